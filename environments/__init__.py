@@ -1,0 +1,1 @@
+"""The provisioning service: creates, updates and destroys environments."""

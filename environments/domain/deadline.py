@@ -1,0 +1,100 @@
+"""When an environment's time is over: durations, moments, limits, warnings and back-off. No clock in here."""
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from environments.domain.errors import InvalidLifetime
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"(?:\d+[wdhms])+")
+_PART = re.compile(r"(\d+)([wdhms])")
+LONGEST = timedelta(days=3660)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`90s`, `2h`, `1d12h` as a duration above zero. Raises `InvalidLifetime`."""
+    cleaned = text.strip().lower()
+    if not _DURATION.fullmatch(cleaned):
+        raise InvalidLifetime(f"{text!r} is not a duration.")
+    seconds = sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(cleaned))
+    if seconds <= 0 or seconds > LONGEST.total_seconds():
+        raise InvalidLifetime(f"The duration {text!r} must lie between 1s and {format_duration(LONGEST)}.")
+    return timedelta(seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """The two largest units of a duration: `2d3h`, `1h30m`, `45s`; `0s` and below as `0s`."""
+    left = int(duration.total_seconds())
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(max(left, 0), size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts[:2]) or "0s"
+
+
+def parse_moment(text: str, zone: tzinfo) -> datetime:
+    """An ISO 8601 moment in UTC; one without an offset is read in `zone`.
+
+    Raises `InvalidLifetime` for text that is no moment, and for a wall-clock time that `zone` skips in spring.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise InvalidLifetime(f"{text!r} is not a moment.") from error
+    if moment.tzinfo is None:
+        local = moment.replace(tzinfo=zone)
+        moment = local.astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+            raise InvalidLifetime(
+                f"{text} does not exist in {zone}: the clock is put forward then.", hint="Choose a moment an hour later."
+            )
+    return moment.astimezone(UTC)
+
+
+def first_deadline(
+    now: datetime,
+    *,
+    default: timedelta | None,
+    maximum: timedelta | None,
+    ttl: timedelta | None = None,
+    until: datetime | None = None,
+) -> datetime | None:
+    """When destroying of a new environment begins (UTC); None where the template sets no lifetime and none is asked for.
+
+    `maximum` counts from creation. Raises `InvalidLifetime`.
+    """
+    if ttl is not None and until is not None:
+        raise InvalidLifetime("Give either a lifetime or a moment, not both.")
+    if until is not None:
+        deadline: datetime | None = until
+    elif ttl is not None:
+        deadline = now + ttl
+    elif default is not None:
+        deadline = now + default
+    else:
+        deadline = now + maximum if maximum is not None else None
+    return None if deadline is None else check_deadline(deadline, now=now, created=now, maximum=maximum)
+
+
+def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maximum: timedelta | None) -> datetime:
+    """The deadline itself. Raises `InvalidLifetime` when it has passed or is later than `maximum` after creation."""
+    if deadline <= now:
+        raise InvalidLifetime(f"{deadline:%Y-%m-%d %H:%M:%S %Z} has passed already.")
+    if maximum is not None and deadline > created + maximum:
+        raise InvalidLifetime(
+            f"{deadline:%Y-%m-%d %H:%M %Z} is later than this template allows: "
+            f"at most {format_duration(maximum)} after creation, {created + maximum:%Y-%m-%d %H:%M %Z}.",
+            details={"latest": (created + maximum).isoformat()},
+        )
+    return deadline
+
+
+def warn_at(created: datetime, deadline: datetime) -> datetime:
+    """When the owner is warned: a tenth of the lifetime before the deadline, at most an hour before it."""
+    return deadline - min(timedelta(hours=1), (deadline - created) / 10)
+
+
+def destroy_again_after(attempts: int) -> timedelta:
+    """How long to wait before the next attempt to destroy: 5 s, doubled with each failure, 10 minutes at most."""
+    return timedelta(seconds=min(600, 5 * 2 ** min(max(attempts - 1, 0), 10)))

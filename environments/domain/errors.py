@@ -1,0 +1,315 @@
+"""One tree of errors. Each has a stable code, one sentence and a hint; each front end renders it once.
+
+`code` is part of the API and never changes its meaning. `status` is the HTTP status of the problem document,
+`exit_code` that of the command line (documented in docs/reference/errors.md). `transient` says that the same call may
+succeed later without anybody changing anything, so a deployment may try again.
+"""
+
+from typing import Any, ClassVar
+
+
+class CalvinverseError(Exception):
+    """Something went wrong that a person should read about: one sentence, and what to do.
+
+    `details` is data for machines (JSON values); it never holds a secret.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    transient: ClassVar[bool] = False
+    default_hint: ClassVar[str] = "Look at the log of the service, and report this if it comes back."
+
+    def __init__(self, message: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+        self.details = details or {}
+
+
+# --- what a person asked for -----------------------------------------------------------------------------------------
+
+
+class InvalidInput(CalvinverseError):
+    """The request can't be carried out as it stands."""
+
+    code = "invalid_input"
+    status = 422
+    exit_code = 2
+    default_hint = "Correct the value and try again."
+
+
+class InvalidName(InvalidInput):
+    """A name is not a DNS label, holds a double hyphen, or makes names of services that are too long."""
+
+    code = "invalid_name"
+    default_hint = "Use 1 to 40 lower-case letters, digits and single hyphens, beginning with a letter."
+
+
+class InvalidParameters(InvalidInput):
+    """Parameters are missing, unknown, of the wrong type or out of range; all of them are named at once."""
+
+    code = "invalid_parameters"
+    default_hint = "See which parameters the template takes with `calvinverse template show`."
+
+
+class InvalidLifetime(InvalidInput):
+    """A duration or a moment can't be read, lies in the past, or is over the template's maximum."""
+
+    code = "invalid_lifetime"
+    default_hint = "Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
+
+
+class InvalidTemplate(InvalidInput):
+    """A template doesn't hold together; `details["problems"]` lists every fault."""
+
+    code = "invalid_template"
+    default_hint = "Mend the template and check it with `calvinverse template validate`."
+
+
+class InvalidJob(InvalidTemplate):
+    """Nomad rejects a job file, or the job asks for what its environment may not have."""
+
+    code = "invalid_job"
+    default_hint = "Mend the job file and check it with `nomad job validate`."
+
+
+class NotFound(CalvinverseError):
+    """There is no such thing, or the asking person may not see it."""
+
+    code = "not_found"
+    status = 404
+    exit_code = 3
+    default_hint = "See what there is with the matching `list` command."
+
+
+class UnknownTemplate(NotFound):
+    """No template has this name (or digest)."""
+
+    code = "unknown_template"
+    default_hint = "See the templates with `calvinverse template list`."
+
+
+class UnknownEnvironment(NotFound):
+    """No environment has this name."""
+
+    code = "unknown_environment"
+    default_hint = "See the environments with `calvinverse env list`."
+
+
+class Conflict(CalvinverseError):
+    """The request doesn't fit the present state."""
+
+    code = "conflict"
+    status = 409
+    exit_code = 4
+    default_hint = "Look at the present state and decide again."
+
+
+class NameTaken(Conflict):
+    """Another live environment has this name."""
+
+    code = "name_taken"
+    default_hint = "Choose another name, or destroy the other environment first."
+
+
+class NotAllowedNow(Conflict):
+    """The lifecycle has no such move from the present state."""
+
+    code = "not_allowed_now"
+    default_hint = "Wait for the running deployment, or destroy the environment."
+
+
+class ManagedOutside(Conflict):
+    """The environment is shown here but owned by somebody else."""
+
+    code = "managed_outside"
+    default_hint = "Use `doit undeploy` on the machine that deployed it."
+
+
+class IdempotencyMismatch(Conflict):
+    """The same Idempotency-Key came with another body."""
+
+    code = "idempotency_mismatch"
+    status = 422
+    default_hint = "Use a new Idempotency-Key for a new request."
+
+
+class Unauthenticated(CalvinverseError):
+    """No token, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+    status = 401
+    exit_code = 5
+    default_hint = "Give a token with --token-file or CALVINVERSE_TOKEN_FILE; an admin makes one with `calvinverse token create`."
+
+
+class Forbidden(CalvinverseError):
+    """The token is good, but not for this."""
+
+    code = "forbidden"
+    status = 403
+    exit_code = 5
+    default_hint = "Ask an admin."
+
+
+# --- the world around us ---------------------------------------------------------------------------------------------
+
+
+class ForeignResource(Conflict):
+    """A thing of that name exists and is not ours; it is neither adopted nor destroyed."""
+
+    code = "foreign_resource"
+    default_hint = "Choose another name, or have its owner remove it."
+
+
+class BackendError(CalvinverseError):
+    """Nomad, Consul, OpenBao or another part refused or failed."""
+
+    code = "backend_failed"
+    status = 502
+    exit_code = 6
+    default_hint = "See `calvinverse doctor` and the log of that part."
+
+
+class BackendUnavailable(BackendError):
+    """A part can't be reached, is sealed, or has no leader."""
+
+    code = "backend_unavailable"
+    status = 503
+    transient = True
+    default_hint = "Start it again (`doit status` shows what runs), then `calvinverse env retry`."
+
+
+class BackendDenied(BackendError):
+    """A part refuses our credential."""
+
+    code = "backend_denied"
+    default_hint = "Run `doit deploy` again to renew the credentials and policies."
+
+
+class StepFailed(CalvinverseError):
+    """A step ran and its outcome is wrong: a job isn't healthy, a check doesn't pass."""
+
+    code = "step_failed"
+    status = 500
+    exit_code = 6
+    default_hint = "See `calvinverse env logs`, mend the cause, then `calvinverse env retry`."
+
+
+class StepTimeout(StepFailed):
+    """A step took longer than its time limit."""
+
+    code = "step_timeout"
+
+
+class ServiceUnavailable(CalvinverseError):
+    """The provisioning service doesn't answer."""
+
+    code = "service_unavailable"
+    status = 503
+    exit_code = 7
+    transient = True
+    default_hint = "Start it with `calvinverse serve` or `doit deploy`; `doit status` shows what runs."
+
+
+class StorageError(CalvinverseError):
+    """The database can't be used: corrupt, of a future version, in use, or the disk is full."""
+
+    code = "storage_failed"
+    exit_code = 8
+    default_hint = "Free space or restore the copy beside the database, then start the service again."
+
+
+class DatabaseInUse(StorageError):
+    """Another service has this database open."""
+
+    code = "database_in_use"
+    default_hint = "Stop the other service, or give this one another --data folder."
+
+
+class DatabaseFromFuture(StorageError):
+    """A newer version has migrated this database."""
+
+    code = "database_from_future"
+    default_hint = "Run the newer version, or restore the copy it made before migrating."
+
+
+class DatabaseCorrupt(StorageError):
+    """The database file is damaged or not a database."""
+
+    code = "database_corrupt"
+
+
+class DiskFull(StorageError):
+    """No space is left for the database."""
+
+    code = "disk_full"
+    status = 507
+    transient = True
+
+
+# --- this machine ----------------------------------------------------------------------------------------------------
+
+
+class MachineError(CalvinverseError):
+    """This machine lacks something that is needed."""
+
+    code = "machine_unfit"
+    exit_code = 9
+    default_hint = "See `calvinverse doctor`."
+
+
+class PortTaken(MachineError):
+    """Another process listens on a port that is needed."""
+
+    code = "port_taken"
+    default_hint = "Stop that process or choose another port."
+
+
+class UnsafeAddress(InvalidInput):
+    """Listening beyond loopback without TLS would send tokens in the clear."""
+
+    code = "unsafe_address"
+    default_hint = "Give --tls-certificate and --tls-key, or listen on 127.0.0.1."
+
+
+# --- control flow of the engine: never shown as failures --------------------------------------------------------------
+
+
+class Interrupted(CalvinverseError):
+    """A step must stop now; the deployment goes on elsewhere, or gives way to a request to destroy."""
+
+    code = "interrupted"
+    status = 409
+    exit_code = 4
+    default_hint = "Nothing to do: the deployment goes on, or a request to destroy took its place."
+
+
+class LeaseLost(Interrupted):
+    """Another worker holds the deployment now; this one may not touch it again."""
+
+    code = "lease_lost"
+
+
+class Superseded(Interrupted):
+    """Somebody asked to destroy the environment while it was being deployed."""
+
+    code = "superseded"
+
+
+class Stopping(Interrupted):
+    """The service is being stopped; the deployment goes on when it is back."""
+
+    code = "stopping"
+
+
+def all_errors() -> list[type[CalvinverseError]]:
+    """Every class of the tree, for the reference and its test."""
+    found: list[type[CalvinverseError]] = []
+    queue: list[type[CalvinverseError]] = [CalvinverseError]
+    while queue:
+        cls = queue.pop(0)
+        found.append(cls)
+        queue.extend(cls.__subclasses__())
+    return found

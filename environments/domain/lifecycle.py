@@ -1,0 +1,111 @@
+"""The one table of allowed moves of an environment, and of a deployment's and a step's states."""
+
+from enum import StrEnum
+
+from environments.domain.errors import NotAllowedNow
+
+
+class State(StrEnum):
+    """Where an environment is in its life."""
+
+    REQUESTED = "requested"
+    DEPLOYING = "deploying"
+    VALIDATING = "validating"
+    READY = "ready"
+    FAILED = "failed"
+    UPDATING = "updating"
+    DESTROYING = "destroying"
+    DESTROYED = "destroyed"
+    DESTROY_FAILED = "destroy_failed"
+    ABANDONED = "abandoned"
+
+
+class DeploymentKind(StrEnum):
+    """What a deployment does to its environment."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DESTROY = "destroy"
+
+
+class DeploymentState(StrEnum):
+    """A deployment waits, runs, and ends once; after that it never changes."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class StepState(StrEnum):
+    """A line of the journal."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class ResourceStatus(StrEnum):
+    """What we know of a resource: `intended` may or may not exist, and is destroyed like one that does."""
+
+    INTENDED = "intended"
+    PRESENT = "present"
+    GONE = "gone"
+    STUCK = "stuck"
+    ABANDONED = "abandoned"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.REQUESTED: frozenset({State.DEPLOYING, State.DESTROYING}),
+    State.DEPLOYING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
+    State.VALIDATING: frozenset({State.READY, State.FAILED, State.DESTROYING}),
+    State.READY: frozenset({State.UPDATING, State.DESTROYING}),
+    State.FAILED: frozenset({State.DEPLOYING, State.UPDATING, State.DESTROYING}),
+    State.UPDATING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
+    State.DESTROYING: frozenset({State.DESTROYED, State.DESTROY_FAILED}),
+    State.DESTROY_FAILED: frozenset({State.DESTROYING, State.ABANDONED}),
+    State.DESTROYED: frozenset(),
+    State.ABANDONED: frozenset(),
+}
+"""Everything that may follow a state. A template without checks goes from deploying (or updating) straight to ready."""
+
+ENDED = frozenset({State.DESTROYED, State.ABANDONED})
+"""States that nothing leaves; the name is free again."""
+
+BUSY = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING, State.DESTROYING})
+"""States in which a deployment is waiting or running."""
+
+ENDED_DEPLOYMENTS = frozenset({DeploymentState.SUCCEEDED, DeploymentState.FAILED, DeploymentState.SUPERSEDED})
+
+STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
+    DeploymentKind.CREATE: frozenset({State.FAILED}),
+    DeploymentKind.UPDATE: frozenset({State.READY, State.FAILED}),
+    DeploymentKind.DESTROY: frozenset(State) - ENDED - {State.DESTROYING},
+}
+"""From which states a person may ask for a deployment of an existing environment (create: to try again)."""
+
+
+def check_move(environment: str, now: State, then: State) -> State:
+    """`then`, if an environment may go there from `now`. Raises `NotAllowedNow`."""
+    if then not in MOVES[now]:
+        raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't become {then.value}.")
+    return then
+
+
+def check_request(environment: str, now: State, kind: DeploymentKind) -> None:
+    """Raises `NotAllowedNow` unless a person may ask for `kind` in this state."""
+    if now not in STARTS_FROM[kind]:
+        verb = "retried" if kind is DeploymentKind.CREATE else f"{kind.value}d".replace("destroyd", "destroyed")
+        raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't be {verb} now.")
+
+
+def state_when_running(kind: DeploymentKind) -> State:
+    """The environment's state while a deployment of this kind makes its changes."""
+    return {
+        DeploymentKind.CREATE: State.DEPLOYING,
+        DeploymentKind.UPDATE: State.UPDATING,
+        DeploymentKind.DESTROY: State.DESTROYING,
+    }[kind]

@@ -1,0 +1,60 @@
+"""Names: what an environment, a service and a step may be called, and the names derived from them."""
+
+import re
+
+from environments.domain.errors import InvalidName
+
+LONGEST_ENVIRONMENT = 40
+"""Characters; leaves room for the services of templates. Every service's own name is checked as well."""
+
+LONGEST_LABEL = 63
+"""Characters of a DNS label (RFC 1035, 2.3.4); `<environment>--<service>` must fit into one."""
+
+_LABEL = re.compile(r"[a-z]([a-z0-9]|-(?!-))*(?<!-)")
+_RESERVED = frozenset({"default", "meta"})
+
+
+def check_environment_name(name: str, *, reserved_allowed: bool = False) -> str:
+    """The name itself, if an environment may have it.
+
+    A double hyphen separates environment and service, so that the policy for `a--*` never covers environment `a-b`.
+    Raises `InvalidName`.
+    """
+    if len(name) > LONGEST_ENVIRONMENT:
+        raise InvalidName(f"The name {name[:50]!r} has {len(name)} characters; {LONGEST_ENVIRONMENT} is the most.")
+    if not _LABEL.fullmatch(name):
+        raise InvalidName(f"{name!r} can't be an environment's name.")
+    if name in _RESERVED and not reserved_allowed:
+        raise InvalidName(f"The name {name!r} is reserved.", hint="Choose another name.")
+    return name
+
+
+def check_label(name: str, what: str) -> str:
+    """The name itself, if it is a DNS label without a double hyphen; `what` names its role in the message."""
+    if len(name) > LONGEST_LABEL or not _LABEL.fullmatch(name):
+        raise InvalidName(
+            f"{name!r} can't be the name of {what}.",
+            hint="Use lower-case letters, digits and single hyphens, beginning with a letter.",
+        )
+    return name
+
+
+def service_name(environment: str, service: str) -> str:
+    """`<environment>--<service>`, the name in Consul. Raises `InvalidName` when it is no DNS label."""
+    full = f"{environment}--{service}"
+    if len(full) > LONGEST_LABEL:
+        raise InvalidName(
+            f"The service name {full!r} has {len(full)} characters; a DNS label holds {LONGEST_LABEL}.",
+            hint=f"Use a name of at most {LONGEST_LABEL - len(service) - 2} characters for the environment.",
+        )
+    return full
+
+
+def service_prefix(environment: str) -> str:
+    """What the names of all services of an environment begin with."""
+    return f"{environment}--"
+
+
+def kv_prefix(environment: str) -> str:
+    """The folder of an environment in Consul's key-value store and below OpenBao's `secret` mount."""
+    return f"environments/{environment}/"

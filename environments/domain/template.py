@@ -1,0 +1,205 @@
+"""Templates: what an author writes, checked as far as rules alone can, and bundles addressed by their digest."""
+
+import hashlib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from environments.domain.deadline import format_duration, parse_duration
+from environments.domain.errors import CalvinverseError, InvalidTemplate
+from environments.domain.names import check_label
+
+TEMPLATE_FILE = "template.toml"
+LARGEST_BUNDLE = 4 * 1024 * 1024
+"""Bytes of all files of a template together."""
+
+
+def _read_duration(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except CalvinverseError as error:
+            raise ValueError(error.message) from error
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(format_duration, return_type=str)]
+"""A `timedelta`, written as `90s` or `2h`."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lifetime(_Part):
+    """How long environments of a template live; both None: until somebody destroys them."""
+
+    default: Duration | None = None
+    maximum: Duration | None = None
+
+
+class Step(_Part):
+    """One unit of a template. `options` (written `with`) is read by the executor of the kind `uses`."""
+
+    name: str
+    uses: str
+    needs: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict, alias="with")
+    timeout: Duration | None = None
+
+
+class Output(_Part):
+    """What an environment tells its user; `secret` values are references, resolved only when revealed."""
+
+    value: str
+    description: str = ""
+    secret: bool = False
+
+
+class Template(_Part):
+    """The content of `template.toml`, checked."""
+
+    name: str
+    version: str = "0"
+    description: str = ""
+    lifetime: Lifetime = Lifetime()
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    steps: tuple[Step, ...]
+    outputs: dict[str, Output] = Field(default_factory=dict)
+
+    def step(self, name: str) -> Step:
+        """The step of that name; KeyError if there is none."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)
+
+    def secret_parameters(self) -> frozenset[str]:
+        """Parameters that JSON Schema's `writeOnly` marks as secrets (draft 2020-12, validation, 9.4)."""
+        return frozenset(name for name, schema in self.parameters.items() if schema.get("writeOnly") is True)
+
+    def parameters_schema(self) -> dict[str, Any]:
+        """One JSON Schema (draft 2020-12) for all parameters; those without a default are required."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": dict(self.parameters),
+            "required": [name for name, schema in self.parameters.items() if "default" not in schema],
+            "additionalProperties": False,
+        }
+
+    def dependencies(self) -> dict[str, tuple[str, ...]]:
+        """For each step, the steps that it needs."""
+        return {step.name: step.needs for step in self.steps}
+
+
+def parse_template(text: str) -> Template:
+    """The template that `template.toml` holds. Raises `InvalidTemplate` naming all faults that can be found."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidTemplate(f"{TEMPLATE_FILE} is not TOML: {error}.") from error
+    head = document.pop("template", None)
+    if not isinstance(head, dict):
+        raise _invalid(["there is no table [template]"])
+    outputs = document.get("outputs", {})
+    if isinstance(outputs, dict):
+        document["outputs"] = {
+            name: {"value": value} if isinstance(value, str) else value for name, value in outputs.items()
+        }
+    try:
+        template = Template.model_validate({**head, **document})
+    except ValidationError as error:
+        raise _invalid(list(_sentences(error))) from error
+    problems = list(_problems(template))
+    if problems:
+        raise _invalid(problems)
+    return template
+
+
+def _invalid(problems: Sequence[str]) -> InvalidTemplate:
+    return InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": list(problems)})
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False):
+        place = ".".join("with" if part == "options" else str(part) for part in fault["loc"])
+        yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _problems(template: Template) -> Iterator[str]:
+    try:
+        check_label(template.name, "a template")
+    except CalvinverseError as error:
+        yield error.message.rstrip(".")
+    if not template.steps:
+        yield "there are no steps"
+    names = [step.name for step in template.steps]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two steps are named {name!r}"
+    for step in template.steps:
+        try:
+            check_label(step.name, "a step")
+        except CalvinverseError as error:
+            yield error.message.rstrip(".")
+        for need in step.needs:
+            if need not in names:
+                yield f"step {step.name!r} needs {need!r}, which is no step"
+    for name in template.parameters:
+        if not name.isidentifier():
+            yield f"the parameter {name!r} can't be used in expressions; use letters, digits and underscores"
+    if template.lifetime.default and template.lifetime.maximum and template.lifetime.default > template.lifetime.maximum:
+        yield "lifetime.default is longer than lifetime.maximum"
+    try:
+        tuple(TopologicalSorter({step.name: set(step.needs) & set(names) for step in template.steps}).static_order())
+    except CycleError as error:
+        yield f"the steps form a cycle: {' needs '.join(reversed(error.args[1]))}"
+
+
+class Bundle(BaseModel):
+    """A template's folder as content: relative path with `/` → bytes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` over paths and contents; the same files give the same digest everywhere."""
+        digest = hashlib.sha256()
+        for path in sorted(self.files):
+            for part in (path.encode(), self.files[path]):
+                digest.update(len(part).to_bytes(8, "big"))
+                digest.update(part)
+        return f"sha256:{digest.hexdigest()}"
+
+    def text(self, path: str) -> str:
+        """A file's text (UTF-8). Raises `InvalidTemplate` when it is missing or isn't text."""
+        try:
+            return self.files[path].decode()
+        except KeyError:
+            raise InvalidTemplate(f"The template has no file {path!r}.") from None
+        except UnicodeDecodeError as error:
+            raise InvalidTemplate(f"The file {path!r} of the template is not UTF-8 text.") from error
+
+    def template(self) -> Template:
+        """The checked `template.toml`. Raises `InvalidTemplate`."""
+        return parse_template(self.text(TEMPLATE_FILE))
+
+
+def make_bundle(files: Mapping[str, bytes]) -> Bundle:
+    """A bundle of these files. Raises `InvalidTemplate` for paths that leave the folder and for too much content."""
+    if TEMPLATE_FILE not in files:
+        raise InvalidTemplate(f"The folder has no {TEMPLATE_FILE}.", hint="Start one with `calvinverse template new`.")
+    for path in files:
+        parts = path.split("/")
+        if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts):
+            raise InvalidTemplate(f"The path {path!r} is not a plain relative path.")
+    size = sum(len(content) for content in files.values())
+    if size > LARGEST_BUNDLE:
+        raise InvalidTemplate(f"The template has {size} bytes; {LARGEST_BUNDLE} is the most.")
+    return Bundle(files=dict(files))

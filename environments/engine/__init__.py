@@ -1,0 +1,1 @@
+"""Durable execution: leases, journal, workers, the clock."""

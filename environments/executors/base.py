@@ -1,0 +1,166 @@
+"""What every step kind is made of.
+
+A step kind is an `Executor`. It names the resources that it will make before it makes them (`resources`), so that the
+engine can write them into the inventory first; then it makes them (`apply`), which must be idempotent: after a crash the
+same step is applied again. Resources are taken away by `ResourceHandler`s, one per kind of resource, which need nothing
+but the address and the owner: destroying works even if the step's options can't be read any more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from environments.domain.environment import ResourceRef
+from environments.domain.template import Bundle
+
+
+class Options(BaseModel):
+    """Base of the models of a step's `with` table: unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The environment that a thing belongs to: `id` is its mark on everything we make."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Intended:
+    """A resource that a step is about to make. Shared ones serve the whole environment and go after all steps.
+
+    Shared resources are destroyed in reverse order of `rank`.
+    """
+
+    ref: ResourceRef
+    shared: bool = False
+    rank: int = 0
+
+
+class Presence(StrEnum):
+    """What an independent look at a resource found."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is there now; `detail` says in a few words what was found (`2 allocations still running`)."""
+
+    presence: Presence
+    detail: str = ""
+
+
+class StepRun(Protocol):
+    """A step in progress: what the engine offers to an executor or a handler."""
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the step's time limit; zero or less when it is over."""
+        ...
+
+    def before_effect(self) -> None:
+        """To be called before each change of the outside world, and in every waiting loop.
+
+        Raises `Interrupted` when the lease is lost, a request to destroy came or the service stops, and `StepTimeout`
+        when the time is over.
+        """
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps at most that long, less when the step has to stop; then does what `before_effect` does."""
+        ...
+
+    def log(self, line: str) -> None:
+        """A line for people: stored and streamed as it comes. Never a secret."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """All that a step may know. `options` are rendered and read by the executor's own model.
+
+    `secrets` are the environment's secret parameters; only `vault.secret` may use them.
+    """
+
+    owner: Owner
+    step: str
+    options: Any
+    bundle: Bundle
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Executor(Protocol):
+    """The code behind one step kind."""
+
+    kind: ClassVar[str]
+    options: ClassVar[type[Options]]
+    time_limit: ClassVar[timedelta]
+    """Default time limit of a step of this kind; a template may set `timeout`."""
+    description: ClassVar[str]
+    """One sentence for the reference."""
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Faults of a template that can be seen before anything is rendered or run, in words; usually none.
+
+        `options` are the raw ones, still with expressions inside.
+        """
+        ...
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """Everything that `apply` may make, known beforehand, in the order of making. No effects; may read the bundle."""
+        ...
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Makes or mends the resources and gives the outputs (JSON values; secrets only as references).
+
+        Idempotent. Raises `CalvinverseError`; `ForeignResource` when something of that name isn't ours.
+        """
+        ...
+
+
+class ResourceHandler(Protocol):
+    """Knows one kind of resource: whether it is there, and how it goes away."""
+
+    kind: ClassVar[str]
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """An independent look, without effects. Raises `BackendUnavailable` when nobody can tell."""
+        ...
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Takes it away and waits until it is gone; nothing happens when it is absent or foreign.
+
+        Idempotent. Raises `CalvinverseError` when it can't be removed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """Every executor and handler of a service, by kind."""
+
+    executors: Mapping[str, Executor]
+    handlers: Mapping[str, ResourceHandler]
+
+
+def toolbox(executors: Sequence[Executor], handlers: Sequence[ResourceHandler]) -> Toolbox:
+    """A toolbox; two parts of the same kind are a programming error."""
+    by_kind = {executor.kind: executor for executor in executors}
+    by_resource = {handler.kind: handler for handler in handlers}
+    assert len(by_kind) == len(executors) and len(by_resource) == len(handlers)
+    return Toolbox(by_kind, by_resource)
+
+
+Clock = Callable[[], datetime]
+"""Gives the present moment in UTC."""

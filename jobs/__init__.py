@@ -1,0 +1,1 @@
+"""What Nomad runs for Calvinverse itself, and the code that deploys it through the client."""
