@@ -1,0 +1,395 @@
+"""What a person can do, in one registry: the command line, the TUI's keys, palette and help, and the docs read it.
+
+An action that has a `command` is a command of `calvinverse`; one that has `keys` or places can be done in the TUI.
+`refusal` says whether an action fits an environment's present state, so that every front end answers alike.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from environments.domain.lifecycle import STARTS_FROM, DeploymentKind, State
+from environments.domain.views import EnvironmentView
+
+PROGRAM = "calvinverse"
+
+
+class Risk(StrEnum):
+    """What doing it may cost."""
+
+    READ = "read"
+    CHANGE = "change"
+    DESTRUCTIVE = "destructive"
+
+
+class Place(StrEnum):
+    """A screen of the TUI on which an action can be done."""
+
+    LIST = "list"
+    DETAIL = "detail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing a person can do.
+
+    `title` names it in menus, `help` is one sentence, `detail` is what the help of a command adds. `command` is the path
+    below `calvinverse`; None: only in the TUI. `keys` are Textual's names of keys, the first one is shown; an action with
+    `places` and no keys is reached through the palette. `states` None: whatever the environment's state; otherwise it
+    needs one environment in one of these states. `footer` says whether the TUI's bottom line shows it.
+    """
+
+    id: str
+    title: str
+    help: str
+    risk: Risk
+    detail: str = ""
+    command: tuple[str, ...] | None = None
+    keys: tuple[str, ...] = ()
+    places: frozenset[Place] = frozenset()
+    states: frozenset[State] | None = None
+    footer: bool = False
+
+    @property
+    def group(self) -> str:
+        """The first part of the id: what the action is about."""
+        return self.id.split(".")[0]
+
+    @property
+    def command_line(self) -> str:
+        """`calvinverse env destroy`, or nothing."""
+        return " ".join((PROGRAM, *self.command)) if self.command is not None else ""
+
+
+_BOTH = frozenset({Place.LIST, Place.DETAIL})
+_LIST = frozenset({Place.LIST})
+_DETAIL = frozenset({Place.DETAIL})
+_LIVING = frozenset(State) - {State.DESTROYED, State.ABANDONED}
+_NOT_LEAVING = _LIVING - {State.DESTROYING, State.DESTROY_FAILED}
+
+ACTIONS: tuple[Action, ...] = (
+    # --- environments ---
+    Action(
+        id="environment.list",
+        title="List environments",
+        help="List environments with their state, owner, age and time left.",
+        detail="Shows your own; an admin sees everybody's. Destroyed ones only with --ended.",
+        risk=Risk.READ,
+        command=("env", "list"),
+    ),
+    Action(
+        id="environment.create",
+        title="Create",
+        help="Create an environment from a template.",
+        detail="The environment is destroyed when its lifetime is over: the template's, or --ttl, or --until.",
+        risk=Risk.CHANGE,
+        command=("env", "create"),
+        keys=("c",),
+        places=_BOTH,
+        footer=True,
+    ),
+    Action(
+        id="environment.show",
+        title="Describe",
+        help="Show one environment: state, deadline, steps, resources, outputs and failure.",
+        risk=Risk.READ,
+        command=("env", "show"),
+        keys=("d", "enter"),
+        places=_LIST,
+        footer=True,
+    ),
+    Action(
+        id="environment.outputs",
+        title="Reveal secrets",
+        help="Show the outputs of an environment; secret ones are masked until they are revealed.",
+        risk=Risk.READ,
+        command=("env", "outputs"),
+        keys=("v",),
+        places=_DETAIL,
+    ),
+    Action(
+        id="environment.logs",
+        title="Logs",
+        help="Show what an environment's steps wrote, and follow it.",
+        risk=Risk.READ,
+        command=("env", "logs"),
+        keys=("l",),
+        places=_BOTH,
+        footer=True,
+    ),
+    Action(
+        id="environment.watch",
+        title="Watch",
+        help="Follow an environment's events until its deployment has ended.",
+        risk=Risk.READ,
+        command=("env", "watch"),
+    ),
+    Action(
+        id="environment.update",
+        title="Update",
+        help="Apply the newest version of its template, or other parameters, to an environment.",
+        risk=Risk.CHANGE,
+        command=("env", "update"),
+        keys=("u",),
+        places=_BOTH,
+        states=STARTS_FROM[DeploymentKind.UPDATE],
+    ),
+    Action(
+        id="environment.extend",
+        title="Extend",
+        help="Move an environment's deadline by a duration.",
+        detail="The template's maximum lifetime counts from creation and can't be passed.",
+        risk=Risk.CHANGE,
+        command=("env", "extend"),
+        keys=("e",),
+        places=_BOTH,
+        states=_NOT_LEAVING,
+        footer=True,
+    ),
+    Action(
+        id="environment.schedule",
+        title="Schedule destruction",
+        help="Set when an environment is destroyed: after a duration from now, or at a moment.",
+        risk=Risk.CHANGE,
+        keys=("s",),
+        places=_BOTH,
+        states=_NOT_LEAVING,
+        footer=True,
+    ),
+    Action(
+        id="environment.retry",
+        title="Retry",
+        help="Run a failed deployment again, from the step that failed.",
+        risk=Risk.CHANGE,
+        command=("env", "retry"),
+        keys=("r",),
+        places=_BOTH,
+        states=frozenset({State.FAILED, State.DESTROY_FAILED}),
+    ),
+    Action(
+        id="environment.destroy",
+        title="Destroy",
+        help="Destroy an environment now, with everything that belongs to it.",
+        detail="Asks for the environment's name, unless --yes is given. It can't be undone.",
+        risk=Risk.DESTRUCTIVE,
+        command=("env", "destroy"),
+        keys=("D", "ctrl+d"),
+        places=_BOTH,
+        states=_LIVING,
+        footer=True,
+    ),
+    # --- templates ---
+    Action(
+        id="template.list",
+        title="List templates",
+        help="List the templates that environments can be made from.",
+        risk=Risk.READ,
+        command=("template", "list"),
+    ),
+    Action(
+        id="template.show",
+        title="Show template",
+        help="Show a template: its parameters, lifetime, steps and outputs.",
+        risk=Risk.READ,
+        command=("template", "show"),
+    ),
+    Action(
+        id="template.validate",
+        title="Validate template",
+        help="Check a template's folder and name every fault in it.",
+        risk=Risk.READ,
+        command=("template", "validate"),
+    ),
+    Action(
+        id="template.new",
+        title="New template",
+        help="Write the folder of a new template to start from.",
+        risk=Risk.CHANGE,
+        command=("template", "new"),
+    ),
+    Action(
+        id="template.push",
+        title="Push template",
+        help="Give a template's folder to the service; the newest version is what new environments are made from.",
+        risk=Risk.CHANGE,
+        command=("template", "push"),
+    ),
+    # --- tokens ---
+    Action(
+        id="token.create",
+        title="Create token",
+        help="Make a token for a person or a machine; it is shown this once.",
+        risk=Risk.CHANGE,
+        command=("token", "create"),
+    ),
+    Action(
+        id="token.list",
+        title="List tokens",
+        help="List tokens without their secret part.",
+        risk=Risk.READ,
+        command=("token", "list"),
+    ),
+    Action(
+        id="token.revoke",
+        title="Revoke token",
+        help="Make a token invalid, at once and for ever.",
+        risk=Risk.DESTRUCTIVE,
+        command=("token", "revoke"),
+    ),
+    # --- the service and this machine ---
+    Action(
+        id="service.ca",
+        title="Print the CA",
+        help="Print the certificate of the authority that signs environments' certificates.",
+        risk=Risk.READ,
+        command=("ca",),
+    ),
+    Action(
+        id="service.doctor",
+        title="Doctor",
+        help="Check this machine and the service, and name what is wrong.",
+        risk=Risk.READ,
+        command=("doctor",),
+    ),
+    Action(
+        id="service.serve",
+        title="Serve",
+        help="Run the provisioning service: API, worker and clock in one process.",
+        risk=Risk.CHANGE,
+        command=("serve",),
+    ),
+    Action(
+        id="service.tui",
+        title="Terminal UI",
+        help="Open the terminal UI.",
+        risk=Risk.READ,
+        command=("tui",),
+    ),
+    # --- finding the way in the TUI ---
+    Action(
+        id="view.filter",
+        title="Filter",
+        help="Show only environments whose name, state, template or owner holds the text; esc clears it.",
+        risk=Risk.READ,
+        keys=("slash",),
+        places=_LIST,
+        footer=True,
+    ),
+    Action(
+        id="view.sort",
+        title="Sort",
+        help="Sort by the next column: name, state, template, owner, age, time left.",
+        risk=Risk.READ,
+        keys=("o",),
+        places=_LIST,
+    ),
+    Action(
+        id="view.reverse",
+        title="Reverse the order",
+        help="Turn the order of the sorted column round.",
+        risk=Risk.READ,
+        keys=("O",),
+        places=_LIST,
+    ),
+    Action(
+        id="view.ended",
+        title="Show ended ones",
+        help="Show destroyed and abandoned environments too, or hide them again.",
+        risk=Risk.READ,
+        keys=("x",),
+        places=_LIST,
+    ),
+    Action(
+        id="view.follow",
+        title="Follow the log",
+        help="Jump to the log's end and follow it; scrolling up pauses.",
+        risk=Risk.READ,
+        keys=("f",),
+        places=_DETAIL,
+    ),
+    Action(
+        id="view.copy",
+        title="Copy the address",
+        help="Copy the environment's first address to the clipboard of the terminal.",
+        risk=Risk.READ,
+        keys=("y",),
+        places=_DETAIL,
+    ),
+    Action(
+        id="view.reload",
+        title="Reload",
+        help="Ask the service again, at once.",
+        risk=Risk.READ,
+        keys=("ctrl+r",),
+        places=_BOTH,
+    ),
+    Action(
+        id="view.palette",
+        title="Palette",
+        help="Find any action, or jump to any environment, by typing.",
+        risk=Risk.READ,
+        keys=("colon", "ctrl+p"),
+        places=_BOTH,
+    ),
+    Action(
+        id="view.help",
+        title="Help",
+        help="Show all keys and what the signs mean.",
+        risk=Risk.READ,
+        keys=("question_mark",),
+        places=_BOTH,
+        footer=True,
+    ),
+    Action(
+        id="view.back",
+        title="Back",
+        help="Go back, close a dialog, or clear the filter.",
+        risk=Risk.READ,
+        keys=("escape",),
+        places=_BOTH,
+    ),
+    Action(
+        id="view.quit",
+        title="Quit",
+        help="Leave the TUI; everything in the service goes on.",
+        risk=Risk.READ,
+        keys=("q", "ctrl+q"),
+        places=_BOTH,
+        footer=True,
+    ),
+)
+
+_BY_ID = {action.id: action for action in ACTIONS}
+_BY_COMMAND = {action.command: action for action in ACTIONS if action.command is not None}
+
+
+def action(id: str) -> Action:
+    """The action of this id. Raises `KeyError`: ids are written in code, never typed by people."""
+    return _BY_ID[id]
+
+
+def for_command(*path: str) -> Action:
+    """The action of a command: `for_command("env", "destroy")`. Raises `KeyError` like `action`."""
+    return _BY_COMMAND[path]
+
+
+def commands() -> Iterator[Action]:
+    """Every action that the command line has."""
+    return (action for action in ACTIONS if action.command is not None)
+
+
+def at(place: Place) -> Iterator[Action]:
+    """Every action that can be done on this screen of the TUI."""
+    return (action for action in ACTIONS if place in action.places)
+
+
+def refusal(action: Action, environment: EnvironmentView) -> str | None:
+    """One sentence that says why this can't be done to the environment now; None when it can."""
+    if action.risk is Risk.READ or action.states is None:
+        return None
+    if environment.managed_by is not None:
+        return f"{environment.name} is managed from outside ({environment.managed_by}) and read-only here."
+    if environment.state not in action.states:
+        state = environment.state.value.replace("_", " ")
+        return f"{environment.name} is {state}: {action.title.lower()} isn't possible now."
+    return None
