@@ -1,0 +1,6 @@
+"""Typed client of the API: all that the TUI and the command line know of the service."""
+
+from environments.client.http import HttpClient, connect
+from environments.client.protocol import Client, Connected, Disconnected, EventStream, StreamItem
+
+__all__ = ["Client", "Connected", "Disconnected", "EventStream", "HttpClient", "StreamItem", "connect"]

@@ -1,0 +1,341 @@
+"""The client over HTTP: one connection pool, time limits on everything, problems told as our own errors."""
+
+import base64
+import contextlib
+import functools
+import ipaddress
+import ssl
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx2
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from environments.client.problems import error_from
+from environments.client.stream import HttpEventStream
+from environments.context import Context
+from environments.domain.environment import Event
+from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
+from environments.domain.template import Bundle, make_bundle
+from environments.domain.views import (
+    Accepted,
+    CreateRequest,
+    DeploymentView,
+    DestroyRequest,
+    EnvironmentView,
+    ExtendRequest,
+    Info,
+    NewToken,
+    OutputView,
+    PushRequest,
+    Readiness,
+    ResourceView,
+    TemplateView,
+    TokenRequest,
+    TokenView,
+    UpdateRequest,
+    Validation,
+)
+
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 30.0
+HEARTBEAT_SECONDS = 10.0
+"""How often the service says something on a silent stream of events; three missed ones mean that it is away."""
+
+_Query = Mapping[str, str | int | bool | None]
+T = TypeVar("T")
+
+
+def connect(context: Context) -> "HttpClient":
+    """A client for the service that `context` names. Raises `Unauthenticated` when the token file can't be read."""
+    return HttpClient(context.address, context.read_token(), ca_file=context.ca_file)
+
+
+class HttpClient:
+    """See `environments.client.protocol.Client`. `transport` replaces the network in tests."""
+
+    def __init__(
+        self,
+        address: str,
+        token: str | None,
+        *,
+        ca_file: Path | None = None,
+        timeout: float = ANSWER_SECONDS,
+        make_key: Callable[[], str] = lambda: str(uuid.uuid4()),
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._address = address.rstrip("/")
+        self._make_key = make_key
+        self._streams: weakref.WeakSet[HttpEventStream] = weakref.WeakSet()
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {_checked_token(token)}"
+        try:
+            self._http = httpx2.Client(
+                base_url=self._address,
+                headers=headers,
+                timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS),
+                verify=_trust(self._address, ca_file),
+                trust_env=not _is_loopback(self._address),
+                transport=transport,
+            )
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise InvalidInput(
+                f"{address!r} is not the address of a service.", hint="Give one such as http://127.0.0.1:8400."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    def close(self) -> None:
+        for stream in list(self._streams):
+            stream.close()
+        self._http.close()
+
+    # --- environments ------------------------------------------------------------------------------------------------
+
+    def environments(self, *, ended: bool = False, owner: str | None = None) -> list[EnvironmentView]:
+        answer = self._get("/v1/environments", {"ended": ended, "owner": owner})
+        return self._read(answer, list[EnvironmentView])
+
+    def environment(self, name: str) -> EnvironmentView:
+        return self._read(self._get(f"/v1/environments/{_part(name)}"), EnvironmentView)
+
+    def create(self, request: CreateRequest, *, idempotency_key: str | None = None) -> Accepted:
+        headers = {"Idempotency-Key": idempotency_key or self._make_key()}
+        return self._read(self._send("POST", "/v1/environments", request, headers=headers, again=True), Accepted)
+
+    def update(self, name: str, request: UpdateRequest) -> Accepted:
+        return self._read(self._send("PUT", f"/v1/environments/{_part(name)}", request), Accepted)
+
+    def retry(self, name: str) -> Accepted:
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/retry"), Accepted)
+
+    def extend(self, name: str, request: ExtendRequest) -> EnvironmentView:
+        path = f"/v1/environments/{_part(name)}/extend"
+        return self._read(self._send("POST", path, request, again=request.by is None), EnvironmentView)
+
+    def destroy(self, name: str, reason: str = "") -> Accepted:
+        path = f"/v1/environments/{_part(name)}/destroy"
+        return self._read(self._send("POST", path, DestroyRequest(reason=reason)), Accepted)
+
+    def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
+        answer = self._get(f"/v1/environments/{_part(name)}/outputs", {"reveal": reveal})
+        return self._read(answer, dict[str, OutputView])
+
+    def deployments(self, name: str) -> list[DeploymentView]:
+        return self._read(self._get(f"/v1/environments/{_part(name)}/deployments"), list[DeploymentView])
+
+    def deployment(self, deployment_id: str) -> DeploymentView:
+        return self._read(self._get(f"/v1/deployments/{_part(deployment_id)}"), DeploymentView)
+
+    def resources(self, name: str) -> list[ResourceView]:
+        return self._read(self._get(f"/v1/environments/{_part(name)}/resources"), list[ResourceView])
+
+    def history(self, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+        answer = self._get(f"/v1/environments/{_part(name)}/events", {"after": after, "limit": limit})
+        return self._read(answer, list[Event])
+
+    def events(self, after: int | None = None, environment: str | None = None) -> HttpEventStream:
+        stream = HttpEventStream(lambda seen: self._open_stream(seen, environment), after)
+        self._streams.add(stream)
+        return stream
+
+    def mirror(self, view: EnvironmentView) -> EnvironmentView:
+        return self._read(self._send("PUT", f"/v1/mirror/{_part(view.name)}", view, again=True), EnvironmentView)
+
+    # --- templates ---------------------------------------------------------------------------------------------------
+
+    def templates(self) -> list[TemplateView]:
+        return self._read(self._get("/v1/templates"), list[TemplateView])
+
+    def template(self, name: str, digest: str | None = None) -> TemplateView:
+        return self._read(self._get(f"/v1/templates/{_part(name)}", {"digest": digest}), TemplateView)
+
+    def push(self, bundle: Bundle) -> TemplateView:
+        return self._read(self._send("POST", "/v1/templates", _files(bundle), again=True), TemplateView)
+
+    def validate(self, bundle: Bundle) -> Validation:
+        return self._read(self._send("POST", "/v1/templates/validate", _files(bundle), again=True), Validation)
+
+    def bundle(self, name: str, digest: str | None = None) -> Bundle:
+        found = self._read(self._get(f"/v1/templates/{_part(name)}/bundle", {"digest": digest}), PushRequest)
+        return make_bundle({path: base64.b64decode(content) for path, content in found.files.items()})
+
+    # --- access and the service itself -------------------------------------------------------------------------------
+
+    def tokens(self) -> list[TokenView]:
+        return self._read(self._get("/v1/tokens"), list[TokenView])
+
+    def create_token(self, request: TokenRequest) -> NewToken:
+        return self._read(self._send("POST", "/v1/tokens", request), NewToken)
+
+    def revoke_token(self, token_id: str) -> TokenView:
+        return self._read(self._send("DELETE", f"/v1/tokens/{_part(token_id)}", again=True), TokenView)
+
+    def ca(self) -> str:
+        return self._get("/v1/ca").text
+
+    def info(self) -> Info:
+        return self._read(self._get("/self/info"), Info)
+
+    def readiness(self) -> Readiness:
+        return self._read(self._request("GET", "/self/readiness", again=True, expected=frozenset({503})), Readiness)
+
+    # --- the wire ----------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, query: _Query | None = None) -> httpx2.Response:
+        return self._request("GET", path, query=query, again=True)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        again: bool = False,
+    ) -> httpx2.Response:
+        content = None if body is None else body.model_dump_json(exclude_unset=True).encode()
+        return self._request(method, path, content=content, headers=headers, again=again)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: _Query | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        again: bool = False,
+        expected: frozenset[int] = frozenset(),
+    ) -> httpx2.Response:
+        """The answer to a request; `again`: sending it twice does no harm, so a dropped connection is not the end."""
+        sent_headers = dict(headers or {})
+        if content is not None:
+            sent_headers["Content-Type"] = "application/json"
+        for attempt in (1, 2):
+            try:
+                response = self._http.request(method, path, params=_given(query), content=content, headers=sent_headers)
+                break
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
+                if attempt == 2 or not again:
+                    raise self._unreachable(error) from error
+            except httpx2.HTTPError as error:
+                raise self._unreachable(error) from error
+        if not response.is_success and response.status_code not in expected:
+            raise error_from(self._address, response.status_code, _json_or_none(response))
+        return response
+
+    @contextlib.contextmanager
+    def _open_stream(self, after: int | None, environment: str | None) -> Iterator[httpx2.Response]:
+        headers = {"Accept": "text/event-stream"}
+        if after is not None:
+            headers["Last-Event-ID"] = str(after)
+        limits = httpx2.Timeout(3 * HEARTBEAT_SECONDS, connect=CONNECT_SECONDS)
+        query = _given({"environment": environment})
+        try:
+            opened = self._http.stream("GET", "/v1/events", params=query, headers=headers, timeout=limits)
+            response = opened.__enter__()
+        except (httpx2.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed meanwhile
+            raise self._unreachable(error) from error
+        try:
+            if not response.is_success:
+                response.read()
+                raise error_from(self._address, response.status_code, _json_or_none(response))
+            yield response
+        finally:
+            opened.__exit__(None, None, None)
+
+    def _unreachable(self, error: Exception) -> ServiceUnavailable:
+        if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
+            what = "can't be reached"
+        elif isinstance(error, httpx2.TimeoutException):
+            what = "doesn't answer in time"
+        else:
+            what = "dropped the connection"
+        return ServiceUnavailable(
+            f"The service at {self._address} {what}.", details={"address": self._address, "cause": str(error)}
+        )
+
+    def _read(self, response: httpx2.Response, kind: type[T]) -> T:
+        try:
+            value: T = _adapter(kind).validate_json(response.content)
+        except ValidationError as error:
+            raise ServiceUnavailable(
+                f"The answer of {self._address} can't be understood.",
+                hint="Client and service may be of different versions; see `calvinverse doctor`.",
+                details={"address": self._address, "path": response.request.url.path},
+            ) from error
+        return value
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once for a kind: making one takes longer than reading an answer with it."""
+    return TypeAdapter(kind)
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path, whatever it holds."""
+    quoted = quote(name, safe="")
+    if quoted in ("", ".", ".."):
+        raise InvalidInput(f"{name!r} can't be a name.")
+    return quoted
+
+
+def _given(query: _Query | None) -> dict[str, str]:
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in (query or {}).items()
+        if value is not None
+    }
+
+
+def _files(bundle: Bundle) -> PushRequest:
+    return PushRequest(files={path: base64.b64encode(content).decode() for path, content in bundle.files.items()})
+
+
+def _json_or_none(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _checked_token(token: str) -> str:
+    if not token.isascii() or any(character.isspace() for character in token):
+        raise Unauthenticated("What was given as a token can't be one.")
+    return token
+
+
+def _is_loopback(address: str) -> bool:
+    """Requests to this machine never go through a proxy of the environment."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _trust(address: str, ca_file: Path | None) -> ssl.SSLContext:
+    """What signs the service's certificate. For plain HTTP nothing is loaded, which saves 20 ms and trusts nobody."""
+    if not address.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ServiceUnavailable(
+            f"The CA file {ca_file} can't be used: {error}.", hint="Correct `ca_file` in the context."
+        ) from error

@@ -1,0 +1,47 @@
+"""Problem documents (RFC 9457) into the errors that they were."""
+
+from typing import Any
+
+from environments.domain.errors import (
+    CalvinverseError,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    ServiceUnavailable,
+    Unauthenticated,
+    all_errors,
+)
+
+_BY_STATUS: dict[int, type[CalvinverseError]] = {
+    400: InvalidInput,
+    401: Unauthenticated,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    422: InvalidInput,
+}
+
+
+def error_from(address: str, status: int, document: Any) -> CalvinverseError:
+    """The error that an answer with `status` tells; `document` is its parsed body, None when it is no JSON.
+
+    A code of a newer service becomes the class nearest to its status, message and hint kept. An answer that is no
+    problem document comes from something else than the service, such as a proxy.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("code"), str):
+        return ServiceUnavailable(
+            f"{address} answered with status {status}, and not as the provisioning service does.",
+            hint="Check the address, and any proxy in between.",
+            details={"address": address, "status": status},
+        )
+    code = document["code"]
+    known = {cls.code: cls for cls in reversed(all_errors())}
+    details = document.get("details")
+    details = dict(details) if isinstance(details, dict) else {}
+    cls = known.get(code)
+    if cls is None:
+        cls = _BY_STATUS.get(status, CalvinverseError)
+        details.setdefault("code", code)
+    message = document.get("detail") or document.get("title") or f"The service answered with status {status}."
+    return cls(str(message), hint=str(document.get("hint") or ""), details=details)

@@ -1,0 +1,175 @@
+"""What a client of the service can do, independent of how it reaches it: the HTTP client, or a fake in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError
+from environments.domain.template import Bundle
+from environments.domain.views import (
+    Accepted,
+    CreateRequest,
+    DeploymentView,
+    EnvironmentView,
+    ExtendRequest,
+    Info,
+    NewToken,
+    OutputView,
+    Readiness,
+    ResourceView,
+    TemplateView,
+    TokenRequest,
+    TokenView,
+    UpdateRequest,
+    Validation,
+)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The stream of events is connected, for the first time or again; nothing was missed in between."""
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The stream of events is away and tries again by itself in `again_in` seconds."""
+
+    error: CalvinverseError
+    again_in: float
+
+
+StreamItem = Event | Connected | Disconnected
+"""What an `EventStream` gives."""
+
+
+class EventStream(Protocol):
+    """Live events in order, each once, across lost connections; endless until `close`."""
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        """Blocks until there is something to tell.
+
+        Raises only what trying again can't mend: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the iteration at once; may be called from any thread, and more than once."""
+        ...
+
+
+class Client(Protocol):
+    """Every method may be called from any thread.
+
+    Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise
+    the error that the service told, as the class of its code. `name` of an environment may also be its id.
+    """
+
+    @property
+    def address(self) -> str:
+        """Where the service is, for messages."""
+        ...
+
+    def environments(self, *, ended: bool = False, owner: str | None = None) -> list[EnvironmentView]:
+        """The caller's environments, of all owners for an admin; with `ended` also those that are gone."""
+        ...
+
+    def environment(self, name: str) -> EnvironmentView:
+        """One environment with its newest deployment and steps."""
+        ...
+
+    def create(self, request: CreateRequest, *, idempotency_key: str | None = None) -> Accepted:
+        """Asks for an environment; a second call with the same key is the same request."""
+        ...
+
+    def update(self, name: str, request: UpdateRequest) -> Accepted:
+        """Applies another version of the template, or other parameters."""
+        ...
+
+    def retry(self, name: str) -> Accepted:
+        """Goes on with a failed creation or destruction."""
+        ...
+
+    def extend(self, name: str, request: ExtendRequest) -> EnvironmentView:
+        """Moves the deadline, to earlier as well."""
+        ...
+
+    def destroy(self, name: str, reason: str = "") -> Accepted:
+        """Destroys now; while it is being destroyed already, the running deployment."""
+        ...
+
+    def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
+        """The outputs; secrets are masked unless `reveal`."""
+        ...
+
+    def deployments(self, name: str) -> list[DeploymentView]:
+        """All deployments, newest first."""
+        ...
+
+    def deployment(self, deployment_id: str) -> DeploymentView:
+        """One deployment with its steps."""
+        ...
+
+    def resources(self, name: str) -> list[ResourceView]:
+        """The inventory."""
+        ...
+
+    def history(self, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+        """Stored events of an environment, logs among them, with ids above `after`, oldest first."""
+        ...
+
+    def events(self, after: int | None = None, environment: str | None = None) -> EventStream:
+        """Live events with ids above `after`; None: those that happen from now on."""
+        ...
+
+    def mirror(self, view: EnvironmentView) -> EnvironmentView:
+        """Shows an environment that another service owns (admins)."""
+        ...
+
+    def templates(self) -> list[TemplateView]:
+        """The newest version of each template."""
+        ...
+
+    def template(self, name: str, digest: str | None = None) -> TemplateView:
+        """One template, the newest version unless a digest is given."""
+        ...
+
+    def push(self, bundle: Bundle) -> TemplateView:
+        """Adds a version of a template to the catalogue."""
+        ...
+
+    def validate(self, bundle: Bundle) -> Validation:
+        """What is wrong with a template, as far as the service can tell without making an environment."""
+        ...
+
+    def bundle(self, name: str, digest: str | None = None) -> Bundle:
+        """The files of a template."""
+        ...
+
+    def tokens(self) -> list[TokenView]:
+        """The caller's tokens, everybody's for an admin."""
+        ...
+
+    def create_token(self, request: TokenRequest) -> NewToken:
+        """Makes a token; its secret is in this answer and nowhere else."""
+        ...
+
+    def revoke_token(self, token_id: str) -> TokenView:
+        """Ends a token."""
+        ...
+
+    def ca(self) -> str:
+        """The certificate (PEM) of the authority that signs environments' certificates."""
+        ...
+
+    def info(self) -> Info:
+        """Version, who asks, and where the service's parts are."""
+        ...
+
+    def readiness(self) -> Readiness:
+        """Whether the service can do its work, and what keeps it from that; needs no token."""
+        ...
+
+    def close(self) -> None:
+        """Gives the connections back; streams of events end."""
+        ...

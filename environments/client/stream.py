@@ -1,0 +1,112 @@
+"""The stream of server-sent events: reads, reconnects where it left off, and can be stopped from another thread."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+
+import httpx2
+from pydantic import ValidationError
+
+from environments.client.protocol import Connected, Disconnected, StreamItem
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError, Forbidden, NotFound, ServiceUnavailable, Unauthenticated
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts to connect: doubled from the first to the longest."""
+
+Open = Callable[[int | None], AbstractContextManager[httpx2.Response]]
+"""Connects with what follows an event id; the response is checked already."""
+
+
+class HttpEventStream:
+    """See `environments.client.protocol.EventStream`."""
+
+    def __init__(self, connect: Open, after: int | None) -> None:
+        self._connect = connect
+        self._after = after
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._response: httpx2.Response | None = None
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        pause = FIRST_PAUSE
+        while not self._closed.is_set():
+            error: CalvinverseError
+            try:
+                with self._connect(self._after) as response:
+                    if not self._hold(response):
+                        return
+                    yield Connected()
+                    pause = FIRST_PAUSE
+                    yield from self._read(response)
+                error = ServiceUnavailable("The service ended the stream of events.")
+            except (Unauthenticated, Forbidden, NotFound):
+                raise
+            except CalvinverseError as failure:
+                error = failure
+            except (httpx2.HTTPError, httpx2.StreamError, OSError) as failure:
+                error = ServiceUnavailable(f"The stream of events was cut: {failure or type(failure).__name__}.")
+            finally:
+                with self._lock:
+                    self._response = None
+            if self._closed.is_set():
+                return
+            yield Disconnected(error, pause)
+            self._closed.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def close(self) -> None:
+        """See the protocol. Shutting the socket down wakes a thread that waits in it; closing alone would not."""
+        self._closed.set()
+        with self._lock:
+            if self._response is not None:
+                _shut_down(self._response)
+
+    def _hold(self, response: httpx2.Response) -> bool:
+        with self._lock:
+            self._response = response
+            return not self._closed.is_set()
+
+    def _read(self, response: httpx2.Response) -> Iterator[Event]:
+        for number, data in parse_events(response.iter_lines()):
+            if self._closed.is_set():
+                return
+            if self._after is not None and number is not None and number <= self._after:
+                continue
+            self._after = number if number is not None else self._after
+            if data:
+                # A newer service may tell of things that this client doesn't know; they are left out.
+                with contextlib.suppress(ValidationError):
+                    yield Event.model_validate_json(data)
+
+
+def parse_events(lines: Iterable[str]) -> Iterator[tuple[int | None, str]]:
+    """Id and data of each server-sent event (WHATWG HTML, 9.2.6); comments are left out, data lines are joined.
+
+    An event with an id and no data is given as well: it moves the place from which a reader goes on.
+    """
+    number: int | None = None
+    data: list[str] = []
+    for line in lines:
+        if not line:
+            if data or number is not None:
+                yield number, "\n".join(data)
+            number, data = None, []
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            data.append(value)
+        elif field == "id" and value.isdigit():
+            number = int(value)
+
+
+def _shut_down(response: httpx2.Response) -> None:
+    stream = response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream is not None else None
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,121 @@
+"""Where the service is and which token to show it: written by deploy and `calvinverse serve`, read by every client.
+
+The context is `<state>/context.json`, 0600. It names the token's file; the token itself is never in it.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from environments.domain.errors import InvalidInput, MachineError, Unauthenticated
+
+CONTEXT_FILE = "context.json"
+DEFAULT_ADDRESS = "http://127.0.0.1:8400"
+ADDRESS_VARIABLE = "CALVINVERSE_ADDRESS"
+TOKEN_FILE_VARIABLE = "CALVINVERSE_TOKEN_FILE"
+CA_FILE_VARIABLE = "CALVINVERSE_CA_FILE"
+STATE_VARIABLE = "CALVINVERSE_STATE"
+
+
+class Context(BaseModel):
+    """A service to talk to. `ca_file` None: what this machine trusts. `name` is for people."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str = DEFAULT_ADDRESS
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    name: str = ""
+
+    def read_token(self) -> str:
+        """The token. Raises `Unauthenticated` when no file is named, or it can't be read."""
+        if self.token_file is None:
+            raise Unauthenticated("There is no token for the service.")
+        try:
+            token = self.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unauthenticated(f"The token file {self.token_file} can't be read.") from error
+        if not token:
+            raise Unauthenticated(f"The token file {self.token_file} is empty.")
+        return token
+
+
+def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where state is kept: CALVINVERSE_STATE, else `.calvinverse` of the checkout this code is in, else the user's own.
+
+    It need not exist yet.
+    """
+    if named := environ.get(STATE_VARIABLE):
+        return Path(named).expanduser().absolute()
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "dodo.py").is_file() and (checkout / "pyproject.toml").is_file():
+        return checkout / ".calvinverse"
+    home = environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "calvinverse"
+
+
+def stored_context(state: Path) -> Context | None:
+    """The context kept in a state folder; None when there is none. Raises `InvalidInput` for one that can't be read."""
+    path = state / CONTEXT_FILE
+    try:
+        return Context.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise InvalidInput(
+            f"The context {path} can't be read.",
+            hint=f"Remove it, then run `doit deploy` or `calvinverse serve`; {error}",
+        ) from error
+
+
+def find_context(
+    *,
+    address: str | None = None,
+    token_file: Path | None = None,
+    ca_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Context:
+    """What is given, else what the environment names, else what is stored, else the default address.
+
+    A stored token is only used for the address it was stored with: it must not be sent anywhere else.
+    """
+    stored = stored_context(state_folder(environ)) or Context()
+    chosen_address = address or environ.get(ADDRESS_VARIABLE) or stored.address
+    if chosen_address.rstrip("/") != stored.address.rstrip("/"):
+        stored = Context(address=chosen_address)
+    chosen_token = token_file or _path(environ.get(TOKEN_FILE_VARIABLE)) or stored.token_file
+    chosen_ca = ca_file or _path(environ.get(CA_FILE_VARIABLE)) or stored.ca_file
+    return stored.model_copy(update={"token_file": chosen_token, "ca_file": chosen_ca})
+
+
+def write_context(state: Path, context: Context) -> Path:
+    """Keeps the context, replacing another one at once; returns its path. Raises `MachineError`."""
+    path = state / CONTEXT_FILE
+    write_private(path, context.model_dump_json(indent=2) + "\n")
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file only its user may read (0600, new folders 0700), whole or not at all. Raises `MachineError`."""
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise MachineError(f"{path} can't be written: {error.strerror or error}.") from error
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None

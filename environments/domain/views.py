@@ -1,0 +1,229 @@
+"""What the API shows and takes: one set of models for the service, the client, the command line and the TUI."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from environments.domain.environment import Failure
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StepView(_View):
+    """A step of a deployment. Times are UTC."""
+
+    name: str
+    uses: str
+    needs: tuple[str, ...] = ()
+    state: StepState
+    attempts: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    failure: Failure | None = None
+
+
+class DeploymentView(_View):
+    """A deployment with its journal, steps in the order of the template."""
+
+    id: str
+    kind: DeploymentKind
+    state: DeploymentState
+    reason: str
+    requested_by: str
+    requested_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    failure: Failure | None = None
+    steps: tuple[StepView, ...] = ()
+
+
+class OutputView(_View):
+    """An output; the value of a secret one is a mask unless it was revealed."""
+
+    value: Any
+    description: str = ""
+    secret: bool = False
+
+
+class EnvironmentView(_View):
+    """An environment as people see it. Times are UTC. Secret parameters and outputs are masked."""
+
+    id: str
+    name: str
+    owner: str
+    template: str
+    template_version: str
+    bundle: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    state: State
+    state_since: datetime
+    created_at: datetime
+    deadline: datetime | None = None
+    maximum_deadline: datetime | None = None
+    warned: bool = False
+    outputs: dict[str, OutputView] = Field(default_factory=dict)
+    failure: Failure | None = None
+    destroy_again_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    managed_by: str | None = None
+    deployment: DeploymentView | None = None
+    """The newest deployment; only when one environment is shown."""
+
+
+class ResourceView(_View):
+    """A line of the inventory."""
+
+    kind: str
+    address: str
+    step: str | None
+    status: ResourceStatus
+    detail: str = ""
+    created_at: datetime
+    updated_at: datetime
+
+
+class TemplateStepView(_View):
+    """A step as its author wrote it, without its options."""
+
+    name: str
+    uses: str
+    needs: tuple[str, ...] = ()
+
+
+class TemplateView(_View):
+    """A template of the catalogue; durations in seconds, `parameters_schema` is JSON Schema (draft 2020-12)."""
+
+    name: str
+    version: str
+    description: str
+    digest: str
+    pushed_at: datetime
+    pushed_by: str
+    default_lifetime: float | None
+    maximum_lifetime: float | None
+    parameters_schema: dict[str, Any]
+    steps: tuple[TemplateStepView, ...]
+    outputs: dict[str, str]
+    """Name → description."""
+
+
+class Accepted(_View):
+    """A request was taken: the environment as it is now, and the deployment to follow, if the request made one."""
+
+    environment: EnvironmentView
+    deployment_id: str | None
+
+
+class TokenView(_View):
+    """A token without its secret part. `role`: an admin sees and does everything, a user has own environments."""
+
+    id: str
+    owner: str
+    role: Literal["admin", "user"]
+    note: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewToken(_View):
+    """A token just made; `secret` is shown this once."""
+
+    token: TokenView
+    secret: str
+
+
+class Info(_View):
+    """What answers: version, who asks, and where the service's parts are."""
+
+    version: str
+    started_at: datetime
+    now: datetime
+    owner: str
+    role: Literal["admin", "user"]
+    step_kinds: tuple[str, ...]
+    parts: dict[str, str]
+    """Part (consul, nomad, openbao, database) → address; empty when it isn't known yet."""
+
+
+class CreateRequest(_Request):
+    """Asks for an environment. At most one of `ttl` (a duration such as `2h`) and `until` (a moment with offset)."""
+
+    name: str
+    template: str
+    digest: str | None = None
+    """A particular version of the template; None: the newest."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    ttl: str | None = None
+    until: datetime | None = None
+
+
+class UpdateRequest(_Request):
+    """Asks to apply the newest (or the named) version of the environment's template, and changed parameters."""
+
+    digest: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class ExtendRequest(_Request):
+    """Moves the deadline: `by` adds to the present deadline, `ttl` counts from now, `until` is a moment. Exactly one."""
+
+    by: str | None = None
+    ttl: str | None = None
+    until: datetime | None = None
+
+
+class DestroyRequest(_Request):
+    """Asks to destroy now; `reason` is kept."""
+
+    reason: str = ""
+
+
+class PushRequest(_Request):
+    """A template's files: relative path → content in base64."""
+
+    files: dict[str, str]
+
+
+class TokenRequest(_Request):
+    """Asks for a token for `owner`; `ttl` None: until it is revoked."""
+
+    owner: str
+    role: Literal["admin", "user"] = "user"
+    note: str = ""
+    ttl: str | None = None
+
+
+class Problem(_View):
+    """A problem document (RFC 9457); `type` ends with the stable code."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str = ""
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class Validation(_View):
+    """What is wrong with a template: `problems` keep it from being pushed, `warnings` don't."""
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Readiness(_View):
+    """Whether the service can do its work: a sentence for each part that keeps it from that."""
+
+    ready: bool
+    problems: dict[str, str] = Field(default_factory=dict)
