@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import functools
 import ipaddress
 import ssl
 import uuid
@@ -281,10 +280,14 @@ class HttpClient:
         return value
 
 
-@functools.cache
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     """Made once for a kind: making one takes longer than reading an answer with it."""
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _part(name: str) -> str:
