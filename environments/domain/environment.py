@@ -6,7 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.lifecycle import (
+    DeploymentKind,
+    DeploymentState,
+    ResourceStatus,
+    State,
+    StepState,
+)
 
 
 class _Record(BaseModel):

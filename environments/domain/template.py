@@ -7,7 +7,14 @@ from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError, InvalidTemplate
@@ -27,7 +34,11 @@ def _read_duration(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_read_duration), PlainSerializer(format_duration, return_type=str)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read_duration),
+    PlainSerializer(format_duration, return_type=str),
+]
 """A `timedelta`, written as `90s` or `2h`."""
 
 
@@ -80,7 +91,11 @@ class Template(_Part):
 
     def secret_parameters(self) -> frozenset[str]:
         """Parameters that JSON Schema's `writeOnly` marks as secrets (draft 2020-12, validation, 9.4)."""
-        return frozenset(name for name, schema in self.parameters.items() if schema.get("writeOnly") is True)
+        return frozenset(
+            name
+            for name, schema in self.parameters.items()
+            if schema.get("writeOnly") is True
+        )
 
     def parameters_schema(self) -> dict[str, Any]:
         """One JSON Schema (draft 2020-12) for all parameters; those without a default are required."""
@@ -88,7 +103,11 @@ class Template(_Part):
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
             "properties": dict(self.parameters),
-            "required": [name for name, schema in self.parameters.items() if "default" not in schema],
+            "required": [
+                name
+                for name, schema in self.parameters.items()
+                if "default" not in schema
+            ],
             "additionalProperties": False,
         }
 
@@ -109,7 +128,8 @@ def parse_template(text: str) -> Template:
     outputs = document.get("outputs", {})
     if isinstance(outputs, dict):
         document["outputs"] = {
-            name: {"value": value} if isinstance(value, str) else value for name, value in outputs.items()
+            name: {"value": value} if isinstance(value, str) else value
+            for name, value in outputs.items()
         }
     try:
         template = Template.model_validate({**head, **document})
@@ -122,12 +142,17 @@ def parse_template(text: str) -> Template:
 
 
 def _invalid(problems: Sequence[str]) -> InvalidTemplate:
-    return InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": list(problems)})
+    return InvalidTemplate(
+        f"The template is not valid: {'; '.join(problems)}.",
+        details={"problems": list(problems)},
+    )
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False):
-        place = ".".join("with" if part == "options" else str(part) for part in fault["loc"])
+        place = ".".join(
+            "with" if part == "options" else str(part) for part in fault["loc"]
+        )
         yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
 
 
@@ -152,10 +177,18 @@ def _problems(template: Template) -> Iterator[str]:
     for name in template.parameters:
         if not name.isidentifier():
             yield f"the parameter {name!r} can't be used in expressions; use letters, digits and underscores"
-    if template.lifetime.default and template.lifetime.maximum and template.lifetime.default > template.lifetime.maximum:
+    if (
+        template.lifetime.default
+        and template.lifetime.maximum
+        and template.lifetime.default > template.lifetime.maximum
+    ):
         yield "lifetime.default is longer than lifetime.maximum"
     try:
-        tuple(TopologicalSorter({step.name: set(step.needs) & set(names) for step in template.steps}).static_order())
+        tuple(
+            TopologicalSorter(
+                {step.name: set(step.needs) & set(names) for step in template.steps}
+            ).static_order()
+        )
     except CycleError as error:
         yield f"the steps form a cycle: {' needs '.join(reversed(error.args[1]))}"
 
@@ -184,7 +217,9 @@ class Bundle(BaseModel):
         except KeyError:
             raise InvalidTemplate(f"The template has no file {path!r}.") from None
         except UnicodeDecodeError as error:
-            raise InvalidTemplate(f"The file {path!r} of the template is not UTF-8 text.") from error
+            raise InvalidTemplate(
+                f"The file {path!r} of the template is not UTF-8 text."
+            ) from error
 
     def template(self) -> Template:
         """The checked `template.toml`. Raises `InvalidTemplate`."""
@@ -194,12 +229,21 @@ class Bundle(BaseModel):
 def make_bundle(files: Mapping[str, bytes]) -> Bundle:
     """A bundle of these files. Raises `InvalidTemplate` for paths that leave the folder and for too much content."""
     if TEMPLATE_FILE not in files:
-        raise InvalidTemplate(f"The folder has no {TEMPLATE_FILE}.", hint="Start one with `calvinverse template new`.")
+        raise InvalidTemplate(
+            f"The folder has no {TEMPLATE_FILE}.",
+            hint="Start one with `calvinverse template new`.",
+        )
     for path in files:
         parts = path.split("/")
-        if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts):
+        if (
+            path.startswith("/")
+            or "\\" in path
+            or any(part in ("", ".", "..") for part in parts)
+        ):
             raise InvalidTemplate(f"The path {path!r} is not a plain relative path.")
     size = sum(len(content) for content in files.values())
     if size > LARGEST_BUNDLE:
-        raise InvalidTemplate(f"The template has {size} bytes; {LARGEST_BUNDLE} is the most.")
+        raise InvalidTemplate(
+            f"The template has {size} bytes; {LARGEST_BUNDLE} is the most."
+        )
     return Bundle(files=dict(files))

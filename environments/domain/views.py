@@ -6,7 +6,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from environments.domain.environment import Failure
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.lifecycle import (
+    DeploymentKind,
+    DeploymentState,
+    ResourceStatus,
+    State,
+    StepState,
+)
 
 
 class _View(BaseModel):

@@ -1,0 +1,380 @@
+"""The port to the database, as the use cases and the engine need it: one transaction, its parts by noun.
+
+A transaction either happens as a whole or not at all. What it writes for people is an event in the same transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from environments.domain.environment import (
+    Deployment,
+    Environment,
+    Event,
+    EventType,
+    Failure,
+    Resource,
+    StepRecord,
+)
+from environments.domain.lifecycle import (
+    DeploymentKind,
+    DeploymentState,
+    ResourceStatus,
+    State,
+    StepState,
+)
+from environments.domain.template import Bundle
+
+
+class Environments(Protocol):
+    """Reading and writing environments."""
+
+    def add(self, environment: Environment, sealed: bytes | None = None) -> None:
+        """Raises `NameTaken` when a live environment has the name. `sealed` are the encrypted secret parameters."""
+        ...
+
+    def get(self, name_or_id: str) -> Environment | None:
+        """The live environment of that name, else the newest ended one; or the one with that id."""
+        ...
+
+    def all(
+        self, *, owner: str | None = None, ended: bool = False
+    ) -> list[Environment]:
+        """Newest first; ended ones only if asked for."""
+        ...
+
+    def change(self, environment_id: str, **values: Any) -> None:
+        """Writes the named columns; pydantic values are stored as JSON."""
+        ...
+
+    def sealed(self, environment_id: str) -> bytes | None:
+        """The encrypted secret parameters that still wait to be handed to OpenBao."""
+        ...
+
+    def due(self, now: datetime) -> list[Environment]:
+        """Those whose deadline has passed and which nothing destroys yet, and failed destroys to try again."""
+        ...
+
+    def to_warn(self, now: datetime) -> list[Environment]:
+        """Live ones with a deadline that were not warned yet."""
+        ...
+
+    def next_moment(self) -> datetime | None:
+        """The earliest deadline or next attempt among live environments."""
+        ...
+
+    def count_by_state(self) -> dict[State, int]:
+        """How many environments are in each state that is not an end."""
+        ...
+
+
+class Claim(NamedTuple):
+    """A deployment that a worker has just taken under its lease."""
+
+    deployment: Deployment
+    environment: Environment
+
+
+class Deployments(Protocol):
+    """The queue and the history."""
+
+    def add(self, deployment: Deployment) -> None:
+        """Puts a deployment into the queue."""
+        ...
+
+    def get(self, deployment_id: str) -> Deployment | None:
+        """One deployment."""
+        ...
+
+    def of(self, environment_id: str) -> list[Deployment]:
+        """Newest first."""
+        ...
+
+    def unfinished(self, environment_id: str) -> list[Deployment]:
+        """Waiting or running ones, oldest first."""
+        ...
+
+    def supersede(self, environment_id: str, now: datetime) -> None:
+        """Makes room for a destroy: ends what waits, tells what runs that it has to stop."""
+        ...
+
+    def claim(
+        self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime
+    ) -> Claim | None:
+        """The oldest deployment that may run now, taken for `lease` seconds with a new epoch; None if there is none.
+
+        May run: it waits, or its worker's lease has run out; and nothing else runs for its environment.
+        """
+        ...
+
+    def renew(self, deployment_id: str, worker: str, epoch: int, lease: float) -> bool:
+        """Prolongs the lease by `lease` seconds from now; False if it isn't ours any more."""
+        ...
+
+    def release(self, deployment_id: str, worker: str, epoch: int) -> None:
+        """Gives the lease back at once, so that the next start goes on with it."""
+        ...
+
+    def release_all(self) -> None:
+        """Ends every lease: only for a service that is alone with its database and has just started."""
+        ...
+
+    def check(self, deployment_id: str, worker: str, epoch: int) -> None:
+        """Raises `LeaseLost` or `Superseded`; returns when the worker may go on."""
+        ...
+
+    def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
+        """Raises `LeaseLost` unless the worker holds the deployment, until this transaction ends."""
+        ...
+
+    def end(
+        self,
+        deployment_id: str,
+        worker: str,
+        epoch: int,
+        state: DeploymentState,
+        failure: Failure | None,
+        now: datetime,
+    ) -> None:
+        """Ends a deployment for good. Raises `LeaseLost`."""
+        ...
+
+    def count(self) -> dict[tuple[DeploymentKind, DeploymentState], int]:
+        """How many deployments of each kind are in each state."""
+        ...
+
+
+class Journal(Protocol):
+    """The steps of deployments."""
+
+    def lay_out(
+        self, deployment_id: str, steps: Sequence[tuple[str, str, Sequence[str]]]
+    ) -> None:
+        """Writes pending steps (name, kind, needs) in order; those that are there already stay as they are."""
+        ...
+
+    def steps(self, deployment_id: str) -> list[StepRecord]:
+        """In the order in which they were laid out."""
+        ...
+
+    def needs(self, deployment_id: str) -> dict[str, tuple[str, ...]]:
+        """For each step of the deployment, what it waits for."""
+        ...
+
+    def set(
+        self,
+        deployment_id: str,
+        name: str,
+        state: StepState,
+        now: datetime,
+        **values: Any,
+    ) -> None:
+        """Moves a step; counts an attempt and sets the start when it begins to run, the end when it ends."""
+        ...
+
+    def latest_outputs(self, environment_id: str) -> dict[str, dict[str, Any]]:
+        """For each step the outputs of the newest deployment in which it was done."""
+        ...
+
+
+class Inventory(Protocol):
+    """The resources of environments."""
+
+    def intend(self, resources: Sequence[Resource], ranks: Mapping[str, int]) -> None:
+        """Writes down resources that are about to be made; known ones keep their step, gone ones are intended again.
+
+        `ranks` maps `kind address` to the rank of shared resources.
+        """
+        ...
+
+    def of(self, environment_id: str) -> list[Resource]:
+        """In the order of making."""
+        ...
+
+    def shared_by_rank(self, environment_id: str) -> list[Resource]:
+        """The shared ones in the order in which they have to be destroyed."""
+        ...
+
+    def set(
+        self,
+        environment_id: str,
+        kind: str,
+        address: str,
+        status: ResourceStatus,
+        detail: str,
+        now: datetime,
+    ) -> None:
+        """What is known of a resource now."""
+        ...
+
+    def settle(
+        self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime
+    ) -> None:
+        """The intended resources of a step that was done are present."""
+        ...
+
+
+class Events(Protocol):
+    """What happened, in order."""
+
+    def add(
+        self,
+        type: EventType,
+        environment_id: str,
+        now: datetime,
+        *,
+        deployment_id: str | None = None,
+        step: str | None = None,
+        message: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> int:
+        """The id of the new event."""
+        ...
+
+    def add_logs(
+        self, rows: Sequence[tuple[str, str, str | None, datetime, str]]
+    ) -> None:
+        """Log lines at once: (environment id, deployment id, step, moment, line)."""
+        ...
+
+    def after(
+        self,
+        event_id: int,
+        *,
+        environment_id: str | None,
+        owner: str | None,
+        limit: int,
+    ) -> list[Event]:
+        """Events newer than an id, oldest first; of one environment, or of those of an owner."""
+        ...
+
+    def newest(self) -> int:
+        """The id of the newest event; 0 when there is none."""
+        ...
+
+    def forget(self, *, logs_before: datetime, events_before: datetime) -> int:
+        """Deletes old log lines and events of ended environments; how many."""
+        ...
+
+
+class PushedTemplate(NamedTuple):
+    """A line of the catalogue."""
+
+    name: str
+    digest: str
+    pushed_at: datetime
+    pushed_by: str
+
+
+class Templates(Protocol):
+    """The catalogue."""
+
+    def push(self, name: str, bundle: Bundle, by: str, now: datetime) -> None:
+        """Keeps the bundle, and makes it the newest of its name."""
+        ...
+
+    def newest(self) -> list[PushedTemplate]:
+        """The newest of each name, by name."""
+        ...
+
+    def find(self, name: str, digest: str | None) -> PushedTemplate | None:
+        """The newest push of the name, or the newest with that digest."""
+        ...
+
+    def bundle(self, digest: str) -> Bundle | None:
+        """The content."""
+        ...
+
+
+class TokenRecord(NamedTuple):
+    """A token as stored; `hash` is SHA-256 of the whole secret, in hex."""
+
+    id: str
+    prefix: str
+    hash: str
+    owner: str
+    role: str
+    note: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class Tokens(Protocol):
+    """Tokens of the API."""
+
+    def add(self, token: TokenRecord) -> None:
+        """A new token; one of that id is replaced."""
+        ...
+
+    def by_prefix(self, prefix: str) -> TokenRecord | None:
+        """The token whose secret begins like this."""
+        ...
+
+    def all(self, owner: str | None) -> list[TokenRecord]:
+        """Newest first."""
+        ...
+
+    def used(self, token_id: str, now: datetime) -> None:
+        """Notes the use."""
+        ...
+
+    def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
+        """The revoked token; None if there is none of that id."""
+        ...
+
+
+class KnownRequest(NamedTuple):
+    """What an Idempotency-Key stood for."""
+
+    request_hash: str
+    environment_id: str
+    deployment_id: str
+
+
+class Requests(Protocol):
+    """Idempotency keys, each for one token."""
+
+    def find(self, token_id: str, key: str) -> KnownRequest | None:
+        """What the key stands for already."""
+        ...
+
+    def add(
+        self, token_id: str, key: str, request: KnownRequest, now: datetime
+    ) -> None:
+        """Remembers the key."""
+        ...
+
+
+class Transaction(Protocol):
+    """One transaction's view of the database."""
+
+    environments: Environments
+    deployments: Deployments
+    journal: Journal
+    inventory: Inventory
+    events: Events
+    templates: Templates
+    tokens: Tokens
+    requests: Requests
+
+    def forget_ended(self, before: datetime) -> int:
+        """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs."""
+        ...
+
+
+class Storage(Protocol):
+    """The database."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may write; committed at the end, rolled back by an exception.
+
+        Raises `StorageError` (`DiskFull`, `DatabaseCorrupt`).
+        """
+        ...
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A consistent view for reading only."""
+        ...

@@ -1,0 +1,146 @@
+"""Templates and their bundles, tokens, and idempotency keys."""
+
+import base64
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from environments.domain.template import Bundle
+from environments.service.storage import KnownRequest, PushedTemplate, TokenRecord
+from environments.stores.schema import bundles, idempotency, templates, tokens
+
+
+class SqlTemplates:
+    """See `environments.service.storage.Templates`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def push(self, name: str, bundle: Bundle, by: str, now: datetime) -> None:
+        digest = bundle.digest
+        if (
+            self._connection.execute(
+                select(bundles.c.digest).where(bundles.c.digest == digest)
+            ).one_or_none()
+            is None
+        ):
+            content = {
+                path: base64.b64encode(data).decode()
+                for path, data in sorted(bundle.files.items())
+            }
+            self._connection.execute(
+                bundles.insert().values(
+                    digest=digest, content=json.dumps(content).encode()
+                )
+            )
+        self._connection.execute(
+            templates.insert().values(
+                name=name, digest=digest, pushed_at=now, pushed_by=by
+            )
+        )
+
+    def newest(self) -> list[PushedTemplate]:
+        latest = select(func.max(templates.c.id)).group_by(templates.c.name)
+        query = (
+            select(templates)
+            .where(templates.c.id.in_(latest))
+            .order_by(templates.c.name)
+        )
+        return [_pushed(row) for row in self._connection.execute(query)]
+
+    def find(self, name: str, digest: str | None) -> PushedTemplate | None:
+        query = (
+            select(templates)
+            .where(templates.c.name == name)
+            .order_by(templates.c.id.desc())
+            .limit(1)
+        )
+        if digest is not None:
+            query = query.where(templates.c.digest == digest)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _pushed(row)
+
+    def bundle(self, digest: str) -> Bundle | None:
+        content = self._connection.execute(
+            select(bundles.c.content).where(bundles.c.digest == digest)
+        ).scalar_one_or_none()
+        if content is None:
+            return None
+        return Bundle(
+            files={
+                path: base64.b64decode(data)
+                for path, data in json.loads(content).items()
+            }
+        )
+
+
+def _pushed(row: Row[Any]) -> PushedTemplate:
+    return PushedTemplate(row.name, row.digest, row.pushed_at, row.pushed_by)
+
+
+class SqlTokens:
+    """See `environments.service.storage.Tokens`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, token: TokenRecord) -> None:
+        self._connection.execute(tokens.delete().where(tokens.c.id == token.id))
+        self._connection.execute(tokens.insert().values(**token._asdict()))
+
+    def by_prefix(self, prefix: str) -> TokenRecord | None:
+        row = self._connection.execute(
+            select(tokens).where(tokens.c.prefix == prefix)
+        ).one_or_none()
+        return None if row is None else TokenRecord(**row._mapping)
+
+    def all(self, owner: str | None) -> list[TokenRecord]:
+        query = select(tokens).order_by(tokens.c.created_at.desc())
+        if owner is not None:
+            query = query.where(tokens.c.owner == owner)
+        return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
+
+    def used(self, token_id: str, now: datetime) -> None:
+        self._connection.execute(
+            tokens.update().where(tokens.c.id == token_id).values(last_used_at=now)
+        )
+
+    def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
+        self._connection.execute(
+            tokens.update()
+            .where(tokens.c.id == token_id)
+            .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
+        )
+        row = self._connection.execute(
+            select(tokens).where(tokens.c.id == token_id)
+        ).one_or_none()
+        return None if row is None else TokenRecord(**row._mapping)
+
+
+class SqlRequests:
+    """See `environments.service.storage.Requests`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, token_id: str, key: str) -> KnownRequest | None:
+        query = select(idempotency).where(
+            idempotency.c.token_id == token_id, idempotency.c.key == key
+        )
+        row = self._connection.execute(query).one_or_none()
+        return (
+            None
+            if row is None
+            else KnownRequest(row.request_hash, row.environment_id, row.deployment_id)
+        )
+
+    def add(
+        self, token_id: str, key: str, request: KnownRequest, now: datetime
+    ) -> None:
+        self._connection.execute(
+            idempotency.insert().values(
+                token_id=token_id, key=key, created_at=now, **request._asdict()
+            )
+        )

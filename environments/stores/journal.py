@@ -1,0 +1,186 @@
+"""The journal of steps and the inventory of resources."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from environments.domain.environment import Resource, StepRecord
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
+from environments.stores.environments import plain
+from environments.stores.schema import deployments, resources, steps
+
+_STEP = [steps.c[name] for name in StepRecord.model_fields]
+_RESOURCE = [resources.c[name] for name in Resource.model_fields]
+
+
+class SqlJournal:
+    """See `environments.service.storage.Journal`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def lay_out(
+        self, deployment_id: str, rows: Sequence[tuple[str, str, Sequence[str]]]
+    ) -> None:
+        query = select(steps.c.name, steps.c.position).where(
+            steps.c.deployment_id == deployment_id
+        )
+        known = {name: position for name, position in self._connection.execute(query)}
+        first = max(known.values(), default=-1) + 1
+        new = [
+            {
+                "deployment_id": deployment_id,
+                "name": name,
+                "position": position,
+                "uses": uses,
+                "needs": list(needs),
+                "state": StepState.PENDING.value,
+                "attempts": 0,
+                "outputs": {},
+            }
+            for position, (name, uses, needs) in enumerate(
+                (row for row in rows if row[0] not in known), first
+            )
+        ]
+        if new:
+            self._connection.execute(steps.insert(), new)
+
+    def steps(self, deployment_id: str) -> list[StepRecord]:
+        query = (
+            select(*_STEP)
+            .where(steps.c.deployment_id == deployment_id)
+            .order_by(steps.c.position)
+        )
+        return [
+            StepRecord.model_validate(row._mapping)
+            for row in self._connection.execute(query)
+        ]
+
+    def needs(self, deployment_id: str) -> dict[str, tuple[str, ...]]:
+        query = select(steps.c.name, steps.c.needs).where(
+            steps.c.deployment_id == deployment_id
+        )
+        return {name: tuple(needs) for name, needs in self._connection.execute(query)}
+
+    def set(
+        self,
+        deployment_id: str,
+        name: str,
+        state: StepState,
+        now: datetime,
+        **values: Any,
+    ) -> None:
+        changed: dict[str, Any] = {**plain(values), "state": state.value}
+        if state is StepState.RUNNING:
+            changed |= {
+                "attempts": steps.c.attempts + 1,
+                "started_at": func.coalesce(steps.c.started_at, now),
+            }
+        elif state is not StepState.PENDING:
+            changed["ended_at"] = now
+        self._connection.execute(
+            steps.update()
+            .where(steps.c.deployment_id == deployment_id, steps.c.name == name)
+            .values(**changed)
+        )
+
+    def latest_outputs(self, environment_id: str) -> dict[str, dict[str, Any]]:
+        query = (
+            select(steps.c.name, steps.c.outputs)
+            .join(deployments, deployments.c.id == steps.c.deployment_id)
+            .where(
+                deployments.c.environment_id == environment_id,
+                deployments.c.kind != DeploymentKind.DESTROY.value,
+                steps.c.state == StepState.DONE.value,
+            )
+            .order_by(deployments.c.requested_at)
+        )
+        return {name: outputs for name, outputs in self._connection.execute(query)}
+
+
+class SqlInventory:
+    """See `environments.service.storage.Inventory`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def intend(self, wanted: Sequence[Resource], ranks: Mapping[str, int]) -> None:
+        if not wanted:
+            return
+        query = select(resources.c.kind, resources.c.address, resources.c.status).where(
+            resources.c.environment_id == wanted[0].environment_id
+        )
+        known = {
+            (kind, address): status
+            for kind, address, status in self._connection.execute(query)
+        }
+        new = []
+        for resource in wanted:
+            key = (resource.kind, resource.address)
+            if key not in known:
+                known[key] = resource.status.value
+                row = plain(
+                    {name: getattr(resource, name) for name in Resource.model_fields}
+                )
+                new.append(
+                    {**row, "rank": ranks.get(f"{resource.kind} {resource.address}", 0)}
+                )
+            elif known[key] != ResourceStatus.PRESENT.value:
+                self.set(*_key(resource), resource.status, "", resource.updated_at)
+        if new:
+            self._connection.execute(resources.insert(), new)
+
+    def of(self, environment_id: str) -> list[Resource]:
+        query = (
+            select(*_RESOURCE)
+            .where(resources.c.environment_id == environment_id)
+            .order_by(resources.c.id)
+        )
+        return [
+            Resource.model_validate(row._mapping)
+            for row in self._connection.execute(query)
+        ]
+
+    def shared_by_rank(self, environment_id: str) -> list[Resource]:
+        query = (
+            select(*_RESOURCE)
+            .where(
+                resources.c.environment_id == environment_id, resources.c.step.is_(None)
+            )
+            .order_by(resources.c.rank.desc(), resources.c.id.desc())
+        )
+        return [
+            Resource.model_validate(row._mapping)
+            for row in self._connection.execute(query)
+        ]
+
+    def set(
+        self,
+        environment_id: str,
+        kind: str,
+        address: str,
+        status: ResourceStatus,
+        detail: str,
+        now: datetime,
+    ) -> None:
+        self._connection.execute(
+            resources.update()
+            .where(
+                resources.c.environment_id == environment_id,
+                resources.c.kind == kind,
+                resources.c.address == address,
+            )
+            .values(status=status.value, detail=detail, updated_at=now)
+        )
+
+    def settle(
+        self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime
+    ) -> None:
+        for kind, address in refs:
+            self.set(environment_id, kind, address, ResourceStatus.PRESENT, "", now)
+
+
+def _key(resource: Resource) -> tuple[str, str, str]:
+    return resource.environment_id, resource.kind, resource.address

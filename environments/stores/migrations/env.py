@@ -1,0 +1,13 @@
+"""Alembic's entry: migrations run on the connection that the service has open already."""
+
+from alembic import context
+from environments.stores.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transaction_per_migration=False,
+)
+with context.begin_transaction():
+    context.run_migrations()

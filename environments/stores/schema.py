@@ -1,0 +1,234 @@
+"""The tables. Every change of this file comes with a migration; a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite keeps no zone: it is taken off when written and put back when read."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(
+        self, value: datetime | None, dialect: Dialect
+    ) -> datetime | None:
+        """Refuses moments without a zone: they would be read in another one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """UTC again."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return (
+            moment.replace(tzinfo=UTC)
+            if moment.tzinfo is None
+            else moment.astimezone(UTC)
+        )
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("template", String(63), nullable=False),
+    Column("template_version", String(100), nullable=False),
+    Column("bundle", String(80), nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("state", String(20), nullable=False),
+    Column("state_since", Moment, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("deadline", Moment),
+    Column("maximum_deadline", Moment),
+    Column("warned", Boolean, nullable=False),
+    Column("outputs", JSON, nullable=False),
+    Column("failure", JSON),
+    Column("destroy_attempts", Integer, nullable=False),
+    Column("destroy_again_at", Moment),
+    Column("destroyed_at", Moment),
+    Column("managed_by", String(200)),
+    Index(
+        "uq_environments_live_name",
+        "name",
+        unique=True,
+        sqlite_where=text("destroyed_at IS NULL"),
+        postgresql_where=text("destroyed_at IS NULL"),
+    ),
+    Index("ix_environments_state_deadline", "state", "deadline"),
+    Index("ix_environments_created_at", "created_at"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column(
+        "environment_id",
+        String(40),
+        ForeignKey("environments.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("kind", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", String(200), nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("bundle", String(80), nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("superseded", Boolean, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("worker", String(100)),
+    Column("lease_until", Double, nullable=False),
+    Column("failure", JSON),
+    Index("ix_deployments_environment_id", "environment_id", "requested_at"),
+    Index("ix_deployments_state", "state"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column(
+        "deployment_id",
+        String(40),
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("name", String(63), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("uses", String(63), nullable=False),
+    Column("needs", JSON, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("outputs", JSON, nullable=False),
+    Column("failure", JSON),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "environment_id",
+        String(40),
+        ForeignKey("environments.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("kind", String(63), nullable=False),
+    Column("address", String(500), nullable=False),
+    Column("step", String(63)),
+    Column("rank", Integer, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("environment_id", "kind", "address"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("type", String(40), nullable=False),
+    Column(
+        "environment_id",
+        String(40),
+        ForeignKey("environments.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("deployment_id", String(40)),
+    Column("step", String(63)),
+    Column("message", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("ix_events_environment_id", "environment_id", "id"),
+    Index("ix_events_at", "at"),
+    sqlite_autoincrement=True,
+)
+"""Ids are never used again (autoincrement), so a reader can go on from the last one that it saw."""
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("digest", String(80), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False),
+    Column("digest", String(80), ForeignKey("bundles.digest"), nullable=False),
+    Column("pushed_at", Moment, nullable=False),
+    Column("pushed_by", String(200), nullable=False),
+    Index("ix_templates_name", "name", "id"),
+)
+"""Every push, oldest first; the newest of a name is the one that new environments get."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("prefix", String(16), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("owner", String(200), nullable=False),
+    Column("role", String(10), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+    UniqueConstraint("prefix"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("token_id", String(40), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("environment_id", String(40), nullable=False),
+    Column("deployment_id", String(40), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
