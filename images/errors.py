@@ -1,0 +1,80 @@
+"""What can go wrong on the machine that makes images and tools."""
+
+from environments.domain.errors import MachineError
+
+
+class ToolsMissing(MachineError):
+    """Tools are neither on the PATH in a fitting version nor in the cache; all of them are named at once."""
+
+    code = "tools_missing"
+    default_hint = "Run `doit tools`, which builds them, or install them on the PATH."
+
+
+class ToolBuildFailed(MachineError):
+    """Building or fetching a tool failed; nothing of it was kept but the log."""
+
+    code = "tool_build_failed"
+    default_hint = "Read the log that is named, mend the cause, and run `doit tools` again."
+
+
+class DockerUnavailable(MachineError):
+    """No Docker engine answers, and none could be started."""
+
+    code = "docker_unavailable"
+    default_hint = "Install and start Docker, and check with `docker version`."
+
+
+class PackagesMissing(MachineError):
+    """Packages of the system are missing and can't be installed from here."""
+
+    code = "packages_missing"
+    default_hint = "Install them with the package manager of your system, as root."
+
+
+class RightsMissing(MachineError):
+    """The user lacks rights that Nomad's client needs."""
+
+    code = "rights_missing"
+    default_hint = "Run this as root, or give the addresses of clusters that run elsewhere."
+
+
+class CommandFailed(MachineError):
+    """An external command failed or took too long."""
+
+    code = "command_failed"
+    default_hint = "Run the command by hand to see more."
+
+
+class InvalidRecipe(MachineError):
+    """An image's folder doesn't hold together: image.toml can't be read, or names what isn't there."""
+
+    code = "invalid_recipe"
+    default_hint = "Mend the image.toml that is named; docs/how-to/images.md lists what may be in it."
+
+
+class UnknownImage(MachineError):
+    """No folder of images/ makes an image of this name."""
+
+    code = "unknown_image"
+    default_hint = "See the images with `doit list`."
+
+
+class ImageBuildFailed(MachineError):
+    """Making an image failed; the last good one is still the good one."""
+
+    code = "image_build_failed"
+    default_hint = "Read the log that is named, mend the cause, and run `doit build` again."
+
+
+class ImageValidationFailed(MachineError):
+    """An image was made but isn't what it should be; the last good one is still the good one."""
+
+    code = "image_validation_failed"
+    default_hint = "Read the log that is named, mend the image or its tests, and run `doit build` again."
+
+
+class ImageNotBuilt(MachineError):
+    """There is no validated image of this name on this machine."""
+
+    code = "image_not_built"
+    default_hint = "Make it with `doit build`."

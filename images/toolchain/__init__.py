@@ -1,0 +1,68 @@
+"""The pinned toolchain: find the tools that Calvinverse works with, and build what is missing, once for a machine.
+
+`require` takes milliseconds and names everything that is missing; `ensure` builds what is missing; Packer is run with
+`{**os.environ, **packer_environment()}`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from images.report import Report
+from images.toolchain import plugins
+from images.toolchain.catalogue import Tool, tools
+from images.toolchain.find import Found, NotFound, find, memory
+from images.toolchain.needs import Builders, missing_error
+from images.toolchain.work import build_all, equip
+
+__all__ = ["NAMES", "ensure", "locate", "look", "packer_environment", "require"]
+
+NAMES: tuple[str, ...] = tuple(tools())
+"""The names of all tools."""
+
+
+def look(*names: str) -> dict[Tool, Found | NotFound]:
+    """Where each named tool is, if anywhere; all tools without names. KeyError for a tool that isn't known."""
+    versions = memory()
+    return {tool: find(tool, versions) for tool in (tools()[name] for name in names or NAMES)}
+
+
+def locate(name: str) -> Path | None:
+    """The program of a tool: on the PATH in a wanted version, else in the cache, else None."""
+    found = look(name)[tools()[name]]
+    return found.path if isinstance(found, Found) else None
+
+
+def require(*names: str) -> dict[str, Path]:
+    """The programs of the named tools, by name; ToolsMissing names all that are missing and how to get each."""
+    seen = look(*names)
+    missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
+    if missing:
+        raise missing_error(missing, Builders.look())
+    return {tool.name: found.path for tool, found in seen.items() if isinstance(found, Found)}
+
+
+def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
+    """Like `require`, but builds what is missing, two at once at most.
+
+    Before anything is built, ToolsMissing names all tools that can't be built here; ToolBuildFailed names all whose
+    build failed, when the others are done.
+    """
+    wanted = tuple(names)
+    seen = look(*wanted)
+    missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
+    if missing:
+        equip(missing, report)
+        builders = Builders.look()
+        hopeless = {tool: found for tool, found in missing.items() if builders.lack(tool)}
+        if hopeless:
+            raise missing_error(hopeless, builders)
+        build_all(list(missing), report)
+    return require(*wanted)
+
+
+def packer_environment() -> dict[str, str]:
+    """The variables that Packer needs beside those of the process, its docker plugin installed in a folder of the cache.
+
+    Raises ToolsMissing without Packer or the plugin.
+    """
+    return plugins.packer_environment(require("packer", "packer-plugin-docker"))

@@ -1,0 +1,81 @@
+"""`python -m images.toolchain [ensure|list|clean]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from environments.domain.errors import CalvinverseError
+from images.report import console, size
+from images.toolchain import NAMES, ensure, look
+from images.toolchain.clean import Cleaning, removable
+from images.toolchain.find import Found
+from images.toolchain.needs import Builders
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and give its exit status: that of the error, or 0."""
+    parser = argparse.ArgumentParser(prog="python -m images.toolchain", description="The pinned tools of Calvinverse.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("ensure", help="build what is neither on the PATH nor in the cache")
+    build.add_argument("names", nargs="*", metavar="tool", help=f"some of {', '.join(NAMES)}; all without")
+    commands.add_parser("list", help="show each tool: where it is, or how to get it")
+    clean = commands.add_parser("clean", help="remove what building left behind, after asking")
+    clean.add_argument("--yes", action="store_true", help="don't ask")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "ensure":
+            if unknown := set(given.names) - set(NAMES):
+                parser.error(f"no such tool: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+            for name, path in ensure(given.names or NAMES, console()).items():
+                print(f"{name}\t{path}")
+        elif given.command == "list":
+            show()
+        else:
+            offer(removable(), agreed=given.yes)
+    except CalvinverseError as error:
+        print(f"{error.message}\n{error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("Stopped; what was being built is not kept.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def show() -> None:
+    """Print a line for each tool: name, version, origin, and path or what it lacks."""
+    builders = Builders.look()
+    for tool, found in look().items():
+        if isinstance(found, Found):
+            print(f"{tool.name}\t{found.version}\t{found.origin}\t{found.path}")
+        else:
+            lack = builders.lack(tool)
+            print(f"{tool.name}\t{tool.pinned}\tmissing\t{lack or 'will be built by `doit tools`'}")
+
+
+def offer(things: list[Cleaning], *, agreed: bool) -> None:
+    """Show what can be removed, ask unless `agreed`, and remove it."""
+    if not things:
+        print("There is nothing to remove.")
+        return
+    for thing in things:
+        print(f"{size(thing.bytes):>10}  {thing.what}  {_places(thing.folders)}")
+    if not agreed:
+        if not sys.stdin.isatty():
+            print("Nothing was removed; say --yes to remove it without being asked.")
+            return
+        answer = input("Remove all of this? Other Go projects will fetch and compile anew. [y/N] ")
+        agreed = answer.strip().lower() in ("y", "yes")
+    if not agreed:
+        print("Nothing was removed.")
+        return
+    for thing in things:
+        thing.remove()
+        print(f"Removed: {thing.what}")
+
+
+def _places(folders: tuple[Path, ...]) -> str:
+    return ", ".join(map(str, folders))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

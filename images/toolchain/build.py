@@ -1,0 +1,180 @@
+"""Building one tool into the cache: under a lock, into a temporary folder, published by one rename."""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from images.commands import Stop, output, run
+from images.errors import ToolBuildFailed
+from images.toolchain.catalogue import GoModule, Tool, Wheel
+from images.toolchain.versions import Version
+
+BUILD_LIMIT = 45 * 60.0
+"""Seconds that building one tool may take."""
+
+FETCH_LIMIT = 15 * 60.0
+"""Seconds that fetching a wheel may take."""
+
+LOCK_LIMIT = 60 * 60.0
+"""Seconds to wait for another process that builds the same tool."""
+
+
+@dataclass
+class Job:
+    """One tool on its way into the cache, and how far it is; `seconds` is how long that took in the end."""
+
+    tool: Tool
+    cache: Path
+    stop: Stop = field(default_factory=Stop)
+    phase: str = "waits for its turn"
+    seconds: float | None = None
+    began: float | None = None
+    built_here: bool = False
+    modules: int = 0
+    packages: int = 0
+
+    @property
+    def log(self) -> Path:
+        """Where the whole output of the build is kept."""
+        return self.cache / "logs" / f"{self.tool.name}-{self.tool.key()}.log"
+
+    def elapsed(self) -> float:
+        """Seconds since the work on it began."""
+        return time.monotonic() - self.began if self.began is not None else 0.0
+
+    def run(self) -> Path:
+        """Build the tool unless another process does, and give the program; ToolBuildFailed if that fails."""
+        self.began = time.monotonic()
+        program = self.tool.cached(self.cache)
+        lock = self.cache / "locks" / f"{self.tool.name}-{self.tool.key()}.lock"
+        try:
+            with held(lock, self) as handle:
+                if not program.is_file():
+                    self._build(program, handle)
+                    self.built_here = True
+        except OSError as error:
+            raise ToolBuildFailed(
+                f"Building {self.tool.name} failed: {error.filename or self.cache}: {error.strerror}.",
+                hint="Make room, or name another folder in CALVINVERSE_CACHE.",
+            ) from error
+        self.seconds = self.elapsed()
+        return program
+
+    def on_line(self, line: str) -> None:
+        """Take what `go build -v` says: a module that is fetched, or a package that is compiled."""
+        if line.startswith("go: downloading "):
+            self.modules += 1
+            self.phase = f"fetching modules, {self.modules} so far"
+        elif line and " " not in line:
+            self.packages += 1
+            self.phase = f"compiling, {self.packages} packages so far"
+
+    def _build(self, program: Path, lock: int) -> None:
+        published = self.cache / "tools" / self.tool.name / self.tool.key()
+        # Nobody else works on this key while we hold the lock: a folder of this name is left from a killed build.
+        unfinished = published.with_name(f".unfinished-{published.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)
+        try:
+            source = self.tool.source
+            facts = self._go(source, unfinished, lock) if isinstance(source, GoModule) else self._wheel(unfinished)
+            self._check(unfinished / program.relative_to(published))
+            facts |= {"tool": self.tool.name, "version": str(self.tool.pinned), "seconds": round(self.elapsed(), 1)}
+            (unfinished / "build.json").write_text(json.dumps(facts, indent=1) + "\n")
+            shutil.rmtree(published, ignore_errors=True)
+            unfinished.rename(published)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _go(self, source: GoModule, folder: Path, lock: int) -> dict[str, object]:
+        env = go_environment(source)
+        self.phase = "starting"
+        command = ["go", "build", "-v", "-o", str(folder / self.tool.name), *source.arguments()]
+        # The compiler inherits the lock: if we are killed, nobody starts the same build beside it.
+        ended = run(
+            command,
+            limit=BUILD_LIMIT,
+            env=env,
+            cwd=self.tool.folder,
+            log=self.log,
+            on_line=self.on_line,
+            pass_fds=(lock,),
+            stop=self.stop,
+        )
+        if ended.status != 0 or ended.timed_out:
+            raise ToolBuildFailed(f"Building {self.tool.name} failed: {ended.reason()}.", hint=ended.explain(self.log))
+        said = output(["go", "env", "-json", "GOVERSION", "GOCACHE", "GOMODCACHE"], limit=20, env=env)
+        return {"go": json.loads(said)} if said else {}
+
+    def _wheel(self, folder: Path) -> dict[str, object]:
+        assert isinstance(self.tool.source, Wheel)
+        self.phase = f"fetching the wheel {self.tool.source.distribution}"
+        command = [sys.executable, "-m", "pip", "--no-input", "install", "--progress-bar", "off", "--no-compile"]
+        command += ["--disable-pip-version-check", "--root-user-action", "ignore", *self.tool.source.arguments()]
+        command += ["--target", str(folder), "-r", str(self.tool.folder / "requirements.lock")]
+        ended = run(command, limit=FETCH_LIMIT, log=self.log, stop=self.stop)
+        if ended.status != 0 or ended.timed_out:
+            raise ToolBuildFailed(f"Fetching {self.tool.name} failed: {ended.reason()}.", hint=ended.explain(self.log))
+        return {}
+
+    def _check(self, program: Path) -> None:
+        """Prove that the new program runs and is what was pinned."""
+        self.phase = "trying it"
+        said = output([str(program), *self.tool.version_arguments], limit=60)
+        version = Version.find(said) if said is not None else None
+        if version != self.tool.pinned:
+            raise ToolBuildFailed(
+                f"Building {self.tool.name} failed: it should be {self.tool.pinned} and "
+                + (f"calls itself {version}." if version else "doesn't tell its version."),
+                hint=f"The whole output of the build is in {self.log}.",
+            )
+
+
+def go_environment(source: GoModule) -> dict[str, str]:
+    """The environment for `go build`: the user's network settings, but none of the user's flags or workspaces."""
+    env = {**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    for name in ("GOOS", "GOARCH", "CGO_ENABLED"):
+        env.pop(name, None)
+    if source.cgo:
+        env["CGO_ENABLED"] = "1"
+    return env
+
+
+@contextmanager
+def held(file: Path, job: Job) -> Iterator[int]:
+    """Hold a lock that all processes of the machine share; gives its descriptor.
+
+    Raises ToolBuildFailed when another process holds it for longer than LOCK_LIMIT, or the job is stopped.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        limit = time.monotonic() + LOCK_LIMIT
+        while not _try_lock(handle):
+            job.phase = "another process builds it"
+            if time.monotonic() > limit or job.stop.is_set:
+                raise ToolBuildFailed(
+                    f"Building {job.tool.name} failed: another process has held {file} for too long.",
+                    hint="See which process that is with `fuser` and end it.",
+                )
+            time.sleep(0.1)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""Which tools there are: tools.toml and the folders beside it, read into objects."""
+
+import hashlib
+import json
+import platform
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from images.toolchain.versions import Range, Version
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A program that is built from a Go module; go.mod and go.sum in the tool's folder pin every source."""
+
+    package: str
+    minutes: int
+    tags: tuple[str, ...] = ()
+    ldflags: str = ""
+    cgo: bool = False
+
+    files = ("go.mod", "go.sum")
+
+    def arguments(self) -> list[str]:
+        """The arguments of `go build` that decide what comes out."""
+        flags = ["-buildvcs=false", "-mod=readonly"]
+        if self.tags:
+            flags += ["-tags", ",".join(self.tags)]
+        if self.ldflags:
+            flags += ["-ldflags", self.ldflags]
+        return [*flags, self.package]
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A program inside a wheel; the requirements file in the tool's folder pins it by hash."""
+
+    distribution: str
+    executable: str
+
+    files = ("requirements.lock",)
+
+    def arguments(self) -> list[str]:
+        """The arguments of `pip install` that decide what comes out."""
+        return ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool: which versions are wanted, which is pinned, and what that one is made from."""
+
+    name: str
+    wanted: Range
+    pinned: Version
+    version_arguments: tuple[str, ...]
+    source: GoModule | Wheel
+    folder: Path
+
+    @property
+    def buildable(self) -> bool:
+        """Whether the files that pin the source are here; an installed wheel of ours may lack them."""
+        return all((self.folder / name).is_file() for name in self.source.files)
+
+    def go_version(self) -> Version | None:
+        """The Go version that go.mod asks for, or None for a tool that needs no Go."""
+        if not isinstance(self.source, GoModule) or not self.buildable:
+            return None
+        found = re.search(r"^go (\S+)$", (self.folder / "go.mod").read_text(), re.MULTILINE)
+        return Version.parse(found.group(1)) if found else None
+
+    def key(self) -> str:
+        """What a build is known by: version, and a digest of the pinned sources, the flags and the platform."""
+        digest = hashlib.sha256()
+        facts = [self.name, str(self.pinned), sys.platform, platform.machine(), *self.source.arguments()]
+        digest.update(json.dumps(facts).encode())
+        if isinstance(self.source, GoModule):
+            digest.update(b"cgo" if self.source.cgo else b"any")
+        for name in self.source.files:
+            digest.update(b"\0" + (self.folder / name).read_bytes())
+        return f"{self.pinned}-{digest.hexdigest()[:16]}"
+
+    def cached(self, cache_folder: Path) -> Path:
+        """Where the built program lies in a cache folder, once it is there."""
+        program = self.source.executable if isinstance(self.source, Wheel) else self.name
+        return cache_folder / "tools" / self.name / self.key() / program
+
+
+def read(text: str, folder: Path = FOLDER) -> dict[str, Tool]:
+    """Read a tools.toml whose tools' folders lie in `folder`; ValueError, KeyError or TypeError if it is malformed."""
+    return {name: _tool(name, table, folder / name) for name, table in tomllib.loads(text).items()}
+
+
+@cache
+def tools() -> dict[str, Tool]:
+    """The tools of this version of Calvinverse, by name."""
+    return read((FOLDER / "tools.toml").read_text())
+
+
+def _tool(name: str, table: dict[str, Any], folder: Path) -> Tool:
+    source: GoModule | Wheel
+    if "go" in table:
+        given = dict(table["go"])
+        source = GoModule(**given | {"tags": tuple(given.get("tags", ()))})
+    else:
+        source = Wheel(**table["wheel"])
+    return Tool(
+        name=name,
+        wanted=Range.parse(table["wanted"]),
+        pinned=Version.parse(table["pinned"]),
+        version_arguments=tuple(table["version"]),
+        source=source,
+        folder=folder,
+    )

@@ -1,0 +1,78 @@
+"""What building tools leaves behind, and removing it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.commands import run
+from images.places import cache_folder
+from images.toolchain.catalogue import tools
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """Something that can be removed: what it is, its size in bytes, where, and the `go clean` that does it, if any."""
+
+    what: str
+    bytes: int
+    folders: tuple[Path, ...]
+    go: tuple[tuple[str, str], ...] = ()
+    go_flags: tuple[str, ...] = ()
+
+    def remove(self) -> None:
+        """Remove it. Raises CommandFailed when `go clean` fails."""
+        if self.go_flags:
+            env = {**os.environ, **dict(self.go)}
+            run(["go", "clean", *self.go_flags], limit=600, env=env).check("Go can't clean its caches")
+        else:
+            for folder in self.folders:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def removable() -> list[Cleaning]:
+    """Go's caches that our builds used, builds that this version doesn't want, and leftovers of killed builds."""
+    cache = cache_folder()
+    caches: dict[tuple[str, str], None] = {}
+    for file in sorted((cache / "tools").glob("*/*/build.json")):
+        go = json.loads(file.read_text()).get("go")
+        if go:
+            caches[go["GOCACHE"], go["GOMODCACHE"]] = None
+    return [*_go_caches(caches), *_old_builds(cache)]
+
+
+def _go_caches(caches: dict[tuple[str, str], None]) -> Iterator[Cleaning]:
+    for compiled, modules in caches:
+        kinds = {
+            "GOCACHE": ("what Go compiled", compiled, "-cache"),
+            "GOMODCACHE": ("modules Go fetched", modules, "-modcache"),
+        }
+        for variable, (what, folder, flag) in kinds.items():
+            path = Path(folder)
+            if path.is_dir() and (used := disk_usage(path)):
+                yield Cleaning(what, used, (path,), ((variable, folder),), (flag,))
+
+
+def _old_builds(cache: Path) -> Iterator[Cleaning]:
+    wanted = {tool.cached(cache) for tool in tools().values() if tool.buildable}
+    old = tuple(
+        folder
+        for folder in sorted((cache / "tools").glob("*/*"))
+        if not any(program.is_relative_to(folder) for program in wanted)
+    )
+    if old:
+        yield Cleaning("builds of other versions", sum(map(disk_usage, old)), old)
+
+
+def disk_usage(folder: Path) -> int:
+    """The bytes that the files below a folder take; files that vanish meanwhile don't count."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total

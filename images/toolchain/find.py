@@ -1,0 +1,114 @@
+"""Finding tools: on the PATH in a wanted version first, else in the cache. Takes milliseconds when nothing changed."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from images.commands import output
+from images.places import cache_folder
+from images.toolchain.catalogue import Tool
+from images.toolchain.versions import Version
+
+PROBE_LIMIT = 20.0
+"""Seconds that a tool may take to print its version."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A tool that can be used: where, which version, and whether it comes from the PATH or the cache."""
+
+    path: Path
+    version: Version
+    origin: Literal["PATH", "cache"]
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """No usable tool, and the programs of that name on the PATH that won't do: path and why."""
+
+    unfit: tuple[tuple[Path, str], ...] = ()
+
+
+@dataclass
+class VersionMemory:
+    """What the versions of programs were found to be, kept in the cache folder; one that changed is asked again."""
+
+    file: Path
+    _known: dict[str, list[object]] = field(default_factory=dict)
+    _read: bool = False
+
+    def version(self, program: Path, arguments: tuple[str, ...]) -> Version | None:
+        """The version that a program prints, or None if it prints none, fails, or takes longer than PROBE_LIMIT."""
+        try:
+            facts = program.stat()
+        except OSError:
+            return None
+        mark = [facts.st_mtime_ns, facts.st_size, facts.st_ino, list(arguments)]
+        known = self._load().get(str(program))
+        if known is not None and known[:4] == mark:
+            return Version.parse(str(known[4]))
+        # Packer and Consul ask their makers for news when they start, unless told not to.
+        said = output([str(program), *arguments], limit=PROBE_LIMIT, env={**os.environ, "CHECKPOINT_DISABLE": "1"})
+        version = Version.find(said) if said is not None else None
+        if version is not None:
+            self._keep(str(program), [*mark, str(version)])
+        return version
+
+    def _load(self) -> dict[str, list[object]]:
+        if not self._read:
+            self._read = True
+            try:
+                known = json.loads(self.file.read_text())
+            except (OSError, ValueError):
+                # It is a memory and nothing more: without it every program is asked again.
+                known = {}
+            self._known = {path: row for path, row in known.items() if isinstance(row, list) and len(row) == 5}
+        return self._known
+
+    def _keep(self, program: str, row: list[object]) -> None:
+        self._read = False
+        known = {path: kept for path, kept in self._load().items() if Path(path).exists()}
+        self._known = known | {program: row}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self.file.parent, prefix=".versions-", delete=False) as new:
+                json.dump(self._known, new, indent=1)
+            os.replace(new.name, self.file)
+        except OSError:
+            # A cache that can't be written costs time, not truth.
+            return
+
+
+def memory() -> VersionMemory:
+    """The memory of versions in the machine's cache."""
+    return VersionMemory(cache_folder() / "versions.json")
+
+
+def on_path(name: str) -> Iterator[Path]:
+    """Every program of this name on the PATH, in its order."""
+    seen: set[Path] = set()
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        program = Path(folder or ".").absolute() / name
+        if program not in seen and program.is_file() and os.access(program, os.X_OK):
+            seen.add(program)
+            yield program
+
+
+def find(tool: Tool, versions: VersionMemory | None = None) -> Found | NotFound:
+    """Look for one tool."""
+    versions = versions or memory()
+    unfit: list[tuple[Path, str]] = []
+    for program in on_path(tool.name):
+        version = versions.version(program, tool.version_arguments)
+        if version is not None and version in tool.wanted:
+            return Found(program, version, "PATH")
+        unfit.append((program, f"is {version}" if version else "doesn't tell its version"))
+    if tool.buildable:
+        program = tool.cached(cache_folder())
+        if os.access(program, os.X_OK):
+            return Found(program, tool.pinned, "cache")
+    return NotFound(tuple(unfit))

@@ -1,0 +1,53 @@
+"""The folder that Packer takes its plugins from."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from images.commands import run
+from images.places import cache_folder
+
+SOURCE = "github.com/hashicorp/docker"
+"""The address by which a Packer file asks for the docker plugin in `required_plugins`."""
+
+
+def plugin_folder(packer: Path, plugin: Path) -> Path:
+    """A folder in the cache with the docker plugin installed for this very Packer and plugin, made if need be.
+
+    Raises CommandFailed when Packer refuses the plugin.
+    """
+    facts = plugin.stat()
+    mark = f"{packer}\0{plugin}\0{facts.st_mtime_ns}\0{facts.st_size}"
+    folder = cache_folder() / "packer-plugins" / hashlib.sha256(mark.encode()).hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+    try:
+        command = [str(packer), "plugins", "install", "--path", str(plugin), SOURCE]
+        run(command, limit=120, env={**os.environ, **_settings(unfinished)}).check("Packer refuses its docker plugin")
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            # Another process was faster and made the same folder.
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def packer_environment(found: Mapping[str, Path]) -> dict[str, str]:
+    """The variables that Packer needs beside those of the process; `found` names packer and packer-plugin-docker."""
+    return _settings(plugin_folder(found["packer"], found["packer-plugin-docker"]))
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    return {
+        "PACKER_PLUGIN_PATH": str(folder),
+        "CHECKPOINT_DISABLE": "1",
+        "PACKER_NO_COLOR": "1",
+    }
