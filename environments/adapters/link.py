@@ -1,0 +1,136 @@
+"""What the vendors' clients have in common here: where they find a part and a token, time limits, errors as sentences."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from environments.adapters.calls import TITLES, Part, TokenSource
+from environments.adapters.connections import Connections, Endpoint, token_source
+from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+
+CALL_LIMIT = 15.0
+"""Seconds that one call may take, beyond the wait that a blocking query asks for."""
+
+_POOL = 32
+"""Connections kept open to a part: steps run side by side."""
+
+_LONGEST_QUOTE = 300
+
+Client = TypeVar("Client")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a call failed: the HTTP status (None when there was no answer) and what the part said."""
+
+    status: int | None
+    said: str
+
+
+class Missing(Exception):
+    """A part answered 404; adapters turn it into None where that is an answer."""
+
+
+class Link(Generic[Client]):
+    """Calls one part through a vendor's client, which is built anew whenever its address or token changes.
+
+    `connections` is asked before each call, because addresses may appear while a deployment runs. `explain` tells what an
+    exception of the vendor's client means; None for exceptions that are none of its own.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        connections: Callable[[], Connections],
+        build: Callable[[Endpoint, str, requests.Session], Client],
+        explain: Callable[[Exception], Fault | None],
+    ) -> None:
+        self._part: Part = part
+        self._connections = connections
+        self._build = build
+        self._explain = explain
+        self._lock = threading.Lock()
+        self._endpoint: Endpoint | None = None
+        self._tokens: TokenSource | None = None
+        self._client: tuple[str, Client] | None = None
+
+    def call(self, doing: str, use: Callable[[Client], Result]) -> Result:
+        """What `use` gives. `doing` completes "Consul refuses our credential to …".
+
+        A refused token is renewed once. Raises `BackendUnavailable`, `BackendDenied`, `BackendError`, and `Missing` for
+        a plain 404.
+        """
+        endpoint, tokens = self._find()
+        token = tokens.token()
+        try:
+            return use(self._client_for(endpoint, token))
+        except Exception as error:
+            fault = self._fault(error)
+            if fault is None:
+                raise
+            other = tokens.renew(token) if self._denied(fault) else None
+            if other is None or other == token:
+                raise self._error(endpoint, doing, fault) from error
+        try:
+            return use(self._client_for(endpoint, other))
+        except Exception as error:
+            fault = self._fault(error)
+            if fault is None:
+                raise
+            raise self._error(endpoint, doing, fault) from error
+
+    def _find(self) -> tuple[Endpoint, TokenSource]:
+        endpoint = self._connections().endpoint(self._part)
+        with self._lock:
+            if self._tokens is None or endpoint != self._endpoint:
+                self._endpoint, self._tokens, self._client = endpoint, token_source(self._part, endpoint), None
+            return endpoint, self._tokens
+
+    def _client_for(self, endpoint: Endpoint, token: str) -> Client:
+        with self._lock:
+            if self._client is None or self._client[0] != token:
+                self._client = (token, self._build(endpoint, token, _session(endpoint)))
+            return self._client[1]
+
+    def _fault(self, error: Exception) -> Fault | None:
+        if isinstance(error, requests.Timeout):
+            return Fault(None, "it didn't answer in time")
+        if isinstance(error, requests.RequestException):
+            return Fault(None, "it can't be reached")
+        return self._explain(error)
+
+    def _denied(self, fault: Fault) -> bool:
+        return fault.status in (401, 403) or (self._part == "consul" and "ACL not found" in fault.said)
+
+    def _error(self, endpoint: Endpoint, doing: str, fault: Fault) -> Exception:
+        title = TITLES[self._part]
+        said = " ".join(fault.said.split())[:_LONGEST_QUOTE].rstrip(".")
+        details = {"part": self._part, "status": fault.status, "address": endpoint.address}
+        if fault.status is None:
+            return BackendUnavailable(f"{title} at {endpoint.address} is away: {said}.", details=details)
+        if self._denied(fault):
+            return BackendDenied(
+                f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details
+            )
+        if fault.status == 404:
+            return Missing(said)
+        if fault.status in (429, 502, 503, 504) or "o cluster leader" in said or "is sealed" in said:
+            return BackendUnavailable(f"{title} at {endpoint.address} isn't ready: {said}.", details=details)
+        return BackendError(
+            f"{title} at {endpoint.address} failed to {doing}: {said} (status {fault.status}).", details=details
+        )
+
+
+def _session(endpoint: Endpoint) -> requests.Session:
+    session = requests.Session()
+    # Neither a proxy nor a netrc file of the machine has a say between us and our own parts.
+    session.trust_env = False
+    session.verify = str(endpoint.ca_file) if endpoint.ca_file else True
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=_POOL))
+    return session

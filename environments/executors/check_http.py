@@ -1,0 +1,148 @@
+"""`check.http`: asks a service over HTTP, at the address that Consul knows, whether it answers as it should."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Literal, Protocol
+
+from pydantic import Field, field_validator
+
+from environments.domain.errors import BackendUnavailable, StepTimeout
+from environments.domain.names import service_name
+from environments.domain.template import Bundle, Duration
+from environments.executors.base import Intended, Options, StepContext, StepRun
+from environments.executors.consul_access import Catalogue, Instance
+from environments.executors.nomad_namespace import SLICE
+from environments.executors.options import faults
+
+_PAUSE = 0.1
+_ONE_REQUEST = 5.0
+"""Seconds that an answer may take."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: status and text."""
+
+    status: int
+    text: str
+
+
+class NoAnswer(Exception):
+    """A request had no answer: refused, too late, or a certificate that isn't trusted or has other names."""
+
+
+class Web(Protocol):
+    """What this step needs to ask a service."""
+
+    def get(self, url: str, *, ca: str | None, limit: float) -> Answer:
+        """The answer to a GET. An https address must show a certificate of `ca` (PEM) that covers it.
+
+        Raises `NoAnswer`.
+        """
+        ...
+
+
+class CertificateChain(Protocol):
+    """Where the CA of the environments' certificates comes from."""
+
+    def chain(self) -> str:
+        """The CA's certificates, PEM."""
+        ...
+
+
+class CheckHttpOptions(Options):
+    """`service`: its name without the environment's. `contains`: a text that the answer must hold."""
+
+    service: str
+    path: str = "/"
+    status: int = Field(default=200, ge=100, le=599)
+    contains: str | None = None
+    scheme: Literal["http", "https"] | None = None
+    timeout: Duration | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        if not path.startswith("/"):
+            raise ValueError("a path begins with '/'")
+        return path
+
+
+class CheckHttp:
+    """Waits until every healthy instance of the service gives the wanted answer."""
+
+    kind: ClassVar[str] = "check.http"
+    options: ClassVar[type[Options]] = CheckHttpOptions
+    time_limit: ClassVar[timedelta] = timedelta(seconds=60)
+    description: ClassVar[str] = "Asks every instance of a service over HTTP, with TLS verified against OpenBao's CA."
+
+    def __init__(self, catalogue: Catalogue, web: Web, authority: CertificateChain) -> None:
+        self._catalogue = catalogue
+        self._web = web
+        self._authority = authority
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options and wrong values."""
+        return faults(CheckHttpOptions, options)
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """None: it only looks."""
+        return []
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives `service` and `instances`, the addresses that answered.
+
+        Raises `StepTimeout` with the last outcome: after the step's time limit, or `timeout` if that is shorter.
+        """
+        options: CheckHttpOptions = context.options
+        name = service_name(context.owner.name, options.service)
+        limit = options.timeout.total_seconds() if options.timeout else None
+        started = run.time_left
+        outcome, index = f"Consul knows no healthy instance of {name}", 0
+        try:
+            while True:
+                run.before_effect()
+                if limit is not None and started - run.time_left > limit:
+                    raise StepTimeout(f"The check took longer than {limit:g} s.")
+                index, instances = self._catalogue.instances(name, index=index, wait=SLICE if index else 0.0)
+                passing = [found for found in instances if found.passing]
+                if not passing:
+                    continue
+                problem, urls = self._ask(passing, options, run)
+                if problem is None:
+                    return {"service": name, "instances": urls}
+                if problem != outcome:
+                    run.log(problem)
+                outcome, index = problem, 0
+                run.wait(_PAUSE)
+        except StepTimeout as error:
+            raise StepTimeout(
+                f"The service {options.service!r} did not answer as it should: {outcome}.", hint=error.hint
+            ) from error
+
+    def _ask(
+        self, instances: Sequence[Instance], options: CheckHttpOptions, run: StepRun
+    ) -> tuple[str | None, list[str]]:
+        urls: list[str] = []
+        for instance in instances:
+            scheme = options.scheme or instance.metadata.get("scheme") or _scheme(instance)
+            host = f"[{instance.address}]" if ":" in instance.address else instance.address
+            url = f"{scheme}://{host}:{instance.port}{options.path}"
+            try:
+                ca = self._authority.chain() if scheme == "https" else None
+                answer = self._web.get(url, ca=ca, limit=max(0.1, min(_ONE_REQUEST, run.time_left)))
+            except NoAnswer as error:
+                return f"{url} gave no answer: {error}", urls
+            except BackendUnavailable as error:
+                return error.message.rstrip("."), urls
+            if answer.status != options.status:
+                return f"{url} answered {answer.status} instead of {options.status}", urls
+            if options.contains is not None and options.contains not in answer.text:
+                return f"the answer of {url} doesn't hold {options.contains!r}", urls
+            urls.append(url)
+        return None, urls
+
+
+def _scheme(instance: Instance) -> str:
+    return "https" if "https" in instance.tags else "http"

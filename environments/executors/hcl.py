@@ -1,0 +1,48 @@
+"""Values as HCL literals, so that nothing in a value can become code."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from environments.domain.errors import InvalidJob
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = frozenset(" !#&'()*+,-./:;<=>?@[]^_`{|}~")
+
+
+def assignments(variables: Mapping[str, Any]) -> str:
+    """`name = value` lines as in a variables file. Raises `InvalidJob` for impossible names and values."""
+    lines = []
+    for name, value in variables.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidJob(f"{name!r} can't be the name of a variable in a job file.")
+        lines.append(f"{name} = {literal(value)}\n")
+    return "".join(lines)
+
+
+def literal(value: Any) -> str:
+    """A JSON value as an HCL expression without references, functions or templates. Raises `InvalidJob`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return f'"{"".join(map(_character, value))}"'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{literal(str(key))} = {literal(item)}' for key, item in value.items())}}}"
+    raise InvalidJob(f"A {type(value).__name__} can't be the value of a variable in a job file.")
+
+
+def _character(character: str) -> str:
+    # `$` and `%` are written as code points, so that no `${` or `%{` ever stands in the text (HCL syntax specification,
+    # "Template Expressions").
+    if character.isascii() and (character.isalnum() or character in _PLAIN):
+        return character
+    point = ord(character)
+    if 0xD800 <= point <= 0xDFFF or point == 0:
+        raise InvalidJob("A variable of a job file holds a character that no text can hold.")
+    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"

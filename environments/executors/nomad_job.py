@@ -1,0 +1,244 @@
+"""`nomad.job`: runs a job in the environment's own namespace, and waits until it is healthy."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import CalvinverseError, InvalidJob
+from environments.domain.names import service_prefix
+from environments.domain.template import Bundle
+from environments.executors import hcl
+from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.consul_access import (
+    POLICY_KIND,
+    SERVICES_KIND,
+    TOKENS_KIND,
+    AccessControl,
+    Catalogue,
+    Instance,
+    ensure_policy,
+    policy_name,
+)
+from environments.executors.marks import ABSENT, foreign, whose
+from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, ensure_namespace, stop_jobs
+from environments.executors.nomad_ports import Job, Scheduler
+from environments.executors.nomad_rules import adopt, job_label, refuse_injection, services, unsafe
+from environments.executors.nomad_watch import Registered, Watch
+from environments.executors.options import faults
+from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND
+
+JOB_KIND = "nomad.job"
+RETRY = "calvinverse-retry"
+"""Key of a job's metadata that makes Nomad start a version anew that has failed; its value is that version."""
+
+ENVIRONMENT_VARIABLE = "environment"
+"""A job file that declares this variable gets the environment's name in it."""
+
+_REGISTRATIONS = 5
+
+
+class NomadJobOptions(Options):
+    """`file`: the job file in HCL, in the template's folder. `variables`: values of the variables that it declares."""
+
+    file: str
+    variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class NomadJob:
+    """Registers the job and follows its deployment; batch jobs until they have completed."""
+
+    kind: ClassVar[str] = "nomad.job"
+    options: ClassVar[type[Options]] = NomadJobOptions
+    time_limit: ClassVar[timedelta] = timedelta(minutes=5)
+    description: ClassVar[str] = "Runs a Nomad job in the environment's namespace and waits until it is healthy."
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        access: AccessControl,
+        catalogue: Catalogue,
+        *,
+        trusted: frozenset[str] = frozenset({"meta"}),
+    ) -> None:
+        """`trusted`: environments whose jobs may ask for any identity; people can't make environments of such names."""
+        self._scheduler = scheduler
+        self._access = access
+        self._catalogue = catalogue
+        self._trusted = trusted
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options, a missing file, and a job file that doesn't write out its job's name."""
+        found = faults(NomadJobOptions, options)
+        file = options.get("file")
+        if isinstance(file, str) and "{{" not in file:
+            try:
+                job_label(bundle.text(file))
+            except CalvinverseError as error:
+                found.append(error.message.rstrip("."))
+        return found
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """The job, and what the environment has because of it: namespace, policy, tokens, identity, services."""
+        name = context.owner.name
+        shared = {
+            NAMESPACE_KIND: name,
+            POLICY_KIND: policy_name(name),
+            TOKENS_KIND: policy_name(name),
+            IDENTITY_KIND: f"{AUTH_PATH}/{name}",
+            SERVICES_KIND: service_prefix(name),
+        }
+        label = job_label(context.bundle.text(context.options.file))
+        return [
+            *(
+                Intended(ResourceRef(kind=kind, address=address), shared=True, rank=rank)
+                for rank, (kind, address) in enumerate(shared.items(), start=20)
+            ),
+            Intended(ResourceRef(kind=JOB_KIND, address=f"{name}/{label}")),
+        ]
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`."""
+        owner = context.owner
+        job = self._read(context)
+        with ThreadPoolExecutor(2) as pool:
+            for done in [
+                pool.submit(ensure_namespace, self._scheduler, owner, run),
+                pool.submit(ensure_policy, self._access, owner, run),
+            ]:
+                done.result()
+        registered = self._register(job, owner, run)
+        run.log(f"job {registered.id} registered in namespace {registered.namespace}, version {registered.version}")
+        Watch(self._scheduler, registered, run).until_healthy()
+        return {"job": registered.id, "namespace": owner.name, "services": self._services(job, owner, run)}
+
+    def _read(self, context: StepContext) -> Job:
+        options: NomadJobOptions = context.options
+        text = context.bundle.text(options.file)
+        label = job_label(text)
+        variables = dict(options.variables)
+        if f'variable "{ENVIRONMENT_VARIABLE}"' in text:
+            variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
+        job = self._scheduler.parse(text, hcl.assignments(variables))
+        self._refuse_injection(job, text, variables)
+        return adopt(job, label, context.owner, trusted=context.owner.name in self._trusted)
+
+    def _refuse_injection(self, job: Job, text: str, variables: Mapping[str, Any]) -> None:
+        names = unsafe(variables)
+        if not names:
+            return
+        # Parsed once more with words that occur nowhere else, to see where the values end up.
+        words = {name: f"calvinverse-probe-{number}-" for number, name in enumerate(names)}
+        try:
+            probe = self._scheduler.parse(text, hcl.assignments({**variables, **words}))
+        except InvalidJob:
+            refuse_injection(job, variables)
+        else:
+            refuse_injection(probe, variables, words)
+
+    def _register(self, job: Job, owner: Owner, run: StepRun) -> Registered:
+        name = job["ID"]
+        for attempt in range(_REGISTRATIONS):
+            present = self._scheduler.job(owner.name, name)
+            if present is not None and whose(present.get("Meta"), owner) is Presence.FOREIGN:
+                raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
+            wanted = {**job, "Meta": {**job["Meta"], **self._retry(present, owner)}}
+            run.before_effect()
+            try:
+                index = present["JobModifyIndex"] if present else 0
+                evaluation = self._scheduler.register(owner.name, wanted, index)
+            except InvalidJob as error:
+                # Somebody else registered it in between: look again.
+                if "Enforcing job modify index" not in error.message or attempt == _REGISTRATIONS - 1:
+                    raise
+                continue
+            if present is None:
+                return Registered(wanted, 0, evaluation)
+            current = self._scheduler.job(owner.name, name) or {}
+            return Registered(wanted, current.get("Version", 0), evaluation)
+        raise AssertionError("unreachable")
+
+    def _retry(self, present: Job | None, owner: Owner) -> dict[str, str]:
+        """The mark that starts a failed version anew; the same as before if nothing has failed."""
+        if present is None:
+            return {}
+        version, before = present.get("Version", 0), (present.get("Meta") or {}).get(RETRY)
+        rollout = self._scheduler.rollout(owner.name, present["ID"])
+        failed = rollout is not None and rollout.job_version == version and rollout.status in ("failed", "cancelled")
+        if not failed and rollout is None:
+            allocations = self._scheduler.allocations(owner.name, present["ID"])[1]
+            failed = any(
+                found.job_version == version and found.client in ("failed", "lost") and not found.replaced
+                for found in allocations
+            )
+        if failed:
+            return {RETRY: str(version)}
+        return {RETRY: before} if before is not None else {}
+
+    def _services(self, job: Job, owner: Owner, run: StepRun) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for service in services(job):
+            name = service["Name"]
+            if service.get("Provider") not in (None, "", "consul") or job.get("Type") in ("batch", "sysbatch"):
+                continue
+            instance = self._instance(name, run)
+            entry: dict[str, Any] = {"name": name, "address": instance.address, "port": instance.port}
+            if scheme := _scheme(service, instance):
+                host = f"[{instance.address}]" if ":" in instance.address else instance.address
+                entry["url"] = f"{scheme}://{host}:{instance.port}"
+            found[name.removeprefix(service_prefix(owner.name))] = entry
+        return found
+
+    def _instance(self, service: str, run: StepRun) -> Instance:
+        index = 0
+        while True:
+            index, instances = self._catalogue.instances(service, index=index, wait=SLICE if index else 0.0)
+            if instances:
+                return min(instances, key=lambda found: (not found.passing, found.id))
+            run.before_effect()
+
+
+class JobHandler:
+    """Knows a job (`<namespace>/<job>`)."""
+
+    kind: ClassVar[str] = JOB_KIND
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Looks for the job, and for allocations that still run after it was purged."""
+        namespace, name = address.split("/")
+        if self._scheduler.namespace(namespace) is None:
+            return ABSENT
+        job = self._scheduler.job(namespace, name)
+        running = sum(not found.terminal for found in self._scheduler.allocations(namespace, name, all_lives=True)[1])
+        if job is None and not running:
+            return ABSENT
+        mine = self._whose(namespace, job, owner)
+        return Observation(mine, f"{running} allocations run" if running else "stopped")
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Stops it, waits for its allocations and purges it."""
+        namespace, name = address.split("/")
+        if self.observe(address, owner).presence is Presence.OURS:
+            stop_jobs(self._scheduler, namespace, [name], run)
+
+    def _whose(self, namespace: str, job: Job | None, owner: Owner) -> Presence:
+        return whose(job.get("Meta") if job else self._scheduler.namespace(namespace), owner)
+
+
+def _scheme(service: Mapping[str, Any], instance: Instance) -> str:
+    """How to talk to a service: its metadata say it, a tag does, or its health check does."""
+    if instance.metadata.get("scheme"):
+        return instance.metadata["scheme"]
+    for scheme in ("https", "http"):
+        checks = service.get("Checks") or []
+        if scheme in instance.tags or any(
+            check.get("Protocol") == scheme or (scheme == "http" and check.get("Type") == "http") for check in checks
+        ):
+            return scheme
+    return ""

@@ -1,0 +1,140 @@
+"""What the executors need of Nomad, and what they learn from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Job = dict[str, Any]
+"""A job as Nomad's API has it (JSON API, `Job`)."""
+
+
+@dataclass(frozen=True)
+class TaskEvent:
+    """Something that happened to a task; `at` in nanoseconds since 1970."""
+
+    at: int
+    kind: str
+    message: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of an allocation; `state` is pending, running or dead."""
+
+    name: str
+    state: str
+    failed: bool = False
+    events: tuple[TaskEvent, ...] = ()
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """An instance of a task group. `healthy` is None until the deployment has judged it.
+
+    `client` is pending, running, complete, failed, lost or unknown; `desired` run, stop or evict. `replaced` says that
+    another allocation stands or will stand in for it.
+    """
+
+    id: str
+    job_version: int
+    group: str
+    desired: str
+    client: str
+    healthy: bool | None = None
+    replaced: bool = False
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.client in ("complete", "failed", "lost")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the scheduler decided; `unplaced` says for each group that found no node why, in words."""
+
+    status: str
+    description: str = ""
+    unplaced: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A deployment in Nomad's sense, of one version of a job."""
+
+    job_version: int
+    status: str
+    description: str = ""
+
+
+class Scheduler(Protocol):
+    """What the executors need of Nomad.
+
+    All calls raise `BackendUnavailable`, `BackendDenied` or `BackendError`.
+    """
+
+    def parse(self, text: str, variables: str) -> Job:
+        """The canonical job of a job file in HCL with a variables file. Raises `InvalidJob` with Nomad's reason."""
+        ...
+
+    def job(self, namespace: str, job: str) -> Job | None:
+        """The registered job, None if there is none."""
+        ...
+
+    def jobs(self, namespace: str) -> list[str]:
+        """Ids of all jobs of a namespace, stopped ones included."""
+        ...
+
+    def register(self, namespace: str, job: Job, index: int) -> str:
+        """Registers the job if its modify index still is `index` (0: there must be none).
+
+        Gives the id of the evaluation ("" if there is none). Raises `InvalidJob` with Nomad's reason.
+        """
+        ...
+
+    def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
+        """The newest link in the chain of evaluations that begins with that one; None when it has been forgotten."""
+        ...
+
+    def allocations(
+        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0, all_lives: bool = False
+    ) -> tuple[int, list[Allocation]]:
+        """The job's allocations, and an index for the next call, which then waits for a change: `wait` seconds at most.
+
+        With `all_lives` also those of earlier jobs of that id.
+        """
+        ...
+
+    def rollout(self, namespace: str, job: str) -> Rollout | None:
+        """The job's newest deployment."""
+        ...
+
+    def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
+        """The last `size` bytes of what a task wrote to its standard error; "" if there is nothing to be had."""
+        ...
+
+    def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
+        """Stops a job, if it is there; with `purge` Nomad forgets it."""
+        ...
+
+    def namespace(self, name: str) -> dict[str, str] | None:
+        """The namespace's metadata, None if there is none."""
+        ...
+
+    def write_namespace(self, name: str, description: str, metadata: Mapping[str, str]) -> None:
+        """Makes or changes a namespace."""
+        ...
+
+    def remove_namespace(self, name: str) -> None:
+        """Removes a namespace without jobs, if it is there."""
+        ...
+
+    def variables(self, namespace: str) -> list[str]:
+        """Paths of Nomad's own variables in a namespace."""
+        ...
+
+    def remove_variable(self, namespace: str, path: str) -> None:
+        """Removes a variable, if it is there."""
+        ...

@@ -1,0 +1,149 @@
+"""What a job may ask for in its environment, and what the service writes into it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from environments.domain.errors import CalvinverseError, InvalidJob
+from environments.domain.names import LONGEST_LABEL, check_label, service_prefix
+from environments.executors.base import Owner
+from environments.executors.marks import MARK, mark
+from environments.executors.nomad_ports import Job
+
+OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
+"""Whom an environment's workload identities may address; `nomad-manager` would be root of the cluster."""
+
+OWN_VAULT_ROLES = frozenset({"", "environment"})
+OWN_CLUSTERS = frozenset({"", "default"})
+
+_UNSAFE_IN_TEMPLATE = re.compile(r"[{}\"`\\\r\n]")
+_JOB_LABEL = re.compile(r'^[ \t]*job[ \t]+"([^"\n]*)"[ \t]*\{', re.MULTILINE)
+
+
+def job_label(text: str) -> str:
+    """The id of the job in a job file, which must be written as a plain name. Raises `InvalidJob`."""
+    labels = _JOB_LABEL.findall(text)
+    if len(labels) != 1:
+        raise InvalidJob('A job file must hold one block `job "<name>" {`, with the name written out.')
+    label: str = labels[0]
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", label):
+        raise InvalidJob(f"{label!r} can't be a job's name; use lower-case letters, digits and hyphens.")
+    return label
+
+
+def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False) -> Job:
+    """The parsed job as it is registered: in the environment's namespace, with its marks.
+
+    `trusted` jobs (of the meta environment) may ask for any identity. Raises `InvalidJob` naming every reason.
+    """
+    problems = list(_problems(job, name, owner, trusted))
+    if problems:
+        raise InvalidJob(f"The job {name!r} can't be run: {'; '.join(problems)}.", details={"problems": problems})
+    job = {**job, "Namespace": owner.name, "Meta": {**(job.get("Meta") or {}), **mark(owner)}}
+    for service in services(job):
+        service["Meta"] = {**(service.get("Meta") or {}), MARK: owner.id}
+    return job
+
+
+def services(job: Job) -> Iterator[dict[str, Any]]:
+    """All services of a job, of its groups and of its tasks."""
+    for group in job.get("TaskGroups") or []:
+        yield from group.get("Services") or []
+        for task in group.get("Tasks") or []:
+            yield from task.get("Services") or []
+
+
+def refuse_injection(job: Job, variables: Mapping[str, Any], find: Mapping[str, str] | None = None) -> None:
+    """Raises `InvalidJob` when a text that could change a template stands inside the data of one.
+
+    A person's parameters reach a job through Consul or environment variables, never as code of a template. `find` gives
+    for each variable the text to look for instead of its value.
+    """
+    data = [template.get("EmbeddedTmpl") or "" for task in _tasks(job) for template in task.get("Templates") or []]
+    for name in unsafe(variables):
+        needle = (find or {}).get(name) or str(variables[name])
+        if any(needle.lower() in text.lower() for text in data):
+            raise InvalidJob(
+                f"The variable {name!r} has characters that could change a template of the job, and stands inside one.",
+                hint="Give it to the job through consul.kv or as an environment variable.",
+            )
+
+
+def unsafe(variables: Mapping[str, Any]) -> list[str]:
+    """Names of the variables whose texts could change a template: braces, quotes, backslashes, line breaks."""
+    return [name for name, value in variables.items() if isinstance(value, str) and _UNSAFE_IN_TEMPLATE.search(value)]
+
+
+def _problems(job: Job, name: str, owner: Owner, trusted: bool) -> Iterator[str]:
+    if job.get("ID") != name:
+        yield f"its id is {job.get('ID')!r}"
+    if job.get("Namespace") not in (None, "", "default", owner.name):
+        yield f"it names the namespace {job['Namespace']!r}"
+    for field in ("VaultNamespace", "ConsulNamespace", "VaultToken", "ConsulToken"):
+        if job.get(field):
+            yield f"it sets {field}"
+    for group in job.get("TaskGroups") or []:
+        yield from _consul_problems(group.get("Consul"), f"group {group['Name']!r}")
+        for task in group.get("Tasks") or []:
+            where = f"task {task['Name']!r}"
+            yield from _consul_problems(task.get("Consul"), where)
+            yield from _vault_problems(task.get("Vault"), where, trusted)
+            for identity in [task.get("Identity"), *(task.get("Identities") or [])]:
+                yield from _identity_problems(identity, where, trusted)
+    for service in services(job):
+        yield from _service_problems(service, owner, trusted)
+
+
+def _consul_problems(consul: Mapping[str, Any] | None, where: str) -> Iterator[str]:
+    if not consul:
+        return
+    if consul.get("Cluster") not in (None, *OWN_CLUSTERS):
+        yield f"{where} names the Consul cluster {consul['Cluster']!r}"
+    for field in ("Namespace", "Partition"):
+        if consul.get(field):
+            yield f"{where} names the Consul {field.lower()} {consul[field]!r}"
+
+
+def _vault_problems(vault: Mapping[str, Any] | None, where: str, trusted: bool) -> Iterator[str]:
+    if not vault:
+        return
+    if vault.get("Cluster") not in (None, *OWN_CLUSTERS):
+        yield f"{where} names the OpenBao cluster {vault['Cluster']!r}"
+    if vault.get("Namespace"):
+        yield f"{where} names the OpenBao namespace {vault['Namespace']!r}"
+    if not trusted and (vault.get("Role") or "") not in OWN_VAULT_ROLES:
+        yield f"{where} names the OpenBao role {vault['Role']!r}"
+    if vault.get("Policies"):
+        yield f"{where} names OpenBao policies"
+
+
+def _identity_problems(identity: Mapping[str, Any] | None, where: str, trusted: bool) -> Iterator[str]:
+    for audience in (identity or {}).get("Audience") or []:
+        if not trusted and audience not in OWN_AUDIENCES:
+            yield f"{where} has an identity for {audience!r}"
+
+
+def _service_problems(service: Mapping[str, Any], owner: Owner, trusted: bool) -> Iterator[str]:
+    name = service.get("Name") or ""
+    prefix = service_prefix(owner.name)
+    where = f"service {name!r}"
+    if not name.startswith(prefix):
+        yield f"{where} doesn't begin with {prefix!r}"
+        return
+    try:
+        # A name that Nomad would interpolate makes it use its own token and slip past the environment's policy.
+        check_label(name.removeprefix(prefix), "a service")
+        if len(name) > LONGEST_LABEL:
+            yield f"{where} is longer than {LONGEST_LABEL} characters"
+    except CalvinverseError as error:
+        yield error.message.rstrip(".")
+    if service.get("Cluster") not in (None, *OWN_CLUSTERS):
+        yield f"{where} names the Consul cluster {service['Cluster']!r}"
+    if service.get("Namespace"):
+        yield f"{where} names the Consul namespace {service['Namespace']!r}"
+    yield from _identity_problems(service.get("Identity"), where, trusted)
+
+
+def _tasks(job: Job) -> Iterator[dict[str, Any]]:
+    for group in job.get("TaskGroups") or []:
+        yield from group.get("Tasks") or []

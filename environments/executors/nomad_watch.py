@@ -1,0 +1,168 @@
+"""Watching a job until it is healthy, telling what happens to its tasks as it happens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from environments.domain.errors import StepFailed, StepTimeout
+from environments.executors.base import StepRun
+from environments.executors.nomad_namespace import SLICE
+from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task
+
+_TAIL = 2000
+"""Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
+
+_TAIL_LINES = 5
+_ENDED_BADLY = frozenset({"failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A job that was registered: what it takes to watch it. `evaluation` is "" if there is none."""
+
+    job: Job
+    version: int
+    evaluation: str
+
+    @property
+    def namespace(self) -> str:
+        return str(self.job["Namespace"])
+
+    @property
+    def id(self) -> str:
+        return str(self.job["ID"])
+
+    @property
+    def runs_to_its_end(self) -> bool:
+        """Whether the job is done when its tasks have completed."""
+        return self.job.get("Type") in ("batch", "sysbatch")
+
+    @property
+    def starts_later(self) -> bool:
+        """Whether nothing runs until something starts it: a schedule or a call."""
+        return bool(self.job.get("Periodic") or self.job.get("ParameterizedJob"))
+
+
+class Watch:
+    """Follows one version of a job."""
+
+    def __init__(self, scheduler: Scheduler, registered: Registered, run: StepRun) -> None:
+        self._scheduler = scheduler
+        self._job = registered
+        self._run = run
+        self._told: set[tuple[str, str, int, str]] = set()
+        self._obstacle = ""
+        self._allocations: list[Allocation] = []
+
+    def until_healthy(self) -> None:
+        """Returns when every instance is healthy, or has completed if that is what the job is for.
+
+        Raises `StepFailed` when the job has failed, and `StepTimeout` saying what it was waiting for.
+        """
+        if self._job.starts_later:
+            return
+        try:
+            self._wait()
+        except StepTimeout as error:
+            raise StepTimeout(f"{error.message.rstrip('.')}: {self._reason()}.", hint=error.hint) from error
+
+    def _wait(self) -> None:
+        index = 0
+        while True:
+            self._run.before_effect()
+            index, allocations = self._scheduler.allocations(
+                self._job.namespace, self._job.id, index=index, wait=SLICE if index else 0.0
+            )
+            self._allocations = [found for found in allocations if found.job_version == self._job.version]
+            self._tell()
+            if self._done():
+                return
+            self._check_placement()
+            self._check_failure()
+
+    def _done(self) -> bool:
+        wanted = {group["Name"]: group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or []}
+        if self._job.job.get("Type") in ("system", "sysbatch"):
+            # One on each fitting node: as many as there are, once the scheduler has placed them.
+            groups = {found.group for found in self._allocations}
+            return groups == set(wanted) and all(map(self._good, self._live()))
+        good: dict[str, int] = dict.fromkeys(wanted, 0)
+        for allocation in self._live():
+            if self._good(allocation):
+                good[allocation.group] = good.get(allocation.group, 0) + 1
+        return all(good[group] >= count for group, count in wanted.items())
+
+    def _live(self) -> list[Allocation]:
+        return [found for found in self._allocations if found.desired == "run" and not found.replaced]
+
+    def _good(self, allocation: Allocation) -> bool:
+        if self._job.runs_to_its_end:
+            return allocation.client == "complete"
+        if allocation.client != "running":
+            return False
+        return allocation.healthy is True or (allocation.healthy is None and not self._has_rollout())
+
+    def _has_rollout(self) -> bool:
+        # Nomad judges health in a deployment only; system jobs and groups without `update` have none.
+        if self._job.job.get("Type") != "service":
+            return False
+        return any((group.get("Update") or {}).get("MaxParallel") for group in self._job.job.get("TaskGroups") or [])
+
+    def _tell(self) -> None:
+        fresh = []
+        for allocation in self._allocations:
+            for task in allocation.tasks:
+                for event in task.events:
+                    mark = (allocation.id, task.name, event.at, event.kind)
+                    if mark not in self._told:
+                        self._told.add(mark)
+                        fresh.append((event.at, f"{allocation.id[:8]} {task.name}: {event.kind}: {event.message}"))
+        for _, line in sorted(fresh):
+            self._run.log(line.rstrip(": "))
+
+    def _check_placement(self) -> None:
+        wanted = sum(group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or [])
+        if not self._job.evaluation or len(self._live()) >= wanted:
+            self._obstacle = ""
+            return
+        evaluation = self._scheduler.evaluation(self._job.namespace, self._job.evaluation)
+        if evaluation is None:
+            return
+        if evaluation.status in ("failed", "canceled"):
+            raise StepFailed(
+                f"Nomad gave up placing job {self._job.id!r}: {evaluation.description or 'no reason given'}."
+            )
+        obstacle = "; ".join(f"group {group!r} finds no node: {why}" for group, why in evaluation.unplaced.items())
+        if obstacle and obstacle != self._obstacle:
+            self._run.log(f"waiting for room: {obstacle}")
+        self._obstacle = obstacle
+
+    def _check_failure(self) -> None:
+        if not self._job.runs_to_its_end:
+            rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
+            if rollout and rollout.job_version == self._job.version and rollout.status in _ENDED_BADLY:
+                raise StepFailed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
+        if any(found.client in ("failed", "lost") for found in self._live()) and not self._has_rollout():
+            raise StepFailed(f"Job {self._job.id!r} failed: {self._reason()}.")
+
+    def _reason(self, otherwise: str = "") -> str:
+        """Which task is in trouble, and what it says."""
+        for allocation, task in self._suspects():
+            events = [f"{event.kind}: {event.message}".rstrip(": .") for event in task.events][-3:]
+            said = "; ".join(events) or task.state
+            tail = self._tail(allocation, task)
+            return f"task {task.name!r}: {said}" + (f"; it wrote: {tail}" if tail else "")
+        if self._obstacle:
+            return self._obstacle
+        if self._allocations:
+            return otherwise.rstrip(".") or "its instances run but are not healthy"
+        return otherwise.rstrip(".") or "nothing of it has been started"
+
+    def _suspects(self) -> Sequence[tuple[Allocation, Task]]:
+        tasks = [(found, task) for found in reversed(self._allocations) for task in found.tasks]
+        failed = [(found, task) for found, task in tasks if task.failed or any(event.failed for event in task.events)]
+        unhealthy = [(found, task) for found, task in tasks if found.healthy is not True and found.client != "complete"]
+        return failed or unhealthy
+
+    def _tail(self, allocation: Allocation, task: Task) -> str:
+        text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
+        return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())

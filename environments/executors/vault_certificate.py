@@ -1,0 +1,212 @@
+"""`vault.certificate`: the right to certificates for an environment's names, and their end.
+
+The step makes a role in OpenBao's PKI mount. A job gets its certificate from it with `pkiCert` in a template: the key
+never leaves the job, and Nomad renews the certificate while the job lives. With the environment the role goes, and every
+certificate that it issued is revoked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Protocol
+
+from pydantic import Field, model_validator
+
+from environments.domain.deadline import format_duration
+from environments.domain.environment import ResourceRef
+from environments.domain.names import service_name, service_prefix
+from environments.domain.template import Bundle, Duration
+from environments.executors.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.marks import ABSENT, certificate_unit, foreign
+from environments.executors.options import faults
+
+ROLE_KIND = "vault.pki-role"
+CERTIFICATES_KIND = "vault.certificates"
+ROLES = "pki/roles/"
+ISSUE = "pki/issue/"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """An issued certificate; `serial` as OpenBao writes it, `unit` is its first organizational unit."""
+
+    serial: str
+    unit: str
+    expires: datetime
+
+
+class CertificateAuthority(Protocol):
+    """What this step needs of OpenBao's PKI mount."""
+
+    def role(self, name: str) -> dict[str, Any] | None:
+        """The role's fields, None if there is none."""
+        ...
+
+    def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Makes or changes a role."""
+        ...
+
+    def remove_role(self, name: str) -> None:
+        """Removes a role, if it is there. Its certificates stay good."""
+        ...
+
+    def leases(self, role: str) -> list[str]:
+        """Ids of the leases of certificates that the role issued."""
+        ...
+
+    def revoke_leases(self, role: str) -> None:
+        """Ends all these leases, which revokes their certificates."""
+        ...
+
+    def unrevoked(self) -> list[Certificate]:
+        """Every certificate of the mount that isn't revoked (it may have expired)."""
+        ...
+
+    def revoke(self, serial: str) -> None:
+        """Revokes a certificate."""
+        ...
+
+
+class VaultCertificateOptions(Options):
+    """`service`: whose name the certificate bears; `names`: more DNS names; `ttl`: how long each certificate is good."""
+
+    service: str | None = None
+    names: list[str] = Field(default_factory=list)
+    ttl: Duration = timedelta(hours=24)
+
+    @model_validator(mode="after")
+    def _names(self) -> "VaultCertificateOptions":
+        if self.service is None and not self.names:
+            raise ValueError("give a service or names")
+        if self.ttl < timedelta(minutes=1):
+            raise ValueError("ttl must be at least 1m")
+        return self
+
+
+class VaultCertificate:
+    """Makes the PKI role of the environment."""
+
+    kind: ClassVar[str] = "vault.certificate"
+    options: ClassVar[type[Options]] = VaultCertificateOptions
+    time_limit: ClassVar[timedelta] = timedelta(seconds=30)
+    description: ClassVar[str] = "Lets the environment's jobs have certificates from OpenBao; they are revoked with it."
+
+    def __init__(self, authority: CertificateAuthority) -> None:
+        self._authority = authority
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options, and a second step of this kind: an environment has one role."""
+        found = faults(VaultCertificateOptions, options)
+        if sum(step.uses == self.kind for step in bundle.template().steps) > 1:
+            found.append(f"a template has one step {self.kind} at most; give all names there")
+        return found
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """The certificates, and the role. The role goes first, so that nothing is issued after the revocation."""
+        name = context.owner.name
+        return [
+            Intended(ResourceRef(kind=CERTIFICATES_KIND, address=ISSUE + name)),
+            Intended(ResourceRef(kind=ROLE_KIND, address=ROLES + name)),
+        ]
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives `path` (for `pkiCert`), `common_name`, `alt_names` and `ttl`."""
+        options: VaultCertificateOptions = context.options
+        owner = context.owner
+        names = list(options.names)
+        if options.service is not None:
+            names.insert(0, f"{service_name(owner.name, options.service)}.service.consul")
+        fields = _role(owner, names, options.ttl)
+        present = self._authority.role(owner.name)
+        if present is not None and _whose(present, owner) is Presence.FOREIGN:
+            raise foreign(f"a PKI role {owner.name!r} in OpenBao", owner)
+        if present is None or any(present.get(key) != value for key, value in fields.items()):
+            run.before_effect()
+            self._authority.write_role(owner.name, fields)
+        return {
+            "path": ISSUE + owner.name,
+            "common_name": names[0],
+            "alt_names": [*names[1:], "localhost"],
+            "ttl": format_duration(options.ttl),
+        }
+
+
+class RoleHandler:
+    """Knows the PKI role of an environment (`pki/roles/<name>`)."""
+
+    kind: ClassVar[str] = ROLE_KIND
+
+    def __init__(self, authority: CertificateAuthority) -> None:
+        self._authority = authority
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Ours is what puts our mark into certificates."""
+        role = self._authority.role(address.removeprefix(ROLES))
+        return ABSENT if role is None else Observation(_whose(role, owner))
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Removes the role."""
+        if self.observe(address, owner).presence is Presence.OURS:
+            run.before_effect()
+            self._authority.remove_role(address.removeprefix(ROLES))
+
+
+class CertificatesHandler:
+    """Knows the certificates of an environment (`pki/issue/<name>`), by their leases and by the mark inside them."""
+
+    kind: ClassVar[str] = CERTIFICATES_KIND
+
+    def __init__(self, authority: CertificateAuthority, clock: Clock) -> None:
+        self._authority = authority
+        self._clock = clock
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Counts leases, and certificates that are neither revoked nor expired."""
+        name = address.removeprefix(ISSUE)
+        certificates = self._good(owner)
+        leases = [] if self._role_is_foreign(name, owner) else self._authority.leases(name)
+        if not certificates and not leases:
+            return ABSENT
+        return Observation(Presence.OURS, f"{len(leases)} leases, {len(certificates)} certificates not revoked")
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Revokes all of them."""
+        name = address.removeprefix(ISSUE)
+        run.before_effect()
+        if not self._role_is_foreign(name, owner) and self._authority.leases(name):
+            self._authority.revoke_leases(name)
+        for certificate in self._good(owner):
+            run.before_effect()
+            self._authority.revoke(certificate.serial)
+
+    def _good(self, owner: Owner) -> list[Certificate]:
+        now, unit = self._clock(), certificate_unit(owner)
+        return [found for found in self._authority.unrevoked() if found.unit == unit and found.expires > now]
+
+    def _role_is_foreign(self, name: str, owner: Owner) -> bool:
+        role = self._authority.role(name)
+        return role is not None and _whose(role, owner) is Presence.FOREIGN
+
+
+def _role(owner: Owner, names: Sequence[str], ttl: timedelta) -> dict[str, Any]:
+    return {
+        "ou": [certificate_unit(owner)],
+        "allowed_domains": sorted({f"{service_prefix(owner.name)}*.service.consul", *names}),
+        "allow_glob_domains": True,
+        "allow_bare_domains": True,
+        "allow_subdomains": False,
+        "allow_localhost": True,
+        "allow_ip_sans": True,
+        "allow_any_name": False,
+        "allow_wildcard_certificates": False,
+        "generate_lease": True,
+        "no_store": False,
+        "key_type": "ec",
+        "key_bits": 256,
+        "ttl": int(ttl.total_seconds()),
+        "max_ttl": int(ttl.total_seconds()),
+    }
+
+
+def _whose(role: Mapping[str, Any], owner: Owner) -> Presence:
+    return Presence.OURS if role.get("ou") == [certificate_unit(owner)] else Presence.FOREIGN

@@ -1,0 +1,78 @@
+"""What the jobs of an environment leave in OpenBao by logging in: tokens with their leases, an entity and its aliases.
+
+Nomad 1.10 never revokes the tokens of workloads, and OpenBao keeps entities for ever.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.executors.marks import ABSENT, whose
+from environments.executors.nomad_ports import Scheduler
+
+IDENTITY_KIND = "vault.identity"
+AUTH_PATH = "jwt-nomad"
+"""Where workloads log in; the alias of an entity there is the job's namespace (`user_claim`)."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a name left behind: ids of entities, and accessors of tokens."""
+
+    entities: tuple[str, ...] = ()
+    accessors: tuple[str, ...] = ()
+
+
+class Identities(Protocol):
+    """What is needed of OpenBao's tokens and identities."""
+
+    def find(self, auth_path: str, name: str) -> Identity:
+        """What logins at `auth_path` as `name` left."""
+        ...
+
+    def revoke(self, accessor: str) -> None:
+        """Revokes a token with all its leases, if it is there."""
+        ...
+
+    def remove_entity(self, entity: str) -> None:
+        """Removes an entity with its aliases, if it is there."""
+        ...
+
+
+class IdentityHandler:
+    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`).
+
+    It bears no mark of its own: it is foreign as long as a namespace of that name is.
+    """
+
+    kind: ClassVar[str] = IDENTITY_KIND
+
+    def __init__(self, identities: Identities, scheduler: Scheduler) -> None:
+        self._identities = identities
+        self._scheduler = scheduler
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Counts entities and tokens."""
+        auth_path, name = address.split("/")
+        found = self._identities.find(auth_path, name)
+        if not found.entities and not found.accessors:
+            return ABSENT
+        detail = f"{len(found.entities)} entities, {len(found.accessors)} tokens"
+        return Observation(Presence.FOREIGN if self._foreign(name, owner) else Presence.OURS, detail)
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Revokes the tokens, then removes the entity."""
+        auth_path, name = address.split("/")
+        if self._foreign(name, owner):
+            return
+        found = self._identities.find(auth_path, name)
+        for accessor in found.accessors:
+            run.before_effect()
+            self._identities.revoke(accessor)
+        for entity in found.entities:
+            run.before_effect()
+            self._identities.remove_entity(entity)
+
+    def _foreign(self, namespace: str, owner: Owner) -> bool:
+        metadata = self._scheduler.namespace(namespace)
+        return metadata is not None and whose(metadata, owner) is Presence.FOREIGN

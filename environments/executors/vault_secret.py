@@ -1,0 +1,175 @@
+"""`vault.secret`: secrets of an environment, generated once or given, kept in OpenBao's KV v2 mount `secret`."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import BackendError, InvalidParameters
+from environments.domain.names import kv_prefix
+from environments.domain.references import SecretReference
+from environments.domain.template import Bundle
+from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.marks import ABSENT, foreign, mark, whose
+from environments.executors.options import faults
+
+SECRET_KIND = "vault.secret"
+MOUNT = "secret"
+"""Name of the KV v2 mount."""
+
+LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True)
+class SecretHead:
+    """What is known of a secret without reading it: its newest version (0: none yet) and its metadata."""
+
+    version: int
+    metadata: Mapping[str, str]
+
+
+class SecretStore(Protocol):
+    """What this step needs of OpenBao; paths have no mount."""
+
+    def head(self, path: str) -> SecretHead | None:
+        """The secret's metadata, None if there is none."""
+        ...
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """The newest version's data, None if there is none or it is deleted."""
+        ...
+
+    def mark(self, path: str, metadata: Mapping[str, str]) -> None:
+        """Sets the metadata; makes the secret without a version if there is none."""
+        ...
+
+    def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
+        """Writes the version after `version`; False when that isn't the newest."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Removes all versions and the metadata, if there are any."""
+        ...
+
+
+class Generate(BaseModel):
+    """A random value: `length` characters out of `alphabet`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    length: int = Field(default=32, ge=8, le=1024)
+    alphabet: str = Field(default=LETTERS_AND_DIGITS, min_length=2)
+
+
+class VaultSecretOptions(Options):
+    """Keys of the secret, each given in one of three ways.
+
+    `generate`: made once and kept. `values`: written as they stand. `from_parameters`: key → name of a secret parameter.
+    """
+
+    generate: dict[str, Generate] = Field(default_factory=dict)
+    values: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    from_parameters: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keys(self) -> "VaultSecretOptions":
+        keys = [*self.generate, *self.values, *self.from_parameters]
+        if not keys:
+            raise ValueError("give at least one key in generate, values or from_parameters")
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"the key {twice[0]!r} is given in two ways")
+        if bad := [key for key in keys if not key or "#" in key]:
+            raise ValueError(f"{bad[0]!r} can't be a key of a secret")
+        return self
+
+
+class VaultSecret:
+    """Writes one secret. Generated values are kept when the step is applied again."""
+
+    kind: ClassVar[str] = "vault.secret"
+    options: ClassVar[type[Options]] = VaultSecretOptions
+    time_limit: ClassVar[timedelta] = timedelta(seconds=30)
+    description: ClassVar[str] = "Keeps generated or given secrets in OpenBao, under secret/environments/<name>/<step>."
+
+    def __init__(self, store: SecretStore, choose: Callable[[str], str] = secrets.choice) -> None:
+        self._store = store
+        self._choose = choose
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options, keys given twice, and parameters that are no secret parameters of the template."""
+        found = faults(VaultSecretOptions, options)
+        given = options.get("from_parameters")
+        if isinstance(given, Mapping):
+            known = bundle.template().secret_parameters()
+            found += [
+                f"with.from_parameters.{key}: {name!r} is no parameter with writeOnly = true"
+                for key, name in given.items()
+                if name not in known
+            ]
+        return found
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """The secret."""
+        return [Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))]
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives `path` (as templates of Nomad want it) and `references`: key → `secret:<path>#<key>`."""
+        path = _path(context)
+        head = self._store.head(path)
+        if head is not None and whose(head.metadata, context.owner) is Presence.FOREIGN:
+            raise foreign(f"a secret {MOUNT}/{path} in OpenBao", context.owner)
+        kept = (self._store.read(path) if head and head.version else None) or {}
+        data = self._data(context, kept)
+        if head is None:
+            run.before_effect()
+            self._store.mark(path, mark(context.owner))
+        if data != kept:
+            run.before_effect()
+            if not self._store.write(path, data, head.version if head else 0):
+                raise BackendError(f"Somebody else writes the secret {MOUNT}/{path} in OpenBao at the same time.")
+        return {
+            "path": f"{MOUNT}/data/{path}",
+            "references": {key: str(SecretReference(path, key)) for key in data},
+        }
+
+    def _data(self, context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:
+        options: VaultSecretOptions = context.options
+        data: dict[str, Any] = dict(options.values)
+        for key, rule in options.generate.items():
+            data[key] = kept[key] if key in kept else "".join(self._choose(rule.alphabet) for _ in range(rule.length))
+        for key, parameter in options.from_parameters.items():
+            if parameter in context.secrets:
+                data[key] = context.secrets[parameter]
+            elif key in kept:
+                data[key] = kept[key]
+            else:
+                raise InvalidParameters(f"The secret parameter {parameter!r} has no value.")
+        return data
+
+
+class SecretHandler:
+    """Knows a secret (`secret/environments/<name>/<step>`)."""
+
+    kind: ClassVar[str] = SECRET_KIND
+
+    def __init__(self, store: SecretStore) -> None:
+        self._store = store
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Looks at the metadata, which stay even when all versions are deleted."""
+        head = self._store.head(address.removeprefix(f"{MOUNT}/"))
+        return ABSENT if head is None else Observation(whose(head.metadata, owner), f"version {head.version}")
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Removes all versions and the metadata."""
+        if self.observe(address, owner).presence is Presence.OURS:
+            run.before_effect()
+            self._store.remove(address.removeprefix(f"{MOUNT}/"))
+
+
+def _path(context: StepContext) -> str:
+    return kv_prefix(context.owner.name) + context.step
