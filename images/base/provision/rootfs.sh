@@ -1,0 +1,30 @@
+#!/bin/sh
+# Makes $WORK/rootfs.tar: Debian with Python, certificates and an init, the same bytes from the same packages.
+# In: WORK (folder with sources.list), SUITE, PACKAGES (comma-separated), SOURCE_DATE_EPOCH.
+# Out: $WORK/rootfs.tar, $WORK/packages.tsv (name, version, architecture).
+set -eu
+
+# mmdebstrap hands a descriptor to dash, which knows those below 10 only: close what was inherited.
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+
+# Documents, manuals and translations are for people; licences stay.
+# Host name and resolver are those of the machine that builds: an image has neither, nor the mirror it came from.
+TMPDIR="$WORK" mmdebstrap \
+  --variant=minbase \
+  --format=tar \
+  --include="$PACKAGES" \
+  --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+  --aptopt='Acquire::Retries "3"' \
+  --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/info/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+  --customize-hook='chroot "$1" groupadd --gid 10001 calvinverse' \
+  --customize-hook='chroot "$1" useradd --uid 10001 --gid 10001 --home-dir /var/lib/calvinverse --no-create-home --shell /usr/sbin/nologin calvinverse' \
+  --customize-hook='install -d -o 10001 -g 10001 -m 0700 "$1/var/lib/calvinverse"' \
+  --customize-hook='dpkg-query --admindir="$1/var/lib/dpkg" --showformat "\${Package}\t\${Version}\t\${Architecture}\n" --show > "$WORK/packages.tsv"' \
+  --customize-hook='rm -rf "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id' \
+  --customize-hook='rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
+  --customize-hook='rm -rf "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old "$1"/var/cache/ldconfig/* "$1"/etc/*- "$1"/var/log/*.log "$1"/var/log/apt/*' \
+  "$SUITE" "$WORK/rootfs.tar" "$WORK/sources.list"

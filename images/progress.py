@@ -1,0 +1,61 @@
+"""Shows where a long build is: which image, which step, how long it has been at it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from images.report import LiveReport, Report, duration
+
+TICK = 1.0
+"""Seconds between two looks of the clock on a terminal."""
+
+
+class Progress:
+    """Lasting lines for the beginning and the end of each part of an image's build, a passing one for its steps."""
+
+    def __init__(self, image: str, report: Report) -> None:
+        self._image = image
+        self._report = report
+        self._lock = threading.Lock()
+        self._part = ""
+        self._step = ""
+        self._started = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def say(self, sentence: str) -> None:
+        """One lasting line about this image."""
+        self._report(f"{self._image}: {sentence}")
+
+    def step(self, text: str) -> None:
+        """What is being done right now."""
+        with self._lock:
+            self._step = text
+        self._show()
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times a part of the build, adding to `seconds`, and keeps its passing line alive."""
+        with self._lock:
+            self._part, self._step, self._started = name, "", time.monotonic()
+        ended = threading.Event()
+        ticker = threading.Thread(target=self._tick, args=(ended,), daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            ticker.join()
+            self.seconds[name] = round(time.monotonic() - self._started, 3)
+            if isinstance(self._report, LiveReport):
+                self._report.status("")
+
+    def _tick(self, ended: threading.Event) -> None:
+        while not ended.wait(TICK):
+            self._show()
+
+    def _show(self) -> None:
+        if isinstance(self._report, LiveReport):
+            with self._lock:
+                took = duration(time.monotonic() - self._started)
+                self._report.status(f"{self._image} · {self._part} · {took} · {self._step}")

@@ -1,0 +1,121 @@
+"""What an image is made from: a folder of images/ with an image.toml, a Packer recipe and its scripts."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from images.errors import InvalidRecipe, UnknownImage
+from images.places import CHECKOUT
+
+FILE = "image.toml"
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(value: object) -> float:
+    """Seconds of a duration such as 90s, 5m or 1h."""
+    match = re.fullmatch(r"(\d+)([smh])", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a duration is a number and s, m or h, such as 5m")
+    return int(match[1]) * UNITS[match[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class About(_Part):
+    """What the image is, for people; and the image that it starts from, if any."""
+
+    title: str
+    description: str
+    parent: str | None = None
+
+
+class Build(_Part):
+    """What goes in beside the folder itself, and how long it may take.
+
+    `inputs` are globs from the top of the checkout; `prepare` names steps of images/prepare.py that run on the host
+    first; `tools` are host tools whose versions go into the key.
+    """
+
+    inputs: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    time_limit: Seconds = 600.0
+
+
+class Validate(_Part):
+    """How the container that is validated is started; without a command it runs what the image runs."""
+
+    command: tuple[str, ...] = ()
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    time_limit: Seconds = 120.0
+
+
+class Recipe(_Part):
+    """One image. `name` is that of its `folder`."""
+
+    name: str
+    folder: Path
+    image: About
+    build: Build = Build()
+    validate_: Validate = Field(default=Validate(), alias="validate")
+
+    @property
+    def repository(self) -> str:
+        """The image's name without a tag."""
+        return f"calvinverse/{self.name}"
+
+
+def load_recipes(checkout: Path = CHECKOUT) -> dict[str, Recipe]:
+    """Every image of the checkout by its name, parents first.
+
+    Raises InvalidRecipe when a file can't be read, a parent doesn't exist, or parents form a cycle.
+    """
+    found = {file.parent.name: _load(file) for file in sorted((checkout / "images").glob(f"*/{FILE}"))}
+    graph: dict[str, set[str]] = {}
+    for recipe in found.values():
+        parent = recipe.image.parent
+        if parent is not None and parent not in found:
+            raise InvalidRecipe(
+                f"images/{recipe.name}/{FILE} names the parent {parent!r}, which has no folder in images/."
+            )
+        graph[recipe.name] = set() if parent is None else {parent}
+    try:
+        return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+    except CycleError as error:
+        raise InvalidRecipe(f"The parents of images form a cycle: {' → '.join(error.args[1])}.") from error
+
+
+def with_parents(recipes: Mapping[str, Recipe], names: Iterable[str] | None) -> list[Recipe]:
+    """The named images (all for None) and whatever they start from, parents first. Raises UnknownImage."""
+    wanted: set[str] = set()
+    for name in recipes if names is None else names:
+        current: str | None = name
+        while current is not None and current not in wanted:
+            if current not in recipes:
+                raise UnknownImage(f"There is no image {current!r}; there are {', '.join(sorted(recipes))}.")
+            wanted.add(current)
+            current = recipes[current].image.parent
+    return [recipe for name, recipe in recipes.items() if name in wanted]
+
+
+def _load(file: Path) -> Recipe:
+    shown = f"images/{file.parent.name}/{FILE}"
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        return Recipe.model_validate({**content, "name": file.parent.name, "folder": file.parent})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidRecipe(f"{shown} can't be read: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidRecipe(f"{shown}: {where}: {first['msg']}.") from error

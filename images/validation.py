@@ -1,0 +1,105 @@
+"""Proves with pytest-testinfra, in a container of the very image, that the image is what it should be.
+
+Every image passes `tests/images/test_hygiene.py`, and `tests/images/test_<image>.py` where there is one.
+"""
+
+import hashlib
+import os
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from datetime import UTC, datetime
+from pathlib import Path
+
+from images.commands import run
+from images.docker import Docker
+from images.errors import ImageValidationFailed
+from images.inputs import digest
+from images.progress import Progress
+from images.recipe import Recipe
+from images.records import Validation
+
+SHARED = ("conftest.py", "test_hygiene.py")
+LOG = "validation.log"
+REPORT = "validation.xml"
+
+
+def files_of_tests(recipe: Recipe, checkout: Path) -> list[Path]:
+    """The files of the tests that this image must pass."""
+    folder = checkout / "tests" / "images"
+    own = folder / f"test_{recipe.name}.py"
+    return [*(folder / name for name in SHARED), *([own] if own.is_file() else [])]
+
+
+def digest_of_tests(recipe: Recipe, checkout: Path) -> str:
+    """A digest of those tests and of how the container is started: with other tests an image must be validated anew."""
+    parts = [recipe.validate_.model_dump_json(), *(digest(file) for file in files_of_tests(recipe, checkout))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def validate(
+    recipe: Recipe, image_id: str, build: str, folder: Path, docker: Docker, progress: Progress, checkout: Path
+) -> Validation:
+    """Runs the tests in a container of the image `image_id` and removes the container.
+
+    `folder` gets the log and the report. Raises ImageValidationFailed, naming the first failure, when a test fails or
+    none ran; CommandFailed when the container can't be started.
+    """
+    started = time.monotonic()
+    log = folder / LOG
+    wanted = recipe.validate_
+    try:
+        container = docker.start(image_id, wanted.command, wanted.environment, build)
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"),
+            *(f"--hosts=docker://{container}", f"--rootdir={checkout}", f"--junitxml={folder / REPORT}"),
+            *(str(file) for file in files_of_tests(recipe, checkout) if file.name != "conftest.py"),
+        ]
+        environment = {**os.environ, "CALVINVERSE_IMAGE": recipe.name, "CALVINVERSE_IMAGE_ID": image_id}
+        ended = run(command, limit=wanted.time_limit, env=environment, cwd=checkout, log=log, on_line=progress.step)
+        with log.open("a", encoding="utf-8") as kept:
+            kept.write(f"\n--- what the container wrote ---\n{docker.logs(container)}")
+    finally:
+        docker.remove_containers(build)
+    if ended.timed_out:
+        raise ImageValidationFailed(
+            f"The tests of {recipe.name} took longer than {wanted.time_limit:.0f} s and were stopped.", hint=_where(log)
+        )
+    names, failures = _outcome(folder / REPORT)
+    if failures or ended.status != 0 or not names:
+        what = failures[0] if failures else f"pytest ended with status {ended.status} and {len(names)} tests"
+        raise ImageValidationFailed(f"The image {recipe.name} isn't what it should be: {what}.", hint=_where(log))
+    return Validation(
+        tests=digest_of_tests(recipe, checkout),
+        passed=len(names),
+        failed=0,
+        names=tuple(names),
+        at=datetime.now(UTC),
+        seconds=round(time.monotonic() - started, 3),
+        log=log,
+    )
+
+
+def _where(log: Path) -> str:
+    return f"The whole log is in {log}."
+
+
+def _outcome(report: Path) -> tuple[list[str], list[str]]:
+    """The names of the tests that passed, and of each that didn't with the first line of why.
+
+    A skipped test is one that didn't pass: an image isn't proven by what wasn't looked at.
+    """
+    passed: list[str] = []
+    failed: list[str] = []
+    try:
+        cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314 - our own pytest wrote it
+    except (FileNotFoundError, ElementTree.ParseError):
+        return passed, failed
+    for case in cases:
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
+        wrong = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
+        if wrong is None:
+            passed.append(name)
+        else:
+            failed.append(f"{name}: {(wrong.get('message') or wrong.tag).splitlines()[0]}")
+    return passed, failed

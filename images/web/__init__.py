@@ -1,0 +1,1 @@
+"""The image `web`: what the example template runs."""
