@@ -1,5 +1,6 @@
 """Running other programs: with a time limit, in their own process group, the whole output kept, a short one shown."""
 
+import contextlib
 import os
 import shlex
 import signal
@@ -77,10 +78,8 @@ class Stop:
 
 def end_group(group: int) -> None:
     """Kill a process group that we made; it is no error if it has ended."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def run(

@@ -3,25 +3,16 @@
 import os
 from pathlib import Path
 
+from environments import context
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-
-def is_checkout(folder: Path = CHECKOUT) -> bool:
-    """Whether the code runs from a checkout, where the task graph lies beside it, and not from an installed wheel."""
-    return (folder / "dodo.py").is_file() and (folder / "pyproject.toml").is_file()
+CACHE_VARIABLE = "CALVINVERSE_CACHE"
 
 
 def state_folder() -> Path:
-    """The folder for all state: CALVINVERSE_STATE, else `.calvinverse` in the checkout, else one in the home folder.
-
-    It is made if need be, readable by its owner alone.
-    """
-    if given := os.environ.get("CALVINVERSE_STATE"):
-        folder = Path(given).expanduser().absolute()
-    elif is_checkout():
-        folder = CHECKOUT / ".calvinverse"
-    else:
-        folder = Path.home() / ".local" / "state" / "calvinverse"
+    """The folder for all state (see `environments.context`); made if need be, readable by its owner alone."""
+    folder = context.state_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
@@ -31,6 +22,6 @@ def cache_folder() -> Path:
 
     It isn't made here: looking for a tool leaves no trace.
     """
-    if given := os.environ.get("CALVINVERSE_CACHE"):
+    if given := os.environ.get(CACHE_VARIABLE):
         return Path(given).expanduser().absolute()
     return Path.home() / ".cache" / "calvinverse"

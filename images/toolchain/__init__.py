@@ -61,7 +61,7 @@ def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
 
 
 def packer_environment() -> dict[str, str]:
-    """The variables that Packer needs beside those of the process, its docker plugin installed in a folder of the cache.
+    """The variables that Packer needs beside those of the process; its docker plugin is installed in the cache.
 
     Raises ToolsMissing without Packer or the plugin.
     """

@@ -72,7 +72,7 @@ def disk_usage(folder: Path) -> int:
     for place, _, files in os.walk(folder):
         for name in files:
             try:
-                total += os.lstat(os.path.join(place, name)).st_size
+                total += Path(place, name).lstat().st_size
             except FileNotFoundError:
                 continue
     return total

@@ -77,7 +77,7 @@ class VersionMemory:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self.file.parent, prefix=".versions-", delete=False) as new:
                 json.dump(self._known, new, indent=1)
-            os.replace(new.name, self.file)
+            Path(new.name).replace(self.file)
         except OSError:
             # A cache that can't be written costs time, not truth.
             return

@@ -1,0 +1,147 @@
+"""A Docker engine that answers: the one that does is used; on a Debian where we may, one is installed and started."""
+
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.commands import TAIL, run
+from images.errors import DockerUnavailable, PackagesMissing
+from images.places import state_folder
+from images.report import Report, duration
+from images.system import can_install_packages, ensure_debian_packages, is_root
+
+ANSWER_LIMIT = 20.0
+"""Seconds that an engine may take to answer."""
+
+START_LIMIT = 90.0
+"""Seconds that an engine may take to start."""
+
+PACKAGES = ("docker.io", "iptables", "ca-certificates")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What asking for the Docker engine gave: its version if it answered, else a short reason why it didn't."""
+
+    version: str
+    reason: str = ""
+    client: bool = True
+
+    @property
+    def answers(self) -> bool:
+        """Whether an engine answered."""
+        return bool(self.version)
+
+
+def ask_engine() -> Engine:
+    """Ask the engine that DOCKER_HOST or the Docker context names for its version."""
+    if shutil.which("docker") is None:
+        return Engine("", "there is no docker command on the PATH", client=False)
+    lines: list[str] = []
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    ended = run(command, limit=ANSWER_LIMIT, on_line=lines.append)
+    if ended.timed_out:
+        return Engine("", f"it doesn't answer within {duration(ANSWER_LIMIT)}")
+    if ended.status == 0 and lines and lines[-1]:
+        return Engine(lines[-1])
+    said = " ".join(lines)
+    if "permission denied" in said:
+        return Engine("", "this user may not talk to it")
+    return Engine("", "it isn't running" if "daemon running" in said else (lines[-1] if lines else ended.reason()))
+
+
+def ensure_engine(report: Report) -> str:
+    """Make sure that a Docker engine answers, and give its version.
+
+    Raises DockerUnavailable, with what to do, when none answers and none can be started; PackagesMissing when
+    installing one fails.
+    """
+    engine = ask_engine()
+    if engine.answers:
+        return engine.version
+    if host := os.environ.get("DOCKER_HOST"):
+        raise DockerUnavailable(
+            f"The Docker engine that DOCKER_HOST names doesn't answer: {engine.reason}.",
+            hint=f"Start the engine at {host}, or unset DOCKER_HOST to use the one of this machine.",
+        )
+    if not is_root():
+        raise DockerUnavailable(f"No Docker engine answers: {engine.reason}.", hint=_by_hand(engine))
+    if not engine.client or shutil.which("dockerd") is None:
+        if not can_install_packages():
+            raise DockerUnavailable(f"No Docker engine answers: {engine.reason}.", hint=_by_hand(engine))
+        ensure_debian_packages(PACKAGES, report, why="Services run in Docker containers")
+        if shutil.which("dockerd") is None:
+            raise PackagesMissing("The docker.io package is installed but there is no dockerd on the PATH.")
+    return _start(report)
+
+
+def _by_hand(engine: Engine) -> str:
+    if "may not talk" in engine.reason:
+        return "Run this as root, or add this user to the group `docker` and log in again."
+    if not engine.client:
+        return "Install and start Docker (https://docs.docker.com/engine/install/); on Debian, root can let us do both."
+    return "Start it, as root: `systemctl start docker`."
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs this machine, by the rule of sd_booted(3)."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def _start(report: Report) -> str:
+    # The package's own scripts may just have started it.
+    if (engine := ask_engine()).answers:
+        return engine.version
+    began = time.monotonic()
+    if has_systemd():
+        report("Starting the Docker engine with systemd.")
+        ended = run(["systemctl", "start", "docker"], limit=START_LIMIT)
+        if ended.status != 0 or ended.timed_out:
+            raise DockerUnavailable(
+                f"The Docker engine can't be started: {ended.reason()}.", hint="See `journalctl -u docker`."
+            )
+        version = _wait(None, began)
+        where = "`journalctl -u docker`"
+    else:
+        log = state_folder() / "docker" / "dockerd.log"
+        report(f"Starting the Docker engine; there is no systemd here, so it runs by itself and logs to {log}.")
+        process = _detached(log)
+        version = _wait(process, began)
+        where = str(log)
+    if not version:
+        raise DockerUnavailable(
+            f"The Docker engine was started but doesn't answer after {duration(time.monotonic() - began)}.",
+            hint=f"See {where}." + ("" if has_systemd() else f" Its last lines:\n{_last_lines(log)}"),
+        )
+    report(f"  Docker engine {version}: answers after {duration(time.monotonic() - began)}")
+    return version
+
+
+def _detached(log: Path) -> subprocess.Popen[bytes]:
+    """Start dockerd so that it outlives us; its process id is kept beside the log."""
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log.touch(mode=0o600)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd="/", start_new_session=True
+        )
+    (log.parent / "dockerd.pid").write_text(f"{process.pid}\n")
+    return process
+
+
+def _wait(process: subprocess.Popen[bytes] | None, began: float) -> str:
+    while time.monotonic() - began < START_LIMIT:
+        if (engine := ask_engine()).answers:
+            return engine.version
+        if process is not None and process.poll() is not None:
+            return ""
+        time.sleep(0.3)
+    return ""
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-TAIL:]
+    return "\n".join(f"  {line}" for line in lines)

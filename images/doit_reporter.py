@@ -1,0 +1,64 @@
+"""How doit tells what tasks do: a failure is a sentence and a hint, and nothing comes after it."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from doit.exceptions import TaskFailed
+from doit.reporter import ConsoleReporter
+
+from environments.domain.errors import CalvinverseError
+from images.places import state_folder
+
+
+class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no types
+    """Names the tasks that run, says nothing of those that needn't, and shows a failure once."""
+
+    desc = "sentences: the name of each task that runs, a failure as a sentence and a hint"
+
+    def skip_uptodate(self, task: Any) -> None:
+        """Say nothing: a second run should be quiet."""
+
+    def add_failure(self, task: Any, fail: Any) -> None:
+        """Show why a task failed; a task that wasn't run because of another says nothing."""
+        if fail.report:
+            self.outstream.flush()
+            self.write(f"{fail.message.rstrip()}\n" if isinstance(fail, TaskFailed) else fail.get_msg())
+
+    def complete_run(self) -> None:
+        """Show what doit itself has to say, if anything."""
+        for text in self.runtime_errors:
+            self.write(f"{text}\n")
+
+
+def room(address: str) -> Callable[..., object]:
+    """A task's action that calls `module:function` when it runs, so that listing the tasks imports no rooms.
+
+    The function's error becomes the task's failure: its sentence and hint. An unexpected one is written to a file that
+    the failure names.
+    """
+    module, _, function = address.partition(":")
+
+    def action(*arguments: object, **options: object) -> object:
+        try:
+            answer = getattr(import_module(module), function)(*arguments, **options)
+        except CalvinverseError as error:
+            return TaskFailed("\n".join(filter(None, (error.message, error.hint))))
+        except KeyboardInterrupt:
+            return TaskFailed("Stopped.")
+        except Exception as error:  # noqa: BLE001 - it is kept whole in a file, and named
+            return TaskFailed(f"{type(error).__name__}: {error}\nThis is a mistake of ours; see {_keep_traceback()}.")
+        # doit takes strings and dicts for results to keep, and any other value for a failure.
+        return answer if isinstance(answer, (bool, TaskFailed)) else True
+
+    action.__name__ = function
+    return action
+
+
+def _keep_traceback() -> str:
+    file = state_folder() / "traceback.txt"
+    file.touch(mode=0o600)
+    file.write_text("".join(traceback.format_exception(sys.exception())))
+    return str(file)

@@ -1,0 +1,220 @@
+"""What `calvinverse doctor` checks of this machine, as data. No check raises: one that can't be made is a warning."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from environments.context import state_folder
+from images.docker_engine import ask_engine
+from images.places import cache_folder
+from images.report import size
+from images.system import can_install_packages, is_root
+from images.toolchain import look
+from images.toolchain.catalogue import tools
+from images.toolchain.find import Found
+from images.toolchain.needs import Builders
+from images.toolchain.versions import Version
+
+Verdict = Literal["ok", "warn", "bad"]
+
+PORTS = {
+    8400: "the provisioning service",
+    8500: "Consul",
+    8200: "OpenBao",
+    4646: "Nomad",
+}
+"""The ports of loopback that a deployment takes, and for what."""
+
+SPACE_NEEDED = 3 * 1024**3
+"""Bytes for images, containers and data."""
+
+SPACE_FOR_BUILDING = 12 * 1024**3
+"""Bytes for building every tool: Go's caches take most of it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: what was seen, as a sentence, and what to do if it isn't well."""
+
+    name: str
+    verdict: Verdict
+    sentence: str
+    hint: str = ""
+
+
+def examine() -> list[Check]:
+    """Make every check; takes a second or two, and changes nothing."""
+    groups: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
+        ("python", python),
+        ("rights", rights),
+        ("docker", docker),
+        ("cgroups", cgroups),
+        ("iptables", iptables),
+        ("kernel", kernel),
+        ("tools", toolchain),
+        ("disk", disk),
+        ("ports", ports),
+    )
+    checks: list[Check] = []
+    for name, group in groups:
+        try:
+            checks += group()
+        except Exception as error:  # noqa: BLE001 - doctor must tell the rest even when one look fails
+            checks.append(
+                Check(name, "warn", f"This couldn't be checked: {error}", "Report this, it is a mistake of ours.")
+            )
+    return checks
+
+
+def python() -> Iterator[Check]:
+    """Which Python runs this; an older one than we need can't read our code."""
+    yield Check("python", "ok", f"Python {'.'.join(map(str, sys.version_info[:3]))} runs this.")
+
+
+CAP_SYS_ADMIN = 21
+"""The bit in /proc/self/status by which capabilities(7) knows it: mounts, namespaces and cgroups need it."""
+
+
+def rights() -> Iterator[Check]:
+    """Whether Nomad's client could run: it mounts file systems and makes cgroups."""
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    capable = found is not None and bool(int(found.group(1), 16) >> CAP_SYS_ADMIN & 1)
+    if is_root() and capable:
+        yield Check("rights", "ok", "This is root with the rights that Nomad's client needs.")
+    elif is_root():
+        hint = "Start this container with more rights (`docker run --privileged`), or use a machine of its own."
+        yield Check("rights", "bad", "This is root, but may not mount file systems, which Nomad's client does.", hint)
+    else:
+        hint = "Run `make deploy` as root, or give the addresses of clusters that run elsewhere."
+        yield Check("rights", "warn", "This isn't root, which Nomad's client needs.", hint)
+
+
+def docker() -> Iterator[Check]:
+    """Whether a Docker engine answers."""
+    engine = ask_engine()
+    if engine.answers:
+        yield Check("docker", "ok", f"A Docker engine {engine.version} answers.")
+    elif can_install_packages():
+        yield Check("docker", "warn", f"No Docker engine answers: {engine.reason}.", "`doit docker` starts one.")
+    else:
+        yield Check("docker", "bad", f"No Docker engine answers: {engine.reason}.", "Install Docker and start it.")
+
+
+def cgroups() -> Iterator[Check]:
+    """Whether control groups are mounted and can be written, by which Nomad and Docker limit what runs."""
+    root = Path("/sys/fs/cgroup")
+    if (root / "cgroup.controllers").is_file():
+        version, place = "2", root
+    elif (root / "memory").is_dir():
+        version, place = "1", root / "memory"
+    else:
+        yield Check(
+            "cgroups", "bad", "Control groups aren't mounted.", "Mount them: `mount -t cgroup2 none /sys/fs/cgroup`."
+        )
+        return
+    if os.access(place, os.W_OK):
+        yield Check("cgroups", "ok", f"Control groups version {version} can be written.")
+    else:
+        hint = "Run as root, in a container with `--privileged`."
+        yield Check("cgroups", "warn", f"Control groups version {version} can't be written.", hint)
+
+
+def iptables() -> Iterator[Check]:
+    """Whether Docker finds iptables."""
+    found = shutil.which("iptables", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if found:
+        yield Check("iptables", "ok", f"iptables is {found}.")
+    else:
+        yield Check(
+            "iptables", "warn", "iptables is missing, without which dockerd doesn't start.", "Install `iptables`."
+        )
+
+
+def kernel() -> Iterator[Check]:
+    """Whether the kernel has the file systems that containers and the secrets of tasks need."""
+    known = {line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines() if line.split()}
+    if "tmpfs" not in known:
+        yield Check("kernel", "bad", "The kernel has no tmpfs, where tasks keep secrets.", "Use another kernel.")
+    elif "overlay" in known:
+        yield Check("kernel", "ok", f"Linux {os.uname().release} has overlay and tmpfs.")
+    else:
+        hint = "Load it: `modprobe overlay`."
+        yield Check("kernel", "warn", "The kernel shows no overlay file system; Docker would copy every layer.", hint)
+
+
+def toolchain() -> Iterator[Check]:
+    """Where each tool is, or how it would be got, and what builds them."""
+    builders = Builders.look()
+    missing = False
+    for tool, seen in look().items():
+        if isinstance(seen, Found):
+            where = f"on the PATH at {seen.path}" if seen.origin == "PATH" else "built, in the cache"
+            yield Check(tool.name, "ok", f"{tool.name} {seen.version} is {where}.")
+            continue
+        missing = True
+        unfit = "".join(f" {program} {why}." for program, why in seen.unfit)
+        lack = builders.lack(tool)
+        if lack:
+            hint = f"Put {tool.name} {tool.wanted}, on the PATH; building it {lack}."
+            yield Check(tool.name, "bad", f"{tool.name} is missing.{unfit}", hint)
+        else:
+            hint = f"`doit tools` gets {tool.pinned}; or put {tool.wanted}, on the PATH."
+            yield Check(tool.name, "warn", f"{tool.name} is missing.{unfit}", hint)
+    newest = max(tool.go_version() or Version((0, 0, 0)) for tool in tools().values())
+    if builders.go is None:
+        verdict: Verdict = "bad" if missing else "ok"
+        yield Check(
+            "go", verdict, "Go isn't installed; only building tools needs it.", f"Install Go {newest} or later."
+        )
+    elif builders.go >= newest or builders.go_fetches_newer:
+        yield Check("go", "ok", f"Go {builders.go} can build the tools.")
+    else:
+        hint = f"Install Go {newest} or later; only building tools needs it."
+        yield Check("go", "bad" if missing else "ok", f"Go {builders.go} is too old for some tools.", hint)
+
+
+def disk() -> Iterator[Check]:
+    """Whether there is room for the state, for images, and for building what is missing."""
+    building = any(not isinstance(seen, Found) for seen in look().values())
+    wanted = {state_folder(): SPACE_NEEDED, cache_folder(): SPACE_FOR_BUILDING if building else 0}
+    seen: dict[int, tuple[Path, int]] = {}
+    for folder, needed in wanted.items():
+        place = _existing(folder)
+        device = place.stat().st_dev
+        kept, sum_needed = seen.get(device, (place, 0))
+        seen[device] = (kept, sum_needed + needed)
+    for place, needed in seen.values():
+        free = shutil.disk_usage(place).free
+        if free >= needed:
+            yield Check("disk", "ok", f"{size(free)} are free at {place}.")
+        else:
+            yield Check(
+                "disk", "warn", f"Only {size(free)} are free at {place}.", f"Make room: {size(needed)} may be needed."
+            )
+
+
+def ports(wanted: dict[int, str] | None = None) -> Iterator[Check]:
+    """Whether the ports on loopback are free, or in use by what we would run there anyway."""
+    for port, purpose in (PORTS if wanted is None else wanted).items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                hint = f"That is well if `doit status` lists it; `ss -ltnp 'sport = {port}'` shows who has it."
+                yield Check(f"port {port}", "warn", f"Port {port}, for {purpose}, is taken: {error.strerror}.", hint)
+                continue
+        yield Check(f"port {port}", "ok", f"Port {port}, for {purpose}, is free.")
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

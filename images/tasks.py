@@ -1,0 +1,66 @@
+"""The actions of the task graph that have to do with this machine, its tools, images and locks."""
+
+import sys
+from pathlib import Path
+
+from images import builder
+from images.commands import run
+from images.docker_engine import ensure_engine
+from images.places import CHECKOUT, state_folder
+from images.report import console
+from images.toolchain import NAMES, ensure, look
+from images.toolchain.__main__ import offer
+from images.toolchain.clean import removable
+from images.toolchain.find import Found
+
+LOCK = "requirements.lock"
+IMAGE_LOCK = "images/provisioning/requirements.lock"
+
+COMPILE_LIMIT = 600.0
+"""Seconds that resolving the dependencies may take."""
+
+
+def tools() -> None:
+    """Find or build every tool, and say which is used."""
+    report = console()
+    ensure(NAMES, report)
+    found = {tool.name: seen for tool, seen in look().items() if isinstance(seen, Found)}
+    report("; ".join(f"{name} {seen.version} ({seen.origin})" for name, seen in found.items()))
+
+
+def docker() -> None:
+    """Make sure that a Docker engine answers, and say which."""
+    report = console()
+    report(f"Docker engine {ensure_engine(report)}")
+
+
+def build() -> None:
+    """Build and validate every image whose inputs changed."""
+    builder.build(None, console())
+
+
+def tidy() -> None:
+    """Show what building tools left behind, and remove it if the user agrees."""
+    offer(removable(), agreed=False)
+
+
+def lock(upgrade: bool = False) -> None:
+    """Write both locks from pyproject.toml anew; what is locked stays as it is unless `upgrade`."""
+    _compile(LOCK, "--extra", "workshop", *(["--upgrade"] if upgrade else []))
+    _compile(IMAGE_LOCK, "--constraint", LOCK, *(["--upgrade"] if upgrade else []))
+
+
+def _compile(output: str, *arguments: str) -> None:
+    log = state_folder() / "lock.log"
+    log.unlink(missing_ok=True)
+    pip_compile = Path(sys.executable).parent / "pip-compile"
+    command = [str(pip_compile), "pyproject.toml", "--output-file", output, *arguments, "--quiet", "--generate-hashes"]
+    command += [
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--no-emit-trusted-host",
+        "--no-header",
+        "--strip-extras",
+    ]
+    command += ["--allow-unsafe"]
+    run(command, limit=COMPILE_LIMIT, cwd=CHECKOUT, log=log).check(f"{output} can't be compiled", log=log)

@@ -1,0 +1,144 @@
+"""Running the tests from the task graph: static checks, then pytest by kind, ended by one line `N passed, N failed`."""
+
+import os
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from doit.exceptions import TaskFailed
+
+from images.commands import run
+from images.places import CHECKOUT, state_folder
+
+KINDS = ("unit", "contract", "integration", "images", "snapshots", "e2e")
+"""The folders of tests, the quick ones first."""
+
+LIMIT = 55 * 60.0
+"""Seconds that all tests together may take."""
+
+CHECK_LIMIT = 600.0
+"""Seconds that one static check may take."""
+
+CHECKS: tuple[tuple[str, ...], ...] = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("lint-imports", "--no-logo"),
+)
+"""The static checks, each a command from the virtual environment."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many tests passed, failed (errors are failures) and were skipped."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed"
+
+
+def lint() -> object:
+    """Run every static check, and fail if one does."""
+    count = check()
+    return True if not count.failed else TaskFailed(f"Static checks: {count}")
+
+
+def everything() -> object:
+    """Run the static checks and all kinds of tests; the last line, also kept for `.ci/run`, counts them."""
+    summary = state_folder() / "tests" / "summary"
+    summary.parent.mkdir(parents=True, exist_ok=True)
+    summary.unlink(missing_ok=True)
+    count = check() + pytest(KINDS)
+    summary.write_text(f"{count}\n")
+    return _end(count)
+
+
+def kind(name: str, arguments: Sequence[str] = ()) -> object:
+    """Run the tests of one folder; `arguments` go to pytest."""
+    return _end(pytest((name,), arguments))
+
+
+def crash() -> object:
+    """Run the crash tests with many kills, where `everything` samples a few; CALVINVERSE_CRASHES says how many."""
+    os.environ.setdefault("CALVINVERSE_CRASHES", "100")
+    return _end(pytest(("e2e",), ["-m", "crash"]))
+
+
+def check() -> Count:
+    """Run the static checks one after the other, each counted as one test."""
+    count = Count()
+    for command in CHECKS:
+        began = time.monotonic()
+        program = Path(sys.executable).parent / command[0]
+        lines: list[str] = []
+        ended = run([str(program), *command[1:]], limit=CHECK_LIMIT, cwd=CHECKOUT, on_line=lines.append)
+        good = ended.status == 0 and not ended.timed_out
+        if not good:
+            say("\n".join(lines))
+        say(f"{' '.join(command)}: {'passed' if good else ended.reason()} ({time.monotonic() - began:.1f} s)")
+        count += Count(passed=1) if good else Count(failed=1)
+    return count
+
+
+def pytest(kinds: Sequence[str], arguments: Sequence[str] = ()) -> Count:
+    """Run pytest over some folders of tests in one process, showing its output as it comes, and count.
+
+    A run that ends otherwise than by its tests (a crash, the time limit, nothing collected) counts as one failure.
+    """
+    report = state_folder() / "tests" / f"{'-'.join(kinds)}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    folders = [f"tests/{name}" for name in kinds if any((CHECKOUT / "tests" / name).glob("**/test_*.py"))]
+    if not folders:
+        say(f"There are no tests in tests/{', tests/'.join(kinds)}.")
+        return Count(failed=1)
+    command = [sys.executable, "-m", "pytest", "--color", "yes" if sys.stdout.isatty() else "no"]
+    command += ["--junit-xml", str(report), "-o", "junit_family=xunit2", *arguments, *folders]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    ended = run(command, limit=LIMIT, cwd=CHECKOUT, on_line=say, env=env)
+    count = read_report(report)
+    if ended.timed_out:
+        say(f"The tests took longer than {LIMIT / 60:.0f} minutes and were stopped.")
+    if (ended.status != 0 or ended.timed_out) and not count.failed:
+        say(f"pytest ended with status {ended.status}.")
+        count += Count(failed=1)
+    return count
+
+
+def read_report(report: Path) -> Count:
+    """Count the test cases of a JUnit file; all zero if there is none."""
+    if not report.is_file():
+        return Count()
+    suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - we have just had pytest write it
+    count = Count()
+    for suite in suites:
+        total, failures, errors, skipped = (
+            int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")
+        )
+        bad = failures + errors
+        count += Count(total - bad - skipped, bad, skipped)
+    return count
+
+
+def say(text: str) -> None:
+    """Print at once, so that what runs is seen as it runs."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _end(count: Count) -> object:
+    if count.skipped:
+        say(f"{count.skipped} skipped")
+    if count.failed:
+        return TaskFailed(str(count))
+    say(str(count))
+    return True
