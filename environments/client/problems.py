@@ -18,7 +18,10 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
     401: Unauthenticated,
     403: Forbidden,
     404: NotFound,
+    405: InvalidInput,
     409: Conflict,
+    413: InvalidInput,
+    415: InvalidInput,
     422: InvalidInput,
 }
 

@@ -48,7 +48,7 @@ class HttpEventStream:
             except CalvinverseError as failure:
                 error = failure
             except (httpx2.HTTPError, httpx2.StreamError, OSError) as failure:
-                error = ServiceUnavailable(f"The stream of events was cut: {failure or type(failure).__name__}.")
+                error = ServiceUnavailable(f"The stream of events was cut: {str(failure) or type(failure).__name__}.")
             finally:
                 with self._lock:
                     self._response = None
@@ -74,8 +74,8 @@ class HttpEventStream:
         for number, data in parse_events(response.iter_lines()):
             if self._closed.is_set():
                 return
-            if self._after is not None and number is not None and number <= self._after:
-                continue
+            if data and self._after is not None and number is not None and number <= self._after:
+                continue  # already seen; an id without data is obeyed, for the service may have begun anew
             self._after = number if number is not None else self._after
             if data:
                 # A newer service may tell of things that this client doesn't know; they are left out.

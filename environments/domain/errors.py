@@ -107,6 +107,37 @@ class UnknownEnvironment(NotFound):
     default_hint = "See the environments with `calvinverse env list`."
 
 
+class UnknownRoute(NotFound):
+    """The API has no such path."""
+
+    code = "unknown_route"
+    default_hint = "See /openapi.json for what there is."
+
+
+class MethodNotAllowed(InvalidInput):
+    """The API knows the path, but not this method on it."""
+
+    code = "method_not_allowed"
+    status = 405
+    default_hint = "See /openapi.json for what there is."
+
+
+class RequestTooLarge(InvalidInput):
+    """The body of a request is larger than any that makes sense here."""
+
+    code = "request_too_large"
+    status = 413
+    default_hint = "Send less."
+
+
+class NotJson(InvalidInput):
+    """The body of a request is of another type than JSON."""
+
+    code = "not_json"
+    status = 415
+    default_hint = "Send application/json."
+
+
 class Conflict(CalvinverseError):
     """The request doesn't fit the present state."""
 

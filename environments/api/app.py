@@ -1,0 +1,79 @@
+"""The HTTP application over the use cases."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from environments.api import problems
+from environments.api.guard import Authenticated, Limited, Watched
+from environments.api.metrics import Metrics
+from environments.api.ports import Service
+from environments.api.routes.deployments import deployment_routes
+from environments.api.routes.environments import environment_routes
+from environments.api.routes.events import event_routes
+from environments.api.routes.itself import self_routes
+from environments.api.routes.templates import template_routes
+from environments.api.routes.tokens import token_routes
+from environments.api.streams import Hub
+from environments.domain.views import Problem
+
+_DESCRIPTION = "Creates, updates and destroys whole environments, and destroys them on time."
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop."""
+    hub = Hub(service.reading, service.feed)
+    metrics = Metrics(service.reading, service.version)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await hub.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+
+    app = FastAPI(
+        title="Calvinverse",
+        version=service.version,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # its scripts come from other people's servers
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.hub = hub
+    problems.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(Limited)
+    app.add_middleware(Authenticated, access=service.access)
+    app.add_middleware(Watched, observer=metrics.observe)
+    for router in (
+        environment_routes(service),
+        deployment_routes(service),
+        event_routes(service, hub),
+        template_routes(service),
+        token_routes(service),
+        self_routes(service, metrics),
+    ):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,69 @@
+"""What Prometheus reads: requests by route, environments by state, deployments by kind and state."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
+from environments.service.reading import Reading
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds."""
+
+
+class Metrics:
+    """A registry of its own: two services in one process don't mix."""
+
+    def __init__(self, reading: Reading, version: str) -> None:
+        self._registry = CollectorRegistry(auto_describe=True)
+        self._requests = Counter(
+            "calvinverse_requests", "Requests by route.", ("method", "route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "calvinverse_request_seconds",
+            "Seconds until an answer began, by route.",
+            ("method", "route"),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.streams = Gauge("calvinverse_event_streams", "Open streams of events.", registry=self._registry)
+        info = Gauge("calvinverse_info", "The version that runs.", ("version",), registry=self._registry)
+        info.labels(version).set(1)
+        self._registry.register(_Counts(reading))
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts a request. `route` is its template; a path would make a series of its own for each name."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self._registry)
+
+
+class _Counts(Collector):
+    """Read from the database when asked, so that they are right after a restart too. States without any are 0."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def collect(self) -> Iterator[Metric]:
+        by_state, by_kind = self._reading.counts()
+        environments = GaugeMetricFamily("calvinverse_environments", "Live environments by state.", labels=("state",))
+        for state in (state for state in State if state not in ENDED):
+            environments.add_metric((state.value,), by_state.get(state, 0))
+        yield environments
+        deployments = GaugeMetricFamily(
+            "calvinverse_deployments", "Deployments on record, by kind and state.", labels=("kind", "state")
+        )
+        for kind in DeploymentKind:
+            for outcome in DeploymentState:
+                deployments.add_metric((kind.value, outcome.value), by_kind.get((kind, outcome), 0))
+        yield deployments
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: registering must not read the database."""
+        return iter(())

@@ -1,0 +1,33 @@
+"""What the API needs of the service, put together elsewhere."""
+
+from typing import Protocol
+
+from environments.service.access import Access
+from environments.service.catalogue import Catalogue
+from environments.service.reading import Reading
+from environments.service.requests import Requests
+
+
+class Feed(Protocol):
+    """Tells when there is something new to read. Safe to use from any thread."""
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """True as soon as there may be events newer than id `after`; False after `timeout` seconds without."""
+        ...
+
+
+class Service(Protocol):
+    """The use cases, and what tells of events."""
+
+    @property
+    def access(self) -> Access: ...
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def requests(self) -> Requests: ...
+    @property
+    def reading(self) -> Reading: ...
+    @property
+    def feed(self) -> Feed: ...
+    @property
+    def version(self) -> str: ...

@@ -1,0 +1,108 @@
+"""Every error as a problem document (RFC 9457): of the service, of validation, of routing, and those nobody foresaw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from environments.domain.errors import (
+    CalvinverseError,
+    InvalidInput,
+    MethodNotAllowed,
+    RequestTooLarge,
+    Unauthenticated,
+    UnknownRoute,
+)
+from environments.domain.views import Problem
+
+MEDIA_TYPE = "application/problem+json"
+_TYPES = "urn:calvinverse:problem:"
+
+
+def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that tells an error."""
+    problem = Problem(
+        type=_TYPES + error.code,
+        title=title(type(error)),
+        status=error.status,
+        detail=error.message,
+        code=error.code,
+        hint=error.hint,
+        details=error.details,
+    )
+    all_headers = dict(headers or {})
+    if isinstance(error, Unauthenticated):
+        all_headers["WWW-Authenticate"] = 'Bearer realm="calvinverse"'
+    if error.transient:
+        all_headers.setdefault("Retry-After", "5")
+    return Response(problem.model_dump_json(), error.status, all_headers, MEDIA_TYPE)
+
+
+def title(cls: type[CalvinverseError]) -> str:
+    """What all errors of a class have in common: the first line of its docstring."""
+    return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+
+
+def unforeseen() -> CalvinverseError:
+    """What is told of an error that nobody foresaw: nothing of its inside."""
+    return CalvinverseError("Something went wrong inside the service.")
+
+
+def install(app: FastAPI) -> None:
+    """Makes the application tell every error as a problem document."""
+
+    def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, CalvinverseError)
+        return problem_response(error)
+
+    def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(_from_validation(error))
+
+    def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem_response(_from_http(request, error), error.headers)
+
+    app.add_exception_handler(CalvinverseError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+def _from_validation(error: RequestValidationError) -> InvalidInput:
+    """Names each fault by its place; what was sent is not repeated, for it may hold a secret."""
+    problems = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"])
+        problems.append(f"{place}: {str(fault['msg']).removeprefix('Value error, ')}")
+    return InvalidInput(
+        f"The request is not valid: {'; '.join(problems)}.",
+        hint="See /openapi.json for what is wanted.",
+        details={"problems": problems},
+    )
+
+
+def _from_http(request: Request, error: HTTPException) -> CalvinverseError:
+    if error.status_code == 404:
+        return UnknownRoute(f"There is nothing at {request.url.path}.")
+    if error.status_code == 405:
+        return MethodNotAllowed(f"{request.method} can't be done on {request.url.path}.")
+    if error.status_code == 413:
+        return RequestTooLarge("The body of the request is too large.")
+    if 400 <= error.status_code < 500:
+        return InvalidInput(f"The request is not valid: {error.detail}")
+    return unforeseen()
+
+
+def problems(*classes: type[CalvinverseError]) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of the errors of a route; 401, 422 and 500 can come from every one."""
+    described: dict[int, list[str]] = {}
+    every: tuple[type[CalvinverseError], ...] = (Unauthenticated, *classes, InvalidInput, CalvinverseError)
+    for cls in every:
+        described.setdefault(cls.status, []).append(f"`{cls.code}`: {title(cls)}")
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": " ".join(lines), "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status, lines in sorted(described.items())
+    }

@@ -1,0 +1,150 @@
+"""Environments: asked for, changed, looked at."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response, status
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.environment import Event
+from environments.domain.errors import (
+    BackendError,
+    BackendUnavailable,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidInput,
+    InvalidLifetime,
+    InvalidName,
+    InvalidParameters,
+    ManagedOutside,
+    NameTaken,
+    NotAllowedNow,
+    UnknownEnvironment,
+    UnknownTemplate,
+)
+from environments.domain.views import (
+    Accepted,
+    CreateRequest,
+    DeploymentView,
+    DestroyRequest,
+    EnvironmentView,
+    ExtendRequest,
+    OutputView,
+    ResourceView,
+    UpdateRequest,
+)
+
+LARGEST_ID = 2**63 - 1
+"""What the database can hold."""
+
+_ONE = problems(UnknownEnvironment)
+_CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
+
+
+def environment_routes(service: Service) -> APIRouter:
+    """Everything below /v1/environments, and the mirror of what other services own."""
+    router = APIRouter(prefix="/v1", tags=["environments"])
+    reading, requests = service.reading, service.requests
+
+    @router.get("/environments", responses=problems())
+    def list_environments(
+        caller: Caller,
+        ended: Annotated[bool, Query(description="Also those that are destroyed or abandoned.")] = False,
+        owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
+    ) -> list[EnvironmentView]:
+        """Lists the caller's environments, newest first; everybody's for an admin."""
+        return reading.environments(caller, ended=ended, owner=owner)
+
+    @router.post(
+        "/environments",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=problems(
+            UnknownTemplate, NameTaken, InvalidName, InvalidParameters, InvalidLifetime, IdempotencyMismatch
+        ),
+    )
+    def create_environment(
+        caller: Caller,
+        request: CreateRequest,
+        response: Response,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    ) -> Accepted:
+        """Asks for an environment, and answers at once with the deployment to follow.
+
+        The same Idempotency-Key (of a token) with the same body makes one environment, however often it is sent.
+        """
+        accepted = requests.create(caller, request, idempotency_key)
+        response.headers["Location"] = f"/v1/environments/{accepted.environment.id}"
+        return accepted
+
+    @router.get("/environments/{name}", responses=_ONE)
+    def show_environment(caller: Caller, name: str) -> EnvironmentView:
+        """Shows an environment, by name or id, with its newest deployment and steps."""
+        return reading.environment(caller, name)
+
+    @router.put(
+        "/environments/{name}",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=problems(UnknownEnvironment, UnknownTemplate, NotAllowedNow, ManagedOutside, InvalidParameters),
+    )
+    def update_environment(caller: Caller, name: str, request: UpdateRequest) -> Accepted:
+        """Applies the newest (or the named) version of the template, and changed parameters."""
+        return requests.update(caller, name, request)
+
+    @router.post("/environments/{name}/retry", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
+    def retry_environment(caller: Caller, name: str) -> Accepted:
+        """Goes on with a creation or destruction that failed."""
+        return requests.retry(caller, name)
+
+    @router.post(
+        "/environments/{name}/extend",
+        responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside, InvalidLifetime),
+    )
+    def extend_environment(caller: Caller, name: str, request: ExtendRequest) -> EnvironmentView:
+        """Moves the deadline, later or earlier."""
+        return requests.extend(caller, name, request)
+
+    @router.post("/environments/{name}/destroy", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
+    def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:
+        """Destroys now. Asked again while it is being destroyed, it answers with the running deployment."""
+        return requests.destroy(caller, name, request or DestroyRequest())
+
+    @router.get(
+        "/environments/{name}/outputs", responses=problems(UnknownEnvironment, BackendError, BackendUnavailable)
+    )
+    def show_outputs(
+        caller: Caller,
+        name: str,
+        reveal: Annotated[bool, Query(description="Show secret values; OpenBao's audit log notes it.")] = False,
+    ) -> dict[str, OutputView]:
+        """Shows the outputs; secrets are masked unless they are revealed."""
+        return reading.outputs(caller, name, reveal=reveal)
+
+    @router.get("/environments/{name}/deployments", responses=_ONE)
+    def list_deployments(caller: Caller, name: str) -> list[DeploymentView]:
+        """Lists the deployments of an environment, newest first."""
+        return reading.deployments(caller, name)
+
+    @router.get("/environments/{name}/resources", responses=_ONE)
+    def list_resources(caller: Caller, name: str) -> list[ResourceView]:
+        """Lists the inventory: everything that was made or may have been made for an environment."""
+        return reading.resources(caller, name)
+
+    @router.get("/environments/{name}/events", responses=_ONE)
+    def list_events(
+        caller: Caller,
+        name: str,
+        after: Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only events with a larger id.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+    ) -> list[Event]:
+        """Lists stored events of an environment, oldest first; log lines are events of type `log`."""
+        return reading.events(caller, name, after=after, limit=limit)
+
+    @router.put("/mirror/{name}", responses=problems(Forbidden, NameTaken, NotAllowedNow))
+    def mirror_environment(caller: Caller, name: str, view: EnvironmentView) -> EnvironmentView:
+        """Shows, read-only, an environment that another service owns."""
+        if view.name != name:
+            raise InvalidInput(f"The path names {name!r} and the body {view.name!r}.")
+        return requests.mirror(caller, view)
+
+    return router

@@ -1,0 +1,67 @@
+"""The service about itself: who it is, whether it lives and can work, its numbers, and the CA it signs with."""
+
+from fastapi import APIRouter, Request, Response
+
+from environments.api.guard import Caller
+from environments.api.metrics import CONTENT_TYPE, Metrics
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import BackendError, BackendUnavailable
+from environments.domain.views import Info, Readiness
+
+PEM = "application/x-pem-file"
+
+
+def self_routes(service: Service, metrics: Metrics) -> APIRouter:
+    """/self, /metrics and /v1/ca."""
+    router = APIRouter(tags=["service"])
+    reading = service.reading
+
+    @router.get("/self/info", responses=problems())
+    def show_info(caller: Caller) -> Info:
+        """Tells the version, who asks, and where the parts are."""
+        return reading.info(caller)
+
+    @router.get("/self/liveness", openapi_extra={"security": []})
+    async def liveness() -> dict[str, bool]:
+        """Answers as long as the process does; needs no token."""
+        return {"alive": True}
+
+    @router.get(
+        "/self/readiness",
+        openapi_extra={"security": []},
+        responses={503: {"description": "The service can't do its work.", "model": Readiness}},
+    )
+    def readiness(request: Request, response: Response) -> Readiness:
+        """Tells whether the service can do its work; needs no token, but says what is wrong only to who has one."""
+        troubles = reading.ready()
+        if troubles:
+            response.status_code = 503
+        if "principal" not in request.scope["state"]:
+            troubles = dict.fromkeys(troubles, "not ready")
+        return Readiness(ready=not troubles, problems=troubles)
+
+    @router.get("/self/started", responses=problems())
+    async def started(caller: Caller) -> dict[str, bool]:
+        """Answers once the service has started: the database is migrated, interrupted deployments go on."""
+        return {"started": True}
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={**problems(), 200: {"description": "Text format of Prometheus.", "content": {"text/plain": {}}}},
+    )
+    def show_metrics(caller: Caller) -> Response:
+        """Gives the service's numbers to Prometheus."""
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    @router.get(
+        "/v1/ca",
+        response_class=Response,
+        responses={**problems(BackendError, BackendUnavailable), 200: {"description": "PEM.", "content": {PEM: {}}}},
+    )
+    def show_ca(caller: Caller) -> Response:
+        """Gives the certificate of the authority that signs environments' certificates."""
+        return Response(reading.ca(), media_type=PEM)
+
+    return router

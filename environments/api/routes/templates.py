@@ -1,0 +1,64 @@
+"""Templates: pushed as bundles, looked at, checked."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import InvalidTemplate, RequestTooLarge, UnknownTemplate
+from environments.domain.template import Bundle, make_bundle
+from environments.domain.views import PushRequest, TemplateView, Validation
+
+_Digest = Annotated[str | None, Query(description="This version and not the newest.")]
+
+
+def template_routes(service: Service) -> APIRouter:
+    """Everything below /v1/templates."""
+    router = APIRouter(prefix="/v1", tags=["templates"])
+    catalogue = service.catalogue
+
+    @router.get("/templates", responses=problems())
+    def list_templates(caller: Caller) -> list[TemplateView]:
+        """Lists the newest version of each template."""
+        return catalogue.templates()
+
+    @router.post("/templates", responses=problems(InvalidTemplate, RequestTooLarge))
+    def push_template(caller: Caller, request: PushRequest) -> TemplateView:
+        """Adds a version of a template, used for new environments; the same content again changes nothing."""
+        return catalogue.push(caller, _bundle(request))
+
+    @router.post("/templates/validate", responses=problems(RequestTooLarge))
+    def validate_template(caller: Caller, request: PushRequest) -> Validation:
+        """Names every fault of a template that can be found without running it."""
+        try:
+            bundle = _bundle(request)
+        except InvalidTemplate as error:
+            return Validation(problems=tuple(error.details.get("problems") or [error.message]))
+        return Validation(problems=tuple(catalogue.validate(bundle)))
+
+    @router.get("/templates/{name}", responses=problems(UnknownTemplate))
+    def show_template(caller: Caller, name: str, digest: _Digest = None) -> TemplateView:
+        """Shows a template: parameters, lifetime, steps, outputs."""
+        return catalogue.template(name, digest)
+
+    @router.get("/templates/{name}/bundle", responses=problems(UnknownTemplate))
+    def show_bundle(caller: Caller, name: str, digest: _Digest = None) -> PushRequest:
+        """Gives the files of a template."""
+        bundle = catalogue.bundle(name, digest)
+        return PushRequest(files={path: base64.b64encode(content).decode() for path, content in bundle.files.items()})
+
+    return router
+
+
+def _bundle(request: PushRequest) -> Bundle:
+    files = {}
+    for path, content in request.files.items():
+        try:
+            files[path] = base64.b64decode(content, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidTemplate(f"The content of {path!r} is not base64.") from error
+    return make_bundle(files)

@@ -1,0 +1,32 @@
+"""Tokens: an admin makes and ends everybody's, others their own."""
+
+from fastapi import APIRouter, status
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import Forbidden, InvalidLifetime, NotFound
+from environments.domain.views import NewToken, TokenRequest, TokenView
+
+
+def token_routes(service: Service) -> APIRouter:
+    """Everything below /v1/tokens."""
+    router = APIRouter(prefix="/v1", tags=["tokens"])
+    access = service.access
+
+    @router.get("/tokens", responses=problems())
+    def list_tokens(caller: Caller) -> list[TokenView]:
+        """Lists tokens without their secret part, newest first."""
+        return access.tokens(caller)
+
+    @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidLifetime))
+    def create_token(caller: Caller, request: TokenRequest) -> NewToken:
+        """Makes a token; its secret is in this answer and nowhere else."""
+        return access.create_token(caller, request)
+
+    @router.delete("/tokens/{token_id}", responses=problems(NotFound))
+    def revoke_token(caller: Caller, token_id: str) -> TokenView:
+        """Ends a token, at once and for ever."""
+        return access.revoke(caller, token_id)
+
+    return router

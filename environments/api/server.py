@@ -1,0 +1,46 @@
+"""The web server around the application: stops without waiting for readers of endless streams."""
+
+import socket
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+STOP_SECONDS = 5
+"""How long running requests may take to end when the server stops."""
+
+
+class Server(uvicorn.Server):
+    """A server that ends the streams of events as soon as it begins to stop."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app = self.config.app
+        assert isinstance(app, FastAPI)
+        app.state.hub.close()
+        await super().shutdown(sockets)
+
+
+def make_server(
+    app: FastAPI,
+    host: str = "127.0.0.1",
+    port: int = 8400,
+    *,
+    tls_certificate: Path | None = None,
+    tls_key: Path | None = None,
+) -> Server:
+    """A server that is ready to `run()`, or to `serve()` in a loop; logs through `logging` as that is configured."""
+    return Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            ssl_certfile=tls_certificate,
+            ssl_keyfile=tls_key,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_keep_alive=30,
+            lifespan="on",
+        )
+    )

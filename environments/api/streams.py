@@ -1,0 +1,241 @@
+"""Live events for any number of readers: one thread reads what is new, once; each reader gets what it may see."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+
+import anyio.to_thread
+
+from environments.api.ports import Feed
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError, UnknownEnvironment
+from environments.service.access import Access, Principal
+from environments.service.reading import Reading
+
+HEARTBEAT_SECONDS = 10.0
+"""How often a silent stream says something, so that both ends notice when the other is gone."""
+
+CHECK_SECONDS = 30.0
+"""How often the token of an open stream is looked at again."""
+
+BATCH = 500
+LONGEST_QUEUE = 2000
+"""Events that wait for a slow reader; beyond that it reads them from the database again."""
+
+_LONGEST_MEMORY = 10_000
+_POLL_SECONDS = 1.0
+_SYSTEM = Principal(owner="calvinverse", role="admin", token_id="")
+
+_log = logging.getLogger(__name__)
+
+
+class Subscription:
+    """One reader's place. Used in the event loop only."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        """Events up to this id are not in the queue and have to be read from the database."""
+        self.closed = False
+        self._queue: deque[Event] = deque()
+        self._wake = asyncio.Event()
+
+    def put(self, events: list[Event]) -> None:
+        """More events, in order."""
+        if len(self._queue) + len(events) > LONGEST_QUEUE:
+            self._queue.clear()
+            self.position = events[-1].id
+        else:
+            self._queue.extend(events)
+        self._wake.set()
+
+    def take(self) -> list[Event]:
+        """What waits."""
+        events = list(self._queue)
+        self._queue.clear()
+        self._wake.clear()
+        return events
+
+    def close(self) -> None:
+        """Ends the reader's stream."""
+        self.closed = True
+        self._wake.set()
+
+    async def wait(self, timeout: float) -> None:
+        """Until something came, or this was closed, or time is over."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+
+
+class Hub:
+    """Passes events on from the database to all subscriptions."""
+
+    def __init__(self, reading: Reading, feed: Feed) -> None:
+        self._reading = reading
+        self._feed = feed
+        self._subscriptions: set[Subscription] = set()
+        self._position = 0
+        self._stopping = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._visible: dict[tuple[str, str], bool] = {}
+
+    async def start(self) -> None:
+        """Begins to read, at what is newest now."""
+        self._position = await anyio.to_thread.run_sync(self._reading.newest_event)
+        loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, args=(loop, self._position), name="events", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends all streams, so that the server can stop. In the event loop only."""
+        self._closed = True
+        self._stopping.set()
+        for subscription in self._subscriptions:
+            subscription.close()
+
+    async def stop(self) -> None:
+        """Ends all streams and waits for the reading thread."""
+        self.close()
+        if self._thread is not None:
+            await anyio.to_thread.run_sync(self._thread.join, 2 * _POLL_SECONDS)
+
+    @property
+    def position(self) -> int:
+        """The newest event that was passed on."""
+        return self._position
+
+    @contextlib.contextmanager
+    def subscribed(self) -> Iterator[Subscription]:
+        """A subscription to what comes from now on."""
+        subscription = Subscription(self._position)
+        subscription.closed = self._closed
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    async def visible(self, principal: Principal, events: list[Event]) -> list[Event]:
+        """Those of `events` that the principal may see. An environment's owner never changes, so answers are kept."""
+        if principal.sees_only is None:
+            return events
+        shown = []
+        for event in events:
+            key = (principal.sees_only, event.environment_id)
+            if key not in self._visible:
+                if len(self._visible) >= _LONGEST_MEMORY:
+                    self._visible.clear()
+                self._visible[key] = await anyio.to_thread.run_sync(self._may_see, principal, event.environment_id)
+            if self._visible[key]:
+                shown.append(event)
+        return shown
+
+    def _may_see(self, principal: Principal, environment_id: str) -> bool:
+        try:
+            self._reading.environment(principal, environment_id)
+        except UnknownEnvironment:
+            return False
+        return True
+
+    def _run(self, loop: asyncio.AbstractEventLoop, position: int) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self._feed.wait(position, _POLL_SECONDS):
+                    continue
+                events = self._reading.events(_SYSTEM, None, after=position, limit=BATCH)
+            except CalvinverseError as error:
+                _log.warning("events can't be read: %s", error.message)
+                self._stopping.wait(_POLL_SECONDS)
+                continue
+            except Exception:
+                _log.exception("unforeseen error while reading events")
+                self._stopping.wait(_POLL_SECONDS)
+                continue
+            if not events:
+                self._stopping.wait(0.05)  # the feed was ahead of the database
+                continue
+            position = events[-1].id
+            try:
+                loop.call_soon_threadsafe(self._pass_on, events)
+            except RuntimeError:  # the loop has been closed: nobody listens any more
+                return
+
+    def _pass_on(self, events: list[Event]) -> None:
+        self._position = events[-1].id
+        for subscription in self._subscriptions:
+            subscription.put(events)
+
+
+class Reader:
+    """One stream: what was missed from the database, then what comes, in order and each event once."""
+
+    def __init__(self, hub: Hub, reading: Reading, access: Access, principal: Principal, token: str) -> None:
+        self._hub = hub
+        self._reading = reading
+        self._access = access
+        self._principal = principal
+        self._token = token
+
+    async def stream(self, after: int | None, environment: str | None) -> AsyncIterator[bytes]:
+        """Server-sent events. `environment` is an id; it is visible to the principal. `after` None: only what comes.
+
+        An event with an id and no data tells the place from which to go on, also when everything so far was invisible.
+        """
+        with self._hub.subscribed() as subscription:
+            cursor = self._hub.position if after is None else after
+            if cursor > self._hub.position:
+                # Ahead of us: by a moment, or because the reader knew another database.
+                cursor = min(cursor, await anyio.to_thread.run_sync(self._reading.newest_event))
+            yield b"retry: 1000\n" + _place(cursor)
+            checked = time.monotonic()
+            while not subscription.closed:
+                waiting = subscription.take()
+                sent = False
+                while cursor < subscription.position and not subscription.closed:
+                    target = subscription.position
+                    batch = await anyio.to_thread.run_sync(self._missed, environment, cursor)
+                    for event in batch:
+                        yield encode(event)
+                        sent, cursor = True, event.id
+                    if len(batch) < BATCH:
+                        cursor = max(cursor, target)
+                fresh = [event for event in waiting if event.id > cursor]
+                if environment is not None:
+                    shown = [event for event in fresh if event.environment_id == environment]
+                else:
+                    shown = await self._hub.visible(self._principal, fresh)
+                if shown:
+                    yield b"".join(map(encode, shown))
+                    sent = True
+                cursor = fresh[-1].id if fresh else cursor
+                if time.monotonic() - checked >= CHECK_SECONDS:
+                    if not await self._still_allowed():
+                        return
+                    checked = time.monotonic()
+                before = time.monotonic()
+                await subscription.wait(HEARTBEAT_SECONDS)
+                if not sent and time.monotonic() - before >= HEARTBEAT_SECONDS * 0.9:
+                    yield b": still here\n" + _place(cursor)
+
+    def _missed(self, environment: str | None, after: int) -> list[Event]:
+        return self._reading.events(self._principal, environment, after=after, limit=BATCH)
+
+    async def _still_allowed(self) -> bool:
+        try:
+            await anyio.to_thread.run_sync(self._access.authenticate, self._token)
+        except CalvinverseError:
+            return False
+        return True
+
+
+def encode(event: Event) -> bytes:
+    """A server-sent event (WHATWG HTML, 9.2.6). JSON holds no line break, so one line of data is enough."""
+    return f"id: {event.id}\nevent: {event.type.value}\ndata: {event.model_dump_json()}\n\n".encode()
+
+
+def _place(cursor: int) -> bytes:
+    return f"id: {cursor}\n\n".encode()
