@@ -1,0 +1,228 @@
+"""What the three agents have in common: configure, start under supervisor, wait until usable, set up."""
+
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from environments.adapters.agents import processes
+from environments.adapters.agents.ports import LOOPBACK, require_free
+from environments.adapters.agents.site import Site
+from environments.adapters.agents.supervisor import Program, Supervisor
+from environments.adapters.calls import TITLES, Caller, FixedToken, Part
+from environments.adapters.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
+from environments.adapters.private_files import locked, private_folder, remove_folder
+from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """What an agent is doing; `detail` says in words why it isn't healthy."""
+
+    name: str
+    address: str
+    pid: int | None
+    version: str
+    healthy: bool
+    detail: str = ""
+
+
+class Agent(ABC):
+    """One agent of the local cluster. Every method may be called again after a crash at any point."""
+
+    name: ClassVar[str]
+    part: ClassVar[Part]
+    binary: ClassVar[str]
+    patience: ClassVar[int] = 20
+    """Seconds that it may take to end."""
+    umask: ClassVar[str] = "077"
+
+    def __init__(self, site: Site, supervisor: Supervisor) -> None:
+        self.site = site
+        self._supervisor = supervisor
+
+    # --- what each agent says about itself ---
+
+    @property
+    @abstractmethod
+    def port(self) -> int:
+        """Where its HTTP interface listens."""
+
+    @property
+    @abstractmethod
+    def command(self) -> tuple[str, ...]:
+        """How to run it, without the path of its configuration, which comes last."""
+
+    @abstractmethod
+    def listeners(self) -> list[tuple[str, str, int]]:
+        """Setting, address and port of everything it binds."""
+
+    @abstractmethod
+    def configure(self) -> bool:
+        """Writes the configuration; says whether a running agent must be started again to take it over."""
+
+    @abstractmethod
+    def set_up(self) -> None:
+        """Waits until it is usable, and makes what must be inside it. Idempotent."""
+
+    @abstractmethod
+    def health(self) -> tuple[str, str]:
+        """Version, and what is wrong in a few words (empty: healthy). Raises `CalvinverseError` without an answer."""
+
+    # --- the same for all ---
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.part]
+
+    @property
+    def address(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def folder(self) -> Path:
+        return self.site.folder / self.name
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def token_file(self) -> Path:
+        return self.site.token_file(self.name)
+
+    def program(self) -> Program:
+        """For the supervisor."""
+        return Program(
+            command=(*self.command, str(self.config)),
+            log=self.site.folder / "logs" / f"{self.name}.log",
+            umask=self.umask,
+            patience=self.patience,
+        )
+
+    def start(self) -> None:
+        """Brings it up, whatever state it is in, until it can be used.
+
+        Raises `PortTaken`, `MachineError`, `BackendError`.
+        """
+        with locked(self.site.folder / f"{self.name}.lock"):
+            private_folder(self.folder)
+            private_folder(self.data)
+            if self.configure() and self.pid() is not None:
+                self._supervisor.stop(self.name)
+            if self.pid() is None:
+                for setting, address, port in self.listeners():
+                    require_free(self.title, setting, address, port)
+            self._supervisor.start(self.name)
+            self.set_up()
+            self._connect()
+
+    def observe(self) -> AgentStatus:
+        """An independent look, without effects."""
+        pid = self.pid()
+        if pid is None:
+            return AgentStatus(self.name, self.address, None, "", healthy=False, detail="it doesn't run")
+        try:
+            version, wrong = self.health()
+        except CalvinverseError as error:
+            return AgentStatus(self.name, self.address, pid, "", healthy=False, detail=error.message)
+        return AgentStatus(self.name, self.address, pid, version, healthy=not wrong, detail=wrong)
+
+    def pid(self) -> int | None:
+        """The process id; None when it doesn't run."""
+        return self._supervisor.pid(self.name)
+
+    def stop(self) -> None:
+        """Ends it; its data stay."""
+        if self._supervisor.answers():
+            self._supervisor.stop(self.name)
+        else:
+            processes.stop(self._supervisor.strays(self.name), patience=self.patience)
+
+    def remove(self) -> None:
+        """Ends it and removes its data and credentials: nothing of it is left."""
+        with locked(self.site.folder / f"{self.name}.lock"):
+            self.stop()
+            self._disconnect()
+            remove_folder(self.folder)
+            self.token_file.unlink(missing_ok=True)
+
+    def admin(self) -> Caller:
+        """A client with the admin's credential."""
+        try:
+            token = self.token_file.read_text().strip()
+        except OSError as error:
+            raise MachineError(
+                f"The admin token of {self.title} can't be read from {self.token_file}: {error.strerror}.",
+                hint="Restore it from a copy, or run `doit undeploy` and deploy anew.",
+            ) from error
+        return self.caller(token)
+
+    def caller(self, token: str | None = None) -> Caller:
+        """A client with that token, or with none."""
+        return Caller(self.part, self.address, FixedToken(token) if token else None)
+
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+        """Waits for something of this agent. Raises `BackendUnavailable` with the last lines of its log."""
+        gave_up = False
+
+        def settled() -> bool:
+            nonlocal gave_up
+            gave_up = self.pid() is None and self._supervisor.has_given_up(self.name)
+            return gave_up or condition()
+
+        if processes.wait_for(settled, seconds, pause=0.03) and not gave_up:
+            return
+        reason = "it ends again and again" if gave_up else f"{what} took longer than {seconds:.0f} s"
+        last = self._supervisor.log_tail(self.name).strip().splitlines()[-3:]
+        raise BackendUnavailable(
+            f"{self.title} doesn't come up: {reason}.",
+            hint=f"See {self.program().log}. It ends with: {' / '.join(last)}",
+            details={"part": self.part},
+        )
+
+    def _connect(self) -> None:
+        with locked(self.site.state / ".connections.lock"):
+            connections = self._connections()
+            endpoint = Endpoint(address=self.address, authentication=TokenFile(token_file=self.token_file))
+            changes: dict[str, Any] = {self.part: endpoint}
+            if self.site.ca_file.exists():
+                changes["issuing_ca_file"] = self.site.ca_file
+            after = connections.model_copy(update=changes)
+            if after != connections:
+                after.save(self.site.state / CONNECTIONS_FILE)
+
+    def _disconnect(self) -> None:
+        with locked(self.site.state / ".connections.lock"):
+            after = self._connections().model_copy(update={self.part: None})
+            path = self.site.state / CONNECTIONS_FILE
+            if after.consul or after.vault or after.nomad:
+                after.save(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _connections(self) -> Connections:
+        path = self.site.state / CONNECTIONS_FILE
+        return Connections.load(path) if path.exists() else Connections()
+
+
+def agents_environment(home: Path) -> Mapping[str, str]:
+    """All that the agents see of the environment.
+
+    The caller's own may hold secrets and proxies, and with AWS_CA_BUNDLE in it Nomad doesn't start.
+    """
+    folders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+    docker = shutil.which("docker")
+    if docker and str(Path(docker).parent) not in folders:
+        folders.append(str(Path(docker).parent))
+    environment = {"PATH": ":".join(folders), "HOME": str(home), "LANG": "C.UTF-8"}
+    if "DOCKER_HOST" in os.environ:
+        environment["DOCKER_HOST"] = os.environ["DOCKER_HOST"]
+    return environment

@@ -1,0 +1,182 @@
+"""Consul: one server on loopback, access denied by default, gossip encrypted."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+from environments.adapters.agents.agent import Agent
+from environments.adapters.agents.ports import LOOPBACK
+from environments.adapters.agents.site import DATACENTER, NODE
+from environments.adapters.calls import Caller, Part
+from environments.adapters.private_files import write_if_changed
+from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+
+_MANAGEMENT_POLICY = "00000000-0000-0000-0000-000000000001"
+"""Id of the policy `global-management`, the same in every Consul."""
+
+
+class ConsulAgent(Agent):
+    """A Consul server that is its own client."""
+
+    name: ClassVar[str] = "consul"
+    part: ClassVar[Part] = "consul"
+    binary: ClassVar[str] = "consul"
+
+    @property
+    def port(self) -> int:
+        return self.site.ports.consul_http
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (str(self.site.binaries["consul"]), "agent", "-config-file")
+
+    def listeners(self) -> list[tuple[str, str, int]]:
+        ports = self.site.ports
+        return [
+            ("consul_http", LOOPBACK, ports.consul_http),
+            ("consul_dns", ports.dns_address, ports.consul_dns),
+            ("consul_serf", LOOPBACK, ports.consul_serf),
+            ("consul_server", LOOPBACK, ports.consul_server),
+        ]
+
+    def configure(self) -> bool:
+        write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+        return False  # the CA's file is all that changes, and `trust_ca` has it read again
+
+    def _configuration(self) -> dict[str, Any]:
+        chosen, ports = self.site.chosen, self.site.ports
+        config: dict[str, Any] = {
+            "server": True,
+            "bootstrap_expect": 1,
+            "node_name": NODE,
+            "datacenter": DATACENTER,
+            "data_dir": str(self.data),
+            "bind_addr": LOOPBACK,
+            "client_addr": LOOPBACK,
+            "advertise_addr": LOOPBACK,
+            "addresses": {"dns": ports.dns_address},
+            "ports": {
+                "http": ports.consul_http,
+                "https": -1,
+                "grpc": -1,
+                "grpc_tls": -1,
+                "dns": ports.consul_dns,
+                "serf_lan": ports.consul_serf,
+                "serf_wan": -1,
+                "server": ports.consul_server,
+            },
+            "recursors": _resolvers(ports.dns_address),
+            "acl": {
+                "enabled": True,
+                "default_policy": "deny",
+                "enable_token_persistence": True,
+                "tokens": {"agent": chosen.consul_agent, "dns": chosen.consul_dns},
+            },
+            "encrypt": chosen.gossip_key,
+            "connect": {"enabled": False},
+            "enable_agent_tls_for_checks": True,
+            "performance": {"raft_multiplier": 1},
+            # Everything comes from one address here: Nomad's watches, the service's, and the user's.
+            "limits": {"http_max_conns_per_client": 2000},
+            "leave_on_terminate": False,
+            "skip_leave_on_interrupt": True,
+            "disable_update_check": True,
+            "log_level": "INFO",
+        }
+        if self.site.ca_file.exists():
+            config["tls"] = {"defaults": {"ca_file": str(self.site.ca_file)}}
+        return config
+
+    def trust_ca(self) -> None:
+        """Makes HTTPS checks believe the cluster's CA, without a restart."""
+        if write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n"):
+            self.admin().call("PUT", "/v1/agent/reload")
+
+    def set_up(self) -> None:
+        chosen = self.site.chosen
+        nobody = self.caller()
+        self.wait_until(lambda: _leads(nobody), "electing a leader")
+        write_if_changed(self.token_file, chosen.consul_admin + "\n")
+        admin = self.admin()
+        if not _is_accepted(admin):
+            self._bootstrap(admin)
+        self._revoke_bootstrap(admin)
+        node = {"NodeIdentities": [{"NodeName": NODE, "Datacenter": DATACENTER}]}
+        self._ensure_token(admin, chosen.consul_agent, "the agent itself", node)
+        self._ensure_token(admin, chosen.consul_dns, "DNS", {"TemplatedPolicies": [{"TemplateName": "builtin/dns"}]})
+        client = {"TemplatedPolicies": [{"TemplateName": "builtin/nomad-client"}]}
+        self._ensure_token(admin, chosen.consul_nomad, "Nomad", client)
+
+    def _bootstrap(self, admin: Caller) -> None:
+        """From no tokens to the admin's; each call may have been made already by a start that was killed."""
+        chosen = self.site.chosen
+        bootstrap = self.caller(chosen.consul_bootstrap)
+
+        def bootstrapped() -> bool:
+            try:
+                self.caller().call("PUT", "/v1/acl/bootstrap", {"BootstrapSecret": chosen.consul_bootstrap})
+            except BackendUnavailable:
+                return False
+            except BackendDenied:
+                return True  # it was done before
+            except BackendError as error:
+                return "not allowed" in error.message
+            return True
+
+        self.wait_until(bootstrapped, "setting up access control")
+        body = {
+            "SecretID": chosen.consul_admin,
+            "Description": "calvinverse admin",
+            "Policies": [{"ID": _MANAGEMENT_POLICY}],
+        }
+        try:
+            bootstrap.call("PUT", "/v1/acl/token", body)
+        except BackendDenied as error:
+            raise BackendDenied(
+                "Consul's access control was set up by somebody else, and refuses our tokens.",
+                hint=f"Restore {self.site.credentials} from a copy, or run `doit undeploy` and deploy anew.",
+            ) from error
+        self.wait_until(lambda: _is_accepted(admin), "accepting the admin's token")
+
+    def _revoke_bootstrap(self, admin: Caller) -> None:
+        bootstrap = self.caller(self.site.chosen.consul_bootstrap)
+        try:
+            token = bootstrap.get("/v1/acl/token/self")
+        except BackendDenied:
+            return
+        if token:
+            admin.call("DELETE", f"/v1/acl/token/{token['AccessorID']}")
+
+    def _ensure_token(self, admin: Caller, secret: str, whose: str, rights: dict[str, Any]) -> None:
+        if not _is_accepted(self.caller(secret)):
+            body = {"SecretID": secret, "Description": f"calvinverse: for {whose}", **rights}
+            admin.call("PUT", "/v1/acl/token", body)
+
+    def health(self) -> tuple[str, str]:
+        version = str(self.admin().call("GET", "/v1/agent/self")["Config"]["Version"])
+        return version, "" if _leads(self.caller()) else "it has no leader"
+
+
+def _leads(caller: Caller) -> bool:
+    try:
+        return bool(caller.call("GET", "/v1/status/leader"))
+    except BackendError:
+        return False
+
+
+def _is_accepted(caller: Caller) -> bool:
+    try:
+        return caller.get("/v1/acl/token/self") is not None
+    except BackendDenied:
+        return False
+
+
+def _resolvers(own: str) -> list[str]:
+    """Who resolves other names than `.consul`: the machine's own resolvers."""
+    try:
+        text = Path("/etc/resolv.conf").read_text()
+    except OSError:
+        text = ""
+    found = re.findall(r"^\s*nameserver\s+(\S+)", text, re.MULTILINE)
+    return [address for address in found if address != own]

@@ -1,0 +1,96 @@
+"""Consul, OpenBao and Nomad of one state folder, together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from environments.adapters.agents.agent import Agent, AgentStatus, agents_environment
+from environments.adapters.agents.consul import ConsulAgent
+from environments.adapters.agents.nomad import NomadAgent
+from environments.adapters.agents.openbao import OpenBaoAgent
+from environments.adapters.agents.ports import Ports
+from environments.adapters.agents.site import Site, choose, chosen_file
+from environments.adapters.agents.supervisor import Program, Supervisor
+from environments.adapters.connections import Connections
+from environments.adapters.private_files import private_folder, remove_folder
+from environments.domain.errors import InvalidInput
+
+NAMES = ("consul", "openbao", "nomad")
+"""In the order of starting; Consul and OpenBao don't need each other, Nomad needs both."""
+
+
+class LocalAgents:
+    """The agents of a state folder.
+
+    `binaries` has the paths of `consul`, `bao` and `nomad`. `ports` counts when the folder is new; later, None or the
+    same. Making this object writes nothing but the values chosen for a new cluster (0600).
+    """
+
+    def __init__(self, state: Path, binaries: Mapping[str, Path], ports: Ports | None = None) -> None:
+        state = state.absolute()
+        missing = [name for name in ("consul", "bao", "nomad") if name not in binaries]
+        if missing:
+            raise InvalidInput(f"The paths of these programs are missing: {', '.join(missing)}.")
+        private_folder(state)
+        self.site = Site(state, {name: path.absolute() for name, path in binaries.items()}, choose(state, ports))
+        programs: dict[str, Program] = {}
+        supervisor = Supervisor(self.site.folder / "supervisor", programs, agents_environment(self.site.folder))
+        self.supervisor = supervisor
+        self.consul = ConsulAgent(self.site, supervisor)
+        self.openbao = OpenBaoAgent(self.site, supervisor)
+        self.nomad = NomadAgent(self.site, supervisor)
+        programs.update({agent.name: agent.program() for agent in self.all()})
+
+    @staticmethod
+    def exist(state: Path) -> bool:
+        """Whether this state folder has, or had begun to have, a local cluster."""
+        return chosen_file(state).exists()
+
+    def all(self) -> Sequence[Agent]:
+        """In the order of starting."""
+        return (self.consul, self.openbao, self.nomad)
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name. Raises `InvalidInput`."""
+        for agent in self.all():
+            if agent.name == name:
+                return agent
+        raise InvalidInput(f"There is no agent {name!r}.", hint=f"The agents are {', '.join(NAMES)}.")
+
+    @property
+    def connections(self) -> Connections:
+        """How to reach those that have come up."""
+        path = self.site.connections_file
+        return Connections.load(path) if path.exists() else Connections()
+
+    def start(self) -> None:
+        """Brings all up, Consul and OpenBao side by side. Raises the first error when all that could has been done."""
+        private_folder(self.site.folder)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for started in [pool.submit(agent.start) for agent in (self.consul, self.openbao)]:
+                started.result()
+        self.consul.trust_ca()
+        self.nomad.start()
+
+    def observe(self) -> list[AgentStatus]:
+        """What each is doing, in the order of starting."""
+        return [agent.observe() for agent in self.all()]
+
+    def stop(self) -> None:
+        """Ends all and supervisord; data stay, and so do running jobs, until the next start finds them again."""
+        for agent in reversed(self.all()):
+            agent.stop()
+        self.supervisor.shut_down()
+
+    def remove(self, *, progress: Callable[[str], None] = lambda line: None) -> None:
+        """Ends all and removes everything of the cluster, jobs, mounts and the service's data included.
+
+        What else is in the state folder stays.
+        """
+        for agent in reversed(self.all()):
+            progress(f"removing {agent.title}")
+            agent.remove()
+        self.supervisor.shut_down()
+        for folder in (self.site.volumes, self.site.folder, self.site.credentials):
+            remove_folder(folder)
+        self.site.state.joinpath(".connections.lock").unlink(missing_ok=True)

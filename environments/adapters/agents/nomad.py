@@ -1,0 +1,231 @@
+"""Nomad: server and client in one agent on loopback, jobs in Docker, rights through workload identity."""
+
+import contextlib
+import json
+import os
+from typing import Any, ClassVar
+
+from environments.adapters.agents import leftovers
+from environments.adapters.agents.agent import Agent
+from environments.adapters.agents.ports import LOOPBACK
+from environments.adapters.agents.site import DATACENTER, NODE, VOLUME, VOLUME_OWNER
+from environments.adapters.calls import Caller, Part
+from environments.adapters.private_files import private_folder, write_if_changed
+from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
+
+_ADMIN_NAME = "calvinverse-admin"
+_CLOUDS = "env_aws,env_gce,env_azure,env_digitalocean"
+
+
+class NomadAgent(Agent):
+    """A Nomad server that is its own client."""
+
+    name: ClassVar[str] = "nomad"
+    part: ClassVar[Part] = "nomad"
+    binary: ClassVar[str] = "nomad"
+    # Tasks that don't run as root must be able to enter the folders below `local`; the data folder itself is closed.
+    umask: ClassVar[str] = "022"
+
+    @property
+    def port(self) -> int:
+        return self.site.ports.nomad_http
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (str(self.site.binaries["nomad"]), "agent", "-config")
+
+    def listeners(self) -> list[tuple[str, str, int]]:
+        ports = self.site.ports
+        return [
+            ("nomad_http", LOOPBACK, ports.nomad_http),
+            ("nomad_rpc", LOOPBACK, ports.nomad_rpc),
+            ("nomad_serf", LOOPBACK, ports.nomad_serf),
+        ]
+
+    def configure(self) -> bool:
+        private_folder(self.site.volumes)
+        volume = self.site.volumes / VOLUME
+        if not volume.is_dir():
+            private_folder(volume)
+        if os.geteuid() == 0:
+            os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
+        return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+
+    def _configuration(self) -> dict[str, Any]:
+        chosen, ports = self.site.chosen, self.site.ports
+        identity = {"aud": ["consul.io"], "ttl": "1h"}
+        return {
+            "name": NODE,
+            "region": "global",
+            "datacenter": DATACENTER,
+            "data_dir": str(self.data),
+            "bind_addr": LOOPBACK,
+            "ports": {"http": ports.nomad_http, "rpc": ports.nomad_rpc, "serf": ports.nomad_serf},
+            "advertise": {
+                "http": f"{LOOPBACK}:{ports.nomad_http}",
+                "rpc": f"{LOOPBACK}:{ports.nomad_rpc}",
+                "serf": f"{LOOPBACK}:{ports.nomad_serf}",
+            },
+            "disable_update_check": True,
+            "leave_on_interrupt": False,
+            "leave_on_terminate": False,
+            "log_level": "INFO",
+            "acl": {"enabled": True},
+            "limits": {"http_max_conns_per_client": 1000},
+            "server": {
+                "enabled": True,
+                "bootstrap_expect": 1,
+                "encrypt": chosen.gossip_key,
+                "raft_multiplier": 1,
+            },
+            "client": {
+                "enabled": True,
+                "network_interface": "lo",
+                "alloc_mounts_dir": str(self.data / "alloc_mounts"),
+                "cgroup_parent": self._cgroup,
+                "min_dynamic_port": ports.first_dynamic,
+                "max_dynamic_port": ports.last_dynamic,
+                "options": {"fingerprint.denylist": _CLOUDS, "driver.allowlist": "docker"},
+                "template": {
+                    "consul_retry": {"attempts": 0},
+                    "vault_retry": {"attempts": 0},
+                    "nomad_retry": {"attempts": 0},
+                },
+                "host_volume": {VOLUME: {"path": str(self.site.volumes / VOLUME), "read_only": False}},
+            },
+            "plugin": {
+                "docker": {
+                    "config": {
+                        "allow_privileged": False,
+                        "volumes": {"enabled": False},
+                        "gc": {"image": False, "container": True},
+                    }
+                }
+            },
+            "consul": {
+                "address": f"{LOOPBACK}:{ports.consul_http}",
+                "token": chosen.consul_nomad,
+                "server_auto_join": False,
+                "client_auto_join": False,
+                "service_identity": identity,
+                "task_identity": identity,
+            },
+            "vault": {
+                "enabled": True,
+                "address": f"http://{LOOPBACK}:{ports.openbao_http}",
+                "jwt_auth_backend_path": "jwt-nomad",
+                "create_from_role": "environment",
+                "default_identity": {"aud": ["vault.io"], "ttl": "1h"},
+            },
+        }
+
+    @property
+    def _cgroup(self) -> str:
+        """The cgroup of all our tasks; systemd wants `.slice`, and no hyphen unless it is nested."""
+        return f"calvinverse{self.site.chosen.cluster}.slice"
+
+    def set_up(self) -> None:
+        nobody = self.caller()
+        self.wait_until(lambda: _leads(nobody), "electing a leader")
+        if not self.token_file.exists():
+            self._bootstrap(nobody)
+        admin = self.admin()
+        if not _is_accepted(admin):
+            raise BackendDenied(
+                "Nomad refuses the admin's token.",
+                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy anew.",
+            )
+        self._revoke_bootstrap(admin)
+        self.wait_until(lambda: not self._unready(admin), "making its node ready", seconds=90)
+
+    def _bootstrap(self, nobody: Caller) -> None:
+        """From no tokens to the admin's; Nomad chooses that one, so a start that was killed may have left it there."""
+        secret = self.site.chosen.nomad_bootstrap
+
+        def bootstrapped() -> bool:
+            try:
+                nobody.call("POST", "/v1/acl/bootstrap", {"BootstrapSecret": secret})
+            except BackendUnavailable:
+                return False
+            except BackendError as error:
+                return "already done" in error.message
+            return True
+
+        self.wait_until(bootstrapped, "setting up access control")
+        bootstrap = self.caller(secret)
+        try:
+            tokens = bootstrap.call("GET", "/v1/acl/tokens")
+        except BackendDenied as error:
+            raise BackendDenied(
+                "Nomad's access control was set up by somebody else, or the admin's token got lost.",
+                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy anew.",
+            ) from error
+        known = [token["AccessorID"] for token in tokens if token["Name"] == _ADMIN_NAME]
+        if known:
+            token = bootstrap.call("GET", f"/v1/acl/token/{known[0]}")
+        else:
+            token = bootstrap.call("POST", "/v1/acl/token", {"Name": _ADMIN_NAME, "Type": "management", "Global": True})
+        write_if_changed(self.token_file, str(token["SecretID"]) + "\n")
+
+    def _revoke_bootstrap(self, admin: Caller) -> None:
+        bootstrap = self.caller(self.site.chosen.nomad_bootstrap)
+        try:
+            token = bootstrap.call("GET", "/v1/acl/token/self")
+        except BackendDenied:
+            return
+        admin.call("DELETE", f"/v1/acl/token/{token['AccessorID']}")
+
+    def _unready(self, admin: Caller) -> str:
+        """Why no job that uses Consul and OpenBao could be placed now; empty if one could."""
+        nodes = admin.call("GET", "/v1/nodes")
+        if not nodes or nodes[0]["Status"] != "ready":
+            return "its node isn't ready"
+        node = admin.call("GET", f"/v1/node/{nodes[0]['ID']}")
+        docker = (node.get("Drivers") or {}).get("docker") or {}
+        if not docker.get("Healthy"):
+            return f"its driver for Docker isn't healthy: {docker.get('HealthDescription') or 'not found'}"
+        absent = [part for part in ("consul", "vault") if f"{part}.version" not in node["Attributes"]]
+        return f"its node doesn't see {' and '.join(absent)} yet" if absent else ""
+
+    def health(self) -> tuple[str, str]:
+        admin = self.admin()
+        version = admin.call("GET", "/v1/agent/self")["config"]["Version"]["Version"]
+        return str(version), self._unready(admin)
+
+    def remove(self) -> None:
+        """Stops all jobs first; afterwards no container, mount, process, cgroup or file of it is left."""
+        if self.pid() is not None:
+            with contextlib.suppress(CalvinverseError):  # if it isn't well, what it leaves is cleared away below
+                self.empty(self.admin())
+        self.stop()
+        leftovers.clear(self.data, self._cgroup)
+        super().remove()
+
+    def empty(self, admin: Caller) -> None:
+        """Stops and purges every job of every namespace and waits until their allocations are gone."""
+        jobs = admin.call("GET", "/v1/jobs?namespace=*") or []
+        for job in jobs:
+            admin.call("DELETE", f"/v1/job/{job['ID']}?namespace={job['Namespace']}&purge=true")
+        self.wait_until(lambda: _all_ended(admin), "stopping all jobs", seconds=60)
+        admin.call("PUT", "/v1/system/gc")
+        folder = self.data / "alloc"
+        self.wait_until(lambda: not folder.exists() or not any(folder.iterdir()), "clearing allocations", seconds=30)
+
+
+def _all_ended(admin: Caller) -> bool:
+    allocations = admin.call("GET", "/v1/allocations?namespace=*") or []
+    return all(allocation["ClientStatus"] in ("complete", "failed", "lost") for allocation in allocations)
+
+
+def _leads(caller: Caller) -> bool:
+    try:
+        return bool(caller.call("GET", "/v1/status/leader"))
+    except BackendError:
+        return False
+
+
+def _is_accepted(caller: Caller) -> bool:
+    try:
+        return bool(caller.call("GET", "/v1/acl/token/self"))
+    except BackendDenied:
+        return False

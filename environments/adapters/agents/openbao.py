@@ -1,0 +1,239 @@
+"""OpenBao: one server on loopback, raft storage, an audit log, and a key on this machine that unseals it by itself."""
+
+import json
+import os
+import secrets
+from typing import Any, ClassVar
+
+from environments.adapters.agents.agent import Agent
+from environments.adapters.agents.ports import LOOPBACK
+from environments.adapters.agents.site import NODE
+from environments.adapters.calls import Caller, Part
+from environments.adapters.private_files import private_folder, remove_folder, write_if_changed, write_private
+from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, MachineError
+
+_ADMIN_POLICY = "calvinverse-admin"
+_ADMIN_RULES = """# Everything but the root token's own privileges: the person who deployed.
+path "*" {
+  capabilities = ["create", "read", "update", "patch", "delete", "list", "scan", "sudo"]
+}
+"""
+_ADMIN_PERIOD = "87600h"
+_CA_LIFE = "87600h"
+_CA_NAME = "Calvinverse CA"
+
+
+class OpenBaoAgent(Agent):
+    """An OpenBao server with its mounts `secret` (KV v2) and `pki` (its own CA)."""
+
+    name: ClassVar[str] = "openbao"
+    part: ClassVar[Part] = "vault"
+    binary: ClassVar[str] = "bao"
+
+    @property
+    def port(self) -> int:
+        return self.site.ports.openbao_http
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        return (str(self.site.binaries["bao"]), "server", "-config")
+
+    def listeners(self) -> list[tuple[str, str, int]]:
+        ports = self.site.ports
+        return [
+            ("openbao_http", LOOPBACK, ports.openbao_http),
+            ("openbao_cluster", LOOPBACK, ports.openbao_cluster),
+        ]
+
+    def configure(self) -> bool:
+        if not self._seal_key.exists():
+            if any(self.data.iterdir()):
+                raise MachineError(
+                    f"The key {self._seal_key} that unseals OpenBao is missing.",
+                    hint="Restore it from a copy, or run `doit undeploy` and deploy anew.",
+                )
+            _write_key(self)
+        return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+
+    @property
+    def _seal_key(self) -> Any:
+        return self.site.credentials / "openbao-seal.key"
+
+    @property
+    def _recovery_file(self) -> Any:
+        """The answer to initialising: recovery keys, and the root token until it is revoked."""
+        return self.site.credentials / "openbao-recovery.json"
+
+    @property
+    def _unfinished(self) -> Any:
+        """There from before initialising until its answer is on disk."""
+        return self.folder / "initialising"
+
+    def _configuration(self) -> dict[str, Any]:
+        ports = self.site.ports
+        return {
+            "cluster_name": f"calvinverse-{self.site.chosen.cluster}",
+            "storage": {
+                "raft": {"path": str(self.data), "node_id": NODE, "performance_multiplier": 1},
+            },
+            "listener": [
+                {
+                    "tcp": {
+                        "address": f"{LOOPBACK}:{ports.openbao_http}",
+                        "cluster_address": f"{LOOPBACK}:{ports.openbao_cluster}",
+                        "tls_disable": True,
+                    }
+                }
+            ],
+            "api_addr": self.address,
+            "cluster_addr": f"https://{LOOPBACK}:{ports.openbao_cluster}",
+            "seal": {
+                "static": {
+                    "current_key_id": "calvinverse-1",
+                    "current_key": f"file://{self._seal_key}",
+                }
+            },
+            "audit": [
+                {
+                    "type": "file",
+                    "path": "file/",
+                    "description": "every request and answer, secrets hashed",
+                    "options": {"file_path": str(self.folder / "audit.log"), "mode": "0600"},
+                }
+            ],
+            "ui": False,
+            "log_level": "info",
+        }
+
+    def set_up(self) -> None:
+        nobody = self.caller()
+        self.wait_until(lambda: nobody.status("/v1/sys/health") is not None, "answering")
+        if not nobody.call("GET", "/v1/sys/init")["initialized"]:
+            self._initialise(nobody)
+        elif not self._recovery_file.exists():
+            self._begin_again()
+            nobody = self.caller()
+        self._unfinished.unlink(missing_ok=True)
+        self.wait_until(lambda: nobody.status("/v1/sys/health") == 200, "unsealing")
+        write_if_changed(self.token_file, self.site.chosen.openbao_admin + "\n")
+        admin = self.admin()
+        if not _is_accepted(admin):
+            self._make_admin()
+        self._revoke_root(admin)
+        self._mount(admin)
+        self._make_ca(admin)
+
+    def _initialise(self, nobody: Caller) -> None:
+        write_private(self._unfinished, "The answer to initialising is not on disk yet.\n")
+        body = {"recovery_shares": 1, "recovery_threshold": 1}
+        answer = nobody.call("PUT", "/v1/sys/init", body)
+        kept = {"recovery_keys": answer["recovery_keys_base64"], "root_token": answer["root_token"]}
+        write_private(self._recovery_file, json.dumps(kept, indent=2) + "\n")
+
+    def _begin_again(self) -> None:
+        """Initialising happened, its answer was lost: nobody can ever have written anything, so the data may go."""
+        if not self._unfinished.exists():
+            raise MachineError(
+                f"OpenBao holds data, but its recovery key in {self._recovery_file} is missing.",
+                hint="Restore the file from a copy, or run `doit undeploy` and deploy anew.",
+            )
+        self._supervisor.stop(self.name)
+        remove_folder(self.data)
+        private_folder(self.data)
+        self._supervisor.start(self.name)
+        nobody = self.caller()
+        self.wait_until(lambda: nobody.status("/v1/sys/health") is not None, "answering")
+        self._initialise(nobody)
+
+    def _make_admin(self) -> None:
+        root_token = json.loads(self._recovery_file.read_text()).get("root_token")
+        root = self.caller(root_token)
+        try:
+            if not root_token:
+                raise BackendDenied("There is no root token any more.")
+            root.call("GET", "/v1/auth/token/lookup-self")
+        except BackendDenied as error:
+            raise BackendDenied(
+                "OpenBao refuses the admin's token, and the root token was revoked long ago.",
+                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy anew.",
+            ) from error
+        root.call("PUT", f"/v1/sys/policies/acl/{_ADMIN_POLICY}", {"policy": _ADMIN_RULES})
+        # A token lives no longer than its mount allows, whatever its period; this machine may be off for months.
+        root.call("POST", "/v1/sys/auth/token/tune", {"max_lease_ttl": _ADMIN_PERIOD})
+        body = {
+            "id": self.site.chosen.openbao_admin,
+            "policies": [_ADMIN_POLICY],
+            "no_parent": True,
+            "display_name": "calvinverse-admin",
+            "period": _ADMIN_PERIOD,
+        }
+        root.call("POST", "/v1/auth/token/create", body)
+
+    def _revoke_root(self, admin: Caller) -> None:
+        kept = json.loads(self._recovery_file.read_text())
+        if "root_token" not in kept:
+            return
+        root = self.caller(kept.pop("root_token"))
+        if _is_accepted(root):
+            admin.call("GET", "/v1/auth/token/lookup-self")  # never revoke the last key to the house
+            root.call("POST", "/v1/auth/token/revoke-self")
+        write_private(self._recovery_file, json.dumps(kept, indent=2) + "\n")
+
+    def _mount(self, admin: Caller) -> None:
+        mounts = admin.call("GET", "/v1/sys/mounts")
+        if "secret/" not in mounts:
+            body: dict[str, Any] = {"type": "kv", "options": {"version": "2"}, "description": "secrets of environments"}
+            admin.call("POST", "/v1/sys/mounts/secret", body)
+        if "pki/" not in mounts:
+            body = {
+                "type": "pki",
+                "description": "certificates of environments",
+                "config": {"max_lease_ttl": _CA_LIFE},
+            }
+            admin.call("POST", "/v1/sys/mounts/pki", body)
+
+    def _make_ca(self, admin: Caller) -> None:
+        issuers = admin.get("/v1/pki/issuers?list=true")
+        if not issuers or not issuers["data"]["keys"]:
+            body = {
+                "common_name": f"{_CA_NAME} {self.site.chosen.cluster}",
+                "ttl": _CA_LIFE,
+                "key_type": "ec",
+                "key_bits": 256,
+            }
+            admin.call("POST", "/v1/pki/root/generate/internal", body)
+        certificate = admin.call("GET", "/v1/pki/issuer/default/json")["data"]["certificate"]
+        write_if_changed(self.site.ca_file, certificate.strip() + "\n")
+
+    def health(self) -> tuple[str, str]:
+        health = self.caller().call("GET", "/v1/sys/health?standbyok=true&sealedcode=200&uninitcode=200")
+        wrong = "it is sealed" if health["sealed"] else ""
+        return str(health["version"]), "it isn't initialised" if not health["initialized"] else wrong
+
+    def remove(self) -> None:
+        """Also its keys, which are worth nothing without the data."""
+        super().remove()
+        for path in (self._seal_key, self._recovery_file, self.site.ca_file):
+            path.unlink(missing_ok=True)
+
+
+def _write_key(agent: OpenBaoAgent) -> None:
+    """32 random bytes, whole or not at all (0600)."""
+    path = agent._seal_key
+    private_folder(path.parent)
+    draft = path.with_suffix(".draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(32))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _is_accepted(caller: Caller) -> bool:
+    try:
+        return bool(caller.call("GET", "/v1/auth/token/lookup-self"))
+    except BackendUnavailable:
+        raise
+    except BackendError:
+        return False

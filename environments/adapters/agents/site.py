@@ -1,0 +1,118 @@
+"""What the agents of one local cluster share: folders, ports, binaries, and secrets chosen before anything starts."""
+
+import secrets
+import uuid
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from environments.adapters.agents.ports import Ports
+from environments.adapters.connections import CONNECTIONS_FILE
+from environments.adapters.private_files import locked, write_private
+from environments.domain.errors import InvalidInput, MachineError
+
+DATACENTER = "dc1"
+NODE = "calvinverse"
+VOLUME = "calvinverse-data"
+"""Nomad's name of the host volume for the service's database."""
+VOLUME_OWNER = 10001
+"""User and group id of the service inside its container."""
+
+
+def _uuid() -> str:
+    return str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
+
+
+class Chosen(BaseModel):
+    """Values that are on disk before a backend hears of them: a crash in between loses nothing.
+
+    `gossip_key` is 32 bytes in base64; accessors and tokens of Consul and Nomad are UUIDs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ports: Ports
+    cluster: str = Field(default_factory=lambda: secrets.token_hex(4))
+    gossip_key: str = Field(default_factory=lambda: b64encode(secrets.token_bytes(32)).decode())
+    consul_bootstrap: str = Field(default_factory=_uuid)
+    consul_admin: str = Field(default_factory=_uuid)
+    consul_agent: str = Field(default_factory=_uuid)
+    consul_dns: str = Field(default_factory=_uuid)
+    consul_nomad: str = Field(default_factory=_uuid)
+    nomad_bootstrap: str = Field(default_factory=_uuid)
+    openbao_admin: str = Field(default_factory=lambda: f"calvinverse-{secrets.token_urlsafe(32)}")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One local cluster below `state`."""
+
+    state: Path
+    binaries: Mapping[str, Path]
+    chosen: Chosen
+
+    @property
+    def ports(self) -> Ports:
+        return self.chosen.ports
+
+    @property
+    def folder(self) -> Path:
+        """Configuration, data and logs of the agents."""
+        return self.state / "agents"
+
+    @property
+    def credentials(self) -> Path:
+        """Admin tokens, keys and the CA's certificate."""
+        return self.state / "credentials"
+
+    @property
+    def volumes(self) -> Path:
+        """Folders that jobs may mount; they hold the service's database."""
+        return self.state / "volumes"
+
+    @property
+    def connections_file(self) -> Path:
+        return self.state / CONNECTIONS_FILE
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the cluster's CA; there once OpenBao has come up for the first time."""
+        return self.credentials / "ca.pem"
+
+    def token_file(self, agent: str) -> Path:
+        """The admin token for that agent."""
+        return self.credentials / f"{agent}-admin.token"
+
+
+def chosen_file(state: Path) -> Path:
+    """The file that marks a state folder as one with a local cluster."""
+    return state / "credentials" / "cluster.json"
+
+
+def choose(state: Path, ports: Ports | None) -> Chosen:
+    """What was chosen for this state folder; chosen now if it is new.
+
+    Raises `InvalidInput` for other ports than then, and `MachineError` for a damaged file.
+    """
+    path = chosen_file(state)
+    with locked(state / "credentials" / "lock"):
+        if not path.exists():
+            chosen = Chosen(ports=ports or Ports())
+            write_private(path, chosen.model_dump_json(indent=2) + "\n")
+            return chosen
+        try:
+            chosen = Chosen.model_validate_json(path.read_text())
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise MachineError(
+                f"The file {path} is damaged; without it the cluster's data can't be used.",
+                hint="Restore it from a copy, or run `doit undeploy` and deploy anew.",
+            ) from error
+    if ports is not None and ports != chosen.ports:
+        raise InvalidInput(
+            f"The cluster in {state} was made with other ports.",
+            hint="Leave the ports as they are, or undeploy first.",
+        )
+    return chosen

@@ -1,0 +1,251 @@
+"""Runs the agents under one supervisord of our own, told what to do over its socket (XML-RPC, 0600, no TCP)."""
+
+import configparser
+import hashlib
+import http.client
+import io
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import xmlrpc.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environments.adapters.agents import processes
+from environments.adapters.private_files import locked, private_folder, write_if_changed
+from environments.domain.errors import MachineError
+
+_CALL_SECONDS = 60.0
+"""Stopping an agent is one call, which lasts until it has ended."""
+
+_LONGEST_SOCKET_PATH = 80
+"""Bytes; a Unix socket's path holds 107, and supervisord binds a longer name before it renames it."""
+
+_RUNNING = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run. The last word of the command is its configuration file, by which its process is known.
+
+    `umask` as in chmod; `patience` in seconds, to end in.
+    """
+
+    command: tuple[str, ...]
+    log: Path
+    umask: str = "077"
+    patience: int = 20
+
+
+class Supervisor:
+    """One supervisord with its programs; nothing starts by itself, everything that was started is started again.
+
+    `folder` holds its configuration, log and socket; `environment` is the whole environment of all programs.
+    """
+
+    def __init__(self, folder: Path, programs: Mapping[str, Program], environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._programs = programs
+        self._environment = dict(environment)
+        self._config = folder / "supervisord.conf"
+        self.socket = _socket_path(folder)
+
+    def start(self, name: str) -> None:
+        """Runs that program, with the present configuration; a running one goes on unless its configuration changed."""
+        with locked(self._folder / "lock"):
+            self._ensure()
+            if self._state(name) not in _RUNNING:
+                processes.stop(processes.started_with(self._programs[name].command[-1]), patience=30)
+                self._call("supervisor.startProcess", name, False)
+
+    def stop(self, name: str) -> None:
+        """Ends that program, also one that a killed supervisord left behind."""
+        with locked(self._folder / "lock"):
+            if self.answers() and self._state(name) in _RUNNING:
+                self._call("supervisor.stopProcess", name, True)
+            processes.stop(self.strays(name), patience=30)
+
+    def restart(self, name: str) -> None:
+        """Ends that program and runs it again."""
+        self.stop(name)
+        self.start(name)
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a running program."""
+        found = processes.started_with(self._programs[name].command[-1])
+        return found[0] if found else None
+
+    def strays(self, name: str) -> list[int]:
+        """Processes that run that program."""
+        return processes.started_with(self._programs[name].command[-1])
+
+    def has_given_up(self, name: str) -> bool:
+        """Whether the program ended so often that it isn't started again."""
+        return self.answers() and self._state(name) in ("FATAL", "EXITED", "STOPPED", "UNKNOWN")
+
+    def log_tail(self, name: str, size: int = 2000) -> str:
+        """The last `size` bytes of what the program said."""
+        try:
+            with self._programs[name].log.open("rb") as file:
+                file.seek(max(0, file.seek(0, io.SEEK_END) - size))
+                return file.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def shut_down(self) -> None:
+        """Ends supervisord and every program; afterwards none of these processes is left."""
+        with locked(self._folder / "lock"):
+            processes.stop(processes.started_with(str(self._config)), patience=40)
+            for name in self._programs:
+                processes.stop(self.strays(name), patience=30)
+            self.socket.unlink(missing_ok=True)
+            if self.socket.parent != self._folder and self.socket.parent.is_dir():
+                self.socket.parent.rmdir()
+
+    def answers(self) -> bool:
+        """Whether our supervisord is there."""
+        try:
+            return bool(self._call("supervisor.getState"))
+        except MachineError:
+            return False
+
+    def _ensure(self) -> None:
+        changed = write_if_changed(self._config, self._configuration())
+        if self.answers():
+            if changed:
+                self._reload()
+            return
+        processes.stop(processes.started_with(str(self._config)), patience=40)
+        _private_socket_folder(self.socket.parent)
+        for program in self._programs.values():
+            private_folder(program.log.parent)
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
+        try:
+            done = subprocess.run(
+                command,
+                env=self._environment,
+                cwd="/",
+                umask=0o077,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=30,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MachineError("supervisord didn't start within 30 s.", hint=f"See {self._folder}.") from error
+        if done.returncode or not processes.wait_for(self.answers, 15):
+            said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            raise MachineError(
+                f"supervisord doesn't start: {said[0] if said else 'it gives no reason'}.",
+                hint=f"See the log in {self._folder}.",
+            )
+
+    def _reload(self) -> None:
+        """Lets a running supervisord take over a changed configuration; programs that changed are ended."""
+        ((added, changed, removed),) = self._call("supervisor.reloadConfig")
+        for name in (*changed, *removed):
+            if self._state(name) in _RUNNING:
+                self._call("supervisor.stopProcess", name, True)
+            self._call("supervisor.removeProcessGroup", name)
+        for name in (*added, *changed):
+            self._call("supervisor.addProcessGroup", name)
+
+    def _state(self, name: str) -> str:
+        return str(self._call("supervisor.getProcessInfo", name)["statename"])
+
+    def _configuration(self) -> str:
+        config = configparser.RawConfigParser()
+        config["supervisord"] = {
+            "logfile": _literal(self._folder / "supervisord.log"),
+            "logfile_maxbytes": "5MB",
+            "logfile_backups": "1",
+            "pidfile": _literal(self._folder / "supervisord.pid"),
+            "umask": "077",
+            "directory": "/",
+        }
+        if os.geteuid() == 0:
+            config["supervisord"]["user"] = "root"
+        config["unix_http_server"] = {"file": _literal(self.socket), "chmod": "0600"}
+        factory = "supervisor.rpcinterface:make_main_rpcinterface"
+        config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": factory}
+        for name, program in self._programs.items():
+            config[f"program:{name}"] = {
+                "command": " ".join(_quoted(word) for word in program.command),
+                "umask": program.umask,
+                "autostart": "false",
+                "autorestart": "true",
+                "startsecs": "1",
+                "startretries": "10",
+                "stopsignal": "TERM",
+                "stopwaitsecs": str(program.patience),
+                "redirect_stderr": "true",
+                "stdout_logfile": _literal(program.log),
+                "stdout_logfile_maxbytes": "20MB",
+                "stdout_logfile_backups": "2",
+            }
+        text = io.StringIO()
+        config.write(text)
+        return text.getvalue()
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_SocketTransport(self.socket))
+        try:
+            with proxy:
+                return getattr(proxy, method)(*arguments)
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise MachineError(f"supervisord doesn't answer: {error}.", hint=f"See {self._folder}.") from error
+        except xmlrpc.client.Fault as fault:
+            raise MachineError(
+                f"supervisord refuses {method}: {fault.faultString}.", hint=f"See the logs in {self._folder.parent}."
+            ) from fault
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_CALL_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _SocketTransport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        return _SocketConnection(self._path)
+
+
+def _socket_path(folder: Path) -> Path:
+    """Beside the configuration, or in the folder for temporary files where that path is too long for a socket."""
+    path = folder / "supervisor.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"calvinverse-{key}" / "supervisor.sock"
+
+
+def _private_socket_folder(folder: Path) -> None:
+    private_folder(folder)
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise MachineError(
+            f"The folder {folder} for the socket of supervisord may be entered by others.", hint="Remove it."
+        )
+
+
+def _literal(value: object) -> str:
+    """A value in which supervisord expands nothing."""
+    return str(value).replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """A word of a command: supervisord splits it as a shell does (shlex), after expanding."""
+    return _literal("'" + word.replace("'", "'\"'\"'") + "'")

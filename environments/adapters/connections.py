@@ -1,0 +1,218 @@
+"""Where Consul, OpenBao (or Vault) and Nomad are, and how to prove to them who we are.
+
+`connections.json` holds addresses and names of files, never a secret itself. On the machine of the person who deploys,
+it points at admin tokens in files; in the deployed service at the identity that Nomad gives to the job, with which the
+service logs in for an hour at a time.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from environments.adapters.calls import TITLES, Caller, Part, TokenSource
+from environments.adapters.private_files import write_private
+from environments.domain.errors import BackendDenied, MachineError
+
+CONNECTIONS_FILE = "connections.json"
+CONNECTIONS_VARIABLE = "CALVINVERSE_CONNECTIONS"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TokenFile(_Model):
+    """A token kept in a file."""
+
+    token_file: Path
+
+
+class JwtLogin(_Model):
+    """A login with the workload identity that Nomad keeps in `jwt_file`.
+
+    `method` is the name of the auth method (Consul, Nomad) or the path of the auth mount (OpenBao, with `role`).
+    """
+
+    jwt_file: Path
+    method: str
+    role: str = ""
+
+
+class Endpoint(_Model):
+    """One part: its address (`http://127.0.0.1:8500`), and `ca_file` if its certificate has a CA of its own."""
+
+    address: str
+    authentication: TokenFile | JwtLogin
+    ca_file: Path | None = None
+
+
+class Connections(_Model):
+    """Everything that a service needs to reach its cluster; parts that don't run yet are None.
+
+    `issuing_ca_file` is the CA of the certificates that environments get, when it is kept in a file.
+    """
+
+    consul: Endpoint | None = None
+    vault: Endpoint | None = None
+    nomad: Endpoint | None = None
+    issuing_ca_file: Path | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> "Connections":
+        """The connections in that file; relative paths in it start at its folder. Raises `MachineError`."""
+        try:
+            connections = cls.model_validate_json(path.read_text())
+        except OSError as error:
+            raise MachineError(
+                f"The connections to the cluster can't be read from {path}: {error.strerror}.",
+                hint="Run `doit deploy`, or give the addresses of existing clusters.",
+            ) from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise MachineError(
+                f"The file {path} doesn't hold connections.", hint="Remove it and run `doit deploy` again."
+            ) from error
+        return cls.model_validate(_absolute(connections.model_dump(), path.parent))
+
+    @classmethod
+    def find(cls, state: Path, environment: Mapping[str, str] | None = None) -> "Connections":
+        """The connections that CALVINVERSE_CONNECTIONS names, else those of the state folder, if any."""
+        named = (os.environ if environment is None else environment).get(CONNECTIONS_VARIABLE)
+        if named:
+            return cls.load(Path(named))
+        path = state / CONNECTIONS_FILE
+        return cls.load(path) if path.exists() else cls()
+
+    def save(self, path: Path) -> None:
+        """Writes the file at once and as a whole, 0600."""
+        write_private(path, self.model_dump_json(indent=2, exclude_none=True) + "\n")
+
+    def endpoint(self, part: Part) -> Endpoint:
+        """That part's endpoint. Raises `MachineError` when there is none."""
+        endpoint: Endpoint | None = getattr(self, part)
+        if endpoint is None:
+            raise MachineError(
+                f"There is no connection to {TITLES[part]}.",
+                hint="Run `doit deploy`, or give the address of an existing cluster.",
+                details={"part": part},
+            )
+        return endpoint
+
+    def tokens(self, part: Part) -> TokenSource:
+        """Tokens for that part; keep the source, it caches. Raises `MachineError` when there is no such part."""
+        return token_source(part, self.endpoint(part))
+
+    def caller(self, part: Part, *, timeout: float = 10.0) -> Caller:
+        """A client of that part with its credential. Raises `MachineError` when there is no such part."""
+        endpoint = self.endpoint(part)
+        return Caller(part, endpoint.address, self.tokens(part), ca_file=endpoint.ca_file, timeout=timeout)
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _absolute(item, folder) for key, item in value.items()}
+    return folder / value if isinstance(value, Path) else value
+
+
+def token_source(part: Part, endpoint: Endpoint, monotonic: Callable[[], float] = time.monotonic) -> TokenSource:
+    """The tokens that an endpoint's authentication gives."""
+    if isinstance(endpoint.authentication, TokenFile):
+        return FileTokens(part, endpoint.authentication.token_file)
+    return LoginTokens(part, endpoint, endpoint.authentication, monotonic)
+
+
+class FileTokens:
+    """The token in a file, read anew each time: whoever replaces the file needs to restart nothing."""
+
+    def __init__(self, part: Part, path: Path) -> None:
+        self._part: Part = part
+        self._path = path
+
+    def token(self) -> str:
+        """The file's content. Raises `BackendDenied` when it can't be read."""
+        return _read(self._part, self._path)
+
+    def renew(self, refused: str) -> str | None:
+        """What the file holds by now, if that is another token."""
+        current = self.token()
+        return current if current != refused else None
+
+
+class LoginTokens:
+    """Tokens from logins with a workload identity, replaced when two thirds of their life are over."""
+
+    def __init__(self, part: Part, endpoint: Endpoint, login: JwtLogin, monotonic: Callable[[], float]) -> None:
+        self._part: Part = part
+        self._login = login
+        self._caller = Caller(part, endpoint.address, ca_file=endpoint.ca_file)
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._token: str | None = None
+        self._stale_at = 0.0
+
+    def token(self) -> str:
+        """A token with at least a third of its life left. Raises `BackendDenied`, `BackendUnavailable`."""
+        with self._lock:
+            if self._token is None or self._monotonic() >= self._stale_at:
+                self._log_in()
+            assert self._token is not None
+            return self._token
+
+    def renew(self, refused: str) -> str | None:
+        """A new token, unless another thread has already got one."""
+        with self._lock:
+            if self._token == refused:
+                self._log_in()
+            return self._token
+
+    def _log_in(self) -> None:
+        jwt = _read(self._part, self._login.jwt_file)
+        began = self._monotonic()
+        if self._part == "consul":
+            body = {"AuthMethod": self._login.method, "BearerToken": jwt}
+            answer = self._caller.call("POST", "/v1/acl/login", body)
+            token, seconds = answer["SecretID"], _lifetime(answer)
+        elif self._part == "nomad":
+            body = {"AuthMethodName": self._login.method, "LoginToken": jwt}
+            answer = self._caller.call("POST", "/v1/acl/login", body)
+            token, seconds = answer["SecretID"], _lifetime(answer)
+        else:
+            body = {"role": self._login.role, "jwt": jwt}
+            answer = self._caller.call("POST", f"/v1/auth/{self._login.method}/login", body)["auth"]
+            token, seconds = answer["client_token"], float(answer["lease_duration"])
+        self._token, self._stale_at = token, began + seconds * 2 / 3
+
+
+def _read(part: Part, path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise BackendDenied(
+            f"The credential for {TITLES[part]} can't be read from {path}: {error.strerror}.",
+            hint="Run `doit deploy` again.",
+        ) from error
+
+
+_UNLIMITED = 3600.0
+"""Seconds after which we log in again where the other side sets no end."""
+
+
+def _lifetime(answer: Mapping[str, Any]) -> float:
+    """Seconds between the two times that the backend's own clock gives."""
+    if not answer.get("ExpirationTime"):
+        return _UNLIMITED
+    return (_moment(answer["ExpirationTime"]) - _moment(answer["CreateTime"])).total_seconds()
+
+
+def _moment(text: str) -> datetime:
+    # Go writes nanoseconds; datetime reads microseconds at most.
+    head, _, rest = text.partition(".")
+    if rest:
+        zone = rest.lstrip("0123456789")
+        text = head + zone
+    return datetime.fromisoformat(text)

@@ -1,0 +1,71 @@
+"""What Consul, OpenBao and Nomad must be told so that a job has the rights of its environment, and nothing more.
+
+On a cluster that we started, `apply` makes it so. On one that belongs to a user only `verify` is called: it says what
+is missing and how to mend it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from environments.adapters.calls import Caller
+from environments.adapters.connections import Connections
+from environments.adapters.trust.consul import consul_settings
+from environments.adapters.trust.nomad import nomad_settings
+from environments.adapters.trust.openbao import openbao_settings
+from environments.adapters.trust.setting import Missing, Setting
+from environments.domain.errors import BackendDenied
+
+__all__ = ["Missing", "Trust"]
+
+
+class Trust:
+    """The trust between the parts of one cluster.
+
+    `connections` need all three parts, with admin credentials for `apply` and reading ones for `verify`.
+    `nomad_address` is where Consul and OpenBao find Nomad's keys, if it isn't the address that we use.
+    """
+
+    def __init__(self, connections: Connections, *, nomad_address: str | None = None) -> None:
+        self._consul = connections.caller("consul")
+        self._vault = connections.caller("vault")
+        self._nomad = connections.caller("nomad")
+        self._jwks_url = f"{nomad_address or self._nomad.address}/.well-known/jwks.json"
+
+    def settings(self) -> Iterator[Setting]:
+        """Everything that must be so, in the order of making; a later one may look at what an earlier one made."""
+        yield from consul_settings(self._consul, self._jwks_url)
+        yield from openbao_settings(self._vault, self._jwks_url)
+        yield from nomad_settings(self._nomad, self._jwks_url)
+
+    def apply(
+        self, before_effect: Callable[[], None] = lambda: None, log: Callable[[str], None] = lambda line: None
+    ) -> int:
+        """Makes what is missing and says how many settings that were. Idempotent. Raises `BackendError`."""
+        made = 0
+        for setting in self.settings():
+            if not setting.present():
+                before_effect()
+                log(f"{setting.where}: {setting.what}")
+                setting.make()
+                made += 1
+        return made
+
+    def verify(self) -> list[Missing]:
+        """What isn't as it must be, without changing anything; empty if all is well. Raises `BackendUnavailable`."""
+        return [missing for setting in self.settings() if (missing := _look(setting)) is not None]
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for caller in self._callers():
+            caller.close()
+
+    def _callers(self) -> Sequence[Caller]:
+        return (self._consul, self._vault, self._nomad)
+
+
+def _look(setting: Setting) -> Missing | None:
+    try:
+        if setting.present():
+            return None
+    except BackendDenied as error:
+        return Missing(setting.what, setting.where, f"let our credential read it: {error.message}")
+    return Missing(setting.what, setting.where, setting.mend)

@@ -1,0 +1,156 @@
+"""OpenBao: one templated policy serves all environments, and the service gets what it needs and no more."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from environments.adapters.calls import Caller
+from environments.adapters.trust.names import (
+    MANAGER_JOB,
+    MANAGER_NAMESPACE,
+    OPENBAO_AUDIENCE,
+    OPENBAO_LOGIN,
+    OPENBAO_MANAGER,
+    OPENBAO_WORKLOADS,
+    OPENBAO_WORKLOADS_POLICY,
+)
+from environments.adapters.trust.setting import Setting, holds
+
+_MANAGER_RULES = """# The provisioning service: secrets, certificates, tokens and entities of environments.
+path "secret/data/environments/*" { capabilities = ["create", "read", "update", "patch", "delete"] }
+path "secret/metadata/environments" { capabilities = ["list"] }
+path "secret/metadata/environments/*" { capabilities = ["create", "read", "update", "patch", "delete", "list"] }
+path "secret/delete/environments/*" { capabilities = ["update"] }
+path "secret/destroy/environments/*" { capabilities = ["update"] }
+path "pki/roles" { capabilities = ["list"] }
+path "pki/roles/*" { capabilities = ["create", "read", "update", "patch", "delete"] }
+path "pki/issue/*" { capabilities = ["create", "update"] }
+path "pki/certs" { capabilities = ["list"] }
+path "pki/certs/*" { capabilities = ["list", "read"] }
+path "pki/cert/*" { capabilities = ["read"] }
+path "pki/revoke" { capabilities = ["create", "update"] }
+path "pki/tidy" { capabilities = ["create", "update"] }
+# Leases of certificates, to revoke those of an environment all at once.
+path "sys/leases/lookup" { capabilities = ["create", "update"] }
+path "sys/leases/lookup/*" { capabilities = ["list", "sudo"] }
+path "sys/leases/revoke-prefix/pki/issue/*" { capabilities = ["update", "sudo"] }
+path "sys/leases/revoke-prefix/auth/jwt-nomad/login*" { capabilities = ["update", "sudo"] }
+# Tokens and entities of workloads: Nomad revokes neither.
+path "auth/token/accessors" { capabilities = ["list", "sudo"] }
+path "auth/token/accessors/" { capabilities = ["list", "sudo"] }
+path "auth/token/lookup-accessor" { capabilities = ["create", "update"] }
+path "auth/token/revoke-accessor" { capabilities = ["create", "update"] }
+path "identity/lookup/entity" { capabilities = ["create", "update"] }
+path "identity/entity/id" { capabilities = ["list"] }
+path "identity/entity/id/*" { capabilities = ["read", "delete"] }
+path "identity/entity-alias/id" { capabilities = ["list"] }
+path "identity/entity-alias/id/*" { capabilities = ["read", "delete"] }
+# To find the accessor of the login, and to see that the mounts are there.
+path "sys/auth" { capabilities = ["read"] }
+path "sys/mounts" { capabilities = ["read"] }
+"""
+
+
+def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
+    """Everything that must be so in OpenBao or Vault."""
+    yield _mount(vault, "secret", {"type": "kv", "options": {"version": "2"}}, "the KV store (version 2) for secrets")
+    yield _mount(vault, "pki", {"type": "pki"}, "the mount for certificates")
+    yield Setting(
+        what="a CA in the mount for certificates",
+        caller=vault,
+        method="POST",
+        path="/v1/pki/root/generate/internal",
+        body={"common_name": "Calvinverse CA", "ttl": "87600h"},
+        present=lambda: bool((vault.get("/v1/pki/issuers?list=true") or {}).get("data", {}).get("keys")),
+    )
+    yield _login(vault)
+    config = {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256"], "default_role": OPENBAO_WORKLOADS}
+    yield _written(vault, "the keys of Nomad", f"/v1/auth/{OPENBAO_LOGIN}/config", config)
+    accessor = _accessor(vault)
+    if accessor is not None:  # else its absence has been named already
+        rules = _workload_rules(accessor)
+        yield _policy(vault, OPENBAO_WORKLOADS_POLICY, rules, "the one policy of all environments")
+    # The entity must be the environment's: by the job's name, jobs of two environments would share one and its rights.
+    workloads = {
+        "role_type": "jwt",
+        "bound_audiences": [OPENBAO_AUDIENCE],
+        "user_claim": "nomad_namespace",
+        "claim_mappings": {"nomad_namespace": "nomad_namespace"},
+        "token_type": "service",
+        "token_policies": [OPENBAO_WORKLOADS_POLICY],
+        "token_period": 1800,
+    }
+    path = f"/v1/auth/{OPENBAO_LOGIN}/role"
+    yield _written(vault, f"the role {OPENBAO_WORKLOADS} of workloads", f"{path}/{OPENBAO_WORKLOADS}", workloads)
+    yield _policy(vault, OPENBAO_MANAGER, _MANAGER_RULES, "the policy of the provisioning service")
+    # `sub` holds colons, so this entity is never that of an environment.
+    manager = {
+        "role_type": "jwt",
+        "bound_audiences": [OPENBAO_AUDIENCE],
+        "bound_claims": {"nomad_namespace": MANAGER_NAMESPACE, "nomad_job_id": MANAGER_JOB},
+        "user_claim": "sub",
+        "token_type": "service",
+        "token_policies": [OPENBAO_MANAGER],
+        "token_ttl": 3600,
+        "token_max_ttl": 3600,
+    }
+    yield _written(vault, f"the role {OPENBAO_MANAGER} of the service", f"{path}/{OPENBAO_MANAGER}", manager)
+
+
+def _workload_rules(accessor: str) -> str:
+    environment = "{{identity.entity.aliases.%s.metadata.nomad_namespace}}" % accessor  # noqa: UP031 - braces are OpenBao's
+    return f"""# A workload reads the secrets of its own environment, and has certificates issued by its role.
+path "secret/data/environments/{environment}/*" {{ capabilities = ["read"] }}
+path "secret/metadata/environments/{environment}/*" {{ capabilities = ["read", "list"] }}
+path "pki/issue/{environment}" {{ capabilities = ["create", "update"] }}
+"""
+
+
+def _accessor(vault: Caller) -> str | None:
+    mounts = vault.call("GET", "/v1/sys/auth")
+    mount = mounts.get(f"{OPENBAO_LOGIN}/")
+    return str(mount["accessor"]) if mount else None
+
+
+def _mount(vault: Caller, path: str, body: dict[str, Any], what: str) -> Setting:
+    return Setting(
+        what=f"{what}, mounted at {path}",
+        caller=vault,
+        method="POST",
+        path=f"/v1/sys/mounts/{path}",
+        body=body,
+        present=lambda: holds(body, vault.call("GET", "/v1/sys/mounts").get(f"{path}/")),
+    )
+
+
+def _login(vault: Caller) -> Setting:
+    return Setting(
+        what=f"the login for workloads, mounted at {OPENBAO_LOGIN}",
+        caller=vault,
+        method="POST",
+        path=f"/v1/sys/auth/{OPENBAO_LOGIN}",
+        body={"type": "jwt"},
+        present=lambda: _accessor(vault) is not None,
+    )
+
+
+def _written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> Setting:
+    return Setting(
+        what=what,
+        caller=vault,
+        method="POST",
+        path=path,
+        body=body,
+        present=lambda: holds(body, (vault.get(path) or {}).get("data")),
+    )
+
+
+def _policy(vault: Caller, name: str, rules: str, what: str) -> Setting:
+    path = f"/v1/sys/policies/acl/{name}"
+    return Setting(
+        what=f"{what} ({name})",
+        caller=vault,
+        method="PUT",
+        path=path,
+        body={"policy": rules},
+        present=lambda: holds({"policy": rules}, (vault.get(path) or {}).get("data")),
+    )

@@ -1,0 +1,57 @@
+"""One thing that must be so in a backend, how to see whether it is, and the call that makes it so."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from environments.adapters.calls import TITLES, Caller
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that isn't as it must be: `what`, `where` (the part), and `mend`, the call that makes it so."""
+
+    what: str
+    where: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`method`, `path` and `body` are the one call that makes it so, and what a person is told to do.
+
+    `rivals` gives the paths of things that must not be there beside it.
+    """
+
+    what: str
+    caller: Caller
+    method: str
+    path: str
+    body: dict[str, Any]
+    present: Callable[[], bool]
+    rivals: Callable[[], list[str]] = list
+
+    @property
+    def where(self) -> str:
+        return TITLES[self.caller.part]
+
+    @property
+    def mend(self) -> str:
+        steps = [f"DELETE {self.caller.address}{path}" for path in self.rivals()]
+        return ", then ".join([*steps, f"{self.method} {self.caller.address}{self.path} {json.dumps(self.body)}"])
+
+    def make(self) -> None:
+        """Removes rivals and makes the call. Raises `BackendError`."""
+        for path in self.rivals():
+            self.caller.call("DELETE", path)
+        self.caller.call(self.method, self.path, self.body)
+
+
+def holds(expected: Any, actual: Any) -> bool:
+    """Whether everything expected is there; what else there is doesn't matter, nor does the order of a list."""
+    if isinstance(expected, dict):
+        return isinstance(actual, dict) and all(holds(value, actual.get(key)) for key, value in expected.items())
+    if isinstance(expected, list):
+        return isinstance(actual, list) and sorted(map(str, expected)) == sorted(map(str, actual))
+    return bool(expected == actual)

@@ -1,0 +1,112 @@
+"""A real, secured cluster of Consul, OpenBao and Nomad for tests: on free ports, in its own folder, gone afterwards.
+
+By hand: `python -m tests.cluster FOLDER` runs one until it is interrupted.
+"""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import TextIO
+
+from environments.adapters.agents import LocalAgents, free_ports
+from environments.adapters.connections import Connections
+from environments.adapters.trust import Trust
+from environments.domain.errors import PortTaken
+from images.toolchain import require
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster; `state` is its state folder."""
+
+    state: Path
+    agents: LocalAgents
+    _claim: TextIO | None = field(default=None, repr=False)
+
+    @property
+    def connections(self) -> Connections:
+        """Addresses and admin credentials of all parts."""
+        return self.agents.connections
+
+    def close(self) -> None:
+        """Removes everything: jobs, processes, mounts, files."""
+        self.agents.remove()
+        shutil.rmtree(self.state, ignore_errors=True)
+        if self._claim is not None:
+            Path(self._claim.name).unlink(missing_ok=True)
+            self._claim.close()
+
+
+_CLAIMS = Path(tempfile.gettempdir()) / f"calvinverse-test-clusters-{os.geteuid()}"
+"""A file for each cluster, holding its state folder, locked while the process that started the cluster lives."""
+
+
+def _claim(state: Path) -> TextIO:
+    _CLAIMS.mkdir(mode=0o700, exist_ok=True)
+    file = (_CLAIMS / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]).open("a+")
+    flock(file, LOCK_EX)
+    file.truncate(0)
+    file.write(str(state))
+    file.flush()
+    return file
+
+
+def remove_stale() -> None:
+    """Removes the clusters of test runs that were killed."""
+    for path in _CLAIMS.glob("*"):
+        with path.open() as file:
+            try:
+                flock(file, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                continue  # its run is alive
+            state = Path(file.read())
+            if LocalAgents.exist(state):
+                LocalAgents(state, require("consul", "bao", "nomad")).remove()
+            path.unlink(missing_ok=True)
+
+
+def start_cluster(folder: Path) -> Cluster:
+    """A cluster with its trust set up, ready for jobs, in about 6 s."""
+    remove_stale()
+    state = folder / "state"
+    claim = _claim(state)
+    binaries = require("consul", "bao", "nomad")
+    for attempt in range(5):
+        ports = None if LocalAgents.exist(state) else free_ports(random.SystemRandom())
+        agents = LocalAgents(state, binaries, ports)
+        try:
+            agents.start()
+        except PortTaken:
+            agents.remove()
+            if attempt == 4:
+                raise
+            continue
+        trust = Trust(agents.connections)
+        trust.apply()
+        trust.close()
+        return Cluster(state, agents, claim)
+    raise AssertionError("unreachable")
+
+
+def main() -> None:
+    """Runs a cluster in the folder given until SIGINT or SIGTERM comes."""
+    cluster = start_cluster(Path(sys.argv[1]).absolute())
+    print(cluster.agents.site.connections_file, flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        cluster.close()
+
+
+if __name__ == "__main__":
+    main()
