@@ -18,9 +18,7 @@ def parse_duration(text: str) -> timedelta:
         raise InvalidLifetime(f"{text!r} is not a duration.")
     seconds = sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(cleaned))
     if seconds <= 0 or seconds > LONGEST.total_seconds():
-        raise InvalidLifetime(
-            f"The duration {text!r} must lie between 1s and {format_duration(LONGEST)}."
-        )
+        raise InvalidLifetime(f"The duration {text!r} must lie between 1s and {format_duration(LONGEST)}.")
     return timedelta(seconds=seconds)
 
 
@@ -77,16 +75,10 @@ def first_deadline(
         deadline = now + default
     else:
         deadline = now + maximum if maximum is not None else None
-    return (
-        None
-        if deadline is None
-        else check_deadline(deadline, now=now, created=now, maximum=maximum)
-    )
+    return None if deadline is None else check_deadline(deadline, now=now, created=now, maximum=maximum)
 
 
-def check_deadline(
-    deadline: datetime, *, now: datetime, created: datetime, maximum: timedelta | None
-) -> datetime:
+def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maximum: timedelta | None) -> datetime:
     """The deadline itself. Raises `InvalidLifetime` when it has passed or is later than `maximum` after creation."""
     if deadline <= now:
         raise InvalidLifetime(f"{deadline:%Y-%m-%d %H:%M:%S %Z} has passed already.")

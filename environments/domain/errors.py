@@ -18,13 +18,9 @@ class CalvinverseError(Exception):
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
     transient: ClassVar[bool] = False
-    default_hint: ClassVar[str] = (
-        "Look at the log of the service, and report this if it comes back."
-    )
+    default_hint: ClassVar[str] = "Look at the log of the service, and report this if it comes back."
 
-    def __init__(
-        self, message: str, *, hint: str = "", details: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint or self.default_hint
@@ -54,27 +50,21 @@ class InvalidParameters(InvalidInput):
     """Parameters are missing, unknown, of the wrong type or out of range; all of them are named at once."""
 
     code = "invalid_parameters"
-    default_hint = (
-        "See which parameters the template takes with `calvinverse template show`."
-    )
+    default_hint = "See which parameters the template takes with `calvinverse template show`."
 
 
 class InvalidLifetime(InvalidInput):
     """A duration or a moment can't be read, lies in the past, or is over the template's maximum."""
 
     code = "invalid_lifetime"
-    default_hint = (
-        "Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
-    )
+    default_hint = "Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
 
 
 class InvalidTemplate(InvalidInput):
     """A template doesn't hold together; `details["problems"]` lists every fault."""
 
     code = "invalid_template"
-    default_hint = (
-        "Mend the template and check it with `calvinverse template validate`."
-    )
+    default_hint = "Mend the template and check it with `calvinverse template validate`."
 
 
 class InvalidJob(InvalidTemplate):
@@ -182,7 +172,9 @@ class Unauthenticated(CalvinverseError):
     code = "unauthenticated"
     status = 401
     exit_code = 5
-    default_hint = "Give a token with --token-file or CALVINVERSE_TOKEN_FILE; an admin makes one with `calvinverse token create`."
+    default_hint = (
+        "Give a token with --token-file or CALVINVERSE_TOKEN_FILE; an admin makes one with `calvinverse token create`."
+    )
 
 
 class Forbidden(CalvinverseError):
@@ -219,9 +211,7 @@ class BackendUnavailable(BackendError):
     code = "backend_unavailable"
     status = 503
     transient = True
-    default_hint = (
-        "Start it again (`doit status` shows what runs), then `calvinverse env retry`."
-    )
+    default_hint = "Start it again (`doit status` shows what runs), then `calvinverse env retry`."
 
 
 class BackendDenied(BackendError):
@@ -237,9 +227,7 @@ class StepFailed(CalvinverseError):
     code = "step_failed"
     status = 500
     exit_code = 6
-    default_hint = (
-        "See `calvinverse env logs`, mend the cause, then `calvinverse env retry`."
-    )
+    default_hint = "See `calvinverse env logs`, mend the cause, then `calvinverse env retry`."
 
 
 class StepTimeout(StepFailed):
@@ -277,9 +265,7 @@ class DatabaseFromFuture(StorageError):
     """A newer version has migrated this database."""
 
     code = "database_from_future"
-    default_hint = (
-        "Run the newer version, or restore the copy it made before migrating."
-    )
+    default_hint = "Run the newer version, or restore the copy it made before migrating."
 
 
 class DatabaseCorrupt(StorageError):
@@ -330,9 +316,7 @@ class Interrupted(CalvinverseError):
     code = "interrupted"
     status = 409
     exit_code = 4
-    default_hint = (
-        "Nothing to do: the deployment goes on, or a request to destroy took its place."
-    )
+    default_hint = "Nothing to do: the deployment goes on, or a request to destroy took its place."
 
 
 class LeaseLost(Interrupted):

@@ -60,15 +60,11 @@ class ResourceStatus(StrEnum):
 
 MOVES: dict[State, frozenset[State]] = {
     State.REQUESTED: frozenset({State.DEPLOYING, State.DESTROYING}),
-    State.DEPLOYING: frozenset(
-        {State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}
-    ),
+    State.DEPLOYING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
     State.VALIDATING: frozenset({State.READY, State.FAILED, State.DESTROYING}),
     State.READY: frozenset({State.UPDATING, State.DESTROYING}),
     State.FAILED: frozenset({State.DEPLOYING, State.UPDATING, State.DESTROYING}),
-    State.UPDATING: frozenset(
-        {State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}
-    ),
+    State.UPDATING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
     State.DESTROYING: frozenset({State.DESTROYED, State.DESTROY_FAILED}),
     State.DESTROY_FAILED: frozenset({State.DESTROYING, State.ABANDONED}),
     State.DESTROYED: frozenset(),
@@ -90,9 +86,7 @@ BUSY = frozenset(
 )
 """States in which a deployment is waiting or running."""
 
-ENDED_DEPLOYMENTS = frozenset(
-    {DeploymentState.SUCCEEDED, DeploymentState.FAILED, DeploymentState.SUPERSEDED}
-)
+ENDED_DEPLOYMENTS = frozenset({DeploymentState.SUCCEEDED, DeploymentState.FAILED, DeploymentState.SUPERSEDED})
 
 STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
     DeploymentKind.CREATE: frozenset({State.FAILED}),
@@ -105,23 +99,15 @@ STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
 def check_move(environment: str, now: State, then: State) -> State:
     """`then`, if an environment may go there from `now`. Raises `NotAllowedNow`."""
     if then not in MOVES[now]:
-        raise NotAllowedNow(
-            f"Environment {environment!r} is {now.value} and can't become {then.value}."
-        )
+        raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't become {then.value}.")
     return then
 
 
 def check_request(environment: str, now: State, kind: DeploymentKind) -> None:
     """Raises `NotAllowedNow` unless a person may ask for `kind` in this state."""
     if now not in STARTS_FROM[kind]:
-        verb = (
-            "retried"
-            if kind is DeploymentKind.CREATE
-            else f"{kind.value}d".replace("destroyd", "destroyed")
-        )
-        raise NotAllowedNow(
-            f"Environment {environment!r} is {now.value} and can't be {verb} now."
-        )
+        verb = "retried" if kind is DeploymentKind.CREATE else f"{kind.value}d".replace("destroyd", "destroyed")
+        raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't be {verb} now.")
 
 
 def state_when_running(kind: DeploymentKind) -> State:

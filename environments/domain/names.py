@@ -21,15 +21,11 @@ def check_environment_name(name: str, *, reserved_allowed: bool = False) -> str:
     Raises `InvalidName`.
     """
     if len(name) > LONGEST_ENVIRONMENT:
-        raise InvalidName(
-            f"The name {name[:50]!r} has {len(name)} characters; {LONGEST_ENVIRONMENT} is the most."
-        )
+        raise InvalidName(f"The name {name[:50]!r} has {len(name)} characters; {LONGEST_ENVIRONMENT} is the most.")
     if not _LABEL.fullmatch(name):
         raise InvalidName(f"{name!r} can't be an environment's name.")
     if name in _RESERVED and not reserved_allowed:
-        raise InvalidName(
-            f"The name {name!r} is reserved.", hint="Choose another name."
-        )
+        raise InvalidName(f"The name {name!r} is reserved.", hint="Choose another name.")
     return name
 
 

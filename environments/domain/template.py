@@ -25,6 +25,10 @@ LARGEST_BUNDLE = 4 * 1024 * 1024
 """Bytes of all files of a template together."""
 
 
+RESERVED_STEPS = frozenset({"shared", "proof"})
+"""Names that the journal of a destroy uses itself: what serves the whole environment, and the last look."""
+
+
 def _read_duration(value: Any) -> Any:
     if isinstance(value, str):
         try:
@@ -91,11 +95,7 @@ class Template(_Part):
 
     def secret_parameters(self) -> frozenset[str]:
         """Parameters that JSON Schema's `writeOnly` marks as secrets (draft 2020-12, validation, 9.4)."""
-        return frozenset(
-            name
-            for name, schema in self.parameters.items()
-            if schema.get("writeOnly") is True
-        )
+        return frozenset(name for name, schema in self.parameters.items() if schema.get("writeOnly") is True)
 
     def parameters_schema(self) -> dict[str, Any]:
         """One JSON Schema (draft 2020-12) for all parameters; those without a default are required."""
@@ -103,11 +103,7 @@ class Template(_Part):
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
             "properties": dict(self.parameters),
-            "required": [
-                name
-                for name, schema in self.parameters.items()
-                if "default" not in schema
-            ],
+            "required": [name for name, schema in self.parameters.items() if "default" not in schema],
             "additionalProperties": False,
         }
 
@@ -128,8 +124,7 @@ def parse_template(text: str) -> Template:
     outputs = document.get("outputs", {})
     if isinstance(outputs, dict):
         document["outputs"] = {
-            name: {"value": value} if isinstance(value, str) else value
-            for name, value in outputs.items()
+            name: {"value": value} if isinstance(value, str) else value for name, value in outputs.items()
         }
     try:
         template = Template.model_validate({**head, **document})
@@ -150,9 +145,7 @@ def _invalid(problems: Sequence[str]) -> InvalidTemplate:
 
 def _sentences(error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False):
-        place = ".".join(
-            "with" if part == "options" else str(part) for part in fault["loc"]
-        )
+        place = ".".join("with" if part == "options" else str(part) for part in fault["loc"])
         yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
 
 
@@ -171,6 +164,8 @@ def _problems(template: Template) -> Iterator[str]:
             check_label(step.name, "a step")
         except CalvinverseError as error:
             yield error.message.rstrip(".")
+        if step.name in RESERVED_STEPS:
+            yield f"the step name {step.name!r} is reserved"
         for need in step.needs:
             if need not in names:
                 yield f"step {step.name!r} needs {need!r}, which is no step"
@@ -184,11 +179,7 @@ def _problems(template: Template) -> Iterator[str]:
     ):
         yield "lifetime.default is longer than lifetime.maximum"
     try:
-        tuple(
-            TopologicalSorter(
-                {step.name: set(step.needs) & set(names) for step in template.steps}
-            ).static_order()
-        )
+        tuple(TopologicalSorter({step.name: set(step.needs) & set(names) for step in template.steps}).static_order())
     except CycleError as error:
         yield f"the steps form a cycle: {' needs '.join(reversed(error.args[1]))}"
 
@@ -217,9 +208,7 @@ class Bundle(BaseModel):
         except KeyError:
             raise InvalidTemplate(f"The template has no file {path!r}.") from None
         except UnicodeDecodeError as error:
-            raise InvalidTemplate(
-                f"The file {path!r} of the template is not UTF-8 text."
-            ) from error
+            raise InvalidTemplate(f"The file {path!r} of the template is not UTF-8 text.") from error
 
     def template(self) -> Template:
         """The checked `template.toml`. Raises `InvalidTemplate`."""
@@ -235,15 +224,9 @@ def make_bundle(files: Mapping[str, bytes]) -> Bundle:
         )
     for path in files:
         parts = path.split("/")
-        if (
-            path.startswith("/")
-            or "\\" in path
-            or any(part in ("", ".", "..") for part in parts)
-        ):
+        if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts):
             raise InvalidTemplate(f"The path {path!r} is not a plain relative path.")
     size = sum(len(content) for content in files.values())
     if size > LARGEST_BUNDLE:
-        raise InvalidTemplate(
-            f"The template has {size} bytes; {LARGEST_BUNDLE} is the most."
-        )
+        raise InvalidTemplate(f"The template has {size} bytes; {LARGEST_BUNDLE} is the most.")
     return Bundle(files=dict(files))

@@ -38,9 +38,7 @@ class Environments(Protocol):
         """The live environment of that name, else the newest ended one; or the one with that id."""
         ...
 
-    def all(
-        self, *, owner: str | None = None, ended: bool = False
-    ) -> list[Environment]:
+    def all(self, *, owner: str | None = None, ended: bool = False) -> list[Environment]:
         """Newest first; ended ones only if asked for."""
         ...
 
@@ -99,9 +97,11 @@ class Deployments(Protocol):
         """Makes room for a destroy: ends what waits, tells what runs that it has to stop."""
         ...
 
-    def claim(
-        self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime
-    ) -> Claim | None:
+    def waiting(self, kinds: Iterable[DeploymentKind]) -> bool:
+        """Whether a claim is worth its while: something waits, or its lease has run out. Cheap."""
+        ...
+
+    def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
         """The oldest deployment that may run now, taken for `lease` seconds with a new epoch; None if there is none.
 
         May run: it waits, or its worker's lease has run out; and nothing else runs for its environment.
@@ -148,9 +148,7 @@ class Deployments(Protocol):
 class Journal(Protocol):
     """The steps of deployments."""
 
-    def lay_out(
-        self, deployment_id: str, steps: Sequence[tuple[str, str, Sequence[str]]]
-    ) -> None:
+    def lay_out(self, deployment_id: str, steps: Sequence[tuple[str, str, Sequence[str]]]) -> None:
         """Writes pending steps (name, kind, needs) in order; those that are there already stay as they are."""
         ...
 
@@ -208,9 +206,7 @@ class Inventory(Protocol):
         """What is known of a resource now."""
         ...
 
-    def settle(
-        self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime
-    ) -> None:
+    def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
         """The intended resources of a step that was done are present."""
         ...
 
@@ -232,9 +228,7 @@ class Events(Protocol):
         """The id of the new event."""
         ...
 
-    def add_logs(
-        self, rows: Sequence[tuple[str, str, str | None, datetime, str]]
-    ) -> None:
+    def add_logs(self, rows: Sequence[tuple[str, str, str | None, datetime, str]]) -> None:
         """Log lines at once: (environment id, deployment id, step, moment, line)."""
         ...
 
@@ -341,9 +335,7 @@ class Requests(Protocol):
         """What the key stands for already."""
         ...
 
-    def add(
-        self, token_id: str, key: str, request: KnownRequest, now: datetime
-    ) -> None:
+    def add(self, token_id: str, key: str, request: KnownRequest, now: datetime) -> None:
         """Remembers the key."""
         ...
 

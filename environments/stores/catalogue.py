@@ -20,43 +20,18 @@ class SqlTemplates:
 
     def push(self, name: str, bundle: Bundle, by: str, now: datetime) -> None:
         digest = bundle.digest
-        if (
-            self._connection.execute(
-                select(bundles.c.digest).where(bundles.c.digest == digest)
-            ).one_or_none()
-            is None
-        ):
-            content = {
-                path: base64.b64encode(data).decode()
-                for path, data in sorted(bundle.files.items())
-            }
-            self._connection.execute(
-                bundles.insert().values(
-                    digest=digest, content=json.dumps(content).encode()
-                )
-            )
-        self._connection.execute(
-            templates.insert().values(
-                name=name, digest=digest, pushed_at=now, pushed_by=by
-            )
-        )
+        if self._connection.execute(select(bundles.c.digest).where(bundles.c.digest == digest)).one_or_none() is None:
+            content = {path: base64.b64encode(data).decode() for path, data in sorted(bundle.files.items())}
+            self._connection.execute(bundles.insert().values(digest=digest, content=json.dumps(content).encode()))
+        self._connection.execute(templates.insert().values(name=name, digest=digest, pushed_at=now, pushed_by=by))
 
     def newest(self) -> list[PushedTemplate]:
         latest = select(func.max(templates.c.id)).group_by(templates.c.name)
-        query = (
-            select(templates)
-            .where(templates.c.id.in_(latest))
-            .order_by(templates.c.name)
-        )
+        query = select(templates).where(templates.c.id.in_(latest)).order_by(templates.c.name)
         return [_pushed(row) for row in self._connection.execute(query)]
 
     def find(self, name: str, digest: str | None) -> PushedTemplate | None:
-        query = (
-            select(templates)
-            .where(templates.c.name == name)
-            .order_by(templates.c.id.desc())
-            .limit(1)
-        )
+        query = select(templates).where(templates.c.name == name).order_by(templates.c.id.desc()).limit(1)
         if digest is not None:
             query = query.where(templates.c.digest == digest)
         row = self._connection.execute(query).one_or_none()
@@ -68,12 +43,7 @@ class SqlTemplates:
         ).scalar_one_or_none()
         if content is None:
             return None
-        return Bundle(
-            files={
-                path: base64.b64decode(data)
-                for path, data in json.loads(content).items()
-            }
-        )
+        return Bundle(files={path: base64.b64decode(data) for path, data in json.loads(content).items()})
 
 
 def _pushed(row: Row[Any]) -> PushedTemplate:
@@ -91,9 +61,7 @@ class SqlTokens:
         self._connection.execute(tokens.insert().values(**token._asdict()))
 
     def by_prefix(self, prefix: str) -> TokenRecord | None:
-        row = self._connection.execute(
-            select(tokens).where(tokens.c.prefix == prefix)
-        ).one_or_none()
+        row = self._connection.execute(select(tokens).where(tokens.c.prefix == prefix)).one_or_none()
         return None if row is None else TokenRecord(**row._mapping)
 
     def all(self, owner: str | None) -> list[TokenRecord]:
@@ -103,19 +71,13 @@ class SqlTokens:
         return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
 
     def used(self, token_id: str, now: datetime) -> None:
-        self._connection.execute(
-            tokens.update().where(tokens.c.id == token_id).values(last_used_at=now)
-        )
+        self._connection.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=now))
 
     def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
         self._connection.execute(
-            tokens.update()
-            .where(tokens.c.id == token_id)
-            .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
+            tokens.update().where(tokens.c.id == token_id).values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
         )
-        row = self._connection.execute(
-            select(tokens).where(tokens.c.id == token_id)
-        ).one_or_none()
+        row = self._connection.execute(select(tokens).where(tokens.c.id == token_id)).one_or_none()
         return None if row is None else TokenRecord(**row._mapping)
 
 
@@ -126,21 +88,11 @@ class SqlRequests:
         self._connection = connection
 
     def find(self, token_id: str, key: str) -> KnownRequest | None:
-        query = select(idempotency).where(
-            idempotency.c.token_id == token_id, idempotency.c.key == key
-        )
+        query = select(idempotency).where(idempotency.c.token_id == token_id, idempotency.c.key == key)
         row = self._connection.execute(query).one_or_none()
-        return (
-            None
-            if row is None
-            else KnownRequest(row.request_hash, row.environment_id, row.deployment_id)
-        )
+        return None if row is None else KnownRequest(row.request_hash, row.environment_id, row.deployment_id)
 
-    def add(
-        self, token_id: str, key: str, request: KnownRequest, now: datetime
-    ) -> None:
+    def add(self, token_id: str, key: str, request: KnownRequest, now: datetime) -> None:
         self._connection.execute(
-            idempotency.insert().values(
-                token_id=token_id, key=key, created_at=now, **request._asdict()
-            )
+            idempotency.insert().values(token_id=token_id, key=key, created_at=now, **request._asdict())
         )

@@ -62,13 +62,9 @@ class SqlTransaction:
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
-        done = self._connection.execute(
-            environments.delete().where(environments.c.destroyed_at < before)
-        )
+        done = self._connection.execute(environments.delete().where(environments.c.destroyed_at < before))
         self._connection.execute(
-            idempotency.delete().where(
-                idempotency.c.environment_id.not_in(select(environments.c.id))
-            )
+            idempotency.delete().where(idempotency.c.environment_id.not_in(select(environments.c.id)))
         )
         self._connection.execute(
             bundles.delete().where(
@@ -122,17 +118,13 @@ def open_database(folder: Path) -> Database:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageError(
-            f"The folder {folder} can't be used: {error.strerror}."
-        ) from error
+        raise StorageError(f"The folder {folder} can't be used: {error.strerror}.") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             owner = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            raise DatabaseInUse(
-                f"Another service (process {owner}) uses the database in {folder}."
-            ) from error
+            raise DatabaseInUse(f"Another service (process {owner}) uses the database in {folder}.") from error
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         path = folder / FILE
@@ -161,9 +153,7 @@ def _engine(path: Path) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves: the driver would begin late, and only for writes
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(
-            "PRAGMA synchronous = FULL"
-        )  # the inventory must survive a power cut: it is written ahead
+        connection.execute("PRAGMA synchronous = FULL")  # the inventory must survive a power cut: it is written ahead
         connection.execute("PRAGMA foreign_keys = ON")
 
     return engine
@@ -220,9 +210,7 @@ def _copy(path: Path, name: str) -> None:
         target.close()
     part.chmod(0o600)
     part.rename(path.with_name(name))
-    copies = sorted(
-        path.parent.glob(f"{path.name}.before-*"), key=lambda copy: copy.stat().st_mtime
-    )
+    copies = sorted(path.parent.glob(f"{path.name}.before-*"), key=lambda copy: copy.stat().st_mtime)
     for old in copies[:-COPIES_KEPT]:
         old.unlink()
 
@@ -235,11 +223,7 @@ def _storage_errors(path: Path | None = None) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         text = str(cause)
-        if (
-            isinstance(cause, OSError)
-            and not isinstance(cause, sqlite3.Error)
-            and path is None
-        ):
+        if isinstance(cause, OSError) and not isinstance(cause, sqlite3.Error) and path is None:
             raise
         where = f"The database {path}" if path else "The database"
         if "disk is full" in text or "disk I/O" in text or "No space left" in text:

@@ -49,25 +49,15 @@ class SqlDeployments:
         """The database's clock, in seconds."""
 
     def add(self, deployment: Deployment) -> None:
-        row = plain(
-            {name: getattr(deployment, name) for name in Deployment.model_fields}
-        )
-        self._connection.execute(
-            table.insert().values(**row, superseded=False, lease_until=0.0)
-        )
+        row = plain({name: getattr(deployment, name) for name in Deployment.model_fields})
+        self._connection.execute(table.insert().values(**row, superseded=False, lease_until=0.0))
 
     def get(self, deployment_id: str) -> Deployment | None:
-        row = self._connection.execute(
-            select(*_RECORD).where(table.c.id == deployment_id)
-        ).one_or_none()
+        row = self._connection.execute(select(*_RECORD).where(table.c.id == deployment_id)).one_or_none()
         return None if row is None else _deployment(row)
 
     def of(self, environment_id: str) -> list[Deployment]:
-        query = (
-            select(*_RECORD)
-            .where(table.c.environment_id == environment_id)
-            .order_by(table.c.requested_at.desc())
-        )
+        query = select(*_RECORD).where(table.c.environment_id == environment_id).order_by(table.c.requested_at.desc())
         return [_deployment(row) for row in self._connection.execute(query)]
 
     def unfinished(self, environment_id: str) -> list[Deployment]:
@@ -95,19 +85,11 @@ class SqlDeployments:
                     and_(table.c.state == _RUNNING, table.c.lease_until < self._now),
                 ),
             )
-            .values(
-                state=DeploymentState.SUPERSEDED.value, ended_at=now, superseded=True
-            )
+            .values(state=DeploymentState.SUPERSEDED.value, ended_at=now, superseded=True)
         )
-        self._connection.execute(
-            table.update()
-            .where(mine, table.c.state == _RUNNING)
-            .values(superseded=True)
-        )
+        self._connection.execute(table.update().where(mine, table.c.state == _RUNNING).values(superseded=True))
 
-    def claim(
-        self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime
-    ) -> Claim | None:
+    def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
         # A worker that died while a request to destroy waited: nobody will end its deployment, so the claim does.
         self._connection.execute(
             table.update()
@@ -160,28 +142,18 @@ class SqlDeployments:
 
     def renew(self, deployment_id: str, worker: str, epoch: int, lease: float) -> bool:
         done = self._connection.execute(
-            table.update()
-            .where(_held(deployment_id, worker, epoch))
-            .values(lease_until=self._now + lease)
+            table.update().where(_held(deployment_id, worker, epoch)).values(lease_until=self._now + lease)
         )
         return done.rowcount == 1
 
     def release(self, deployment_id: str, worker: str, epoch: int) -> None:
-        self._connection.execute(
-            table.update()
-            .where(_held(deployment_id, worker, epoch))
-            .values(lease_until=0.0)
-        )
+        self._connection.execute(table.update().where(_held(deployment_id, worker, epoch)).values(lease_until=0.0))
 
     def release_all(self) -> None:
-        self._connection.execute(
-            table.update().where(table.c.state == _RUNNING).values(lease_until=0.0)
-        )
+        self._connection.execute(table.update().where(table.c.state == _RUNNING).values(lease_until=0.0))
 
     def check(self, deployment_id: str, worker: str, epoch: int) -> None:
-        query = select(table.c.superseded).where(
-            _held(deployment_id, worker, epoch), table.c.lease_until >= self._now
-        )
+        query = select(table.c.superseded).where(_held(deployment_id, worker, epoch), table.c.lease_until >= self._now)
         superseded = self._connection.execute(query).scalar_one_or_none()
         if superseded is None:
             raise LeaseLost("Another worker has taken this deployment over.")
@@ -189,11 +161,7 @@ class SqlDeployments:
             raise Superseded("A request to destroy the environment came in.")
 
     def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
-        query = (
-            select(table.c.id)
-            .where(_held(deployment_id, worker, epoch))
-            .with_for_update()
-        )
+        query = select(table.c.id).where(_held(deployment_id, worker, epoch)).with_for_update()
         if self._connection.execute(query).one_or_none() is None:
             raise LeaseLost("Another worker has taken this deployment over.")
 
@@ -225,9 +193,7 @@ class SqlDeployments:
             raise LeaseLost("Another worker has taken this deployment over.")
 
     def count(self) -> dict[tuple[DeploymentKind, DeploymentState], int]:
-        query = select(table.c.kind, table.c.state, func.count()).group_by(
-            table.c.kind, table.c.state
-        )
+        query = select(table.c.kind, table.c.state, func.count()).group_by(table.c.kind, table.c.state)
         return {
             (DeploymentKind(kind), DeploymentState(state)): count
             for kind, state, count in self._connection.execute(query)

@@ -15,11 +15,7 @@ from environments.domain.lifecycle import ENDED, State
 from environments.stores.schema import environments as table
 
 _RECORD = [column for column in table.c if column.name != "sealed"]
-_DUE = [
-    state.value
-    for state in State
-    if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)
-]
+_DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,15 +36,11 @@ class SqlEnvironments:
         self._connection = connection
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
-        row = plain(
-            {name: getattr(environment, name) for name in Environment.model_fields}
-        )
+        row = plain({name: getattr(environment, name) for name in Environment.model_fields})
         try:
             self._connection.execute(table.insert().values(**row, sealed=sealed))
         except IntegrityError as error:
-            raise NameTaken(
-                f"There is an environment named {environment.name!r} already."
-            ) from error
+            raise NameTaken(f"There is an environment named {environment.name!r} already.") from error
 
     def get(self, name_or_id: str) -> Environment | None:
         query = (
@@ -60,9 +52,7 @@ class SqlEnvironments:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _environment(row)
 
-    def all(
-        self, *, owner: str | None = None, ended: bool = False
-    ) -> list[Environment]:
+    def all(self, *, owner: str | None = None, ended: bool = False) -> list[Environment]:
         query = select(*_RECORD).order_by(table.c.created_at.desc())
         if owner is not None:
             query = query.where(table.c.owner == owner)
@@ -71,9 +61,7 @@ class SqlEnvironments:
         return [_environment(row) for row in self._connection.execute(query)]
 
     def change(self, environment_id: str, **values: Any) -> None:
-        self._connection.execute(
-            table.update().where(table.c.id == environment_id).values(**plain(values))
-        )
+        self._connection.execute(table.update().where(table.c.id == environment_id).values(**plain(values)))
 
     def sealed(self, environment_id: str) -> bytes | None:
         query = select(table.c.sealed).where(table.c.id == environment_id)
@@ -81,14 +69,8 @@ class SqlEnvironments:
 
     def due(self, now: datetime) -> list[Environment]:
         passed = table.c.state.in_(_DUE) & (table.c.deadline <= now)
-        again = (table.c.state == State.DESTROY_FAILED.value) & (
-            table.c.destroy_again_at <= now
-        )
-        query = (
-            select(*_RECORD)
-            .where(table.c.managed_by.is_(None), passed | again)
-            .order_by(table.c.deadline)
-        )
+        again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
+        query = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again).order_by(table.c.deadline)
         return [_environment(row) for row in self._connection.execute(query)]
 
     def to_warn(self, now: datetime) -> list[Environment]:
@@ -101,24 +83,13 @@ class SqlEnvironments:
         return [_environment(row) for row in self._connection.execute(query)]
 
     def next_moment(self) -> datetime | None:
-        deadline = select(func.min(table.c.deadline)).where(
-            table.c.managed_by.is_(None), table.c.state.in_(_DUE)
-        )
-        again = select(func.min(table.c.destroy_again_at)).where(
-            table.c.state == State.DESTROY_FAILED.value
-        )
-        found = [
-            self._connection.execute(query).scalar_one_or_none()
-            for query in (deadline, again)
-        ]
+        deadline = select(func.min(table.c.deadline)).where(table.c.managed_by.is_(None), table.c.state.in_(_DUE))
+        again = select(func.min(table.c.destroy_again_at)).where(table.c.state == State.DESTROY_FAILED.value)
+        found = [self._connection.execute(query).scalar_one_or_none() for query in (deadline, again)]
         return min((moment for moment in found if moment is not None), default=None)
 
     def count_by_state(self) -> dict[State, int]:
-        query = (
-            select(table.c.state, func.count())
-            .where(table.c.destroyed_at.is_(None))
-            .group_by(table.c.state)
-        )
+        query = select(table.c.state, func.count()).where(table.c.destroyed_at.is_(None)).group_by(table.c.state)
         return {State(state): count for state, count in self._connection.execute(query)}
 
 

@@ -45,9 +45,7 @@ class SqlEvents:
         self.last = int(key[0])
         return self.last
 
-    def add_logs(
-        self, rows: Sequence[tuple[str, str, str | None, datetime, str]]
-    ) -> None:
+    def add_logs(self, rows: Sequence[tuple[str, str, str | None, datetime, str]]) -> None:
         if not rows:
             return
         self._connection.execute(
@@ -86,20 +84,12 @@ class SqlEvents:
             query = query.where(table.c.environment_id == environment_id)
         if owner is not None:
             query = query.where(environments.c.owner == owner)
-        return [
-            Event.model_validate(row._mapping)
-            for row in self._connection.execute(query)
-        ]
+        return [Event.model_validate(row._mapping) for row in self._connection.execute(query)]
 
     def newest(self) -> int:
-        return (
-            self._connection.execute(select(func.max(table.c.id))).scalar_one_or_none()
-            or 0
-        )
+        return self._connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0
 
     def forget(self, *, logs_before: datetime, events_before: datetime) -> int:
         old_log = (table.c.type == EventType.LOG.value) & (table.c.at < logs_before)
-        done = self._connection.execute(
-            delete(table).where(or_(old_log, table.c.at < events_before))
-        )
+        done = self._connection.execute(delete(table).where(or_(old_log, table.c.at < events_before)))
         return done.rowcount

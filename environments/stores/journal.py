@@ -21,12 +21,8 @@ class SqlJournal:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def lay_out(
-        self, deployment_id: str, rows: Sequence[tuple[str, str, Sequence[str]]]
-    ) -> None:
-        query = select(steps.c.name, steps.c.position).where(
-            steps.c.deployment_id == deployment_id
-        )
+    def lay_out(self, deployment_id: str, rows: Sequence[tuple[str, str, Sequence[str]]]) -> None:
+        query = select(steps.c.name, steps.c.position).where(steps.c.deployment_id == deployment_id)
         known = {name: position for name, position in self._connection.execute(query)}
         first = max(known.values(), default=-1) + 1
         new = [
@@ -40,28 +36,17 @@ class SqlJournal:
                 "attempts": 0,
                 "outputs": {},
             }
-            for position, (name, uses, needs) in enumerate(
-                (row for row in rows if row[0] not in known), first
-            )
+            for position, (name, uses, needs) in enumerate((row for row in rows if row[0] not in known), first)
         ]
         if new:
             self._connection.execute(steps.insert(), new)
 
     def steps(self, deployment_id: str) -> list[StepRecord]:
-        query = (
-            select(*_STEP)
-            .where(steps.c.deployment_id == deployment_id)
-            .order_by(steps.c.position)
-        )
-        return [
-            StepRecord.model_validate(row._mapping)
-            for row in self._connection.execute(query)
-        ]
+        query = select(*_STEP).where(steps.c.deployment_id == deployment_id).order_by(steps.c.position)
+        return [StepRecord.model_validate(row._mapping) for row in self._connection.execute(query)]
 
     def needs(self, deployment_id: str) -> dict[str, tuple[str, ...]]:
-        query = select(steps.c.name, steps.c.needs).where(
-            steps.c.deployment_id == deployment_id
-        )
+        query = select(steps.c.name, steps.c.needs).where(steps.c.deployment_id == deployment_id)
         return {name: tuple(needs) for name, needs in self._connection.execute(query)}
 
     def set(
@@ -81,9 +66,7 @@ class SqlJournal:
         elif state is not StepState.PENDING:
             changed["ended_at"] = now
         self._connection.execute(
-            steps.update()
-            .where(steps.c.deployment_id == deployment_id, steps.c.name == name)
-            .values(**changed)
+            steps.update().where(steps.c.deployment_id == deployment_id, steps.c.name == name).values(**changed)
         )
 
     def latest_outputs(self, environment_id: str) -> dict[str, dict[str, Any]]:
@@ -112,49 +95,30 @@ class SqlInventory:
         query = select(resources.c.kind, resources.c.address, resources.c.status).where(
             resources.c.environment_id == wanted[0].environment_id
         )
-        known = {
-            (kind, address): status
-            for kind, address, status in self._connection.execute(query)
-        }
+        known = {(kind, address): status for kind, address, status in self._connection.execute(query)}
         new = []
         for resource in wanted:
             key = (resource.kind, resource.address)
             if key not in known:
                 known[key] = resource.status.value
-                row = plain(
-                    {name: getattr(resource, name) for name in Resource.model_fields}
-                )
-                new.append(
-                    {**row, "rank": ranks.get(f"{resource.kind} {resource.address}", 0)}
-                )
+                row = plain({name: getattr(resource, name) for name in Resource.model_fields})
+                new.append({**row, "rank": ranks.get(f"{resource.kind} {resource.address}", 0)})
             elif known[key] != ResourceStatus.PRESENT.value:
                 self.set(*_key(resource), resource.status, "", resource.updated_at)
         if new:
             self._connection.execute(resources.insert(), new)
 
     def of(self, environment_id: str) -> list[Resource]:
-        query = (
-            select(*_RESOURCE)
-            .where(resources.c.environment_id == environment_id)
-            .order_by(resources.c.id)
-        )
-        return [
-            Resource.model_validate(row._mapping)
-            for row in self._connection.execute(query)
-        ]
+        query = select(*_RESOURCE).where(resources.c.environment_id == environment_id).order_by(resources.c.id)
+        return [Resource.model_validate(row._mapping) for row in self._connection.execute(query)]
 
     def shared_by_rank(self, environment_id: str) -> list[Resource]:
         query = (
             select(*_RESOURCE)
-            .where(
-                resources.c.environment_id == environment_id, resources.c.step.is_(None)
-            )
+            .where(resources.c.environment_id == environment_id, resources.c.step.is_(None))
             .order_by(resources.c.rank.desc(), resources.c.id.desc())
         )
-        return [
-            Resource.model_validate(row._mapping)
-            for row in self._connection.execute(query)
-        ]
+        return [Resource.model_validate(row._mapping) for row in self._connection.execute(query)]
 
     def set(
         self,
@@ -175,9 +139,7 @@ class SqlInventory:
             .values(status=status.value, detail=detail, updated_at=now)
         )
 
-    def settle(
-        self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime
-    ) -> None:
+    def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
         for kind, address in refs:
             self.set(environment_id, kind, address, ResourceStatus.PRESENT, "", now)
 

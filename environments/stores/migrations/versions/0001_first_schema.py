@@ -41,9 +41,7 @@ def upgrade() -> None:
         sa.Column("managed_by", sa.String(length=200), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_environments")),
     )
-    op.create_index(
-        "ix_environments_created_at", "environments", ["created_at"], unique=False
-    )
+    op.create_index("ix_environments_created_at", "environments", ["created_at"], unique=False)
     op.create_index(
         "ix_environments_state_deadline",
         "environments",
@@ -135,9 +133,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_events_at", "events", ["at"], unique=False)
-    op.create_index(
-        "ix_events_environment_id", "events", ["environment_id", "id"], unique=False
-    )
+    op.create_index("ix_events_environment_id", "events", ["environment_id", "id"], unique=False)
     op.create_table(
         "resources",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -171,9 +167,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=80), nullable=False),
         sa.Column("pushed_at", Moment, nullable=False),
         sa.Column("pushed_by", sa.String(length=200), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["digest"], ["bundles.digest"], name=op.f("fk_templates_digest_bundles")
-        ),
+        sa.ForeignKeyConstraint(["digest"], ["bundles.digest"], name=op.f("fk_templates_digest_bundles")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_templates")),
     )
     op.create_index("ix_templates_name", "templates", ["name", "id"], unique=False)

@@ -1,0 +1,61 @@
+"""Runs the nodes of a dependency graph, independent ones side by side, each in a thread of its own."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Outcome:
+    """What became of the nodes. `errors` in the order in which they came."""
+
+    done: set[str] = field(default_factory=set)
+    errors: dict[str, BaseException] = field(default_factory=dict)
+
+
+def run_graph(
+    needs: Mapping[str, Iterable[str]],
+    work: Callable[[str], None],
+    *,
+    done: Iterable[str] = (),
+    stop_on_error: bool = True,
+    before_start: Callable[[set[str], str], None] = lambda done, name: None,
+) -> Outcome:
+    """Calls `work` for every node that is not in `done`, once all that it needs is done.
+
+    After an error nothing that needs the failed node starts; with `stop_on_error` nothing new starts at all. What runs
+    is waited for. `before_start(done, name)` is called in the caller's thread; what it raises counts as the node's error.
+    """
+    outcome = Outcome(done=set(done))
+    waiting = {name: set(parents) & set(needs) for name, parents in needs.items() if name not in outcome.done}
+    running: set[str] = set()
+    finished: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
+
+    def call(name: str) -> None:
+        try:
+            work(name)
+        except BaseException as error:  # handed to the caller, which alone decides what it means
+            finished.put((name, error))
+        else:
+            finished.put((name, None))
+
+    while True:
+        if not (outcome.errors and stop_on_error):
+            for name in [name for name, parents in waiting.items() if parents <= outcome.done]:
+                del waiting[name]
+                try:
+                    before_start(outcome.done, name)
+                except BaseException as refused:
+                    outcome.errors[name] = refused
+                    break
+                running.add(name)
+                threading.Thread(target=call, args=(name,), name=f"step-{name}", daemon=True).start()
+        if not running:
+            return outcome
+        name, error = finished.get()
+        running.discard(name)
+        if error is None:
+            outcome.done.add(name)
+        else:
+            outcome.errors[name] = error

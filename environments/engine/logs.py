@@ -1,0 +1,76 @@
+"""Log lines of steps: written in batches, in order, and before the end of the step that wrote them."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from environments.domain.errors import CalvinverseError
+from environments.service.storage import Storage
+
+FLUSHED_EVERY = 0.1
+"""Seconds between two batches."""
+
+LONGEST_LINE = 4000
+"""Characters; the rest of a longer line is cut off, visibly."""
+
+log = structlog.get_logger()
+
+
+class LogWriter:
+    """Collects lines of every running step; one thread writes them."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._lines: list[tuple[str, str, str | None, datetime, str]] = []
+        self._guard = threading.Lock()
+        self._writing = threading.Lock()
+        self._wanted = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begins to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Writes what is left and ends."""
+        self._stopped.set()
+        self._wanted.set()
+        self._thread.join(timeout=5)
+        self.flush()
+
+    def add(self, environment_id: str, deployment_id: str, step: str | None, line: str) -> None:
+        """Takes a line; it is written within a tenth of a second."""
+        text = line.rstrip()
+        if len(text) > LONGEST_LINE:
+            text = f"{text[:LONGEST_LINE]} … ({len(text) - LONGEST_LINE} more characters)"
+        with self._guard:
+            self._lines.append((environment_id, deployment_id, step, self._clock(), text))
+        self._wanted.set()
+
+    def flush(self) -> None:
+        """Writes what has been collected, now. Lines stay collected if the database fails."""
+        with self._writing:
+            with self._guard:
+                batch = list(self._lines)
+            if not batch:
+                return
+            with self._storage.write() as tx:
+                tx.events.add_logs(batch)
+            with self._guard:
+                del self._lines[: len(batch)]
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._wanted.wait()
+            self._wanted.clear()
+            try:
+                self.flush()
+            except CalvinverseError as error:
+                log.warning("log.not_written", reason=error.message)
+                self._stopped.wait(1)
+                self._wanted.set()
+            self._stopped.wait(FLUSHED_EVERY)

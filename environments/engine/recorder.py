@@ -1,0 +1,70 @@
+"""Writes down how a deployment goes: every change with its event, in one fenced transaction."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from environments.domain.environment import EventType, Failure
+from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, check_move
+from environments.engine.lease import Lease
+from environments.service.storage import Transaction
+
+
+class Recorder:
+    """The pen of one deployment. `state` is the environment's, as far as this deployment has brought it."""
+
+    def __init__(self, lease: Lease, clock: Callable[[], datetime]) -> None:
+        self.lease = lease
+        self.clock = clock
+        self.state = lease.environment.state
+
+    def move(self, tx: Transaction, state: State, **changes: Any) -> None:
+        """The environment's next state. Raises `NotAllowedNow`, and `Superseded` when a destroy has been asked for."""
+        tx.deployments.check(*self.lease.holder)
+        environment, now = self.lease.environment, self.clock()
+        check_move(environment.name, self.state, state)
+        tx.environments.change(environment.id, state=state, state_since=now, **changes)
+        self._event(tx, EventType.ENVIRONMENT_STATE, f"{environment.name} is {state.value}", {"state": state.value})
+        self.state = state
+
+    def step(self, tx: Transaction, name: str, state: StepState, **values: Any) -> None:
+        """A line of the journal."""
+        failure: Failure | None = values.get("failure")
+        tx.journal.set(self.lease.deployment.id, name, state, self.clock(), **values)
+        data = {"state": state.value, "failure": failure.model_dump(mode="json") if failure else None}
+        message = f"{name}: {failure.message if failure else state.value}"
+        self._event(tx, EventType.STEP_STATE, message, data, step=name)
+
+    def resource(self, tx: Transaction, kind: str, address: str, status: ResourceStatus, detail: str = "") -> None:
+        """What is known of a resource now."""
+        tx.inventory.set(self.lease.environment.id, kind, address, status, detail, self.clock())
+        text = f"{kind} {address}: {status.value}{f' ({detail})' if detail else ''}"
+        self._event(tx, EventType.RESOURCE_STATUS, text, {"kind": kind, "address": address, "status": status.value})
+
+    def begin(self, tx: Transaction) -> None:
+        """The deployment runs here now."""
+        deployment = self.lease.deployment
+        self._deployment(tx, DeploymentState.RUNNING, "goes on" if deployment.epoch > 1 else "begins")
+
+    def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None) -> None:
+        """The deployment has ended, for good."""
+        tx.deployments.end(*self.lease.holder, state, failure, self.clock())
+        self._deployment(tx, state, failure.message if failure else state.value)
+
+    def _deployment(self, tx: Transaction, state: DeploymentState, text: str) -> None:
+        kind = self.lease.deployment.kind.value
+        self._event(tx, EventType.DEPLOYMENT_STATE, f"{kind}: {text}", {"state": state.value, "kind": kind})
+
+    def _event(
+        self, tx: Transaction, type: EventType, message: str, data: dict[str, Any], step: str | None = None
+    ) -> None:
+        deployment = self.lease.deployment
+        tx.events.add(
+            type,
+            deployment.environment_id,
+            self.clock(),
+            deployment_id=deployment.id,
+            step=step,
+            message=message,
+            data=data,
+        )

@@ -1,0 +1,162 @@
+"""Claims deployments and runs them: destroys in a lane of their own, so that nothing keeps one waiting."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from environments.domain.errors import CalvinverseError, InvalidTemplate, LeaseLost, Stopping, StorageError, Superseded
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.engine.deploy import Deploy
+from environments.engine.destroy import Destroy
+from environments.engine.feed import Feed
+from environments.engine.lease import SECONDS, Lease
+from environments.engine.logs import LogWriter
+from environments.engine.progress import failure_of
+from environments.engine.recorder import Recorder
+from environments.executors.base import Toolbox
+from environments.service.requests import Sealer
+from environments.service.storage import Claim, Storage
+
+LANES = (
+    ("deploy", (DeploymentKind.CREATE, DeploymentKind.UPDATE), 8),
+    ("destroy", (DeploymentKind.DESTROY,), 8),
+)
+"""Name, kinds, and how many deployments run side by side in the lane."""
+
+_IDLE = 1.0
+"""Seconds between two looks for leases that ran out; new work is noticed at once."""
+
+_GRACE = 8.0
+"""Seconds that running steps get to stop when the service stops."""
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Runs in threads of the service's process. `name` must be unique to each start."""
+
+    def __init__(
+        self,
+        name: str,
+        storage: Storage,
+        toolbox: Toolbox,
+        sealer: Sealer,
+        feed: Feed,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._name = name
+        self._storage = storage
+        self._toolbox = toolbox
+        self._sealer = sealer
+        self._feed = feed
+        self._clock = clock
+        self._logs = LogWriter(storage, clock)
+        self._stopping = threading.Event()
+        self._running: set[threading.Thread] = set()
+        self._guard = threading.Lock()
+        self._lanes = [
+            threading.Thread(target=self._lane, args=(kinds, threading.Semaphore(slots)), name=f"lane-{lane}")
+            for lane, kinds, slots in LANES
+        ]
+
+    @property
+    def busy(self) -> int:
+        """How many deployments run here now."""
+        with self._guard:
+            return len(self._running)
+
+    def start(self) -> None:
+        """Begins to claim."""
+        self._logs.start()
+        for lane in self._lanes:
+            lane.start()
+
+    def stop(self) -> None:
+        """Stops claiming, lets running steps stop at their next safe point, and gives their deployments back."""
+        self._stopping.set()
+        self._feed.wake()
+        for lane in self._lanes:
+            lane.join(timeout=_GRACE)
+        with self._guard:
+            running = list(self._running)
+        for thread in running:
+            thread.join(timeout=_GRACE)
+        self._logs.stop()
+
+    def _lane(self, kinds: tuple[DeploymentKind, ...], slots: threading.Semaphore) -> None:
+        while not self._stopping.is_set():
+            if not slots.acquire(timeout=_IDLE):
+                continue
+            claim, seen = None, self._feed.newest
+            try:
+                claim = self._claim(kinds)
+            except CalvinverseError as error:
+                log.warning("claim.failed", reason=error.message)
+                self._stopping.wait(_IDLE)
+            except Exception as error:  # a lane must never end: what it can't read now it may read later
+                log.error("claim.fault", exc_info=error)
+                self._stopping.wait(_IDLE)
+            if claim is None:
+                slots.release()
+                if not self._stopping.is_set():
+                    self._feed.wait(seen, _IDLE)
+                continue
+            thread = threading.Thread(target=self._run, args=(claim, slots), name=claim.deployment.id, daemon=True)
+            with self._guard:
+                self._running.add(thread)
+            thread.start()
+
+    def _claim(self, kinds: tuple[DeploymentKind, ...]) -> Claim | None:
+        with self._storage.read() as tx:
+            if not tx.deployments.waiting(kinds):
+                return None
+        with self._storage.write() as tx:
+            return tx.deployments.claim(self._name, SECONDS, kinds, self._clock())
+
+    def _run(self, claim: Claim, slots: threading.Semaphore) -> None:
+        deployment = claim.deployment
+        tell = log.bind(deployment=deployment.id, environment=claim.environment.name, kind=deployment.kind.value)
+        tell.info("deployment.claimed", epoch=deployment.epoch)
+        lease = Lease(self._storage, claim.environment, deployment, self._name, self._stopping)
+        try:
+            with lease:
+                self._carry_out(lease)
+        except (LeaseLost, Stopping) as error:
+            tell.info("deployment.interrupted", reason=error.message)
+        except StorageError as error:
+            tell.error("deployment.interrupted", reason=error.message)
+            self._stopping.wait(_IDLE)
+        except Exception as error:  # the deployment stays claimable: its lease runs out
+            tell.error("deployment.fault", exc_info=error)
+        finally:
+            with self._guard:
+                self._running.discard(threading.current_thread())
+            slots.release()
+            self._feed.wake()
+
+    def _carry_out(self, lease: Lease) -> None:
+        recorder = Recorder(lease, self._clock)
+        try:
+            if lease.deployment.kind is DeploymentKind.DESTROY:
+                Destroy(recorder, self._toolbox, self._logs).run()
+            else:
+                Deploy(recorder, self._toolbox, self._sealer, self._logs).run()
+        except Superseded:
+            with lease.write() as tx:
+                recorder.end(tx, DeploymentState.SUPERSEDED, None)
+        except Stopping:
+            lease.release()
+            raise
+        except InvalidTemplate as error:
+            # Nothing was begun: the template is one that this version can't read any more.
+            failure = failure_of(error)
+            with lease.write() as tx:
+                if lease.deployment.kind is not DeploymentKind.DESTROY:
+                    if recorder.state is State.REQUESTED:
+                        recorder.move(tx, State.DEPLOYING)
+                    recorder.move(tx, State.FAILED, failure=failure)
+                recorder.end(tx, DeploymentState.FAILED, failure)
+        else:
+            log.info("deployment.ended", deployment=lease.deployment.id, state=recorder.state.value)

@@ -1,0 +1,149 @@
+"""Who may ask: tokens, random and stored hashed; a token's owner owns what is made with it."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, cast
+
+from environments.domain.deadline import parse_duration
+from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from environments.domain.views import NewToken, TokenRequest, TokenView
+from environments.service.storage import Storage, TokenRecord
+
+_BYTES = 32
+_PREFIX = 12
+"""Characters of a secret that are stored in the clear, to find its row."""
+
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+Role = Literal["admin", "user"]
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who asks."""
+
+    owner: str
+    role: Role
+    token_id: str
+
+    @property
+    def sees_only(self) -> str | None:
+        """The owner whose environments this principal may see; None: everybody's."""
+        return None if self.role == "admin" else self.owner
+
+
+def new_secret(random: Callable[[int], str] = secrets.token_urlsafe) -> str:
+    """A new token's secret: 256 random bits, recognisable by its beginning."""
+    return f"cv_{random(_BYTES)}"
+
+
+def hash_secret(secret: str) -> str:
+    """SHA-256 in hex: enough for 256 random bits, which nobody can guess."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Access:
+    """Makes, checks and revokes tokens."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._new_id = new_id
+
+    def authenticate(self, bearer: str) -> Principal:
+        """Whose token this is. Raises `Unauthenticated`."""
+        now = self._clock()
+        with self._storage.read() as tx:
+            token = tx.tokens.by_prefix(bearer[:_PREFIX])
+        if token is None or not hmac.compare_digest(token.hash, hash_secret(bearer)):
+            raise Unauthenticated("The token is not known here.")
+        if token.revoked_at is not None:
+            raise Unauthenticated("The token has been revoked.")
+        if token.expires_at is not None and token.expires_at <= now:
+            raise Unauthenticated("The token has expired.")
+        if token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY:
+            with self._storage.write() as tx:
+                tx.tokens.used(token.id, now)
+        return Principal(token.owner, cast(Role, token.role), token.id)
+
+    def create_token(self, principal: Principal, request: TokenRequest) -> NewToken:
+        """A new token; only an admin makes tokens for others, or for admins. Raises `Forbidden`, `InvalidInput`."""
+        if principal.role != "admin" and (request.owner != principal.owner or request.role != "user"):
+            raise Forbidden("Only an admin makes tokens for others.")
+        if not request.owner.strip():
+            raise InvalidInput("The owner's name is empty.")
+        expires = None if request.ttl is None else self._clock() + parse_duration(request.ttl)
+        secret = new_secret()
+        token = self._keep(secret, request.owner.strip(), request.role, request.note, expires)
+        return NewToken(token=_view(token), secret=secret)
+
+    def keep_known(self, secret_hash: str, prefix: str, owner: str) -> None:
+        """Lets an admin's token in whose secret only its holder knows: the deployer's own (prefix and hash are given)."""
+        with self._storage.write() as tx:
+            known = tx.tokens.by_prefix(prefix)
+            if known is None or known.hash != secret_hash:
+                now = self._clock()
+                tx.tokens.add(
+                    TokenRecord(
+                        "tok-deployer", prefix, secret_hash, owner, "admin", "made by deploy", now, None, None, None
+                    )
+                )
+
+    def first_token(self, owner: str, note: str) -> str:
+        """An admin's token for the person who starts a service on a bare machine; the secret."""
+        secret = new_secret()
+        self._keep(secret, owner, "admin", note, None)
+        return secret
+
+    def tokens(self, principal: Principal) -> list[TokenView]:
+        """An admin sees every token, others their own; newest first."""
+        with self._storage.read() as tx:
+            return [_view(token) for token in tx.tokens.all(principal.sees_only)]
+
+    def revoke(self, principal: Principal, token_id: str) -> TokenView:
+        """Ends a token at once. Raises `NotFound`."""
+        with self._storage.write() as tx:
+            if token_id not in {token.id for token in tx.tokens.all(principal.sees_only)}:
+                raise NotFound(f"There is no token {token_id!r}.", hint="See the tokens with `calvinverse token list`.")
+            revoked = tx.tokens.revoke(token_id, self._clock())
+        assert revoked is not None
+        return _view(revoked)
+
+    def _keep(self, secret: str, owner: str, role: str, note: str, expires: datetime | None) -> TokenRecord:
+        token = TokenRecord(
+            id=self._new_id("tok"),
+            prefix=secret[:_PREFIX],
+            hash=hash_secret(secret),
+            owner=owner,
+            role=role,
+            note=note,
+            created_at=self._clock(),
+            expires_at=expires,
+            revoked_at=None,
+            last_used_at=None,
+        )
+        with self._storage.write() as tx:
+            tx.tokens.add(token)
+        return token
+
+
+def token_prefix(secret: str) -> str:
+    """The beginning of a secret by which its row is found."""
+    return secret[:_PREFIX]
+
+
+def _view(token: TokenRecord) -> TokenView:
+    return TokenView(
+        id=token.id,
+        owner=token.owner,
+        role=cast(Role, token.role),
+        note=token.note,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        revoked_at=token.revoked_at,
+        last_used_at=token.last_used_at,
+    )

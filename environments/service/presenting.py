@@ -1,0 +1,48 @@
+"""From records to what people see: secrets masked, journals with their deployments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from environments.domain.environment import Deployment, Environment, StepRecord
+from environments.domain.references import MASK
+from environments.domain.views import DeploymentView, EnvironmentView, OutputView, StepView
+from environments.service.storage import Transaction
+
+_SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs"}
+
+
+def outputs_view(outputs: Mapping[str, Any]) -> dict[str, OutputView]:
+    """The outputs of an environment, secret ones masked."""
+    views = {name: OutputView.model_validate(output) for name, output in outputs.items()}
+    return {name: view.model_copy(update={"value": MASK}) if view.secret else view for name, view in views.items()}
+
+
+def environment_view(environment: Environment, deployment: DeploymentView | None = None) -> EnvironmentView:
+    """An environment as people see it."""
+    return EnvironmentView(
+        **{name: getattr(environment, name) for name in _SAME},
+        outputs=outputs_view(environment.outputs),
+        deployment=deployment,
+    )
+
+
+def deployment_view(
+    deployment: Deployment, steps: Sequence[StepRecord] = (), needs: Mapping[str, tuple[str, ...]] | None = None
+) -> DeploymentView:
+    """A deployment with its journal."""
+    needs = needs or {}
+    return DeploymentView(
+        **{name: getattr(deployment, name) for name in DeploymentView.model_fields if name != "steps"},
+        steps=tuple(
+            StepView(
+                **{name: getattr(step, name) for name in StepView.model_fields if name != "needs"},
+                needs=needs.get(step.name, ()),
+            )
+            for step in steps
+        ),
+    )
+
+
+def with_journal(tx: Transaction, deployment: Deployment) -> DeploymentView:
+    """A deployment with its journal, read from the database."""
+    return deployment_view(deployment, tx.journal.steps(deployment.id), tx.journal.needs(deployment.id))

@@ -1,0 +1,167 @@
+"""What people look at. Users see their own environments, admins see all."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError, NotFound
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.references import parse_reference
+from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
+from environments.service.access import Principal
+from environments.service.presenting import deployment_view, environment_view, outputs_view, with_journal
+from environments.service.requests import visible
+from environments.service.storage import Storage
+
+
+class Secrets(Protocol):
+    """Reads a secret for a person who asked to see it."""
+
+    def read_secret(self, path: str, key: str) -> str:
+        """The value. Raises `NotFound`, `BackendError`."""
+        ...
+
+
+class Authority(Protocol):
+    """Who signs the environments' certificates."""
+
+    def ca_chain(self) -> str:
+        """PEM. Raises `BackendError`."""
+        ...
+
+
+class Parts(Protocol):
+    """The parts around the service."""
+
+    def addresses(self) -> dict[str, str]:
+        """Part → address; empty text when it isn't known yet."""
+        ...
+
+    def troubles(self) -> dict[str, str]:
+        """Part → one sentence, for parts that are known and don't answer."""
+        ...
+
+
+class Reading:
+    """Answers questions; changes nothing."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        secrets: Secrets,
+        authority: Authority,
+        parts: Parts,
+        step_kinds: Mapping[str, object],
+        clock: Callable[[], datetime],
+        version: str,
+    ) -> None:
+        self._storage = storage
+        self._secrets = secrets
+        self._authority = authority
+        self._parts = parts
+        self._step_kinds = step_kinds
+        self._clock = clock
+        self._version = version
+        self._started_at = clock()
+
+    def environments(
+        self, principal: Principal, *, ended: bool = False, owner: str | None = None
+    ) -> list[EnvironmentView]:
+        """Newest first."""
+        limit = principal.sees_only
+        if limit is not None and owner not in (None, limit):
+            return []
+        with self._storage.read() as tx:
+            found = tx.environments.all(owner=limit or owner, ended=ended)
+        return [environment_view(environment) for environment in found]
+
+    def environment(self, principal: Principal, name: str) -> EnvironmentView:
+        """One environment with its newest deployment. Raises `UnknownEnvironment`."""
+        with self._storage.read() as tx:
+            environment = visible(tx, principal, name)
+            newest = tx.deployments.of(environment.id)[:1]
+            return environment_view(environment, with_journal(tx, newest[0]) if newest else None)
+
+    def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
+        """The outputs; with `reveal` secret ones are read from OpenBao, whose audit log notes it."""
+        with self._storage.read() as tx:
+            environment = visible(tx, principal, name)
+        masked = outputs_view(environment.outputs)
+        if not reveal:
+            return masked
+        shown = {}
+        for output, view in masked.items():
+            if view.secret:
+                reference = parse_reference(str(environment.outputs[output]["value"]))
+                value = self._secrets.read_secret(reference.path, reference.key)
+                shown[output] = view.model_copy(update={"value": value})
+            else:
+                shown[output] = view
+        return shown
+
+    def deployments(self, principal: Principal, name: str) -> list[DeploymentView]:
+        """The history of an environment, newest first, with the journals."""
+        with self._storage.read() as tx:
+            environment = visible(tx, principal, name)
+            return [with_journal(tx, deployment) for deployment in tx.deployments.of(environment.id)]
+
+    def deployment(self, principal: Principal, deployment_id: str) -> DeploymentView:
+        """One deployment with its journal. Raises `NotFound`."""
+        with self._storage.read() as tx:
+            deployment = tx.deployments.get(deployment_id)
+            environment = tx.environments.get(deployment.environment_id) if deployment else None
+            if deployment is None or environment is None or principal.sees_only not in (None, environment.owner):
+                raise NotFound(f"There is no deployment {deployment_id!r}.")
+            return deployment_view(deployment, tx.journal.steps(deployment.id), tx.journal.needs(deployment.id))
+
+    def resources(self, principal: Principal, name: str) -> list[ResourceView]:
+        """The inventory of an environment, in the order of making."""
+        with self._storage.read() as tx:
+            environment = visible(tx, principal, name)
+            return [
+                ResourceView.model_validate(resource.model_dump(include=set(ResourceView.model_fields)))
+                for resource in tx.inventory.of(environment.id)
+            ]
+
+    def events(self, principal: Principal, name: str | None, *, after: int = 0, limit: int = 500) -> list[Event]:
+        """Events newer than an id, oldest first; of one environment or of all that the principal may see."""
+        with self._storage.read() as tx:
+            environment_id = None if name is None else visible(tx, principal, name).id
+            return tx.events.after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
+
+    def newest_event(self) -> int:
+        """The id of the newest event, whoever may see it: where a stream that shows only what is new begins."""
+        with self._storage.read() as tx:
+            return tx.events.newest()
+
+    def ca(self) -> str:
+        """The CA that signs the environments' certificates, PEM. Raises `BackendError`."""
+        return self._authority.ca_chain()
+
+    def info(self, principal: Principal) -> Info:
+        """Version, who asks, and the parts."""
+        return Info(
+            version=self._version,
+            started_at=self._started_at,
+            now=self._clock(),
+            owner=principal.owner,
+            role=principal.role,
+            step_kinds=tuple(sorted(self._step_kinds)),
+            parts=self._parts.addresses(),
+        )
+
+    def ready(self) -> dict[str, str]:
+        """What keeps the service from working, by part; empty: it is ready."""
+        troubles = self._parts.troubles()
+        try:
+            with self._storage.read() as tx:
+                tx.events.newest()
+        except CalvinverseError as error:
+            troubles["database"] = error.message
+        return troubles
+
+    def counts(self) -> tuple[dict[State, int], dict[tuple[DeploymentKind, DeploymentState], int]]:
+        """Environments by state, and deployments by kind and state, for metrics."""
+        with self._storage.read() as tx:
+            return tx.environments.count_by_state(), tx.deployments.count()
