@@ -110,7 +110,7 @@ class Link(Generic[Client]):
     def _error(self, endpoint: Endpoint, doing: str, fault: Fault) -> Exception:
         title = TITLES[self._part]
         said = " ".join(fault.said.split())[:_LONGEST_QUOTE].rstrip(".")
-        details = {"part": self._part, "status": fault.status, "address": endpoint.address}
+        details = {"part": self._part, "status": fault.status, "address": endpoint.address, "said": said}
         if fault.status is None:
             return BackendUnavailable(f"{title} at {endpoint.address} is away: {said}.", details=details)
         if self._denied(fault):

@@ -16,6 +16,10 @@ _GRACE = 2.0
 """Seconds that stopped services get to leave by themselves before they are taken out."""
 
 
+Rules = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Rules of a policy as JSON: kind of resource → name or prefix → `policy` → read or write."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """An ACL policy of Consul."""
@@ -23,7 +27,7 @@ class Policy:
     id: str
     name: str
     description: str
-    rules: str
+    rules: Rules
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class AccessControl(Protocol):
         """The policy of that name."""
         ...
 
-    def create_policy(self, name: str, description: str, rules: str) -> bool:
+    def create_policy(self, name: str, description: str, rules: Rules) -> bool:
         """Makes a policy; False when there is one of that name."""
         ...
 
@@ -89,14 +93,13 @@ def policy_name(environment: str) -> str:
     return f"env-{environment}"
 
 
-def policy_rules(environment: str) -> str:
+def policy_rules(environment: str) -> Rules:
     """Read its own keys, register its own services, find others."""
-    return (
-        f'key_prefix "{kv_prefix(environment)}" {{ policy = "read" }}\n'
-        f'service_prefix "{service_prefix(environment)}" {{ policy = "write" }}\n'
-        'service_prefix "" { policy = "read" }\n'
-        'node_prefix "" { policy = "read" }\n'
-    )
+    return {
+        "key_prefix": {kv_prefix(environment): {"policy": "read"}},
+        "service_prefix": {service_prefix(environment): {"policy": "write"}, "": {"policy": "read"}},
+        "node_prefix": {"": {"policy": "read"}},
+    }
 
 
 def ensure_policy(access: AccessControl, owner: Owner, run: StepRun) -> None:

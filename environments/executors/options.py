@@ -18,7 +18,7 @@ def has_expression(value: Any) -> bool:
 
 
 def faults(model: type[Options], options: Mapping[str, Any]) -> list[str]:
-    """What is wrong with raw options, in words: unknown and missing ones, and wrong values where nothing is rendered."""
+    """What is wrong with raw options, in words: unknown and missing ones, wrong values where nothing is rendered."""
     try:
         model.model_validate(dict(options))
     except ValidationError as error:
@@ -35,10 +35,9 @@ def faults(model: type[Options], options: Mapping[str, Any]) -> list[str]:
 def _at(options: Any, place: tuple[int | str, ...]) -> Any:
     value = options
     for part in place:
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        mapped = isinstance(value, Mapping) and part in value
+        listed = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if not (mapped or listed):
             break
+        value = value[part]
     return value

@@ -1,8 +1,8 @@
 """`vault.certificate`: the right to certificates for an environment's names, and their end.
 
 The step makes a role in OpenBao's PKI mount. A job gets its certificate from it with `pkiCert` in a template: the key
-never leaves the job, and Nomad renews the certificate while the job lives. With the environment the role goes, and every
-certificate that it issued is revoked.
+never leaves the job, and Nomad renews the certificate while the job lives. With the environment the role goes, and
+every certificate that it issued is revoked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ class CertificateAuthority(Protocol):
 
 
 class VaultCertificateOptions(Options):
-    """`service`: whose name the certificate bears; `names`: more DNS names; `ttl`: how long each certificate is good."""
+    """`service`: whose name the certificate bears; `names`: more DNS names; `ttl`: how long each is good."""
 
     service: str | None = None
     names: list[str] = Field(default_factory=list)

@@ -68,7 +68,7 @@ class Generate(BaseModel):
 class VaultSecretOptions(Options):
     """Keys of the secret, each given in one of three ways.
 
-    `generate`: made once and kept. `values`: written as they stand. `from_parameters`: key → name of a secret parameter.
+    `generate`: made once and kept. `values`: written as they stand. `from_parameters`: key → a secret parameter.
     """
 
     generate: dict[str, Generate] = Field(default_factory=dict)

@@ -1,0 +1,210 @@
+"""Consul through py-consul: keys, access control, catalogue and health."""
+
+import base64
+import json
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import consul
+import requests
+from consul.exceptions import ACLDisabled, ACLPermissionDenied, ClientError, ConsulException, NotFound
+
+from environments.adapters.connections import Connections, Endpoint
+from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
+from environments.domain.errors import BackendError
+from environments.executors.consul_access import Instance, Policy, Rules
+from environments.executors.consul_kv import Change, Create, Entry, Put, Remove, RemoveTree, Unchanged
+
+_STATUS = re.compile(r"(\d{3})\b")
+
+
+class Consul:
+    """Implements `KeyValueStore`, `AccessControl` and `Catalogue` of the executors."""
+
+    def __init__(self, connections: Callable[[], Connections]) -> None:
+        self._link: Link[consul.Consul] = Link("consul", connections, _build, _explain)
+
+    # --- KeyValueStore ---
+
+    def tree(self, prefix: str) -> dict[str, Entry]:
+        """Every key that begins with the prefix, as the leader has it."""
+        found = self._link.call(
+            "read keys", lambda client: client.kv.get(prefix, recurse=True, consistency="consistent")[1]
+        )
+        return {
+            item["Key"]: Entry(item["Value"] or b"", int(item["Flags"]), int(item["ModifyIndex"]))
+            for item in found or ()
+        }
+
+    def commit(self, changes: Sequence[Change]) -> bool:
+        """Makes all changes in one transaction, or none."""
+        operations = [{"KV": _operation(change)} for change in changes]
+
+        def put(client: consul.Consul) -> bool:
+            try:
+                client.txn.put(operations)
+            except ClientError as error:
+                if str(error).startswith("409"):
+                    return False
+                raise
+            return True
+
+        return self._link.call("write keys", put)
+
+    # --- AccessControl ---
+
+    def policy(self, name: str) -> Policy | None:
+        """The policy of that name."""
+        found = self._link.call("read an ACL policy", lambda client: client.acl.policy.read(f"name/{name}"))
+        if not found:
+            return None
+        return Policy(found["ID"], found["Name"], found.get("Description", ""), _rules(found.get("Rules", "")))
+
+    def create_policy(self, name: str, description: str, rules: Rules) -> bool:
+        """Makes a policy; False when there is one of that name."""
+        try:
+            self._link.call(
+                "create an ACL policy",
+                lambda client: client.acl.policy.create(name, description=description, rules=rules),
+            )
+        except BackendError as error:
+            if "already exists" in error.message:
+                return False
+            raise
+        return True
+
+    def update_policy(self, policy: Policy) -> None:
+        """Changes the policy of that id."""
+        self._link.call(
+            "change an ACL policy",
+            lambda client: client.acl.policy.update(
+                policy.id, policy.name, description=policy.description, rules=policy.rules
+            ),
+        )
+
+    def remove_policy(self, policy_id: str) -> None:
+        """Removes a policy, if it is there."""
+        self._link.call("delete an ACL policy", _forgiving(lambda client: client.acl.policy.delete(policy_id)))
+
+    def tokens(self, policy_id: str) -> list[str]:
+        """Accessor ids of the tokens that have the policy."""
+        found = self._link.call("list ACL tokens", lambda client: client.acl.token.list(policy=policy_id))
+        return [token["AccessorID"] for token in found or ()]
+
+    def remove_token(self, accessor: str) -> None:
+        """Removes a token, if it is there."""
+        self._link.call("delete an ACL token", _forgiving(lambda client: client.acl.token.delete(accessor)))
+
+    # --- Catalogue ---
+
+    def services(self, prefix: str) -> list[str]:
+        """Names of all services that begin with the prefix."""
+        found = self._link.call("list services", lambda client: client.catalog.services()[1])
+        return sorted(name for name in found if name.startswith(prefix))
+
+    def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
+        """A service's instances with their health; waits for a change from `index`, `wait` seconds at most."""
+        after, found = self._link.call(
+            "ask for the health of a service",
+            lambda client: client.health.service(service, index=index or None, wait=f"{max(1, int(wait * 1000))}ms"),
+        )
+        return int(after), [_instance(item) for item in found or ()]
+
+    def deregister(self, instance: Instance) -> None:
+        """Takes an instance out of the agent that we talk to, if it is there, and of the catalogue."""
+        escaped = urllib.parse.quote(instance.id, safe="")
+        try:
+            self._link.call("deregister a service", lambda client: client.agent.service.deregister(escaped))
+        except Missing:
+            pass
+        except BackendError as error:
+            if "Unknown service" not in error.message:
+                raise
+        self._link.call(
+            "deregister a service",
+            lambda client: client.catalog.deregister(instance.node, service_id=instance.id),
+        )
+
+
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> consul.Consul:
+    address = urllib.parse.urlsplit(endpoint.address)
+    client = consul.Consul(
+        host=address.hostname,
+        port=address.port or (443 if address.scheme == "https" else 80),
+        scheme=address.scheme,
+        verify=str(endpoint.ca_file) if endpoint.ca_file else True,
+        connections_timeout=CALL_LIMIT,
+    )
+    # As a header of the session the token also reaches calls for which py-consul forgets it (transactions), and no
+    # variable of the environment can replace it.
+    session.headers["X-Consul-Token"] = token
+    client.token = None
+    client.http.session = session
+    return client
+
+
+def _explain(error: Exception) -> Fault | None:
+    said = str(error)
+    if isinstance(error, ACLPermissionDenied):
+        return Fault(403, said)
+    if isinstance(error, ACLDisabled):
+        return Fault(501, said)
+    if isinstance(error, NotFound):
+        return Fault(404, said)
+    if isinstance(error, ConsulException):
+        status = _STATUS.match(said)
+        return Fault(int(status[1]) if status else 500, said[3:].strip() if status else said)
+    return None
+
+
+def _forgiving(use: Callable[[consul.Consul], Any]) -> Callable[[consul.Consul], None]:
+    def called(client: consul.Consul) -> None:
+        try:
+            use(client)
+        except ConsulException as error:
+            # Consul answers so for ids that it doesn't know.
+            if not re.search(r"(policy|token) (not found|does not exist)|Cannot find \w+ to delete", str(error), re.I):
+                raise
+
+    return called
+
+
+def _operation(change: Change) -> dict[str, Any]:
+    if isinstance(change, Put):
+        return {"Verb": "set", "Key": change.key, "Value": _base64(change.value), "Flags": change.flags}
+    if isinstance(change, Create):
+        return {"Verb": "cas", "Key": change.key, "Value": _base64(change.value), "Index": 0}
+    if isinstance(change, Remove):
+        return {"Verb": "delete", "Key": change.key}
+    if isinstance(change, RemoveTree):
+        return {"Verb": "delete-tree", "Key": change.prefix}
+    assert isinstance(change, Unchanged)
+    return {"Verb": "check-index", "Key": change.key, "Index": change.index}
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _rules(text: str) -> Rules:
+    try:
+        rules = json.loads(text)
+    except ValueError:
+        return {}
+    return rules if isinstance(rules, dict) else {}
+
+
+def _instance(item: Mapping[str, Any]) -> Instance:
+    service, checks = item["Service"], item["Checks"]
+    return Instance(
+        id=service["ID"],
+        service=service["Service"],
+        node=item["Node"]["Node"],
+        address=service["Address"] or item["Node"]["Address"],
+        port=service["Port"],
+        tags=tuple(service.get("Tags") or ()),
+        metadata=service.get("Meta") or {},
+        passing=all(check["Status"] == "passing" for check in checks),
+    )

@@ -1,0 +1,262 @@
+"""Nomad through python-nomad, and through its session where the library has no call for what we need."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import nomad
+import requests
+from nomad.api.exceptions import BaseNomadException, TimeoutNomadException, URLNotFoundNomadException
+
+from environments.adapters.connections import Connections, Endpoint
+from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
+from environments.domain.errors import BackendError, InvalidJob
+from environments.executors.nomad_ports import Allocation, Evaluation, Job, Rollout, Task, TaskEvent
+
+_CHAIN = 20
+"""Evaluations of one chain that are followed at most."""
+
+
+class Nomad:
+    """Implements `Scheduler` of the executors."""
+
+    def __init__(self, connections: Callable[[], Connections]) -> None:
+        self._link: Link[nomad.Nomad] = Link("nomad", connections, _build, _explain)
+
+    def parse(self, text: str, variables: str) -> Job:
+        """The canonical job of a job file."""
+        # The library's own `parse` can't pass variables.
+        body = {"JobHCL": text, "Variables": variables, "Canonicalize": True}
+        try:
+            job: Job = self._link.call(
+                "parse a job file",
+                lambda client: client.jobs.request("parse", json=body, method="post", timeout=CALL_LIMIT).json(),
+            )
+        except BackendError as error:
+            raise _rejected(error) from error
+        return job
+
+    def job(self, namespace: str, job: str) -> Job | None:
+        """The registered job."""
+        found: Job | None = self._maybe("read a job", lambda client: self._get(client.job, namespace, _escape(job)))
+        return found
+
+    def jobs(self, namespace: str) -> list[str]:
+        """Ids of all jobs of a namespace."""
+        found = self._maybe("list jobs", lambda client: client.jobs.get_jobs(namespace=namespace))
+        return [job["ID"] for job in found or ()]
+
+    def register(self, namespace: str, job: Job, index: int) -> str:
+        """Registers the job if its modify index still is `index`."""
+        body = {"Job": job, "EnforceIndex": True, "JobModifyIndex": index}
+        try:
+            answer = self._link.call(
+                "register a job",
+                lambda client: client.jobs.request(
+                    json=body, method="post", params={"namespace": namespace}, timeout=CALL_LIMIT
+                ).json(),
+            )
+        except BackendError as error:
+            raise _rejected(error) from error
+        return str(answer.get("EvalID") or "")
+
+    def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
+        """The newest link in the chain of evaluations that begins with that one."""
+        found: dict[str, Any] | None = None
+        following: str | None = evaluation
+        for _ in range(_CHAIN):
+            if not following:
+                break
+            newer = self._evaluation(namespace, following)
+            if newer is None:
+                break
+            found, following = newer, newer.get("NextEval") or newer.get("BlockedEval")
+            if newer.get("FailedTGAllocs"):
+                break
+        if found is None:
+            return None
+        unplaced = {group: _why_unplaced(metric) for group, metric in (found.get("FailedTGAllocs") or {}).items()}
+        return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced)
+
+    def allocations(
+        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0, all_lives: bool = False
+    ) -> tuple[int, list[Allocation]]:
+        """The job's allocations; waits for a change from `index`, `wait` seconds at most."""
+        params: dict[str, Any] = {"namespace": namespace}
+        if all_lives:
+            params["all"] = "true"
+        if index and wait:
+            params |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
+
+        def get(client: nomad.Nomad) -> requests.Response:
+            return client.job.request(
+                _escape(job), "allocations", method="get", params=dict(params), timeout=CALL_LIMIT + wait
+            )
+
+        try:
+            response = self._link.call("list allocations", get)
+        except Missing:
+            return 0, []
+        found = [_allocation(item) for item in response.json() or ()]
+        return int(response.headers.get("X-Nomad-Index") or 0), found
+
+    def rollout(self, namespace: str, job: str) -> Rollout | None:
+        """The job's newest deployment."""
+        found = self._maybe(
+            "read a deployment", lambda client: self._get(client.job, namespace, _escape(job), "deployment")
+        )
+        if not found:
+            return None
+        return Rollout(found["JobVersion"], found["Status"], found.get("StatusDescription") or "")
+
+    def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
+        """The last `size` bytes of a task's standard error; "" when the node can't be asked."""
+        params = {
+            "namespace": namespace,
+            "task": task,
+            "type": "stderr",
+            "origin": "end",
+            "offset": size,
+            "plain": "true",
+        }
+        try:
+            response = self._link.call(
+                "read a log",
+                lambda client: client.client.stream_logs.request(
+                    allocation, method="get", params=dict(params), timeout=CALL_LIMIT
+                ),
+            )
+        except (Missing, BackendError):
+            # The log only adorns a message about a failure, which must not be lost for it.
+            return ""
+        return str(response.content.decode(errors="replace"))
+
+    def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
+        """Stops a job; with `purge` Nomad forgets it."""
+        params = {"namespace": namespace, "purge": "true" if purge else "false"}
+        self._maybe(
+            "stop a job",
+            lambda client: client.job.request(
+                _escape(job), method="delete", params=dict(params), timeout=CALL_LIMIT
+            ).json(),
+        )
+
+    def namespace(self, name: str) -> dict[str, str] | None:
+        """The namespace's metadata."""
+        found = self._maybe("read a namespace", lambda client: client.namespace.get_namespace(name))
+        return None if found is None else dict(found.get("Meta") or {})
+
+    def write_namespace(self, name: str, description: str, metadata: Mapping[str, str]) -> None:
+        """Makes or changes a namespace."""
+        body = {"Name": name, "Description": description, "Meta": dict(metadata)}
+        self._link.call("write a namespace", lambda client: client.namespace.create_namespace(body))
+
+    def remove_namespace(self, name: str) -> None:
+        """Removes a namespace without jobs."""
+        self._maybe("delete a namespace", lambda client: client.namespace.delete_namespace(name))
+
+    def variables(self, namespace: str) -> list[str]:
+        """Paths of Nomad's own variables in a namespace."""
+        found = self._maybe("list variables", lambda client: client.variables.get_variables(namespace=namespace))
+        return [variable["Path"] for variable in found or ()]
+
+    def remove_variable(self, namespace: str, path: str) -> None:
+        """Removes a variable."""
+        params = {"namespace": namespace}
+        self._maybe(
+            "delete a variable",
+            lambda client: (
+                client.variable.request(path, method="delete", params=dict(params), timeout=CALL_LIMIT).status_code
+            ),
+        )
+
+    def _maybe(self, doing: str, use: Callable[[nomad.Nomad], Any]) -> Any:
+        try:
+            return self._link.call(doing, use)
+        except Missing:
+            return None
+
+    def _get(self, requester: Any, namespace: str, *path: str) -> Any:
+        return requester.request(*path, method="get", params={"namespace": namespace}, timeout=CALL_LIMIT).json()
+
+    def _evaluation(self, namespace: str, evaluation: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._maybe(
+            "read an evaluation", lambda client: self._get(client.evaluation, namespace, evaluation)
+        )
+        return found
+
+
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.Nomad:
+    return nomad.Nomad(
+        address=endpoint.address.rstrip("/"),
+        token=token,
+        session=session,
+        timeout=CALL_LIMIT,
+        verify=str(endpoint.ca_file) if endpoint.ca_file else True,
+    )
+
+
+def _explain(error: Exception) -> Fault | None:
+    if isinstance(error, URLNotFoundNomadException):
+        return Fault(404, error.nomad_resp.text)
+    if not isinstance(error, BaseNomadException | TimeoutNomadException):
+        return None
+    answer = getattr(error, "nomad_resp", None)
+    if isinstance(answer, requests.Response):
+        return Fault(answer.status_code, answer.text)
+    late = isinstance(answer, requests.Timeout)
+    return Fault(None, "it didn't answer in time" if late else "it can't be reached")
+
+
+def _rejected(error: BackendError) -> BackendError | InvalidJob:
+    """What Nomad says about a job that it doesn't want, as a fault of the job."""
+    if error.transient or error.details.get("status") not in (400, 500):
+        return error
+    return InvalidJob(f"Nomad rejects the job: {error.details.get('said', error.message)}.")
+
+
+def _escape(job: str) -> str:
+    return quote(job, safe="")
+
+
+def _allocation(item: Mapping[str, Any]) -> Allocation:
+    deployment = item.get("DeploymentStatus") or {}
+    return Allocation(
+        id=item["ID"],
+        job_version=item["JobVersion"],
+        group=item["TaskGroup"],
+        desired=item["DesiredStatus"],
+        client=item["ClientStatus"],
+        healthy=deployment.get("Healthy"),
+        replaced=bool(item.get("NextAllocation") or item.get("FollowupEvalID")),
+        tasks=tuple(_task(name, state) for name, state in sorted((item.get("TaskStates") or {}).items())),
+    )
+
+
+def _task(name: str, state: Mapping[str, Any]) -> Task:
+    events = tuple(
+        TaskEvent(event["Time"], event["Type"], event.get("DisplayMessage") or event.get("Message") or "", _bad(event))
+        for event in state.get("Events") or ()
+    )
+    return Task(name, state.get("State") or "pending", bool(state.get("Failed")), events)
+
+
+def _bad(event: Mapping[str, Any]) -> bool:
+    return bool(
+        event.get("FailsTask")
+        or event.get("ExitCode")
+        or event["Type"] in ("Driver Failure", "Setup Failure", "Not Restarting", "Template Failed")
+    )
+
+
+def _why_unplaced(metric: Mapping[str, Any]) -> str:
+    """The counts of an allocation metric in words (Nomad API, `AllocationMetric`)."""
+    reasons = []
+    if not metric.get("NodesEvaluated"):
+        reasons.append("no node was fit to be looked at")
+    for what, field in (("lacks", "ConstraintFiltered"), ("of class", "ClassFiltered")):
+        reasons += [f"{count} node(s) {what} {name}" for name, count in (metric.get(field) or {}).items()]
+    reasons += [
+        f"{count} node(s) have no room for {name}" for name, count in (metric.get("DimensionExhausted") or {}).items()
+    ]
+    return ", ".join(reasons) or "the scheduler gives no reason"

@@ -1,0 +1,273 @@
+"""OpenBao (or Vault) through hvac: secrets, the PKI mount, tokens and identities."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from typing import Any
+
+import hvac
+import requests
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from hvac import exceptions
+
+from environments.adapters.connections import Connections, Endpoint
+from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
+from environments.domain.errors import BackendError
+from environments.executors.vault_certificate import Certificate
+from environments.executors.vault_identity import Identity
+from environments.executors.vault_secret import MOUNT, SecretHead
+
+PKI = "pki"
+
+_STATUS: dict[type[exceptions.VaultError], int] = {
+    exceptions.InvalidRequest: 400,
+    exceptions.Unauthorized: 401,
+    exceptions.Forbidden: 403,
+    exceptions.InvalidPath: 404,
+    exceptions.RateLimitExceeded: 429,
+    exceptions.InternalServerError: 500,
+    exceptions.VaultNotInitialized: 503,
+    exceptions.BadGateway: 502,
+    exceptions.VaultDown: 503,
+}
+
+
+class _Part:
+    """What each view of OpenBao shares: one link."""
+
+    def __init__(self, link: Link[hvac.Client]) -> None:
+        self._link = link
+
+    def _maybe(self, doing: str, use: Callable[[hvac.Client], Any]) -> Any:
+        try:
+            return self._link.call(doing, use)
+        except Missing:
+            return None
+
+
+class Secrets(_Part):
+    """Implements `SecretStore` on the KV v2 mount `secret`."""
+
+    def head(self, path: str) -> SecretHead | None:
+        """The secret's newest version and metadata."""
+        found = self._maybe(
+            "read a secret's metadata",
+            lambda client: client.secrets.kv.v2.read_secret_metadata(path, mount_point=MOUNT),
+        )
+        if found is None:
+            return None
+        data = found["data"]
+        return SecretHead(int(data.get("current_version") or 0), data.get("custom_metadata") or {})
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """The newest version's data."""
+        found = self._maybe(
+            "read a secret",
+            lambda client: client.secrets.kv.v2.read_secret_version(
+                path, mount_point=MOUNT, raise_on_deleted_version=True
+            ),
+        )
+        return None if found is None else dict(found["data"]["data"] or {})
+
+    def mark(self, path: str, metadata: Mapping[str, str]) -> None:
+        """Sets the metadata."""
+        self._link.call(
+            "mark a secret",
+            lambda client: client.secrets.kv.v2.update_metadata(
+                path, mount_point=MOUNT, custom_metadata=dict(metadata)
+            ),
+        )
+
+    def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
+        """Writes the version after `version`; False when that isn't the newest."""
+        try:
+            self._link.call(
+                "write a secret",
+                lambda client: client.secrets.kv.v2.create_or_update_secret(
+                    path, dict(data), cas=version, mount_point=MOUNT
+                ),
+            )
+        except BackendError as error:
+            if "check-and-set" in error.message:
+                return False
+            raise
+        return True
+
+    def remove(self, path: str) -> None:
+        """Removes all versions and the metadata."""
+        self._link.call(
+            "delete a secret",
+            lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(path, mount_point=MOUNT),
+        )
+
+
+class Pki(_Part):
+    """Implements `CertificateAuthority` and `CertificateChain` on the mount `pki`."""
+
+    def __init__(self, link: Link[hvac.Client]) -> None:
+        super().__init__(link)
+        self._known: dict[str, Certificate] = {}
+        self._lock = threading.Lock()
+
+    def role(self, name: str) -> dict[str, Any] | None:
+        """The role's fields."""
+        found = self._maybe("read a PKI role", lambda client: client.secrets.pki.read_role(name, mount_point=PKI))
+        return None if found is None else dict(found["data"])
+
+    def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Makes or changes a role."""
+        self._link.call(
+            "write a PKI role",
+            lambda client: client.secrets.pki.create_or_update_role(name, dict(fields), mount_point=PKI),
+        )
+
+    def remove_role(self, name: str) -> None:
+        """Removes a role."""
+        self._link.call("delete a PKI role", lambda client: client.secrets.pki.delete_role(name, mount_point=PKI))
+
+    def leases(self, role: str) -> list[str]:
+        """Ids of the leases of the role's certificates."""
+        found = self._maybe("list leases", lambda client: client.sys.list_leases(f"{PKI}/issue/{role}/"))
+        return [] if found is None else list(found["data"]["keys"])
+
+    def revoke_leases(self, role: str) -> None:
+        """Ends the leases and waits for it."""
+        # With a slash at its end, so that the leases of `a-b` don't go with those of `a`.
+        self._link.call("revoke leases", lambda client: client.sys.revoke_prefix(f"{PKI}/issue/{role}/"))
+
+    def unrevoked(self) -> list[Certificate]:
+        """Every certificate that isn't revoked; each is read once."""
+        listed = self._maybe("list certificates", lambda client: client.secrets.pki.list_certificates(mount_point=PKI))
+        gone = self._maybe("list certificates", lambda client: client.list(f"{PKI}/certs/revoked"))
+        # The two lists write the serials differently: with hyphens and with colons.
+        revoked = {_serial(serial) for serial in (gone["data"]["keys"] if gone else ())}
+        serials = {_serial(serial) for serial in (listed["data"]["keys"] if listed else ())}
+        found = [self._certificate(serial) for serial in sorted(serials - revoked)]
+        with self._lock:
+            self._known = {serial: self._known[serial] for serial in serials if serial in self._known}
+        return [certificate for certificate in found if certificate is not None]
+
+    def revoke(self, serial: str) -> None:
+        """Revokes a certificate."""
+        self._link.call(
+            "revoke a certificate", lambda client: client.secrets.pki.revoke_certificate(serial, mount_point=PKI)
+        )
+
+    def chain(self) -> str:
+        """The CA's certificates, PEM."""
+        found = self._link.call("read the CA", lambda client: client.read(f"{PKI}/cert/ca_chain"))
+        data = found["data"] if found else {}
+        pem = data.get("ca_chain") or data.get("certificate") or ""
+        return "\n".join(pem) if isinstance(pem, list) else str(pem)
+
+    def _certificate(self, serial: str) -> Certificate | None:
+        with self._lock:
+            if serial in self._known:
+                return self._known[serial]
+        found = self._maybe(
+            "read a certificate", lambda client: client.secrets.pki.read_certificate(serial, mount_point=PKI)
+        )
+        if found is None:
+            return None
+        content = x509.load_pem_x509_certificate(found["data"]["certificate"].encode())
+        units = content.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+        unit = str(units[0].value) if units else ""
+        certificate = Certificate(serial, unit, content.not_valid_after_utc.astimezone(UTC))
+        with self._lock:
+            self._known[serial] = certificate
+        return certificate
+
+
+class Logins(_Part):
+    """Implements `Identities`."""
+
+    def __init__(self, link: Link[hvac.Client]) -> None:
+        super().__init__(link)
+        self._origins: dict[str, tuple[str, str]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, auth_path: str, name: str) -> Identity:
+        """The entity with that alias, and the tokens that were given at that login to that name."""
+        entities: tuple[str, ...] = ()
+        mounts = self._link.call("list auth methods", lambda client: client.sys.list_auth_methods())
+        mount = mounts["data"].get(f"{auth_path}/")
+        if mount is not None:
+            entity = self._entity(name, mount["accessor"])
+            entities = (entity,) if entity else ()
+        display = (f"auth/{auth_path}/login", f"{auth_path}-{name}")
+        return Identity(
+            entities, tuple(accessor for accessor in self._accessors() if self._origin(accessor) == display)
+        )
+
+    def revoke(self, accessor: str) -> None:
+        """Revokes a token with its leases."""
+        try:
+            self._link.call("revoke a token", lambda client: client.auth.token.revoke_accessor(accessor))
+        except Missing:
+            pass
+        except BackendError as error:
+            if "invalid accessor" not in error.message:
+                raise
+
+    def remove_entity(self, entity: str) -> None:
+        """Removes an entity with its aliases."""
+        self._link.call("delete an entity", lambda client: client.secrets.identity.delete_entity(entity))
+
+    def _entity(self, alias: str, mount_accessor: str) -> str | None:
+        found = self._maybe(
+            "look up an entity",
+            lambda client: client.secrets.identity.lookup_entity(alias_name=alias, alias_mount_accessor=mount_accessor),
+        )
+        # No entity: 204 without a body, which hvac gives as the response itself.
+        return str(found["data"]["id"]) if isinstance(found, dict) and found.get("data") else None
+
+    def _accessors(self) -> list[str]:
+        found = self._maybe("list tokens", lambda client: client.auth.token.list_accessors())
+        accessors = list(found["data"]["keys"]) if found else []
+        with self._lock:
+            self._origins = {key: self._origins[key] for key in accessors if key in self._origins}
+        return accessors
+
+    def _origin(self, accessor: str) -> tuple[str, str]:
+        """Path and display name of a token, which never change."""
+        with self._lock:
+            if accessor in self._origins:
+                return self._origins[accessor]
+        try:
+            found = self._maybe("look up a token", lambda client: client.auth.token.lookup_accessor(accessor))
+        except BackendError as error:
+            if "invalid accessor" not in error.message and "bad token" not in error.message:
+                raise
+            found = None
+        if found is None:
+            return ("", "")
+        origin = (found["data"].get("path") or "", found["data"].get("display_name") or "")
+        with self._lock:
+            self._origins[accessor] = origin
+        return origin
+
+
+class Vault:
+    """OpenBao in its three uses: `secrets`, `pki` and `logins`."""
+
+    def __init__(self, connections: Callable[[], Connections]) -> None:
+        link: Link[hvac.Client] = Link("vault", connections, _build, _explain)
+        self.secrets = Secrets(link)
+        self.pki = Pki(link)
+        self.logins = Logins(link)
+
+
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> hvac.Client:
+    verify = str(endpoint.ca_file) if endpoint.ca_file else True
+    return hvac.Client(url=endpoint.address, token=token, verify=verify, timeout=CALL_LIMIT, session=session)
+
+
+def _explain(error: Exception) -> Fault | None:
+    if not isinstance(error, exceptions.VaultError):
+        return None
+    return Fault(_STATUS.get(type(error), 500), str(error.args[0] or "") if error.args else "")
+
+
+def _serial(text: str) -> str:
+    return text.replace("-", ":").lower()
