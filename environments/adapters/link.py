@@ -1,4 +1,4 @@
-"""What the vendors' clients have in common here: where they find a part and a token, time limits, errors as sentences."""
+"""What the vendors' clients have in common here: where they find a part and a token, time limits, errors in words."""
 
 import threading
 from collections.abc import Callable
@@ -32,15 +32,15 @@ class Fault:
     said: str
 
 
-class Missing(Exception):
+class Missing(BackendError):
     """A part answered 404; adapters turn it into None where that is an answer."""
 
 
 class Link(Generic[Client]):
     """Calls one part through a vendor's client, which is built anew whenever its address or token changes.
 
-    `connections` is asked before each call, because addresses may appear while a deployment runs. `explain` tells what an
-    exception of the vendor's client means; None for exceptions that are none of its own.
+    `connections` is asked before each call, because addresses may appear while a deployment runs. `explain` tells what
+    an exception of the vendor's client means; None for exceptions that are none of its own.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Link(Generic[Client]):
                 f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details
             )
         if fault.status == 404:
-            return Missing(said)
+            return Missing(f"{title} at {endpoint.address} has nothing there to {doing}: {said}.", details=details)
         if fault.status in (429, 502, 503, 504) or "o cluster leader" in said or "is sealed" in said:
             return BackendUnavailable(f"{title} at {endpoint.address} isn't ready: {said}.", details=details)
         return BackendError(

@@ -89,9 +89,10 @@ class Nomad:
             params |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
 
         def get(client: nomad.Nomad) -> requests.Response:
-            return client.job.request(
+            response: requests.Response = client.job.request(
                 _escape(job), "allocations", method="get", params=dict(params), timeout=CALL_LIMIT + wait
             )
+            return response
 
         try:
             response = self._link.call("list allocations", get)
