@@ -11,6 +11,11 @@ from environments.service.requests import Requests
 class Feed(Protocol):
     """Tells when there is something new to read. Safe to use from any thread."""
 
+    @property
+    def newest(self) -> int:
+        """The id of the newest event that was committed."""
+        ...
+
     def wait(self, after: int, timeout: float) -> bool:
         """True as soon as there may be events newer than id `after`; False after `timeout` seconds without."""
         ...

@@ -146,6 +146,7 @@ class Hub:
             try:
                 if not self._feed.wait(position, _POLL_SECONDS):
                     continue
+                newest = self._feed.newest
                 events = self._reading.events(_SYSTEM, None, after=position, limit=BATCH)
             except CalvinverseError as error:
                 _log.warning("events can't be read: %s", error.message)
@@ -156,7 +157,7 @@ class Hub:
                 self._stopping.wait(_POLL_SECONDS)
                 continue
             if not events:
-                self._stopping.wait(0.05)  # the feed was ahead of the database
+                position = newest  # what was there has been forgotten since
                 continue
             position = events[-1].id
             try:

@@ -1,0 +1,241 @@
+"""The service without its engine: the real use cases and database, with the world around them replaced.
+
+Nothing runs: a test moves environments on itself (`move`, `finish`). `served` puts the real API before it, on loopback.
+"""
+
+import contextlib
+import itertools
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from environments.api.app import create_app
+from environments.api.server import make_server
+from environments.client import HttpClient
+from environments.domain.environment import EventType, Failure
+from environments.domain.errors import NotFound
+from environments.domain.lifecycle import State, StepState
+from environments.domain.template import Bundle, make_bundle
+from environments.engine.feed import Feed
+from environments.service.access import Access, Principal
+from environments.service.catalogue import Catalogue
+from environments.service.reading import Reading
+from environments.service.requests import Requests
+from environments.stores.database import Database, open_database
+
+WEB = """
+[template]
+name = "web"
+version = "3"
+description = "A small service"
+
+[lifetime]
+default = "8h"
+maximum = "14d"
+
+[parameters.replicas]
+type = "integer"
+default = 1
+minimum = 1
+maximum = 20
+description = "How many instances"
+
+[parameters.message]
+type = "string"
+default = "Hello"
+
+[parameters.debug]
+type = "boolean"
+default = false
+
+[[steps]]
+name = "settings"
+uses = "fake"
+with = { keys = { message = "{{ parameters.message }}" } }
+
+[[steps]]
+name = "app"
+uses = "fake"
+needs = ["settings"]
+
+[outputs]
+url = "{{ steps.app.url }}"
+"""
+
+CA = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n"
+
+
+class AnyKind:
+    """A step kind that finds nothing wrong."""
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        return []
+
+
+class World:
+    """Secrets, CA, parts and sealing, as far as the use cases ask for them."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[tuple[str, str], str] = {}
+        self.troubled: dict[str, str] = {}
+
+    def read_secret(self, path: str, key: str) -> str:
+        try:
+            return self.secrets[path, key]
+        except KeyError:
+            raise NotFound(f"There is no secret at {path}.") from None
+
+    def ca_chain(self) -> str:
+        return CA
+
+    def addresses(self) -> dict[str, str]:
+        return {"consul": "http://127.0.0.1:8500", "database": "sqlite"}
+
+    def troubles(self) -> dict[str, str]:
+        return dict(self.troubled)
+
+    def seal(self, secrets: dict[str, str]) -> bytes:
+        return json.dumps(secrets).encode()[::-1]
+
+    def unseal(self, sealed: bytes) -> dict[str, str]:
+        opened: dict[str, str] = json.loads(sealed[::-1])
+        return opened
+
+
+@dataclass
+class FakeService:
+    """What `environments.api.ports.Service` asks for, and handles for tests."""
+
+    database: Database
+    world: World
+    access: Access
+    catalogue: Catalogue
+    requests: Requests
+    reading: Reading
+    feed: Feed
+    version: str = "0.1.0"
+    admin: Principal = field(default_factory=lambda: Principal("root", "admin", "tok-root"))
+
+    def move(self, name: str, *states: State, message: str = "", failure: Failure | None = None) -> None:
+        """Moves an environment through states, telling of each."""
+        now = datetime.now(UTC)
+        for state in states:
+            with self.database.write() as tx:
+                environment = tx.environments.get(name)
+                assert environment is not None
+                ended = {"destroyed_at": now} if state is State.DESTROYED else {}
+                tx.environments.change(environment.id, state=state, state_since=now, failure=failure, **ended)
+                tx.events.add(
+                    EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value}
+                )
+
+    def step(self, name: str, step: str, state: StepState, *, failure: Failure | None = None) -> None:
+        """Moves a step of the newest deployment, telling of it."""
+        now = datetime.now(UTC)
+        with self.database.write() as tx:
+            environment = tx.environments.get(name)
+            assert environment is not None
+            deployment = tx.deployments.of(environment.id)[0]
+            template = self.catalogue.bundle(environment.template).template()
+            tx.journal.lay_out(deployment.id, [(part.name, part.uses, part.needs) for part in template.steps])
+            tx.journal.set(deployment.id, step, state, now, **({"failure": failure} if failure else {}))
+            tx.events.add(
+                EventType.STEP_STATE,
+                environment.id,
+                now,
+                deployment_id=deployment.id,
+                step=step,
+                data={"state": state.value},
+            )
+
+    def log(self, name: str, line: str, step: str = "app") -> None:
+        """Writes a line of log."""
+        with self.database.write() as tx:
+            environment = tx.environments.get(name)
+            assert environment is not None
+            deployment = tx.deployments.of(environment.id)[0]
+            tx.events.add_logs([(environment.id, deployment.id, step, datetime.now(UTC), line)])
+
+    def outputs(self, name: str, outputs: dict[str, Any]) -> None:
+        """Sets an environment's outputs: name → {value, description, secret}."""
+        with self.database.write() as tx:
+            environment = tx.environments.get(name)
+            assert environment is not None
+            tx.environments.change(environment.id, outputs=outputs)
+
+
+def make_service(folder: Path) -> FakeService:
+    """A service on a new database in `folder`, with the template `web`."""
+    database = open_database(folder)
+    feed = Feed()
+    database.on_commit.append(feed.publish)
+    world = World()
+    numbers = itertools.count(1)
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    def new_id(kind: str) -> str:
+        return f"{kind}-{next(numbers):06d}"
+
+    kinds = {"fake": AnyKind()}
+    service = FakeService(
+        database=database,
+        world=world,
+        access=Access(database, clock, new_id),
+        catalogue=Catalogue(database, kinds, clock),
+        requests=Requests(database, world, clock, new_id),
+        reading=Reading(database, world, world, world, kinds, clock, "0.1.0"),
+        feed=feed,
+    )
+    service.catalogue.push(service.admin, make_bundle({"template.toml": WEB.encode()}))
+    return service
+
+
+@dataclass
+class Served:
+    """A service behind the real API: where it is, and an admin's token."""
+
+    service: FakeService
+    address: str
+    token: str
+
+    def client(self, token: str | None = "") -> HttpClient:
+        """A client with the admin's token, or with another one."""
+        return HttpClient(self.address, self.token if token == "" else token)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """The service in `folder`, serving on a free port of loopback until the end."""
+    service = make_service(folder)
+    try:
+        with listening(service) as address:
+            yield Served(service, address, service.access.first_token("root", "test"))
+    finally:
+        service.database.close()
+
+
+@contextlib.contextmanager
+def listening(service: FakeService, port: int = 0) -> Iterator[str]:
+    """The API before a service; its address."""
+    server = make_server(create_app(service), port=port)
+    thread = threading.Thread(target=server.run, name="api")
+    thread.start()
+    try:
+        for _ in range(500):
+            if server.started:
+                break
+            if not thread.is_alive():
+                raise RuntimeError("the server did not start")
+            threading.Event().wait(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(15)
+        assert not thread.is_alive(), "the server did not stop"
