@@ -1,0 +1,133 @@
+# A job file for `nomad.job`. What a person chose reaches the job through Consul (the message) or through variables (which
+# never stand inside `template.data`); secret and certificate come from OpenBao, with the job's own workload identity.
+
+variable "environment" {
+  type        = string
+  description = "Name of the environment: filled in by Calvinverse"
+}
+
+variable "replicas" {
+  type    = number
+  default = 1
+}
+
+variable "branch" {
+  type    = string
+  default = "main"
+}
+
+job "web" {
+  type = "service"
+
+  update {
+    max_parallel      = 5
+    health_check      = "checks"
+    min_healthy_time  = "0s"
+    healthy_deadline  = "2m"
+    progress_deadline = "3m"
+  }
+
+  group "web" {
+    count = var.replicas
+
+    # A fault that restarts don't mend shows within seconds; the deployment then fails instead of trying for hours.
+    restart {
+      attempts = 2
+      interval = "2m"
+      delay    = "2s"
+      mode     = "fail"
+    }
+
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    network {
+      port "https" {}
+    }
+
+    shutdown_delay = "0s"
+
+    consul {}
+
+    service {
+      name         = "${var.environment}--web"
+      port         = "https"
+      address_mode = "host"
+      tags         = ["https"]
+
+      meta {
+        scheme = "https"
+      }
+
+      check {
+        type            = "http"
+        protocol        = "https"
+        path            = "/health"
+        interval        = "1s"
+        timeout         = "1s"
+        tls_server_name = "${var.environment}--web.service.consul"
+      }
+    }
+
+    task "web" {
+      driver       = "docker"
+      kill_timeout = "2s"
+
+      config {
+        image        = "calvinverse/web:good"
+        force_pull   = false
+        network_mode = "host"
+        init         = true
+      }
+
+      env {
+        WEB_ADDRESS          = "${NOMAD_IP_https}"
+        WEB_PORT             = "${NOMAD_PORT_https}"
+        WEB_CERTIFICATE_FILE = "${NOMAD_SECRETS_DIR}/web.pem"
+        WEB_KEY_FILE         = "${NOMAD_SECRETS_DIR}/web.pem"
+        WEB_MESSAGE_FILE     = "${NOMAD_TASK_DIR}/message"
+        WEB_SECRET_FILE      = "${NOMAD_SECRETS_DIR}/password"
+        WEB_ENVIRONMENT      = var.environment
+        WEB_BRANCH           = var.branch
+      }
+
+      vault {}
+      consul {}
+
+      # The service reads these files anew by itself, so nothing has to be restarted when one changes.
+      template {
+        destination = "${NOMAD_TASK_DIR}/message"
+        change_mode = "noop"
+        data        = "{{ keyOrDefault (printf \"environments/%s/message\" (env \"NOMAD_NAMESPACE\")) \"\" }}"
+      }
+
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/password"
+        change_mode = "noop"
+        data        = <<-EOT
+          {{- with secret (printf "secret/data/environments/%s/password" (env "NOMAD_NAMESPACE")) }}{{ .Data.data.password }}{{ end -}}
+        EOT
+      }
+
+      # Certificate, chain and key in one file. Nomad renews them long before they end.
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/web.pem"
+        change_mode = "noop"
+        data        = <<-EOT
+          {{- with pkiCert (printf "pki/issue/%s" (env "NOMAD_NAMESPACE")) (printf "common_name=%s--web.service.consul" (env "NOMAD_NAMESPACE")) "alt_names=localhost" (printf "ip_sans=%s" (env "NOMAD_IP_https")) }}
+          {{ .Cert }}
+          {{ .CA }}
+          {{ .Key }}
+          {{- end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 50
+        memory = 64
+      }
+    }
+  }
+}
