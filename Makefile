@@ -50,7 +50,7 @@ ready:
 	fi
 	rm -f .venv/installed
 	pip() {
-		.venv/bin/python -m pip --disable-pip-version-check --no-input -q install --no-deps --progress-bar off "$$@" \
+		.venv/bin/python -m pip --disable-pip-version-check --no-input -qq install --no-deps --progress-bar off "$$@" \
 			</dev/null || fail "Installing the dependencies failed." "See the lines above; then run make again."
 	}
 	# What has no wheel is built with the locked setuptools, so that comes first.

@@ -10,7 +10,7 @@ from pathlib import Path
 from images.report import Report
 from images.toolchain import plugins
 from images.toolchain.catalogue import Tool, tools
-from images.toolchain.find import Found, NotFound, find, memory
+from images.toolchain.find import Found, NotFound, find_tool, memory
 from images.toolchain.needs import Builders, missing_error
 from images.toolchain.work import build_all, equip
 
@@ -23,7 +23,7 @@ NAMES: tuple[str, ...] = tuple(tools())
 def look(*names: str) -> dict[Tool, Found | NotFound]:
     """Where each named tool is, if anywhere; all tools without names. KeyError for a tool that isn't known."""
     versions = memory()
-    return {tool: find(tool, versions) for tool in (tools()[name] for name in names or NAMES)}
+    return {tool: find_tool(tool, versions) for tool in (tools()[name] for name in names or NAMES)}
 
 
 def locate(name: str) -> Path | None:

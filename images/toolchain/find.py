@@ -62,8 +62,8 @@ class VersionMemory:
         if not self._read:
             self._read = True
             try:
-                known = json.loads(self.file.read_text())
-            except (OSError, ValueError):
+                known = dict(json.loads(self.file.read_text()))
+            except (OSError, ValueError, TypeError):
                 # It is a memory and nothing more: without it every program is asked again.
                 known = {}
             self._known = {path: row for path, row in known.items() if isinstance(row, list) and len(row) == 5}
@@ -98,7 +98,7 @@ def on_path(name: str) -> Iterator[Path]:
             yield program
 
 
-def find(tool: Tool, versions: VersionMemory | None = None) -> Found | NotFound:
+def find_tool(tool: Tool, versions: VersionMemory | None = None) -> Found | NotFound:
     """Look for one tool."""
     versions = versions or memory()
     unfit: list[tuple[Path, str]] = []

@@ -1,0 +1,336 @@
+"""Finding and building tools, with small scripts in the place of the tools and of Go."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from images.errors import ToolBuildFailed, ToolsMissing
+from images.toolchain import NAMES, build, ensure, locate, require
+from images.toolchain.catalogue import FOLDER, GoModule, read, tools
+
+GO = """#!/bin/sh
+case "$1" in
+version) echo "go version go{version} linux/amd64" ;;
+env) if [ "$2" = GOTOOLCHAIN ]; then echo local; else echo '{{"GOCACHE": "{home}/c", "GOMODCACHE": "{home}/m"}}'; fi ;;
+build)
+    echo "$@" >>"{home}/builds"
+    echo "go: downloading example.com/a v1.0.0"
+    echo example.com/a
+    /bin/sleep {seconds}
+    {then}
+    while [ "$1" != -o ]; do shift; done
+    printf '#!/bin/sh\\necho "It is v{builds}"\\n' >"$2"
+    /bin/chmod +x "$2" ;;
+esac
+"""
+
+
+class Machine:
+    """A machine with nothing on its PATH but what a test puts there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "bin"
+        self.path.mkdir()
+        self.cache = folder / "cache"
+
+    def program(self, name: str, text: str) -> Path:
+        """Put a program on the PATH."""
+        file = self.path / name
+        file.write_text(text)
+        file.chmod(0o755)
+        return file
+
+    def tool(self, name: str, version: str) -> Path:
+        """Put a tool of some version on the PATH, which notes each time it is run."""
+        return self.program(name, f'#!/bin/sh\necho run >>"{self.folder}/{name}.runs"\necho "{name} v{version}"\n')
+
+    def runs(self, name: str) -> int:
+        """How often a tool was run."""
+        file = self.folder / f"{name}.runs"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def go(self, version: str = "1.30.0", *, builds: str = "1.12.0", seconds: float = 0, then: str = ":") -> None:
+        """Put a Go on the PATH whose builds make a tool that calls itself `builds`."""
+        text = GO.format(version=version, home=self.folder, builds=builds, seconds=seconds, then=then)
+        self.program("go", text)
+
+    @property
+    def builds(self) -> list[str]:
+        """The arguments of each build so far."""
+        file = self.folder / "builds"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def left(self) -> list[str]:
+        """What lies in the cache's folder of tools."""
+        return sorted(file.name for file in (self.cache / "tools").glob("*/*"))
+
+    def ensure_in_process(self, *names: str) -> "subprocess.Popen[str]":
+        """Start `python -m images.toolchain ensure` as a process of its own."""
+        command = [sys.executable, "-m", "images.toolchain", "ensure", *names]
+        env = {**os.environ, "PATH": str(self.path), "CALVINVERSE_CACHE": str(self.cache)}
+        return subprocess.Popen(
+            command, env=env, cwd=FOLDER.parent.parent, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(tmp_path)
+    monkeypatch.setenv("PATH", str(made.path))
+    monkeypatch.setenv("CALVINVERSE_CACHE", str(made.cache))
+    monkeypatch.delenv("CC", raising=False)
+    # Nothing is installed on the machine that runs the tests.
+    monkeypatch.setattr("images.toolchain.work.can_install_packages", lambda: False)
+    return made
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_a_tool_on_the_path_in_the_wanted_range_is_used(machine: Machine) -> None:
+    consul = machine.tool("consul", "1.22.3")
+    assert require("consul") == {"consul": consul}
+
+
+def test_a_tool_of_another_version_is_passed_over_for_the_next_on_the_path(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.tool("consul", "1.9.0")
+    folder = machine.folder / "second"
+    folder.mkdir()
+    second = Machine(folder)
+    fitting = second.tool("consul", "1.21.5")
+    monkeypatch.setenv("PATH", f"{machine.path}:{second.path}")
+    assert locate("consul") == fitting
+
+
+def test_a_program_that_fails_is_no_tool(machine: Machine) -> None:
+    machine.program("consul", "#!/bin/sh\necho Consul v1.21.0\nexit 1\n")
+    assert locate("consul") is None
+
+
+def test_a_program_that_hangs_is_no_tool(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("images.toolchain.find.PROBE_LIMIT", 0.2)
+    machine.program("packer", "#!/bin/sh\nexec /bin/sleep 60\n")
+    assert locate("packer") is None
+
+
+def test_a_version_is_asked_for_once_until_the_program_changes(machine: Machine) -> None:
+    machine.tool("consul", "1.21.0")
+    assert locate("consul")
+    assert locate("consul")
+    assert machine.runs("consul") == 1
+    machine.tool("consul", "1.3.0")
+    assert locate("consul") is None
+    assert machine.runs("consul") == 2
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "{", '{"x": 1}'])
+def test_a_damaged_memory_of_versions_is_forgotten(machine: Machine, kept: str) -> None:
+    consul = machine.tool("consul", "1.21.0")
+    machine.cache.mkdir()
+    (machine.cache / "versions.json").write_text(kept)
+    assert locate("consul") == consul
+    assert str(consul) in json.loads((machine.cache / "versions.json").read_text())
+
+
+def test_all_missing_tools_are_named_at_once_with_both_ways_to_get_them(machine: Machine) -> None:
+    old = machine.tool("nomad", "1.3.1")
+    with pytest.raises(ToolsMissing) as caught:
+        require(*NAMES)
+    error = caught.value
+    assert error.code == "tools_missing"
+    assert error.exit_code
+    assert "\n" not in error.message
+    for name, tool in tools().items():
+        assert name in error.message
+        assert f"{name}: put {tool.wanted}, on the PATH; or" in error.hint
+    assert "build 1.10.5 with `doit tools` (needs Go 1.24.7 or later, and there is none)" in error.hint
+    assert f"{old} is 1.3.1." in error.hint
+
+
+def test_a_go_that_is_too_old_is_said(machine: Machine) -> None:
+    machine.go("1.19.8")
+    with pytest.raises(ToolsMissing, match="nomad") as caught:
+        ensure(["nomad", "packer"], print)
+    assert "needs Go 1.24.7 or later, and this is 1.19.8" in caught.value.hint
+    assert machine.builds == []
+
+
+def test_a_go_that_fetches_a_newer_one_will_do(machine: Machine, said: list[str]) -> None:
+    machine.go("1.22.0")
+    go = machine.path / "go"
+    go.write_text(go.read_text().replace("echo local", "echo auto"))
+    ensure(["packer"], said.append)
+    assert len(machine.builds) == 1
+
+
+def test_a_missing_c_compiler_is_said(machine: Machine) -> None:
+    machine.go(builds="1.10.5")
+    with pytest.raises(ToolsMissing) as caught:
+        ensure(["nomad", "packer"], print)
+    assert "gcc is missing" in caught.value.hint
+    assert "packer" not in caught.value.message
+    machine.program("gcc", "#!/bin/sh\n")
+    assert ensure(["nomad"], print)["nomad"].is_file()
+
+
+def test_what_is_missing_is_built_once_and_then_found(machine: Machine, said: list[str]) -> None:
+    machine.go()
+    first = ensure(["packer"], said.append)
+    assert first["packer"].is_relative_to(machine.cache)
+    assert any(re.fullmatch(r"  packer 1.12.0: built in [\d.]+ s", line) for line in said)
+    said.clear()
+    before = sorted((file, file.stat().st_mtime_ns) for file in machine.cache.rglob("*"))
+    assert ensure(["packer"], said.append) == first == require("packer")
+    assert said == []
+    assert len(machine.builds) == 1
+    assert before == sorted((file, file.stat().st_mtime_ns) for file in machine.cache.rglob("*"))
+
+
+def test_a_build_uses_the_committed_sources_and_our_flags_alone(
+    machine: Machine, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOFLAGS", "-mod=mod -tags=surprise")
+    machine.go(builds="1.10.5", then='echo "$GOFLAGS $CGO_ENABLED $PWD" >>"' + str(machine.folder) + '/builds"')
+    machine.program("gcc", "#!/bin/sh\n")
+    ensure(["nomad"], said.append)
+    arguments, environment = machine.builds
+    assert "-buildvcs=false -mod=readonly -tags release github.com/hashicorp/nomad" in arguments
+    assert environment == f"-mod=readonly 1 {FOLDER / 'nomad'}"
+
+
+def test_a_failed_build_leaves_no_program_and_shows_how_it_ended(machine: Machine, said: list[str]) -> None:
+    machine.go(then="echo 'boom: undefined'; exit 3")
+    with pytest.raises(ToolBuildFailed, match="Building packer failed: `go` ended with status 3") as caught:
+        ensure(["packer"], said.append)
+    assert machine.left() == []
+    assert locate("packer") is None
+    assert "boom: undefined" in caught.value.hint
+    log = next((machine.cache / "logs").iterdir())
+    assert str(log) in caught.value.hint
+    assert "go: downloading example.com/a" in log.read_text()
+
+
+def test_a_build_of_another_version_is_refused(machine: Machine, said: list[str]) -> None:
+    machine.go(builds="1.12.0-dev")
+    with pytest.raises(ToolBuildFailed, match=r"should be 1\.12\.0 and calls itself 1\.12\.0-dev"):
+        ensure(["packer"], said.append)
+    assert machine.left() == []
+
+
+def test_a_build_that_takes_too_long_is_stopped(
+    machine: Machine, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "BUILD_LIMIT", 0.3)
+    machine.go(seconds=60)
+    began = time.monotonic()
+    with pytest.raises(ToolBuildFailed, match="took too long"):
+        ensure(["packer"], said.append)
+    assert time.monotonic() - began < 10
+    assert machine.left() == []
+
+
+def test_all_failed_builds_are_named_and_the_good_one_stays(machine: Machine, said: list[str]) -> None:
+    machine.go(builds="1.21.0")
+    with pytest.raises(ToolBuildFailed) as caught:
+        ensure(["consul", "packer", "packer-plugin-docker"], said.append)
+    assert "packer failed" in caught.value.message
+    assert "packer-plugin-docker failed" in caught.value.message
+    assert locate("consul") is not None
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    machine: Machine, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.go()
+    (machine.folder / "file").write_text("in the way")
+    monkeypatch.setenv("CALVINVERSE_CACHE", str(machine.folder / "file" / "cache"))
+    with pytest.raises(ToolBuildFailed) as caught:
+        ensure(["packer"], said.append)
+    assert "CALVINVERSE_CACHE" in caught.value.hint
+
+
+def test_two_checkouts_at_the_same_time_build_once(machine: Machine) -> None:
+    machine.go(seconds=1)
+    both = [machine.ensure_in_process("packer") for _ in range(2)]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in both]
+    assert [status for *_, status in ended] == [0, 0], ended
+    assert ended[0][0] == ended[1][0]
+    assert len(machine.builds) == 1
+
+
+def test_after_a_kill_the_next_one_waits_for_the_orphaned_compiler_and_builds_anew(machine: Machine) -> None:
+    machine.go(seconds=2)
+    killed = machine.ensure_in_process("packer")
+    wait_until(lambda: len(machine.builds) == 1)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=10)
+    machine.go()
+    began = time.monotonic()
+    follower = machine.ensure_in_process("packer")
+    output, errors = follower.communicate(timeout=60)
+    assert follower.returncode == 0, errors
+    assert time.monotonic() - began > 1
+    assert len(machine.builds) == 2
+    assert Path(output.split("\t")[1].strip()).is_file()
+    assert [name for name in machine.left() if name.startswith(".")] == []
+
+
+def test_the_command_line_shows_the_error_without_a_traceback(machine: Machine) -> None:
+    process = machine.ensure_in_process()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == ToolsMissing.exit_code
+    assert output == ""
+    assert errors.startswith("The tools consul, nomad, packer and packer-plugin-docker are missing")
+    assert "Traceback" not in errors
+
+
+def test_the_key_changes_with_sources_flags_and_version(tmp_path: Path) -> None:
+    text = (FOLDER / "tools.toml").read_text()
+    for name in ("packer", "packer-plugin-docker"):
+        (tmp_path / name).mkdir()
+        for file in ("go.mod", "go.sum"):
+            (tmp_path / name / file).write_bytes((FOLDER / name / file).read_bytes())
+    original = tools()["packer"].key()
+    assert read(text, tmp_path)["packer"].key() == original
+    assert (
+        read(text.replace('packer", minutes', 'packer", tags = ["x"], minutes'), tmp_path)["packer"].key() != original
+    )
+    assert read(text.replace("1.12.0", "1.12.1"), tmp_path)["packer"].key() != original
+    with (tmp_path / "packer" / "go.sum").open("a") as sums:
+        sums.write("\n")
+    assert read(text, tmp_path)["packer"].key() != original
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pinned_version_is_the_one_whose_sources_are_committed(name: str) -> None:
+    tool = tools()[name]
+    assert tool.pinned in tool.wanted
+    assert tool.buildable
+    if isinstance(tool.source, GoModule):
+        mod = (tool.folder / "go.mod").read_text()
+        assert f"require {tool.source.package} v{tool.pinned}\n" in mod
+        assert f"{tool.source.package} v{tool.pinned} h1:" in (tool.folder / "go.sum").read_text()
+    else:
+        lock = (tool.folder / "requirements.lock").read_text()
+        assert f"{tool.source.distribution}=={tool.pinned} \\\n    --hash=sha256:" in lock
+        assert "index-url" not in lock
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < limit, "this took too long"
+        time.sleep(0.02)
