@@ -89,6 +89,11 @@ class SqlDeployments:
         )
         self._connection.execute(table.update().where(mine, table.c.state == _RUNNING).values(superseded=True))
 
+    def waiting(self, kinds: Iterable[DeploymentKind]) -> bool:
+        free = or_(table.c.state == _QUEUED, and_(table.c.state == _RUNNING, table.c.lease_until < self._now))
+        query = select(table.c.id).where(free, table.c.kind.in_([kind.value for kind in kinds])).limit(1)
+        return self._connection.execute(query).one_or_none() is not None
+
     def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
         # A worker that died while a request to destroy waited: nobody will end its deployment, so the claim does.
         self._connection.execute(

@@ -1,0 +1,154 @@
+"""A service without HTTP, on a database in a temporary folder and a small world: what the engine's tests stand on."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from environments.domain.environment import Environment
+from environments.domain.lifecycle import State
+from environments.domain.template import make_bundle
+from environments.domain.views import CreateRequest
+from environments.engine.clock import Alarm, Retention
+from environments.engine.feed import Feed
+from environments.engine.worker import Worker
+from environments.service.access import Principal
+from environments.service.catalogue import Catalogue
+from environments.service.requests import Requests
+from environments.stores.database import Database, open_database
+from environments.stores.sealing import KeyFileSealer
+from tests.fakes.world import World, thing_toolbox
+
+ADMIN = Principal("ada", "admin", "tok-1")
+USER = Principal("grace", "user", "tok-2")
+
+
+class MovableClock:
+    """The real time, and as much later as a test likes."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class Setting:
+    """Everything of one service; `restart` stands for a new process on the same database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.world = World()
+        self.clock = MovableClock()
+        self._ids = itertools.count(1)
+        self._worker_ids = itertools.count(1)
+        self.open()
+
+    def open(self) -> None:
+        """Opens the database and puts the parts together; the worker doesn't run yet."""
+        self.database: Database = open_database(self.folder)
+        self.feed = Feed()
+        self.database.on_commit.append(self.feed.publish)
+        toolbox = thing_toolbox(self.world)
+        sealer = KeyFileSealer(self.folder / "key")
+        self.catalogue = Catalogue(self.database, toolbox.executors, self.clock)
+        self.requests = Requests(self.database, sealer, self.clock, self.new_id)
+        name = f"worker-{next(self._worker_ids)}"
+        self.worker = Worker(name, self.database, toolbox, sealer, self.feed, self.clock)
+        self.alarm = Alarm(self.database, self.requests, self.feed, self.clock, Retention())
+
+    def new_id(self, kind: str) -> str:
+        """`env-1`, `dep-2`, …"""
+        return f"{kind}-{next(self._ids)}"
+
+    def push(self, text: str) -> None:
+        """Pushes a template."""
+        self.catalogue.push(ADMIN, make_bundle({"template.toml": text.encode()}))
+
+    def create(self, name: str = "one", **values: Any) -> None:
+        """Asks for an environment."""
+        self.requests.create(ADMIN, CreateRequest(name=name, template="things", **values))
+
+    def environment(self, name: str = "one") -> Environment:
+        """As it is now."""
+        with self.database.read() as tx:
+            found = tx.environments.get(name)
+        assert found is not None
+        return found
+
+    def wait_for(self, *states: State, name: str = "one", seconds: float = 15) -> Environment:
+        """The environment once it is in one of these states."""
+        self.until(lambda: self.environment(name).state in states, seconds)
+        return self.environment(name)
+
+    def until(self, true: Callable[[], bool], seconds: float = 15) -> None:
+        """Waits until something holds; fails the test when it doesn't in time."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, f"timed out; {self.environment()!r}"
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Ends the service in an orderly way."""
+        self.worker.stop()
+        self.database.close()
+
+    def crash(self) -> None:
+        """The process dies: nothing it runs may touch the world or the database any more."""
+        self.database.write = _dead  # type: ignore[method-assign]
+        self.database.read = _dead  # type: ignore[method-assign]
+        self.worker._stopping.set()
+        self.worker._logs._stopped.set()
+        self.feed.wake()
+        for thread in threading.enumerate():
+            if (
+                thread.name.startswith(("dep-", "lane-", "lease-", "step-"))
+                and thread is not threading.current_thread()
+            ):
+                thread.join(timeout=10)
+        self.database.close()
+
+
+class Dead(BaseException):
+    """What a dead process's call would have been."""
+
+
+def _dead() -> Any:
+    raise Dead
+
+
+TEMPLATE = """
+[template]
+name = "things"
+version = "1"
+[lifetime]
+default = "8h"
+maximum = "14d"
+[parameters.word]
+type = "string"
+default = "hello"
+[parameters.code]
+type = "string"
+writeOnly = true
+[[steps]]
+name = "left"
+uses = "test.thing"
+with = { says = "{{ parameters.word }}", shared = true }
+[[steps]]
+name = "right"
+uses = "test.thing"
+[[steps]]
+name = "top"
+uses = "test.thing"
+needs = ["left", "right"]
+with = { says = "{{ steps.left.said }}!" }
+[[steps]]
+name = "check"
+uses = "check.thing"
+needs = ["top"]
+[outputs]
+word = "{{ steps.top.said }}"
+"""
