@@ -112,7 +112,7 @@ class NomadJob:
                 done.result()
         registered = self._register(job, owner, run)
         run.log(f"job {registered.id} registered in namespace {registered.namespace}, version {registered.version}")
-        Watch(self._scheduler, registered, run).until_healthy()
+        Watch(self._scheduler, self._catalogue, registered, run).until_healthy()
         return {"job": registered.id, "namespace": owner.name, "services": self._services(job, owner, run)}
 
     def _read(self, context: StepContext) -> Job:

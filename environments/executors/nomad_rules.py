@@ -48,9 +48,14 @@ def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False) -> Job:
 def services(job: Job) -> Iterator[dict[str, Any]]:
     """All services of a job, of its groups and of its tasks."""
     for group in job.get("TaskGroups") or []:
-        yield from group.get("Services") or []
-        for task in group.get("Tasks") or []:
-            yield from task.get("Services") or []
+        yield from group_services(group)
+
+
+def group_services(group: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All services of a group and of its tasks."""
+    yield from group.get("Services") or []
+    for task in group.get("Tasks") or []:
+        yield from task.get("Services") or []
 
 
 def refuse_injection(job: Job, variables: Mapping[str, Any], find: Mapping[str, str] | None = None) -> None:

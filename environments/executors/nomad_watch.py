@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from environments.domain.errors import StepFailed, StepTimeout
 from environments.executors.base import StepRun
+from environments.executors.consul_access import Catalogue
 from environments.executors.nomad_namespace import SLICE
 from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task
+from environments.executors.nomad_rules import group_services
 
 _TAIL = 2000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
@@ -43,10 +45,15 @@ class Registered:
 
 
 class Watch:
-    """Follows one version of a job."""
+    """Follows one version of a job.
 
-    def __init__(self, scheduler: Scheduler, registered: Registered, run: StepRun) -> None:
+    Nomad looks at Consul's checks twice a second and tells of it later still. So where a group asks for nothing but
+    passing checks (`min_healthy_time = "0s"`), the watch asks Consul itself.
+    """
+
+    def __init__(self, scheduler: Scheduler, catalogue: Catalogue, registered: Registered, run: StepRun) -> None:
         self._scheduler = scheduler
+        self._checks = _Checks(catalogue, registered.job)
         self._job = registered
         self._run = run
         self._told: set[tuple[str, str, int, str]] = set()
@@ -66,11 +73,11 @@ class Watch:
             raise StepTimeout(f"{error.message.rstrip('.')}: {self._reason()}.", hint=error.hint) from error
 
     def _wait(self) -> None:
-        index = 0
+        index, wait = 0, 0.0
         while True:
             self._run.before_effect()
             index, allocations = self._scheduler.allocations(
-                self._job.namespace, self._job.id, index=index, wait=SLICE if index else 0.0
+                self._job.namespace, self._job.id, index=index if wait else 0, wait=wait
             )
             self._allocations = [found for found in allocations if found.job_version == self._job.version]
             self._tell()
@@ -78,6 +85,12 @@ class Watch:
                 return
             self._check_placement()
             self._check_failure()
+            # Once everything runs, the next thing to happen is a check that passes.
+            wait = SLICE
+            if self._all_run() and self._checks.wait_for_change(self._live()):
+                wait = 0.0
+                if self._done():
+                    return
 
     def _done(self) -> bool:
         wanted = {group["Name"]: group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or []}
@@ -99,7 +112,14 @@ class Watch:
             return allocation.client == "complete"
         if allocation.client != "running":
             return False
-        return allocation.healthy is True or (allocation.healthy is None and not self._has_rollout())
+        if allocation.healthy is None:
+            return self._checks.pass_for(allocation) or not self._has_rollout()
+        return allocation.healthy
+
+    def _all_run(self) -> bool:
+        wanted = sum(group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or [])
+        live = self._live()
+        return len(live) >= wanted and all(found.client == "running" for found in live)
 
     def _has_rollout(self) -> bool:
         # Nomad judges health in a deployment only; system jobs and groups without `update` have none.
@@ -166,3 +186,49 @@ class Watch:
     def _tail(self, allocation: Allocation, task: Task) -> str:
         text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
+
+
+class _Checks:
+    """What Consul says about the services of those groups for which passing checks are all that counts."""
+
+    def __init__(self, catalogue: Catalogue, job: Job) -> None:
+        self._catalogue = catalogue
+        self._services: dict[str, list[str]] = {}
+        for group in job.get("TaskGroups") or []:
+            update = group.get("Update") or {}
+            services = list(group_services(group))
+            if (
+                job.get("Type") == "service"
+                and update.get("HealthCheck") == "checks"
+                and not update.get("MinHealthyTime")
+                and services
+                and all(found.get("Checks") and found.get("Provider") in ("", "consul") for found in services)
+            ):
+                self._services[group["Name"]] = sorted({found["Name"] for found in services})
+        self._passing: dict[str, list[str]] = {}
+        self._index: dict[str, int] = {}
+
+    def pass_for(self, allocation: Allocation) -> bool:
+        """Whether each service of the allocation was passing when Consul was asked last."""
+        return allocation.group in self._services and not self._lacking(allocation)
+
+    def wait_for_change(self, live: Sequence[Allocation]) -> bool:
+        """Asks Consul about a service that these allocations lack, waiting for a change for a second at most.
+
+        False when none is lacking, or passing checks aren't all that counts.
+        """
+        service = next((name for allocation in live for name in self._lacking(allocation)), None)
+        if service is None:
+            return False
+        before = self._index.get(service, 0)
+        index, instances = self._catalogue.instances(service, index=before, wait=SLICE if before else 0.0)
+        self._index[service] = index
+        self._passing[service] = [found.id for found in instances if found.passing]
+        return True
+
+    def _lacking(self, allocation: Allocation) -> list[str]:
+        return [
+            service
+            for service in self._services.get(allocation.group, ())
+            if not any(allocation.id in instance for instance in self._passing.get(service, ()))
+        ]
