@@ -89,9 +89,7 @@ def start_cluster(folder: Path) -> Cluster:
             if attempt == 4:
                 raise
             continue
-        trust = Trust(agents.connections)
-        trust.apply()
-        trust.close()
+        Trust(agents.connections).apply()
         return Cluster(state, agents, claim)
     raise AssertionError("unreachable")
 

@@ -64,17 +64,9 @@ class Caller:
         verify: ssl.SSLContext | bool = address.startswith("https:")  # reading all CAs takes longer than most calls
         if verify and ca_file is not None:
             verify = ssl.create_default_context(cafile=str(ca_file))
-        self._client = httpx2.Client(base_url=address, timeout=timeout, verify=verify, trust_env=False)
-
-    def with_tokens(self, tokens: TokenSource | None) -> "Caller":
-        """The same connection with another credential."""
-        other = object.__new__(Caller)
-        other.part, other.address, other._tokens, other._client = self.part, self.address, tokens, self._client
-        return other
-
-    def close(self) -> None:
-        """Closes the connections, also those of callers made by `with_tokens`."""
-        self._client.close()
+        # No connection outlives its call: calls are rare, callers many, and nobody has to close them.
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        self._client = httpx2.Client(base_url=address, timeout=timeout, verify=verify, trust_env=False, limits=limits)
 
     def get(self, path: str) -> Any:
         """The answer's JSON, or None when there is no such thing."""

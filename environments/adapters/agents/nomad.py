@@ -82,7 +82,7 @@ class NomadAgent(Agent):
                 "enabled": True,
                 "network_interface": "lo",
                 "alloc_mounts_dir": str(self.data / "alloc_mounts"),
-                "cgroup_parent": self._cgroup,
+                "cgroup_parent": self.cgroup,
                 "min_dynamic_port": ports.first_dynamic,
                 "max_dynamic_port": ports.last_dynamic,
                 "options": {"fingerprint.denylist": _CLOUDS, "driver.allowlist": "docker"},
@@ -120,7 +120,7 @@ class NomadAgent(Agent):
         }
 
     @property
-    def _cgroup(self) -> str:
+    def cgroup(self) -> str:
         """The cgroup of all our tasks; systemd wants `.slice`, and no hyphen unless it is nested."""
         return f"calvinverse{self.site.chosen.cluster}.slice"
 
@@ -198,7 +198,7 @@ class NomadAgent(Agent):
             with contextlib.suppress(CalvinverseError):  # if it isn't well, what it leaves is cleared away below
                 self.empty(self.admin())
         self.stop()
-        leftovers.clear(self.data, self._cgroup)
+        leftovers.clear(self.data, self.cgroup)
         super().remove()
 
     def empty(self, admin: Caller) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.adapters.agents.agent import Agent
@@ -56,16 +57,16 @@ class OpenBaoAgent(Agent):
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
 
     @property
-    def _seal_key(self) -> Any:
+    def _seal_key(self) -> Path:
         return self.site.credentials / "openbao-seal.key"
 
     @property
-    def _recovery_file(self) -> Any:
+    def recovery_file(self) -> Path:
         """The answer to initialising: recovery keys, and the root token until it is revoked."""
         return self.site.credentials / "openbao-recovery.json"
 
     @property
-    def _unfinished(self) -> Any:
+    def unfinished_mark(self) -> Path:
         """There from before initialising until its answer is on disk."""
         return self.folder / "initialising"
 
@@ -110,10 +111,10 @@ class OpenBaoAgent(Agent):
         self.wait_until(lambda: nobody.status("/v1/sys/health") is not None, "answering")
         if not nobody.call("GET", "/v1/sys/init")["initialized"]:
             self._initialise(nobody)
-        elif not self._recovery_file.exists():
+        elif not self.recovery_file.exists():
             self._begin_again()
             nobody = self.caller()
-        self._unfinished.unlink(missing_ok=True)
+        self.unfinished_mark.unlink(missing_ok=True)
         self.wait_until(lambda: nobody.status("/v1/sys/health") == 200, "unsealing")
         write_if_changed(self.token_file, self.site.chosen.openbao_admin + "\n")
         admin = self.admin()
@@ -124,17 +125,17 @@ class OpenBaoAgent(Agent):
         self._make_ca(admin)
 
     def _initialise(self, nobody: Caller) -> None:
-        write_private(self._unfinished, "The answer to initialising is not on disk yet.\n")
+        write_private(self.unfinished_mark, "The answer to initialising is not on disk yet.\n")
         body = {"recovery_shares": 1, "recovery_threshold": 1}
         answer = nobody.call("PUT", "/v1/sys/init", body)
         kept = {"recovery_keys": answer["recovery_keys_base64"], "root_token": answer["root_token"]}
-        write_private(self._recovery_file, json.dumps(kept, indent=2) + "\n")
+        write_private(self.recovery_file, json.dumps(kept, indent=2) + "\n")
 
     def _begin_again(self) -> None:
         """Initialising happened, its answer was lost: nobody can ever have written anything, so the data may go."""
-        if not self._unfinished.exists():
+        if not self.unfinished_mark.exists():
             raise MachineError(
-                f"OpenBao holds data, but its recovery key in {self._recovery_file} is missing.",
+                f"OpenBao holds data, but its recovery key in {self.recovery_file} is missing.",
                 hint="Restore the file from a copy, or run `doit undeploy` and deploy anew.",
             )
         self._supervisor.stop(self.name)
@@ -146,7 +147,7 @@ class OpenBaoAgent(Agent):
         self._initialise(nobody)
 
     def _make_admin(self) -> None:
-        root_token = json.loads(self._recovery_file.read_text()).get("root_token")
+        root_token = json.loads(self.recovery_file.read_text()).get("root_token")
         root = self.caller(root_token)
         try:
             if not root_token:
@@ -170,14 +171,14 @@ class OpenBaoAgent(Agent):
         root.call("POST", "/v1/auth/token/create", body)
 
     def _revoke_root(self, admin: Caller) -> None:
-        kept = json.loads(self._recovery_file.read_text())
+        kept = json.loads(self.recovery_file.read_text())
         if "root_token" not in kept:
             return
         root = self.caller(kept.pop("root_token"))
         if _is_accepted(root):
             admin.call("GET", "/v1/auth/token/lookup-self")  # never revoke the last key to the house
             root.call("POST", "/v1/auth/token/revoke-self")
-        write_private(self._recovery_file, json.dumps(kept, indent=2) + "\n")
+        write_private(self.recovery_file, json.dumps(kept, indent=2) + "\n")
 
     def _mount(self, admin: Caller) -> None:
         mounts = admin.call("GET", "/v1/sys/mounts")
@@ -213,7 +214,7 @@ class OpenBaoAgent(Agent):
     def remove(self) -> None:
         """Also its keys, which are worth nothing without the data."""
         super().remove()
-        for path in (self._seal_key, self._recovery_file, self.site.ca_file):
+        for path in (self._seal_key, self.recovery_file, self.site.ca_file):
             path.unlink(missing_ok=True)
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 def started_with(argument: str) -> list[int]:
     """Ids of the processes that have exactly this argument on their command line."""
     wanted = argument.encode()
-    return [pid for pid, arguments in _all() if wanted in arguments]
+    return [pid for pid, arguments in command_lines() if wanted in arguments]
 
 
 def holding_files_below(folder: Path) -> list[int]:
     """Ids of the processes that have a file below this folder open, or work in it."""
     prefix = f"{folder}/"
     found = []
-    for pid, _ in _all():
+    for pid, _ in command_lines():
         with contextlib.suppress(OSError):
             links = [*Path(f"/proc/{pid}/fd").iterdir(), Path(f"/proc/{pid}/cwd")]
             if any(_target(link).startswith(prefix) for link in links):
@@ -56,7 +56,8 @@ def wait_for(condition: Callable[[], bool], seconds: float, *, pause: float = 0.
     return True
 
 
-def _all() -> list[tuple[int, list[bytes]]]:
+def command_lines() -> list[tuple[int, list[bytes]]]:
+    """Id and arguments of every process."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -51,7 +51,7 @@ class Supervisor:
         self._folder = folder
         self._programs = programs
         self._environment = dict(environment)
-        self._config = folder / "supervisord.conf"
+        self.config = folder / "supervisord.conf"
         self.socket = _socket_path(folder)
 
     def start(self, name: str) -> None:
@@ -99,7 +99,7 @@ class Supervisor:
     def shut_down(self) -> None:
         """Ends supervisord and every program; afterwards none of these processes is left."""
         with locked(self._folder / "lock"):
-            processes.stop(processes.started_with(str(self._config)), patience=40)
+            processes.stop(processes.started_with(str(self.config)), patience=40)
             for name in self._programs:
                 processes.stop(self.strays(name), patience=30)
             self.socket.unlink(missing_ok=True)
@@ -114,16 +114,16 @@ class Supervisor:
             return False
 
     def _ensure(self) -> None:
-        changed = write_if_changed(self._config, self._configuration())
+        changed = write_if_changed(self.config, self._configuration())
         if self.answers():
             if changed:
                 self._reload()
             return
-        processes.stop(processes.started_with(str(self._config)), patience=40)
+        processes.stop(processes.started_with(str(self.config)), patience=40)
         _private_socket_folder(self.socket.parent)
         for program in self._programs.values():
             private_folder(program.log.parent)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config)]
         try:
             done = subprocess.run(
                 command,
@@ -211,7 +211,11 @@ class _SocketConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.close()
+            raise
 
 
 class _SocketTransport(xmlrpc.client.Transport):
@@ -220,7 +224,9 @@ class _SocketTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return _SocketConnection(self._path)
+        connection = _SocketConnection(self._path)
+        self._connection = (str(host), connection)  # where the base class looks for what to close
+        return connection
 
 
 def _socket_path(folder: Path) -> Path:

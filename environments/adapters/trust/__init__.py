@@ -4,9 +4,8 @@ On a cluster that we started, `apply` makes it so. On one that belongs to a user
 is missing and how to mend it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from environments.adapters.calls import Caller
 from environments.adapters.connections import Connections
 from environments.adapters.trust.consul import consul_settings
 from environments.adapters.trust.nomad import nomad_settings
@@ -52,14 +51,6 @@ class Trust:
     def verify(self) -> list[Missing]:
         """What isn't as it must be, without changing anything; empty if all is well. Raises `BackendUnavailable`."""
         return [missing for setting in self.settings() if (missing := _look(setting)) is not None]
-
-    def close(self) -> None:
-        """Closes the connections."""
-        for caller in self._callers():
-            caller.close()
-
-    def _callers(self) -> Sequence[Caller]:
-        return (self._consul, self._vault, self._nomad)
 
 
 def _look(setting: Setting) -> Missing | None:

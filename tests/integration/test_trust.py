@@ -1,0 +1,199 @@
+"""Who may do what on the real, secured cluster: workloads, the service, and everybody else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from environments.adapters.calls import Caller, FixedToken, Part
+from environments.adapters.connections import Endpoint, JwtLogin, token_source
+from environments.adapters.trust import Trust
+from environments.domain.errors import BackendDenied, BackendError
+from tests.cluster import Cluster
+from tests.integration.workloads import Backends, Workload, environment, run_job
+
+
+@pytest.fixture(scope="module")
+def backends(cluster: Cluster) -> Backends:
+    return Backends(cluster.connections)
+
+
+@pytest.fixture(scope="module")
+def workloads(backends: Backends) -> Iterator[dict[str, Workload]]:
+    """Jobs of the same name in two environments, one's name beginning like the other's."""
+    with environment(backends, "red"), environment(backends, "red-2"):
+        yield {name: run_job(backends, name) for name in ("red", "red-2")}
+
+
+@pytest.fixture(scope="module")
+def manager(backends: Backends) -> Iterator[Workload]:
+    with environment(backends, "meta"):
+        yield run_job(backends, "meta", "provisioning")
+
+
+def _as(cluster: Cluster, part: Part, token: str) -> Caller:
+    return Caller(part, cluster.connections.endpoint(part).address, FixedToken(token))
+
+
+@pytest.mark.parametrize("name", ["red", "red-2"])
+def test_a_job_sees_its_own_key_and_secret(workloads: dict[str, Workload], name: str) -> None:
+    assert workloads[name].rendered == f'key="hello {name}"\nsecret=pw-{name}\n'
+
+
+@pytest.mark.parametrize(("mine", "other"), [("red", "red-2"), ("red-2", "red")])
+def test_a_job_reads_nothing_of_another_environment(
+    cluster: Cluster, workloads: dict[str, Workload], mine: str, other: str
+) -> None:
+    vault = _as(cluster, "vault", workloads[mine].vault_token)
+    consul = _as(cluster, "consul", workloads[mine].consul_token)
+    own = vault.call("GET", f"/v1/secret/data/environments/{mine}/app")
+    assert own["data"]["data"]["password"] == f"pw-{mine}"
+    assert consul.get(f"/v1/kv/environments/{mine}/message")
+
+    with pytest.raises(BackendDenied):
+        vault.call("GET", f"/v1/secret/data/environments/{other}/app")
+    with pytest.raises(BackendDenied):
+        vault.call("GET", "/v1/secret/metadata/environments?list=true")
+    with pytest.raises(BackendDenied):
+        vault.call("POST", f"/v1/pki/issue/{other}", {"common_name": "x"})
+    with pytest.raises(BackendDenied):
+        consul.call("GET", f"/v1/kv/environments/{other}/message")
+    with pytest.raises(BackendDenied):
+        consul.call("PUT", "/v1/agent/service/register", {"Name": f"{other}--app"})
+
+
+def test_a_job_gets_certificates_of_its_own_role(cluster: Cluster, workloads: dict[str, Workload]) -> None:
+    vault = _as(cluster, "vault", workloads["red"].vault_token)
+    issued = vault.call("POST", "/v1/pki/issue/red", {"common_name": "app.red"})
+    assert issued["data"]["certificate"].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_a_job_writes_neither_keys_nor_secrets(cluster: Cluster, workloads: dict[str, Workload]) -> None:
+    with pytest.raises(BackendDenied):
+        _as(cluster, "vault", workloads["red"].vault_token).call(
+            "POST", "/v1/secret/data/environments/red/app", {"data": {"password": "mine"}}
+        )
+    with pytest.raises(BackendDenied):
+        _as(cluster, "consul", workloads["red"].consul_token).call("PUT", "/v1/kv/environments/red/message", "mine")
+
+
+def _log_in(cluster: Cluster, part: Part, jwt: str, tmp_path: Path) -> str:
+    file = tmp_path / "identity.jwt"
+    file.write_text(jwt)
+    methods = {"nomad": "nomad-manager", "consul": "calvinverse-manager", "vault": "jwt-nomad"}
+    login = JwtLogin(jwt_file=file, method=methods[part], role="calvinverse-manager" if part == "vault" else "")
+    address = cluster.connections.endpoint(part).address
+    return token_source(part, Endpoint(address=address, authentication=login)).token()
+
+
+def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, manager: Workload, tmp_path: Path) -> None:
+    nomad = _as(cluster, "nomad", _log_in(cluster, "nomad", manager.manager_jwt, tmp_path))
+    nomad.call("PUT", "/v1/namespace/of-the-service", {"Name": "of-the-service"})
+    nomad.call("DELETE", "/v1/namespace/of-the-service")
+    assert nomad.call("GET", "/v1/acl/token/self")["Type"] == "management"
+
+    consul = _as(cluster, "consul", _log_in(cluster, "consul", manager.backend_jwt, tmp_path))
+    policy = consul.call("PUT", "/v1/acl/policy", {"Name": "env-of-the-service", "Rules": ""})
+    consul.call("DELETE", f"/v1/acl/policy/{policy['ID']}")
+    consul.call("PUT", "/v1/kv/environments/of-the-service/.owner", "x")
+    consul.call("DELETE", "/v1/kv/environments/of-the-service/.owner")
+
+    vault = _as(cluster, "vault", _log_in(cluster, "vault", manager.backend_jwt, tmp_path))
+    path = "environments/of-the-service/app"
+    vault.call("POST", f"/v1/secret/data/{path}", {"data": {"password": "x"}})
+    vault.call("POST", f"/v1/secret/metadata/{path}", {"custom_metadata": {"calvinverse-environment": "x"}})
+    vault.call("DELETE", f"/v1/secret/metadata/{path}")
+    vault.call("POST", "/v1/pki/roles/of-the-service", {"allow_any_name": True, "generate_lease": True})
+    vault.call("POST", "/v1/pki/issue/of-the-service", {"common_name": "x", "ttl": "60s"})
+    prefix = "pki/issue/of-the-service"
+    assert vault.call("GET", f"/v1/sys/leases/lookup/{prefix}?list=true")["data"]["keys"]
+    vault.call("POST", f"/v1/sys/leases/revoke-prefix/{prefix}")
+    vault.call("DELETE", "/v1/pki/roles/of-the-service")
+    assert vault.call("GET", "/v1/auth/token/accessors?list=true")["data"]["keys"]
+    assert vault.call("GET", "/v1/identity/entity-alias/id?list=true")["data"]["keys"]
+    with pytest.raises(BackendDenied):
+        vault.call("PUT", "/v1/sys/policies/acl/mine", {"policy": ""})
+    with pytest.raises(BackendDenied):
+        vault.call("POST", "/v1/secret/data/elsewhere", {"data": {}})
+
+
+@pytest.mark.parametrize("part", ["nomad", "consul", "vault"])
+def test_the_same_job_name_in_another_namespace_is_not_the_service(
+    cluster: Cluster, backends: Backends, tmp_path: Path, part: Part, impostor: Workload
+) -> None:
+    jwt = impostor.manager_jwt if part == "nomad" else impostor.backend_jwt
+    with pytest.raises(BackendError):
+        _log_in(cluster, part, jwt, tmp_path)
+
+
+@pytest.mark.parametrize("part", ["nomad", "consul", "vault"])
+def test_another_job_of_the_same_namespace_is_not_the_service(
+    cluster: Cluster, backends: Backends, tmp_path: Path, part: Part, neighbour: Workload
+) -> None:
+    jwt = neighbour.manager_jwt if part == "nomad" else neighbour.backend_jwt
+    with pytest.raises(BackendError):
+        _log_in(cluster, part, jwt, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def impostor(backends: Backends) -> Iterator[Workload]:
+    with environment(backends, "blue"):
+        yield run_job(backends, "blue", "provisioning")
+
+
+@pytest.fixture(scope="module")
+def neighbour(backends: Backends, manager: Workload) -> Workload:
+    return run_job(backends, "meta", "other")
+
+
+BREAKS = [
+    ("consul", "DELETE", "/v1/acl/auth-method/nomad-workloads", None, "the auth method nomad-workloads"),
+    ("consul", "DELETE", "/v1/acl/auth-method/calvinverse-manager", None, "the auth method calvinverse-manager"),
+    (
+        "consul",
+        "PUT",
+        "/v1/acl/binding-rule",
+        {"AuthMethod": "nomad-workloads", "BindType": "policy", "BindName": "global-management", "Selector": ""},
+        "the one binding rule from a workload's namespace",
+    ),
+    ("vault", "DELETE", "/v1/auth/jwt-nomad/role/environment", None, "the role environment"),
+    (
+        "vault",
+        "POST",
+        "/v1/auth/jwt-nomad/role/environment",
+        {"role_type": "jwt", "bound_audiences": ["vault.io"], "user_claim": "nomad_job_id"},
+        "the role environment",
+    ),
+    (
+        "vault",
+        "PUT",
+        "/v1/sys/policies/acl/calvinverse-environment",
+        {"policy": 'path "secret/*" { capabilities = ["read"] }'},
+        "the one policy of all environments",
+    ),
+    ("vault", "DELETE", "/v1/sys/policies/acl/calvinverse-manager", None, "the policy of the provisioning service"),
+    ("vault", "DELETE", "/v1/sys/auth/jwt-nomad", None, "the login for workloads"),
+    ("nomad", "DELETE", "/v1/acl/auth-method/nomad-manager", None, "the auth method nomad-manager"),
+    (
+        "nomad",
+        "POST",
+        "/v1/acl/binding-rule",
+        {"AuthMethod": "nomad-manager", "BindType": "management", "Selector": ""},
+        "the one binding rule that lets only job provisioning",
+    ),
+]
+
+
+@pytest.mark.parametrize(("part", "method", "path", "body", "what"), BREAKS)
+def test_what_is_missing_is_named_and_mended(
+    cluster: Cluster, backends: Backends, part: Part, method: str, path: str, body: object, what: str
+) -> None:
+    trust = Trust(cluster.connections)
+    assert trust.verify() == []
+    getattr(backends, part).call(method, path, body)
+
+    missing = trust.verify()
+
+    assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.mend for fault in missing)
+    assert trust.apply() == len(missing) or path.startswith("/v1/sys/auth")
+    assert trust.verify() == []
