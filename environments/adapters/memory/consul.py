@@ -1,0 +1,121 @@
+"""Consul in memory: keys, access control, catalogue and health."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from environments.executors.consul_access import Instance, Policy, Rules
+from environments.executors.consul_kv import Change, Create, Entry, Put, Remove, RemoveTree
+
+
+class MemoryConsul:
+    """Implements `KeyValueStore`, `AccessControl` and `Catalogue`."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._index = 1
+        self._keys: dict[str, Entry] = {}
+        self._policies: dict[str, Policy] = {}
+        self._tokens: dict[str, str] = {}
+        self._instances: dict[str, Instance] = {}
+
+    # --- KeyValueStore ---
+
+    def tree(self, prefix: str) -> dict[str, Entry]:
+        """Every key that begins with the prefix."""
+        with self._changed:
+            return {key: self._keys[key] for key in sorted(self._keys) if key.startswith(prefix)}
+
+    def commit(self, changes: Sequence[Change]) -> bool:
+        """Makes all changes, or none."""
+        with self._changed:
+            keys = dict(self._keys)
+            index = self._index + 1
+            for change in changes:
+                if isinstance(change, Put):
+                    keys[change.key] = Entry(change.value, change.flags, index)
+                elif isinstance(change, Create):
+                    if change.key in keys:
+                        return False
+                    keys[change.key] = Entry(change.value, 0, index)
+                elif isinstance(change, Remove):
+                    keys.pop(change.key, None)
+                elif isinstance(change, RemoveTree):
+                    keys = {key: entry for key, entry in keys.items() if not key.startswith(change.prefix)}
+                elif change.key not in keys or keys[change.key].index != change.index:
+                    return False
+            self._keys = keys
+            self._bump()
+            return True
+
+    # --- AccessControl ---
+
+    def policy(self, name: str) -> Policy | None:
+        """The policy of that name."""
+        return next((policy for policy in self._policies.values() if policy.name == name), None)
+
+    def create_policy(self, name: str, description: str, rules: Rules) -> bool:
+        """Makes a policy; False when there is one of that name."""
+        with self._changed:
+            if self.policy(name) is not None:
+                return False
+            self._bump()
+            policy = Policy(f"policy-{self._index}", name, description, rules)
+            self._policies[policy.id] = policy
+            return True
+
+    def update_policy(self, policy: Policy) -> None:
+        """Changes the policy of that id."""
+        self._policies[policy.id] = policy
+
+    def remove_policy(self, policy_id: str) -> None:
+        """Removes a policy. Tokens forget it."""
+        self._policies.pop(policy_id, None)
+        self._tokens = {accessor: policy for accessor, policy in self._tokens.items() if policy != policy_id}
+
+    def tokens(self, policy_id: str) -> list[str]:
+        """Accessor ids of the tokens that have the policy."""
+        return [accessor for accessor, policy in self._tokens.items() if policy == policy_id]
+
+    def remove_token(self, accessor: str) -> None:
+        """Removes a token."""
+        self._tokens.pop(accessor, None)
+
+    def log_in(self, policy: str) -> str:
+        """What a workload does: gives the accessor of a token with the policy of that name."""
+        found = self.policy(policy)
+        assert found is not None, "a login without a policy is refused"
+        with self._changed:
+            self._bump()
+            accessor = f"token-{self._index}"
+            self._tokens[accessor] = found.id
+            return accessor
+
+    # --- Catalogue ---
+
+    def services(self, prefix: str) -> list[str]:
+        """Names of all services that begin with the prefix."""
+        return sorted({found.service for found in self._instances.values() if found.service.startswith(prefix)})
+
+    def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
+        """A service's instances; waits for any change after `index`, `wait` seconds at most."""
+        with self._changed:
+            if index and wait:
+                self._changed.wait_for(lambda: self._index > index, timeout=wait)
+            return self._index, [found for found in self._instances.values() if found.service == service]
+
+    def deregister(self, instance: Instance) -> None:
+        """Takes an instance out."""
+        with self._changed:
+            self._instances.pop(instance.id, None)
+            self._bump()
+
+    def register(self, instance: Instance) -> None:
+        """What an orchestrator does: registers an instance, passing unless it says otherwise."""
+        with self._changed:
+            self._instances[instance.id] = replace(instance, passing=instance.passing is not False)
+            self._bump()
+
+    def _bump(self) -> None:
+        self._index += 1
+        self._changed.notify_all()

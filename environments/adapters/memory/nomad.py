@@ -1,0 +1,230 @@
+"""Nomad in memory: jobs that start at once, as far as their fate allows."""
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from environments.adapters.memory.consul import MemoryConsul
+from environments.domain.errors import BackendError, InvalidJob
+from environments.executors.consul_access import Instance
+from environments.executors.nomad_ports import Allocation, Evaluation, Job, Rollout, Task, TaskEvent
+
+
+class Fate(StrEnum):
+    """What becomes of the jobs of a memory twin."""
+
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    WITHOUT_ROOM = "without room"
+    NEVER_HEALTHY = "never healthy"
+
+
+@dataclass
+class _Registered:
+    job: Job
+    allocations: list[Allocation] = field(default_factory=list)
+    rollout: Rollout | None = None
+
+
+class MemoryNomad:
+    """Implements `Scheduler`. Services of healthy jobs appear in `consul`, if there is one.
+
+    `fate` may be changed at any time, for jobs registered from then on.
+    """
+
+    def __init__(self, consul: MemoryConsul | None = None) -> None:
+        self.fate = Fate.HEALTHY
+        self.registrations = 0
+        self._consul = consul
+        self._changed = threading.Condition()
+        self._index = 1
+        self._namespaces: dict[str, dict[str, str]] = {"default": {}}
+        self._jobs: dict[tuple[str, str], _Registered] = {}
+        self._past: dict[tuple[str, str], list[Allocation]] = {}
+        self._variables: dict[tuple[str, str], dict[str, str]] = {}
+        self._evaluations: dict[str, Evaluation] = {}
+
+    def parse(self, text: str, variables: str) -> Job:
+        """Understands as much of HCL as its tests need: one group and task, services' names, templates' data."""
+        values = {
+            name: json.loads(re.sub(r"\\U([0-9a-f]{8})", lambda found: chr(int(found[1], 16)), value))
+            for name, value in re.findall(r"(?m)^(\w+) = (.*)$", variables)
+        }
+        declared = set(re.findall(r'variable "(\w+)"', text))
+        label = re.search(r'job "([^"]+)"', text)
+        if label is None or text.count("{") != text.count("}"):
+            raise InvalidJob("Nomad rejects the job: the job file can't be parsed.")
+        if unknown := sorted(set(values) - declared):
+            raise InvalidJob(f"Nomad rejects the job: undefined variable {unknown[0]}.")
+
+        def filled(quoted: str) -> str:
+            return re.sub(r"\$\{var\.(\w+)\}", lambda found: str(values[found[1]]), quoted)
+
+        kind = re.search(r'type\s*=\s*"(service|batch|system)"', text)
+        count = re.search(r"count\s*=\s*(?:var\.(\w+)|(\d+))", text)
+        namespace = re.search(r'namespace\s*=\s*"([^"]*)"', text)
+        services = re.findall(r'service\s*\{\s*name\s*=\s*"([^"]*)"', text)
+        templates = re.findall(r'data\s*=\s*"([^"]*)"', text)
+        return {
+            "ID": label[1],
+            "Name": label[1],
+            "Namespace": namespace[1] if namespace else "default",
+            "Type": kind[1] if kind else "service",
+            "TaskGroups": [
+                {
+                    "Name": "group",
+                    "Count": int(values[count[1]] if count and count[1] else count[2] if count else 1),
+                    "Update": {"MaxParallel": 1, "HealthCheck": "checks"},
+                    "Services": [{"Name": filled(name), "Provider": "consul"} for name in services],
+                    "Tasks": [{"Name": "task", "Templates": [{"EmbeddedTmpl": filled(data)} for data in templates]}],
+                }
+            ],
+        }
+
+    def job(self, namespace: str, job: str) -> Job | None:
+        """The registered job."""
+        found = self._jobs.get((namespace, job))
+        return None if found is None else dict(found.job)
+
+    def jobs(self, namespace: str) -> list[str]:
+        """Ids of all jobs of a namespace."""
+        return [job for place, job in self._jobs if place == namespace]
+
+    def register(self, namespace: str, job: Job, index: int) -> str:
+        """Registers a job. The same one again changes nothing."""
+        with self._changed:
+            if namespace not in self._namespaces:
+                raise InvalidJob(f"Nomad rejects the job: nonexistent namespace {namespace!r}.")
+            present = self._jobs.get((namespace, job["ID"]))
+            if (present.job["JobModifyIndex"] if present else 0) != index:
+                raise InvalidJob("Nomad rejects the job: Enforcing job modify index: it has changed.")
+            self.registrations += 1
+            self._bump()
+            evaluation = f"evaluation-{self._index}"
+            self._evaluations[evaluation] = Evaluation("complete")
+            ours = {"JobModifyIndex", "Version", "Stop"}
+            if present and not present.job["Stop"] and _without(present.job, ours) == _without(job, ours):
+                return evaluation
+            version = present.job["Version"] + 1 if present else 0
+            registered = _Registered({**job, "JobModifyIndex": self._index, "Version": version, "Stop": False})
+            registered.allocations = [] if present is None else list(present.allocations)
+            self._jobs[namespace, job["ID"]] = registered
+            self._start(registered, evaluation)
+            return evaluation
+
+    def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
+        """What was decided."""
+        return self._evaluations.get(evaluation)
+
+    def allocations(
+        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0, all_lives: bool = False
+    ) -> tuple[int, list[Allocation]]:
+        """The job's allocations; waits for any change after `index`, `wait` seconds at most."""
+        with self._changed:
+            if index and wait:
+                self._changed.wait_for(lambda: self._index > index, timeout=wait)
+            found = self._jobs.get((namespace, job))
+            past = self._past.get((namespace, job), []) if all_lives else []
+            return self._index, [*past, *(found.allocations if found else [])]
+
+    def rollout(self, namespace: str, job: str) -> Rollout | None:
+        """The job's newest deployment."""
+        found = self._jobs.get((namespace, job))
+        return found.rollout if found else None
+
+    def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
+        """What failing tasks write."""
+        return "cannot open the door\n"[-size:] if self.fate is Fate.FAILING else ""
+
+    def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
+        """Stops a job at once."""
+        with self._changed:
+            found = self._jobs.get((namespace, job))
+            if found is None:
+                return
+            found.job["Stop"] = True
+            found.allocations = [replace(item, desired="stop", client="complete") for item in found.allocations]
+            for service in self._consul.services("") if self._consul else ():
+                assert self._consul is not None
+                for instance in self._consul.instances(service)[1]:
+                    if any(item.id in instance.id for item in found.allocations):
+                        self._consul.deregister(instance)
+            if purge:
+                self._past.setdefault((namespace, job), []).extend(found.allocations)
+                del self._jobs[namespace, job]
+            self._bump()
+
+    def namespace(self, name: str) -> dict[str, str] | None:
+        """The namespace's metadata."""
+        return self._namespaces.get(name)
+
+    def write_namespace(self, name: str, description: str, metadata: Mapping[str, str]) -> None:
+        """Makes or changes a namespace."""
+        self._namespaces[name] = dict(metadata)
+
+    def remove_namespace(self, name: str) -> None:
+        """Removes a namespace without jobs."""
+        if self.jobs(name):
+            raise BackendError(f"Nomad failed to delete a namespace: namespace {name!r} has non-terminal jobs.")
+        self._namespaces.pop(name, None)
+
+    def variables(self, namespace: str) -> list[str]:
+        """Paths of variables in a namespace."""
+        return [path for place, path in self._variables if place == namespace]
+
+    def remove_variable(self, namespace: str, path: str) -> None:
+        """Removes a variable."""
+        self._variables.pop((namespace, path), None)
+
+    def write_variable(self, namespace: str, path: str, items: Mapping[str, str]) -> None:
+        """What a job does."""
+        self._variables[namespace, path] = dict(items)
+
+    def _start(self, registered: _Registered, evaluation: str) -> None:
+        job, version = registered.job, registered.job["Version"]
+        if self.fate is Fate.WITHOUT_ROOM:
+            self._evaluations[evaluation] = Evaluation("complete", "", {"group": "1 node(s) have no room for memory"})
+            return
+        old = [replace(item, desired="stop", client="complete") for item in registered.allocations]
+        group = job["TaskGroups"][0]
+        new = [self._allocation(job, number) for number in range(group["Count"])]
+        registered.allocations = old + new
+        if job["Type"] == "service":
+            states = {Fate.HEALTHY: "successful", Fate.FAILING: "failed"}
+            registered.rollout = Rollout(version, states.get(self.fate, "running"), "")
+        for allocation in new:
+            for number, service in enumerate(group["Services"] if self._consul else ()):
+                assert self._consul is not None
+                identifier = f"_nomad-task-{allocation.id}-{service['Name']}"
+                metadata = service.get("Meta") or {}
+                passing = self.fate is Fate.HEALTHY
+                self._consul.register(
+                    Instance(identifier, service["Name"], "node", "127.0.0.1", 20000 + number, (), metadata, passing)
+                )
+
+    def _allocation(self, job: Job, number: int) -> Allocation:
+        failing = self.fate is Fate.FAILING
+        done = job["Type"] == "batch" and not failing
+        event = TaskEvent(1, "Terminated", "Exit Code: 1", failed=True) if failing else TaskEvent(1, "Started", "")
+        task = Task("task", "dead" if failing or done else "running", failing, (event,))
+        return Allocation(
+            id=f"{job['Namespace']}-{job['ID']}-{job['Version']}-{number}",
+            job_version=job["Version"],
+            group="group",
+            desired="run",
+            client="failed" if failing else "complete" if done else "running",
+            healthy={Fate.HEALTHY: True, Fate.FAILING: False}.get(self.fate) if job["Type"] == "service" else None,
+            tasks=(task,),
+        )
+
+    def _bump(self) -> None:
+        self._index += 1
+        self._changed.notify_all()
+
+
+def _without(job: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in job.items() if key not in names}

@@ -1,0 +1,135 @@
+"""OpenBao in memory: secrets, the PKI mount, tokens and identities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from environments.executors.vault_certificate import Certificate
+from environments.executors.vault_identity import Identity
+from environments.executors.vault_secret import SecretHead
+
+
+@dataclass
+class _Secret:
+    metadata: dict[str, str] = field(default_factory=dict)
+    versions: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MemorySecrets:
+    """Implements `SecretStore`."""
+
+    def __init__(self) -> None:
+        self._secrets: dict[str, _Secret] = {}
+
+    def head(self, path: str) -> SecretHead | None:
+        """The secret's newest version and metadata."""
+        found = self._secrets.get(path)
+        return None if found is None else SecretHead(len(found.versions), dict(found.metadata))
+
+    def read(self, path: str) -> dict[str, Any] | None:
+        """The newest version's data."""
+        found = self._secrets.get(path)
+        return dict(found.versions[-1]) if found and found.versions else None
+
+    def mark(self, path: str, metadata: Mapping[str, str]) -> None:
+        """Sets the metadata."""
+        self._secrets.setdefault(path, _Secret()).metadata = dict(metadata)
+
+    def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
+        """Writes the version after `version`; False when that isn't the newest."""
+        found = self._secrets.setdefault(path, _Secret())
+        if len(found.versions) != version:
+            return False
+        found.versions.append(dict(data))
+        return True
+
+    def remove(self, path: str) -> None:
+        """Removes all versions and the metadata."""
+        self._secrets.pop(path, None)
+
+
+class MemoryPki:
+    """Implements `CertificateAuthority` and `CertificateChain`."""
+
+    def __init__(self, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = now
+        self._roles: dict[str, dict[str, Any]] = {}
+        self._certificates: dict[str, tuple[Certificate, str]] = {}
+        self._leases: dict[str, str] = {}
+        self._count = 0
+
+    def role(self, name: str) -> dict[str, Any] | None:
+        """The role's fields."""
+        return self._roles.get(name)
+
+    def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Makes or changes a role."""
+        self._roles[name] = {**self._roles.get(name, {}), **fields}
+
+    def remove_role(self, name: str) -> None:
+        """Removes a role."""
+        self._roles.pop(name, None)
+
+    def leases(self, role: str) -> list[str]:
+        """Ids of the leases of the role's certificates."""
+        return [lease for lease, serial in self._leases.items() if self._certificates[serial][1] == role]
+
+    def revoke_leases(self, role: str) -> None:
+        """Ends the leases."""
+        for lease in self.leases(role):
+            self.revoke(self._leases.pop(lease))
+
+    def unrevoked(self) -> list[Certificate]:
+        """Every certificate that isn't revoked."""
+        return [certificate for certificate, role in self._certificates.values() if role]
+
+    def revoke(self, serial: str) -> None:
+        """Revokes a certificate."""
+        certificate, _ = self._certificates[serial]
+        self._certificates[serial] = (certificate, "")
+
+    def chain(self) -> str:
+        """A text in place of a CA."""
+        return "-----BEGIN CERTIFICATE-----\nmemory\n-----END CERTIFICATE-----\n"
+
+    def issue(self, role: str) -> Certificate:
+        """What a workload does: has a certificate issued by a role."""
+        fields = self._roles[role]
+        self._count += 1
+        expires = self._now + timedelta(seconds=fields["ttl"])
+        certificate = Certificate(f"{self._count:02x}", fields["ou"][0], expires)
+        self._certificates[certificate.serial] = (certificate, role)
+        self._leases[f"lease-{self._count}"] = certificate.serial
+        return certificate
+
+
+class MemoryLogins:
+    """Implements `Identities`."""
+
+    def __init__(self) -> None:
+        self._entities: dict[str, tuple[str, str]] = {}
+        self._tokens: dict[str, tuple[str, str]] = {}
+        self._count = 0
+
+    def find(self, auth_path: str, name: str) -> Identity:
+        """What logins at `auth_path` as `name` left."""
+        origin = (auth_path, name)
+        return Identity(
+            tuple(entity for entity, found in self._entities.items() if found == origin),
+            tuple(accessor for accessor, found in self._tokens.items() if found == origin),
+        )
+
+    def revoke(self, accessor: str) -> None:
+        """Revokes a token."""
+        self._tokens.pop(accessor, None)
+
+    def remove_entity(self, entity: str) -> None:
+        """Removes an entity."""
+        self._entities.pop(entity, None)
+
+    def log_in(self, auth_path: str, name: str) -> None:
+        """What a workload does."""
+        self._count += 1
+        self._entities.setdefault(f"entity-{auth_path}-{name}", (auth_path, name))
+        self._tokens[f"accessor-{self._count}"] = (auth_path, name)
