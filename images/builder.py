@@ -19,7 +19,7 @@ from typing import Any
 from environments.domain.errors import CalvinverseError
 from images import packer, prepare, provenance, toolchain, validation
 from images.commands import output
-from images.docker import Docker
+from images.docker import BUILDING, Docker
 from images.errors import ImageNotBuilt
 from images.inputs import Inputs, all_inputs
 from images.places import CHECKOUT, state_folder
@@ -224,12 +224,18 @@ class _Build:
         with self._progress.part("prepare"):
             tools = toolchain.require("packer", "packer-plugin-docker")
             command = packer.PackerCommand(tools["packer"], toolchain.packer_environment())
-            prepare.prepare(recipe, work, log, self._progress.step)
+            prepare.prepare(recipe, work, log, builder.checkout, self._progress.step)
         with self._progress.part("build"):
             made = packer.build(
                 command,
                 recipe.folder,
-                {"work": str(work), "python": sys.executable, "parent": parent, "build": self._id, "labels": labels},
+                {
+                    "work": str(work),
+                    "python": sys.executable,
+                    "parent": parent,
+                    "container": f"{BUILDING}{self._id}",
+                    "labels": labels,
+                },
                 work,
                 log,
                 cwd=builder.checkout,

@@ -12,7 +12,10 @@ LIMIT = 60.0
 """Seconds that a call may take unless it says otherwise."""
 
 BUILD_LABEL = "calvinverse.build"
-"""Label of every container that a build makes; its value is the id of the build."""
+"""Label of an image with the id of the build that made it."""
+
+BUILDING, VALIDATING = "calvinverse-build-", "calvinverse-validate-"
+"""The names of a build's containers, before its id. Labels won't do: every container has those of its image."""
 
 
 class Docker:
@@ -58,10 +61,10 @@ class Docker:
             self._run(["image", "rm", identity], check=False)
 
     def start(self, image: str, command: Sequence[str], environment: Mapping[str, str], build: str) -> str:
-        """Starts a container without a network and returns its id."""
+        """Starts the container in which a build is validated, without a network, and returns its id."""
         variables = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-        labels = ["--label", f"{BUILD_LABEL}={build}"]
-        return self._run(["run", "--detach", "--network", "none", *labels, *variables, image, *command]).strip()
+        options = ["--detach", "--network", "none", "--name", f"{VALIDATING}{build}"]
+        return self._run(["run", *options, *variables, image, *command]).strip()
 
     def container(self, identity: str) -> dict[str, Any]:
         """All that the engine knows of a container."""
@@ -73,10 +76,8 @@ class Docker:
         return self._run(["logs", container], check=False, errors=True)
 
     def remove_containers(self, build: str) -> None:
-        """Removes every container of a build, running or not, with its anonymous volumes."""
-        listed = self._run(["ps", "--all", "--quiet", "--filter", f"label={BUILD_LABEL}={build}"])
-        if listed.split():
-            self._run(["rm", "--force", "--volumes", *listed.split()])
+        """Removes the containers of a build, running or not, with their anonymous volumes."""
+        self._run(["rm", "--force", "--volumes", f"{BUILDING}{build}", f"{VALIDATING}{build}"], check=False)
 
     def remove_untagged_of(self, build: str) -> None:
         """Removes untagged images that a build committed and didn't get to name."""

@@ -87,7 +87,8 @@ class _Transcript:
 
     WRONG = re.compile(r"^(E|[Ee]rror|ERROR|[Ff]atal|[A-Za-z.]*Error)\b:?\s")
     SUMMARY = re.compile(
-        r"Build '.*' errored|Some builds didn't complete|^\s*$|Provisioning step had errors|Cleaning up|Script exited with|^--> "
+        r"Build '.*' errored|Some builds didn't complete|^\s*$|Provisioning step had errors|Cleaning up|^--> "
+        r"|Script exited with|Error determining source Docker image digest"
     )
     FRAME = re.compile(r"^(==>|-->|   )\s*[\w.-]+\.[\w-]+: ")
 

@@ -16,7 +16,7 @@ import pip
 from images.commands import output, run
 from images.errors import ImageBuildFailed, InvalidRecipe
 from images.inputs import digest, file_digests
-from images.places import CHECKOUT, cache_folder
+from images.places import cache_folder
 from images.recipe import Recipe
 
 IMAGE_PYTHON = (3, 11)
@@ -28,7 +28,7 @@ PACKAGES = ("environments", "tui")
 """What the service's image holds of this project: the service, its command line and the terminal application."""
 
 
-def debian_sources(recipe: Recipe, work: Path, log: Path) -> None:
+def debian_sources(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
     """Writes `sources.list`: the Debian 12 mirrors that this host itself uses, or none for mmdebstrap's own choice."""
     form = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
     listed = output(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], limit=60) or ""
@@ -50,7 +50,7 @@ def mirrors(listed: str) -> list[str]:
     return found if any(f" {SUITES[0]} " in entry for entry in found) else []
 
 
-def wheelhouse(recipe: Recipe, work: Path, log: Path) -> None:
+def wheelhouse(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
     """Links `wheels`: every wheel of the image's requirements.lock, checked against its hashes, kept in the cache."""
     lock = recipe.folder / "requirements.lock"
     if sys.version_info[:2] != IMAGE_PYTHON:
@@ -76,17 +76,17 @@ def wheelhouse(recipe: Recipe, work: Path, log: Path) -> None:
     shutil.copytree(kept, work / WHEELS, copy_function=os.link if _same_device(kept, work) else shutil.copy2)
 
 
-def project_wheel(recipe: Recipe, work: Path, log: Path) -> None:
-    """Writes `wheels/calvinverse-*.whl`, made of the image's inputs alone, and `pip`, to install it with.
+def project_wheel(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
+    """Writes `own/calvinverse-*.whl`, made of the image's inputs alone, and `pip`, to install it with.
 
     Raises ImageBuildFailed when an input didn't get into the wheel: an image must not differ from the checkout.
     """
     staged = work / "project"
-    names = [name for name in file_digests(recipe) if name.split("/")[0] in (*PACKAGES, "pyproject.toml")]
+    names = [name for name in file_digests(recipe, checkout) if name.split("/")[0] in (*PACKAGES, "pyproject.toml")]
     for name in names:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(CHECKOUT / name, target)
+        shutil.copyfile(checkout / name, target)
     # The front page is for people, and no change of it should make a new image.
     (staged / "README.md").write_text("", encoding="utf-8")
     only_this = ["--no-deps", "--no-build-isolation", "--no-index"]
@@ -100,19 +100,17 @@ def project_wheel(recipe: Recipe, work: Path, log: Path) -> None:
             f"The wheel lacks {', '.join(lost)}.",
             hint="Name their kind in [tool.setuptools.package-data] of pyproject.toml.",
         )
-    (work / WHEELS).mkdir(exist_ok=True)
-    shutil.copy2(wheel, work / WHEELS)
     shutil.copytree(Path(pip.__file__).parent, work / "pip", ignore=shutil.ignore_patterns("__pycache__"))
 
 
-STEPS: Mapping[str, Callable[[Recipe, Path, Path], None]] = {
+STEPS: Mapping[str, Callable[[Recipe, Path, Path, Path], None]] = {
     "debian-sources": debian_sources,
     "wheelhouse": wheelhouse,
     "project-wheel": project_wheel,
 }
 
 
-def prepare(recipe: Recipe, work: Path, log: Path, on_step: Callable[[str], None]) -> None:
+def prepare(recipe: Recipe, work: Path, log: Path, checkout: Path, on_step: Callable[[str], None]) -> None:
     """Runs the steps that the recipe names.
 
     Raises InvalidRecipe for one that there isn't, ImageBuildFailed or CommandFailed when one fails.
@@ -122,7 +120,7 @@ def prepare(recipe: Recipe, work: Path, log: Path, on_step: Callable[[str], None
             there_are = ", ".join(STEPS)
             raise InvalidRecipe(f"images/{recipe.name}/image.toml: there is no step {name!r}; there are {there_are}.")
         on_step(name)
-        STEPS[name](recipe, work, log)
+        STEPS[name](recipe, work, log, checkout)
 
 
 def _pip(arguments: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:

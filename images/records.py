@@ -82,7 +82,7 @@ class Records:
     def start(self, build: str) -> Path:
         """The new folder of a build, which is the one under way until `end`."""
         folder = self.folder / "builds" / build
-        folder.mkdir(parents=True, mode=0o700)
+        _make_folder(folder)
         _write(self.folder / "current", build)
         return folder
 
@@ -100,7 +100,10 @@ class Records:
     def keep(self, record: BuildRecord) -> None:
         """Writes a record; a good one becomes the good build of its key, and the last good one."""
         content = record.model_dump_json(indent=2)
-        _write(self.folder / "builds" / record.build / RECORD, content)
+        folder = self.folder / "builds" / record.build
+        _write(folder / RECORD, content)
+        for file in folder.iterdir():
+            file.chmod(0o600)
         if record.status == "good":
             self.choose(record)
 
@@ -125,7 +128,7 @@ class Records:
 
         A child that outlives a killed builder so keeps the next one waiting. Raises ImageBuildFailed after WAIT.
         """
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(self.folder)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + WAIT
@@ -145,9 +148,15 @@ class Records:
             os.close(descriptor)
 
 
+def _make_folder(folder: Path) -> None:
+    """Makes a folder for its owner alone, and those above it that are missing."""
+    for missing in (*reversed([above for above in folder.parents if not above.exists()]), folder):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
 def _write(file: Path, content: str) -> None:
     """Puts a file in place whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(file.parent)
     new = file.with_name(f".{file.name}-{os.getpid()}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -5,6 +5,7 @@ Every image passes `tests/images/test_hygiene.py`, and `tests/images/test_<image
 
 import hashlib
 import os
+import re
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -57,8 +58,10 @@ def validate(
         ]
         environment = {**os.environ, "CALVINVERSE_IMAGE": recipe.name, "CALVINVERSE_IMAGE_ID": image_id}
         ended = run(command, limit=wanted.time_limit, env=environment, cwd=checkout, log=log, on_line=progress.step)
+        said = docker.logs(container)
+        state = docker.container(container)["State"]
         with log.open("a", encoding="utf-8") as kept:
-            kept.write(f"\n--- what the container wrote ---\n{docker.logs(container)}")
+            kept.write(f"\n--- what the container wrote ---\n{said}")
     finally:
         docker.remove_containers(build)
     if ended.timed_out:
@@ -66,6 +69,11 @@ def validate(
             f"The tests of {recipe.name} took longer than {wanted.time_limit:.0f} s and were stopped.", hint=_where(log)
         )
     names, failures = _outcome(folder / REPORT)
+    if not state["Running"]:
+        last = (said.strip().splitlines() or ["it wrote nothing"])[-1]
+        raise ImageValidationFailed(
+            f"The container of {recipe.name} ended by itself with status {state['ExitCode']}: {last}", hint=_where(log)
+        )
     if failures or ended.status != 0 or not names:
         what = failures[0] if failures else f"pytest ended with status {ended.status} and {len(names)} tests"
         raise ImageValidationFailed(f"The image {recipe.name} isn't what it should be: {what}.", hint=_where(log))
@@ -96,7 +104,8 @@ def _outcome(report: Path) -> tuple[list[str], list[str]]:
     except (FileNotFoundError, ElementTree.ParseError):
         return passed, failed
     for case in cases:
-        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
+        test = re.sub(r"\[docker://[0-9a-f]+-?(.*)\]$", r"[\1]", case.get("name", "")).removesuffix("[]")
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{test}"
         wrong = next((child for child in case if child.tag in ("failure", "error", "skipped")), None)
         if wrong is None:
             passed.append(name)

@@ -19,9 +19,9 @@ variable "work" {
   description = "Folder for what the build makes"
 }
 
-variable "build" {
+variable "container" {
   type        = string
-  description = "Id of this build, a label of its container"
+  description = "Name of the container in which the image is made"
 }
 
 variable "labels" {
@@ -36,7 +36,7 @@ source "docker" "web" {
   exec_user     = "0"
   container_dir = "/mnt"
   run_command = [
-    "-d", "-i", "-t", "--user=0", "--network=none", "--label=calvinverse.build=${var.build}",
+    "-d", "-i", "-t", "--user=0", "--network=none", "--name=${var.container}",
     "--entrypoint=/bin/sh", "--", "{{ .Image }}",
   ]
   changes = concat(

@@ -1,6 +1,7 @@
 """Tests of images: they run in a container of the image that is being validated, and only there.
 
-`images.validation` starts the container and calls pytest with `--hosts=docker://<container>`.
+`images.validation` starts the container and calls pytest with `--hosts=docker://<container>`. Without a container
+`test_every_image.py` does that for each image that is good.
 """
 
 import json
@@ -16,10 +17,11 @@ HERE = Path(__file__).parent
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Without a container to look into there is nothing to test: the machine itself isn't an image."""
-    if HERE in collection_path.parents and not config.getoption("--hosts", default=None):
-        return True
-    return None
+    """Without a container only the test that starts some is collected: the machine itself isn't an image."""
+    if collection_path.parent != HERE or not collection_path.name.startswith("test_"):
+        return None
+    inside = config.getoption("--hosts", default=None) is not None
+    return True if inside == (collection_path.name == "test_every_image.py") else None
 
 
 @pytest.fixture(scope="module")

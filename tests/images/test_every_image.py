@@ -1,0 +1,25 @@
+"""Every good image on this machine passes its tests, in a container of its own."""
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from images.builder import Builder, image_names
+from images.progress import Progress
+from images.validation import validate
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_the_good_image_is_what_it_should_be(name: str, tmp_path: Path) -> None:
+    builder = Builder()
+    record = builder.good_image(name)
+    run = f"test-{secrets.token_hex(4)}"
+
+    checked = validate(
+        builder.recipes[name], record.image_id, run, tmp_path, builder.docker, Progress(name, print), builder.checkout
+    )
+
+    assert checked.good
+    assert any(test.startswith("test_hygiene::") for test in checked.names)
+    assert any(test.startswith(f"test_{name}::") for test in checked.names)
