@@ -61,7 +61,7 @@ def first_deadline(
     ttl: timedelta | None = None,
     until: datetime | None = None,
 ) -> datetime | None:
-    """When destroying of a new environment begins (UTC); None where the template sets no lifetime and none is asked for.
+    """When destroying of a new environment begins (UTC); None where neither template nor request sets one.
 
     `maximum` counts from creation. Raises `InvalidLifetime`.
     """

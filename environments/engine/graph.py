@@ -25,7 +25,7 @@ def run_graph(
     """Calls `work` for every node that is not in `done`, once all that it needs is done.
 
     After an error nothing that needs the failed node starts; with `stop_on_error` nothing new starts at all. What runs
-    is waited for. `before_start(done, name)` is called in the caller's thread; what it raises counts as the node's error.
+    is waited for. `before_start(done, name)` is called in the caller's thread; what it raises is the node's error.
     """
     outcome = Outcome(done=set(done))
     waiting = {name: set(parents) & set(needs) for name, parents in needs.items() if name not in outcome.done}
@@ -35,7 +35,7 @@ def run_graph(
     def call(name: str) -> None:
         try:
             work(name)
-        except BaseException as error:  # handed to the caller, which alone decides what it means
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, which alone decides what it means
             finished.put((name, error))
         else:
             finished.put((name, None))
@@ -46,7 +46,7 @@ def run_graph(
                 del waiting[name]
                 try:
                     before_start(outcome.done, name)
-                except BaseException as refused:
+                except BaseException as refused:  # noqa: BLE001 - likewise
                     outcome.errors[name] = refused
                     break
                 running.add(name)

@@ -128,7 +128,7 @@ class Worker:
         except StorageError as error:
             tell.error("deployment.interrupted", reason=error.message)
             self._stopping.wait(_IDLE)
-        except Exception as error:  # the deployment stays claimable: its lease runs out
+        except Exception as error:  # noqa: BLE001 - the deployment stays claimable: its lease runs out
             tell.error("deployment.fault", exc_info=error)
         finally:
             with self._guard:

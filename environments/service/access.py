@@ -82,7 +82,7 @@ class Access:
         return NewToken(token=_view(token), secret=secret)
 
     def keep_known(self, secret_hash: str, prefix: str, owner: str) -> None:
-        """Lets an admin's token in whose secret only its holder knows: the deployer's own (prefix and hash are given)."""
+        """Lets an admin's token in whose secret only its holder knows: the deployer's own."""
         with self._storage.write() as tx:
             known = tx.tokens.by_prefix(prefix)
             if known is None or known.hash != secret_hash:

@@ -1,4 +1,4 @@
-"""Expressions in templates: Jinja2, sandboxed, one pass; what a parameter holds is data and is never read as an expression."""
+"""Expressions in templates: Jinja2, sandboxed, one pass; what a parameter holds is data, never an expression."""
 
 import re
 from collections.abc import Mapping

@@ -105,7 +105,7 @@ class Requests:
             lost = sorted(str(step) for step in made_by - {step.name for step in template.steps})
             if lost:
                 raise InvalidTemplate(
-                    f"The new version of template {template.name!r} has no step {', '.join(lost)}, which made things here.",
+                    f"The new version of template {template.name!r} lacks step {', '.join(lost)}, which made things.",
                     hint="Destroy the environment and create it again with the new version.",
                 )
             values = check_parameters(template, {**environment.parameters, **(request.parameters or {})})

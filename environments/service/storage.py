@@ -343,14 +343,22 @@ class Requests(Protocol):
 class Transaction(Protocol):
     """One transaction's view of the database."""
 
-    environments: Environments
-    deployments: Deployments
-    journal: Journal
-    inventory: Inventory
-    events: Events
-    templates: Templates
-    tokens: Tokens
-    requests: Requests
+    @property
+    def environments(self) -> Environments: ...
+    @property
+    def deployments(self) -> Deployments: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def inventory(self) -> Inventory: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def templates(self) -> Templates: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def requests(self) -> Requests: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs."""

@@ -1,6 +1,7 @@
 """Alembic's entry: migrations run on the connection that the service has open already."""
 
 from alembic import context
+
 from environments.stores.schema import metadata
 
 context.configure(

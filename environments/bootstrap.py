@@ -1,0 +1,286 @@
+"""The one place where parts are put together: database, adapters, executors, use cases, engine, API."""
+
+import getpass
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from environments.adapters.connections import CONNECTIONS_FILE, Connections
+from environments.adapters.consul import Consul
+from environments.adapters.nomad import Nomad
+from environments.adapters.parts import Parts
+from environments.adapters.revealing import Revealing
+from environments.adapters.vault import Vault
+from environments.adapters.web import WebClient
+from environments.api.app import create_app
+from environments.api.server import make_server
+from environments.context import Context, stored_context, write_context, write_private
+from environments.domain.errors import InvalidTemplate, MachineError, PortTaken, UnsafeAddress
+from environments.domain.template import TEMPLATE_FILE, Bundle, make_bundle
+from environments.engine.clock import Alarm, Retention
+from environments.engine.feed import Feed
+from environments.engine.worker import Worker
+from environments.executors.base import Executor, ResourceHandler, Toolbox, toolbox
+from environments.executors.check_http import CheckHttp
+from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.nomad_job import JobHandler, NomadJob
+from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_identity import IdentityHandler
+from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.logging import configure_logging
+from environments.service.access import Access, Principal
+from environments.service.catalogue import Catalogue
+from environments.service.reading import Reading
+from environments.service.requests import Requests
+from environments.settings import Settings
+from environments.stores.database import Database, open_database
+from environments.stores.sealing import KeyFileSealer
+
+log = structlog.get_logger()
+
+_SHIPPER = Principal("calvinverse", "admin", "shipped")
+_TOKEN_FILE = "token"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A provisioning service: use cases for the API, and what runs in the background."""
+
+    settings: Settings
+    version: str
+    database: Database
+    access: Access
+    catalogue: Catalogue
+    requests: Requests
+    reading: Reading
+    feed: Feed
+    worker: Worker
+    clock: Alarm
+
+    def start(self) -> None:
+        """Begins to carry out deployments and to watch the clock."""
+        self.worker.start()
+        self.clock.start()
+
+    def stop(self) -> None:
+        """Ends in an orderly way: what runs goes on at the next start."""
+        self.clock.stop()
+        self.worker.stop()
+        self.database.close()
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id(kind: str) -> str:
+    """`env-` or the like, and 60 random bits that a person can read out."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return f"{kind}-{''.join(secrets.choice(alphabet) for _ in range(12))}"
+
+
+def connections_of(settings: Settings) -> Callable[[], Connections]:
+    """The connections as they are now: the file is read again when it has changed, for we may make the cluster."""
+    path = settings.connections or settings.state / CONNECTIONS_FILE
+    guard = threading.Lock()
+    seen: tuple[tuple[int, int, int], Connections] | None = None
+
+    def read() -> Connections:
+        nonlocal seen
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            if settings.connections is not None:
+                raise MachineError(f"There is no file {path} with the connections to the cluster.") from None
+            return Connections()
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        with guard:
+            if seen is None or seen[0] != stamp:
+                seen = (stamp, Connections.load(path))
+            return seen[1]
+
+    return read
+
+
+def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> tuple[Toolbox, Vault]:
+    """Every step kind on the real parts."""
+    consul, nomad, vault = Consul(connections), Nomad(connections), Vault(connections)
+    executors: list[Executor] = [
+        ConsulKv(consul),
+        VaultSecret(vault.secrets),
+        VaultCertificate(vault.pki),
+        NomadJob(nomad, consul, consul),
+        CheckHttp(consul, WebClient(), vault.pki),
+    ]
+    handlers: list[ResourceHandler] = [
+        PrefixHandler(consul),
+        PolicyHandler(consul),
+        TokensHandler(consul),
+        ServicesHandler(consul),
+        SecretHandler(vault.secrets),
+        RoleHandler(vault.pki),
+        CertificatesHandler(vault.pki, now),
+        IdentityHandler(vault.logins, nomad),
+        NamespaceHandler(nomad),
+        JobHandler(nomad),
+    ]
+    return toolbox(executors, handlers), vault
+
+
+def build(settings: Settings) -> Service:
+    """A service that doesn't run yet. Raises `StorageError` and its kin."""
+    database = open_database(settings.data_folder)
+    with database.write() as tx:
+        # Nobody else has this database open, so whoever held a lease is dead.
+        tx.deployments.release_all()
+        feed = Feed(tx.events.newest())
+    database.on_commit.append(feed.publish)
+    connections = connections_of(settings)
+    tools, vault = make_toolbox(settings, connections)
+    sealer = KeyFileSealer(settings.data_folder / "parameters.key")
+    version = installed_version("calvinverse")
+    revealing = Revealing(vault)
+    access = Access(database, now, new_id)
+    requests = Requests(database, sealer, now, new_id)
+    retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
+    service = Service(
+        settings=settings,
+        version=version,
+        database=database,
+        access=access,
+        catalogue=Catalogue(database, tools.executors, now),
+        requests=requests,
+        reading=Reading(
+            database,
+            revealing,
+            revealing,
+            Parts(connections, str(settings.data_folder)),
+            tools.executors,
+            now,
+            version,
+        ),
+        feed=feed,
+        worker=Worker(new_id("worker"), database, tools, sealer, feed, now),
+        clock=Alarm(database, requests, feed, now, retention),
+    )
+    if settings.deployer_token:
+        prefix, _, hashed = settings.deployer_token.partition(":")
+        access.keep_known(hashed, prefix, settings.deployer or "deployer")
+    _push_shipped(service)
+    return service
+
+
+def run(settings: Settings, announce: Callable[[str], None] = lambda line: None) -> None:
+    """Serves until SIGTERM or SIGINT. `announce` is told, in lines for people, where and how to go on.
+
+    Raises `UnsafeAddress`, `PortTaken`, `StorageError`.
+    """
+    configure_logging(settings.log_format)
+    _check_address(settings)
+    listener = _listen(settings)
+    try:
+        service = build(settings)
+    except BaseException:
+        listener.close()
+        raise
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if settings.tls_certificate else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    server = make_server(
+        create_app(service), host, port, tls_certificate=settings.tls_certificate, tls_key=settings.tls_key
+    )
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    service.start()
+    try:
+        for line in _welcome(service, address):
+            announce(line)
+        log.info("service.started", address=address, version=service.version, data=str(settings.data_folder))
+        signal.signal(signal.SIGTERM, stop)
+        server.run(sockets=[listener])
+    finally:
+        service.stop()
+        log.info("service.stopped")
+
+
+def _check_address(settings: Settings) -> None:
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise UnsafeAddress("TLS needs both a certificate and a key.")
+    try:
+        local = ip_address(settings.host).is_loopback
+    except ValueError:
+        local = settings.host == "localhost"
+    if not local and settings.tls_certificate is None:
+        raise UnsafeAddress(
+            f"Without TLS the service doesn't listen on {settings.host}: tokens could be read on the way."
+        )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"The service can't listen on {settings.host} port {settings.port}: {error.strerror}.",
+            hint="Another service may run there; stop it, or give another --port.",
+        ) from error
+    return listener
+
+
+def _welcome(service: Service, address: str) -> list[str]:
+    """Gives whoever starts a service on a bare machine a token and a context; deploy makes those itself."""
+    settings = service.settings
+    lines = [f"Calvinverse {service.version} listens on {address}; its database is in {settings.data_folder}."]
+    if settings.deployer_token:
+        return lines
+    token_file = settings.data_folder / _TOKEN_FILE
+    if not token_file.exists():
+        owner = getpass.getuser()
+        write_private(token_file, service.access.first_token(owner, "made by the first start") + "\n")
+        lines.append(f"A token for {owner} is in {token_file}.")
+    known = stored_context(settings.state)
+    if known is None or known.token_file == token_file:
+        write_context(settings.state, Context(address=address, token_file=token_file, name="local"))
+        lines.append("Try `calvinverse template list` in another terminal.")
+    return lines
+
+
+def _push_shipped(service: Service) -> None:
+    folder = service.settings.templates
+    if folder is None or not folder.is_dir():
+        return
+    for template in sorted(folder.glob(f"*/{TEMPLATE_FILE}")):
+        try:
+            service.catalogue.push(_SHIPPER, read_bundle(template.parent))
+        except InvalidTemplate as error:
+            log.error("template.refused", template=template.parent.name, reason=error.message)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """The bundle of a folder. Raises `InvalidTemplate`."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
+    return make_bundle(files)
