@@ -135,6 +135,9 @@ def _detached(log: Path) -> subprocess.Popen[bytes]:
 def _wait(process: subprocess.Popen[bytes] | None, began: float) -> str:
     while time.monotonic() - began < START_LIMIT:
         if (engine := ask_engine()).answers:
+            if process is not None:
+                # It outlives us, and isn't ours to wait for.
+                process.returncode = 0
             return engine.version
         if process is not None and process.poll() is not None:
             return ""

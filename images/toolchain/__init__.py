@@ -20,21 +20,21 @@ NAMES: tuple[str, ...] = tuple(tools())
 """The names of all tools."""
 
 
-def look(*names: str) -> dict[Tool, Found | NotFound]:
-    """Where each named tool is, if anywhere; all tools without names. KeyError for a tool that isn't known."""
+def look(names: Iterable[str] = NAMES) -> dict[Tool, Found | NotFound]:
+    """Where each of some tools is, if anywhere. KeyError for a tool that isn't known."""
     versions = memory()
-    return {tool: find_tool(tool, versions) for tool in (tools()[name] for name in names or NAMES)}
+    return {tool: find_tool(tool, versions) for tool in (tools()[name] for name in names)}
 
 
 def locate(name: str) -> Path | None:
     """The program of a tool: on the PATH in a wanted version, else in the cache, else None."""
-    found = look(name)[tools()[name]]
+    found = look([name])[tools()[name]]
     return found.path if isinstance(found, Found) else None
 
 
 def require(*names: str) -> dict[str, Path]:
     """The programs of the named tools, by name; ToolsMissing names all that are missing and how to get each."""
-    seen = look(*names)
+    seen = look(names)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
         raise missing_error(missing, Builders.look())
@@ -48,7 +48,7 @@ def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
     build failed, when the others are done.
     """
     wanted = tuple(names)
-    seen = look(*wanted)
+    seen = look(wanted)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
         equip(missing, report)

@@ -1,0 +1,77 @@
+"""What `calvinverse doctor` sees, and what it says where things are missing."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from images import machine
+from images.docker_engine import Engine
+from images.machine import Check, examine, ports
+from images.toolchain import NAMES
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_every_part_of_the_machine_is_looked_at_and_nothing_is_raised() -> None:
+    checks = by_name(examine())
+    expected = {"python", "rights", "docker", "cgroups", "iptables", "kernel", "go", "disk", "port 8400", *NAMES}
+    assert expected <= set(checks)
+    for check in checks.values():
+        assert check.sentence.endswith("."), check
+        assert check.verdict == "ok" or check.hint, check
+
+
+def test_a_look_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[Check]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(machine, "kernel", broken)
+    checks = by_name(examine())
+    assert checks["kernel"].verdict == "warn"
+    assert "Permission denied" in checks["kernel"].sentence
+    assert "disk" in checks
+
+
+def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: object) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
+    checks = by_name(list(machine.toolchain()))
+    assert checks["nomad"].verdict == "bad"
+    assert "Go 1.24.7 or later" in checks["nomad"].hint
+    assert checks["go"].verdict == "bad"
+    # It comes in a wheel: no Go is needed.
+    assert checks["bao"].verdict == "warn"
+
+
+def test_a_missing_engine_is_bad_unless_we_can_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "ask_engine", lambda: Engine("", "it isn't running"))
+    monkeypatch.setattr(machine, "can_install_packages", lambda: False)
+    assert next(iter(machine.docker())).verdict == "bad"
+    monkeypatch.setattr(machine, "can_install_packages", lambda: True)
+    assert next(iter(machine.docker())).verdict == "warn"
+
+
+def test_a_user_without_rights_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "is_root", lambda: False)
+    (check,) = machine.rights()
+    assert check.verdict == "warn"
+    assert "as root" in check.hint
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (check,) = ports({port: "the test"})
+    assert check.verdict == "warn"
+    assert f"Port {port}, for the test, is taken" in check.sentence
+    (check,) = ports({port: "the test"})
+    assert check.verdict == "ok"
+
+
+def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SPACE_NEEDED", 1 << 60)
+    checks = list(machine.disk())
+    assert any(check.verdict == "warn" and "may be needed" in check.hint for check in checks)

@@ -1,0 +1,128 @@
+"""The task graph, how failures of tasks are shown, and how tests are counted."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from doit.exceptions import TaskFailed
+
+from images.places import CHECKOUT
+from tests import suite
+from tests.suite import Count, read_report
+
+DODO = '''
+from images.doit_reporter import SentenceReporter, room
+DOIT_CONFIG = {"reporter": SentenceReporter, "verbosity": 2, "backend": "json", "dep_file": "db"}
+def task_known():
+    """fails with an error of ours"""
+    return {"actions": [room("images.toolchain:require")], "task_dep": []}
+def task_missing():
+    """asks for a tool that isn't there"""
+    return {"actions": [(room("images.toolchain:require"), ["consul"])]}
+def task_broken():
+    """fails with an error of Python"""
+    return {"actions": [(room("images.toolchain:require"), ["unknown"])]}
+def task_after():
+    """needs a task that fails"""
+    return {"actions": [room("images.toolchain:locate")], "task_dep": ["missing"]}
+'''
+
+
+def doit(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    (folder / "dodo.py").write_text(DODO)
+    env = {
+        "PATH": "/nonexistent",
+        "PYTHONPATH": str(CHECKOUT),
+        "CALVINVERSE_CACHE": str(folder / "cache"),
+        "CALVINVERSE_STATE": str(folder / "state"),
+    }
+    command = [sys.executable, "-m", "doit", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_every_task_is_listed_with_one_line_of_help() -> None:
+    command = [sys.executable, "-m", "doit", "list"]
+    listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True).stdout
+    rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in listed.splitlines())
+    expected = {"tools", "docker", "build", "deploy", "undeploy", "status", "test", "lint", "lock", "bench", "tidy"}
+    assert expected | {f"test:{kind}" for kind in (*suite.KINDS, "crash")} == set(rows)
+    assert all(len(doc.split()) > 2 for doc in rows.values())
+
+
+def test_an_error_is_shown_as_sentence_and_hint_and_nothing_follows(tmp_path: Path) -> None:
+    ended = doit(tmp_path, "after")
+    assert ended.returncode == 1
+    lines = ended.stdout.splitlines()
+    assert lines[0] == ".  missing"
+    assert lines[1].startswith("The tool consul is missing")
+    assert lines[2].startswith("consul: put 1.21 or later")
+    assert len(lines) == 3
+    assert ended.stderr == ""
+
+
+def test_a_mistake_of_ours_is_kept_whole_in_a_file_that_is_named(tmp_path: Path) -> None:
+    ended = doit(tmp_path, "broken")
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stdout + ended.stderr
+    kept = tmp_path / "state" / "traceback.txt"
+    assert str(kept) in ended.stdout
+    assert "KeyError: 'unknown'" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_task_that_goes_well_says_its_name_only(tmp_path: Path) -> None:
+    ended = doit(tmp_path, "known")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, ".  known\n", "")
+
+
+def test_errors_count_as_failures_and_skipped_tests_as_neither(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="9" failures="1" errors="2" skipped="3"/></testsuites>')
+    assert read_report(report) == Count(passed=3, failed=3, skipped=3)
+    assert str(read_report(report)) == "3 passed, 3 failed"
+    assert read_report(tmp_path / "none") == Count()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("def test_a(): pass\ndef test_b(): assert False", Count(1, 1)),
+        ("def test_a(): pass", Count(1, 0)),
+        ("import nothing_of_this_name", Count(0, 1)),
+        ("import os\ndef test_a(): os._exit(7)", Count(0, 1)),
+        ("import warnings\ndef test_a(): warnings.warn('x')", Count(0, 1)),
+        ("", Count(0, 1)),
+    ],
+)
+def test_what_pytest_did_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, count: Count) -> None:
+    (tmp_path / "tests" / "unit").mkdir(parents=True)
+    (tmp_path / "tests" / "unit" / "test_some.py").write_text(text)
+    (tmp_path / "pyproject.toml").write_bytes((CHECKOUT / "pyproject.toml").read_bytes())
+    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(suite, "CHECKOUT", tmp_path)
+    assert suite.pytest(("unit",)) == count
+
+
+def test_the_last_line_counts_and_a_failure_is_the_line_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path))
+    monkeypatch.setattr(suite, "check", lambda: Count(4, 0))
+    monkeypatch.setattr(suite, "pytest", lambda _: Count(10, 0, 1))
+    assert suite.everything() is True
+    assert capsys.readouterr().out == "1 skipped\n14 passed, 0 failed\n"
+    monkeypatch.setattr(suite, "pytest", lambda _: Count(10, 2))
+    failed = suite.everything()
+    assert isinstance(failed, TaskFailed)
+    assert failed.message == "14 passed, 2 failed"
+    assert (tmp_path / "tests" / "summary").read_text() == "14 passed, 2 failed\n"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "images/provisioning/requirements.lock"])
+def test_locks_hold_hashes_for_everything_and_no_address(lock: str) -> None:
+    text = (CHECKOUT / lock).read_text()
+    assert "://" not in text
+    pinned = re.findall(r"^([a-z0-9][^=\s]*)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[a-zA-Z0-9]", text, re.MULTILINE)) > 30
