@@ -1,0 +1,75 @@
+"""The real tools: they run, they are what is pinned or wanted, and building them works from nothing."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from images.docker_engine import ensure_engine
+from images.report import PlainReport
+from images.toolchain import NAMES, ensure, locate, packer_environment, require
+from images.toolchain.catalogue import tools
+from images.toolchain.needs import Builders
+from images.toolchain.versions import Version
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tool_runs_in_a_wanted_version(name: str) -> None:
+    tool = tools()[name]
+    command = [str(require(name)[name]), *tool.version_arguments]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    version = Version.find(said)
+    assert version is not None
+    assert version in tool.wanted
+
+
+def test_asking_for_all_tools_again_takes_milliseconds() -> None:
+    require(*NAMES)
+    began = time.perf_counter()
+    require(*NAMES)
+    assert time.perf_counter() - began < 0.1
+
+
+def test_packer_finds_its_docker_plugin_and_no_other() -> None:
+    packer = require("packer")["packer"]
+    env = {**os.environ, **packer_environment()}
+    command = [str(packer), "plugins", "installed"]
+    said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    assert len(said) == 1
+    assert Path(said[0]).name.startswith("packer-plugin-docker_v1.")
+
+
+def test_the_plugin_folder_is_made_once_for_the_same_programs() -> None:
+    first = packer_environment()
+    began = time.perf_counter()
+    assert packer_environment() == first
+    assert time.perf_counter() - began < 0.1
+
+
+def test_a_go_tool_and_a_wheel_are_got_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["packer-plugin-docker", "bao"]
+    # Those on the PATH would be used instead.
+    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    bare = [str(folder) for folder in folders if not any((folder / name).exists() for name in names)]
+    monkeypatch.setenv("PATH", os.pathsep.join(bare))
+    monkeypatch.setenv("CALVINVERSE_CACHE", str(tmp_path / "cache"))
+    builders = Builders.look()
+    if any(builders.lack(tools()[name]) for name in names):
+        pytest.skip("this machine has its tools on the PATH and can't build them")
+    assert [locate(name) for name in names] == [None, None]
+    with (tmp_path / "said").open("w+") as stream:
+        found = ensure(names, PlainReport(stream))
+        stream.seek(0)
+        said = stream.read()
+    assert set(found) == set(names)
+    assert all(path.is_relative_to(tmp_path) for path in found.values())
+    assert "bao 2.7.2: fetched in" in said
+    assert "packer-plugin-docker 1.1.2: built in" in said
+    logs = sorted(file.name.split("-2.")[0].split("-1.")[0] for file in (tmp_path / "cache" / "logs").iterdir())
+    assert logs == ["bao", "packer-plugin-docker"]
+
+
+def test_the_docker_engine_answers() -> None:
+    assert Version.find(ensure_engine(lambda _: None)) is not None
