@@ -53,7 +53,12 @@ def validate(
         container = docker.start(image_id, wanted.command, wanted.environment, build)
         command = [
             *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"),
-            *(f"--hosts=docker://{container}", f"--rootdir={checkout}", f"--junitxml={folder / REPORT}"),
+            *(
+                f"--hosts=docker://{container}",
+                f"--rootdir={checkout}",
+                f"--confcutdir={checkout / 'tests' / 'images'}",
+                f"--junitxml={folder / REPORT}",
+            ),
             *(str(file) for file in files_of_tests(recipe, checkout) if file.name != "conftest.py"),
         ]
         environment = {**os.environ, "CALVINVERSE_IMAGE": recipe.name, "CALVINVERSE_IMAGE_ID": image_id}

@@ -1,0 +1,285 @@
+"""The parts of the image pipeline that need neither Docker nor Packer."""
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from images.archive import Configuration, write_archive
+from images.errors import InvalidRecipe, UnknownImage
+from images.inputs import all_inputs
+from images.packer import _Transcript
+from images.places import CHECKOUT
+from images.prepare import STEPS, mirrors
+from images.recipe import load_recipes, with_parents
+from images.records import BuildRecord, Records
+
+ABOUT = '[image]\ntitle = "T"\ndescription = "D"\n'
+
+
+def recipe(checkout: Path, name: str, content: str) -> Path:
+    """Writes the folder of an image and returns it."""
+    folder = checkout / "images" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "image.toml").write_text(content)
+    if not (checkout / "pyproject.toml").exists():
+        (checkout / "pyproject.toml").write_text('[project]\nversion = "1"\n')
+    return folder
+
+
+def keys(checkout: Path, version: str = "1.0") -> dict[str, str]:
+    return {name: found.key for name, found in all_inputs(load_recipes(checkout), lambda _: version, checkout).items()}
+
+
+class TestRecipes:
+    def test_those_of_this_checkout_hold_together(self) -> None:
+        recipes = load_recipes()
+        assert set(recipes) == {"base", "provisioning", "web"}
+        assert next(iter(recipes)) == "base"
+        for found in recipes.values():
+            assert set(found.build.prepare) <= set(STEPS)
+            assert list(found.folder.glob("*.pkr.hcl"))
+
+    def test_parents_come_first_and_come_along(self, tmp_path: Path) -> None:
+        recipe(tmp_path, "a", f'{ABOUT}parent = "z"\n')
+        recipe(tmp_path, "m", f'{ABOUT}parent = "a"\n')
+        recipe(tmp_path, "z", ABOUT)
+        recipes = load_recipes(tmp_path)
+        assert list(recipes) == ["z", "a", "m"]
+        assert [found.name for found in with_parents(recipes, ["a"])] == ["z", "a"]
+        assert [found.name for found in with_parents(recipes, None)] == ["z", "a", "m"]
+
+    @pytest.mark.parametrize(
+        ("content", "complaint"),
+        [
+            ("[image\n", "can't be read"),
+            ('[image]\ntitle = "T"\n', "image.description"),
+            (f"{ABOUT}colour = 1\n", "image.colour"),
+            (f'{ABOUT}parent = "nobody"\n', "nobody"),
+            (f'{ABOUT}parent = "a"\n', "cycle"),
+            (f'{ABOUT}[build]\ntime_limit = "soon"\n', "time_limit"),
+        ],
+    )
+    def test_a_broken_one_is_named_with_what_is_wrong(self, tmp_path: Path, content: str, complaint: str) -> None:
+        recipe(tmp_path, "a", content)
+        with pytest.raises(InvalidRecipe, match=complaint):
+            load_recipes(tmp_path)
+
+    def test_an_unknown_image_is_told_from_those_there_are(self) -> None:
+        with pytest.raises(UnknownImage, match="base, provisioning, web"):
+            with_parents(load_recipes(), ["nothing"])
+
+
+class TestKey:
+    @pytest.fixture
+    def checkout(self, tmp_path: Path) -> Path:
+        recipe(tmp_path, "a", f'{ABOUT}[build]\ninputs = ["lock"]\ntools = ["t"]\n')
+        recipe(tmp_path, "b", f'{ABOUT}parent = "a"\n')
+        (tmp_path / "lock").write_text("1")
+        (tmp_path / "images" / "b" / "script.sh").write_text("true")
+        return tmp_path
+
+    def test_it_is_the_same_whatever_the_file_times_say(self, checkout: Path) -> None:
+        before = keys(checkout)
+        os.utime(checkout / "lock", (1, 1))
+        (checkout / "images" / "b" / "x.pyc").write_text("left by Python")
+        assert keys(checkout) == before
+
+    def test_an_input_of_the_parent_changes_both(self, checkout: Path) -> None:
+        before = keys(checkout)
+        (checkout / "lock").write_text("2")
+        after = keys(checkout)
+        assert after["a"] != before["a"]
+        assert after["b"] != before["b"]
+
+    def test_a_file_of_the_child_changes_the_child_alone(self, checkout: Path) -> None:
+        before = keys(checkout)
+        (checkout / "images" / "b" / "script.sh").chmod(0o755)
+        after = keys(checkout)
+        assert after["a"] == before["a"]
+        assert after["b"] != before["b"]
+
+    def test_another_version_of_a_tool_or_of_the_project_changes_all(self, checkout: Path) -> None:
+        before = keys(checkout)
+        assert set(before.values()).isdisjoint(keys(checkout, version="2.0").values())
+        (checkout / "pyproject.toml").write_text('[project]\nversion = "2"\n')
+        assert set(before.values()).isdisjoint(keys(checkout).values())
+
+    def test_what_changed_is_named(self, checkout: Path) -> None:
+        recipes = load_recipes(checkout)
+        before = all_inputs(recipes, lambda _: "1", checkout)["a"]
+        (checkout / "lock").write_text("2")
+        (checkout / "images" / "a" / "new").write_text("")
+        after = all_inputs(recipes, lambda _: "1", checkout)["a"]
+        assert after.changed_since(before.entries) == ["images/a/new", "lock"]
+
+    def test_an_input_that_matches_nothing_is_an_error(self, checkout: Path) -> None:
+        (checkout / "lock").unlink()
+        with pytest.raises(InvalidRecipe, match="lock"):
+            keys(checkout)
+
+    def test_the_services_image_depends_on_its_sources_but_not_on_tests_or_docs(self) -> None:
+        entries = all_inputs(load_recipes(), lambda _: "1")["provisioning"].entries
+        assert "environments/domain/errors.py" in entries
+        assert "images/provisioning/requirements.lock" in entries
+        assert not [name for name in entries if name.startswith(("tests/", "docs/", "README"))]
+
+
+class TestArchive:
+    def write(self, folder: Path, **changes: Any) -> tuple[str, bytes]:
+        rootfs = folder / "rootfs.tar"
+        with tarfile.open(rootfs, "w") as archive:
+            entry = tarfile.TarInfo("hello")
+            entry.size = 5
+            archive.addfile(entry, io.BytesIO(b"hello"))
+        wanted: dict[str, Any] = {
+            "created": 1735689600,
+            "user": "10001:10001",
+            "env": {"LANG": "C.UTF-8"},
+            "labels": {"a": "b"},
+            "command": ["python3"],
+            "architecture": "amd64",
+        }
+        digest = write_archive(rootfs, Configuration(**(wanted | changes)), folder / "image.tar")
+        return digest, (folder / "image.tar").read_bytes()
+
+    def test_the_same_inputs_make_the_same_bytes(self, tmp_path: Path) -> None:
+        assert self.write(tmp_path) == self.write(tmp_path)
+
+    def test_another_configuration_makes_another_image(self, tmp_path: Path) -> None:
+        assert self.write(tmp_path)[0] != self.write(tmp_path, user="0:0")[0]
+
+    def test_it_is_what_docker_load_reads(self, tmp_path: Path) -> None:
+        digest, _ = self.write(tmp_path)
+        with tarfile.open(tmp_path / "image.tar") as archive:
+            content = {entry.name: archive.extractfile(entry) for entry in archive}
+            (manifest,) = json.load(content["manifest.json"] or io.BytesIO())
+            document = json.load(content[manifest["Config"]] or io.BytesIO())
+            layer = content[manifest["Layers"][0]]
+            assert layer is not None
+            assert layer.read() == (tmp_path / "rootfs.tar").read_bytes()
+        assert manifest["Config"] == f"{digest.removeprefix('sha256:')}.json"
+        assert document["created"] == "2025-01-01T00:00:00Z"
+        assert document["config"]["User"] == "10001:10001"
+        assert "LANG=C.UTF-8" in document["config"]["Env"]
+
+
+class TestTranscript:
+    def feed(self, *lines: str) -> tuple[_Transcript, list[str], str]:
+        log, steps = io.StringIO(), list[str]()
+        transcript = _Transcript(log, steps.append)
+        for line in lines:
+            transcript.line(line)
+        return transcript, steps, log.getvalue()
+
+    def test_it_shows_steps_and_keeps_everything(self) -> None:
+        _, steps, log = self.feed(
+            "1,,ui,say,==> docker.web: Starting docker container...",
+            "1,,ui,message,    docker.web: one%!(PACKER_COMMA) two",
+            "1,,ui,say,Build 'docker.web' finished after 1 second.",
+            "1,docker.web,artifact,0,id,sha256:1",
+        )
+        assert steps[:2] == ["Starting docker container...", "one, two"]
+        assert "one, two" in log
+        assert "artifact" not in log
+
+    def test_the_error_counts_not_what_packer_says_about_it(self) -> None:
+        transcript, *_ = self.feed(
+            "1,,ui,error,==> null.base: I: downloading",
+            "1,,ui,error,==> null.base: E: Unable to locate package nonsense",
+            "1,,ui,error,==> null.base: I: removing tempdir",
+            "1,,ui,error,==> null.base: Provisioning step had errors: Running the cleanup provisioner",
+            "1,,ui,error,Build 'null.base' errored after 3 seconds: Script exited with non-zero exit status: 25.",
+        )
+        assert transcript.what_matters() == "E: Unable to locate package nonsense"
+
+    def test_output_that_is_not_packers_own_counts_too(self) -> None:
+        transcript, _, log = self.feed("Error: Missing plugins")
+        assert transcript.what_matters() == "Error: Missing plugins"
+        assert "Missing plugins" in log
+
+
+class TestMirrors:
+    def test_only_those_of_debian_12_are_used(self) -> None:
+        assert mirrors(
+            "http://mirror.example/debian/ bookworm main Debian\n"
+            "http://mirror.example/debian/ bookworm contrib Debian\n"
+            "http://mirror.example/debian-security/ bookworm-security main Debian\n"
+            "http://other.example/ bookworm main Somebody else\n"
+            "http://other.example/ nodistro main Another\n"
+        ) == [
+            "deb http://mirror.example/debian/ bookworm main",
+            "deb http://mirror.example/debian-security/ bookworm-security main",
+        ]
+
+    def test_without_package_lists_the_address_tells(self) -> None:
+        assert mirrors(
+            "http://mirror.example/debian/ bookworm main $(ORIGIN)\nhttp://other.example/ bookworm main $(ORIGIN)\n"
+        ) == ["deb http://mirror.example/debian/ bookworm main"]
+
+    def test_a_host_of_another_release_names_none(self) -> None:
+        assert mirrors("http://mirror.example/debian/ trixie main Debian\n") == []
+        assert mirrors("http://mirror.example/debian/ bookworm-updates main Debian\n") == []
+        assert mirrors("") == []
+
+
+class TestRecords:
+    def record(self, build: str, **changes: Any) -> BuildRecord:
+        content: dict[str, Any] = {
+            "image": "web",
+            "build": build,
+            "status": "good",
+            "key": "a" * 64,
+            "reference": "calvinverse/web:aaaaaaaaaaaa",
+            "image_id": "sha256:1",
+            "inputs": {},
+            "started": "2026-11-23T09:00:00Z",
+            "seconds": {},
+            "log": "/log",
+        }
+        return BuildRecord.model_validate(content | changes)
+
+    def test_the_last_good_build_stays_good_when_another_fails(self, tmp_path: Path) -> None:
+        records = Records(tmp_path, "web")
+        good = self.record("1")
+        for record in (good, self.record("2", status="failed", key="b" * 64)):
+            records.start(record.build)
+            records.keep(record)
+        assert records.good() == good
+        assert records.good("a" * 64) == good
+        assert records.good("b" * 64) is None
+
+    def test_a_build_that_never_ended_is_known(self, tmp_path: Path) -> None:
+        records = Records(tmp_path, "web")
+        assert records.unfinished() is None
+        records.start("1")
+        assert records.unfinished() == "1"
+        records.end()
+        assert records.unfinished() is None
+
+    def test_everything_is_for_its_owner_alone(self, tmp_path: Path) -> None:
+        records = Records(tmp_path / "state", "web")
+        folder = records.start("1")
+        (folder / "packer.log").write_text("")
+        records.keep(self.record("1"))
+        with records.lock():
+            found = [path for path in (tmp_path / "state").rglob("*") if path.stat().st_mode & 0o077]
+        assert found == []
+
+    def test_a_record_that_can_not_be_read_is_no_record(self, tmp_path: Path) -> None:
+        records = Records(tmp_path, "web")
+        records.start("1")
+        (records.folder / "good.json").write_text("{")
+        assert records.good() is None
+
+
+def test_the_example_of_an_image_is_what_the_docs_say() -> None:
+    text = (CHECKOUT / "docs" / "how-to" / "images.md").read_text(encoding="utf-8")
+    for step in STEPS:
+        assert f"`{step}`" in text
+    for variable in ("work", "python", "parent", "container", "labels"):
+        assert f"`{variable}`" in text

@@ -1,0 +1,224 @@
+"""The example service, without a container."""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from images.places import CHECKOUT
+from images.web.app.certificates import CertificateFiles
+from images.web.app.content import Content
+from images.web.app.settings import Settings, read_settings
+
+LIMIT = 15.0
+
+
+def write_certificate(file: Path) -> None:
+    """A self-made certificate for localhost, followed by its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(encoding, form, serialization.NoEncryption())
+    file.write_bytes(made.public_bytes(encoding) + private)
+
+
+def variables(folder: Path, port: int) -> dict[str, str]:
+    """The environment that a job gives the service."""
+    return {
+        "WEB_ADDRESS": "127.0.0.1",
+        "WEB_PORT": str(port),
+        "WEB_CERTIFICATE_FILE": str(folder / "web.pem"),
+        "WEB_KEY_FILE": str(folder / "web.pem"),
+        "WEB_MESSAGE_FILE": str(folder / "message"),
+        "WEB_SECRET_FILE": str(folder / "secret"),
+        "WEB_ENVIRONMENT": "blue",
+        "WEB_BRANCH": "feature/<x>",
+        "WEB_INSTANCE": "one",
+    }
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings([], variables(tmp_path, 8443))
+
+
+class TestSettings:
+    def test_a_flag_wins_over_its_variable(self, tmp_path: Path) -> None:
+        assert read_settings(["--port", "1"], variables(tmp_path, 2)).port == 1
+
+    @pytest.mark.parametrize("changes", [{"WEB_PORT": "many"}, {"WEB_PORT": "70000"}, {"WEB_SECRET_FILE": ""}])
+    def test_a_wrong_or_missing_one_ends_with_status_2(self, tmp_path: Path, changes: dict[str, str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            read_settings([], variables(tmp_path, 1) | changes)
+        assert caught.value.code == 2
+
+    def test_the_instance_is_the_allocation(self, tmp_path: Path) -> None:
+        given = variables(tmp_path, 1) | {"WEB_INSTANCE": "", "NOMAD_ALLOC_ID": "an-allocation"}
+        assert read_settings([], given).instance == "an-allocation"
+
+
+class TestContent:
+    def test_everything_on_the_page_is_escaped(self, settings: Settings) -> None:
+        settings.message_file.write_text("<script>alert(1)</script>{message}")
+        page = Content(settings).page().body.decode()
+        assert "<script>" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;{message}" in page
+        assert "feature/&lt;x&gt;" in page
+
+    def test_health_names_what_is_missing(self, settings: Settings) -> None:
+        content = Content(settings)
+        assert (content.health().status, content.health().body) == (503, b"the message is missing\n")
+        settings.message_file.write_text("hello")
+        assert (content.health().status, content.health().body) == (503, b"the secret is missing\n")
+        settings.secret_file.write_text("\n")
+        assert content.health().status == 503
+        settings.secret_file.write_text("s3cret\n")
+        assert (content.health().status, content.health().body) == (200, b"ok\n")
+
+    def test_the_proof_is_an_hmac_of_the_nonce(self, settings: Settings) -> None:
+        content = Content(settings)
+        assert content.proof("n").status == 503
+        settings.secret_file.write_text("s3cret\n")
+        assert content.proof("n").body.decode().strip() == hmac.new(b"s3cret", b"n", hashlib.sha256).hexdigest()
+        assert content.proof("").status == 400
+        assert content.proof("n" * 257).status == 400
+
+    def test_the_state_is_json(self, settings: Settings) -> None:
+        assert json.loads(Content(settings).state().body)["message"] is None
+        settings.message_file.write_text("hello\n")
+        assert json.loads(Content(settings).state().body) == {
+            "message": "hello",
+            "environment": "blue",
+            "branch": "feature/<x>",
+            "instance": "one",
+        }
+
+
+class TestCertificate:
+    def test_it_is_loaded_again_only_when_the_files_changed(self, settings: Settings) -> None:
+        said: list[str] = []
+        files = CertificateFiles(settings.certificate_file, settings.key_file, said.append)
+        assert files.context() is None
+        write_certificate(settings.certificate_file)
+        first = files.context()
+        assert first is not None
+        assert files.context() is first
+        write_certificate(settings.certificate_file)
+        assert files.context() not in (None, first)
+
+    def test_a_half_written_one_leaves_the_last_in_use(self, settings: Settings) -> None:
+        said: list[str] = []
+        files = CertificateFiles(settings.certificate_file, settings.key_file, said.append)
+        write_certificate(settings.certificate_file)
+        first = files.context()
+        settings.certificate_file.write_text("-----BEGIN CERTIFICATE-----\nhalf")
+        assert files.context() is first
+        assert files.context() is first
+        assert len([line for line in said if "not usable" in line]) == 1
+        write_certificate(settings.certificate_file)
+        assert files.context() not in (None, first)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, ssl.SSLContext, subprocess.Popen[str]]]:
+    """The service as a process: its address, a context that trusts it, and the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    write_certificate(folder / "web.pem")
+    (folder / "message").write_text("hello")
+    (folder / "secret").write_text("s3cret")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app"],
+        env=variables(folder, port) | {"PYTHONPATH": str(CHECKOUT / "images" / "web")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        while "listening" not in (line := process.stderr.readline()):
+            assert line
+        yield f"https://localhost:{port}", ssl.create_default_context(cafile=folder / "web.pem"), process
+    finally:
+        process.kill()
+        process.wait(LIMIT)
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def fetch(address: str, context: ssl.SSLContext) -> Any:
+    """The open answer to a GET; the address is always https."""
+    return urllib.request.urlopen(address, context=context, timeout=LIMIT)  # noqa: S310 - the scheme is ours
+
+
+def test_it_serves_verified_https_and_follows_its_files(tmp_path: Path) -> None:
+    with served(tmp_path) as (address, context, _):
+
+        def get(path: str) -> tuple[int, str]:
+            try:
+                with fetch(f"{address}{path}", context) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.read().decode()
+
+        assert get("/health") == (200, "ok\n")
+        assert "<h1>hello</h1>" in get("/")[1]
+        (tmp_path / "message").write_text("changed")
+        assert "<h1>changed</h1>" in get("/")[1]
+        assert get("/proof?nonce=a%20b")[1].strip() == hmac.new(b"s3cret", b"a b", hashlib.sha256).hexdigest()
+        assert get("/nothing")[0] == 404
+
+
+def test_a_silent_client_holds_nobody_up_and_plain_http_is_a_line_in_the_log(tmp_path: Path) -> None:
+    with served(tmp_path) as (address, context, process):
+        port = int(address.rpartition(":")[2])
+        with (
+            socket.create_connection(("127.0.0.1", port), LIMIT),
+            socket.create_connection(("127.0.0.1", port)) as plain,
+        ):
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with fetch(f"{address}/health", context) as answer:
+                assert answer.status == 200
+        process.terminate()
+        _, errors = process.communicate(timeout=LIMIT)
+    assert "ended:" in errors
+    assert "Traceback" not in errors
+    assert "s3cret" not in errors
+
+
+def test_it_stops_at_once_and_well(tmp_path: Path) -> None:
+    with served(tmp_path) as (_, _, process):
+        started = time.monotonic()
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+        assert time.monotonic() - started < 2.0
