@@ -181,7 +181,7 @@ class UpdateRequest(_Request):
 
 
 class ExtendRequest(_Request):
-    """Moves the deadline. Exactly one of `by` (added to the deadline), `ttl` (counted from now) and `until` (a moment)."""
+    """Moves the deadline. One of `by` (added to the deadline), `ttl` (from now), `until` (a moment)."""
 
     by: str | None = None
     ttl: str | None = None

@@ -13,7 +13,17 @@ from environments.domain.errors import InvalidTemplate
 
 _WHOLE = re.compile(r"\s*\{\{(?P<expression>(?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 
-_jinja = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+
+class _Expressions(ImmutableSandboxedEnvironment):
+    """Takes `steps.settings.keys` for the entry of that name, not for the method that every mapping has."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+_jinja = _Expressions(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
 
 
 def scope(
