@@ -141,7 +141,7 @@ class Builder:
             progress.say(f"removing what the interrupted build {build} left")
         self.docker.remove_containers(build)
         self.docker.remove_untagged_of(build)
-        shutil.rmtree(work_folder(build), ignore_errors=True)
+        prepare.remove_work(work_folder(build))
         records.end()
 
 

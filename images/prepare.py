@@ -123,6 +123,26 @@ def prepare(recipe: Recipe, work: Path, log: Path, checkout: Path, on_step: Call
         STEPS[name](recipe, work, log, checkout)
 
 
+def remove_work(work: Path) -> None:
+    """Removes the work folder of a build, unless something is still mounted in it: that is never reached into.
+
+    Raises ImageBuildFailed naming the mounts.
+    """
+    if mounted := mounts_below(work, Path("/proc/self/mountinfo").read_text(encoding="utf-8")):
+        raise ImageBuildFailed(
+            f"{', '.join(mounted)} {'is' if len(mounted) == 1 else 'are'} still mounted.",
+            hint=f"Unmount them, deepest first, then remove {work}.",
+        )
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def mounts_below(folder: Path, mountinfo: str) -> list[str]:
+    """The mount points in or below a folder, deepest first, out of the text of proc(5)'s mountinfo."""
+    points = [line.split(" ")[4].replace("\\040", " ") for line in mountinfo.splitlines()]
+    top = str(folder.resolve())
+    return sorted((point for point in points if f"{point}/".startswith(f"{top}/")), reverse=True)
+
+
 def _pip(arguments: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     ended = run(command, limit=600, env={**os.environ, **(environment or {})}, log=log)

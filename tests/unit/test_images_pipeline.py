@@ -14,7 +14,7 @@ from images.errors import InvalidRecipe, UnknownImage
 from images.inputs import all_inputs
 from images.packer import _Transcript
 from images.places import CHECKOUT
-from images.prepare import STEPS, mirrors
+from images.prepare import STEPS, mirrors, mounts_below
 from images.recipe import load_recipes, with_parents
 from images.records import BuildRecord, Records
 
@@ -225,6 +225,16 @@ class TestMirrors:
         assert mirrors("http://mirror.example/debian/ trixie main Debian\n") == []
         assert mirrors("http://mirror.example/debian/ bookworm-updates main Debian\n") == []
         assert mirrors("") == []
+
+
+def test_mounts_in_a_work_folder_are_seen(tmp_path: Path) -> None:
+    text = (
+        f"1 0 0:1 / / rw - ext4 a rw\n"
+        f"2 1 0:2 / {tmp_path}/work/root/proc rw - proc a rw\n"
+        f"3 1 0:3 / {tmp_path}/work-of-another/sys rw - sysfs a rw\n"
+        f"4 2 0:4 / {tmp_path}/work/root/proc/x\\040y rw - tmpfs a rw\n"
+    )
+    assert mounts_below(tmp_path / "work", text) == [f"{tmp_path}/work/root/proc/x y", f"{tmp_path}/work/root/proc"]
 
 
 class TestRecords:

@@ -1,15 +1,27 @@
 #!/bin/sh
 # Makes $WORK/rootfs.tar: Debian with Python, certificates and an init, the same bytes from the same packages.
-# In: WORK (folder with sources.list), SUITE, PACKAGES (comma-separated), SOURCE_DATE_EPOCH.
+# In: WORK (folder with sources.list, which may be empty), SUITE, PACKAGES (comma-separated), SOURCE_DATE_EPOCH.
 # Out: $WORK/rootfs.tar, $WORK/packages.tsv (name, version, architecture).
 set -eu
 
 # mmdebstrap hands a descriptor to dash, which knows those below 10 only: close what was inherited.
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 
+# Without a mirror of the host mmdebstrap takes its own default.
+set -- "$SUITE" "$WORK/rootfs.tar"
+if [ -s "$WORK/sources.list" ]; then
+  set -- "$@" "$WORK/sources.list"
+fi
+
+# As root mmdebstrap mounts proc, sys and dev. In a namespace of its own those end with it, however it ends.
+own_mounts=
+if [ "$(id -u)" = 0 ]; then
+  own_mounts="unshare --mount --propagation private --"
+fi
+
 # Documents, manuals and translations are for people; licences stay.
 # Host name and resolver are those of the machine that builds: an image has neither, nor the mirror it came from.
-TMPDIR="$WORK" mmdebstrap \
+TMPDIR="$WORK" $own_mounts mmdebstrap \
   --variant=minbase \
   --format=tar \
   --include="$PACKAGES" \
@@ -27,4 +39,4 @@ TMPDIR="$WORK" mmdebstrap \
   --customize-hook='rm -rf "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id' \
   --customize-hook='rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
   --customize-hook='rm -rf "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old "$1"/var/cache/ldconfig/* "$1"/etc/*- "$1"/var/log/*.log "$1"/var/log/apt/*' \
-  "$SUITE" "$WORK/rootfs.tar" "$WORK/sources.list"
+  "$@"
