@@ -36,7 +36,7 @@ class Action:
     `title` names it in menus, `help` is one sentence, `detail` is what the help of a command adds. `command` is the path
     below `calvinverse`; None: only in the TUI. `keys` are Textual's names of keys, the first one is shown; an action with
     `places` and no keys is reached through the palette. `states` None: whatever the environment's state; otherwise it
-    needs one environment in one of these states. `footer` says whether the TUI's bottom line shows it.
+    needs one environment in one of these states. `footer` is the short word for the TUI's bottom line; empty: not there.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Action:
     keys: tuple[str, ...] = ()
     places: frozenset[Place] = frozenset()
     states: frozenset[State] | None = None
-    footer: bool = False
+    footer: str = ""
 
     @property
     def group(self) -> str:
@@ -86,7 +86,7 @@ ACTIONS: tuple[Action, ...] = (
         command=("env", "create"),
         keys=("c",),
         places=_BOTH,
-        footer=True,
+        footer="Create",
     ),
     Action(
         id="environment.show",
@@ -96,7 +96,7 @@ ACTIONS: tuple[Action, ...] = (
         command=("env", "show"),
         keys=("d", "enter"),
         places=_LIST,
-        footer=True,
+        footer="Describe",
     ),
     Action(
         id="environment.outputs",
@@ -115,7 +115,7 @@ ACTIONS: tuple[Action, ...] = (
         command=("env", "logs"),
         keys=("l",),
         places=_BOTH,
-        footer=True,
+        footer="Logs",
     ),
     Action(
         id="environment.watch",
@@ -144,7 +144,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("e",),
         places=_BOTH,
         states=_NOT_LEAVING,
-        footer=True,
+        footer="Extend",
     ),
     Action(
         id="environment.schedule",
@@ -154,7 +154,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("s",),
         places=_BOTH,
         states=_NOT_LEAVING,
-        footer=True,
+        footer="Schedule",
     ),
     Action(
         id="environment.retry",
@@ -176,7 +176,7 @@ ACTIONS: tuple[Action, ...] = (
         keys=("D", "ctrl+d"),
         places=_BOTH,
         states=_LIVING,
-        footer=True,
+        footer="Destroy",
     ),
     # --- templates ---
     Action(
@@ -273,7 +273,7 @@ ACTIONS: tuple[Action, ...] = (
         risk=Risk.READ,
         keys=("slash",),
         places=_LIST,
-        footer=True,
+        footer="Filter",
     ),
     Action(
         id="view.sort",
@@ -338,7 +338,7 @@ ACTIONS: tuple[Action, ...] = (
         risk=Risk.READ,
         keys=("question_mark",),
         places=_BOTH,
-        footer=True,
+        footer="Help",
     ),
     Action(
         id="view.back",
@@ -355,7 +355,7 @@ ACTIONS: tuple[Action, ...] = (
         risk=Risk.READ,
         keys=("q", "ctrl+q"),
         places=_BOTH,
-        footer=True,
+        footer="Quit",
     ),
 )
 

@@ -1,0 +1,220 @@
+"""Situations that the TUI is shown in: environments in every state, one being made, one that failed; all at a fixed time."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from environments.domain.environment import Event, EventType, Failure
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.references import MASK
+from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
+from tests.fakes.client import NOW, FakeClient, environment_view, web_template
+from tui.app import CalvinverseApp
+from tui.clock import Clock
+
+ZONE = ZoneInfo("Europe/Berlin")
+URL = "https://127.0.0.1:23817/"
+FAILURE = Failure(
+    code="step_failed",
+    message="The job shop--web isn't healthy: the task exited with 1.",
+    hint="See `calvinverse env logs shop`, mend the cause, then retry.",
+    step="app",
+)
+
+
+def clock(now: datetime = NOW) -> Clock:
+    """A clock that stands still."""
+    return Clock(now=lambda: now, zone=ZONE)
+
+
+def make_app(client: FakeClient, at: Clock | None = None) -> CalvinverseApp:
+    """The TUI over a fake, with nothing in it that differs from run to run."""
+    return CalvinverseApp(
+        lambda: client, clock=at or clock(), make_key=lambda: "key-1", where="meta", animate=False
+    )
+
+
+def _step(name: str, uses: str, state: StepState, started: float | None = None, took: float | None = None) -> StepView:
+    begun = None if started is None else NOW + timedelta(seconds=started)
+    ended = None if begun is None or took is None else begun + timedelta(seconds=took)
+    return StepView(name=name, uses=uses, state=state, attempts=0 if begun is None else 1, started_at=begun, ended_at=ended)
+
+
+def _deployment(kind: DeploymentKind, state: DeploymentState, *steps: StepView) -> DeploymentView:
+    return DeploymentView(
+        id="dep-1",
+        kind=kind,
+        state=state,
+        reason="asked by a person",
+        requested_by="ada",
+        requested_at=NOW - timedelta(seconds=5),
+        started_at=NOW - timedelta(seconds=5),
+        steps=steps,
+    )
+
+
+def ready() -> EnvironmentView:
+    """An environment that can be used."""
+    return environment_view(
+        "checkout-fix",
+        State.READY,
+        created_at=NOW - timedelta(hours=2, minutes=5),
+        state_since=NOW - timedelta(hours=2, minutes=4),
+        deadline=NOW + timedelta(hours=5, minutes=55),
+        outputs={
+            "url": OutputView(value=URL, description="Where it answers"),
+            "password": OutputView(value=MASK, description="For the page", secret=True),
+        },
+        deployment=_deployment(
+            DeploymentKind.CREATE,
+            DeploymentState.SUCCEEDED,
+            _step("settings", "consul.kv", StepState.DONE, -7500, 0.2),
+            _step("password", "vault.secret", StepState.DONE, -7500, 0.1),
+            _step("certificate", "vault.certificate", StepState.DONE, -7500, 0.3),
+            _step("app", "nomad.job", StepState.DONE, -7499, 1.4),
+            _step("answers", "check.http", StepState.DONE, -7497, 0.9),
+        ),
+    )
+
+
+def deploying() -> EnvironmentView:
+    """An environment in the middle of being made."""
+    return environment_view(
+        "branch-418",
+        State.DEPLOYING,
+        created_at=NOW - timedelta(seconds=5),
+        state_since=NOW - timedelta(seconds=4),
+        deadline=NOW + timedelta(hours=8),
+        deployment=_deployment(
+            DeploymentKind.CREATE,
+            DeploymentState.RUNNING,
+            _step("settings", "consul.kv", StepState.DONE, -4, 0.2),
+            _step("password", "vault.secret", StepState.DONE, -4, 0.1),
+            _step("certificate", "vault.certificate", StepState.DONE, -3.9, 0.3),
+            _step("app", "nomad.job", StepState.RUNNING, -3.6),
+            _step("answers", "check.http", StepState.PENDING),
+        ),
+    )
+
+
+def failed() -> EnvironmentView:
+    """An environment whose job doesn't get healthy."""
+    return environment_view(
+        "shop",
+        State.FAILED,
+        owner="grace",
+        created_at=NOW - timedelta(minutes=12),
+        state_since=NOW - timedelta(minutes=11),
+        deadline=NOW + timedelta(days=2, hours=3),
+        failure=FAILURE,
+        deployment=_deployment(
+            DeploymentKind.CREATE,
+            DeploymentState.FAILED,
+            _step("settings", "consul.kv", StepState.DONE, -700, 0.2),
+            _step("app", "nomad.job", StepState.FAILED, -699, 60).model_copy(update={"failure": FAILURE}),
+            _step("answers", "check.http", StepState.SKIPPED),
+        ),
+    )
+
+
+def everything() -> FakeClient:
+    """A service with an environment in each state that people meet."""
+    client = FakeClient(
+        ready(),
+        deploying(),
+        failed(),
+        environment_view(
+            "demo-friday",
+            State.READY,
+            owner="grace",
+            created_at=NOW - timedelta(hours=7, minutes=47),
+            state_since=NOW - timedelta(hours=7),
+            deadline=NOW + timedelta(minutes=12, seconds=40),
+            warned=True,
+        ),
+        environment_view(
+            "load-test",
+            State.UPDATING,
+            owner="linus",
+            created_at=NOW - timedelta(days=3, hours=4),
+            deadline=NOW + timedelta(days=4),
+        ),
+        environment_view("old-branch", State.DESTROYING, created_at=NOW - timedelta(hours=8), deadline=NOW),
+        environment_view(
+            "stuck",
+            State.DESTROY_FAILED,
+            owner="linus",
+            created_at=NOW - timedelta(days=1),
+            deadline=NOW - timedelta(minutes=9),
+            destroy_again_at=NOW + timedelta(seconds=40),
+            failure=Failure(code="backend_unavailable", message="Consul doesn't answer.", hint="It is tried again."),
+        ),
+        environment_view(
+            "meta",
+            State.READY,
+            template="meta",
+            created_at=NOW - timedelta(days=21),
+            deadline=None,
+            maximum_deadline=None,
+            managed_by="doit on build-7",
+        ),
+    )
+    client.secrets["checkout-fix"] = {"password": "correct horse"}
+    for name in ("checkout-fix", "branch-418"):
+        client.inventory[name] = [
+            _resource("nomad.namespace", name),
+            _resource("consul.policy", f"env-{name}"),
+            _resource("consul.kv", f"environments/{name}/message"),
+            _resource("vault.secret", f"environments/{name}/password"),
+            _resource("vault.role", f"pki/roles/{name}"),
+            _resource("nomad.job", "web", ResourceStatus.INTENDED if name == "branch-418" else ResourceStatus.PRESENT),
+        ]
+        client.stored.extend(_history(client, name))
+    return client
+
+
+def _resource(kind: str, address: str, status: ResourceStatus = ResourceStatus.PRESENT) -> ResourceView:
+    return ResourceView(kind=kind, address=address, step=None, status=status, created_at=NOW, updated_at=NOW)
+
+
+def _history(client: FakeClient, name: str) -> list[Event]:
+    told: list[tuple[float, EventType, str | None, str, dict[str, str]]] = [
+        (-4.0, EventType.ENVIRONMENT_STATE, None, "", {"state": "deploying"}),
+        (-3.9, EventType.STEP_STATE, "settings", "", {"state": "done"}),
+        (-3.8, EventType.LOG, "password", "Wrote environments/password (1 key)", {}),
+        (-3.7, EventType.STEP_STATE, "certificate", "", {"state": "done"}),
+        (-3.6, EventType.LOG, "app", "Registered the job web in its namespace", {}),
+        (-2.0, EventType.LOG, "app", "Allocation 5f1c2a running, waiting until Consul calls it healthy", {}),
+    ]
+    first = len(client.stored) + 1
+    return [
+        Event(
+            id=first + number,
+            at=NOW + timedelta(seconds=at),
+            type=kind,
+            environment_id=f"env-{name}",
+            environment=name,
+            step=step,
+            message=message,
+            data=data,
+        )
+        for number, (at, kind, step, message, data) in enumerate(told)
+    ]
+
+
+def many(count: int) -> FakeClient:
+    """A service with many environments."""
+    states = [State.READY, State.READY, State.DEPLOYING, State.FAILED, State.READY]
+    return FakeClient(
+        *(
+            environment_view(
+                f"env-{number:05}",
+                states[number % len(states)],
+                created_at=NOW - timedelta(minutes=number),
+                deadline=NOW + timedelta(minutes=1 + number * 7 % 5000),
+            )
+            for number in range(count)
+        )
+    )
+
+
+__all__ = ["FAILURE", "NOW", "URL", "ZONE", "clock", "deploying", "everything", "failed", "make_app", "many", "ready", "web_template"]

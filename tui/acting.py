@@ -1,0 +1,123 @@
+"""What the screens have in common: the keys of the registry, and acting on the environment that is meant."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.screen import Screen
+
+from environments.actions import Action, Place, Risk, action, refusal
+from environments.domain.errors import CalvinverseError
+from environments.domain.views import Accepted, EnvironmentView
+from tui.background import Asks
+from tui.dialogs import DeadlineDialog, DestroyDialog
+
+if TYPE_CHECKING:
+    from tui.app import CalvinverseApp
+
+
+class ActingScreen(Asks, Screen[None]):
+    """A screen from which environments are acted on. `action_…` methods are named after the ids of the registry."""
+
+    PLACE: ClassVar[Place]
+
+    @property
+    def house(self) -> "CalvinverseApp":
+        """The application, by its own type."""
+        from tui.app import CalvinverseApp
+
+        assert isinstance(self.app, CalvinverseApp)
+        return self.app
+
+    def current(self) -> EnvironmentView | None:
+        """The environment that actions are about."""
+        raise NotImplementedError
+
+    def picture_changed(self) -> None:
+        """Something that is known has changed, or the connection has."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """A second has passed."""
+
+
+    # --- acting ------------------------------------------------------------------------------------------------------
+
+    def meant(self, act: Action) -> EnvironmentView | None:
+        """The environment to act on; None, with the reason said, when there is none or it can't be done now."""
+        view = self.current()
+        if view is None:
+            self.house.say("No environment is selected.", severity="warning")
+            return None
+        why_not = refusal(act, view) or (self.house.why_away() if act.risk is not Risk.READ else None)
+        if why_not is not None:
+            self.house.say(why_not, severity="warning")
+            return None
+        return view
+
+    def action_environment_create(self) -> None:
+        """Opens the form. It can be filled in while the service is away."""
+        self.house.open_create()
+
+    def action_environment_update(self) -> None:
+        """Opens the form with what the environment has."""
+        view = self.meant(action("environment.update"))
+        if view is not None:
+            self.house.open_update(view)
+
+    def action_environment_extend(self) -> None:
+        """Asks how much longer."""
+        view = self.meant(action("environment.extend"))
+        if view is not None:
+            self.house.push_screen(DeadlineDialog(view, self.house.clock, "extend"))
+
+    def action_environment_schedule(self) -> None:
+        """Asks when."""
+        view = self.meant(action("environment.schedule"))
+        if view is not None:
+            self.house.push_screen(DeadlineDialog(view, self.house.clock, "schedule"))
+
+    def action_environment_destroy(self) -> None:
+        """Asks for the name."""
+        view = self.meant(action("environment.destroy"))
+        if view is not None:
+            self.house.push_screen(DestroyDialog(view))
+
+    def action_environment_retry(self) -> None:
+        """Sends it at once: it can't lose anything."""
+        view = self.meant(action("environment.retry"))
+        if view is None:
+            return
+
+        def done(answer: Accepted) -> None:
+            self.house.learn(answer.environment)
+            self.house.say(f"{view.name} is tried again.")
+
+        def failed(error: CalvinverseError) -> None:
+            self.house.complain(f"{view.name} can't be retried", error)
+
+        client = self.house.client
+        self.ask(lambda: client().retry(view.id), done, failed)
+
+    def action_view_reload(self) -> None:
+        """Asks the service again."""
+        if self.house.why_away() is None:
+            self.house.live.reload()
+            self.house.say("Asked the service again.")
+        else:
+            self.house.say(str(self.house.why_away()), severity="warning")
+
+    def action_view_palette(self) -> None:
+        """Opens the palette."""
+        self.house.action_command_palette()
+
+    def action_view_help(self) -> None:
+        """Opens the help."""
+        self.house.open_help()
+
+    def action_view_quit(self) -> None:
+        """Leaves; everything in the service goes on."""
+        self.house.exit()
+
+    def action_view_back(self) -> None:
+        """Goes back where there is something to go back to."""
+        if len(self.house.screen_stack) > 2:
+            self.house.pop_screen()

@@ -1,0 +1,78 @@
+"""The line on top of every screen, and the banner that says that the service is away."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.text import Text
+from textual.widgets import Static
+
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import BUSY, State
+from environments.domain.views import EnvironmentView
+from tui.clock import Clock, coarse
+from tui.words import STATES, clean
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Whether the service answers. `since`: when it stopped to; None while it answers, or never did yet."""
+
+    here: bool = False
+    error: CalvinverseError | None = None
+    since: datetime | None = None
+    last_heard: datetime | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether an attempt has failed; before the first one it is neither here nor away."""
+        return self.error is not None
+
+
+class TopBar(Static):
+    """Who and where on the left, how many environments in which state, and the time with its zone."""
+
+    def say(self, clock: Clock, where: str, views: Iterable[EnvironmentView], connection: Connection) -> None:
+        """Writes the line."""
+        known = list(views)
+        parts = [Text(" Calvinverse", style="bold"), Text(f" {clean(where)}", style="dim")]
+        groups = (
+            (STATES[State.READY].glyph, "ready", {State.READY}),
+            (STATES[State.DEPLOYING].glyph, "busy", set(BUSY)),
+            (STATES[State.FAILED].glyph, "failed", {State.FAILED, State.DESTROY_FAILED}),
+        )
+        for glyph, word, states in groups:
+            count = sum(view.state in states for view in known)
+            if count:
+                parts.append(Text(f"{glyph} {count} {word}"))
+        if connection.away:
+            parts.append(Text("✗ away", style="bold"))
+        now = clock.now()
+        right = Text(f"{now.astimezone(clock.zone):%H:%M %Z} ", style="dim")
+        line = Text("   ").join(parts)
+        gap = max(self.size.width - line.cell_len - right.cell_len, 2)
+        self.update(Text.assemble(line, " " * gap, right, no_wrap=True, overflow="ellipsis"))
+
+
+class AwayBanner(Static):
+    """Shown only while the service is away: why, since when, and that it is tried again."""
+
+    def say(self, clock: Clock, connection: Connection) -> None:
+        """Writes the banner, or hides it."""
+        self.display = connection.away
+        if connection.error is None:
+            return
+        now = clock.now()
+        since = connection.since or now
+        heard = (
+            f"What you see is from {clock.time(connection.last_heard)} and may have changed."
+            if connection.last_heard
+            else "Nothing is known yet."
+        )
+        self.update(
+            Text.assemble(
+                (f"✗ {clean(connection.error.message)}", "bold"),
+                f"\nAway since {clock.time(since)} ({coarse(now - since)}), trying again by itself. {heard}",
+                f"\n{clean(connection.error.hint)}",
+            )
+        )

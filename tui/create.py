@@ -1,0 +1,227 @@
+"""The form that creates an environment: the fields come from the template's JSON Schema."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from textual.content import Content
+from textual.widgets import Input
+
+from environments.client import Client
+from environments.domain.deadline import first_deadline, format_duration, parse_duration
+from environments.domain.errors import CalvinverseError
+from environments.domain.names import check_environment_name
+from environments.domain.views import Accepted, CreateRequest, TemplateView
+from tui.clock import countdown
+from tui.dialogs import problem_text
+from tui.fields import ChoiceField, FormField, TextField, parameter_field
+from tui.form import FormScreen
+from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
+from tui.words import clean
+
+
+@dataclass
+class Draft:
+    """What was typed so far: kept when the form is left, until the environment is made."""
+
+    template: str | None = None
+    name: str = ""
+    lifetime: str = ""
+    values: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """(template, parameter) → what stands in the field."""
+    sent: CreateRequest | None = None
+    key: str = ""
+    """The Idempotency-Key of `sent`: the same request sent again after a lost answer makes nothing twice."""
+
+
+class CreateScreen(FormScreen):
+    """Creates an environment. What the service refuses is shown in the form, and nothing is lost."""
+
+    FIELD_OF: ClassVar[dict[str, str]] = {
+        "invalid_name": "name",
+        "name_taken": "name",
+        "invalid_lifetime": "lifetime",
+        "unknown_template": "template",
+    }
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__("Create an environment", "Create")
+        self._draft = draft
+        self._templates: dict[str, TemplateView] = {}
+        self._parameters: dict[str, Parameter] = {}
+
+    # --- templates ---------------------------------------------------------------------------------------------------
+
+    def action_reload(self) -> None:
+        """Asks for the templates."""
+        client = self.house.client
+        self.ask(lambda: client().templates(), self._found, self._not_found)
+
+    def _not_found(self, error: CalvinverseError) -> None:
+        if not self._templates:
+            self.word(problem_text(error))
+
+    def _found(self, templates: list[TemplateView]) -> None:
+        if self._templates or not self.is_attached:
+            return
+        if not templates:
+            self.word(
+                Content.assemble(
+                    ("The service has no templates yet.\n", "bold"),
+                    "Give it one with ",
+                    ("calvinverse template push <folder>", "$secondary"),
+                    ", or begin your own with ",
+                    ("calvinverse template new", "$secondary"),
+                    "; then press ^r.",
+                )
+            )
+            return
+        self._templates = {template.name: template for template in templates}
+        if self._draft.template not in self._templates:
+            self._draft.template = templates[0].name
+        self.call_later(self._build, templates)
+
+    async def _build(self, templates: list[TemplateView]) -> None:
+        """The fields that every environment has, holding what was typed before."""
+        draft = self._draft
+        choices = [(template.name, template.name) for template in templates]
+        basics: list[FormField] = [
+            ChoiceField("template", "template", choices, value=draft.template, required=True),
+            TextField(
+                "name",
+                "name",
+                "lower-case letters, digits and single hyphens; it is part of every address",
+                value=draft.name,
+                required=True,
+            ),
+            TextField("lifetime", "lifetime", value=draft.lifetime),
+        ]
+        self.word("")
+        await self.query_one("#basics").mount(*basics)
+        await self._build_parameters()
+        self.query_one("#basics").query(Input).first().focus()
+
+    async def _build_parameters(self) -> None:
+        template = self._template()
+        found = list(parameters(template.parameters_schema))
+        self._parameters = {f"parameter.{parameter.name}": parameter for parameter in found}
+        place = self.query_one("#parameters")
+        await place.remove_children()
+        values = self._draft.values
+        await place.mount(
+            *(
+                parameter_field(parameter, values.get((template.name, parameter.name), parameter.initial()))
+                for parameter in found
+            )
+        )
+        for basic in self.fields():
+            if basic.key == "template":
+                version = f"version {clean(template.version)}"
+                basic.explain(Content(f"{clean(template.description)} · {version}".removeprefix(" · ")))
+            elif basic.key == "lifetime" or (basic.key == "name" and self._draft.name):
+                self.judge(basic)
+
+    def _template(self) -> TemplateView:
+        return self._templates[self._draft.template or ""]
+
+    def tick(self) -> None:
+        """The clock goes on, and the deadline with it."""
+        super().tick()
+        for found in self.fields():
+            if found.key == "lifetime" and not found.has_class("-wrong"):
+                self.judge(found)
+
+    # --- values ------------------------------------------------------------------------------------------------------
+
+    def edited(self, field: FormField) -> None:
+        """Keeps it in the draft; another template has other parameters."""
+        draft = self._draft
+        if field.key == "template":
+            if field.value in self._templates and field.value != draft.template:
+                draft.template = field.value
+                self.call_later(self._build_parameters)
+        elif field.key == "name":
+            draft.name = field.value
+        elif field.key == "lifetime":
+            draft.lifetime = field.value
+        else:
+            draft.values[(draft.template or "", field.key.removeprefix("parameter."))] = field.value
+
+    def check(self, field: FormField) -> Any:
+        """See the form."""
+        if field.key == "template":
+            return field.value
+        if field.key == "name":
+            return self._check_name(field.value.strip())
+        if field.key == "lifetime":
+            return self._check_lifetime(field)
+        parameter = self._parameters.get(field.key)
+        return parameter.read(field.value) if parameter is not None else UNSET
+
+    def _check_name(self, name: str) -> str:
+        if not name:
+            raise FieldProblem("A name is needed.")
+        try:
+            check_environment_name(name)
+        except CalvinverseError as error:
+            raise FieldProblem(f"{error.message} {error.hint}") from error
+        if any(view.name == name for view in self.house.living()):
+            raise FieldProblem(f"There is an environment {name!r} already.")
+        return name
+
+    def _check_lifetime(self, field: FormField) -> Any:
+        template, clock = self._template(), self.house.clock
+        maximum = _seconds(template.maximum_lifetime)
+        try:
+            ttl, until = read_lifetime(field.value, clock)
+            now = clock.now()
+            deadline = first_deadline(
+                now.astimezone(clock.zone),
+                default=_seconds(template.default_lifetime),
+                maximum=maximum,
+                ttl=parse_duration(ttl) if ttl else None,
+                until=until.astimezone(clock.zone) if until else None,
+            )
+        except CalvinverseError as error:
+            raise FieldProblem(f"{error.message} {error.hint}") from error
+        limit = f" · {format_duration(maximum)} at most" if maximum else ""
+        if deadline is None:
+            field.explain(Content(f"it lives until somebody destroys it{limit}"))
+        else:
+            why = "" if ttl or until else " · the template's lifetime; or type 2h, 3d or 2026-12-01T18:00"
+            when = f"{clock.moment(deadline)}, in {countdown(deadline - now)}"
+            field.explain(Content.assemble("destroyed ", (when, "bold"), f"{limit}{why}"))
+        return ttl, until
+
+    def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:
+        """See the form. Defaults aren't sent."""
+        ttl, until = values["lifetime"]
+        request = CreateRequest(
+            name=values["name"],
+            template=self._template().name,
+            parameters={
+                parameter.name: values[key]
+                for key, parameter in self._parameters.items()
+                if not parameter.is_default(values[key])
+            },
+            ttl=ttl,
+            until=until,
+        )
+        draft = self._draft
+        if request != draft.sent:
+            draft.sent, draft.key = request, self.house.make_key()
+        key = draft.key
+        return lambda client: client.create(request, idempotency_key=key)
+
+    def taken(self, answer: Accepted) -> None:
+        """Shows it being made; the next form begins anew."""
+        house = self.house
+        house.draft = Draft(template=self._draft.template)
+        house.learn(answer.environment)
+        self.dismiss()
+        house.open_detail(answer.environment)
+
+
+def _seconds(lifetime: float | None) -> timedelta | None:
+    return None if lifetime is None else timedelta(seconds=lifetime)

@@ -1,0 +1,277 @@
+"""Dialogs: each says what will happen, sends the request itself, and shows what went wrong without losing what was typed."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from environments.client import Client
+from environments.domain.deadline import check_deadline, parse_duration, warn_at
+from environments.domain.errors import CalvinverseError
+from environments.domain.views import Accepted, EnvironmentView, ExtendRequest
+from tui.background import Asks
+from tui.clock import Clock, countdown
+from tui.schema import read_lifetime
+from tui.words import clean
+
+if TYPE_CHECKING:
+    from tui.app import CalvinverseApp
+
+
+def problem_text(error: CalvinverseError) -> Content:
+    """One sentence and a hint."""
+    return Content.assemble((f"✗ {clean(error.message)}", "bold $error"), f"\n  {clean(error.hint)}")
+
+
+class Dialog(Asks, ModalScreen[bool]):
+    """A question over the screen. Esc leaves it, and nothing was done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Back", show=False)]
+    dangerous: ClassVar[bool] = False
+
+    def __init__(self, title: str, verb: str) -> None:
+        super().__init__()
+        self._title_text = title
+        self.verb = verb
+        self._waiting = False
+
+    @property
+    def house(self) -> "CalvinverseApp":
+        """The application, by its own type."""
+        from tui.app import CalvinverseApp
+
+        assert isinstance(self.app, CalvinverseApp)
+        return self.app
+
+    def body(self) -> ComposeResult:
+        """What stands between title and buttons."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """Title, body, a place for problems, two buttons."""
+        with Vertical(id="dialog", classes="-dangerous" if self.dangerous else "") as dialog:
+            dialog.border_title = self._title_text
+            yield from self.body()
+            yield Static(id="problem", markup=False)
+            with Horizontal(id="buttons"):
+                yield Button(self.verb, id="go", variant="error" if self.dangerous else "primary", compact=True)
+                yield Button("Cancel (esc)", id="cancel", compact=True)
+
+    def on_mount(self) -> None:
+        """Nothing is wrong yet."""
+        self.query_one("#problem").display = False
+
+    def action_cancel(self) -> None:
+        """Closes it; a request that was sent already goes on."""
+        self.dismiss(False)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """The buttons do what Enter and Esc do."""
+        event.stop()
+        if event.button.id == "go":
+            self.go()
+        else:
+            self.action_cancel()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter means yes, if what was typed holds."""
+        event.stop()
+        if not self.query_one("#go", Button).disabled:
+            self.go()
+
+    def go(self) -> None:
+        """Does it."""
+        raise NotImplementedError
+
+    def send(self, call: Callable[[Client], Accepted | EnvironmentView], said: str) -> None:
+        """Sends a request once; closes with a word when it was taken, else shows why not."""
+        if self._waiting:
+            return
+        self._waiting = True
+        button = self.query_one("#go", Button)
+        button.label = "Sending…"
+
+        def done(answer: Accepted | EnvironmentView) -> None:
+            self.house.learn(answer.environment if isinstance(answer, Accepted) else answer)
+            self.house.say(said)
+            if self.is_current:
+                self.dismiss(True)
+
+        def failed(error: CalvinverseError) -> None:
+            self._waiting = False
+            button.label = self.verb
+            self.complain(error)
+
+        self.ask(lambda: call(self.house.client()), done, failed)
+
+    def complain(self, error: CalvinverseError | None) -> None:
+        """Shows what is wrong, or that nothing is."""
+        problem = self.query_one("#problem", Static)
+        problem.display = error is not None
+        if error is not None:
+            problem.update(problem_text(error))
+
+
+class DestroyDialog(Dialog):
+    """Destroys an environment, once its name was typed."""
+
+    dangerous = True
+
+    def __init__(self, view: EnvironmentView) -> None:
+        super().__init__(f"Destroy {view.name}", "Destroy")
+        self._view = view
+
+    def body(self) -> ComposeResult:
+        """What is lost, and the field for its name."""
+        view = self._view
+        yield Static(
+            Content.assemble(
+                (view.name, "bold"),
+                f" of {clean(view.owner)}, made from {clean(view.template)}, is destroyed now with everything that "
+                "belongs to it: services, configuration, secrets, certificates. ",
+                ("This can't be undone.", "bold"),
+            ),
+            classes="paragraph",
+        )
+        yield Static(Content.assemble("Type ", (view.name, "bold $warning"), " to go on:"), classes="paragraph")
+        yield Input(id="name", compact=True)
+
+    def on_mount(self) -> None:
+        """Can't be done before the name is typed."""
+        super().on_mount()
+        self.query_one("#go", Button).disabled = True
+        self.query_one("#name").focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Only the very name unlocks it."""
+        self.query_one("#go", Button).disabled = event.value.strip() != self._view.name
+
+    def go(self) -> None:
+        """Destroys exactly this one: by id, since another may have its name by now."""
+        view = self._view
+        self.send(lambda client: client.destroy(view.id), f"{view.name} is being destroyed.")
+
+
+class DeadlineDialog(Dialog):
+    """Moves the deadline: by a duration, or to a moment; shows the outcome in the user's zone before it is sent."""
+
+    def __init__(self, view: EnvironmentView, clock: Clock, mode: Literal["extend", "schedule"]) -> None:
+        self._view = view
+        self._clock = clock
+        self._mode = mode
+        if mode == "extend":
+            super().__init__(f"Extend {view.name}", "Extend")
+        else:
+            super().__init__(f"Schedule the destruction of {view.name}", "Schedule")
+        self._request: ExtendRequest | None = None
+
+    def body(self) -> ComposeResult:
+        """The present deadline, the field, and what will happen."""
+        view, clock = self._view, self._clock
+        present = clock.moment(view.deadline) if view.deadline else "none"
+        latest = f", at the latest {clock.moment(view.maximum_deadline)}" if view.maximum_deadline else ""
+        yield Static(Content.assemble(("Now: ", "$faint"), present, (latest, "$faint")), classes="paragraph")
+        if self._mode == "extend":
+            asks = "How much longer, such as 30m, 2h or 1d:"
+        else:
+            asks = f"After how long from now (2h, 3d), or when (2026-12-01T18:00, {clock.zone_name()}):"
+        yield Static(asks, classes="paragraph", markup=False)
+        yield Input("1h" if self._mode == "extend" else "", id="when", compact=True)
+        yield Static(id="outcome", markup=False)
+
+    def on_mount(self) -> None:
+        """Shows the outcome of what is there at first."""
+        super().on_mount()
+        field = self.query_one("#when", Input)
+        field.focus()
+        self._preview(field.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Shows the outcome of what was typed."""
+        self._preview(event.value)
+
+    def _preview(self, text: str) -> None:
+        view, clock = self._view, self._clock
+        now = clock.now()
+        outcome = self.query_one("#outcome", Static)
+        self._request = None
+        self.complain(None)
+        if not text.strip():
+            outcome.update("")
+        else:
+            try:
+                request, deadline = self._read(text)
+                maximum = view.maximum_deadline - view.created_at if view.maximum_deadline else None
+                local = deadline.astimezone(clock.zone)
+                created = view.created_at.astimezone(clock.zone)
+                check_deadline(local, now=now, created=created, maximum=maximum)
+            except CalvinverseError as error:
+                outcome.update("")
+                self.complain(error)
+            else:
+                self._request = request
+                warned = max(warn_at(view.created_at, deadline), now)
+                outcome.update(
+                    Content.assemble(
+                        ("Destroyed ", "$faint"),
+                        (clock.moment(deadline), "bold"),
+                        f", in {countdown(deadline - now)}, with everything that belongs to it.\n",
+                        ("Its owner is warned ", "$faint"),
+                        clock.moment(warned),
+                        (".", "$faint"),
+                    )
+                )
+        self.query_one("#go", Button).disabled = self._request is None
+
+    def _read(self, text: str) -> tuple[ExtendRequest, datetime]:
+        now = self._clock.now()
+        if self._mode == "extend":
+            # Sent as a moment: what was shown is what happens, even if somebody else moves the deadline meanwhile.
+            until = (self._view.deadline or now) + parse_duration(text)
+            return ExtendRequest(until=until), until
+        ttl, moment = read_lifetime(text, self._clock)
+        if moment is not None:
+            return ExtendRequest(until=moment), moment
+        assert ttl is not None
+        return ExtendRequest(ttl=ttl), now + parse_duration(ttl)
+
+    def go(self) -> None:
+        """Sends it."""
+        request, view = self._request, self._view
+        if request is None:
+            return
+
+        verb = "lives longer" if self._mode == "extend" else "has a new deadline"
+        self.send(lambda client: client.extend(view.id, request), f"{view.name} {verb}.")
+
+
+class RevealDialog(Dialog):
+    """Asks before secrets are shown on the screen."""
+
+    def __init__(self, name: str, count: int) -> None:
+        super().__init__(f"Reveal the secrets of {name}", "Reveal")
+        self._count = count
+
+    def body(self) -> ComposeResult:
+        """What will be seen."""
+        what = "One secret is" if self._count == 1 else f"{self._count} secrets are"
+        yield Static(
+            f"{what} shown on this screen until you leave it. Whoever sees the screen sees them.",
+            classes="paragraph",
+            markup=False,
+        )
+
+    def on_mount(self) -> None:
+        """Enter alone doesn't reveal: the careful answer has the focus."""
+        super().on_mount()
+        self.query_one("#cancel").focus()
+
+    def go(self) -> None:
+        """Yes."""
+        self.dismiss(True)

@@ -1,0 +1,226 @@
+"""One environment: its header, outputs, steps, resources and log, as they happen."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, VerticalScroll
+from textual.widgets import Footer, Static
+
+from environments.actions import Place
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError
+from environments.domain.views import EnvironmentView, OutputView, ResourceView
+from tui import sections
+from tui.acting import ActingScreen
+from tui.bars import AwayBanner, TopBar
+from tui.dialogs import RevealDialog
+from tui.keys import bindings
+from tui.log import LONGEST, LogPanel
+from tui.words import address_of
+
+PAGE = 500
+"""Events asked for at once."""
+
+
+class DetailScreen(ActingScreen):
+    """Everything about one environment. Beside each other where there is room, above each other where not."""
+
+    PLACE = Place.DETAIL
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.DETAIL)
+
+    def __init__(self, view: EnvironmentView, *, log_only: bool = False) -> None:
+        super().__init__()
+        self.id_of = view.id
+        self._view = view
+        self._resources: Sequence[ResourceView] = ()
+        self._revealed: dict[str, OutputView] = {}
+        self._asking = False
+        self._ask_again = False
+        self._reading = False
+        self._early: list[Event] = []
+        self._was_away = False
+        self.set_class(log_only, "-log-only")
+
+    def compose(self) -> ComposeResult:
+        """Top line, banner, header, facts, log, keys."""
+        yield TopBar(id="top", markup=False)
+        yield AwayBanner(id="away", markup=False)
+        yield Static(id="header", markup=False)
+        with Container(id="panes"):
+            with VerticalScroll(id="facts"):
+                for part in ("outputs", "steps", "resources"):
+                    yield Static(id=f"{part}-title", classes="section", markup=False)
+                    yield Static(id=part, classes="section-body", markup=False)
+            yield LogPanel(self.house.clock, id="log")
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Asks for what the list doesn't hold."""
+        self.query_one("#log" if self.has_class("-log-only") else "#facts").focus()
+        self.house.live.focus = self.id_of
+        self.house.live.touch(self.id_of)
+        self.picture_changed()
+        self._read_history()
+
+    def on_resize(self) -> None:
+        """Lines have another width now."""
+        self.call_after_refresh(self._render_facts)
+
+    def on_unmount(self) -> None:
+        """Nobody looks at its steps any more; revealed secrets are forgotten."""
+        self._revealed.clear()
+        if self.house.live.focus == self.id_of:
+            self.house.live.focus = None
+
+    def current(self) -> EnvironmentView:
+        """The one that is shown."""
+        return self._view
+
+    # --- showing -----------------------------------------------------------------------------------------------------
+
+    def picture_changed(self) -> None:
+        """Shows what is known now, and asks for what may have changed with it."""
+        house = self.house
+        self._view = house.known.get(self.id_of, self._view)
+        away = house.connection.away
+        if self._was_away and not away:
+            self._read_history()
+        self._was_away = away
+        self._ask_resources()
+        self.tick()
+        self._render_facts()
+
+    def tick(self) -> None:
+        """Ages, times left and running steps go on."""
+        house, view = self.house, self._view
+        self.query_one(TopBar).say(house.clock, house.where, house.known.values(), house.connection)
+        self.query_one(AwayBanner).say(house.clock, house.connection)
+        self.query_one("#header", Static).update(sections.header(view, house.clock, stale=house.connection.away))
+        self.query_one("#steps", Static).update(sections.steps(view.deployment, house.clock.now(), self._width()))
+
+    def _width(self) -> int:
+        return max(self.query_one("#steps").size.width, 20)
+
+    def _render_facts(self) -> None:
+        view = self._view
+        self.query_one("#outputs-title", Static).update("Outputs")
+        self.query_one("#outputs", Static).update(sections.outputs(view.outputs, self._revealed))
+        self.query_one("#steps-title", Static).update(sections.deployment_title(view.deployment))
+        count = len(self._resources)
+        self.query_one("#resources-title", Static).update(f"Resources — {count}" if count else "Resources")
+        self.query_one("#resources", Static).update(sections.resources(self._resources, self._width()))
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def _ask_resources(self) -> None:
+        """One request at a time; what changes meanwhile makes one more."""
+        if self.house.connection.away:
+            return
+        if self._asking:
+            self._ask_again = True
+            return
+        self._asking, self._ask_again = True, False
+
+        def done(found: list[ResourceView]) -> None:
+            self._asking = False
+            self._resources = found
+            self._render_facts()
+            if self._ask_again:
+                self._ask_resources()
+
+        def failed(_: CalvinverseError) -> None:
+            self._asking = False  # the banner says that the service is away; what is known stays
+
+        client = self.house.client
+        self.ask(lambda: client().resources(self.id_of), done, failed)
+
+    def _read_history(self) -> None:
+        """Reads stored events from the last one seen; live ones wait until that is done, to keep the order."""
+        if self._reading or self.house.connection.away:
+            return
+        self._reading = True
+        log = self.query_one(LogPanel)
+        client = self.house.client
+        after = log.last
+
+        def read() -> list[Event]:
+            found: list[Event] = []
+            seen = after
+            while len(found) < LONGEST:
+                page = client().history(self.id_of, after=seen, limit=PAGE)
+                found.extend(page)
+                if len(page) < PAGE:
+                    break
+                seen = page[-1].id
+            return found
+
+        def done(found: list[Event]) -> None:
+            self._reading = False
+            log.add(found)
+            early, self._early = self._early, []
+            log.add(early)
+
+        def failed(_: CalvinverseError) -> None:
+            self._reading = False
+            self._early.clear()  # they are stored, and read when the service is back
+
+        self.ask(read, done, failed)
+
+    def happened(self, events: Sequence[Event]) -> None:
+        """Events of this environment, as they happen."""
+        mine = [event for event in events if event.environment_id == self.id_of]
+        if self._reading:
+            self._early.extend(mine)
+        else:
+            self.query_one(LogPanel).add(mine)
+
+    # --- keys of this screen -----------------------------------------------------------------------------------------
+
+    def action_environment_logs(self) -> None:
+        """The log over the whole screen, or beside the rest again."""
+        self.toggle_class("-log-only")
+        self.query_one("#log" if self.has_class("-log-only") else "#facts").focus()
+
+    def action_view_follow(self) -> None:
+        """Follows the log."""
+        self.query_one(LogPanel).follow()
+
+    def action_view_copy(self) -> None:
+        """Copies the first address."""
+        address = address_of(self._view)
+        if address is None:
+            self.house.say(f"{self._view.name} has no address yet.", severity="warning")
+        else:
+            self.house.copy_to_clipboard(address)
+            self.house.say(f"Copied {address}")
+
+    def action_environment_outputs(self) -> None:
+        """Shows secrets after asking, or hides them again."""
+        if self._revealed:
+            self._revealed.clear()
+            self._render_facts()
+            return
+        secret = [name for name, output in self._view.outputs.items() if output.secret]
+        why_not = self.house.why_away()
+        if not secret:
+            self.house.say(f"{self._view.name} has no secret outputs.")
+        elif why_not is not None:
+            self.house.say(why_not, severity="warning")
+        else:
+            self.house.push_screen(RevealDialog(self._view.name, len(secret)), self._reveal)
+
+    def _reveal(self, yes: bool | None) -> None:
+        if not yes:
+            return
+
+        def done(found: dict[str, OutputView]) -> None:
+            self._revealed = {name: output for name, output in found.items() if output.secret}
+            self._render_facts()
+
+        def failed(error: CalvinverseError) -> None:
+            self.house.complain("The secrets can't be shown", error)
+
+        client = self.house.client
+        self.ask(lambda: client().outputs(self.id_of, reveal=True), done, failed)

@@ -1,0 +1,173 @@
+"""The first screen: all environments, live."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widgets import Footer, Input, Static
+
+from environments.actions import Place, action
+from environments.domain.lifecycle import ENDED
+from environments.domain.views import EnvironmentView
+from tui.acting import ActingScreen
+from tui.bars import AwayBanner, TopBar
+from tui.keys import bindings
+from tui.table import SORTABLE, EnvironmentTable
+from tui.words import STATES
+
+
+class ListScreen(ActingScreen):
+    """The table with its filter; what to do first when there is nothing to show."""
+
+    PLACE = Place.LIST
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Place.LIST)
+
+    def compose(self) -> ComposeResult:
+        """Top line, banner, filter, table or a word instead of it, keys."""
+        yield TopBar(id="top", markup=False)
+        yield AwayBanner(id="away", markup=False)
+        yield Input(placeholder="name, state, template or owner", id="filter", compact=True)
+        yield EnvironmentTable(self.house.clock, id="table")
+        yield Static(id="empty", markup=False)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """The table has the focus; the filter comes when it is asked for."""
+        self.filter.display = False
+        self.table.focus()
+        self.picture_changed()
+
+    def on_screen_resume(self) -> None:
+        """Catches up with what happened while another screen was open."""
+        self.picture_changed()
+
+    @property
+    def table(self) -> EnvironmentTable:
+        """The table."""
+        return self.query_one(EnvironmentTable)
+
+    @property
+    def filter(self) -> Input:
+        """The field of the filter."""
+        return self.query_one("#filter", Input)
+
+    def current(self) -> EnvironmentView | None:
+        """The selected one."""
+        return self.table.selected
+
+    # --- showing -----------------------------------------------------------------------------------------------------
+
+    def picture_changed(self) -> None:
+        """Shows what is known now; the selection stays."""
+        house = self.house
+        known = [view for view in house.known.values() if house.live.ended or view.state not in ENDED]
+        self.query_one(AwayBanner).say(house.clock, house.connection)
+        self.query_one(TopBar).say(house.clock, house.where, known, house.connection)
+        typed = self.filter.value.strip().lower()
+        views = [view for view in known if matches(view, typed)]
+        table = self.table
+        table.stale = house.connection.away
+        table.show(views)
+        table.display = bool(views)
+        empty = self.query_one("#empty", Static)
+        empty.display = not views
+        if not views:
+            empty.update(self._empty_text(bool(known), typed))
+            if not self.filter.has_focus:
+                self.set_focus(None)
+        elif self.focused is None and self.is_current:
+            table.focus()
+
+    def _empty_text(self, others: bool, typed: str) -> Content:
+        house = self.house
+        if others:
+            return Content.assemble(f"Nothing matches “{typed}”.\n\n", ("esc", "bold $accent"), " clears the filter.")
+        if house.connection.away:
+            return Content("Nothing is known yet. It will appear here as soon as the service answers.")
+        if not house.connection.here:
+            return Content.assemble((f"Connecting to {house.where}…", "$faint"))
+        return Content.assemble(
+            ("There are no environments yet.\n\n", "bold"),
+            "Press ",
+            ("c", "bold $accent"),
+            " to create the first one from a template,\nor type this in another terminal and watch it appear here:\n\n",
+            ("calvinverse env create my-first --template web\n\n", "$secondary"),
+            ("It will be destroyed by itself when its time is over; ", "$faint"),
+            ("?", "bold $accent"),
+            (" shows all keys.", "$faint"),
+        )
+
+    def tick(self) -> None:
+        """Ages and times left go on."""
+        house = self.house
+        self.table.tick()
+        known = [view for view in house.known.values() if view.state not in ENDED]
+        self.query_one(TopBar).say(house.clock, house.where, known, house.connection)
+        self.query_one(AwayBanner).say(house.clock, house.connection)
+
+    # --- keys of this screen -----------------------------------------------------------------------------------------
+
+    def action_environment_show(self) -> None:
+        """Opens the selected one."""
+        view = self.meant(action("environment.show"))
+        if view is not None:
+            self.house.open_detail(view)
+
+    def on_environment_table_opened(self) -> None:
+        """So does a click on it."""
+        self.action_environment_show()
+
+    def action_environment_logs(self) -> None:
+        """Opens the selected one with its log over the whole screen."""
+        view = self.meant(action("environment.logs"))
+        if view is not None:
+            self.house.open_detail(view, log_only=True)
+
+    def action_view_filter(self) -> None:
+        """Shows the filter, ready to type."""
+        self.filter.display = True
+        self.filter.focus()
+
+    def on_input_changed(self) -> None:
+        """Filters while it is typed."""
+        self.picture_changed()
+
+    def on_input_submitted(self) -> None:
+        """Enter goes to the table with the filter kept."""
+        self.filter.display = bool(self.filter.value.strip())
+        if self.table.display:
+            self.table.focus()
+
+    def action_view_back(self) -> None:
+        """Clears the filter."""
+        self.filter.value = ""
+        self.filter.display = False
+        self.picture_changed()
+        if self.table.display:
+            self.table.focus()
+
+    def action_view_sort(self) -> None:
+        """Sorts by the next column."""
+        table = self.table
+        table.sort_key = SORTABLE[(SORTABLE.index(table.sort_key) + 1) % len(SORTABLE)]
+        self.picture_changed()
+
+    def action_view_reverse(self) -> None:
+        """Turns the order round."""
+        self.table.reverse = not self.table.reverse
+        self.picture_changed()
+
+    def action_view_ended(self) -> None:
+        """Shows or hides those that are gone."""
+        live = self.house.live
+        live.ended = not live.ended
+        live.reload()
+        self.house.say("Ended environments are shown." if live.ended else "Ended environments are hidden.")
+        self.picture_changed()
+
+
+def matches(view: EnvironmentView, typed: str) -> bool:
+    """Whether all words that were typed occur in what the line says of the environment."""
+    line = f"{view.name} {STATES[view.state].word} {view.template} {view.owner}".lower()
+    return all(word in line for word in typed.split())

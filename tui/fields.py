@@ -1,0 +1,172 @@
+"""Fields of a form: label, input, what it takes, and what is wrong with what was typed."""
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Checkbox, Input, Label, Select, Static
+
+from tui.schema import UNSET, Parameter
+from tui.words import clean, shown
+
+
+class FormField(Vertical):
+    """One field. The line below the input holds help, or what is wrong."""
+
+    class Edited(Message):
+        """Something was typed or chosen."""
+
+        def __init__(self, field: "FormField") -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(self, key: str, label: str, help: str = "", *, required: bool = False) -> None:
+        super().__init__(classes="field")
+        self.key = key
+        self._label = f"{label} *" if required else label
+        self._help = help
+
+    def control(self) -> Input | Select[Any] | Checkbox:
+        """The widget that takes the value."""
+        raise NotImplementedError
+
+    @property
+    def value(self) -> Any:
+        """What was typed or chosen."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """Label and input on one line, help below."""
+        with Horizontal():
+            yield Label(self._label, markup=False)
+            yield self.control()
+        yield Static(clean(self._help), classes="help", markup=False)
+
+    def on_mount(self) -> None:
+        """No help, no line."""
+        self.query_one(".help").display = bool(self._help)
+
+    def say(self, problem: str) -> None:
+        """Shows what is wrong, or the help again for nothing."""
+        line = self.query_one(".help", Static)
+        text = problem or self._help
+        line.display = bool(text)
+        line.update(Content.assemble((f"✗ {clean(problem)}", "$error")) if problem else Content(clean(self._help)))
+        self.set_class(bool(problem), "-wrong")
+
+    def explain(self, help: Content) -> None:
+        """Other help than at first, such as what the value leads to."""
+        self.query_one(".help", Static).update(help)
+        self.query_one(".help").display = True
+        self.remove_class("-wrong")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tells the form."""
+        event.stop()
+        self.post_message(self.Edited(self))
+
+    def on_select_changed(self, event: "Select.Changed") -> None:
+        """Tells the form."""
+        event.stop()
+        self.post_message(self.Edited(self))
+
+    def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
+        """Tells the form."""
+        event.stop()
+        self.post_message(self.Edited(self))
+
+
+class TextField(FormField):
+    """A line of text; `secret` isn't shown while it is typed."""
+
+    def __init__(
+        self,
+        key: str,
+        label: str,
+        help: str = "",
+        *,
+        value: str = "",
+        placeholder: str = "",
+        required: bool = False,
+        secret: bool = False,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__(key, label, help, required=required)
+        self._input = Input(value, placeholder=placeholder, password=secret, compact=True, disabled=fixed)
+
+    def control(self) -> Input:
+        """The input."""
+        return self._input
+
+    @property
+    def value(self) -> str:
+        """What was typed."""
+        return self._input.value
+
+
+class ChoiceField(FormField):
+    """One of several values, which may be of any type."""
+
+    def __init__(
+        self, key: str, label: str, choices: list[tuple[str, Any]], help: str = "", *, value: Any, required: bool = False
+    ) -> None:
+        super().__init__(key, label, help, required=required)
+        self._values = [choice for _, choice in choices]
+        self._select: Select[int] = Select(
+            [(text, number) for number, (text, _) in enumerate(choices)],
+            value=self._values.index(value) if value in self._values else Select.NULL,
+            allow_blank=value not in self._values,
+            compact=True,
+            prompt="choose",
+        )
+
+    def control(self) -> Select[int]:
+        """The list."""
+        return self._select
+
+    @property
+    def value(self) -> Any:
+        """What was chosen, or `UNSET`."""
+        chosen = self._select.value
+        return self._values[chosen] if isinstance(chosen, int) else UNSET
+
+
+class SwitchField(FormField):
+    """Yes or no."""
+
+    def __init__(self, key: str, label: str, help: str = "", *, value: bool) -> None:
+        super().__init__(key, label, help)
+        self._checkbox = Checkbox("yes" if value else "no", value, compact=True)
+
+    def control(self) -> Checkbox:
+        """The box."""
+        return self._checkbox
+
+    @property
+    def value(self) -> bool:
+        """Whether it is yes."""
+        return self._checkbox.value
+
+    def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
+        """Says it in a word too."""
+        self._checkbox.label = "yes" if event.value else "no"
+        super().on_checkbox_changed(event)
+
+
+def parameter_field(parameter: Parameter, given: Any) -> FormField:
+    """The field for a parameter, holding `given`: what was typed into it before, or what it begins with."""
+    key = f"parameter.{parameter.name}"
+    said = [text for text in (parameter.description, parameter.limits) if text]
+    if parameter.secret:
+        said.append("not shown")
+    help = " · ".join(said)
+    if parameter.kind == "choice":
+        choices = [(shown(choice), choice) for choice in parameter.choices]
+        return ChoiceField(key, parameter.name, choices, help, value=given, required=parameter.required)
+    if parameter.kind == "boolean":
+        return SwitchField(key, parameter.name, help, value=bool(given))
+    return TextField(
+        key, parameter.name, help, value=str(given), required=parameter.required, secret=parameter.secret
+    )

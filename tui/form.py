@@ -1,0 +1,211 @@
+"""A form over the whole screen: checks while it is typed, sends once, and never loses what was typed."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Button, Footer, Input, Static
+
+from environments.client import Client
+from environments.domain.errors import CalvinverseError
+from environments.domain.views import Accepted
+from tui.background import Asks
+from tui.bars import AwayBanner, TopBar
+from tui.dialogs import problem_text
+from tui.fields import FormField
+from tui.schema import FieldProblem
+
+if TYPE_CHECKING:
+    from tui.app import CalvinverseApp
+
+
+class FormScreen(Asks, Screen[None]):
+    """The frame of a form. A form says which fields it has, checks each, and makes the request."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "send", "Send", key_display="^s"),
+        Binding("escape", "leave", "Back", key_display="esc"),
+        Binding("down", "app.focus_next", "Next field", key_display="↓"),
+        Binding("up", "app.focus_previous", "Previous field", key_display="↑"),
+        Binding("ctrl+r", "reload", "Reload", show=False),
+        Binding("ctrl+q", "app.quit", "Quit", show=False),
+    ]
+    FIELD_OF: ClassVar[dict[str, str]] = {}
+    """Code of an error of the service → key of the field that it is about."""
+
+    def __init__(self, title: str, verb: str) -> None:
+        super().__init__()
+        self._title_text = title
+        self._verb = verb
+        self._sending = False
+
+    @property
+    def house(self) -> "CalvinverseApp":
+        """The application, by its own type."""
+        from tui.app import CalvinverseApp
+
+        assert isinstance(self.app, CalvinverseApp)
+        return self.app
+
+    def compose(self) -> ComposeResult:
+        """Top line, banner, the form with its buttons, keys."""
+        yield TopBar(id="top", markup=False)
+        yield AwayBanner(id="away", markup=False)
+        with Vertical(id="form") as form:
+            form.border_title = self._title_text
+            yield Static(id="word", markup=False)
+            with VerticalScroll(id="fields", can_focus=False):
+                yield Vertical(id="basics")
+                yield Vertical(id="parameters")
+            yield Static(id="problem", markup=False)
+            with Horizontal(id="buttons"):
+                yield Button(self._verb, id="go", variant="primary", compact=True)
+                yield Button("Back (esc)", id="cancel", compact=True)
+        yield Footer(show_command_palette=False, compact=True)
+
+    def on_mount(self) -> None:
+        """Asks for what the fields are made from."""
+        self.query_one("#problem").display = False
+        self.query_one("#word", Static).update("Asking the service…")
+        self.tick()
+        self.action_reload()
+
+    # --- what a form of one kind does --------------------------------------------------------------------------------
+
+    def action_reload(self) -> None:
+        """Asks for what the fields are made from; a form that is shown already stays as it is."""
+        raise NotImplementedError
+
+    def check(self, field: FormField) -> Any:
+        """The value of a field, and a word on what it leads to. Raises `FieldProblem`."""
+        raise NotImplementedError
+
+    def edited(self, field: FormField) -> None:
+        """Keeps what was typed."""
+        raise NotImplementedError
+
+    def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:
+        """The call that sends the values, by the fields' keys."""
+        raise NotImplementedError
+
+    def taken(self, answer: Accepted) -> None:
+        """The service took it."""
+        raise NotImplementedError
+
+    # --- what all do -------------------------------------------------------------------------------------------------
+
+    def fields(self) -> list[FormField]:
+        """All fields, in order."""
+        return [found for found in self.query(FormField) if found.is_mounted]
+
+    def picture_changed(self) -> None:
+        """Top line and banner; a form that waits for its fields asks again once the service is back."""
+        self.tick()
+        if self.house.connection.here and not self.fields():
+            self.action_reload()
+
+    def tick(self) -> None:
+        """The clock goes on."""
+        house = self.house
+        self.query_one(TopBar).say(house.clock, house.where, house.known.values(), house.connection)
+        self.query_one(AwayBanner).say(house.clock, house.connection)
+
+    def word(self, text: Content | str) -> None:
+        """What stands above the fields; nothing hides it."""
+        word = self.query_one("#word", Static)
+        word.display = bool(str(text))
+        word.update(text)
+
+    def complain(self, problem: Content | None) -> None:
+        """What stands below the fields."""
+        line = self.query_one("#problem", Static)
+        line.display = problem is not None
+        line.update(problem or "")
+
+    def on_form_field_edited(self, event: FormField.Edited) -> None:
+        """Checks the field at once; the complaint about the last attempt is over."""
+        event.stop()
+        self.edited(event.field)
+        self.judge(event.field)
+        self.complain(None)
+
+    def judge(self, field: FormField) -> Any:
+        """The value of a field, or None with what is wrong said beside it."""
+        try:
+            value = self.check(field)
+        except FieldProblem as problem:
+            field.say(str(problem))
+            return None
+        if field.has_class("-wrong"):
+            field.say("")
+            self.check(field)
+        return value
+
+    def action_send(self) -> None:
+        """Sends it if every field holds; else goes to the first that doesn't."""
+        if self._sending or not self.fields():
+            return
+        values = {found.key: self.judge(found) for found in self.fields()}
+        wrong = [found for found in self.fields() if found.has_class("-wrong")]
+        if wrong:
+            count = "One field needs" if len(wrong) == 1 else f"{len(wrong)} fields need"
+            self.complain(Content.assemble((f"✗ {count} another value; nothing was sent.", "$error")))
+            wrong[0].control().focus()
+            return
+        why_not = self.house.why_away()
+        if why_not is not None:
+            self.complain(Content.assemble((f"✗ {why_not}", "$error"), "\n  What you typed is kept."))
+            return
+        self._sending = True
+        button = self.query_one("#go", Button)
+        button.label = "Sending…"
+        self.complain(None)
+        call = self.request(values)
+        client = self.house.client
+
+        def done(answer: Accepted) -> None:
+            self._sending = False
+            self.taken(answer)
+
+        def failed(error: CalvinverseError) -> None:
+            self._sending = False
+            button.label = self._verb
+            self.refused(error)
+
+        self.ask(lambda: call(client()), done, failed)
+
+    def refused(self, error: CalvinverseError) -> None:
+        """Shows what the service said, by the field that it is about where that is known."""
+        self.complain(problem_text(error))
+        key = self.FIELD_OF.get(error.code)
+        named = error.details.get("parameters")
+        blamed: Iterable[tuple[str, str]] = [(key, error.message)] if key else []
+        if isinstance(named, dict):
+            blamed = [(f"parameter.{name}", str(why)) for name, why in named.items()]
+        for number, (where, why) in enumerate(blamed):
+            for found in self.fields():
+                if found.key == where:
+                    found.say(why)
+                    if number == 0:
+                        found.control().focus()
+
+    def action_leave(self) -> None:
+        """Goes back; what was typed is kept."""
+        self.dismiss()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """The buttons do what the keys do."""
+        event.stop()
+        if event.button.id == "go":
+            self.action_send()
+        else:
+            self.action_leave()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter in a field goes to the next one, and from the last to the button."""
+        event.stop()
+        self.focus_next()

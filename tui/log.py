@@ -1,0 +1,169 @@
+"""The log of an environment: follows what is written until somebody scrolls up, and draws only what is seen."""
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from environments.domain.environment import Event, EventType
+from tui.clock import Clock
+from tui.words import Mood, clean
+
+LONGEST = 10_000
+"""Entries that are kept; older ones are in the service."""
+_QUIET = frozenset({EventType.RESOURCE_STATUS})
+"""Events that the log leaves out: the list of resources shows them."""
+_TAG = 10
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event as the log shows it: time, the step (or dashes for what the service says), text."""
+
+    time: str
+    tag: str
+    text: str
+    mood: Mood
+
+
+@dataclass(frozen=True)
+class _Line:
+    head: str
+    tag: str
+    text: str
+    mood: Mood
+
+
+def entry(event: Event, clock: Clock) -> Entry | None:
+    """The event as an entry; None for those that are shown elsewhere."""
+    if event.type in _QUIET:
+        return None
+    time = clock.time(event.at)
+    message = clean(event.message).rstrip("\n")
+    if event.type is EventType.LOG:
+        return Entry(time, clean(event.step or ""), message, "plain")
+    state = str(event.data.get("state", "")).replace("_", " ")
+    subject = f"{clean(event.step)} " if event.step else ""
+    said = message or f"{subject}{clean(state)}".strip() or event.type.value.replace(".", " ")
+    failed = "failed" in state or event.type is EventType.ENVIRONMENT_WARNING
+    mood: Mood = "bad" if failed else "good" if state in ("ready", "done", "succeeded") else "gone"
+    return Entry(time, "──", said, mood)
+
+
+class LogPanel(ScrollView, can_focus=True):
+    """Entries in the order of their events, each once, wrapped to the width."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "log--time",
+        "log--tag",
+        "mood--good",
+        "mood--bad",
+        "mood--gone",
+        "mood--plain",
+    }
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("k", "scroll_up", "Up", show=False),
+        Binding("j", "scroll_down", "Down", show=False),
+        Binding("g", "scroll_home", "First", show=False),
+        Binding("G", "scroll_end", "Last", show=False),
+    ]
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+        self._entries: list[Entry] = []
+        self._lines: list[_Line] = []
+        self.last = 0
+        """The id of the newest event that was seen, shown or not."""
+        self.following = True
+
+    def on_mount(self) -> None:
+        """Says in its border whether it follows."""
+        self._title()
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Writes what is newer than the newest that was seen."""
+        fresh: list[Entry] = []
+        for event in events:
+            if event.id <= self.last:
+                continue
+            self.last = event.id
+            found = entry(event, self._clock)
+            if found is not None:
+                fresh.append(found)
+        if not fresh:
+            return
+        self._entries.extend(fresh)
+        if len(self._entries) > LONGEST:
+            del self._entries[: -LONGEST * 9 // 10]
+            self._wrap_all()
+        else:
+            self._lines.extend(line for one in fresh for line in self._wrap(one))
+        self._resized()
+
+    def follow(self) -> None:
+        """Goes to the end and stays there."""
+        self.following = True
+        self._resized()
+        self._title()
+
+    def on_resize(self) -> None:
+        """Wraps everything to the new width."""
+        self._wrap_all()
+        self._resized()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Scrolling up pauses; coming back to the end follows again."""
+        super().watch_scroll_y(old_value, new_value)
+        following = round(new_value) >= self.max_scroll_y
+        if following != self.following and not (self.following and new_value >= old_value):
+            self.following = following
+            self._title()
+
+    def _resized(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._lines))
+        if self.following:
+            self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
+        self.refresh()
+
+    def _title(self) -> None:
+        self.border_title = "Log"
+        self.border_subtitle = "following" if self.following else "paused: f follows again"
+
+    def _wrap_all(self) -> None:
+        self._lines = [line for one in self._entries for line in self._wrap(one)]
+
+    def _wrap(self, one: Entry) -> Iterable[_Line]:
+        width = max(self.size.width - 9 - _TAG - 1, 16)
+        first = True
+        for part in one.text.split("\n"):
+            for text in textwrap.wrap(part, width, drop_whitespace=False, replace_whitespace=False) or [""]:
+                yield _Line(one.time if first else "", one.tag[:_TAG] if first else "", text, one.mood)
+                first = False
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        width = self.size.width
+        number = y + self.scroll_offset.y
+        if number >= len(self._lines):
+            return Strip.blank(width, self.rich_style)
+        line = self._lines[number]
+        strip = Strip(
+            [
+                Segment(f"{line.head:8} ", self._style("log--time")),
+                Segment(f"{line.tag:{_TAG}} ", self._style("log--tag")),
+                Segment(line.text, self._style(f"mood--{line.mood}")),
+            ]
+        )
+        return strip.adjust_cell_length(width, self.rich_style)
+
+    def _style(self, name: str) -> Style:
+        return self.rich_style + self.get_component_rich_style(name, partial=True)

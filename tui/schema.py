@@ -1,0 +1,174 @@
+"""A template's JSON Schema as fields of a form: what kind each is, what it says about itself, and reading what was typed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from environments.domain.deadline import parse_duration, parse_moment
+from environments.domain.errors import InvalidLifetime
+from tui.clock import Clock
+
+Kind = Literal["string", "integer", "number", "boolean", "choice", "json"]
+
+
+class Unset:
+    """No value is sent, so the template's default holds."""
+
+
+UNSET = Unset()
+
+
+class FieldProblem(Exception):
+    """What was typed can't be sent; the message belongs beside the field."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a template. `choices` is empty unless the schema has an `enum`."""
+
+    name: str
+    kind: Kind
+    schema: Mapping[str, Any]
+    required: bool
+    secret: bool
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """What its author says about it."""
+        return str(self.schema.get("description", ""))
+
+    def is_default(self, value: Any) -> bool:
+        """Whether it need not be sent: it is the default, which may then change with the template."""
+        default = self.schema.get("default", UNSET)
+        return isinstance(value, Unset) or (value == default and type(value) is type(default))
+
+    @property
+    def limits(self) -> str:
+        """What it takes, in few words: `1 to 20`, `at most 200 characters`."""
+        schema = self.schema
+        said: list[str] = []
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if low is not None and high is not None:
+            said.append(f"{low} to {high}")
+        elif low is not None:
+            said.append(f"{low} or more")
+        elif high is not None:
+            said.append(f"{high} or less")
+        short, long = schema.get("minLength"), schema.get("maxLength")
+        if short:
+            said.append(f"at least {short} characters")
+        if long is not None:
+            said.append(f"at most {long} characters")
+        if "pattern" in schema:
+            said.append(f"matching {schema['pattern']}")
+        if self.kind == "json":
+            said.append("written as JSON")
+        return ", ".join(said)
+
+    def initial(self, given: Any = UNSET) -> Any:
+        """What stands in the field at first: the value `given`, else the default; text, a choice, or True and False."""
+        value = self.schema.get("default", UNSET) if isinstance(given, Unset) else given
+        if self.kind == "boolean":
+            return value is True
+        if self.kind == "choice":
+            return value
+        if isinstance(value, Unset) or self.secret:
+            return ""
+        return value if isinstance(value, str) and self.kind == "string" else json.dumps(value, ensure_ascii=False)
+
+    def read(self, typed: Any) -> Any:
+        """The value, or `UNSET` for the default. Raises `FieldProblem`."""
+        value = self._value(typed)
+        if isinstance(value, Unset):
+            if self.required:
+                raise FieldProblem("A value is needed.")
+            return value
+        fault = next(iter(Draft202012Validator(dict(self.schema)).iter_errors(value)), None)
+        if fault is not None:
+            raise FieldProblem(self._sentence(fault))
+        return value
+
+    def _value(self, typed: Any) -> Any:
+        if self.kind in ("boolean", "choice") or isinstance(typed, Unset):
+            return typed
+        text = str(typed)
+        if self.kind == "string":
+            return UNSET if not text and (self.required or self.secret) else text
+        if not text.strip():
+            return UNSET
+        try:
+            if self.kind == "integer":
+                return int(text)
+            if self.kind == "number":
+                number = float(text)
+                return int(number) if number.is_integer() and "." not in text else number
+            return json.loads(text)
+        except (ValueError, OverflowError):
+            wanted = {"integer": "a whole number", "number": "a number"}.get(self.kind, "JSON")
+            raise FieldProblem(f"This isn't {wanted}.") from None
+
+    def _sentence(self, fault: ValidationError) -> str:
+        """One sentence; the message of the library would repeat the value, which may be a secret."""
+        limit = fault.validator_value
+        sentences = {
+            "minimum": f"{limit} is the least.",
+            "maximum": f"{limit} is the most.",
+            "exclusiveMinimum": f"It must be more than {limit}.",
+            "exclusiveMaximum": f"It must be less than {limit}.",
+            "multipleOf": f"It must be a multiple of {limit}.",
+            "minLength": f"At least {limit} characters are needed.",
+            "maxLength": f"{limit} characters are the most.",
+            "pattern": f"It must match {limit}.",
+            "enum": "Choose one of the values.",
+            "type": f"This isn't of the type {limit}.",
+        }
+        said = sentences.get(str(fault.validator))
+        return said or ("This isn't accepted." if self.secret else f"{fault.message}.")
+
+
+def parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
+    """The fields of a template, those without a default first: they must be filled in."""
+    properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
+    required = set(schema.get("required", ()))
+    for name in sorted(properties, key=lambda name: name not in required):
+        one = properties[name]
+        yield Parameter(
+            name=name,
+            kind=_kind(one),
+            schema=one,
+            required=name in required,
+            secret=one.get("writeOnly") is True,
+            choices=tuple(one.get("enum", ())),
+        )
+
+
+def _kind(schema: Mapping[str, Any]) -> Kind:
+    if schema.get("enum"):
+        return "choice"
+    kind = schema.get("type", "string")
+    if kind in ("string", "integer", "number", "boolean"):
+        found: Kind = kind
+        return found
+    return "json"
+
+
+def read_lifetime(text: str, clock: Clock) -> tuple[str | None, datetime | None]:
+    """A duration as it was typed, or a moment in UTC; both None for nothing. Raises `InvalidLifetime`."""
+    typed = text.strip()
+    if not typed:
+        return None, None
+    if any(character in typed for character in "-:T") and typed[:4].isdigit():
+        return None, parse_moment(typed, clock.zone)
+    try:
+        parse_duration(typed)
+    except InvalidLifetime as error:
+        raise InvalidLifetime(
+            error.message, hint="Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
+        ) from error
+    return typed, None

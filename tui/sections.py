@@ -1,0 +1,154 @@
+"""What the detail of an environment says, as styled text: no widgets in here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from textual.content import Content
+
+from environments.domain.lifecycle import ENDED, DeploymentState, State, StepState
+from environments.domain.references import MASK
+from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
+from tui.clock import Clock, coarse, countdown, taken
+from tui.table import fit
+from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
+
+STYLES: dict[Mood, str] = {
+    "good": "$success",
+    "busy": "$secondary",
+    "bad": "$error",
+    "warn": "$warning",
+    "gone": "$faint",
+    "plain": "$foreground",
+}
+Line = Sequence[tuple[str, str]]
+
+
+def _lines(lines: Iterable[Line]) -> Content:
+    return Content("\n").join([Content.assemble(*line) for line in lines])
+
+
+def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
+    """State, owner and template, the deadline with its zone, and the failure with its hint."""
+    sign = STATES[view.state]
+    now = clock.now()
+    lines: list[Line] = [
+        [
+            (view.name, "bold"),
+            ("   ", ""),
+            (str(sign), f"bold {STYLES['gone' if stale else sign.mood]}"),
+            (f" for {coarse(now - view.state_since)}", "$faint"),
+            ("  (as last heard)" if stale else "", "$warning"),
+        ],
+        [
+            ("owner ", "$faint"),
+            (clean(view.owner), ""),
+            ("   template ", "$faint"),
+            (f"{clean(view.template)} {clean(view.template_version)}", ""),
+            ("   age ", "$faint"),
+            (coarse(now - view.created_at), ""),
+        ],
+        deadline(view, clock),
+    ]
+    if view.managed_by is not None:
+        lines.append([("managed from outside: ", "$faint"), (clean(view.managed_by), ""), (", read-only here", "$faint")])
+    if view.failure is not None and view.state is not State.DESTROYED:
+        where = f"{view.failure.step}: " if view.failure.step else ""
+        lines.append([(f"✗ {where}{clean(view.failure.message)}", "$error")])
+        if view.failure.hint:
+            lines.append([(f"  {clean(view.failure.hint)}", "")])
+    return _lines(lines)
+
+
+def deadline(view: EnvironmentView, clock: Clock) -> Line:
+    """When it is destroyed, as one line."""
+    now = clock.now()
+    if view.destroyed_at is not None:
+        return [("destroyed ", "$faint"), (clock.moment(view.destroyed_at), "")]
+    if view.state in ENDED:
+        return [("no longer looked after", "$faint")]
+    if view.destroy_again_at is not None:
+        return [("tried again ", "$faint"), (f"{clock.moment(view.destroy_again_at)}", "")]
+    if view.state is State.DESTROYING:
+        return [("being destroyed now", "$faint")]
+    if view.deadline is None:
+        return [("no deadline: ", "$faint"), ("it lives until somebody destroys it", "")]
+    left = view.deadline - now
+    mark = (f"{WARNING} soon  ", "bold $warning") if view.warned else ("", "")
+    when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
+    return [("destroyed ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, "")]
+
+
+def outputs(found: Mapping[str, OutputView], revealed: Mapping[str, OutputView]) -> Content:
+    """Entry points and other outputs; secrets as masks unless they were revealed."""
+    lines: list[Line] = []
+    longest = max((len(name) for name in found), default=0)
+    for name, output in found.items():
+        shown_output = revealed.get(name, output)
+        value = MASK if output.secret and name not in revealed else shown(shown_output.value)
+        lines.append(
+            [
+                (f"{name:<{longest}}  ", "$faint"),
+                (value, "bold"),
+                ("  secret, v reveals it" if output.secret and name not in revealed else "", "$faint"),
+                (f"  {clean(output.description)}" if output.description else "", "$faint"),
+            ]
+        )
+    return _lines(lines) if lines else Content.assemble(("None yet.", "$faint"))
+
+
+def deployment_title(deployment: DeploymentView | None) -> str:
+    """What the newest deployment is and how far it has come: `Steps — create ◐ running, 2 of 5`."""
+    if deployment is None or not deployment.steps:
+        return "Steps"
+    sign = DEPLOYMENTS[deployment.state]
+    done = sum(step.state in (StepState.DONE, StepState.SKIPPED) for step in deployment.steps)
+    return f"Steps — {deployment.kind.value} {sign}, {done} of {len(deployment.steps)}"
+
+
+def steps(deployment: DeploymentView | None, now: datetime, width: int) -> Content:
+    """The steps of the newest deployment, as they run."""
+    if deployment is None or not deployment.steps:
+        waits = deployment is not None and deployment.state is DeploymentState.QUEUED
+        return Content.assemble(("Waits for a worker." if waits else "None known yet.", "$faint"))
+    name = max(len(step.name) for step in deployment.steps)
+    kind = max(len(step.uses) for step in deployment.steps)
+    lines: list[Line] = []
+    for step in deployment.steps:
+        sign = STEPS[step.state]
+        lines.append(
+            [
+                (f"{sign!s:<10}", STYLES[sign.mood]),
+                (f"{clean(step.name):<{name}}  ", "bold" if step.state is StepState.RUNNING else ""),
+                (f"{clean(step.uses):<{kind}}  ", "$faint"),
+                (f"{_took(step, now):>6}", ""),
+                (f"  attempt {step.attempts}" if step.attempts > 1 else "", "$warning"),
+            ]
+        )
+        if step.failure is not None:
+            lines.append([(fit(f"  └ {clean(step.failure.message)}", max(width, 20)).rstrip(), "$error")])
+    return _lines(lines)
+
+
+def _took(step: StepView, now: datetime) -> str:
+    return "" if step.started_at is None else taken((step.ended_at or now) - step.started_at)
+
+
+def resources(found: Sequence[ResourceView], width: int) -> Content:
+    """The inventory: what there is, or may be, and what was removed."""
+    if not found:
+        return Content.assemble(("None.", "$faint"))
+    kind = min(max(len(resource.kind) for resource in found), 24)
+    address = max(width - kind - 16, 12)
+    lines: list[Line] = []
+    for resource in found:
+        sign = RESOURCES[resource.status]
+        lines.append(
+            [
+                (f"{sign!s:<12}", STYLES[sign.mood]),
+                (f"{fit(clean(resource.kind), kind)}  ", "$faint"),
+                (fit(clean(resource.address), address).rstrip(), ""),
+            ]
+        )
+        if resource.detail and sign.mood == "bad":
+            lines.append([(f"  └ {clean(resource.detail)}", "$error")])
+    return _lines(lines)

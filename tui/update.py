@@ -1,0 +1,75 @@
+"""The form that updates an environment: the newest version of its template, and other parameters."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from textual.content import Content
+
+from environments.client import Client
+from environments.domain.errors import CalvinverseError
+from environments.domain.views import Accepted, EnvironmentView, TemplateView, UpdateRequest
+from tui.dialogs import problem_text
+from tui.fields import FormField, parameter_field
+from tui.form import FormScreen
+from tui.schema import UNSET, Parameter, Unset, parameters
+from tui.words import clean
+
+
+class UpdateScreen(FormScreen):
+    """Updates an environment; fields hold what it has now, secrets stay unless another one is typed."""
+
+    def __init__(self, view: EnvironmentView) -> None:
+        super().__init__(f"Update {view.name}", "Update")
+        self._view = view
+        self._parameters: dict[str, Parameter] = {}
+
+    def action_reload(self) -> None:
+        """Asks for the newest version of its template."""
+        client = self.house.client
+        self.ask(lambda: client().template(self._view.template), self._found, self._not_found)
+
+    def _not_found(self, error: CalvinverseError) -> None:
+        if not self.fields():
+            self.word(problem_text(error))
+
+    def _found(self, template: TemplateView) -> None:
+        if self.fields() or not self.is_attached:
+            return
+        self.call_later(self._build, template)
+
+    async def _build(self, template: TemplateView) -> None:
+        view = self._view
+        found = [replace(one, required=False) if one.secret else one for one in parameters(template.parameters_schema)]
+        self._parameters = {f"parameter.{parameter.name}": parameter for parameter in found}
+        now, then = clean(view.template_version), clean(template.version)
+        versions = f"version {now} → {then}" if template.digest != view.bundle else f"version {now}, the newest"
+        self.word(Content.assemble((f"{clean(view.template)}, {versions}", "$faint")))
+        await self.query_one("#parameters").mount(
+            *(parameter_field(one, one.initial(view.parameters.get(one.name, UNSET))) for one in found)
+        )
+        self.focus_next()
+
+    def edited(self, field: FormField) -> None:
+        """Nothing is kept beyond the form: the environment itself is the draft."""
+
+    def check(self, field: FormField) -> Any:
+        """See the form."""
+        return self._parameters[field.key].read(field.value)
+
+    def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:
+        """See the form. Only what differs from what it has is sent."""
+        view = self._view
+        changed = {
+            parameter.name: values[key]
+            for key, parameter in self._parameters.items()
+            if not isinstance(values[key], Unset) and view.parameters.get(parameter.name, UNSET) != values[key]
+        }
+        request = UpdateRequest(parameters=changed) if changed else UpdateRequest()
+        return lambda client: client.update(view.id, request)
+
+    def taken(self, answer: Accepted) -> None:
+        """Shows it being done."""
+        self.house.learn(answer.environment)
+        self.dismiss()
+        self.house.open_detail(answer.environment)

@@ -1,0 +1,98 @@
+"""Signs and words: every state has a glyph and a word, so that colour is never the only sign."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from environments.domain.lifecycle import ENDED, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.views import EnvironmentView
+
+Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
+"""What a colour says: named in the style sheet as `mood--…`, and never without a glyph and a word."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """How a state is shown. The glyph is one cell wide in every terminal."""
+
+    glyph: str
+    word: str
+    mood: Mood
+    meaning: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.glyph} {self.word}"
+
+
+STATES: dict[State, Sign] = {
+    State.REQUESTED: Sign("◌", "requested", "busy", "waits for a worker"),
+    State.DEPLOYING: Sign("◐", "deploying", "busy", "its steps are running"),
+    State.VALIDATING: Sign("◑", "validating", "busy", "its checks are running"),
+    State.READY: Sign("●", "ready", "good", "can be used"),
+    State.FAILED: Sign("✗", "failed", "bad", "a step or a check failed; retry, update or destroy it"),
+    State.UPDATING: Sign("◒", "updating", "busy", "a change is being applied"),
+    State.DESTROYING: Sign("▼", "destroying", "busy", "everything that belongs to it is being removed"),
+    State.DESTROYED: Sign("○", "destroyed", "gone", "nothing of it is left"),
+    State.DESTROY_FAILED: Sign("‼", "destroy failed", "bad", "something is left; tried again by itself, or retry it"),
+    State.ABANDONED: Sign("∅", "abandoned", "gone", "given up by a person; something may be left"),
+}
+
+STEPS: dict[StepState, Sign] = {
+    StepState.PENDING: Sign("·", "waiting", "gone"),
+    StepState.RUNNING: Sign("◐", "running", "busy"),
+    StepState.DONE: Sign("✓", "done", "good"),
+    StepState.FAILED: Sign("✗", "failed", "bad"),
+    StepState.SKIPPED: Sign("-", "skipped", "gone"),
+}
+
+DEPLOYMENTS: dict[DeploymentState, Sign] = {
+    DeploymentState.QUEUED: Sign("◌", "queued", "busy"),
+    DeploymentState.RUNNING: Sign("◐", "running", "busy"),
+    DeploymentState.SUCCEEDED: Sign("✓", "succeeded", "good"),
+    DeploymentState.FAILED: Sign("✗", "failed", "bad"),
+    DeploymentState.SUPERSEDED: Sign("-", "superseded", "gone"),
+}
+
+RESOURCES: dict[ResourceStatus, Sign] = {
+    ResourceStatus.INTENDED: Sign("◌", "intended", "busy"),
+    ResourceStatus.PRESENT: Sign("●", "present", "good"),
+    ResourceStatus.GONE: Sign("○", "gone", "gone"),
+    ResourceStatus.STUCK: Sign("‼", "stuck", "bad"),
+    ResourceStatus.ABANDONED: Sign("∅", "abandoned", "gone"),
+}
+
+WARNING = "!"
+"""Before the time left of an environment whose owner was warned."""
+
+
+def clean(text: str) -> str:
+    """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else " " if character == "\t" else "�"
+        for character in text
+    )
+
+
+def shown(value: Any) -> str:
+    """A value as one line that a person reads."""
+    if isinstance(value, str):
+        return clean(value).replace("\n", " ")
+    return clean(json.dumps(value, ensure_ascii=False))
+
+
+def note(view: EnvironmentView) -> str:
+    """What else should be known of an environment, in few words; often nothing."""
+    if view.failure is not None and view.state not in ENDED:
+        where = f"{view.failure.step}: " if view.failure.step else ""
+        return clean(where + view.failure.message).replace("\n", " ")
+    if view.managed_by is not None:
+        return f"managed by {clean(view.managed_by)}"
+    return ""
+
+
+def address_of(view: EnvironmentView) -> str | None:
+    """The first output that is an address, or None."""
+    for output in view.outputs.values():
+        if not output.secret and isinstance(output.value, str) and "://" in output.value:
+            return output.value
+    return None
