@@ -295,7 +295,7 @@ class _Build:
 def tool_version(name: str) -> str:
     """The version of a tool that goes into keys: of the toolchain as it would be used, of others as they say it."""
     if name in toolchain.NAMES:
-        (found,) = toolchain.look(name).items()
+        (found,) = toolchain.look([name]).items()
         tool, place = found
         return str(getattr(place, "version", tool.pinned))
     if shutil.which(name) is None:
