@@ -7,9 +7,12 @@ An action that has a `command` is a command of `calvinverse`; one that has `keys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from environments.domain.lifecycle import STARTS_FROM, DeploymentKind, State
-from environments.domain.views import EnvironmentView
+
+if TYPE_CHECKING:  # the command line reads this registry to say `--help`, and shouldn't have to wait for pydantic
+    from environments.domain.views import EnvironmentView
 
 PROGRAM = "calvinverse"
 
@@ -106,6 +109,7 @@ ACTIONS: tuple[Action, ...] = (
         command=("env", "outputs"),
         keys=("v",),
         places=_DETAIL,
+        footer="Reveal",
     ),
     Action(
         id="environment.logs",
@@ -347,6 +351,7 @@ ACTIONS: tuple[Action, ...] = (
         risk=Risk.READ,
         keys=("escape",),
         places=_BOTH,
+        footer="Back",
     ),
     Action(
         id="view.quit",
@@ -383,7 +388,7 @@ def at(place: Place) -> Iterator[Action]:
     return (action for action in ACTIONS if place in action.places)
 
 
-def refusal(action: Action, environment: EnvironmentView) -> str | None:
+def refusal(action: Action, environment: "EnvironmentView") -> str | None:
     """One sentence that says why this can't be done to the environment now; None when it can."""
     if action.risk is Risk.READ or action.states is None:
         return None

@@ -1,6 +1,7 @@
 """Typed client of the API: all that the TUI and the command line know of the service."""
 
+from environments.client.bundles import read_bundle
 from environments.client.http import HttpClient, connect
 from environments.client.protocol import Client, Connected, Disconnected, EventStream, StreamItem
 
-__all__ = ["Client", "Connected", "Disconnected", "EventStream", "HttpClient", "StreamItem", "connect"]
+__all__ = ["Client", "Connected", "Disconnected", "EventStream", "HttpClient", "StreamItem", "connect", "read_bundle"]

@@ -1,0 +1,10 @@
+"""`calvinverse`: the command line, a module a noun. Standard output is data, standard error is talk."""
+
+import sys
+
+
+def main() -> None:
+    """The entry point: runs the command line and exits with its status."""
+    from environments.cli.program import run
+
+    sys.exit(run(sys.argv[1:]))

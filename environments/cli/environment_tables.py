@@ -1,0 +1,146 @@
+"""How environments are written for people."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, tzinfo
+
+from environments.cli.tables import pairs, section, table
+from environments.domain.environment import Event, EventType, Failure
+from environments.domain.lifecycle import BUSY, ENDED, State
+from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView
+from environments.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, clean, coarse, moment, shown, taken
+
+
+def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
+    """One line an environment."""
+    return table(
+        ("NAME", "STATE", "TEMPLATE", "OWNER", "AGE", "LEFT"),
+        (
+            (
+                view.name,
+                str(STATES[view.state]),
+                view.template,
+                view.owner,
+                coarse((view.destroyed_at or now) - view.created_at),
+                time_left(view, now),
+            )
+            for view in views
+        ),
+    )
+
+
+def time_left(view: EnvironmentView, now: datetime) -> str:
+    """How long until it is destroyed: `2h05m`, `due`, `–` without a deadline; `!` when its owner was warned."""
+    if view.state in ENDED:
+        return ""
+    if view.deadline is None:
+        return "–"
+    left = coarse(view.deadline - now) if view.deadline > now else "due"
+    return f"{left} !" if view.warned else left
+
+
+def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
+    """When it will be destroyed, as a sentence in the reader's zone."""
+    if view.deadline is None:
+        return f"{view.name} has no deadline: it lives until somebody destroys it."
+    key = getattr(zone, "key", "")
+    named = f" ({key})" if key else ""
+    return f"{view.name} is destroyed at {moment(view.deadline, zone)}{named}, in {coarse(view.deadline - now)}."
+
+
+def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:
+    """Everything about one environment; `short` leaves out steps and parameters."""
+    facts = [("name", view.name), ("state", f"{STATES[view.state]}, for {coarse(now - view.state_since)}")]
+    if not short:
+        facts += [
+            ("id", view.id),
+            ("owner", view.owner),
+            ("template", f"{view.template} {view.template_version}  {view.bundle}"),
+            ("created", moment(view.created_at, zone)),
+            ("managed by", view.managed_by or ""),
+        ]
+    if view.destroyed_at is not None:
+        facts.append(("destroyed", moment(view.destroyed_at, zone)))
+    elif view.deadline is not None:
+        facts.append(("destroyed at", f"{moment(view.deadline, zone)}, in {coarse(view.deadline - now)}"))
+        if view.maximum_deadline is not None and not short:
+            facts.append(("at the latest", moment(view.maximum_deadline, zone)))
+    if view.destroy_again_at is not None:
+        facts.append(("tried again at", moment(view.destroy_again_at, zone)))
+    yield from pairs(facts)
+    if view.failure is not None:
+        yield from section("Failure", failure_lines(view.failure))
+    if not short:
+        yield from section("Parameters", pairs((name, shown(value)) for name, value in view.parameters.items()))
+        if view.deployment is not None:
+            yield from section(_deployment_title(view.deployment), _steps(view.deployment))
+    if view.state not in ENDED:
+        yield from section("Outputs", output_lines(view.outputs))
+
+
+def failure_lines(failure: Failure) -> Iterator[str]:
+    """Why something failed, where, and what to do."""
+    return pairs(
+        (("step", failure.step or ""), ("why", failure.message), ("hint", failure.hint), ("code", failure.code))
+    )
+
+
+def output_lines(outputs: Mapping[str, OutputView]) -> Iterator[str]:
+    """One line an output."""
+    return pairs((name, shown(output.value)) for name, output in outputs.items())
+
+
+def inventory(resources: Iterable[ResourceView]) -> Iterator[str]:
+    """The inventory, below its title."""
+    rows = [(str(RESOURCES[line.status]), line.kind, line.address, line.step or "", line.detail) for line in resources]
+    return section("Resources", table(("STATUS", "KIND", "ADDRESS", "STEP", "DETAIL"), rows) if rows else ())
+
+
+def event_line(event: Event, zone: tzinfo) -> str:
+    """An event as one line."""
+    what = [f"{event.at.astimezone(zone):%H:%M:%S}", event.environment]
+    if event.step:
+        what.append(event.step)
+    state = event.data.get("state") or event.data.get("status")
+    if event.type is not EventType.LOG:
+        what.append(f"{event.type.value.replace('.', ' ')}{f' {state}' if state else ''}")
+    if event.message:
+        what.append(clean(event.message).replace("\n", " "))
+    return "  ".join(what)
+
+
+def next_step(view: EnvironmentView) -> str:
+    """What to do next, as a sentence."""
+    if view.state is State.READY:
+        address = next(
+            (
+                output.value
+                for output in view.outputs.values()
+                if not output.secret and isinstance(output.value, str) and "://" in output.value
+            ),
+            None,
+        )
+        opened = f" It answers at {clean(address)}." if address else ""
+        return f"{view.name} is ready.{opened} Next: `calvinverse env outputs {view.name}`."
+    if view.state in ENDED:
+        return f"{view.name} is {STATES[view.state].word}: nothing of it is left."
+    if view.state in BUSY:
+        return f"{view.name} is {STATES[view.state].word}. Next: `calvinverse env watch {view.name}`."
+    return f"{view.name} is {STATES[view.state].word}. Next: `calvinverse env show {view.name}`."
+
+
+def _deployment_title(deployment: DeploymentView) -> str:
+    return f"Deployment {deployment.id}: {deployment.kind.value}, {DEPLOYMENTS[deployment.state]} ({deployment.reason})"
+
+
+def _steps(deployment: DeploymentView) -> Iterator[str]:
+    rows = [
+        (
+            str(STEPS[step.state]),
+            step.name,
+            step.uses,
+            taken(step.ended_at - step.started_at) if step.started_at and step.ended_at else "",
+            step.failure.message if step.failure else "",
+        )
+        for step in deployment.steps
+    ]
+    return table(("STATE", "STEP", "KIND", "TOOK", ""), rows) if rows else iter(())

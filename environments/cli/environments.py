@@ -1,0 +1,191 @@
+"""`calvinverse env`: what changes environments."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from environments.actions import for_command
+from environments.cli.environments_reading import Name, app
+from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from environments.domain.views import Accepted, EnvironmentView
+
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the deployment until it has ended.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter; @FILE reads a JSON object."),
+]
+Ttl = Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="Time to live from now: 90m, 8h, 3d.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="MOMENT", help="Destroyed then: 2026-12-01T18:00, in your own zone.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+@command(
+    app,
+    "env",
+    "create",
+    rest=True,
+    more="""
+        Parameters are written as -p key=value, or as flags of the template's own names; each is read as the type that
+        the template wants. Secrets belong into a file (-p @secrets.json), not into the command line. Ctrl-C leaves the
+        deployment running.
+    """,
+    examples="""
+        calvinverse env create demo --template web
+        calvinverse env create demo --template web -p replicas=2 --message "Hello" --ttl 2h
+        calvinverse env create demo --template web --until 2026-12-01T18:00 --no-wait -o json
+    """,
+)
+def create(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and single hyphens.")],
+    template: Annotated[str, typer.Option("--template", "-t", metavar="NAME", help="What it is made from.")],
+    digest: Annotated[
+        str | None, typer.Option("--digest", metavar="sha256:…", help="A version of the template; default: the newest.")
+    ] = None,
+    parameters: Parameters = None,
+    ttl: Ttl = None,
+    until: Until = None,
+    wait: Wait = True,
+) -> None:
+    from environments.cli.arguments import read_lifetime, read_parameters
+    from environments.domain.errors import InvalidInput
+    from environments.domain.names import check_environment_name
+    from environments.domain.views import CreateRequest
+
+    if name.startswith("-"):
+        raise InvalidInput(f"{name!r} stands where the name belongs.", hint="Write the name first.")
+    check_environment_name(name)
+    lifetime, moment = read_lifetime(ttl, until, session.zone)
+    values = {}
+    if parameters or session.rest:
+        schema = session.client.template(template, digest).parameters_schema
+        values = read_parameters(schema, parameters or (), session.rest, template=template)
+    request = CreateRequest(name=name, template=template, digest=digest, parameters=values, ttl=lifetime, until=moment)
+    accepted = session.client.create(request)
+    _say_deadline(session, accepted.environment)
+    _finish(session, accepted, wait, after=0)
+
+
+@command(
+    app,
+    "env",
+    "update",
+    examples="""
+        calvinverse env update demo
+        calvinverse env update demo -p message="Good morning"
+    """,
+)
+def update(
+    session: Session,
+    name: Name,
+    digest: Annotated[
+        str | None, typer.Option("--digest", metavar="sha256:…", help="A version of the template; default: the newest.")
+    ] = None,
+    parameters: Parameters = None,
+    wait: Wait = True,
+) -> None:
+    from environments.cli.arguments import read_parameters
+    from environments.domain.views import UpdateRequest
+
+    values = None
+    if parameters:
+        template = session.client.environment(name).template
+        schema = session.client.template(template, digest).parameters_schema
+        values = read_parameters(schema, parameters, template=template)
+    _finish(session, session.client.update(name, UpdateRequest(digest=digest, parameters=values)), wait)
+
+
+@command(app, "env", "retry", examples="calvinverse env retry demo")
+def retry(session: Session, name: Name, wait: Wait = True) -> None:
+    _finish(session, session.client.retry(name), wait)
+
+
+@command(
+    app,
+    "env",
+    "extend",
+    more="Without --ttl or --until, BY is added to the present deadline. An earlier moment is fine too.",
+    examples="""
+        calvinverse env extend demo 2h
+        calvinverse env extend demo --ttl 8h
+        calvinverse env extend demo --until 2026-12-01T18:00
+    """,
+)
+def extend(
+    session: Session,
+    name: Name,
+    by: Annotated[str | None, typer.Argument(metavar="[BY]", help="How much longer: 90m, 2h, 1d.")] = None,
+    ttl: Ttl = None,
+    until: Until = None,
+) -> None:
+    from environments.cli.arguments import read_lifetime
+    from environments.cli.environment_tables import deadline_line
+    from environments.domain.deadline import parse_duration
+    from environments.domain.errors import InvalidLifetime
+    from environments.domain.views import ExtendRequest
+
+    if [by, ttl, until].count(None) != 2:
+        raise InvalidLifetime(
+            "Give exactly one of BY, --ttl and --until.", hint="For example `calvinverse env extend NAME 2h`."
+        )
+    if by is not None:
+        parse_duration(by)
+    lifetime, moment = read_lifetime(ttl, until, session.zone)
+    view = session.client.extend(name, ExtendRequest(by=by, ttl=lifetime, until=moment))
+    session.show(view, lambda: [deadline_line(view, session.zone, session.now())])
+
+
+@command(
+    app,
+    "env",
+    "destroy",
+    examples="""
+        calvinverse env destroy demo
+        calvinverse env destroy demo --yes --reason "branch merged" --no-wait
+    """,
+)
+def destroy(
+    session: Session,
+    name: Name,
+    yes: Yes = False,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the history.")] = "",
+    wait: Wait = True,
+) -> None:
+    if not yes:
+        session.client.environment(name)  # a name that isn't there is told before it has to be typed
+    session.confirm(for_command("env", "destroy"), name, yes)
+    _finish(session, session.client.destroy(name, reason), wait)
+
+
+def _say_deadline(session: Session, view: "EnvironmentView") -> None:
+    from environments.cli.environment_tables import deadline_line
+
+    session.say(deadline_line(view, session.zone, session.now()))
+
+
+def _finish(session: Session, accepted: "Accepted", wait: bool, after: int | None = None) -> None:
+    """Follows what was asked for, if that is wanted, and writes how the environment is then."""
+    from environments.cli.environment_tables import details, next_step
+    from environments.cli.progress import check_succeeded, follow
+    from environments.domain.errors import UnknownEnvironment
+    from environments.domain.lifecycle import DeploymentKind
+
+    view = accepted.environment
+    if wait and accepted.deployment_id is not None:
+        try:
+            deployment = follow(session, session.client, view.id, accepted.deployment_id, after=after)
+        except KeyboardInterrupt:
+            session.say(f"\nThe deployment goes on without you: `calvinverse env watch {view.name}` follows it.")
+            raise
+        check_succeeded(deployment)
+        try:
+            view = session.client.environment(view.id)
+        except UnknownEnvironment:
+            if deployment.kind is not DeploymentKind.DESTROY:
+                raise
+    session.show(view, lambda: details(view, session.zone, session.now(), short=True))
+    session.say(next_step(view))

@@ -1,0 +1,227 @@
+"""`calvinverse env`: what only looks at environments."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from environments.domain.environment import Event
+
+app = typer.Typer(help="Create, look at, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An environment, by name or id.")]
+
+PAGE = 1000
+"""Events asked for at once; the most that the service gives."""
+
+
+@command(
+    app,
+    "env",
+    "list",
+    examples="""
+        calvinverse env list
+        calvinverse env list --ended --owner ada
+        calvinverse env list -o json | jq -r '.[].name'
+    """,
+)
+def list_environments(
+    session: Session,
+    ended: Annotated[bool, typer.Option("--ended", help="Also those that are gone.")] = False,
+    owner: Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Only this owner's.")] = None,
+) -> None:
+    from environments.cli.environment_tables import listing
+
+    views = session.client.environments(ended=ended, owner=owner)
+    session.show(views, lambda: listing(views, session.now()))
+    if not views and not session.json:
+        session.say("There are no environments. Make one: `calvinverse env create NAME --template web`.")
+
+
+@command(app, "env", "show", examples="calvinverse env show demo")
+def show(
+    session: Session,
+    name: Name,
+    resources: Annotated[bool, typer.Option("--resources", "-r", help="Also the inventory.")] = False,
+) -> None:
+    from environments.cli.environment_tables import details, inventory
+
+    view = session.client.environment(name)
+    if not resources:
+        session.show(view, lambda: details(view, session.zone, session.now()))
+        return
+    found = session.client.resources(view.id)
+    if session.json:
+        session.print_json({**view.model_dump(), "resources": found})
+        return
+    for line in (*details(view, session.zone, session.now()), *inventory(found)):
+        session.print(line)
+
+
+@command(
+    app,
+    "env",
+    "outputs",
+    more="With the name of an output only its value is printed, for use in scripts.",
+    examples="""
+        calvinverse env outputs demo
+        calvinverse env outputs demo --reveal
+        curl --cacert ca.pem "$(calvinverse env outputs demo url)"
+    """,
+)
+def outputs(
+    session: Session,
+    name: Name,
+    only: Annotated[str | None, typer.Argument(metavar="[OUTPUT]", help="Only this one.")] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets; the audit log notes it.")] = False,
+) -> None:
+    from environments.cli.environment_tables import output_lines
+    from environments.domain.errors import NotFound
+    from environments.words import clean
+
+    found = session.client.outputs(name, reveal=reveal)
+    if only is None:
+        session.show(found, lambda: output_lines(found))
+        if not found and not session.json:
+            session.say(f"There are no outputs. See how far it is with `calvinverse env show {name}`.")
+        return
+    if only not in found:
+        raise NotFound(
+            f"The environment {name!r} has no output {only!r}.",
+            hint=f"It has: {', '.join(found) or 'none'}. They come when it is ready.",
+        )
+    value = found[only].value
+    if session.json or not isinstance(value, str):
+        session.print_json(value)
+    else:
+        session.print(clean(value))
+
+
+@command(
+    app,
+    "env",
+    "logs",
+    examples="""
+        calvinverse env logs demo
+        calvinverse env logs demo -f
+        calvinverse env logs demo --step app --tail 50
+    """,
+)
+def logs(
+    session: Session,
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is gone, or Ctrl-C.")] = False,
+    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step's.")] = None,
+    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last lines.")] = None,
+) -> None:
+    from collections import deque
+
+    from environments.domain.environment import EventType
+
+    client = session.client
+    view = client.environment(name)
+    lines: deque[Event] = deque(maxlen=tail)
+    last = 0
+
+    def wanted(event: "Event") -> bool:
+        return event.type is EventType.LOG and step in (None, event.step)
+
+    while True:
+        page = client.history(view.id, after=last, limit=PAGE)
+        for event in filter(wanted, page):
+            if tail is None:
+                _write_log(session, event)
+            else:
+                lines.append(event)
+        last = page[-1].id if page else last
+        if len(page) < PAGE:
+            break
+    for event in lines:
+        _write_log(session, event)
+    if follow:
+        for event in _live(session, view.id, last):
+            if wanted(event):
+                _write_log(session, event)
+
+
+@command(
+    app,
+    "env",
+    "watch",
+    more="Without a name: everything that happens, until Ctrl-C. With -o json one event a line.",
+    examples="""
+        calvinverse env watch demo
+        calvinverse env watch -o json
+    """,
+)
+def watch(
+    session: Session,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An environment, by name or id.")] = None,
+) -> None:
+    from environments.cli.environment_tables import event_line
+    from environments.cli.progress import check_succeeded
+    from environments.domain.lifecycle import ENDED_DEPLOYMENTS
+
+    client = session.client
+    if name is None:
+        for event in _live(session, None, None):
+            session.print_json(event, one_line=True) if session.json else session.print(event_line(event, session.zone))
+        return
+    view = client.environment(name)
+    running = view.deployment
+    if running is not None and running.state not in ENDED_DEPLOYMENTS:
+        for event in _live(session, view.id, 0):
+            if session.json:
+                session.print_json(event, one_line=True)
+            else:
+                session.print(event_line(event, session.zone))
+            if event.deployment_id in (None, running.id) and event.type.value.endswith(".state"):
+                running = client.deployment(running.id)
+                if running.state in ENDED_DEPLOYMENTS:
+                    break
+    else:
+        session.say("Nothing runs; its last deployment has ended.")
+    if running is not None:
+        check_succeeded(running)
+
+
+def _write_log(session: Session, event: "Event") -> None:
+    from environments.words import clean
+
+    if session.json:
+        session.print_json(event, one_line=True)
+        return
+    step = f"{event.step}: " if event.step else ""
+    for line in clean(event.message).splitlines() or [""]:
+        session.print(f"{event.at.astimezone(session.zone):%H:%M:%S} {step}{line}")
+
+
+def _live(session: Session, environment_id: str | None, after: int | None) -> "Iterator[Event]":
+    """Events as they happen, until the environment is gone; says when the service is away and back."""
+    from environments.client import Connected, Disconnected
+    from environments.domain.environment import EventType
+    from environments.domain.lifecycle import ENDED
+
+    away = False
+    stream = session.client.events(after, environment_id)
+    try:
+        for item in stream:
+            if isinstance(item, Disconnected):
+                if not away:
+                    session.say(f"… {item.error.message} Trying again.")
+                away = True
+            elif isinstance(item, Connected):
+                if away:
+                    session.say("… the service is back.")
+                away = False
+            else:
+                yield item
+                gone = item.type is EventType.ENVIRONMENT_STATE and item.data.get("state") in ENDED
+                if environment_id is not None and gone:
+                    return
+    finally:
+        stream.close()

@@ -1,0 +1,153 @@
+"""Commands about the service and this machine: `ca`, `doctor`, `tui`, `serve`."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from environments.cli.session import Session, command
+
+
+class Finding(NamedTuple):
+    """One thing that doctor looked at. `verdict`: ok, warn or bad."""
+
+    name: str
+    verdict: str
+    sentence: str
+    hint: str = ""
+
+
+_SIGNS = {"ok": "✓ ok", "warn": "! warning", "bad": "✗ wrong"}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands that belong to no noun."""
+
+    @command(
+        app,
+        "ca",
+        examples="""
+            calvinverse ca > ca.pem
+            curl --cacert ca.pem "$(calvinverse env outputs demo url)"
+        """,
+    )
+    def ca(session: Session) -> None:
+        found = session.client.ca().strip()
+        session.show({"ca": found}, lambda: [found])
+
+    @command(
+        app,
+        "doctor",
+        more="Changes nothing. A missing service is no fault on a machine that never had one.",
+        examples="calvinverse doctor",
+    )
+    def doctor(session: Session) -> None:
+        from environments.domain.errors import MachineError
+
+        findings = [*_machine(session), *_service(session)]
+        session.show([finding._asdict() for finding in findings], lambda: _report(findings))
+        wrong = [finding.name for finding in findings if finding.verdict == "bad"]
+        if wrong:
+            raise MachineError(f"Something is wrong: {', '.join(wrong)}.", hint="Each line above says what to do.")
+
+    @command(app, "tui", examples="calvinverse tui")
+    def tui(session: Session) -> None:
+        from environments.client import connect
+        from tui.app import run
+
+        context = session.context()
+        run(lambda: connect(session.context()), where=context.name or context.address)
+
+    @command(
+        app,
+        "serve",
+        more="""
+            Needs no cluster to start. Without an option its variable counts (CALVINVERSE_PORT and so on). On a machine
+            without a context it makes a token for its user, so that the other commands just work.
+        """,
+        examples="""
+            calvinverse serve
+            calvinverse serve --port 0 --data /var/lib/calvinverse
+            calvinverse serve --host 0.0.0.0 --tls-certificate cert.pem --tls-key key.pem
+        """,
+    )
+    def serve(
+        session: Session,
+        data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the database.")] = None,
+        host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1.")] = None,
+        port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 8400; 0: any.")] = None,
+        tls_certificate: Annotated[
+            Path | None, typer.Option("--tls-certificate", metavar="FILE", help="PEM; needed beyond loopback.")
+        ] = None,
+        tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM.")] = None,
+        connections: Annotated[
+            Path | None, typer.Option("--connections", metavar="FILE", help="Says where Consul, OpenBao, Nomad are.")
+        ] = None,
+    ) -> None:
+        from environments.bootstrap import run
+        from environments.settings import read_settings
+
+        given = {
+            "data": data,
+            "host": host,
+            "port": port,
+            "tls_certificate": tls_certificate,
+            "tls_key": tls_key,
+            "connections": connections,
+        }
+        run(read_settings(given), session.say)
+
+
+def _machine(session: Session) -> Iterator[Finding]:
+    try:
+        from images.machine import examine
+    except ImportError:  # a client alone was installed, without what makes images and deploys
+        session.say("This machine itself is not looked at: the workshop is not installed.")
+        return
+    for check in examine():
+        yield Finding(check.name, check.verdict, check.sentence, check.hint)
+
+
+def _service(session: Session) -> Iterator[Finding]:
+    from importlib.metadata import version
+
+    from environments.context import state_folder, stored_context
+    from environments.domain.errors import CalvinverseError, ServiceUnavailable
+
+    try:
+        known = stored_context(state_folder()) is not None
+        address = session.context().address
+        client = session.client
+        info = client.info()
+        readiness = client.readiness()
+    except ServiceUnavailable as error:
+        yield Finding("service", "bad" if known else "warn", error.message, error.hint)
+        return
+    except CalvinverseError as error:
+        yield Finding("service", "bad", error.message, error.hint)
+        return
+    yield Finding("service", "ok", f"The service at {address} answers to {info.owner} ({info.role}).")
+    own = version("calvinverse")
+    if _minor(info.version) != _minor(own):
+        hint = "Update the older of the two."
+        yield Finding("version", "warn", f"The service is of version {info.version}, this command of {own}.", hint)
+    for part, trouble in readiness.problems.items():
+        yield Finding(part, "bad", trouble, "See `doit status`, and the log of that part.")
+
+
+def _minor(version: str) -> str:
+    return ".".join(re.findall(r"\d+", version)[:2])
+
+
+def _report(findings: list[Finding]) -> Iterator[str]:
+    from environments.cli.tables import table
+
+    rows = ((_SIGNS[finding.verdict], finding.name, finding.sentence) for finding in findings)
+    lines = iter(table(("VERDICT", "WHAT", ""), rows))
+    yield next(lines)
+    for line, finding in zip(lines, findings, strict=True):
+        yield line
+        if finding.verdict != "ok" and finding.hint:
+            yield f"           → {finding.hint}"

@@ -1,0 +1,138 @@
+"""The tree of commands, and the one place where errors become an exit status."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import environments.cli.environments  # noqa: F401 - adds the commands that change environments
+from environments.cli.environments_reading import app as environment_commands
+from environments.cli.failures import BROKEN_PIPE, EXIT_STATUSES, INTERRUPTED, tell
+from environments.cli.itself import add_commands
+from environments.cli.session import Output, Session
+from environments.cli.templates import app as template_commands
+from environments.cli.tokens import app as token_commands
+from environments.domain.errors import CalvinverseError, InvalidInput
+
+_HELP = """Creates, updates and destroys whole environments, and destroys them on time.
+
+\b
+A first environment:
+  calvinverse template list
+  calvinverse env create demo --template web --ttl 2h
+  calvinverse env outputs demo
+  calvinverse env destroy demo
+
+Standard output is data (-o json for machines), standard error is talk.
+
+\b
+Exit statuses:
+"""
+
+
+def build() -> typer.Typer:
+    """All commands."""
+    app = typer.Typer(
+        name="calvinverse",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # importing rich for the sake of frames takes longer than everything else
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    statuses = "\n".join(f"  {status:>3}  {meaning}" for status, meaning in EXIT_STATUSES.items())
+
+    @app.callback(help=_HELP + statuses)
+    def root(
+        ctx: typer.Context,
+        output: Annotated[
+            Output, typer.Option("--output", "-o", help="How data is written: table, json.")
+        ] = Output.TABLE,
+        address: Annotated[
+            str | None,
+            typer.Option("--address", metavar="URL", help="Where the service is; also CALVINVERSE_ADDRESS."),
+        ] = None,
+        token_file: Annotated[
+            Path | None,
+            typer.Option("--token-file", metavar="FILE", help="Holds the token; also CALVINVERSE_TOKEN_FILE."),
+        ] = None,
+        debug: Annotated[bool, typer.Option("--debug", help="Show the chain of causes of an error.")] = False,
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_version)
+        ] = False,
+    ) -> None:
+        session: Session = ctx.obj
+        session.output, session.address, session.token_file, session.debug = output, address, token_file, debug
+
+    app.add_typer(environment_commands, name="env")
+    app.add_typer(template_commands, name="template")
+    app.add_typer(token_commands, name="token")
+    add_commands(app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("calvinverse"))
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command line; its exit status. Nothing but KeyboardInterrupt inside this function itself gets out."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without our glyphs
+    session = Session()
+    try:
+        result = typer.main.get_command(build()).main(
+            list(arguments), prog_name="calvinverse", standalone_mode=False, obj=session
+        )
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except CalvinverseError as error:
+        return _told(error, session)
+    except TyperException as error:
+        return _usage(error, session)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        return _told(_from_os(error), session, error)
+    except Exception as error:
+        unforeseen = CalvinverseError(
+            f"Something went wrong inside: {type(error).__name__}.", hint="Run it again with --debug, and report this."
+        )
+        return _told(unforeseen, session, error)
+    finally:
+        session.close()
+
+
+def _told(error: CalvinverseError, session: Session, cause: Exception | None = None) -> int:
+    if cause is not None:
+        error.__cause__ = cause
+    return tell(error, as_json=session.json, debug=session.debug)
+
+
+def _usage(error: TyperException, session: Session) -> int:
+    message = error.format_message().strip()
+    if message.startswith("Usage:"):  # a group without a command: its help
+        print(message, file=sys.stderr)
+        return error.exit_code
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "calvinverse"
+    hint = f"See `{path} --help`."
+    return _told(InvalidInput(message if message.endswith((".", "?")) else message + ".", hint=hint), session)
+
+
+def _from_os(error: OSError) -> CalvinverseError:
+    place = f" {error.filename}" if error.filename else ""
+    return InvalidInput(f"The file{place} can't be used: {error.strerror or error}.", hint="Check its path and rights.")

@@ -1,0 +1,193 @@
+"""What every command has: common options, a way to the service, and a place for data and for talk."""
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from environments import words
+from environments.actions import Action, Risk, for_command
+from environments.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from environments.client import HttpClient
+    from environments.context import Context
+
+
+class Output(StrEnum):
+    """How data is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+@dataclass
+class Session:
+    """One run of the command line. Options given after a command win over those before it."""
+
+    output: Output = Output.TABLE
+    address: str | None = None
+    token_file: Path | None = None
+    debug: bool = False
+    zone: tzinfo = field(default_factory=words.local_zone)
+    rest: list[str] = field(default_factory=list)
+    """Arguments that the command did not know; only `env create` looks at them."""
+    _client: "HttpClient | None" = None
+
+    @property
+    def json(self) -> bool:
+        """Whether data is wanted as JSON."""
+        return self.output is Output.JSON
+
+    def now(self) -> datetime:
+        """The present moment, UTC."""
+        return datetime.now(UTC)
+
+    def context(self) -> "Context":
+        """Where the service is."""
+        from environments.context import find_context
+
+        return find_context(address=self.address, token_file=self.token_file)
+
+    @property
+    def client(self) -> "HttpClient":
+        """The way to the service. Raises `Unauthenticated` without a token."""
+        if self._client is None:
+            from environments.client import connect
+
+            self._client = connect(self.context())
+        return self._client
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        if self._client is not None:
+            self._client.close()
+
+    # --- data -------------------------------------------------------------------------------------------------------
+
+    def print(self, line: str = "") -> None:
+        """A line of data."""
+        print(line, flush=True)
+
+    def print_json(self, value: Any, *, one_line: bool = False) -> None:
+        """Data as JSON; models and moments become what the API shows."""
+        from pydantic_core import to_jsonable_python
+
+        plain = to_jsonable_python(value)
+        self.print(json.dumps(plain, ensure_ascii=False, indent=None if one_line else 2))
+
+    def show(self, model: Any, table: Callable[[], Iterable[str]]) -> None:
+        """Data (models, or lists and dicts of them) as JSON, or the lines that `table` makes of it."""
+        if self.json:
+            self.print_json(model)
+        else:
+            for line in table():
+                self.print(line)
+
+    # --- talk -------------------------------------------------------------------------------------------------------
+
+    def say(self, line: str = "") -> None:
+        """A line of talk."""
+        print(line, file=sys.stderr, flush=True)
+
+    def confirm(self, action: Action, victim: str, yes: bool) -> None:
+        """Lets a person type the victim's name before something is destroyed. Raises `InvalidInput` unless they do."""
+        if yes or action.risk is not Risk.DESTRUCTIVE:
+            return
+        if not sys.stdin.isatty():
+            raise InvalidInput(
+                f"`{action.command_line}` asks for the name to be typed, and there is no terminal.",
+                hint=f"Add --yes: `{action.command_line} {victim} --yes`.",
+            )
+        self.say(f"{action.help} It can't be undone.")
+        sys.stderr.write(f"Type {victim} to go on: ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip() != victim:
+            raise InvalidInput("The name that was typed is another one; nothing was done.", hint="Try again.")
+
+
+_PANEL = "Common options"
+_COMMON: dict[str, Any] = {
+    "output": Annotated[
+        Output | None, typer.Option("--output", "-o", help="How data is written: table, json.", show_default=False)
+    ],
+    "address": Annotated[
+        str | None, typer.Option("--address", metavar="URL", help="Where the service is.", show_default=False)
+    ],
+    "token_file": Annotated[
+        Path | None, typer.Option("--token-file", metavar="FILE", help="Holds the token.", show_default=False)
+    ],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the chain of causes of an error.", show_default=False)],
+}
+
+
+def common_parameters() -> list[inspect.Parameter]:
+    """The options that every command takes."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(name, kind, default=False if name == "debug" else None, annotation=annotation)
+        for name, annotation in _COMMON.items()
+    ]
+
+
+def take_common(session: Session, values: dict[str, Any]) -> None:
+    """Takes the common options out of `values` into the session."""
+    for name in _COMMON:
+        value = values.pop(name)
+        if value:
+            setattr(session, name, value)
+
+
+def command(
+    app: typer.Typer, *path: str, examples: str = "", more: str = "", rest: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Makes a function the command `calvinverse <path>`; its help and risk come from the registry of actions.
+
+    The function's first parameter is the `Session`; the common options are added behind its own. `rest`: arguments that
+    it doesn't know are left in `session.rest`.
+    """
+    action = for_command(*path)
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function).parameters.values())[1:]
+
+        @functools.wraps(function)
+        def run(ctx: typer.Context, **values: Any) -> None:
+            session: Session = ctx.obj
+            take_common(session, values)
+            session.rest = list(ctx.args)
+            function(session, **values)
+
+        first = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        named = [part.replace(kind=inspect.Parameter.KEYWORD_ONLY) for part in own]
+        signature = inspect.Signature([first, *named, *common_parameters()])
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        run.__annotations__ = {part.name: part.annotation for part in signature.parameters.values()}
+        del run.__wrapped__
+        text = help_text(action, more, examples)
+        settings = {"allow_extra_args": True, "ignore_unknown_options": True} if rest else {}
+        app.command(path[-1], help=text, short_help=action.help, context_settings=settings)(run)
+        return function
+
+    return register
+
+
+def help_text(action: Action, more: str, examples: str) -> str:
+    """What `--help` says: what it does, what it risks, and how it is used."""
+    parts = [" ".join(filter(None, (action.help, action.detail)))]
+    if action.risk is Risk.DESTRUCTIVE:
+        parts.append("Destructive: it can't be undone.")
+    if more:
+        parts.append(inspect.cleandoc(more))
+    if examples:
+        lines = "\n".join(f"  {line}" for line in inspect.cleandoc(examples).splitlines())
+        parts.append(f"\b\nExamples:\n{lines}")
+    return "\n\n".join(parts)

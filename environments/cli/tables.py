@@ -1,0 +1,32 @@
+"""Tables and lists as plain lines: the columns of a table never wrap, so that they can be cut and searched."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from environments.words import clean
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Columns two spaces apart under their heads; without rows only the head."""
+    lines = [list(head), *([clean(cell).replace("\n", " ") for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def pairs(values: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """`name  value` lines; those without a value are left out, further lines of a value are indented."""
+    given = [(name, clean(value)) for name, value in values if value]
+    width = max((len(name) for name, _ in given), default=0)
+    for name, value in given:
+        first, *others = value.splitlines() or [""]
+        yield f"{name.ljust(width)}  {first}"
+        yield from (f"{' ' * width}  {line}" for line in others)
+
+
+def section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """Lines below a title; nothing at all without lines."""
+    found = list(lines)
+    if found:
+        yield ""
+        yield title
+        yield from (f"  {line}" for line in found)

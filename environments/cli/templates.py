@@ -1,0 +1,174 @@
+"""`calvinverse template`: what environments are made from."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from environments.domain.template import Bundle
+    from environments.domain.views import TemplateView, Validation
+
+app = typer.Typer(help="See, write, check and push templates.", no_args_is_help=True, rich_markup_mode=None)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with template.toml.")]
+
+
+@command(app, "template", "list", examples="calvinverse template list")
+def list_templates(session: Session) -> None:
+    from environments.cli.tables import table
+
+    found = session.client.templates()
+    rows = ((view.name, view.version, _lifetime(view.default_lifetime), view.description) for view in found)
+    session.show(found, lambda: table(("NAME", "VERSION", "LIFETIME", "DESCRIPTION"), rows))
+
+
+@command(app, "template", "show", examples="calvinverse template show web")
+def show(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse template list` shows it.")],
+    digest: Annotated[
+        str | None, typer.Option("--digest", metavar="sha256:…", help="A version; default: the newest.")
+    ] = None,
+) -> None:
+    view = session.client.template(name, digest)
+    session.show(view, lambda: _details(view, session))
+
+
+@command(
+    app,
+    "template",
+    "validate",
+    more="""
+        What the rules of templates say is checked here; job files and step kinds are checked by the service, when there
+        is one. Nothing is stored.
+    """,
+    examples="calvinverse template validate ./web",
+)
+def validate(session: Session, folder: Folder) -> None:
+    from environments.client import read_bundle
+    from environments.domain.errors import InvalidTemplate, ServiceUnavailable, Unauthenticated
+    from environments.domain.views import Validation
+
+    bundle = read_bundle(folder)
+    found = _offline(bundle)
+    unasked = ""
+    if not found.problems:
+        try:
+            found = session.client.validate(bundle)
+        except (ServiceUnavailable, Unauthenticated) as error:
+            unasked = error.message
+            found = Validation(warnings=("job files and step kinds were not checked: the service was not asked",))
+    lines = [*(f"✗ {problem}" for problem in found.problems), *(f"! {warning}" for warning in found.warnings)]
+    session.show(found, lambda: lines)
+    if found.problems:
+        faults = "a fault" if len(found.problems) == 1 else f"{len(found.problems)} faults"
+        raise InvalidTemplate(f"The template in {folder} has {faults}.", hint="Mend what is listed, and check again.")
+    if unasked:
+        session.say(f"As far as it can be checked here, the template is valid. {unasked}")
+    else:
+        session.say(f"The template {bundle.template().name!r} is valid. Next: `calvinverse template push {folder}`.")
+
+
+@command(
+    app,
+    "template",
+    "new",
+    more="The template works as it is: a web page with a message, as a Nomad job.",
+    examples="""
+        calvinverse template new ./site
+        calvinverse template new ./site --name shop
+    """,
+)
+def new(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or doesn't exist.")],
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its name; default: the folder's.")] = None,
+) -> None:
+    from environments.cli.scaffold import JOB, TEMPLATE
+    from environments.domain.errors import InvalidInput
+    from environments.domain.names import check_label
+
+    chosen = check_label(name or folder.resolve().name, "a template")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInput(f"{folder} is not empty.", hint="Give a folder that is empty or doesn't exist.")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"template.toml": TEMPLATE.format(name=chosen), "app.nomad.hcl": JOB}
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    paths = [str(folder / file) for file in files]
+    session.show({"name": chosen, "files": paths}, lambda: paths)
+    session.say(f"Next: `calvinverse template validate {folder}`, then `calvinverse template push {folder}`.")
+
+
+@command(app, "template", "push", examples="calvinverse template push ./web")
+def push(session: Session, folder: Folder) -> None:
+    from environments.client import read_bundle
+
+    view = session.client.push(read_bundle(folder))
+    session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}"])
+    session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
+
+
+def _offline(bundle: "Bundle") -> "Validation":
+    from environments.domain.errors import InvalidTemplate
+    from environments.domain.views import Validation
+
+    try:
+        bundle.template()
+    except InvalidTemplate as error:
+        return Validation(problems=tuple(error.details.get("problems") or [error.message]))
+    return Validation()
+
+
+def _lifetime(seconds: float | None) -> str:
+    from datetime import timedelta
+
+    from environments.domain.deadline import format_duration
+
+    return "–" if seconds is None else format_duration(timedelta(seconds=seconds))
+
+
+def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
+    from environments.cli.tables import pairs, section, table
+    from environments.words import moment, shown
+
+    yield from pairs(
+        (
+            ("name", view.name),
+            ("version", view.version),
+            ("about", view.description),
+            ("digest", view.digest),
+            ("pushed", f"{moment(view.pushed_at, session.zone)} by {view.pushed_by}"),
+            ("lifetime", f"{_lifetime(view.default_lifetime)}, at most {_lifetime(view.maximum_lifetime)}"),
+        )
+    )
+    required = view.parameters_schema.get("required", [])
+    parameters = [
+        (
+            name,
+            str(schema.get("type", "any")),
+            "required" if name in required else shown(schema.get("default")),
+            _limits(schema),
+            str(schema.get("description", "")),
+        )
+        for name, schema in view.parameters_schema.get("properties", {}).items()
+    ]
+    if parameters:
+        yield from section("Parameters", table(("NAME", "TYPE", "DEFAULT", "LIMITS", "DESCRIPTION"), parameters))
+    steps = [(step.name, step.uses, ", ".join(step.needs)) for step in view.steps]
+    yield from section("Steps", table(("NAME", "KIND", "NEEDS"), steps))
+    yield from section("Outputs", pairs((name, text or "–") for name, text in view.outputs.items()))
+
+
+def _limits(schema: dict[str, object]) -> str:
+    from environments.words import shown
+
+    if "enum" in schema:
+        return shown(schema["enum"])
+    names = {"minimum": "≥ ", "maximum": "≤ ", "minLength": "length ≥ ", "maxLength": "length ≤ ", "pattern": "like "}
+    return ", ".join(f"{sign}{schema[name]}" for name, sign in names.items() if name in schema)

@@ -1,0 +1,97 @@
+"""`calvinverse token`: who may ask."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from environments.actions import for_command
+from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from environments.domain.views import TokenView
+
+app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@command(
+    app,
+    "token",
+    "create",
+    more="Only the token is written to standard output; with --to it goes to a file that only you can read.",
+    examples="""
+        calvinverse token create --owner ada --to ada.token
+        calvinverse token create --owner ci --ttl 90d --note "build agent"
+        calvinverse token create --owner grace --role admin
+    """,
+)
+def create(
+    session: Session,
+    owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Owns what is made with it.")],
+    role: Annotated[str, typer.Option("--role", metavar="ROLE", help="user: own environments; admin: all.")] = "user",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+    ttl: Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="Good for so long: 90d.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it here, 0600.")] = None,
+) -> None:
+    from environments.context import write_private
+    from environments.domain.errors import InvalidInput
+    from environments.domain.views import TokenRequest
+
+    if role == "admin":
+        request = TokenRequest(owner=owner, role="admin", note=note, ttl=ttl)
+    elif role == "user":
+        request = TokenRequest(owner=owner, role="user", note=note, ttl=ttl)
+    else:
+        raise InvalidInput(f"There is no role {role!r}.", hint="Give user or admin.")
+    if to is not None and to.exists():
+        raise InvalidInput(f"{to} exists already.", hint="Choose another file, or remove it.")
+    made = session.client.create_token(request)
+    if to is not None:
+        write_private(to, made.secret + "\n")
+        session.show(made.token, lambda: [made.token.id])
+        session.say(f"The token of {owner} is in {to}. Use it with --token-file or CALVINVERSE_TOKEN_FILE.")
+        return
+    session.show(made, lambda: [made.secret])
+    session.say(f"This is the token {made.token.id} of {owner}; it is shown this once.")
+
+
+@command(app, "token", "list", examples="calvinverse token list")
+def list_tokens(session: Session) -> None:
+    from environments.cli.tables import table
+    from environments.words import coarse
+
+    found = session.client.tokens()
+
+    def rows() -> "list[tuple[str, ...]]":
+        return [
+            (
+                token.id,
+                token.owner,
+                token.role,
+                _state(token, session),
+                f"{coarse(session.now() - token.last_used_at)} ago" if token.last_used_at else "never",
+                token.note,
+            )
+            for token in found
+        ]
+
+    session.show(found, lambda: table(("ID", "OWNER", "ROLE", "STATE", "USED", "NOTE"), rows()))
+
+
+@command(app, "token", "revoke", examples="calvinverse token revoke tok-7f3k --yes")
+def revoke(
+    session: Session,
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `calvinverse token list` shows it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    session.confirm(for_command("token", "revoke"), token_id, yes)
+    token = session.client.revoke_token(token_id)
+    session.show(token, lambda: [f"{token.id} of {token.owner} is revoked."])
+
+
+def _state(token: "TokenView", session: Session) -> str:
+    if token.revoked_at is not None:
+        return "✗ revoked"
+    if token.expires_at is not None and token.expires_at <= session.now():
+        return "○ expired"
+    return "● good"
