@@ -1,0 +1,5 @@
+"""`python -m environments` is `calvinverse`."""
+
+from environments.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""The provisioning service as a process of its own, to be killed and started again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from environments.client import Client, connect
+from environments.context import Context
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import State
+from environments.domain.views import EnvironmentView
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServiceProcess:
+    """`calvinverse serve` on a free port with its own state folder, for a cluster with these connections."""
+
+    def __init__(self, state: Path, connections: Path | None = None, **settings: str) -> None:
+        self.state = state
+        self.port = free_port()
+        self.log = state / "service.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client: Client | None = None
+        state.mkdir(parents=True, exist_ok=True)
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self.environment = {
+            **kept,
+            "CALVINVERSE_STATE": str(state),
+            "CALVINVERSE_PORT": str(self.port),
+            "CALVINVERSE_LOG_FORMAT": "json",
+            **({"CALVINVERSE_CONNECTIONS": str(connections)} if connections else {}),
+            **settings,
+        }
+
+    @property
+    def address(self) -> str:
+        """`http://127.0.0.1:…`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> Client:
+        """With the token that the first start made."""
+        if self._client is None:
+            token = self.state / "service" / "token"
+            self._client = connect(Context(address=self.address, token_file=token))
+        return self._client
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, seconds: float = 20) -> "ServiceProcess":
+        """Starts it and waits until it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from environments.bootstrap import run; from environments.settings import read_settings; run(read_settings({}), print)"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        end = time.monotonic() + seconds
+        while True:
+            assert self._process.poll() is None, f"the service ended:\n{self.log.read_text()[-3000:]}"
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                    pass
+                self.client.info()
+                return self
+            except (OSError, CalvinverseError):
+                assert time.monotonic() < end, f"the service doesn't answer:\n{self.log.read_text()[-3000:]}"
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=10)
+
+    def stop(self) -> None:
+        """SIGTERM, as Nomad does it; fails the test if it doesn't end."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(timeout=20)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def wait_for(self, name: str, *states: State, seconds: float = 60) -> EnvironmentView:
+        """The environment once it is in one of the states; the test fails with its history when it doesn't get there."""
+        end = time.monotonic() + seconds
+        while True:
+            environment = self.client.environment(name)
+            if environment.state in states:
+                return environment
+            assert time.monotonic() < end, f"{name} is {environment.state}:\n{self.story(name)}"
+            time.sleep(0.02)
+
+    def story(self, name: str) -> str:
+        """All events of an environment, for messages."""
+        events: list[Event] = self.client.history(name, limit=500)
+        return "\n".join(f"{event.at:%H:%M:%S.%f} {event.message}" for event in events)
