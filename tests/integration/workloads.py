@@ -52,9 +52,11 @@ class Backends:
         self.nomad: Caller = connections.caller("nomad", timeout=30)
 
 
-@contextmanager
-def environment(backends: Backends, name: str) -> Iterator[None]:
-    """A namespace, policy, key, secret and PKI role of that name, as an environment has them; gone afterwards."""
+def prepare(backends: Backends, name: str) -> str:
+    """Makes a namespace, policy, key, secret and PKI role of that name, as an environment has them.
+
+    Gives the id of the policy.
+    """
     rules = (
         f'key_prefix "environments/{name}/" {{ policy = "read" }}\n'
         f'service_prefix "{name}--" {{ policy = "write" }}\n'
@@ -65,12 +67,19 @@ def environment(backends: Backends, name: str) -> Iterator[None]:
     backends.consul.call("PUT", f"/v1/kv/environments/{name}/message", f"hello {name}")
     backends.vault.call("POST", f"/v1/secret/data/environments/{name}/app", {"data": {"password": f"pw-{name}"}})
     backends.vault.call("POST", f"/v1/pki/roles/{name}", {"allow_any_name": True, "max_ttl": "1h"})
+    return str(policy["ID"])
+
+
+@contextmanager
+def environment(backends: Backends, name: str) -> Iterator[None]:
+    """What `prepare` makes, gone afterwards."""
+    policy = prepare(backends, name)
     try:
         yield
     finally:
         _remove_jobs(backends.nomad, name)
         backends.nomad.call("DELETE", f"/v1/namespace/{name}")
-        backends.consul.call("DELETE", f"/v1/acl/policy/{policy['ID']}")
+        backends.consul.call("DELETE", f"/v1/acl/policy/{policy}")
         backends.consul.call("DELETE", f"/v1/kv/environments/{name}?recurse=true")
         backends.vault.call("DELETE", f"/v1/secret/metadata/environments/{name}/app")
         backends.vault.call("DELETE", f"/v1/pki/roles/{name}")

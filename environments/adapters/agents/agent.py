@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from environments.adapters.calls import TITLES, Caller, FixedToken, Part
 from environments.adapters.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.adapters.private_files import locked, private_folder, remove_folder
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
+
+_FAILING_SECONDS = 5.0
+"""After so long of ending right after each start, an agent is given up."""
 
 
 @dataclass(frozen=True)
@@ -171,15 +175,20 @@ class Agent(ABC):
 
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         """Waits for something of this agent. Raises `BackendUnavailable` with the last lines of its log."""
+        failed_since: float | None = None
         gave_up = False
 
         def settled() -> bool:
-            nonlocal gave_up
-            gave_up = self.pid() is None and self._supervisor.has_given_up(self.name)
-            return gave_up or condition()
+            nonlocal failed_since, gave_up
+            if self.pid() is not None or not self._supervisor.is_failing(self.name):
+                return condition()
+            failed_since = failed_since or time.monotonic()
+            gave_up = time.monotonic() - failed_since > _FAILING_SECONDS
+            return gave_up
 
         if processes.wait_for(settled, seconds, pause=0.03) and not gave_up:
             return
+        self._supervisor.stop(self.name)
         reason = "it ends again and again" if gave_up else f"{what} took longer than {seconds:.0f} s"
         last = self._supervisor.log_tail(self.name).strip().splitlines()[-3:]
         raise BackendUnavailable(

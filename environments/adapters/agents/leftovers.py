@@ -1,9 +1,9 @@
 """Clears away what a Nomad agent that ended leaves on the machine: containers, loggers, mounts, cgroup folders."""
 
-import contextlib
 import ctypes
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,8 +18,8 @@ _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def clear(data: Path, cgroup: str) -> None:
-    """Removes everything that the agent with this data folder and cgroup left. The agent itself must have ended.
+def clear(data: Path, cgroups: Sequence[str]) -> None:
+    """Removes everything that the agent with this data folder and these cgroups left. It must have ended itself.
 
     Raises `MachineError` naming what can't be removed.
     """
@@ -27,10 +27,9 @@ def clear(data: Path, cgroup: str) -> None:
     processes.stop(processes.holding_files_below(data), patience=5)
     for mount in mounts_below(data):
         _unmount(mount)
-    for folder in cgroup_folders(cgroup):
-        with contextlib.suppress(FileNotFoundError):
-            processes.wait_for(lambda folder=folder: _remove_cgroup(folder), 5)  # type: ignore[misc]
-    remaining = [*mounts_below(data), *cgroup_folders(cgroup)]
+    # A process in a cgroup may need a moment to end.
+    processes.wait_for(lambda: all(_remove_cgroup(folder) for folder in cgroup_folders(*cgroups)), 5)
+    remaining = [*mounts_below(data), *cgroup_folders(*cgroups)]
     if remaining:
         raise MachineError(
             f"Nomad left behind what can't be removed: {', '.join(map(str, remaining))}.",
@@ -61,9 +60,9 @@ def mounts_below(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 
-def cgroup_folders(name: str) -> list[Path]:
-    """Folders of a cgroup in every hierarchy, the deepest first."""
-    roots = [path for path in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")) if path.is_dir()]
+def cgroup_folders(*names: str) -> list[Path]:
+    """Folders of cgroups in every hierarchy, the deepest first."""
+    roots = [path for name in names for path in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")) if path.is_dir()]
     folders = {Path(folder) for root in roots for folder, _, _ in os.walk(root)}
     return sorted(folders, key=lambda path: len(path.parts), reverse=True)
 
@@ -103,5 +102,5 @@ def _remove_cgroup(folder: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        return False  # a process in it hasn't quite ended
+        return False
     return True

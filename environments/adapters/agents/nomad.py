@@ -5,7 +5,7 @@ import json
 import os
 from typing import Any, ClassVar
 
-from environments.adapters.agents import leftovers
+from environments.adapters.agents import leftovers, processes
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
 from environments.adapters.agents.site import DATACENTER, NODE, VOLUME, VOLUME_OWNER
@@ -14,6 +14,8 @@ from environments.adapters.private_files import private_folder, write_if_changed
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 
 _ADMIN_NAME = "calvinverse-admin"
+_OLD_CGROUP = "nomad"
+"""With cgroup v1, Nomad knows only this one, for all agents of a machine."""
 _CLOUDS = "env_aws,env_gce,env_azure,env_digitalocean"
 
 
@@ -136,7 +138,7 @@ class NomadAgent(Agent):
                 hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy anew.",
             )
         self._revoke_bootstrap(admin)
-        self.wait_until(lambda: not self._unready(admin), "making its node ready", seconds=90)
+        self.wait_until(lambda: self._is_ready(admin), "making its node ready", seconds=90)
 
     def _bootstrap(self, nobody: Caller) -> None:
         """From no tokens to the admin's; Nomad chooses that one, so a start that was killed may have left it there."""
@@ -175,11 +177,22 @@ class NomadAgent(Agent):
             return
         admin.call("DELETE", f"/v1/acl/token/{token['AccessorID']}")
 
+    def _is_ready(self, admin: Caller) -> bool:
+        if not self._unready(admin):
+            return True
+        # After a restart the client registers before the server has read its own log, is refused, and tries again after
+        # 15 to 30 s, or as soon as any other call of the client's has worked. To check our token is one.
+        with contextlib.suppress(BackendError):
+            admin.call("GET", "/v1/client/stats")
+        return False
+
     def _unready(self, admin: Caller) -> str:
         """Why no job that uses Consul and OpenBao could be placed now; empty if one could."""
         nodes = admin.call("GET", "/v1/nodes")
         if not nodes or nodes[0]["Status"] != "ready":
             return "its node isn't ready"
+        if admin.call("GET", "/v1/agent/self")["stats"]["client"]["heartbeat_ttl"] == "0s":
+            return "its node hasn't registered since the last start"
         node = admin.call("GET", f"/v1/node/{nodes[0]['ID']}")
         docker = (node.get("Drivers") or {}).get("docker") or {}
         if not docker.get("Healthy"):
@@ -198,7 +211,7 @@ class NomadAgent(Agent):
             with contextlib.suppress(CalvinverseError):  # if it isn't well, what it leaves is cleared away below
                 self.empty(self.admin())
         self.stop()
-        leftovers.clear(self.data, self.cgroup)
+        leftovers.clear(self.data, [self.cgroup, _OLD_CGROUP] if not _other_agents() else [self.cgroup])
         super().remove()
 
     def empty(self, admin: Caller) -> None:
@@ -210,6 +223,15 @@ class NomadAgent(Agent):
         admin.call("PUT", "/v1/system/gc")
         folder = self.data / "alloc"
         self.wait_until(lambda: not folder.exists() or not any(folder.iterdir()), "clearing allocations", seconds=30)
+
+
+def _other_agents() -> list[int]:
+    """Ids of the Nomad agents that run on this machine; ours has ended."""
+    return [
+        pid
+        for pid, words in processes.command_lines()
+        if words[0].rpartition(b"/")[2] == b"nomad" and b"agent" in words
+    ]
 
 
 def _all_ended(admin: Caller) -> bool:

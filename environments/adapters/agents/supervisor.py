@@ -25,7 +25,7 @@ _CALL_SECONDS = 60.0
 _LONGEST_SOCKET_PATH = 80
 """Bytes; a Unix socket's path holds 107, and supervisord binds a longer name before it renames it."""
 
-_RUNNING = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
+_RUNNING = ("STARTING", "RUNNING", "BACKOFF")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Supervisor:
         """Runs that program, with the present configuration; a running one goes on unless its configuration changed."""
         with locked(self._folder / "lock"):
             self._ensure()
+            # Somebody else may have asked it to stop, and died before it had.
+            processes.wait_for(lambda: self._state(name) != "STOPPING", self._programs[name].patience + 5)
             if self._state(name) not in _RUNNING:
                 processes.stop(processes.started_with(self._programs[name].command[-1]), patience=30)
                 self._call("supervisor.startProcess", name, False)
@@ -83,9 +85,9 @@ class Supervisor:
         """Processes that run that program."""
         return processes.started_with(self._programs[name].command[-1])
 
-    def has_given_up(self, name: str) -> bool:
-        """Whether the program ended so often that it isn't started again."""
-        return self.answers() and self._state(name) in ("FATAL", "EXITED", "STOPPED", "UNKNOWN")
+    def is_failing(self, name: str) -> bool:
+        """Whether the program ended as soon as it was started, or isn't started again."""
+        return self.answers() and self._state(name) not in ("STARTING", "RUNNING", "STOPPING")
 
     def log_tail(self, name: str, size: int = 2000) -> str:
         """The last `size` bytes of what the program said."""
@@ -178,7 +180,7 @@ class Supervisor:
                 "autostart": "false",
                 "autorestart": "true",
                 "startsecs": "1",
-                "startretries": "10",
+                "startretries": "60",
                 "stopsignal": "TERM",
                 "stopwaitsecs": str(program.patience),
                 "redirect_stderr": "true",
