@@ -79,12 +79,10 @@ class Nomad:
         return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced)
 
     def allocations(
-        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0, all_lives: bool = False
+        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
     ) -> tuple[int, list[Allocation]]:
         """The job's allocations; waits for a change from `index`, `wait` seconds at most."""
         params: dict[str, Any] = {"namespace": namespace}
-        if all_lives:
-            params["all"] = "true"
         if index and wait:
             params |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
 
@@ -154,7 +152,11 @@ class Nomad:
 
     def remove_namespace(self, name: str) -> None:
         """Removes a namespace without jobs."""
-        self._maybe("delete a namespace", lambda client: client.namespace.delete_namespace(name))
+        try:
+            self._maybe("delete a namespace", lambda client: client.namespace.delete_namespace(name))
+        except BackendError as error:
+            if error.details.get("said") != "namespace not found":
+                raise
 
     def variables(self, namespace: str) -> list[str]:
         """Paths of Nomad's own variables in a namespace."""

@@ -26,7 +26,7 @@ from environments.executors.consul_access import (
 from environments.executors.marks import ABSENT, foreign, whose
 from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, ensure_namespace, stop_jobs
 from environments.executors.nomad_ports import Job, Scheduler
-from environments.executors.nomad_rules import adopt, job_label, refuse_injection, services, unsafe
+from environments.executors.nomad_rules import adopt, declared, job_label, refuse_injection, services, unsafe
 from environments.executors.nomad_watch import Registered, Watch
 from environments.executors.options import faults
 from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND
@@ -73,10 +73,12 @@ class NomadJob:
     def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options, a missing file, and a job file that doesn't write out its job's name."""
         found = faults(NomadJobOptions, options)
-        file = options.get("file")
+        file, variables = options.get("file"), options.get("variables")
         if isinstance(file, str) and "{{" not in file:
             try:
-                job_label(bundle.text(file))
+                text = bundle.text(file)
+                job_label(text)
+                declared(text, variables if isinstance(variables, Mapping) else {})
             except CalvinverseError as error:
                 found.append(error.message.rstrip("."))
         return found
@@ -120,7 +122,7 @@ class NomadJob:
         text = context.bundle.text(options.file)
         label = job_label(text)
         variables = dict(options.variables)
-        if f'variable "{ENVIRONMENT_VARIABLE}"' in text:
+        if ENVIRONMENT_VARIABLE in declared(text, variables):
             variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
         job = self._scheduler.parse(text, hcl.assignments(variables))
         self._refuse_injection(job, text, variables)
@@ -210,25 +212,19 @@ class JobHandler:
         self._scheduler = scheduler
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks for the job, and for allocations that still run after it was purged."""
+        """Looks at the job's mark, and counts what runs of it."""
         namespace, name = address.split("/")
-        if self._scheduler.namespace(namespace) is None:
-            return ABSENT
         job = self._scheduler.job(namespace, name)
-        running = sum(not found.terminal for found in self._scheduler.allocations(namespace, name, all_lives=True)[1])
-        if job is None and not running:
+        if job is None:
             return ABSENT
-        mine = self._whose(namespace, job, owner)
-        return Observation(mine, f"{running} allocations run" if running else "stopped")
+        running = sum(not found.terminal for found in self._scheduler.allocations(namespace, name)[1])
+        return Observation(whose(job.get("Meta"), owner), f"{running} allocations run" if running else "stopped")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Stops it, waits for its allocations and purges it."""
         namespace, name = address.split("/")
         if self.observe(address, owner).presence is Presence.OURS:
             stop_jobs(self._scheduler, namespace, [name], run)
-
-    def _whose(self, namespace: str, job: Job | None, owner: Owner) -> Presence:
-        return whose(job.get("Meta") if job else self._scheduler.namespace(namespace), owner)
 
 
 def _scheme(service: Mapping[str, Any], instance: Instance) -> str:

@@ -40,10 +40,10 @@ def stop_jobs(scheduler: Scheduler, namespace: str, jobs: list[str], run: StepRu
 
 def wait_until_stopped(scheduler: Scheduler, namespace: str, job: str, run: StepRun) -> None:
     """Returns when all allocations of a stopped job have ended."""
-    index, allocations = scheduler.allocations(namespace, job, all_lives=True)
+    index, allocations = scheduler.allocations(namespace, job)
     while any(not allocation.terminal for allocation in allocations):
         run.before_effect()
-        index, allocations = scheduler.allocations(namespace, job, index=index, wait=SLICE, all_lives=True)
+        index, allocations = scheduler.allocations(namespace, job, index=index, wait=SLICE)
 
 
 class NamespaceHandler:

@@ -99,11 +99,11 @@ class Scheduler(Protocol):
         ...
 
     def allocations(
-        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0, all_lives: bool = False
+        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
     ) -> tuple[int, list[Allocation]]:
         """The job's allocations, and an index for the next call, which then waits for a change: `wait` seconds at most.
 
-        With `all_lives` also those of earlier jobs of that id.
+        None for a job that was purged, whatever still runs of it.
         """
         ...
 

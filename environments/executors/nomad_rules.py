@@ -1,7 +1,7 @@
 """What a job may ask for in its environment, and what the service writes into it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
@@ -17,6 +17,7 @@ OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
 
 _UNSAFE_IN_TEMPLATE = re.compile(r"[{}\"`\\\r\n]")
+_VARIABLE = re.compile(r'^[ \t]*variable[ \t]+"([^"\n]*)"[ \t]*\{', re.MULTILINE)
 _JOB_LABEL = re.compile(r'^[ \t]*job[ \t]+"([^"\n]*)"[ \t]*\{', re.MULTILINE)
 
 
@@ -29,6 +30,14 @@ def job_label(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", label):
         raise InvalidJob(f"{label!r} can't be a job's name; use lower-case letters, digits and hyphens.")
     return label
+
+
+def declared(text: str, given: Iterable[str]) -> set[str]:
+    """Names of the variables that a job file declares. Raises `InvalidJob` for others, which Nomad would ignore."""
+    names = set(_VARIABLE.findall(text))
+    if unknown := sorted(set(given) - names):
+        raise InvalidJob(f"The job file declares no variable {unknown[0]!r}.")
+    return names
 
 
 def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False) -> Job:

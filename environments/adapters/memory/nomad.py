@@ -44,7 +44,6 @@ class MemoryNomad:
         self._index = 1
         self._namespaces: dict[str, dict[str, str]] = {"default": {}}
         self._jobs: dict[tuple[str, str], _Registered] = {}
-        self._past: dict[tuple[str, str], list[Allocation]] = {}
         self._variables: dict[tuple[str, str], dict[str, str]] = {}
         self._evaluations: dict[str, Evaluation] = {}
 
@@ -54,12 +53,10 @@ class MemoryNomad:
             name: json.loads(re.sub(r"\\U([0-9a-f]{8})", lambda found: chr(int(found[1], 16)), value))
             for name, value in re.findall(r"(?m)^(\w+) = (.*)$", variables)
         }
-        declared = set(re.findall(r'variable "(\w+)"', text))
+        values = {**dict.fromkeys(re.findall(r'variable "(\w+)"', text), 1), **values}
         label = re.search(r'job "([^"]+)"', text)
         if label is None or text.count("{") != text.count("}"):
             raise InvalidJob("Nomad rejects the job: the job file can't be parsed.")
-        if unknown := sorted(set(values) - declared):
-            raise InvalidJob(f"Nomad rejects the job: undefined variable {unknown[0]}.")
 
         def filled(quoted: str) -> str:
             return re.sub(r"\$\{var\.(\w+)\}", lambda found: str(values[found[1]]), quoted)
@@ -121,15 +118,14 @@ class MemoryNomad:
         return self._evaluations.get(evaluation)
 
     def allocations(
-        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0, all_lives: bool = False
+        self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
     ) -> tuple[int, list[Allocation]]:
         """The job's allocations; waits for any change after `index`, `wait` seconds at most."""
         with self._changed:
             if index and wait:
                 self._changed.wait_for(lambda: self._index > index, timeout=wait)
             found = self._jobs.get((namespace, job))
-            past = self._past.get((namespace, job), []) if all_lives else []
-            return self._index, [*past, *(found.allocations if found else [])]
+            return self._index, list(found.allocations) if found else []
 
     def rollout(self, namespace: str, job: str) -> Rollout | None:
         """The job's newest deployment."""
@@ -154,7 +150,6 @@ class MemoryNomad:
                     if any(item.id in instance.id for item in found.allocations):
                         self._consul.deregister(instance)
             if purge:
-                self._past.setdefault((namespace, job), []).extend(found.allocations)
                 del self._jobs[namespace, job]
             self._bump()
 

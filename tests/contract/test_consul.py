@@ -1,0 +1,166 @@
+"""What the executors rely on in Consul."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from environments.adapters.connections import Connections
+from environments.adapters.consul import Consul
+from environments.adapters.memory import MemoryConsul
+from environments.executors.consul_access import Instance, policy_rules
+from environments.executors.consul_kv import Create, Entry, Put, Remove, RemoveTree, Unchanged
+
+Port = Consul | MemoryConsul
+
+
+@dataclass
+class Setting:
+    """A port, and what others do in Consul meanwhile."""
+
+    port: Port
+    log_in: Callable[[str], str]
+    register: Callable[[str, str], None]
+
+
+@pytest.fixture(params=["memory", "real"])
+def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Setting:
+    if request.param == "memory":
+        twin = MemoryConsul()
+
+        def register(service: str, identifier: str) -> None:
+            twin.register(Instance(identifier, service, "node", "127.0.0.1", 4711, ("https",), {"mark": "x"}))
+
+        return Setting(twin, twin.log_in, register)
+    caller = real().caller("consul")
+
+    def log_in(policy: str) -> str:
+        return str(caller.call("PUT", "/v1/acl/token", {"Policies": [{"Name": policy}]})["AccessorID"])
+
+    def register_service(service: str, identifier: str) -> None:
+        body = {"ID": identifier, "Name": service, "Address": "127.0.0.1", "Port": 4711}
+        more = {"Tags": ["https"], "Meta": {"mark": "x"}, "Check": {"TTL": "1h", "Status": "passing"}}
+        caller.call("PUT", "/v1/agent/service/register", {**body, **more})
+
+    return Setting(Consul(real), log_in, register_service)
+
+
+def test_keys_are_written_listed_and_deleted_together(consul: Setting, name: str) -> None:
+    port = consul.port
+    assert port.tree(f"{name}/") == {}
+    assert port.commit([Create(f"{name}/.owner", b"me"), Put(f"{name}/a", "ä\n".encode(), 7), Put(f"{name}/b/c", b"")])
+    tree = port.tree(f"{name}/")
+    assert {key: (entry.value, entry.flags) for key, entry in tree.items()} == {
+        f"{name}/.owner": (b"me", 0),
+        f"{name}/a": ("ä\n".encode(), 7),
+        f"{name}/b/c": (b"", 0),
+    }
+    assert port.commit([Remove(f"{name}/a"), Remove(f"{name}/never-there")])
+    assert set(port.tree(f"{name}/")) == {f"{name}/.owner", f"{name}/b/c"}
+    assert port.commit([RemoveTree(f"{name}/")])
+    assert port.tree(f"{name}/") == {}
+
+
+def test_flags_hold_63_bits(consul: Setting, name: str) -> None:
+    consul.port.commit([Put(f"{name}/a", b"1", 2**63 - 1)])
+    assert consul.port.tree(f"{name}/")[f"{name}/a"].flags == 2**63 - 1
+    consul.port.commit([RemoveTree(f"{name}/")])
+
+
+def test_a_commit_whose_condition_fails_changes_nothing(consul: Setting, name: str) -> None:
+    port = consul.port
+    assert port.commit([Create(f"{name}/.owner", b"me")])
+    before = port.tree(f"{name}/")
+    assert not port.commit([Create(f"{name}/.owner", b"you"), Put(f"{name}/a", b"1")])
+    assert port.tree(f"{name}/") == before
+    index = before[f"{name}/.owner"].index
+    assert port.commit([Unchanged(f"{name}/.owner", index), Put(f"{name}/a", b"1")])
+    assert port.commit([Put(f"{name}/.owner", b"you")])
+    assert not port.commit([Unchanged(f"{name}/.owner", index), RemoveTree(f"{name}/")])
+    assert isinstance(port.tree(f"{name}/")[f"{name}/a"], Entry)
+    port.commit([RemoveTree(f"{name}/")])
+    assert not port.commit([Unchanged(f"{name}/.owner", index), Put(f"{name}/a", b"1")])
+
+
+def test_a_policy_is_made_once_changed_and_removed(consul: Setting, name: str) -> None:
+    port, policy = consul.port, f"env-{name}"
+    assert port.policy(policy) is None
+    assert port.create_policy(policy, "calvinverse environment env-1", policy_rules(name))
+    assert not port.create_policy(policy, "somebody else's", {})
+    found = port.policy(policy)
+    assert found is not None
+    assert (found.name, found.description, found.rules) == (policy, "calvinverse environment env-1", policy_rules(name))
+    port.update_policy(type(found)(found.id, policy, "changed", {"key_prefix": {"x/": {"policy": "read"}}}))
+    changed = port.policy(policy)
+    assert changed is not None
+    assert (changed.description, changed.rules) == ("changed", {"key_prefix": {"x/": {"policy": "read"}}})
+    port.remove_policy(found.id)
+    port.remove_policy(found.id)
+    assert port.policy(policy) is None
+
+
+def test_tokens_are_found_by_their_policy_and_removed(consul: Setting, name: str) -> None:
+    port = consul.port
+    port.create_policy(f"env-{name}", "", {})
+    policy = port.policy(f"env-{name}")
+    assert policy is not None
+    assert port.tokens(policy.id) == []
+    accessors = {consul.log_in(f"env-{name}") for _ in range(2)}
+    assert set(port.tokens(policy.id)) == accessors
+    for accessor in accessors:
+        port.remove_token(accessor)
+        port.remove_token(accessor)
+    assert port.tokens(policy.id) == []
+    port.remove_policy(policy.id)
+
+
+def test_instances_are_found_with_their_health_and_taken_out(consul: Setting, name: str) -> None:
+    port, service = consul.port, f"{name}--web"
+    assert port.services(f"{name}--") == []
+    assert port.instances(service)[1] == []
+    consul.register(service, f"{name}-1")
+    (instance,) = _until(lambda: port.instances(service)[1])
+    assert (instance.id, instance.service, instance.address, instance.port) == (
+        f"{name}-1",
+        service,
+        "127.0.0.1",
+        4711,
+    )
+    assert (instance.tags, instance.metadata["mark"], instance.passing) == (("https",), "x", True)
+    assert port.services(f"{name}--") == [service]
+    port.deregister(instance)
+    port.deregister(instance)
+    assert port.instances(service)[1] == []
+    assert port.services(f"{name}--") == []
+
+
+def test_a_blocking_look_ends_with_the_change(consul: Setting, name: str) -> None:
+    port, service = consul.port, f"{name}--web"
+    index, _ = port.instances(service)
+    timer = threading.Timer(0.2, consul.register, (service, f"{name}-1"))
+    timer.start()
+    began = time.monotonic()
+    instances: list[Instance] = []
+    while not instances and time.monotonic() < began + 5:
+        index, instances = port.instances(service, index=index, wait=5.0)
+    assert 0.1 < time.monotonic() - began < 4
+    timer.join()
+    port.deregister(instances[0])
+
+
+def test_a_blocking_look_without_a_change_ends_in_time(consul: Setting, name: str) -> None:
+    index, _ = consul.port.instances(f"{name}--web")
+    began = time.monotonic()
+    consul.port.instances(f"{name}--web", index=index, wait=0.2)
+    assert time.monotonic() - began < 2
+
+
+def _until(look: Callable[[], list[Instance]]) -> list[Instance]:
+    end = time.monotonic() + 5
+    found = look()
+    while not found and time.monotonic() < end:
+        time.sleep(0.02)
+        found = look()
+    return found

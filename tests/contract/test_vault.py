@@ -1,0 +1,123 @@
+"""What the executors rely on in OpenBao."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from environments.adapters.connections import Connections
+from environments.adapters.memory import MemoryLogins, MemoryPki, MemorySecrets
+from environments.adapters.vault import Logins, Pki, Secrets, Vault
+from environments.executors.vault_certificate import Certificate
+
+
+@dataclass
+class Setting:
+    """The three ports, and what a workload does: have a certificate issued by a role, which gives its serial."""
+
+    secrets: Secrets | MemorySecrets
+    pki: Pki | MemoryPki
+    logins: Logins | MemoryLogins
+    issue: Callable[[str], str]
+
+
+@pytest.fixture(params=["memory", "real"])
+def vault(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Setting:
+    if request.param == "memory":
+        pki = MemoryPki(datetime.now(UTC))
+        return Setting(MemorySecrets(), pki, MemoryLogins(), lambda role: pki.issue(role).serial)
+    caller = real().caller("vault")
+
+    def issue(role: str) -> str:
+        body = {"common_name": f"{role}--web.service.consul", "ip_sans": "127.0.0.1"}
+        return str(caller.call("POST", f"/v1/pki/issue/{role}", body)["data"]["serial_number"])
+
+    client = Vault(real)
+    return Setting(client.secrets, client.pki, client.logins, issue)
+
+
+def _role(name: str) -> dict[str, object]:
+    return {
+        "ou": [f"calvinverse {name}"],
+        "allowed_domains": [f"{name}--*.service.consul"],
+        "allow_glob_domains": True,
+        "allow_bare_domains": True,
+        "generate_lease": True,
+        "key_type": "ec",
+        "key_bits": 256,
+        "ttl": 3600,
+        "max_ttl": 3600,
+    }
+
+
+def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Setting, name: str) -> None:
+    secrets, path = vault.secrets, f"environments/{name}/db"
+    assert secrets.head(path) is None
+    assert secrets.read(path) is None
+    secrets.mark(path, {"owner": "me"})
+    head = secrets.head(path)
+    assert head is not None
+    assert (head.version, head.metadata) == (0, {"owner": "me"})
+    assert secrets.read(path) is None
+    assert secrets.write(path, {"password": 'ä"\n', "port": 1}, 0)
+    assert not secrets.write(path, {"password": "other"}, 0)
+    assert secrets.write(path, {"password": "new"}, 1)
+    head = secrets.head(path)
+    assert head is not None
+    assert (head.version, head.metadata) == (2, {"owner": "me"})
+    assert secrets.read(path) == {"password": "new"}
+    secrets.remove(path)
+    secrets.remove(path)
+    assert secrets.head(path) is None
+
+
+def test_a_role_is_read_as_it_was_written_and_removed(vault: Setting, name: str) -> None:
+    assert vault.pki.role(name) is None
+    vault.pki.write_role(name, _role(name))
+    role = vault.pki.role(name)
+    assert role is not None
+    assert {key: role[key] for key in _role(name)} == _role(name)
+    vault.pki.remove_role(name)
+    vault.pki.remove_role(name)
+    assert vault.pki.role(name) is None
+
+
+def test_certificates_are_known_by_their_mark_until_they_are_revoked_with_their_leases(
+    vault: Setting, name: str
+) -> None:
+    for role in (name, f"{name}-b"):
+        vault.pki.write_role(role, _role(role))
+    serials = {vault.issue(name), vault.issue(name)}
+    other = vault.issue(f"{name}-b")
+    assert len(vault.pki.leases(name)) == 2
+    found = _of(vault, name)
+    assert {certificate.serial for certificate in found} == serials
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    assert all(abs((certificate.expires - in_an_hour).total_seconds()) < 120 for certificate in found)
+    vault.pki.remove_role(name)
+    assert len(_of(vault, name)) == 2, "removing a role revokes nothing"
+    vault.pki.revoke_leases(name)
+    assert vault.pki.leases(name) == []
+    assert _of(vault, name) == []
+    assert [certificate.serial for certificate in _of(vault, f"{name}-b")] == [other]
+    assert len(vault.pki.leases(f"{name}-b")) == 1
+    vault.pki.revoke(other)
+    assert _of(vault, f"{name}-b") == []
+    vault.pki.revoke_leases(f"{name}-b")
+    vault.pki.remove_role(f"{name}-b")
+
+
+def test_the_ca_is_text(vault: Setting) -> None:
+    assert vault.pki.chain().startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_nobody_has_logged_in_and_removing_nothing_is_fine(vault: Setting, name: str) -> None:
+    found = vault.logins.find("jwt-nomad", name)
+    assert (found.entities, found.accessors) == ((), ())
+    vault.logins.revoke("no-such-accessor")
+    vault.logins.remove_entity("no-such-entity")
+
+
+def _of(vault: Setting, name: str) -> list[Certificate]:
+    return [found for found in vault.pki.unrevoked() if found.unit == f"calvinverse {name}"]
