@@ -174,6 +174,8 @@ class _Build:
         try:
             found = self._existing()
             self._progress.say(self._why(found))
+            if found is not None:
+                facts |= self._known(found)
             image_id = found or self._image(facts)
             facts["image_id"] = image_id
             checked = self._validate(image_id)
@@ -201,6 +203,13 @@ class _Build:
             return None
         return str(found["Id"])
 
+    def _known(self, image_id: str) -> dict[str, Any]:
+        """What the record of an image that is there says about how it was made."""
+        before = self._records.good(self._inputs.key)
+        if before is None or before.image_id != image_id:
+            return {}
+        return before.model_dump(include={"made_by", "parent_id", "commit", "dirty"})
+
     def _why(self, found: str | None) -> str:
         if found is not None:
             return "validating the image that is there"
@@ -219,7 +228,7 @@ class _Build:
         work.mkdir(mode=0o711)
         parent = builder.good_image(recipe.image.parent).image_id if recipe.image.parent else ""
         origin = provenance.provenance(builder.checkout, self._inputs.entries)
-        facts |= {"parent_id": parent, "commit": origin.commit, "dirty": origin.dirty}
+        facts |= {"made_by": self._id, "parent_id": parent, "commit": origin.commit, "dirty": origin.dirty}
         labels = provenance.image_labels(recipe, self._inputs, parent, self._id, origin.revision, self._started)
         with self._progress.part("prepare"):
             tools = toolchain.require("packer", "packer-plugin-docker")

@@ -43,6 +43,7 @@ source "docker" "provisioning" {
     [
       "USER 10001:10001",
       "ENV PYTHONDONTWRITEBYTECODE=1",
+      "ENV CALVINVERSE_STATE=/var/lib/calvinverse",
       "WORKDIR /var/lib/calvinverse",
       "ENTRYPOINT [\"/usr/bin/tini\", \"-s\", \"--\", \"calvinverse\"]",
       "CMD [\"serve\"]",

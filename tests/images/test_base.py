@@ -29,6 +29,7 @@ def test_it_keeps_licences_and_no_manuals(host: Host) -> None:
     assert host.check_output("find /usr/share/man /usr/share/locale -type f 2>/dev/null | head -n 5") == ""
 
 
-def test_its_users_folder_is_private(host: Host) -> None:
+def test_its_users_folder_is_private_and_empty(host: Host) -> None:
     folder = host.file("/var/lib/calvinverse")
     assert (folder.user, folder.mode) == ("calvinverse", 0o700)
+    assert host.check_output("find /var/lib/calvinverse -mindepth 1") == ""

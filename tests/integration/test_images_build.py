@@ -195,6 +195,7 @@ def test_going_back_to_earlier_inputs_builds_nothing_but_proves_the_image_again(
     (again,) = checkout.build(checkout.first)
 
     assert again.image_id == before.image_id == id_of(f"calvinverse/{checkout.first}:good")
+    assert again.made_by == before.build != again.build
     assert "build" not in again.seconds
 
 
