@@ -1,0 +1,171 @@
+"""All step kinds of an environment on twins in memory: what the executors' unit tests stand on."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from environments.adapters.memory import MemoryConsul, MemoryLogins, MemoryNomad, MemoryPki, MemorySecrets
+from environments.domain.errors import Interrupted, StepTimeout
+from environments.domain.template import Bundle, make_bundle
+from environments.executors.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
+from environments.executors.check_http import Answer, CheckHttp, NoAnswer
+from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.nomad_job import JobHandler, NomadJob
+from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_identity import IdentityHandler
+from environments.executors.vault_secret import SecretHandler, VaultSecret
+
+ALPHA = Owner("env-1", "alpha")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+JOB = """
+variable "environment" {}
+variable "text" {}
+variable "count" {}
+job "web" {
+  type = "service"
+  group "group" {
+    count = var.count
+    service {
+      name = "${var.environment}--web"
+    }
+    task "task" {
+      template {
+        data = "it is ${var.text}"
+      }
+    }
+  }
+}
+"""
+
+TEMPLATE = """
+[template]
+name = "t"
+[parameters.pin]
+type = "string"
+writeOnly = true
+[[steps]]
+name = "one"
+uses = "consul.kv"
+"""
+
+
+class Run:
+    """A step in progress. It is interrupted at its `stop_at`-th effect, and out of time after `limit` seconds."""
+
+    def __init__(self, *, stop_at: int = 0, limit: float = 10.0) -> None:
+        self.lines: list[str] = []
+        self.effects = 0
+        self._stop_at = stop_at
+        self._end = time.monotonic() + limit
+
+    @property
+    def time_left(self) -> float:
+        """Seconds of real time."""
+        return self._end - time.monotonic()
+
+    def before_effect(self) -> None:
+        """Counts."""
+        self.effects += 1
+        if self.effects == self._stop_at:
+            raise Interrupted("The worker died.")
+        if self.time_left <= 0:
+            raise StepTimeout("The step took longer than its time limit.")
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps."""
+        time.sleep(seconds)
+        self.before_effect()
+
+    def log(self, line: str) -> None:
+        """Keeps the line."""
+        self.lines.append(line)
+
+
+@dataclass
+class FakeWeb:
+    """Answers of services by address; everything else answers 200."""
+
+    answers: dict[str, Answer | str] = field(default_factory=dict)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def get(self, url: str, *, ca: str | None, limit: float) -> Answer:
+        """The answer, or no answer where a text says why."""
+        self.asked.append((url, ca))
+        answer = self.answers.get(url, Answer(200, "ok"))
+        if isinstance(answer, str):
+            raise NoAnswer(answer)
+        return answer
+
+
+class World:
+    """One cluster in memory, and the toolbox on it."""
+
+    def __init__(self) -> None:
+        self.consul = MemoryConsul()
+        self.nomad = MemoryNomad(self.consul)
+        self.secrets = MemorySecrets()
+        self.pki = MemoryPki(NOW)
+        self.logins = MemoryLogins()
+        self.web = FakeWeb()
+        self.toolbox: Toolbox = toolbox(
+            [
+                ConsulKv(self.consul),
+                VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
+                VaultCertificate(self.pki),
+                NomadJob(self.nomad, self.consul, self.consul),
+                CheckHttp(self.consul, self.web, self.pki),
+            ],
+            [
+                PrefixHandler(self.consul),
+                SecretHandler(self.secrets),
+                RoleHandler(self.pki),
+                CertificatesHandler(self.pki, lambda: NOW),
+                JobHandler(self.nomad),
+                NamespaceHandler(self.nomad),
+                PolicyHandler(self.consul),
+                TokensHandler(self.consul),
+                ServicesHandler(self.consul),
+                IdentityHandler(self.logins, self.nomad),
+            ],
+        )
+
+    def context(
+        self,
+        uses: str,
+        options: Mapping[str, Any],
+        *,
+        owner: Owner = ALPHA,
+        step: str = "one",
+        secrets: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> StepContext:
+        """A step with these options."""
+        read = self.toolbox.executors[uses].options.model_validate(options)
+        return StepContext(owner, step, read, bundle(files), {}, secrets or {})
+
+    def apply(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
+        """Applies such a step."""
+        return self.toolbox.executors[uses].apply(self.context(uses, options, **more), run or Run())
+
+    def resources(self, uses: str, options: Mapping[str, Any], **more: Any) -> Sequence[Intended]:
+        """What such a step may make."""
+        return self.toolbox.executors[uses].resources(self.context(uses, options, **more))
+
+    def presence(self, kind: str, address: str, owner: Owner = ALPHA) -> Presence:
+        """What an independent look finds."""
+        return self.toolbox.handlers[kind].observe(address, owner).presence
+
+    def destroy(self, kind: str, address: str, run: Run | None = None, owner: Owner = ALPHA) -> None:
+        """Takes a resource away."""
+        self.toolbox.handlers[kind].destroy(address, owner, run or Run())
+
+
+def bundle(files: Mapping[str, str] | None = None) -> Bundle:
+    """A template's folder with a job file."""
+    texts = {"template.toml": TEMPLATE, "web.nomad.hcl": JOB, **(files or {})}
+    return make_bundle({path: text.encode() for path, text in texts.items()})
