@@ -1,42 +1,22 @@
 """What the screens have in common: the keys of the registry, and acting on the environment that is meant."""
 
-from typing import TYPE_CHECKING, ClassVar
-
-from textual.screen import Screen
+from typing import ClassVar
 
 from environments.actions import Action, Place, Risk, action, refusal
 from environments.domain.errors import CalvinverseError
 from environments.domain.views import Accepted, EnvironmentView
-from tui.background import Asks
 from tui.dialogs import DeadlineDialog, DestroyDialog
-
-if TYPE_CHECKING:
-    from tui.app import CalvinverseApp
+from tui.screen import HouseScreen
 
 
-class ActingScreen(Asks, Screen[None]):
+class ActingScreen(HouseScreen):
     """A screen from which environments are acted on. `action_…` methods are named after the ids of the registry."""
 
     PLACE: ClassVar[Place]
 
-    @property
-    def house(self) -> "CalvinverseApp":
-        """The application, by its own type."""
-        from tui.app import CalvinverseApp
-
-        assert isinstance(self.app, CalvinverseApp)
-        return self.app
-
     def current(self) -> EnvironmentView | None:
         """The environment that actions are about."""
         raise NotImplementedError
-
-    def picture_changed(self) -> None:
-        """Something that is known has changed, or the connection has."""
-        raise NotImplementedError
-
-    def tick(self) -> None:
-        """A second has passed."""
 
 
     # --- acting ------------------------------------------------------------------------------------------------------

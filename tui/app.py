@@ -13,17 +13,16 @@ from environments.context import find_context
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
 from environments.domain.views import EnvironmentView
-from tui.acting import ActingScreen
 from tui.background import Asks
 from tui.bars import Connection
 from tui.clock import Clock, local_zone, utc_now
 from tui.create import CreateScreen, Draft
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
-from tui.form import FormScreen
 from tui.help import HelpScreen
 from tui.live import Away, Changed, Gone, Happened, Listed, Live
 from tui.palette import ActionProvider
+from tui.screen import HouseScreen
 from tui.theme import CALVINVERSE
 from tui.update import UpdateScreen
 from tui.words import clean
@@ -134,7 +133,7 @@ class CalvinverseApp(Asks, App[None]):
         """Events, for the screen that shows them."""
         events = self.live.take()
         for screen in self.screen_stack:
-            if isinstance(screen, DetailScreen) and screen.is_mounted:
+            if isinstance(screen, DetailScreen) and screen.drawn:
                 screen.happened(events)
 
     def on_away(self, message: Away) -> None:
@@ -158,13 +157,13 @@ class CalvinverseApp(Asks, App[None]):
 
     def _picture_changed(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, ActingScreen | FormScreen) and screen.is_mounted:
+            if isinstance(screen, HouseScreen) and screen.drawn:
                 screen.picture_changed()
 
     def tick(self) -> None:
         """A second has passed."""
         screen = self.screen
-        if isinstance(screen, ActingScreen | FormScreen) and screen.is_mounted:
+        if isinstance(screen, HouseScreen) and screen.drawn:
             screen.tick()
 
     # --- saying ------------------------------------------------------------------------------------------------------

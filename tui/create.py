@@ -95,7 +95,12 @@ class CreateScreen(FormScreen):
                 value=draft.name,
                 required=True,
             ),
-            TextField("lifetime", "lifetime", value=draft.lifetime),
+            TextField(
+                "lifetime",
+                "lifetime",
+                value=draft.lifetime,
+                placeholder=f"8h, 3d or 2026-12-01T18:00 ({self.house.clock.zone_name()}); empty: the template's",
+            ),
         ]
         self.word("")
         await self.query_one("#basics").mount(*basics)
@@ -189,9 +194,8 @@ class CreateScreen(FormScreen):
         if deadline is None:
             field.explain(Content(f"it lives until somebody destroys it{limit}"))
         else:
-            why = "" if ttl or until else " · the template's lifetime; or type 2h, 3d or 2026-12-01T18:00"
             when = f"{clock.moment(deadline)}, in {countdown(deadline - now)}"
-            field.explain(Content.assemble("destroyed ", (when, "bold"), f"{limit}{why}"))
+            field.explain(Content.assemble("destroyed ", (when, "bold"), limit))
         return ttl, until
 
     def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:

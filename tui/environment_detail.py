@@ -94,14 +94,13 @@ class DetailScreen(ActingScreen):
 
     def tick(self) -> None:
         """Ages, times left and running steps go on."""
+        super().tick()
         house, view = self.house, self._view
-        self.query_one(TopBar).say(house.clock, house.where, house.known.values(), house.connection)
-        self.query_one(AwayBanner).say(house.clock, house.connection)
         self.query_one("#header", Static).update(sections.header(view, house.clock, stale=house.connection.away))
-        self.query_one("#steps", Static).update(sections.steps(view.deployment, house.clock.now(), self._width()))
+        self.query_one("#steps", Static).update(sections.steps(view.deployment, house.clock.now()))
 
     def _width(self) -> int:
-        return max(self.query_one("#steps").size.width, 20)
+        return max(self.query_one("#steps").size.width, 40)
 
     def _render_facts(self) -> None:
         view = self._view

@@ -62,8 +62,7 @@ class ListScreen(ActingScreen):
         """Shows what is known now; the selection stays."""
         house = self.house
         known = [view for view in house.known.values() if house.live.ended or view.state not in ENDED]
-        self.query_one(AwayBanner).say(house.clock, house.connection)
-        self.query_one(TopBar).say(house.clock, house.where, known, house.connection)
+        super().tick()
         typed = self.filter.value.strip().lower()
         views = [view for view in known if matches(view, typed)]
         table = self.table
@@ -100,11 +99,8 @@ class ListScreen(ActingScreen):
 
     def tick(self) -> None:
         """Ages and times left go on."""
-        house = self.house
+        super().tick()
         self.table.tick()
-        known = [view for view in house.known.values() if view.state not in ENDED]
-        self.query_one(TopBar).say(house.clock, house.where, known, house.connection)
-        self.query_one(AwayBanner).say(house.clock, house.connection)
 
     # --- keys of this screen -----------------------------------------------------------------------------------------
 

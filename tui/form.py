@@ -1,29 +1,25 @@
 """A form over the whole screen: checks while it is typed, sends once, and never loses what was typed."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Button, Footer, Input, Static
 
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.views import Accepted
-from tui.background import Asks
 from tui.bars import AwayBanner, TopBar
 from tui.dialogs import problem_text
 from tui.fields import FormField
 from tui.schema import FieldProblem
-
-if TYPE_CHECKING:
-    from tui.app import CalvinverseApp
+from tui.screen import HouseScreen
 
 
-class FormScreen(Asks, Screen[None]):
+class FormScreen(HouseScreen):
     """The frame of a form. A form says which fields it has, checks each, and makes the request."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,14 +38,6 @@ class FormScreen(Asks, Screen[None]):
         self._title_text = title
         self._verb = verb
         self._sending = False
-
-    @property
-    def house(self) -> "CalvinverseApp":
-        """The application, by its own type."""
-        from tui.app import CalvinverseApp
-
-        assert isinstance(self.app, CalvinverseApp)
-        return self.app
 
     def compose(self) -> ComposeResult:
         """Top line, banner, the form with its buttons, keys."""
@@ -107,12 +95,6 @@ class FormScreen(Asks, Screen[None]):
         self.tick()
         if self.house.connection.here and not self.fields():
             self.action_reload()
-
-    def tick(self) -> None:
-        """The clock goes on."""
-        house = self.house
-        self.query_one(TopBar).say(house.clock, house.where, house.known.values(), house.connection)
-        self.query_one(AwayBanner).say(house.clock, house.connection)
 
     def word(self, text: Content | str) -> None:
         """What stands above the fields; nothing hides it."""
@@ -182,7 +164,7 @@ class FormScreen(Asks, Screen[None]):
         """Shows what the service said, by the field that it is about where that is known."""
         self.complain(problem_text(error))
         key = self.FIELD_OF.get(error.code)
-        named = error.details.get("parameters")
+        named = error.details.get("by_name")
         blamed: Iterable[tuple[str, str]] = [(key, error.message)] if key else []
         if isinstance(named, dict):
             blamed = [(f"parameter.{name}", str(why)) for name, why in named.items()]

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -18,8 +18,8 @@ from tui.words import STATES, WARNING
 
 _WHERE = {
     frozenset({Place.LIST, Place.DETAIL}): "",
-    frozenset({Place.LIST}): "in the list",
-    frozenset({Place.DETAIL}): "in the detail",
+    frozenset({Place.LIST}): " (in the list)",
+    frozenset({Place.DETAIL}): " (in the detail)",
 }
 
 
@@ -33,51 +33,52 @@ class HelpScreen(ModalScreen[None]):
     ]
 
     def compose(self) -> ComposeResult:
-        """One text that scrolls."""
+        """One list that scrolls: keys or signs on the left, what they mean on the right."""
         with VerticalScroll(id="help") as box:
             box.border_title = "Help"
             box.border_subtitle = "esc closes"
-            yield Static(help_text(), markup=False)
+            for left, right in help_rows():
+                if right is None:
+                    yield Static(left, classes="section", markup=False)
+                else:
+                    with Horizontal(classes="row"):
+                        yield Static(left, classes="left", markup=False)
+                        yield Static(right, classes="right", markup=False)
 
     def on_mount(self) -> None:
         """Arrows scroll."""
         self.query_one("#help").focus()
 
 
-def help_text() -> Content:
+Row = tuple[Content, Content | None]
+"""Left and right; a title has no right."""
+
+
+def help_rows() -> Iterator[Row]:
     """The whole help."""
-    parts: list[Content] = []
     for title, group in (("Acting", "environment"), ("Finding the way", "view")):
-        parts.append(Content.assemble((title, "bold $accent")))
+        yield Content(title), None
         for action in ACTIONS:
             if action.group != group or not action.places:
                 continue
             keys = " ".join(written(key) for key in action.keys)
             where = _WHERE[action.places]
             risk = " Asks first." if action.risk is Risk.DESTRUCTIVE else ""
-            parts.append(
+            yield (
+                Content.assemble((keys, "bold")),
                 Content.assemble(
-                    (f"  {keys:<8} ", "bold"),
-                    (f"{action.title}: ", ""),
-                    (f"{action.help}{risk}", "$faint"),
-                    (f" ({where})" if where else "", "$faint"),
-                )
+                    f"{action.title}{where}: ", (f"{action.help}{risk}", "$faint")
+                ),
             )
-        parts.append(Content(""))
-    parts.append(Content.assemble(("Moving in the table", "bold $accent")))
-    parts.extend(_moving())
-    parts.append(Content(""))
-    parts.append(Content.assemble(("Signs", "bold $accent")))
-    for sign in STATES.values():
-        parts.append(Content.assemble((f"  {sign!s:<18} ", STYLES[sign.mood]), (sign.meaning, "$faint")))
-    parts.append(
-        Content.assemble((f"  {WARNING + ' 12m30s':<18} ", "$warning"), ("its owner was warned: it goes soon", "$faint"))
-    )
-    return Content("\n").join(parts)
-
-
-def _moving() -> Iterator[Content]:
+    yield Content("Moving in the table"), None
     for binding in EnvironmentTable.BINDINGS:
         assert isinstance(binding, Binding)
         keys = " ".join(written(key) for key in binding.key.split(","))
-        yield Content.assemble((f"  {keys:<14} ", "bold"), (binding.description, "$faint"))
+        yield Content.assemble((keys, "bold")), Content.assemble((binding.description, "$faint"))
+    yield Content("Signs"), None
+    for sign in STATES.values():
+        yield Content.assemble((str(sign), STYLES[sign.mood])), Content.assemble((sign.meaning, "$faint"))
+    yield (
+        Content.assemble((f"{WARNING} 12m30s", "$warning")),
+        Content.assemble(("its owner was warned: its time is nearly over", "$faint")),
+    )

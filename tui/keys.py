@@ -12,6 +12,9 @@ _WRITTEN = {
     "enter": "⏎",
 }
 
+_NOT_IN_FOOTER = {(Place.LIST, "view.back")}
+"""The list is where back leads to; its bottom line has 80 cells to fit in."""
+
 
 def written(key: str) -> str:
     """A key of Textual's as people write it: `/`, `^d`, `esc`, `D`."""
@@ -32,7 +35,7 @@ def bindings(place: Place) -> list[BindingType]:
             ",".join(action.keys),
             handler(action),
             action.footer or action.title,
-            show=bool(action.footer),
+            show=bool(action.footer) and (place, action.id) not in _NOT_IN_FOOTER,
             key_display=written(action.keys[0]),
             tooltip=action.help,
             id=action.id,

@@ -129,10 +129,13 @@ class LogPanel(ScrollView, can_focus=True):
             self._title()
 
     def _resized(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._lines))
+        self.virtual_size = Size(self._width(), len(self._lines))
         if self.following:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
         self.refresh()
+
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
 
     def _title(self) -> None:
         self.border_title = "Log"
@@ -142,10 +145,10 @@ class LogPanel(ScrollView, can_focus=True):
         self._lines = [line for one in self._entries for line in self._wrap(one)]
 
     def _wrap(self, one: Entry) -> Iterable[_Line]:
-        width = max(self.size.width - 9 - _TAG - 1, 16)
+        width = max(self._width() - 9 - _TAG - 1, 16)
         first = True
         for part in one.text.split("\n"):
-            for text in textwrap.wrap(part, width, drop_whitespace=False, replace_whitespace=False) or [""]:
+            for text in textwrap.wrap(part, width, replace_whitespace=False) or [""]:
                 yield _Line(one.time if first else "", one.tag[:_TAG] if first else "", text, one.mood)
                 first = False
 

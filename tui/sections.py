@@ -56,6 +56,8 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
         lines.append([(f"✗ {where}{clean(view.failure.message)}", "$error")])
         if view.failure.hint:
             lines.append([(f"  {clean(view.failure.hint)}", "")])
+    if view.state in (State.FAILED, State.DESTROY_FAILED):
+        lines.append([("  ", ""), ("r", "bold $accent"), (" retries, ", "$faint"), ("D", "bold $accent"), (" destroys", "$faint")])
     return _lines(lines)
 
 
@@ -105,7 +107,7 @@ def deployment_title(deployment: DeploymentView | None) -> str:
     return f"Steps — {deployment.kind.value} {sign}, {done} of {len(deployment.steps)}"
 
 
-def steps(deployment: DeploymentView | None, now: datetime, width: int) -> Content:
+def steps(deployment: DeploymentView | None, now: datetime) -> Content:
     """The steps of the newest deployment, as they run."""
     if deployment is None or not deployment.steps:
         waits = deployment is not None and deployment.state is DeploymentState.QUEUED
@@ -125,7 +127,7 @@ def steps(deployment: DeploymentView | None, now: datetime, width: int) -> Conte
             ]
         )
         if step.failure is not None:
-            lines.append([(fit(f"  └ {clean(step.failure.message)}", max(width, 20)).rstrip(), "$error")])
+            lines.append([(f"  └ {clean(step.failure.message)}", "$error")])
     return _lines(lines)
 
 

@@ -38,7 +38,7 @@ COLUMNS = (
     Column("owner", "Owner", 10, needs=64),
     Column("age", "Age", 7, needs=56),
     Column("left", "Time left", 9),
-    Column("note", "Note", 0, needs=110),
+    Column("note", "Note", 0, needs=100),
 )
 SORTABLE = tuple(column.key for column in COLUMNS if column.key != "note")
 LONGEST_NAME = 40
@@ -105,7 +105,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
         before = self.selected
         wanted = follow or (before.id if before is not None else None)
         self._views = sorted(views, key=self._order, reverse=self.reverse)
-        self.virtual_size = Size(self.size.width, len(self._views) + 1)
+        self._measure()
         line = next((i for i, view in enumerate(self._views) if view.id == wanted), None)
         moved = self._line
         self._line = line if line is not None else min(self._line, max(len(self._views) - 1, 0))
@@ -155,6 +155,9 @@ class EnvironmentTable(ScrollView, can_focus=True):
             self.refresh()
             self.post_message(self.Moved())
 
+    def _measure(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._views) + 1)
+
     def _keep_in_sight(self) -> None:
         seen = max(self.size.height - 1, 1)
         top = self.scroll_offset.y
@@ -173,7 +176,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Lines have another width now."""
-        self.virtual_size = Size(self.size.width, len(self._views) + 1)
+        self._measure()
         self._keep_in_sight()
 
     # --- drawing -----------------------------------------------------------------------------------------------------
@@ -203,7 +206,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
         chosen = [column for column in COLUMNS if width >= column.needs]
         left = width - _MARGIN - sum(column.width for column in chosen) - 2 * (len(chosen) - 1)
         longest = max((len(view.name) for view in self._views), default=0)
-        name = max(min(left, LONGEST_NAME, max(longest, 16)), 8) if chosen[-1].key == "note" else max(left, 8)
+        name = max(min(left, LONGEST_NAME, max(longest, 16)), 8)
         return [
             (column, column.width or (name if column.key == "name" else max(left - name, 0))) for column in chosen
         ]
@@ -247,7 +250,7 @@ def time_left(view: EnvironmentView, now: datetime, *, stale: bool = False) -> t
     if view.state in ENDED:
         return "-", "gone"
     if view.state in (State.DESTROYING, State.DESTROY_FAILED):
-        return "now", "busy"
+        return "now", "gone" if stale else "busy"
     if view.deadline is None:
         return "never", "gone"
     left = view.deadline - now
