@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from ipaddress import ip_address
-from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -24,9 +23,10 @@ from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.api.app import create_app
 from environments.api.server import make_server
+from environments.client.bundles import read_bundle
 from environments.context import Context, stored_context, write_context, write_private
 from environments.domain.errors import InvalidTemplate, MachineError, PortTaken, UnsafeAddress
-from environments.domain.template import TEMPLATE_FILE, Bundle, make_bundle
+from environments.domain.template import TEMPLATE_FILE
 from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.worker import Worker
@@ -274,13 +274,3 @@ def _push_shipped(service: Service) -> None:
             service.catalogue.push(_SHIPPER, read_bundle(template.parent))
         except InvalidTemplate as error:
             log.error("template.refused", template=template.parent.name, reason=error.message)
-
-
-def read_bundle(folder: Path) -> Bundle:
-    """The bundle of a folder. Raises `InvalidTemplate`."""
-    files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
-    }
-    return make_bundle(files)

@@ -67,7 +67,7 @@ class ServiceProcess:
         """Starts it and waits until it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from environments.bootstrap import run; from environments.settings import read_settings; run(read_settings({}), print)"],
+                [sys.executable, "-m", "environments", "serve"],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

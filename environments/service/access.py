@@ -1,6 +1,5 @@
 """Who may ask: tokens, random and stored hashed; a token's owner owns what is made with it."""
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
@@ -10,12 +9,9 @@ from typing import Literal, cast
 
 from environments.domain.deadline import parse_duration
 from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
 from environments.service.storage import Storage, TokenRecord
-
-_BYTES = 32
-_PREFIX = 12
-"""Characters of a secret that are stored in the clear, to find its row."""
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -36,16 +32,6 @@ class Principal:
         return None if self.role == "admin" else self.owner
 
 
-def new_secret(random: Callable[[int], str] = secrets.token_urlsafe) -> str:
-    """A new token's secret: 256 random bits, recognisable by its beginning."""
-    return f"cv_{random(_BYTES)}"
-
-
-def hash_secret(secret: str) -> str:
-    """SHA-256 in hex: enough for 256 random bits, which nobody can guess."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 class Access:
     """Makes, checks and revokes tokens."""
 
@@ -58,8 +44,8 @@ class Access:
         """Whose token this is. Raises `Unauthenticated`."""
         now = self._clock()
         with self._storage.read() as tx:
-            token = tx.tokens.by_prefix(bearer[:_PREFIX])
-        if token is None or not hmac.compare_digest(token.hash, hash_secret(bearer)):
+            token = tx.tokens.by_prefix(secret_prefix(bearer))
+        if token is None or not hmac.compare_digest(token.hash, secret_hash(bearer)):
             raise Unauthenticated("The token is not known here.")
         if token.revoked_at is not None:
             raise Unauthenticated("The token has been revoked.")
@@ -77,25 +63,25 @@ class Access:
         if not request.owner.strip():
             raise InvalidInput("The owner's name is empty.")
         expires = None if request.ttl is None else self._clock() + parse_duration(request.ttl)
-        secret = new_secret()
+        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
         token = self._keep(secret, request.owner.strip(), request.role, request.note, expires)
         return NewToken(token=_view(token), secret=secret)
 
-    def keep_known(self, secret_hash: str, prefix: str, owner: str) -> None:
+    def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
         """Lets an admin's token in whose secret only its holder knows: the deployer's own."""
         with self._storage.write() as tx:
             known = tx.tokens.by_prefix(prefix)
-            if known is None or known.hash != secret_hash:
+            if known is None or known.hash != hashed:
                 now = self._clock()
                 tx.tokens.add(
                     TokenRecord(
-                        "tok-deployer", prefix, secret_hash, owner, "admin", "made by deploy", now, None, None, None
+                        "tok-deployer", prefix, hashed, owner, "admin", "made by deploy", now, None, None, None
                     )
                 )
 
     def first_token(self, owner: str, note: str) -> str:
         """An admin's token for the person who starts a service on a bare machine; the secret."""
-        secret = new_secret()
+        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
         self._keep(secret, owner, "admin", note, None)
         return secret
 
@@ -116,8 +102,8 @@ class Access:
     def _keep(self, secret: str, owner: str, role: str, note: str, expires: datetime | None) -> TokenRecord:
         token = TokenRecord(
             id=self._new_id("tok"),
-            prefix=secret[:_PREFIX],
-            hash=hash_secret(secret),
+            prefix=secret_prefix(secret),
+            hash=secret_hash(secret),
             owner=owner,
             role=role,
             note=note,
@@ -129,11 +115,6 @@ class Access:
         with self._storage.write() as tx:
             tx.tokens.add(token)
         return token
-
-
-def token_prefix(secret: str) -> str:
-    """The beginning of a secret by which its row is found."""
-    return secret[:_PREFIX]
 
 
 def _view(token: TokenRecord) -> TokenView:

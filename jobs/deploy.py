@@ -1,0 +1,142 @@
+"""Makes or repairs the meta environment through the local service, then hands over to the service that runs in it."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from environments.client import Client, connect
+from environments.client.bundles import read_bundle
+from environments.context import Context, write_context, write_private
+from environments.domain.errors import (
+    CalvinverseError,
+    NotAllowedNow,
+    ServiceUnavailable,
+    StepFailed,
+    UnknownEnvironment,
+)
+from environments.domain.lifecycle import BUSY, State
+from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
+from environments.domain.views import CreateRequest, EnvironmentView, Info, UpdateRequest
+from jobs.following import follow
+from jobs.local_service import exclusive, local_service
+from jobs.places import Places, manager, person
+
+META = "meta"
+TEMPLATE = Path(__file__).parent / META
+
+HAND_OVER_SECONDS = 60.0
+"""How long the deployed service may take to be ready for the hand-over."""
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a deployment is made from: the image of the service, the tools that run the agents, and addresses.
+
+    `existing` maps parts (`consul`, `openbao`, `nomad`) to addresses of clusters of the user's own.
+    """
+
+    image: str
+    binaries: Mapping[str, Path]
+    existing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What stands after a deployment."""
+
+    context: Context
+    meta: EnvironmentView
+    info: Info
+
+
+def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
+    """Makes what is missing, mends what is broken, and leaves one owner of `meta`: the local service's database.
+
+    The deployed service shows `meta` read-only. Interrupted anywhere, the next call goes on. Raises `CalvinverseError`.
+    """
+    with exclusive(where):
+        token = _own_token(where)
+        with local_service(where) as local:
+            local.push(read_bundle(TEMPLATE))
+            parameters = _parameters(where, wish, token)
+            meta = _make_or_mend(local, parameters, tell)
+            tell("Handing over to the deployed service.")
+            context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
+            info = _hand_over(context, meta)
+        # Last, and at once: until now the context pointed at what was there before.
+        write_context(where.state, context)
+    return Deployed(context, meta, info)
+
+
+def _own_token(where: Places) -> str:
+    """The deployer's token for the deployed service; made once, and kept."""
+    if not where.token.exists():
+        write_private(where.token, token_secret(secrets.token_urlsafe(RANDOM_BYTES)) + "\n")
+    return where.token.read_text().strip()
+
+
+def _parameters(where: Places, wish: Wish, token: str) -> dict[str, Any]:
+    return {
+        "state": str(where.state),
+        "image": wish.image,
+        "binaries": {name: str(path) for name, path in wish.binaries.items()},
+        "deployer": person(),
+        "deployer_token": known_token(token),
+        **{f"{part}_address": address for part, address in wish.existing.items()},
+    }
+
+
+def _make_or_mend(local: Client, parameters: dict[str, Any], tell: Tell) -> EnvironmentView:
+    try:
+        meta: EnvironmentView | None = local.environment(META)
+    except UnknownEnvironment:
+        meta = None
+    if meta is not None and meta.state in BUSY:
+        tell(f"An earlier deployment was interrupted while it was {meta.state.value}; it goes on first.")
+        meta = _settled(local, tell)
+    if meta is None or meta.state is State.DESTROYED:
+        tell("Making the meta environment.")
+        local.create(CreateRequest(name=META, template=META, parameters=parameters))
+    elif meta.state in (State.READY, State.FAILED):
+        tell("Looking after the meta environment.")
+        local.update(META, UpdateRequest(parameters=parameters))
+    else:
+        raise NotAllowedNow(
+            f"The meta environment is {meta.state.value}.", hint="Finish with `doit undeploy`, then deploy again."
+        )
+    return follow(local, META, frozenset({State.READY}), tell)
+
+
+def _settled(local: Client, tell: Tell) -> EnvironmentView:
+    """The meta environment once the interrupted deployment has ended, well or not."""
+    ended = frozenset(State) - BUSY
+    return follow(local, META, ended, tell)
+
+
+def _hand_over(context: Context, meta: EnvironmentView) -> Info:
+    """Shows `meta` in the deployed service. Doing it again changes nothing. Raises `StepFailed`."""
+    end = time.monotonic() + HAND_OVER_SECONDS
+    with connect(context) as deployed:
+        while True:
+            try:
+                problems = deployed.readiness().problems
+                if not problems:
+                    deployed.mirror(meta.model_copy(update={"managed_by": manager(), "deployment": None}))
+                    return deployed.info()
+            except ServiceUnavailable as error:
+                problems = {"service": error.message}
+            except CalvinverseError as error:
+                raise StepFailed(
+                    f"The deployed service refuses the hand-over: {error.message}", hint=error.hint
+                ) from error
+            if time.monotonic() > end:
+                raise StepFailed(
+                    f"The deployed service isn't ready: {' '.join(problems.values())}",
+                    hint="See `doit status`, and the log of job `provisioning` in namespace `meta`.",
+                )
+            time.sleep(0.2)

@@ -1,0 +1,51 @@
+"""Follows a deployment on a client and tells of it in lines: one for each step, and what went wrong."""
+
+import time
+from collections.abc import Callable
+
+from environments.client import Client
+from environments.domain.environment import EventType
+from environments.domain.errors import StepFailed, StepTimeout
+from environments.domain.lifecycle import State
+from environments.domain.views import EnvironmentView
+
+TIME_LIMIT = 900.0
+"""Seconds that a deployment of the meta environment may take."""
+
+_PAUSE = 0.2
+_SHOWN = (EventType.STEP_STATE, EventType.LOG)
+
+
+def follow(client: Client, name: str, until: frozenset[State], tell: Callable[[str], object]) -> EnvironmentView:
+    """The environment once it is in one of the states; tells of steps and log lines from now on.
+
+    Raises `StepFailed` when it is failed instead, `StepTimeout` when it takes too long.
+    """
+    environment = client.environment(name)
+    deployment = environment.deployment
+    after, began, starts = 0, time.monotonic(), dict[str, float]()
+    while True:
+        environment = client.environment(name)
+        for event in client.history(name, after=after):
+            after = event.id
+            if event.type not in _SHOWN or (deployment and event.deployment_id != deployment.id):
+                continue
+            state = event.data.get("state")
+            if event.type is EventType.LOG:
+                tell(f"    {event.message}")
+            elif state == "running":
+                starts[str(event.step)] = event.at.timestamp()
+            elif state in ("done", "failed"):
+                seconds = event.at.timestamp() - starts.get(str(event.step), event.at.timestamp())
+                tell(f"  {'✓' if state == 'done' else '✗'} {event.step} {state} ({seconds:.1f} s)")
+        if environment.state in until:
+            return environment
+        if environment.state in (State.FAILED, State.DESTROY_FAILED):
+            failure = environment.failure
+            raise StepFailed(
+                failure.message if failure else f"{name} is {environment.state.value}.",
+                hint=failure.hint if failure else "",
+            )
+        if time.monotonic() - began > TIME_LIMIT:
+            raise StepTimeout(f"{name} is still {environment.state.value} after {TIME_LIMIT:.0f} s.")
+        time.sleep(_PAUSE)

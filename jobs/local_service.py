@@ -1,0 +1,103 @@
+"""The local provisioning service: makes, repairs and removes the meta environment, and runs only meanwhile."""
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from environments.client import Client, connect
+from environments.context import Context, write_private
+from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable
+from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
+from jobs.places import Places, person
+
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+@contextmanager
+def exclusive(where: Places) -> Iterator[None]:
+    """Holds the deployment for this process. Raises `Conflict` when another deploy or undeploy runs."""
+    with where.lock.open("a") as file:
+        where.lock.chmod(0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("Another `doit deploy` or `doit undeploy` runs.", hint="Wait until it has ended.") from None
+        yield
+
+
+@contextmanager
+def local_service(where: Places) -> Iterator[Client]:
+    """Starts the local service on a free port of loopback and stops it afterwards. Raises `ServiceUnavailable`."""
+    secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
+    write_private(where.local_token, secret + "\n")
+    port = _free_port()
+    settings = {
+        "CALVINVERSE_STATE": str(where.state),
+        "CALVINVERSE_DATA": str(where.local),
+        "CALVINVERSE_PORT": str(port),
+        "CALVINVERSE_DEPLOYER": person(),
+        "CALVINVERSE_DEPLOYER_TOKEN": known_token(secret),
+        "CALVINVERSE_LOG_FORMAT": "json",
+    }
+    # What was meant for other services of this user has no say here.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("CALVINVERSE_")}
+    with os.fdopen(os.open(where.local_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "environments", "serve"],
+            env=others | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us: we stop it in an orderly way
+        )
+    context = Context(address=f"http://127.0.0.1:{port}", token_file=where.local_token, name="local")
+    try:
+        with connect(context) as client:
+            _wait_until_up(client, process, where)
+            yield client
+    finally:
+        _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_up(client: Client, process: subprocess.Popen[bytes], where: Places) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        if process.poll() is not None:
+            said = where.local_log.read_text(errors="replace").strip().splitlines()[-3:]
+            raise ServiceUnavailable(
+                f"The local service ended at once: {' '.join(said) or 'it said nothing'}",
+                hint=f"Its whole log is {where.local_log}.",
+            )
+        try:
+            client.info()
+            return
+        except CalvinverseError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)

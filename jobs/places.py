@@ -1,0 +1,62 @@
+"""Where deploy keeps what it makes: all in the state folder."""
+
+import getpass
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from environments.context import state_folder
+
+
+@dataclass(frozen=True)
+class Places:
+    """Files and folders of one deployment of the meta environment."""
+
+    state: Path
+
+    @property
+    def local(self) -> Path:
+        """The local service's database: it owns the meta environment, before and after the hand-over."""
+        return self.state / "local"
+
+    @property
+    def local_log(self) -> Path:
+        """What the local service says."""
+        return self.state / "local.log"
+
+    @property
+    def local_token(self) -> Path:
+        """The local service's token."""
+        return self.state / "local-token"
+
+    @property
+    def token(self) -> Path:
+        """The token of the person who deployed, for the deployed service."""
+        return self.state / "token"
+
+    @property
+    def lock(self) -> Path:
+        """Held while deploy or undeploy runs."""
+        return self.state / "deploy.lock"
+
+    @property
+    def connections(self) -> Path:
+        """Where the cluster's parts are, and the files with the admin's credentials."""
+        return self.state / "connections.json"
+
+
+def places() -> Places:
+    """Those of the state folder of this checkout or user."""
+    state = state_folder()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Places(state)
+
+
+def person() -> str:
+    """Who deploys: the owner of the first token."""
+    return getpass.getuser()
+
+
+def manager() -> str:
+    """What the deployed service says of the meta environment's owner."""
+    return f"`doit deploy` of {person()} on {socket.gethostname()}"

@@ -1,0 +1,122 @@
+"""What runs, where, in which version, and how healthy: asked from each part itself, without starting anything."""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+
+from environments.client import connect
+from environments.context import stored_context
+from environments.domain.errors import CalvinverseError
+from jobs.places import Places
+
+TIME_LIMIT = 3.0
+"""Seconds that each part has to answer."""
+
+
+class Line(NamedTuple):
+    """A part. `health` begins with a sign, so that colour is never needed."""
+
+    part: str
+    health: str
+    version: str = ""
+    address: str = ""
+
+
+def look(where: Places) -> list[Line]:
+    """One line for each part, in the order in which they build on each other."""
+    known = _connections(where.connections)
+    asks: list[Callable[[], Line]] = [
+        _docker,
+        lambda: _part("consul", known.get("consul"), where.state, _consul),
+        lambda: _part("openbao", known.get("vault"), where.state, _openbao),
+        lambda: _part("nomad", known.get("nomad"), where.state, _nomad),
+        lambda: _service(where),
+    ]
+    with ThreadPoolExecutor(len(asks)) as pool:
+        return [found.result() for found in [pool.submit(ask) for ask in asks]]
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The lines under a heading, in columns."""
+    rows = [Line("PART", "HEALTH", "VERSION", "ADDRESS"), *lines]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(Line._fields))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _connections(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _docker() -> Line:
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return Line("docker", "✗ doesn't answer")
+    return (
+        Line("docker", "✓ healthy", done.stdout.strip()) if done.returncode == 0 else Line("docker", "✗ doesn't answer")
+    )
+
+
+def _part(
+    name: str, endpoint: dict[str, Any] | None, folder: Path, ask: Callable[[httpx2.Client], tuple[str, str]]
+) -> Line:
+    if endpoint is None:
+        return Line(name, "○ not deployed")
+    address = str(endpoint.get("address", ""))
+    try:
+        token = (folder / endpoint["authentication"]["token_file"]).read_text().strip()
+        headers = {"X-Consul-Token": token, "X-Vault-Token": token, "X-Nomad-Token": token}
+        with httpx2.Client(base_url=address, headers=headers, timeout=TIME_LIMIT, trust_env=False) as client:
+            health, version = ask(client)
+    except httpx2.HTTPError:
+        return Line(name, "✗ doesn't answer", "", address)
+    except (OSError, KeyError, ValueError):
+        return Line(name, "✗ can't be asked: its credential or its answer can't be read", "", address)
+    return Line(name, health, version, address)
+
+
+def _consul(client: httpx2.Client) -> tuple[str, str]:
+    version = client.get("/v1/agent/self").raise_for_status().json()["Config"]["Version"]
+    leader = client.get("/v1/status/leader").raise_for_status().json()
+    return ("✓ healthy" if leader else "✗ has no leader"), version
+
+
+def _openbao(client: httpx2.Client) -> tuple[str, str]:
+    health = client.get("/v1/sys/health").json()
+    return ("✗ sealed" if health["sealed"] else "✓ healthy"), health["version"]
+
+
+def _nomad(client: httpx2.Client) -> tuple[str, str]:
+    config = client.get("/v1/agent/self").raise_for_status().json()["config"]
+    nodes = client.get("/v1/nodes").raise_for_status().json()
+    ready = sum(node["Status"] == "ready" for node in nodes)
+    return ("✓ healthy" if ready else "✗ has no ready node"), config["Version"]["Version"]
+
+
+def _service(where: Places) -> Line:
+    try:
+        context = stored_context(where.state)
+        if context is None:
+            return Line("service", "○ not deployed")
+        with connect(context) as client:
+            info = client.info()
+            problems = client.readiness().problems
+            count = len(client.environments())
+    except CalvinverseError as error:
+        return Line("service", f"✗ {error.message}")
+    health = "✗ " + " ".join(problems.values()) if problems else f"✓ healthy, {count} environments"
+    return Line("service", health, info.version, context.address)

@@ -1,0 +1,86 @@
+"""Removes everything that deploy made: environments if told to, the meta environment, then what was kept."""
+
+import shutil
+from collections.abc import Callable
+
+from environments.client import Client, connect
+from environments.context import CONTEXT_FILE, Context, stored_context
+from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable, UnknownEnvironment
+from environments.domain.lifecycle import State
+from environments.domain.views import EnvironmentView
+from jobs.deploy import META
+from jobs.following import follow
+from jobs.local_service import exclusive, local_service
+from jobs.places import Places
+
+Tell = Callable[[str], object]
+
+
+def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, force: bool = False) -> bool:
+    """Whether there was anything to remove.
+
+    Raises `Conflict` while other environments exist (unless they are to be destroyed first), and `ServiceUnavailable`
+    when nobody can say whether any do (unless `force`: they go with their cluster).
+    """
+    if not where.local.exists():
+        return False
+    with exclusive(where):
+        with local_service(where) as local:
+            try:
+                meta: EnvironmentView | None = local.environment(META)
+            except UnknownEnvironment:
+                meta = None
+            if meta is not None and meta.state is not State.DESTROYED:
+                if not force and meta.state is not State.DESTROYING and meta.state is not State.DESTROY_FAILED:
+                    _clear(where, meta, tell, destroy_environments)
+                tell("Removing the meta environment.")
+                _destroy(local, tell)
+        _forget(where)
+    return True
+
+
+def _clear(where: Places, meta: EnvironmentView, tell: Tell, destroy: bool) -> None:
+    """Makes sure that no other environment exists."""
+    if meta.state is State.FAILED and "address" not in meta.outputs:
+        return  # it never came so far that somebody could have made one
+    context = stored_context(where.state) or Context(token_file=where.token)
+    with connect(context) as deployed:
+        try:
+            others = [found for found in deployed.environments() if found.managed_by is None]
+        except ServiceUnavailable as error:
+            raise ServiceUnavailable(
+                f"Nobody can say whether other environments exist: {error.message}",
+                hint="Bring the service back with `doit deploy`, or remove all with `doit undeploy --force`.",
+            ) from error
+        if not others:
+            return
+        names = ", ".join(f"{found.name} ({found.state.value}, {found.owner})" for found in others)
+        if not destroy:
+            raise Conflict(
+                f"Other environments exist: {names}.",
+                hint="Destroy them first, or let `doit undeploy --destroy-environments` do it.",
+            )
+        for found in others:
+            deployed.destroy(found.name, reason="undeploy")
+        for found in others:
+            tell(f"Destroying {found.name}.")
+            follow(deployed, found.id, frozenset({State.DESTROYED}), tell)
+
+
+def _destroy(local: Client, tell: Tell) -> None:
+    try:
+        local.destroy(META, reason="undeploy")
+    except CalvinverseError as error:
+        if error.code != "not_allowed_now":
+            raise
+    follow(local, META, frozenset({State.DESTROYED}), tell)
+
+
+def _forget(where: Places) -> None:
+    """Removes what was kept for the deployment. What was built (images' records, tools) stays."""
+    context = stored_context(where.state)
+    if context is not None and context.token_file == where.token:
+        (where.state / CONTEXT_FILE).unlink(missing_ok=True)
+    for file in (where.token, where.local_token, where.local_log, where.connections):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(where.local, ignore_errors=True)
