@@ -1,12 +1,11 @@
 """The actions of the task graph that have to do with the meta environment."""
 
-import os
+from pathlib import Path
 
 from images import builder
 from images.report import console
 from images.toolchain import require
-from jobs.deploy import Wish
-from jobs.deploy import deploy as make
+from jobs import deploy as deployment
 from jobs.places import places
 from jobs.status import look, table
 from jobs.undeploy import undeploy as remove
@@ -16,17 +15,19 @@ def deploy(consul: str = "", openbao: str = "", nomad: str = "") -> None:
     """Make or repair the meta environment and say how to go on."""
     report = console()
     where = places()
-    existing = {
-        name: address for name, address in (("consul", consul), ("openbao", openbao), ("nomad", nomad)) if address
-    }
-    wish = Wish(builder.good_reference("provisioning"), require("consul", "bao", "nomad"), existing)
-    done = make(where, wish, report)
-    report(f"Calvinverse {done.info.version} runs at {done.context.address}, and its state is kept in {where.state}.")
+    existing = {"consul": consul, "openbao": openbao, "nomad": nomad}
+    wish = deployment.Wish(
+        image=builder.good_reference("provisioning"),
+        binaries=require("consul", "bao", "nomad"),
+        existing={name: address for name, address in existing.items() if address},
+    )
+    done = deployment.deploy(where, wish, report)
+    report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
     for part, address in sorted(done.info.parts.items()):
         report(f"  {part}: {address}")
-    report(
-        f"Open the TUI with `{_command()} tui`; make a first environment with `{_command()} env create demo --template web`."
-    )
+    command = _command()
+    report(f"Make a first environment with `{command} env create demo --template web`.")
+    report(f"Open the TUI with `{command} tui`.")
 
 
 def status() -> None:
@@ -38,13 +39,11 @@ def undeploy(destroy_environments: bool = False, force: bool = False) -> None:
     """Remove everything that deploy made."""
     report = console()
     if remove(places(), report, destroy_environments=destroy_environments, force=force):
-        report(
-            "Everything that deploy made is gone. Built images and tools stay; `doit tidy` and `docker rmi` remove them."
-        )
+        report("Everything that deploy made is gone. Built images and tools stay.")
     else:
         report("Nothing is deployed from here.")
 
 
 def _command() -> str:
     """How the user calls the command line from where they are."""
-    return ".venv/bin/calvinverse" if os.path.exists(".venv/bin/calvinverse") else "calvinverse"
+    return ".venv/bin/calvinverse" if Path(".venv/bin/calvinverse").exists() else "calvinverse"
