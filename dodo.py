@@ -69,9 +69,9 @@ def task_test_kinds():
     for name, (doc, parts) in KINDS.items():
         yield {
             "basename": f"test:{name}",
-            "doc": f"{doc}; arguments for pytest may follow",
+            "doc": f"{doc}; arguments for pytest may follow `--`",
             "actions": [(room("tests.suite:kind"), [name])],
-            "pos_arg": "arguments",
+            "pos_arg": "pytest_arguments",
             "task_dep": parts,
         }
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from environments.context import state_folder
 from images.docker_engine import ask_engine
+from images.errors import RightsMissing
 from images.places import cache_folder
 from images.report import size
 from images.system import can_install_packages, is_root
@@ -94,6 +95,13 @@ def rights() -> Iterator[Check]:
     else:
         hint = "Run `make deploy` as root, or give the addresses of clusters that run elsewhere."
         yield Check("rights", "warn", "This isn't root, which Nomad's client needs.", hint)
+
+
+def require_client_rights() -> None:
+    """Raise RightsMissing, saying what to do, unless Nomad's client could run here."""
+    for check in rights():
+        if check.verdict != "ok":
+            raise RightsMissing(check.sentence, hint=check.hint)
 
 
 def docker() -> Iterator[Check]:

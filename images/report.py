@@ -1,5 +1,6 @@
 """How long work tells what it is doing: lasting lines for everybody, a status line on terminals."""
 
+import shutil
 import sys
 import threading
 from typing import Protocol, TextIO, runtime_checkable
@@ -65,7 +66,7 @@ class PlainReport:
 def console() -> TerminalReport | PlainReport:
     """A report on standard error: standard output is for data."""
     if sys.stderr.isatty():
-        return TerminalReport(sys.stderr)
+        return TerminalReport(sys.stderr, shutil.get_terminal_size().columns)
     return PlainReport(sys.stderr)
 
 

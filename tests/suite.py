@@ -62,9 +62,9 @@ def everything() -> object:
     return _end(count)
 
 
-def kind(name: str, arguments: Sequence[str] = ()) -> object:
-    """Run the tests of one folder; `arguments` go to pytest."""
-    return _end(pytest((name,), arguments))
+def kind(name: str, pytest_arguments: Sequence[str] = ()) -> object:
+    """Run the tests of one folder."""
+    return _end(pytest((name,), pytest_arguments))
 
 
 def crash() -> object:

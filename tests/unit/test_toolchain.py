@@ -14,7 +14,9 @@ import pytest
 
 from images.errors import ToolBuildFailed, ToolsMissing
 from images.toolchain import NAMES, build, ensure, locate, require
+from images.toolchain.__main__ import offer
 from images.toolchain.catalogue import FOLDER, GoModule, read, tools
+from images.toolchain.clean import Cleaning, removable
 
 GO = """#!/bin/sh
 case "$1" in
@@ -286,6 +288,57 @@ def test_after_a_kill_the_next_one_waits_for_the_orphaned_compiler_and_builds_an
     assert len(machine.builds) == 2
     assert Path(output.split("\t")[1].strip()).is_file()
     assert [name for name in machine.left() if name.startswith(".")] == []
+
+
+def test_an_interrupt_stops_the_compiler_and_keeps_nothing(machine: Machine) -> None:
+    machine.go(seconds=60, then='echo "not stopped" >>"' + str(machine.folder) + '/builds"')
+    process = machine.ensure_in_process("packer")
+    wait_until(lambda: len(machine.builds) == 1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Stopped" in errors
+    assert "Traceback" not in errors
+    assert machine.left() == []
+
+
+def test_cleaning_removes_the_caches_that_builds_used_and_builds_of_other_versions(
+    machine: Machine, said: list[str]
+) -> None:
+    machine.go()
+    ensure(["packer"], said.append)
+    assert any("python -m images.toolchain clean" in line for line in said)
+    for folder in ("c", "m"):
+        (machine.folder / folder).mkdir()
+        (machine.folder / folder / "file").write_text("x" * 100)
+    old = machine.cache / "tools" / "packer" / "1.0.0-0123456789abcdef"
+    old.mkdir()
+    (old / "packer").write_text("old")
+    machine.program("go", f'#!/bin/sh\necho "$GOCACHE $GOMODCACHE $@" >>"{machine.folder}/cleaned"\n')
+    things = removable()
+    assert [(thing.bytes, thing.folders) for thing in things] == [
+        (100, (machine.folder / "c",)),
+        (100, (machine.folder / "m",)),
+        (3, (old,)),
+    ]
+    for thing in things:
+        thing.remove()
+    compiled, modules = (machine.folder / "cleaned").read_text().splitlines()
+    assert compiled.startswith(f"{machine.folder}/c ")
+    assert compiled.endswith(" clean -cache")
+    assert modules.endswith(f"{machine.folder}/m clean -modcache")
+    assert not old.exists()
+    assert locate("packer") is not None
+
+
+def test_nothing_is_removed_without_being_asked(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = machine.folder / "kept"
+    kept.mkdir()
+    offer([Cleaning("something", 3 << 30, (kept,))], agreed=False)
+    assert kept.exists()
+    assert "3.0 GiB  something" in capsys.readouterr().out
+    offer([Cleaning("something", 3 << 30, (kept,))], agreed=True)
+    assert not kept.exists()
 
 
 def test_the_command_line_shows_the_error_without_a_traceback(machine: Machine) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from images import machine
 from images.docker_engine import Engine
+from images.errors import RightsMissing
 from images.machine import Check, examine, ports
 from images.toolchain import NAMES
 
@@ -35,7 +36,7 @@ def test_a_look_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.Monk
     assert "disk" in checks
 
 
-def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: object) -> None:
+def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
     checks = by_name(list(machine.toolchain()))
@@ -59,6 +60,8 @@ def test_a_user_without_rights_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     (check,) = machine.rights()
     assert check.verdict == "warn"
     assert "as root" in check.hint
+    with pytest.raises(RightsMissing, match="isn't root"):
+        machine.require_client_rights()
 
 
 def test_a_taken_port_is_named() -> None:

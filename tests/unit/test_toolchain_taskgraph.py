@@ -1,5 +1,6 @@
 """The task graph, how failures of tasks are shown, and how tests are counted."""
 
+import os
 import re
 import subprocess
 import sys
@@ -49,6 +50,15 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
     expected = {"tools", "docker", "build", "deploy", "undeploy", "status", "test", "lint", "lock", "bench", "tidy"}
     assert expected | {f"test:{kind}" for kind in (*suite.KINDS, "crash")} == set(rows)
     assert all(len(doc.split()) > 2 for doc in rows.values())
+
+
+def test_arguments_for_pytest_may_follow(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "doit", "test:unit", "--", "--collect-only", "-q", "-k", "arguments_for_pytest"]
+    env = {**os.environ, "CALVINVERSE_STATE": str(tmp_path)}
+    ended = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert [line.rpartition("::")[2] for line in ended.stdout.splitlines() if "::" in line] == [
+        "test_arguments_for_pytest_may_follow"
+    ]
 
 
 def test_an_error_is_shown_as_sentence_and_hint_and_nothing_follows(tmp_path: Path) -> None:
