@@ -1,0 +1,388 @@
+"""The executors on the real, secured cluster: `web` made, proven, changed and taken away; failures; isolation."""
+
+import hashlib
+import hmac
+import os
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.adapters.calls import Part
+from environments.adapters.connections import Connections, Endpoint, TokenFile
+from environments.adapters.consul import Consul
+from environments.adapters.nomad import Nomad
+from environments.adapters.vault import Vault
+from environments.adapters.web import WebClient
+from environments.domain.errors import (
+    BackendDenied,
+    BackendError,
+    BackendUnavailable,
+    ForeignResource,
+    InvalidJob,
+    StepFailed,
+    StepTimeout,
+)
+from environments.executors.base import Owner, Toolbox
+from environments.executors.check_http import NoAnswer
+from tests.integration.web_setting import WEB, Made, folder, leftovers, new_owner, tools, until
+from tests.unit.executor_setting import TEMPLATE
+
+JOB = """
+variable "environment" {}
+variable "command" { default = "sleep 3600" }
+variable "image" { default = "calvinverse/base:good" }
+variable "memory" { default = 32 }
+variable "type" { default = "service" }
+variable "keys" { default = "none" }
+job "app" {
+  type = var.type
+  group "app" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    task "main" {
+      driver       = "docker"
+      kill_timeout = "1s"
+      config {
+        image        = var.image
+        force_pull   = false
+        init         = true
+        network_mode = "host"
+        entrypoint   = ["/usr/bin/bash", "-c"]
+        args         = [var.command]
+      }
+      resources {
+        cpu    = 20
+        memory = var.memory
+      }
+      //more
+    }
+  }
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def connections(request: pytest.FixtureRequest) -> Connections:
+    """A real cluster: that of CALVINVERSE_TEST_CONNECTIONS (a connections file) if it is set, else one of our own."""
+    running = os.environ.get("CALVINVERSE_TEST_CONNECTIONS")
+    if running:
+        return Connections.load(Path(running))
+    found: Connections = request.getfixturevalue("cluster").connections
+    return found
+
+
+@pytest.fixture(scope="session")
+def box(connections: Connections) -> Toolbox:
+    return tools(connections)
+
+
+@pytest.fixture
+def web(box: Toolbox) -> Iterator[Made]:
+    made = Made(box, new_owner(), folder(WEB))
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def app(box: Toolbox) -> Iterator[Made]:
+    """An environment whose only step is the job above; its file and variables are changed with `_prepare`."""
+    made = Made(box, new_owner(), folder(WEB))
+    yield made
+    made.destroy()
+
+
+def _prepare(made: Made, variables: str, more: str = "") -> None:
+    template = TEMPLATE.split("[[steps]]")[0] + (
+        f'[[steps]]\nname = "app"\nuses = "nomad.job"\nwith = {{ file = "app.hcl", variables = {{ {variables} }} }}\n'
+    )
+    made.bundle = folder(WEB, {"template.toml": template, "app.hcl": JOB.replace("//more", more)})
+
+
+def test_web_is_made_proven_changed_and_leaves_nothing(box: Toolbox, connections: Connections, tmp_path: Path) -> None:
+    before = leftovers(connections)
+    made = Made(box, new_owner(), folder(WEB))
+    made.apply(replicas=2, message="good morning", branch="feature/x ${y} {{ z }}")
+
+    vault = Vault(lambda: connections)
+    ca = tmp_path / "ca.pem"
+    ca.write_text(vault.pki.chain())
+    said = subprocess.run(
+        ["curl", "--silent", "--show-error", "--fail", "--cacert", str(ca), made.url],
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert said.returncode == 0, said.stderr
+    assert "good morning" in said.stdout
+    assert "feature/x ${y} {{ z }}" in said.stdout
+
+    secret = vault.secrets.read(f"environments/{made.owner.name}/password")
+    assert secret is not None
+    proof = WebClient().get(f"{made.url}/proof?nonce=n1", ca=vault.pki.chain(), limit=5)
+    assert proof.text.strip() == hmac.new(secret["password"].encode(), b"n1", hashlib.sha256).hexdigest()
+    assert secret["password"] not in str(made.outputs) + "".join(made.log)
+    assert any("Started" in line for line in made.log)
+
+    _follows_a_change(made, vault)
+    made.destroy()
+    assert made.left() == []
+    after = leftovers(connections)
+    assert {kind: after[kind] - before[kind] for kind in after if after[kind] - before[kind]} == {}
+
+
+def _follows_a_change(made: Made, vault: Vault) -> None:
+    """The message alone is changed: no instance is replaced."""
+    instances = made.outputs["answers"]["instances"]
+    made.apply(replicas=2, message="good evening", branch="feature/x ${y} {{ z }}")
+    assert made.outputs["answers"]["instances"] == instances
+    ca = vault.pki.chain()
+    until(lambda: "good evening" in WebClient().get(made.url, ca=ca, limit=5).text)
+
+
+def test_the_certificate_covers_the_consul_name_and_the_address(web: Made, connections: Connections) -> None:
+    web.apply()
+    context = ssl.create_default_context(cadata=Vault(lambda: connections).pki.chain())
+    host, port = web.url.removeprefix("https://").split(":")
+    for name in (f"{web.owner.name}--web.service.consul", "127.0.0.1", "localhost"):
+        with (
+            socket.create_connection((host, int(port)), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname=name) as secured,
+        ):
+            assert secured.version()
+
+
+def test_applying_everything_again_neither_restarts_nor_doubles_anything(web: Made, connections: Connections) -> None:
+    nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
+    name = web.owner.name
+    web.apply(replicas=2)
+
+    def seen() -> tuple[Any, ...]:
+        job = nomad.job(name, "web")
+        assert job is not None
+        head = vault.secrets.head(f"environments/{name}/password")
+        return (
+            job["Version"],
+            sorted(found.id for found in nomad.allocations(name, "web")[1]),
+            sorted(instance.id for instance in consul.instances(f"{name}--web")[1]),
+            head,
+            consul.tree(f"environments/{name}/"),
+        )
+
+    before = seen()
+    web.apply(replicas=2)
+    assert seen() == before
+
+
+def test_an_update_of_variables_replaces_the_instances(web: Made, connections: Connections) -> None:
+    web.apply(branch="one")
+    first = web.url
+    web.apply(branch="two", replicas=2)
+    vault = Vault(lambda: connections)
+    assert len(web.outputs["answers"]["instances"]) >= 2
+    assert "two" in WebClient().get(web.url, ca=vault.pki.chain(), limit=5).text
+    assert web.url != first
+
+
+# --- failures in words ---
+
+
+def test_a_failing_task_is_named_with_its_events_and_what_it_wrote(app: Made) -> None:
+    _prepare(app, 'command = "echo the lock is stuck >&2; exit 3"')
+    with pytest.raises(StepFailed, match=r"task 'main': .*Exit Code: 3.*it wrote: the lock is stuck"):
+        app.apply()
+
+
+def test_after_a_failure_the_same_step_starts_the_job_anew(app: Made, connections: Connections) -> None:
+    _prepare(app, 'command = "test $(cat /proc/uptime | cut -d. -f1) -gt 9999999999 || exit 3"')
+    with pytest.raises(StepFailed):
+        app.apply()
+    first = {found.id for found in Nomad(lambda: connections).allocations(app.owner.name, "app")[1]}
+    with pytest.raises(StepFailed):
+        app.apply()
+    second = {found.id for found in Nomad(lambda: connections).allocations(app.owner.name, "app")[1]}
+    assert second - first
+
+
+def test_a_missing_image_is_named(app: Made) -> None:
+    _prepare(app, 'image = "calvinverse/no-such-image:1"')
+    with pytest.raises(StepFailed, match="no-such-image"):
+        app.apply(limit=90)
+
+
+def test_a_lack_of_memory_is_named(app: Made) -> None:
+    _prepare(app, "memory = 9000000")
+    with pytest.raises(StepTimeout, match=r"finds no node: 1 node\(s\) have no room for memory"):
+        app.apply(limit=1.5)
+
+
+def test_a_batch_job_is_awaited_to_its_end(app: Made) -> None:
+    _prepare(app, 'type = "batch", command = "sleep 0.5; echo done"')
+    app.apply()
+    assert any("Exit Code: 0" in line for line in app.log)
+    assert app.outputs["app"]["services"] == {}
+    app.apply()
+
+
+def test_a_failing_batch_job_fails_the_step(app: Made) -> None:
+    _prepare(app, 'type = "batch", command = "exit 7"')
+    with pytest.raises(StepFailed, match="Exit Code: 7"):
+        app.apply()
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ('vault { role = "calvinverse-manager" }', "OpenBao role"),
+        ('vault { cluster = "other" }', "OpenBao cluster"),
+        ('service { name = "other--web" }', "doesn't begin with"),
+        ('service { name = "${NOMAD_NAMESPACE}--web" }', "doesn't begin with"),
+        ('identity {\n name = "x"\n aud = ["nomad-manager"]\n }', "nomad-manager"),
+        ("this is not HCL", "Nomad rejects the job"),
+        ('template {\n destination = "local/x"\n data = "${var.keys}"\n }', "could change a template"),
+    ],
+)
+def test_a_job_that_reaches_too_far_is_refused_before_anything_is_made(
+    app: Made, connections: Connections, more: str, reason: str
+) -> None:
+    _prepare(app, 'keys = "a`b"', more)
+    with pytest.raises(InvalidJob, match=reason):
+        app.apply()
+    assert Nomad(lambda: connections).namespace(app.owner.name) is None
+
+
+# --- isolation ---
+
+
+def test_a_job_gets_no_secret_key_certificate_or_service_of_another_environment(
+    web: Made, box: Toolbox, connections: Connections
+) -> None:
+    web.apply(steps=["settings", "password", "certificate"])
+    victim = web.owner.name
+    # The environment of the thief begins like that of its victim, to meet mistakes with prefixes.
+    thief = Made(box, Owner("env-thief", victim[:-1]), folder(WEB))
+    role, common = f"pki/issue/{victim}", f"common_name={victim}--web.service.consul"
+    loot = [
+        f'{{{{ with secret \\"secret/data/environments/{victim}/password\\" }}}}x{{{{ end }}}}',
+        f'{{{{ with pkiCert \\"{role}\\" \\"{common}\\" }}}}x{{{{ end }}}}',
+        f'{{{{ key \\"environments/{victim}/message\\" }}}}',
+    ]
+    try:
+        for data in loot:
+            more = f'vault {{}}\nconsul {{}}\ntemplate {{\n destination = "local/loot"\n data = "{data}"\n }}'
+            _prepare(thief, "", more)
+            with pytest.raises(StepTimeout, match="task 'main'"):
+                thief.apply(limit=2.5)
+            assert "Started" not in " ".join(thief.log)
+        # Its own secret, asked for in the same way, is given: so the refusals above mean something.
+        own = f'{{{{ keyOrDefault \\"environments/{thief.owner.name}/x\\" \\"none\\" }}}}'
+        _prepare(thief, "", f'vault {{}}\nconsul {{}}\ntemplate {{\n destination = "local/x"\n data = "{own}"\n }}')
+        thief.log.clear()
+        thief.apply()
+        assert any("Started" in line for line in thief.log)
+    finally:
+        thief.destroy()
+
+
+# --- what is not ours ---
+
+
+def test_a_namespace_of_that_name_that_is_not_ours_is_refused_and_survives(app: Made, connections: Connections) -> None:
+    nomad = Nomad(lambda: connections)
+    nomad.write_namespace(app.owner.name, "theirs", {"team": "them"})
+    try:
+        _prepare(app, "")
+        with pytest.raises(ForeignResource, match="namespace"):
+            app.apply()
+        app.destroy()
+        assert nomad.namespace(app.owner.name) == {"team": "them"}
+    finally:
+        nomad.remove_namespace(app.owner.name)
+
+
+# --- parts that are away, or refuse us ---
+
+
+def _ports(connections: Connections) -> list[tuple[str, Any]]:
+    consul, nomad, vault = Consul(lambda: connections), Nomad(lambda: connections), Vault(lambda: connections)
+    return [
+        ("Consul", lambda: consul.tree("x/")),
+        ("Consul", lambda: consul.instances("x")),
+        ("Consul", lambda: consul.policy("x")),
+        ("Nomad", lambda: nomad.namespace("x")),
+        ("Nomad", lambda: nomad.allocations("x", "y")),
+        ("Nomad", lambda: nomad.parse('job "x" {}', "")),
+        ("OpenBao", lambda: vault.secrets.head("x")),
+        ("OpenBao", lambda: vault.pki.unrevoked()),
+        ("OpenBao", lambda: vault.logins.find("jwt-nomad", "x")),
+    ]
+
+
+def _elsewhere(connections: Connections, tmp_path: Path, address: str | None) -> Connections:
+    token = tmp_path / "token"
+    token.write_text("00000000-0000-0000-0000-000000000000")
+
+    def endpoint(part: Part) -> Endpoint:
+        there = address or connections.endpoint(part).address
+        return Endpoint(address=there, authentication=TokenFile(token_file=token))
+
+    return Connections(consul=endpoint("consul"), vault=endpoint("vault"), nomad=endpoint("nomad"))
+
+
+def test_a_part_that_is_away_is_named_with_its_address(connections: Connections, tmp_path: Path) -> None:
+    for title, call in _ports(_elsewhere(connections, tmp_path, "http://127.0.0.1:9")):
+        with pytest.raises(BackendUnavailable, match=rf"{title} at http://127\.0\.0\.1:9 is away: it can't be reached"):
+            call()
+
+
+def test_a_part_that_refuses_our_token_is_named(connections: Connections, tmp_path: Path) -> None:
+    for title, call in _ports(_elsewhere(connections, tmp_path, None)):
+        with pytest.raises(BackendDenied, match=rf"{title} at .* refuses our credential to "):
+            call()
+
+
+def test_a_token_that_was_replaced_is_read_again(connections: Connections, tmp_path: Path) -> None:
+    wrong = _elsewhere(connections, tmp_path, None)
+    vault = Vault(lambda: wrong)
+    with pytest.raises(BackendError):
+        vault.secrets.head("x")
+    (tmp_path / "token").write_text(connections.tokens("vault").token())
+    assert vault.secrets.head("x") is None
+
+
+def test_a_certificate_of_another_ca_or_name_is_no_answer(web: Made, connections: Connections, tmp_path: Path) -> None:
+    web.apply()
+    ca = Vault(lambda: connections).pki.chain()
+    assert WebClient().get(f"{web.url}/health", ca=ca, limit=5).status == 200
+    other = tmp_path / "other.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-keyout", str(tmp_path / "key"), "-out", str(other), "-subj", "/CN=other", "-days", "1"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=20,
+    )
+    with pytest.raises(NoAnswer, match=r"(?i)certificate"):
+        WebClient().get(web.url, ca=other.read_text(), limit=5)
+    with pytest.raises(NoAnswer, match=r"(?i)127\.0\.0\.2|certificate|refused"):
+        WebClient().get(web.url.replace("127.0.0.1", "127.0.0.2"), ca=ca, limit=5)
+
+
+def test_destroying_takes_less_than_a_few_seconds(web: Made) -> None:
+    web.apply(replicas=3)
+    began = time.monotonic()
+    web.destroy()
+    assert time.monotonic() - began < 10

@@ -1,0 +1,168 @@
+"""The shipped template `web` on a real cluster, made and taken away by the executors alone, without the engine."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import environments
+from environments.adapters.connections import Connections
+from environments.adapters.consul import Consul
+from environments.adapters.nomad import Nomad
+from environments.adapters.vault import Vault
+from environments.adapters.web import WebClient
+from environments.domain.environment import ResourceRef
+from environments.domain.template import Bundle, make_bundle
+from environments.executors.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
+from environments.executors.check_http import CheckHttp
+from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.nomad_job import JobHandler, NomadJob
+from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_identity import IdentityHandler
+from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.service.rendering import render
+from tests.unit.executor_setting import Run
+
+WEB = Path(environments.__file__).parent / "templates" / "web"
+
+
+def tools(connections: Connections) -> Toolbox:
+    """Every step kind that needs a cluster."""
+    consul, nomad, vault = Consul(lambda: connections), Nomad(lambda: connections), Vault(lambda: connections)
+    return toolbox(
+        [
+            ConsulKv(consul),
+            VaultSecret(vault.secrets),
+            VaultCertificate(vault.pki),
+            NomadJob(nomad, consul, consul),
+            CheckHttp(consul, WebClient(), vault.pki),
+        ],
+        [
+            PrefixHandler(consul),
+            SecretHandler(vault.secrets),
+            RoleHandler(vault.pki),
+            CertificatesHandler(vault.pki, lambda: datetime.now(UTC)),
+            JobHandler(nomad),
+            NamespaceHandler(nomad),
+            PolicyHandler(consul),
+            TokensHandler(consul),
+            ServicesHandler(consul),
+            IdentityHandler(vault.logins, nomad),
+        ],
+    )
+
+
+def folder(path: Path, changes: Mapping[str, str] | None = None) -> Bundle:
+    """A template's folder, with files changed."""
+    files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+    return make_bundle({**files, **{name: text.encode() for name, text in (changes or {}).items()}})
+
+
+@dataclass
+class Made:
+    """An environment: its outputs by step, what it may have made, and the log."""
+
+    box: Toolbox
+    owner: Owner
+    bundle: Bundle
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    intended: list[Intended] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def apply(self, steps: Iterable[str] | None = None, limit: float = 60.0, **parameters: Any) -> None:
+        """Applies steps (all) in their order."""
+        template = self.bundle.template()
+        defaults = {name: schema.get("default") for name, schema in template.parameters.items()}
+        for step in template.steps:
+            if steps is not None and step.name not in steps:
+                continue
+            executor = self.box.executors[step.uses]
+            assert executor.check(step.options, self.bundle) == []
+            names = {
+                "parameters": {**defaults, **parameters},
+                "steps": self.outputs,
+                "environment": {"name": self.owner.name},
+            }
+            options = executor.options.model_validate(render(step.options, names, step.name))
+            context = StepContext(self.owner, step.name, options, self.bundle, names["parameters"])
+            self.intended += [item for item in executor.resources(context) if item not in self.intended]
+            run = Run(limit=limit)
+            try:
+                self.outputs[step.name] = executor.apply(context, run)
+            finally:
+                self.log += run.lines
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        return str(self.outputs["app"]["services"]["web"]["url"])
+
+    def in_order_of_destruction(self) -> list[ResourceRef]:
+        """Own resources backwards, then shared ones from the highest rank down."""
+        own = [item for item in reversed(self.intended) if not item.shared]
+        shared = sorted((item for item in self.intended if item.shared), key=lambda item: -item.rank)
+        return [item.ref for item in [*own, *shared]]
+
+    def destroy(self) -> None:
+        """Takes everything away; each resource must be gone when its handler returns."""
+        for ref in self.in_order_of_destruction():
+            handler = self.box.handlers[ref.kind]
+            handler.destroy(ref.address, self.owner, Run(limit=60))
+            found = handler.observe(ref.address, self.owner)
+            assert found.presence is not Presence.OURS, (ref, found)
+
+    def left(self) -> list[ResourceRef]:
+        """What an independent look still finds."""
+        return [
+            ref
+            for ref in self.in_order_of_destruction()
+            if self.box.handlers[ref.kind].observe(ref.address, self.owner).presence is Presence.OURS
+        ]
+
+
+def new_owner(prefix: str = "w") -> Owner:
+    """An environment that no other test has."""
+    return Owner(f"env-{uuid4().hex[:8]}", f"{prefix}{uuid4().hex[:6]}")
+
+
+def leftovers(connections: Connections) -> dict[str, set[str]]:
+    """Everything that environments make, as the vendors' own APIs list it."""
+    consul, vault, nomad = connections.caller("consul"), connections.caller("vault"), connections.caller("nomad")
+
+    def keys(path: str) -> set[str]:
+        found = vault.get(f"{path}?list=true")
+        return set(found["data"]["keys"]) if found else set()
+
+    return {
+        "keys": set(consul.get("/v1/kv/?keys=true") or ()),
+        "policies": {policy["Name"] for policy in consul.get("/v1/acl/policies")},
+        "consul tokens": {token["AccessorID"] for token in consul.get("/v1/acl/tokens")},
+        "services": set(consul.get("/v1/catalog/services")),
+        "namespaces": {namespace["Name"] for namespace in nomad.get("/v1/namespaces")},
+        "jobs": {job["ID"] for job in nomad.get("/v1/jobs?namespace=*") or ()},
+        "allocations": {
+            found["ID"]
+            for found in nomad.get("/v1/allocations?namespace=*") or ()
+            if found["ClientStatus"] not in ("complete", "failed", "lost")
+        },
+        "secrets": keys("/v1/secret/metadata/environments"),
+        "roles": keys("/v1/pki/roles"),
+        "leases": keys("/v1/sys/leases/lookup/pki/issue"),
+        "good certificates": keys("/v1/pki/certs") - keys("/v1/pki/certs/revoked"),
+        "entities": keys("/v1/identity/entity/id"),
+        "aliases": keys("/v1/identity/entity-alias/id"),
+        "openbao tokens": keys("/v1/auth/token/accessors"),
+    }
+
+
+def until(true: Any, seconds: float = 10.0) -> None:
+    """Waits until something holds; fails when it doesn't in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it doesn't come true"
+        time.sleep(0.05)
