@@ -41,7 +41,15 @@ def task_build():
 
 def task_deploy():
     """start or repair the cluster and the service that runs in it, and say how to open the TUI"""
-    return {"actions": [room("jobs.tasks:deploy")], "task_dep": PARTS}
+    parts = {"consul": "Consul", "openbao": "OpenBao or Vault", "nomad": "Nomad"}
+    return {
+        "actions": [room("jobs.tasks:deploy")],
+        "task_dep": PARTS,
+        "params": [
+            {"name": name, "long": name, "default": "", "help": f"address of a {part} that runs already"}
+            for name, part in parts.items()
+        ],
+    }
 
 
 def task_status():
@@ -51,7 +59,13 @@ def task_status():
 
 def task_undeploy():
     """remove everything that deploy made, mounts and processes included"""
-    return {"actions": [room("jobs.tasks:undeploy")]}
+    return {
+        "actions": [room("jobs.tasks:undeploy")],
+        "params": [
+            _flag("destroy_environments", "destroy the environments that exist first"),
+            _flag("force", "go on where something can't be asked or removed"),
+        ],
+    }
 
 
 def task_lint():
@@ -90,10 +104,14 @@ def task_lock():
     """resolve the dependencies anew and write both locks; --upgrade takes newer versions"""
     return {
         "actions": [room("images.tasks:lock")],
-        "params": [{"name": "upgrade", "long": "upgrade", "type": bool, "default": False}],
+        "params": [_flag("upgrade", "take newer versions")],
     }
 
 
 def task_tidy():
     """show how much Go's caches and old builds take, and remove them if you agree"""
     return {"actions": [room("images.tasks:tidy")]}
+
+
+def _flag(name, doc):
+    return {"name": name, "long": name.replace("_", "-"), "type": bool, "default": False, "help": doc}
