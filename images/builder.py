@@ -4,7 +4,6 @@ records = build(None, console())        # every image
 reference = good_reference("web")       # calvinverse/web:<key>, for a job
 """
 
-import os
 import secrets
 import shutil
 import sys
@@ -18,10 +17,9 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError
 from images import packer, prepare, provenance, toolchain, validation
-from images.commands import output
 from images.docker import BUILDING, Docker
 from images.errors import ImageNotBuilt
-from images.inputs import Inputs, all_inputs
+from images.inputs import Inputs, all_inputs, tool_version
 from images.places import CHECKOUT, state_folder
 from images.progress import Progress
 from images.recipe import Recipe, load_recipes, with_parents
@@ -299,15 +297,3 @@ class _Build:
                 **facts,
             }
         )
-
-
-def tool_version(name: str) -> str:
-    """The version of a tool that goes into keys: of the toolchain as it would be used, of others as they say it."""
-    if name in toolchain.NAMES:
-        (found,) = toolchain.look([name]).items()
-        tool, place = found
-        return str(getattr(place, "version", tool.pinned))
-    if shutil.which(name) is None:
-        return "missing"
-    said = output([name, "--version"], limit=20, env={**os.environ, "LC_ALL": "C"})
-    return (said or "unknown").strip().splitlines()[0]

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import os
+import shutil
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from images import toolchain
+from images.commands import output
 from images.errors import InvalidRecipe
 from images.places import CHECKOUT
 from images.recipe import Recipe
@@ -76,6 +80,18 @@ def file_digests(recipe: Recipe, checkout: Path = CHECKOUT) -> dict[str, str]:
             raise InvalidRecipe(f"images/{recipe.name}/image.toml: no file matches the input {pattern!r}.")
         files |= matched
     return {file.relative_to(checkout).as_posix(): digest(file) for file in sorted(files)}
+
+
+def tool_version(name: str) -> str:
+    """The version of a tool that goes into keys: of the toolchain as it would be used, of others as they say it."""
+    if name in toolchain.NAMES:
+        (found,) = toolchain.look([name]).items()
+        tool, place = found
+        return str(getattr(place, "version", tool.pinned))
+    if shutil.which(name) is None:
+        return "missing"
+    said = output([name, "--version"], limit=20, env={**os.environ, "LC_ALL": "C"})
+    return (said or "unknown").strip().splitlines()[0]
 
 
 def digest(file: Path) -> str:

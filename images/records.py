@@ -47,10 +47,10 @@ class Validation(BaseModel):
 class BuildRecord(BaseModel):
     """One build: what went in, what came out, how long it took, where its log is, and whether it may be used.
 
-    `made_by` is the id of the build that made the image: this one, an earlier one when the image was only validated anew,
-    or empty when that one is recorded in another state folder. `image_id` is empty when nothing came out. `reference` names exactly this image: its tag is the beginning of the
-    key. `seconds` tells how long each part took. `commit` is empty outside of git; `dirty` says that inputs weren't
-    committed.
+    `made_by` is the id of the build that made the image: this one, an earlier one when the image was only validated
+    anew, or empty when that one is recorded in another state folder. `image_id` is empty when nothing came out.
+    `reference` names exactly this image: its tag is the beginning of the key. `seconds` tells how long each part took.
+    `commit` is empty outside of git; `dirty` says that inputs weren't committed.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -20,10 +20,12 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 # Documents, manuals and translations are for people; licences stay.
+# apt's folders are emptied here and not by mmdebstrap, which makes them anew with an owner that depends on the host.
 # Host name and resolver are those of the machine that builds: an image has neither, nor the mirror it came from.
 TMPDIR="$WORK" $own_mounts mmdebstrap \
   --variant=minbase \
   --format=tar \
+  --skip=cleanup/apt \
   --include="$PACKAGES" \
   --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
   --aptopt='Acquire::Retries "3"' \
