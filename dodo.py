@@ -41,12 +41,12 @@ def task_build():
 
 def task_deploy():
     """start or repair the cluster and the service that runs in it, and say how to open the TUI"""
-    parts = {"consul": "Consul", "openbao": "OpenBao or Vault", "nomad": "Nomad"}
+    parts = {"consul": "a Consul", "openbao": "an OpenBao or Vault", "nomad": "a Nomad"}
     return {
         "actions": [room("jobs.tasks:deploy")],
         "task_dep": PARTS,
         "params": [
-            {"name": name, "long": name, "default": "", "help": f"address of a {part} that runs already"}
+            {"name": name, "long": name, "default": "", "help": f"address of {part} that runs already"}
             for name, part in parts.items()
         ],
     }
@@ -63,7 +63,7 @@ def task_undeploy():
         "actions": [room("jobs.tasks:undeploy")],
         "params": [
             _flag("destroy_environments", "destroy the environments that exist first"),
-            _flag("force", "go on where something can't be asked or removed"),
+            _flag("force", "remove all even when nobody can say which environments exist"),
         ],
     }
 
