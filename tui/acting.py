@@ -99,5 +99,5 @@ class ActingScreen(HouseScreen):
 
     def action_view_back(self) -> None:
         """Goes back where there is something to go back to."""
-        if len(self.house.screen_stack) > 2:
+        if len(self.house.screen_stack) > 1:
             self.house.pop_screen()

@@ -69,9 +69,12 @@ class CalvinverseApp(Asks, App[None]):
         """Our own colours, which other themes don't know."""
         return dict(CALVINVERSE.variables)
 
+    def get_default_screen(self) -> ListScreen:
+        """The list, below all others."""
+        return ListScreen()
+
     def on_mount(self) -> None:
-        """Shows the list and begins to listen."""
-        self.push_screen(ListScreen())
+        """Begins to listen."""
         self.live.start()
         self.set_interval(1.0, self.tick)
 

@@ -63,10 +63,14 @@ class UpdateScreen(FormScreen):
         changed = {
             parameter.name: values[key]
             for key, parameter in self._parameters.items()
-            if not isinstance(values[key], Unset) and view.parameters.get(parameter.name, UNSET) != values[key]
+            if not isinstance(values[key], Unset) and values[key] != self._present(parameter)
         }
         request = UpdateRequest(parameters=changed) if changed else UpdateRequest()
         return lambda client: client.update(view.id, request)
+
+    def _present(self, parameter: Parameter) -> Any:
+        """What the environment has: the default where an older version of the template had no such parameter."""
+        return self._view.parameters.get(parameter.name, parameter.schema.get("default", UNSET))
 
     def taken(self, answer: Accepted) -> None:
         """Shows it being done."""

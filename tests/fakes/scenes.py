@@ -28,15 +28,15 @@ def clock(now: datetime = NOW) -> Clock:
 
 def make_app(client: FakeClient, at: Clock | None = None) -> CalvinverseApp:
     """The TUI over a fake, with nothing in it that differs from run to run."""
-    return CalvinverseApp(
-        lambda: client, clock=at or clock(), make_key=lambda: "key-1", where="meta", animate=False
-    )
+    return CalvinverseApp(lambda: client, clock=at or clock(), make_key=lambda: "key-1", where="meta", animate=False)
 
 
 def _step(name: str, uses: str, state: StepState, started: float | None = None, took: float | None = None) -> StepView:
     begun = None if started is None else NOW + timedelta(seconds=started)
     ended = None if begun is None or took is None else begun + timedelta(seconds=took)
-    return StepView(name=name, uses=uses, state=state, attempts=0 if begun is None else 1, started_at=begun, ended_at=ended)
+    return StepView(
+        name=name, uses=uses, state=state, attempts=0 if begun is None else 1, started_at=begun, ended_at=ended
+    )
 
 
 def _deployment(kind: DeploymentKind, state: DeploymentState, *steps: StepView) -> DeploymentView:
@@ -217,4 +217,17 @@ def many(count: int) -> FakeClient:
     )
 
 
-__all__ = ["FAILURE", "NOW", "URL", "ZONE", "clock", "deploying", "everything", "failed", "make_app", "many", "ready", "web_template"]
+__all__ = [
+    "FAILURE",
+    "NOW",
+    "URL",
+    "ZONE",
+    "clock",
+    "deploying",
+    "everything",
+    "failed",
+    "make_app",
+    "many",
+    "ready",
+    "web_template",
+]

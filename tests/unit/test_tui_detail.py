@@ -1,0 +1,140 @@
+"""One environment: as it happens, with secrets kept back and a log that can be read."""
+
+from datetime import timedelta
+
+from environments.domain.environment import EventType
+from environments.domain.lifecycle import DeploymentState, State, StepState
+from environments.domain.views import OutputView
+from tests.fakes.client import NOW
+from tests.fakes.driving import Driver, drive
+from tests.fakes.scenes import URL, deploying, everything, ready
+from tui.dialogs import RevealDialog
+from tui.environment_detail import DetailScreen
+from tui.environment_list import ListScreen
+from tui.log import LogPanel
+
+
+async def _open(driver: Driver, name: str) -> None:
+    driver.app.open_detail(next(view for view in driver.app.known.values() if view.name == name))
+    await driver.until_screen(DetailScreen)
+
+
+def test_steps_resources_and_log_are_shown_and_follow_what_happens() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver, "branch-418")
+        await driver.until_text("◐ running app")
+        await driver.until_text("◌ intended")
+        await driver.until_text("Registered the job web")
+        view = deploying()
+        assert view.deployment is not None
+        steps = [
+            step.model_copy(update={"state": StepState.DONE, "started_at": NOW, "ended_at": NOW + timedelta(seconds=2)})
+            for step in view.deployment.steps
+        ]
+        deployment = view.deployment.model_copy(update={"steps": tuple(steps), "state": DeploymentState.SUCCEEDED})
+        driver.client.put(
+            view.model_copy(
+                update={"state": State.READY, "deployment": deployment, "outputs": {"url": OutputView(value=URL)}}
+            )
+        )
+        driver.client.tell(EventType.LOG, "branch-418", "GET /health answered 200", step="answers")
+        driver.client.tell(EventType.ENVIRONMENT_STATE, "branch-418", data={"state": "ready"})
+        await driver.until_text("create ✓ succeeded, 5 of 5")
+        await driver.until_text(URL)
+        await driver.until_text("GET /health answered 200")
+
+    drive(script, everything(), size=(120, 40))
+
+
+def test_the_deadline_has_its_zone_and_a_failure_its_hint() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver, "shop")
+        header = driver.static("#header")
+        assert "Wed 25 Nov 13:00 CET" in header
+        assert "the task exited with 1" in header
+        assert "mend the cause" in header
+        assert "✗ failed" in header
+
+    drive(script, everything())
+
+
+def test_secrets_stay_masked_until_somebody_says_yes_and_are_forgotten_after() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver, "checkout-fix")
+        await driver.until_text("••••••••")
+        await driver.press("v")
+        await driver.until_screen(RevealDialog)
+        await driver.press("enter")  # the careful answer has the focus
+        await driver.until_screen(DetailScreen)
+        assert "correct horse" not in driver.text()
+        await driver.press("v")
+        await driver.until_screen(RevealDialog)
+        await driver.press("shift+tab", "enter")
+        await driver.until_text("correct horse")
+        await driver.press("escape")
+        await driver.until_screen(ListScreen)
+        await _open(driver, "checkout-fix")
+        await driver.until_text("••••••••")
+        assert "correct horse" not in driver.text()
+
+    drive(script, everything())
+
+
+def test_the_log_pauses_when_scrolled_up_and_follows_again() -> None:
+    async def script(driver: Driver) -> None:
+        for number in range(200):
+            driver.client.tell(EventType.LOG, "checkout-fix", f"line {number}", step="app")
+        await _open(driver, "checkout-fix")
+        await driver.press("l")
+        log = driver.screen.query_one(LogPanel)
+        await driver.until_text("line 199")
+        await driver.press("pageup")
+        await driver.until(lambda: not log.following, "the pause")
+        top = log.scroll_offset.y
+        driver.client.tell(EventType.LOG, "checkout-fix", "line 200", step="app")
+        await driver.until(lambda: log.last == len(driver.client.stored), "the line")
+        assert log.scroll_offset.y == top
+        assert "line 200" not in driver.text()
+        await driver.press("f")
+        await driver.until_text("line 200")
+        assert log.following
+
+    drive(script, everything(), size=(80, 24))
+
+
+def test_each_event_is_written_once_though_it_comes_from_store_and_stream() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver, "checkout-fix")
+        for number in range(30):
+            driver.client.tell(EventType.LOG, "checkout-fix", f"unique-{number:02}", step="app")
+        await driver.press("l")
+        await driver.until_text("unique-29")
+        log = driver.screen.query_one(LogPanel)
+        written = [one.text for one in log._entries if one.text.startswith("unique")]
+        assert written == [f"unique-{number:02}" for number in range(30)]
+
+    drive(script, everything(), size=(80, 50))
+
+
+def test_logs_from_the_list_open_over_the_whole_screen() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("l")
+        await driver.until_screen(DetailScreen)
+        await driver.until_text("Registered the job web")
+        assert not driver.screen.query_one("#facts").display
+        await driver.press("l")
+        assert driver.screen.query_one("#facts").display
+
+    drive(script, everything(), size=(80, 24))
+
+
+def test_it_says_when_the_environment_is_gone() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver, "checkout-fix")
+        driver.client.put(
+            ready().model_copy(update={"state": State.DESTROYED, "destroyed_at": NOW, "state_since": NOW})
+        )
+        driver.client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "destroyed"})
+        await driver.until_text("○ destroyed")
+
+    drive(script, everything())
