@@ -45,7 +45,7 @@ STEPS: dict[StepState, Sign] = {
     StepState.RUNNING: Sign("◐", "running", "busy"),
     StepState.DONE: Sign("✓", "done", "good"),
     StepState.FAILED: Sign("✗", "failed", "bad"),
-    StepState.SKIPPED: Sign("–", "skipped", "gone"),
+    StepState.SKIPPED: Sign("-", "skipped", "gone"),
 }
 
 DEPLOYMENTS: dict[DeploymentState, Sign] = {
@@ -53,7 +53,7 @@ DEPLOYMENTS: dict[DeploymentState, Sign] = {
     DeploymentState.RUNNING: Sign("◐", "running", "busy"),
     DeploymentState.SUCCEEDED: Sign("✓", "succeeded", "good"),
     DeploymentState.FAILED: Sign("✗", "failed", "bad"),
-    DeploymentState.SUPERSEDED: Sign("–", "superseded", "gone"),
+    DeploymentState.SUPERSEDED: Sign("-", "superseded", "gone"),
 }
 
 RESOURCES: dict[ResourceStatus, Sign] = {

@@ -27,7 +27,9 @@ LONGEST_QUEUE = 2000
 """Events that wait for a slow reader; beyond that it reads them from the database again."""
 
 _LONGEST_MEMORY = 10_000
-_POLL_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
+_POLL_SECONDS = 0.25
+"""How long the reading thread takes to notice that it should stop."""
 _SYSTEM = Principal(owner="calvinverse", role="admin", token_id="")
 
 _log = logging.getLogger(__name__)
@@ -64,10 +66,10 @@ class Subscription:
         self.closed = True
         self._wake.set()
 
-    async def wait(self, timeout: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Until something came, or this was closed, or time is over."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            await asyncio.wait_for(self._wake.wait(), seconds)
 
 
 class Hub:
@@ -101,7 +103,7 @@ class Hub:
         """Ends all streams and waits for the reading thread."""
         self.close()
         if self._thread is not None:
-            await anyio.to_thread.run_sync(self._thread.join, 2 * _POLL_SECONDS)
+            await anyio.to_thread.run_sync(self._thread.join, 2 * _PAUSE_SECONDS)
 
     @property
     def position(self) -> int:
@@ -150,11 +152,11 @@ class Hub:
                 events = self._reading.events(_SYSTEM, None, after=position, limit=BATCH)
             except CalvinverseError as error:
                 _log.warning("events can't be read: %s", error.message)
-                self._stopping.wait(_POLL_SECONDS)
+                self._stopping.wait(_PAUSE_SECONDS)
                 continue
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged; readers must not be without events for ever
                 _log.exception("unforeseen error while reading events")
-                self._stopping.wait(_POLL_SECONDS)
+                self._stopping.wait(_PAUSE_SECONDS)
                 continue
             if not events:
                 position = newest  # what was there has been forgotten since

@@ -58,10 +58,10 @@ def read_value(text: str, schema: Mapping[str, Any]) -> Any:
         if wanted is None or (isinstance(wanted, list) and "string" in wanted):
             return text
         raise ValueError(f"{text!r} is not of type {wanted}") from None
-    kinds = {"integer": int, "number": (int, float), "array": list, "object": dict}
-    if isinstance(wanted, str) and wanted in kinds:
-        if isinstance(value, bool) or not isinstance(value, kinds[wanted]):  # type: ignore[arg-type]
-            raise ValueError(f"{text!r} is not of type {wanted}")
+    kinds: dict[str, Any] = {"integer": int, "number": (int, float), "array": list, "object": dict}
+    fits = kinds.get(wanted) if isinstance(wanted, str) else None
+    if fits is not None and (isinstance(value, bool) or not isinstance(value, fits)):
+        raise ValueError(f"{text!r} is not of type {wanted}")
     return value
 
 

@@ -1,7 +1,7 @@
 """How environments are written for people."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from environments.cli.tables import pairs, section, table
 from environments.domain.environment import Event, EventType, Failure
@@ -29,13 +29,18 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
 
 
 def time_left(view: EnvironmentView, now: datetime) -> str:
-    """How long until it is destroyed: `2h05m`, `due`, `–` without a deadline; `!` when its owner was warned."""
+    """How long until it is destroyed: `2h05m`, `due`, `-` without a deadline; `!` when its owner was warned."""
     if view.state in ENDED:
         return ""
     if view.deadline is None:
-        return "–"
-    left = coarse(view.deadline - now) if view.deadline > now else "due"
+        return "-"
+    left = until(view.deadline, now) if view.deadline > now else "due"
     return f"{left} !" if view.warned else left
+
+
+def until(moment: datetime, now: datetime) -> str:
+    """How long it is to a moment, a begun second taken as a whole one: right after asking for 8h it says 8h."""
+    return coarse(moment - now + timedelta(seconds=1))
 
 
 def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
@@ -44,7 +49,7 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
         return f"{view.name} has no deadline: it lives until somebody destroys it."
     key = getattr(zone, "key", "")
     named = f" ({key})" if key else ""
-    return f"{view.name} is destroyed at {moment(view.deadline, zone)}{named}, in {coarse(view.deadline - now)}."
+    return f"{view.name} is destroyed at {moment(view.deadline, zone)}{named}, in {until(view.deadline, now)}."
 
 
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:
@@ -61,7 +66,7 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
     if view.destroyed_at is not None:
         facts.append(("destroyed", moment(view.destroyed_at, zone)))
     elif view.deadline is not None:
-        facts.append(("destroyed at", f"{moment(view.deadline, zone)}, in {coarse(view.deadline - now)}"))
+        facts.append(("destroyed at", f"{moment(view.deadline, zone)}, in {until(view.deadline, now)}"))
         if view.maximum_deadline is not None and not short:
             facts.append(("at the latest", moment(view.maximum_deadline, zone)))
     if view.destroy_again_at is not None:

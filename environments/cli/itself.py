@@ -1,9 +1,8 @@
-"""Commands about the service and this machine: `ca`, `doctor`, `tui`, `serve`."""
+"""Commands about the service and this machine: `ca`, `doctor`, `tui`."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
@@ -59,45 +58,6 @@ def add_commands(app: typer.Typer) -> None:
 
         context = session.context()
         run(lambda: connect(session.context()), where=context.name or context.address)
-
-    @command(
-        app,
-        "serve",
-        more="""
-            Needs no cluster to start. Without an option its variable counts (CALVINVERSE_PORT and so on). On a machine
-            without a context it makes a token for its user, so that the other commands just work.
-        """,
-        examples="""
-            calvinverse serve
-            calvinverse serve --port 0 --data /var/lib/calvinverse
-            calvinverse serve --host 0.0.0.0 --tls-certificate cert.pem --tls-key key.pem
-        """,
-    )
-    def serve(
-        session: Session,
-        data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the database.")] = None,
-        host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1.")] = None,
-        port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 8400; 0: any.")] = None,
-        tls_certificate: Annotated[
-            Path | None, typer.Option("--tls-certificate", metavar="FILE", help="PEM; needed beyond loopback.")
-        ] = None,
-        tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="PEM.")] = None,
-        connections: Annotated[
-            Path | None, typer.Option("--connections", metavar="FILE", help="Says where Consul, OpenBao, Nomad are.")
-        ] = None,
-    ) -> None:
-        from environments.bootstrap import run
-        from environments.settings import read_settings
-
-        given = {
-            "data": data,
-            "host": host,
-            "port": port,
-            "tls_certificate": tls_certificate,
-            "tls_key": tls_key,
-            "connections": connections,
-        }
-        run(read_settings(given), session.say)
 
 
 def _machine(session: Session) -> Iterator[Finding]:

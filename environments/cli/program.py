@@ -14,6 +14,7 @@ import environments.cli.environments  # noqa: F401 - adds the commands that chan
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.failures import BROKEN_PIPE, EXIT_STATUSES, INTERRUPTED, tell
 from environments.cli.itself import add_commands
+from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
@@ -72,6 +73,7 @@ def build() -> typer.Typer:
     app.add_typer(template_commands, name="template")
     app.add_typer(token_commands, name="token")
     add_commands(app)
+    add_serve(app)
     return app
 
 
@@ -107,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
         return BROKEN_PIPE
     except OSError as error:
         return _told(_from_os(error), session, error)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told like any other, with its chain on request
         unforeseen = CalvinverseError(
             f"Something went wrong inside: {type(error).__name__}.", hint="Run it again with --debug, and report this."
         )

@@ -130,7 +130,7 @@ def _lifetime(seconds: float | None) -> str:
 
     from environments.domain.deadline import format_duration
 
-    return "–" if seconds is None else format_duration(timedelta(seconds=seconds))
+    return "-" if seconds is None else format_duration(timedelta(seconds=seconds))
 
 
 def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
@@ -162,7 +162,7 @@ def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
         yield from section("Parameters", table(("NAME", "TYPE", "DEFAULT", "LIMITS", "DESCRIPTION"), parameters))
     steps = [(step.name, step.uses, ", ".join(step.needs)) for step in view.steps]
     yield from section("Steps", table(("NAME", "KIND", "NEEDS"), steps))
-    yield from section("Outputs", pairs((name, text or "–") for name, text in view.outputs.items()))
+    yield from section("Outputs", pairs((name, text or "-") for name, text in view.outputs.items()))
 
 
 def _limits(schema: dict[str, object]) -> str:
