@@ -14,6 +14,7 @@ from types import FrameType
 
 import structlog
 
+from environments.adapters.agents import LocalCluster
 from environments.adapters.connections import CONNECTIONS_FILE, Connections
 from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
@@ -30,8 +31,10 @@ from environments.domain.template import TEMPLATE_FILE
 from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.worker import Worker
+from environments.executors.agent_local import AgentHandler, AgentLocal
 from environments.executors.base import Executor, ResourceHandler, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
+from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
 from environments.executors.nomad_job import JobHandler, NomadJob
@@ -118,12 +121,15 @@ def connections_of(settings: Settings) -> Callable[[], Connections]:
 def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> tuple[Toolbox, Vault]:
     """Every step kind on the real parts."""
     consul, nomad, vault = Consul(connections), Nomad(connections), Vault(connections)
+    machine = LocalCluster(settings.state)
     executors: list[Executor] = [
         ConsulKv(consul),
         VaultSecret(vault.secrets),
         VaultCertificate(vault.pki),
         NomadJob(nomad, consul, consul),
         CheckHttp(consul, WebClient(), vault.pki),
+        AgentLocal(machine),
+        ClusterTrust(machine),
     ]
     handlers: list[ResourceHandler] = [
         PrefixHandler(consul),
@@ -136,6 +142,7 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         IdentityHandler(vault.logins, nomad),
         NamespaceHandler(nomad),
         JobHandler(nomad),
+        AgentHandler(machine),
     ]
     return toolbox(executors, handlers), vault
 

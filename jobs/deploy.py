@@ -82,7 +82,6 @@ def _own_token(where: Places) -> str:
 
 def _parameters(where: Places, wish: Wish, token: str) -> dict[str, Any]:
     return {
-        "state": str(where.state),
         "image": wish.image,
         "binaries": {name: str(path) for name, path in wish.binaries.items()},
         "deployer": person(),

@@ -16,7 +16,7 @@ import pytest
 from environments.adapters.agents import LocalAgents, Ports, free_ports, leftovers, processes
 from environments.adapters.connections import Connections
 from environments.adapters.trust import Trust
-from environments.domain.errors import BackendDenied, InvalidInput, MachineError, PortTaken
+from environments.domain.errors import BackendDenied, BackendUnavailable, InvalidInput, MachineError, PortTaken
 from images.toolchain import require
 from tests.cluster import Cluster, start_cluster
 from tests.integration.workloads import Backends, environment, prepare, run_job
@@ -168,7 +168,7 @@ def test_an_agent_that_cannot_run_says_why(tmp_path: Path) -> None:
     binaries = {**require("bao", "nomad"), "consul": broken}
     agents = LocalAgents(tmp_path / "state", binaries, free_ports(random.SystemRandom()))
     try:
-        with pytest.raises(MachineError, match="ends again and again") as caught:
+        with pytest.raises(BackendUnavailable, match="ends again and again") as caught:
             agents.consul.start()
         assert "this machine is haunted" in caught.value.hint
     finally:

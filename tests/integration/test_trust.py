@@ -195,5 +195,5 @@ def test_what_is_missing_is_named_and_mended(
     missing = trust.verify()
 
     assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.mend for fault in missing)
-    assert trust.apply() == len(missing) or path.startswith("/v1/sys/auth")
+    trust.apply()
     assert trust.verify() == []

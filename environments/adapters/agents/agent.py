@@ -5,6 +5,7 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from environments.adapters.agents.site import Site
 from environments.adapters.agents.supervisor import Program, Supervisor
 from environments.adapters.calls import TITLES, Caller, FixedToken, Part
 from environments.adapters.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
-from environments.adapters.private_files import locked, private_folder, remove_folder
+from environments.adapters.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
 
 _FAILING_SECONDS = 5.0
@@ -57,8 +58,8 @@ class Agent(ABC):
 
     @property
     @abstractmethod
-    def command(self) -> tuple[str, ...]:
-        """How to run it, without the path of its configuration, which comes last."""
+    def arguments(self) -> tuple[str, ...]:
+        """Those of the program, without the path of its configuration, which comes last."""
 
     @abstractmethod
     def listeners(self) -> list[tuple[str, str, int]]:
@@ -105,18 +106,37 @@ class Agent(ABC):
     def program(self) -> Program:
         """For the supervisor."""
         return Program(
-            command=(*self.command, str(self.config)),
+            command=(str(self.site.binaries.get(self.binary, self.binary)), *self.arguments, str(self.config)),
             log=self.site.folder / "logs" / f"{self.name}.log",
             umask=self.umask,
             patience=self.patience,
         )
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Held while it is brought up, changed or removed."""
+        return locked(self.site.folder / f"{self.name}.lock")
+
+    def claim(self, owner: str) -> None:
+        """Marks it as started for the environment of that id."""
+        private_folder(self.site.folder)
+        write_if_changed(self.folder / "owner", owner + "\n")
+
+    def owner(self) -> str | None:
+        """The id of the environment that it was started for; None if nobody has claimed it."""
+        path = self.folder / "owner"
+        return path.read_text().strip() if path.exists() else None
 
     def start(self) -> None:
         """Brings it up, whatever state it is in, until it can be used.
 
         Raises `PortTaken`, `MachineError`, `BackendError`.
         """
-        with locked(self.site.folder / f"{self.name}.lock"):
+        if self.binary not in self.site.binaries:
+            raise MachineError(
+                f"There is no program {self.binary!r} to run {self.title} with.",
+                hint="Run `doit tools`, or put it on the PATH.",
+            )
+        with self.locked():
             private_folder(self.folder)
             private_folder(self.data)
             if self.configure() and self.pid() is not None:
@@ -152,7 +172,7 @@ class Agent(ABC):
 
     def remove(self) -> None:
         """Ends it and removes its data and credentials: nothing of it is left."""
-        with locked(self.site.folder / f"{self.name}.lock"):
+        with self.locked():
             self.stop()
             self._disconnect()
             remove_folder(self.folder)

@@ -22,14 +22,15 @@ class ConsulAgent(Agent):
     name: ClassVar[str] = "consul"
     part: ClassVar[Part] = "consul"
     binary: ClassVar[str] = "consul"
+    _reread = False
 
     @property
     def port(self) -> int:
         return self.site.ports.consul_http
 
     @property
-    def command(self) -> tuple[str, ...]:
-        return (str(self.site.binaries["consul"]), "agent", "-config-file")
+    def arguments(self) -> tuple[str, ...]:
+        return ("agent", "-config-file")
 
     def listeners(self) -> list[tuple[str, str, int]]:
         ports = self.site.ports
@@ -41,8 +42,12 @@ class ConsulAgent(Agent):
         ]
 
     def configure(self) -> bool:
-        write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
-        return False  # the CA's file is all that changes, and `trust_ca` has it read again
+        # Before the first start there is no CA; afterwards its file is all that changes, and a reload is enough.
+        self._reread = self._write() and self.pid() is not None
+        return False
+
+    def _write(self) -> bool:
+        return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
 
     def _configuration(self) -> dict[str, Any]:
         chosen, ports = self.site.chosen, self.site.ports
@@ -90,8 +95,9 @@ class ConsulAgent(Agent):
 
     def trust_ca(self) -> None:
         """Makes HTTPS checks believe the cluster's CA, without a restart."""
-        if write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n"):
-            self.admin().call("PUT", "/v1/agent/reload")
+        with self.locked():
+            if self._write():
+                self.admin().call("PUT", "/v1/agent/reload")
 
     def set_up(self) -> None:
         chosen = self.site.chosen
@@ -107,6 +113,9 @@ class ConsulAgent(Agent):
         self._ensure_token(admin, chosen.consul_dns, "DNS", {"TemplatedPolicies": [{"TemplateName": "builtin/dns"}]})
         client = {"TemplatedPolicies": [{"TemplateName": "builtin/nomad-client"}]}
         self._ensure_token(admin, chosen.consul_nomad, "Nomad", client)
+        if self._reread:
+            admin.call("PUT", "/v1/agent/reload")
+            self._reread = False
 
     def _bootstrap(self, admin: Caller) -> None:
         """From no tokens to the admin's; each call may have been made already by a start that was killed."""

@@ -15,6 +15,8 @@ from environments.adapters.connections import Connections
 from environments.adapters.private_files import private_folder, remove_folder
 from environments.domain.errors import InvalidInput
 
+BINARIES = ("consul", "bao", "nomad")
+"""The programs that run them."""
 NAMES = ("consul", "openbao", "nomad")
 """In the order of starting; Consul and OpenBao don't need each other, Nomad needs both."""
 
@@ -22,15 +24,13 @@ NAMES = ("consul", "openbao", "nomad")
 class LocalAgents:
     """The agents of a state folder.
 
-    `binaries` has the paths of `consul`, `bao` and `nomad`. `ports` counts when the folder is new; later, None or the
-    same. Making this object writes nothing but the values chosen for a new cluster (0600).
+    `binaries` has the paths of `consul`, `bao` and `nomad`; what is missing can't be started. `ports` counts when the
+    folder is new; later, None or the same. Making this object writes nothing but the values chosen for a new cluster
+    (0600).
     """
 
     def __init__(self, state: Path, binaries: Mapping[str, Path], ports: Ports | None = None) -> None:
         state = state.absolute()
-        missing = [name for name in ("consul", "bao", "nomad") if name not in binaries]
-        if missing:
-            raise InvalidInput(f"The paths of these programs are missing: {', '.join(missing)}.")
         private_folder(state)
         self.site = Site(state, {name: path.absolute() for name, path in binaries.items()}, choose(state, ports))
         programs: dict[str, Program] = {}
@@ -90,6 +90,15 @@ class LocalAgents:
         for agent in reversed(self.all()):
             progress(f"removing {agent.title}")
             agent.remove()
+        self._remove_shared()
+
+    def remove_one(self, name: str) -> None:
+        """Removes one agent, and with the last of them what they share. Nomad goes before the two that it needs."""
+        self.agent(name).remove()
+        if not any(agent.folder.exists() for agent in self.all()):
+            self._remove_shared()
+
+    def _remove_shared(self) -> None:
         self.supervisor.shut_down()
         for folder in (self.site.volumes, self.site.folder, self.site.credentials):
             remove_folder(folder)

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 from environments.adapters.agents import leftovers, processes
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
-from environments.adapters.agents.site import DATACENTER, NODE, VOLUME, VOLUME_OWNER
+from environments.adapters.agents.site import DATACENTER, NODE, VOLUME_OWNER
 from environments.adapters.calls import Caller, Part
 from environments.adapters.private_files import private_folder, write_if_changed
+from environments.adapters.trust.names import DATA_VOLUME
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 
 _ADMIN_NAME = "calvinverse-admin"
@@ -33,8 +34,8 @@ class NomadAgent(Agent):
         return self.site.ports.nomad_http
 
     @property
-    def command(self) -> tuple[str, ...]:
-        return (str(self.site.binaries["nomad"]), "agent", "-config")
+    def arguments(self) -> tuple[str, ...]:
+        return ("agent", "-config")
 
     def listeners(self) -> list[tuple[str, str, int]]:
         ports = self.site.ports
@@ -46,7 +47,7 @@ class NomadAgent(Agent):
 
     def configure(self) -> bool:
         private_folder(self.site.volumes)
-        volume = self.site.volumes / VOLUME
+        volume = self.site.volumes / DATA_VOLUME
         if not volume.is_dir():
             private_folder(volume)
         if os.geteuid() == 0:
@@ -93,7 +94,7 @@ class NomadAgent(Agent):
                     "vault_retry": {"attempts": 0},
                     "nomad_retry": {"attempts": 0},
                 },
-                "host_volume": {VOLUME: {"path": str(self.site.volumes / VOLUME), "read_only": False}},
+                "host_volume": {DATA_VOLUME: {"path": str(self.site.volumes / DATA_VOLUME), "read_only": False}},
             },
             "plugin": {
                 "docker": {

@@ -36,8 +36,8 @@ class OpenBaoAgent(Agent):
         return self.site.ports.openbao_http
 
     @property
-    def command(self) -> tuple[str, ...]:
-        return (str(self.site.binaries["bao"]), "server", "-config")
+    def arguments(self) -> tuple[str, ...]:
+        return ("server", "-config")
 
     def listeners(self) -> list[tuple[str, str, int]]:
         ports = self.site.ports

@@ -16,8 +16,6 @@ from environments.domain.errors import InvalidInput, MachineError
 
 DATACENTER = "dc1"
 NODE = "calvinverse"
-VOLUME = "calvinverse-data"
-"""Nomad's name of the host volume for the service's database."""
 VOLUME_OWNER = 10001
 """User and group id of the service inside its container."""
 

@@ -116,10 +116,9 @@ class Supervisor:
             return False
 
     def _ensure(self) -> None:
-        changed = write_if_changed(self.config, self._configuration())
+        write_if_changed(self.config, self._configuration())
         if self.answers():
-            if changed:
-                self._reload()
+            self._reload()
             return
         processes.stop(processes.started_with(str(self.config)), patience=40)
         _private_socket_folder(self.socket.parent)
@@ -146,7 +145,7 @@ class Supervisor:
             )
 
     def _reload(self) -> None:
-        """Lets a running supervisord take over a changed configuration; programs that changed are ended."""
+        """Lets a running supervisord take over its configuration; programs that changed are ended."""
         ((added, changed, removed),) = self._call("supervisor.reloadConfig")
         for name in (*changed, *removed):
             if self._state(name) in _RUNNING:

@@ -4,8 +4,9 @@ On a cluster that we started, `apply` makes it so. On one that belongs to a user
 is missing and how to mend it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
+from environments.adapters.calls import Part
 from environments.adapters.connections import Connections
 from environments.adapters.trust.consul import consul_settings
 from environments.adapters.trust.nomad import nomad_settings
@@ -14,6 +15,8 @@ from environments.adapters.trust.setting import Missing, Setting
 from environments.domain.errors import BackendDenied
 
 __all__ = ["Missing", "Trust"]
+
+_ALL: tuple[Part, ...] = ("consul", "vault", "nomad")
 
 
 class Trust:
@@ -35,22 +38,34 @@ class Trust:
         yield from openbao_settings(self._vault, self._jwks_url)
         yield from nomad_settings(self._nomad, self._jwks_url)
 
-    def apply(
-        self, before_effect: Callable[[], None] = lambda: None, log: Callable[[str], None] = lambda line: None
-    ) -> int:
-        """Makes what is missing and says how many settings that were. Idempotent. Raises `BackendError`."""
-        made = 0
-        for setting in self.settings():
-            if not setting.present():
-                before_effect()
-                log(f"{setting.where}: {setting.what}")
-                setting.make()
-                made += 1
-        return made
+    def apply(self) -> None:
+        """Makes everything that is missing. Idempotent. Raises `BackendError`."""
+        self.establish(_ALL)
 
     def verify(self) -> list[Missing]:
         """What isn't as it must be, without changing anything; empty if all is well. Raises `BackendUnavailable`."""
-        return [missing for setting in self.settings() if (missing := _look(setting)) is not None]
+        return self.establish(())
+
+    def establish(
+        self,
+        ours: Collection[Part],
+        before_effect: Callable[[], None] = lambda: None,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> list[Missing]:
+        """Makes what is missing in the parts that are ours, and gives what is missing in the others.
+
+        `before_effect` is called before each change and may raise; `log` gets a line for each. Raises `BackendError`.
+        """
+        missing = []
+        for setting in self.settings():
+            if setting.caller.part not in ours:
+                fault = _look(setting)
+                missing += [fault] if fault else []
+            elif not setting.present():
+                before_effect()
+                log(f"{setting.where} gets {setting.what}")
+                setting.make()
+        return missing
 
 
 def _look(setting: Setting) -> Missing | None:

@@ -20,3 +20,6 @@ OPENBAO_MANAGER = "calvinverse-manager"
 
 NOMAD_MANAGER = "nomad-manager"
 """Auth method of the service in Nomad, and the audience of its identity."""
+
+DATA_VOLUME = "calvinverse-data"
+"""Nomad's name of the host volume for the service's database."""

@@ -1,15 +1,26 @@
 """Nomad: the service logs in with the identity of its own job; nobody else can."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from environments.adapters.calls import Caller
-from environments.adapters.trust.names import MANAGER_JOB, MANAGER_NAMESPACE, NOMAD_MANAGER
+from environments.adapters.trust.names import (
+    CONSUL_AUDIENCE,
+    CONSUL_WORKLOADS,
+    DATA_VOLUME,
+    MANAGER_JOB,
+    MANAGER_NAMESPACE,
+    NOMAD_MANAGER,
+    OPENBAO_AUDIENCE,
+    OPENBAO_LOGIN,
+    OPENBAO_WORKLOADS,
+)
 from environments.adapters.trust.setting import Setting, holds
 
 
 def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
     """Everything that must be so in Nomad."""
+    yield from _configured(nomad)
     method = {
         "Name": NOMAD_MANAGER,
         "Type": "JWT",
@@ -47,6 +58,54 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
         present=lambda: _are_only(rule, _rules(nomad)),
         rivals=lambda: [f"/v1/acl/binding-rule/{found['ID']}" for found in _rules(nomad)],
     )
+
+
+def _configured(nomad: Caller) -> Iterator[Setting]:
+    """What only the configuration files of Nomad's agents can say."""
+
+    def servers(kind: str) -> Any:
+        entries = nomad.call("GET", "/v1/agent/self")["config"].get(kind) or []
+        return next((entry for entry in entries if entry.get("Name") == "default"), None)
+
+    consul = {
+        "ServiceIdentity": {"Audience": [CONSUL_AUDIENCE]},
+        "ServiceIdentityAuthMethod": CONSUL_WORKLOADS,
+        "TaskIdentity": {"Audience": [CONSUL_AUDIENCE]},
+        "TaskIdentityAuthMethod": CONSUL_WORKLOADS,
+    }
+    vault = {
+        "Enabled": True,
+        "JWTAuthBackendPath": OPENBAO_LOGIN,
+        "Role": OPENBAO_WORKLOADS,
+        "DefaultIdentity": {"Audience": [OPENBAO_AUDIENCE]},
+    }
+    yield _advised(
+        nomad,
+        "workload identities for Consul",
+        lambda: holds(consul, servers("Consuls")),
+        "in the `consul` block of its servers, set service_identity and task_identity to"
+        f' {{ aud = ["{CONSUL_AUDIENCE}"] }} and both auth methods to "{CONSUL_WORKLOADS}"',
+    )
+    yield _advised(
+        nomad,
+        "workload identities for OpenBao",
+        lambda: holds(vault, servers("Vaults")),
+        f'in the `vault` block of its servers, set enabled = true, jwt_auth_backend_path = "{OPENBAO_LOGIN}",'
+        f' create_from_role = "{OPENBAO_WORKLOADS}" and default_identity {{ aud = ["{OPENBAO_AUDIENCE}"] }}',
+    )
+    yield _advised(
+        nomad,
+        f"a client with the host volume {DATA_VOLUME} for the service's database",
+        lambda: any(
+            DATA_VOLUME in (nomad.call("GET", f"/v1/node/{stub['ID']}").get("HostVolumes") or {})
+            for stub in nomad.call("GET", "/v1/nodes") or []
+        ),
+        f'in the `client` block of one agent, set host_volume "{DATA_VOLUME}" to a folder of user 10001',
+    )
+
+
+def _advised(nomad: Caller, what: str, present: Callable[[], bool], advice: str) -> Setting:
+    return Setting(what=what, caller=nomad, method="", path="", body={}, present=present, advice=advice)
 
 
 def _same_method(expected: dict[str, Any], actual: Any) -> bool:

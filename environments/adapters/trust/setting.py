@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from environments.adapters.calls import TITLES, Caller
+from environments.domain.errors import BackendError
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Missing:
 class Setting:
     """`method`, `path` and `body` are the one call that makes it so, and what a person is told to do.
 
-    `rivals` gives the paths of things that must not be there beside it.
+    `rivals` gives the paths of things that must not be there beside it. `advice` is for what no call can make.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Setting:
     body: dict[str, Any]
     present: Callable[[], bool]
     rivals: Callable[[], list[str]] = list
+    advice: str = ""
 
     @property
     def where(self) -> str:
@@ -38,11 +40,15 @@ class Setting:
 
     @property
     def mend(self) -> str:
+        if self.advice:
+            return self.advice
         steps = [f"DELETE {self.caller.address}{path}" for path in self.rivals()]
         return ", then ".join([*steps, f"{self.method} {self.caller.address}{self.path} {json.dumps(self.body)}"])
 
     def make(self) -> None:
         """Removes rivals and makes the call. Raises `BackendError`."""
+        if self.advice:
+            raise BackendError(f"{self.where} lacks {self.what}.", hint=f"Mend it: {self.advice}.")
         for path in self.rivals():
             self.caller.call("DELETE", path)
         self.caller.call(self.method, self.path, self.body)

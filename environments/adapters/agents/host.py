@@ -1,0 +1,126 @@
+"""What the steps `agent.local` and `cluster.trust` do, on the real machine."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from environments.adapters.agents.local import BINARIES, LocalAgents
+from environments.adapters.agents.ports import Ports
+from environments.adapters.calls import TITLES, Caller, FixedToken, Part
+from environments.adapters.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
+from environments.adapters.private_files import locked
+from environments.adapters.trust import Trust
+from environments.domain.errors import BackendDenied, BackendError, InvalidInput
+from environments.executors.agent_local import FoundAgent, RunningAgent
+from environments.executors.cluster_trust import Lack
+
+_PARTS: dict[str, Part] = {"consul": "consul", "openbao": "vault", "nomad": "nomad"}
+
+_SELF: dict[Part, str] = {
+    "consul": "/v1/acl/token/self",
+    "vault": "/v1/auth/token/lookup-self",
+    "nomad": "/v1/acl/token/self",
+}
+
+
+class LocalCluster:
+    """The agents of one state folder. See `AgentHost` and `TrustKeeper` beside those steps."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state.absolute()
+
+    def start(self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> RunningAgent:
+        """Brings the agent up. Raises `PortTaken`, `MachineError`, `BackendError`."""
+        agents = self._agents(binaries, ports)
+        started = agents.agent(agent)
+        started.claim(owner)
+        started.start()
+        if agent == "nomad" and agents.consul.pid() is not None:
+            agents.consul.trust_ca()  # Nomad comes after both, so the CA is there by now
+        status = started.observe()
+        return RunningAgent(address=status.address, version=status.version)
+
+    def adopt(self, agent: str, address: str, token_file: str, ca_file: str) -> RunningAgent:
+        """Sees that it answers and takes the token, and keeps where it is. Raises `BackendError`, `InvalidInput`."""
+        part = _PARTS[agent]
+        if not token_file:
+            raise InvalidInput(
+                f"To use {TITLES[part]} at {address}, a file with a token for it is needed.",
+                hint=f"Give the parameter {agent}_token_file; a token with an operator's rights is kept out of reach.",
+            )
+        endpoint = Endpoint(
+            address=address.rstrip("/"),
+            authentication=TokenFile(token_file=Path(token_file).expanduser().absolute()),
+            ca_file=Path(ca_file).expanduser().absolute() if ca_file else None,
+        )
+        version = _version(part, endpoint)
+        with locked(self._state / ".connections.lock"):
+            path = self._state / CONNECTIONS_FILE
+            before = Connections.load(path) if path.exists() else Connections()
+            after = before.model_copy(update={part: endpoint})
+            if after != before:
+                after.save(path)
+        return RunningAgent(
+            address=endpoint.address,
+            version=version,
+            ca=endpoint.ca_file.read_text() if endpoint.ca_file else "",
+        )
+
+    def find(self, agent: str) -> FoundAgent | None:
+        """Its folder and its process."""
+        if not LocalAgents.exist(self._state):
+            return None
+        found = self._agents({}, {}).agent(agent)
+        pid = found.pid()
+        if pid is None and not found.folder.exists():
+            return None
+        return FoundAgent(found.owner(), f"process {pid}" if pid else "its files are here, it doesn't run")
+
+    def remove(self, agent: str) -> None:
+        """Removes it, and what they share with the last one."""
+        if LocalAgents.exist(self._state):
+            self._agents({}, {}).remove_one(agent)
+
+    def establish(self, before_effect: Callable[[], None], log: Callable[[str], None]) -> Sequence[Lack]:
+        """Makes or verifies every setting. Raises `BackendError`."""
+        path = self._state / CONNECTIONS_FILE
+        trust = Trust(Connections.load(path))
+        ours = [part for agent, part in _PARTS.items() if self.find(agent) is not None]
+        missing = trust.establish(ours, before_effect, log)
+        return [Lack(fault.what, fault.where, fault.mend) for fault in missing]
+
+    def _agents(self, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> LocalAgents:
+        paths = {name: Path(path) for name, path in binaries.items() if name in BINARIES}
+        for name in BINARIES:
+            if name not in paths and (found := shutil.which(name)):
+                paths[name] = Path(found)
+        try:
+            chosen = Ports.model_validate(dict(ports)) if ports else None
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            raise InvalidInput(f"The ports don't fit: {'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
+        return LocalAgents(self._state, paths, chosen)
+
+
+def _version(part: Part, endpoint: Endpoint) -> str:
+    """The version of an agent that takes the token. Raises `BackendError`."""
+    token = endpoint.authentication
+    assert isinstance(token, TokenFile)
+    try:
+        text = token.token_file.read_text().strip()
+    except OSError as error:
+        raise BackendDenied(
+            f"The token for {TITLES[part]} can't be read from {token.token_file}: {error.strerror}."
+        ) from error
+    caller = Caller(part, endpoint.address, FixedToken(text), ca_file=endpoint.ca_file)
+    caller.call("GET", _SELF[part])
+    if part == "vault":
+        return str(caller.call("GET", "/v1/sys/health?standbyok=true")["version"])
+    config = caller.call("GET", "/v1/agent/self")
+    try:
+        return str(config["Config"]["Version"] if part == "consul" else config["config"]["Version"]["Version"])
+    except (KeyError, TypeError) as error:
+        raise BackendError(f"{endpoint.address} doesn't answer as {TITLES[part]} does.") from error

@@ -1,0 +1,131 @@
+"""`agent.local`: runs Consul, OpenBao or Nomad on this machine, or takes one that runs already elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from environments.domain.environment import ResourceRef
+from environments.domain.template import Bundle
+from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.marks import ABSENT, foreign
+from environments.executors.options import faults
+
+AGENT_KIND = "agent.local"
+
+AgentName = Literal["consul", "openbao", "nomad"]
+
+
+@dataclass(frozen=True)
+class RunningAgent:
+    """An agent that can be used. `ca` is the certificate (PEM) that its own one is checked against; usually empty."""
+
+    address: str
+    version: str
+    ca: str = ""
+
+
+@dataclass(frozen=True)
+class FoundAgent:
+    """What is on this machine of an agent; `owner` is the id of the environment that it was started for, if any."""
+
+    owner: str | None
+    detail: str
+
+
+class AgentHost(Protocol):
+    """What this step needs of the machine."""
+
+    def start(self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> RunningAgent:
+        """Brings the agent up until it can be used, or finds it so. Idempotent.
+
+        Raises `PortTaken`, `MachineError`, `BackendError`.
+        """
+        ...
+
+    def adopt(self, agent: str, address: str, token_file: str, ca_file: str) -> RunningAgent:
+        """Takes an agent that somebody else runs; changes nothing in it. Raises `BackendError`, `InvalidInput`."""
+        ...
+
+    def find(self, agent: str) -> FoundAgent | None:
+        """What is here of the agent: processes or files; None when there is nothing."""
+        ...
+
+    def remove(self, agent: str) -> None:
+        """Ends it and removes all of it: jobs, mounts, files. Raises `MachineError`."""
+        ...
+
+
+class AgentLocalOptions(Options):
+    """`agent`: which one. With `address` an existing one is used, with the token in `token_file`, and not changed.
+
+    `binaries` has the paths of `consul`, `bao` and `nomad`; those on the PATH otherwise. `ports` has those that differ
+    from the makers' own.
+    """
+
+    agent: AgentName
+    address: str = ""
+    token_file: str = ""
+    ca_file: str = ""
+    binaries: dict[str, str] = Field(default_factory=dict)
+    ports: dict[str, int | str] = Field(default_factory=dict)
+
+
+class AgentLocal:
+    """Starts an agent below the state folder, under supervisor."""
+
+    kind: ClassVar[str] = AGENT_KIND
+    options: ClassVar[type[Options]] = AgentLocalOptions
+    time_limit: ClassVar[timedelta] = timedelta(minutes=3)
+    description: ClassVar[str] = "Runs Consul, OpenBao or Nomad on this machine, or uses one whose address is given."
+
+    def __init__(self, host: AgentHost) -> None:
+        self._host = host
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options and wrong values."""
+        return faults(AgentLocalOptions, options)
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """The agent, unless somebody else runs it."""
+        options: AgentLocalOptions = context.options
+        return [] if options.address else [Intended(ResourceRef(kind=AGENT_KIND, address=options.agent))]
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives `address`, `version`, `ca` (PEM or empty) and `ours`, whether it runs here."""
+        options: AgentLocalOptions = context.options
+        run.before_effect()
+        if options.address:
+            agent = self._host.adopt(options.agent, options.address, options.token_file, options.ca_file)
+            run.log(f"{options.agent} {agent.version} at {agent.address} is used as it is")
+        else:
+            found = self._host.find(options.agent)
+            if found is not None and found.owner not in (None, context.owner.id):
+                raise foreign(f"a local {options.agent} agent", context.owner)
+            agent = self._host.start(options.agent, context.owner.id, options.binaries, options.ports)
+            run.log(f"{options.agent} {agent.version} runs at {agent.address}")
+        return {"address": agent.address, "version": agent.version, "ca": agent.ca, "ours": not options.address}
+
+
+class AgentHandler:
+    """Knows a local agent by its name."""
+
+    kind: ClassVar[str] = AGENT_KIND
+
+    def __init__(self, host: AgentHost) -> None:
+        self._host = host
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Looks for its processes and files."""
+        found = self._host.find(address)
+        if found is None:
+            return ABSENT
+        return Observation(Presence.OURS if found.owner in (None, owner.id) else Presence.FOREIGN, found.detail)
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Removes it with everything that it has made on this machine."""
+        if self.observe(address, owner).presence is Presence.OURS:
+            run.before_effect()
+            self._host.remove(address)

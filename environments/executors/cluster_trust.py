@@ -1,0 +1,69 @@
+"""`cluster.trust`: tells Consul, OpenBao and Nomad which rights a job has; on clusters of others it only looks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, Protocol
+
+from environments.domain.errors import StepFailed
+from environments.domain.template import Bundle
+from environments.executors.base import Intended, Options, StepContext, StepRun
+from environments.executors.options import faults
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that isn't as it must be: `what`, in which part (`where`), and the call or the words that mend it."""
+
+    what: str
+    where: str
+    mend: str
+
+
+class TrustKeeper(Protocol):
+    """What this step needs of the cluster."""
+
+    def establish(self, before_effect: Callable[[], None], log: Callable[[str], None]) -> Sequence[Lack]:
+        """Makes what is missing in the parts that run here, and gives what is missing in those of others. Idempotent.
+
+        Raises `BackendError`.
+        """
+        ...
+
+
+class ClusterTrustOptions(Options):
+    """None."""
+
+
+class ClusterTrust:
+    """Sets up, or verifies, the trust between the parts of the cluster."""
+
+    kind: ClassVar[str] = "cluster.trust"
+    options: ClassVar[type[Options]] = ClusterTrustOptions
+    time_limit: ClassVar[timedelta] = timedelta(minutes=1)
+    description: ClassVar[str] = "Gives jobs their environment's rights; on a cluster of others, says what is missing."
+
+    def __init__(self, keeper: TrustKeeper) -> None:
+        self._keeper = keeper
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options."""
+        return faults(ClusterTrustOptions, options)
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """None: all of it is inside agents that are resources themselves, or nothing is made."""
+        return []
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives nothing. Raises `StepFailed` naming everything that somebody else has to mend."""
+        lacking = self._keeper.establish(run.before_effect, run.log)
+        if not lacking:
+            return {}
+        for lack in lacking:
+            run.log(f"{lack.where} lacks {lack.what}. Mend it: {lack.mend}")
+        names = "; ".join(f"{lack.what} ({lack.where})" for lack in lacking)
+        raise StepFailed(
+            f"The existing cluster lacks what Calvinverse needs: {names}.",
+            hint="The log of this step says how to mend each; then retry.",
+            details={"missing": [{"what": lack.what, "where": lack.where, "mend": lack.mend} for lack in lacking]},
+        )
