@@ -49,7 +49,7 @@ class EventStream(Protocol):
     def __iter__(self) -> Iterator[StreamItem]:
         """Blocks until there is something to tell.
 
-        Raises only what trying again can't mend: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`.
+        Raises only what trying again can't mend: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`, `InvalidInput`.
         """
         ...
 

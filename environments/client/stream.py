@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from environments.client.protocol import Connected, Disconnected, StreamItem
 from environments.domain.environment import Event
-from environments.domain.errors import CalvinverseError, Forbidden, NotFound, ServiceUnavailable, Unauthenticated
+from environments.domain.errors import CalvinverseError, ServiceUnavailable
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 5.0
@@ -43,9 +43,9 @@ class HttpEventStream:
                     pause = FIRST_PAUSE
                     yield from self._read(response)
                 error = ServiceUnavailable("The service ended the stream of events.")
-            except (Unauthenticated, Forbidden, NotFound):
-                raise
             except CalvinverseError as failure:
+                if 400 <= failure.status < 500:
+                    raise
                 error = failure
             except (httpx2.HTTPError, httpx2.StreamError, OSError) as failure:
                 error = ServiceUnavailable(f"The stream of events was cut: {str(failure) or type(failure).__name__}.")

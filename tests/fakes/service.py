@@ -152,13 +152,14 @@ class FakeService:
                 data={"state": state.value},
             )
 
-    def log(self, name: str, line: str, step: str = "app") -> None:
-        """Writes a line of log."""
+    def log(self, name: str, *lines: str, step: str = "app") -> None:
+        """Writes lines of log."""
         with self.database.write() as tx:
             environment = tx.environments.get(name)
             assert environment is not None
             deployment = tx.deployments.of(environment.id)[0]
-            tx.events.add_logs([(environment.id, deployment.id, step, datetime.now(UTC), line)])
+            now = datetime.now(UTC)
+            tx.events.add_logs([(environment.id, deployment.id, step, now, line) for line in lines])
 
     def outputs(self, name: str, outputs: dict[str, Any]) -> None:
         """Sets an environment's outputs: name → {value, description, secret}."""

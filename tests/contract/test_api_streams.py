@@ -1,0 +1,253 @@
+"""Live events: in order, each once, across lost connections, only to who may see them, never in the server's way."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from environments.api import streams
+from environments.client import Connected, Disconnected, EventStream, HttpClient, StreamItem
+from environments.domain.environment import Event, EventType
+from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
+from environments.domain.lifecycle import State
+from environments.domain.views import CreateRequest, TokenRequest
+from tests.fakes.service import FakeService, Served, listening, make_service, served
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path) as running:
+        yield running
+
+
+class Listener:
+    """Reads a stream in a thread of its own."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self.items: list[StreamItem] = []
+        self.error: Exception | None = None
+        self._stream = stream
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for item in self._stream:
+                self.items.append(item)
+        except Exception as error:  # noqa: BLE001 - handed to the test
+            self.error = error
+
+    @property
+    def events(self) -> list[Event]:
+        """The events so far."""
+        return [item for item in self.items if isinstance(item, Event)]
+
+    @property
+    def messages(self) -> list[str]:
+        """The log lines so far."""
+        return [event.message for event in self.events if event.type is EventType.LOG]
+
+    def until(self, condition: Callable[["Listener"], object]) -> None:
+        """Waits until something holds of what was read."""
+        end = time.monotonic() + 10
+        while not condition(self):
+            assert time.monotonic() < end, (self.items, self.error)
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Ends the stream; the thread has to follow at once."""
+        self._stream.close()
+        self._thread.join(2)
+        assert not self._thread.is_alive()
+
+
+def connected(listener: Listener) -> bool:
+    """Whether the stream is there."""
+    return any(isinstance(item, Connected) for item in listener.items)
+
+
+def raw(api: Served, headers: dict[str, str], seconds: float = 1.0) -> str:
+    """What a stream says in its first moments, as it is."""
+    everything = {"Authorization": f"Bearer {api.token}", **headers}
+    text = ""
+    end = time.monotonic() + seconds
+    with (
+        httpx2.Client(base_url=api.address, headers=everything, trust_env=False, timeout=seconds) as http,
+        http.stream("GET", "/v1/events") as response,
+    ):
+        assert response.headers["content-type"].startswith("text/event-stream")
+        try:
+            for part in response.iter_text():
+                text += part
+                if time.monotonic() > end:
+                    break
+        except httpx2.ReadTimeout:
+            pass
+    return text
+
+
+def test_what_happens_is_told_in_order_and_from_now_on(api: Served) -> None:
+    with api.client() as client:
+        client.create(CreateRequest(name="before", template="web"))
+        listener = Listener(client.events())
+        listener.until(connected)
+        client.create(CreateRequest(name="after", template="web"))
+        api.service.log("after", "first")
+        api.service.log("after", "second")
+        listener.until(lambda seen: len(seen.messages) == 2)
+        assert {event.environment for event in listener.events} == {"after"}
+        assert listener.messages == ["first", "second"]
+        ids = [event.id for event in listener.events]
+        assert ids == sorted(set(ids))
+        listener.close()
+
+
+def test_a_reader_catches_up_from_the_last_event_it_saw(api: Served) -> None:
+    with api.client() as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        lines = [str(number) for number in range(3 * streams.BATCH)]
+        api.service.log("demo", *lines)
+        listener = Listener(client.events(after=0))
+        listener.until(lambda seen: len(seen.messages) == len(lines))
+        assert listener.messages == lines
+        last = listener.events[-2].id
+        listener.close()
+    text = raw(api, {"Last-Event-ID": str(last)})
+    assert f"id: {last + 1}\nevent: log\ndata: {{" in text
+    assert text.count("data: ") == 1
+
+
+def test_a_slow_reader_loses_nothing(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LONGEST_QUEUE", 5)
+    with api.client() as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        listener = Listener(client.events())
+        listener.until(connected)
+        with api.service.database.write() as tx:
+            environment = tx.environments.get("demo")
+            assert environment is not None
+            for number in range(100):
+                tx.events.add(EventType.LOG, environment.id, environment.created_at, message=str(number))
+        listener.until(lambda seen: len(seen.messages) == 100)
+        assert listener.messages == [str(number) for number in range(100)]
+        listener.close()
+
+
+def test_only_one_environment_by_name_or_id(api: Served) -> None:
+    with api.client() as client:
+        demo = client.create(CreateRequest(name="demo", template="web")).environment
+        client.create(CreateRequest(name="other", template="web"))
+        listeners = [Listener(client.events(0, "demo")), Listener(client.events(None, demo.id))]
+        for listener in listeners:
+            listener.until(connected)
+        api.service.log("other", "not this")
+        api.service.log("demo", "this")
+        for listener in listeners:
+            listener.until(lambda seen: seen.messages)
+            assert listener.messages == ["this"]
+            assert {event.environment for event in listener.events} == {"demo"}
+            listener.close()
+        with pytest.raises(UnknownEnvironment):
+            next(iter(client.events(None, "nope")))
+
+
+def test_users_hear_of_their_own_environments_only(api: Served) -> None:
+    with api.client() as admin:
+        secret = admin.create_token(TokenRequest(owner="ada")).secret
+        admin.create(CreateRequest(name="theirs", template="web"))
+        with api.client(secret) as ada:
+            live, all_of_it = Listener(ada.events()), Listener(ada.events(0))
+            for listener in (live, all_of_it):
+                listener.until(connected)
+            api.service.log("theirs", "secret business")
+            ada.create(CreateRequest(name="mine", template="web"))
+            api.service.log("theirs", "more of it")
+            api.service.log("mine", "hello")
+            for listener in (live, all_of_it):
+                listener.until(lambda seen: "hello" in seen.messages)
+                assert {event.environment for event in listener.events} == {"mine"}
+                listener.close()
+
+
+def test_the_place_to_go_on_from_must_be_an_id(api: Served) -> None:
+    with httpx2.Client(base_url=api.address, headers={"Authorization": f"Bearer {api.token}"}) as http:
+        for wrong in ("x", "-1", "1.5", str(2**63)):
+            assert http.get("/v1/events", headers={"Last-Event-ID": wrong}).status_code == 422
+    with api.client() as client, pytest.raises(InvalidInput):
+        next(iter(client.events(-1)))
+
+
+def test_a_silent_stream_shows_that_it_is_alive(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)
+    text = raw(api, {}, 0.5)
+    assert text.startswith("retry: ")
+    assert text.count(": still here\n") >= 2
+
+
+def test_a_stream_ends_when_its_token_is_revoked(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "CHECK_SECONDS", 0.1)
+    with api.client() as admin:
+        made = admin.create_token(TokenRequest(owner="ada", role="admin"))
+        with api.client(made.secret) as ada:
+            listener = Listener(ada.events())
+            listener.until(connected)
+            admin.revoke_token(made.token.id)
+            listener.until(lambda seen: isinstance(seen.error, Unauthenticated))
+
+
+def test_a_place_that_the_database_never_reached_is_corrected(api: Served) -> None:
+    with api.client() as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        listener = Listener(client.events(10**12))
+        listener.until(connected)
+        time.sleep(0.1)
+        api.service.log("demo", "hello")
+        listener.until(lambda seen: seen.messages == ["hello"])
+        listener.close()
+
+
+def test_many_readers_cost_no_thread_each_and_all_hear_everything(api: Served) -> None:
+    readers = 60
+    before = threading.active_count()
+    with api.client() as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        listeners = [Listener(client.events()) for _ in range(readers)]
+        for listener in listeners:
+            listener.until(connected)
+        ours = readers  # each listener of this test is a thread as well
+        assert threading.active_count() - before - ours < 45  # the pool for calls into the use cases has 40
+        api.service.move("demo", State.DEPLOYING)
+        for listener in listeners:
+            listener.until(lambda seen: [event.data for event in seen.events] == [{"state": "deploying"}])
+            listener.close()
+
+
+def test_the_server_stops_at_once_and_readers_go_on_when_it_is_back(tmp_path: Path) -> None:
+    service: FakeService = make_service(tmp_path)
+    secret = service.access.first_token("root", "test")
+    try:
+        with listening(service) as address:
+            client = HttpClient(address, secret)
+            client.create(CreateRequest(name="demo", template="web"))
+            listener = Listener(client.events())
+            listener.until(connected)
+            service.log("demo", "before")
+            listener.until(lambda seen: seen.messages == ["before"])
+            stopping = time.monotonic()
+        assert time.monotonic() - stopping < 3
+        listener.until(lambda seen: isinstance(seen.items[-1], Disconnected))
+        service.log("demo", "meanwhile")
+        with listening(service, port=int(address.rpartition(":")[2])):
+            listener.until(lambda seen: "meanwhile" in seen.messages)
+            service.log("demo", "after")
+            listener.until(lambda seen: len(seen.messages) == 3)
+            assert listener.messages == ["before", "meanwhile", "after"]
+            assert sum(isinstance(item, Connected) for item in listener.items) == 2
+            listener.close()
+            client.close()
+    finally:
+        service.database.close()

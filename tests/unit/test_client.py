@@ -1,0 +1,298 @@
+"""The client over HTTP: errors as themselves, one request however often the wire breaks, and no endless waiting."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from environments.client import HttpClient, read_bundle
+from environments.client.problems import error_from
+from environments.client.stream import parse_events
+from environments.context import Context, find_context, stored_context, write_context, write_private
+from environments.domain.errors import (
+    CalvinverseError,
+    Conflict,
+    InvalidInput,
+    InvalidTemplate,
+    NameTaken,
+    ServiceUnavailable,
+    Unauthenticated,
+    all_errors,
+)
+from environments.domain.lifecycle import State
+from environments.domain.template import make_bundle
+from environments.domain.views import Accepted, CreateRequest
+from tests.fakes.client import environment_view
+
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+def client_of(handler: Handler, token: str | None = "cv_token") -> HttpClient:
+    """A client whose requests end in a function."""
+    return HttpClient("http://service", token, transport=httpx2.MockTransport(handler), make_key=lambda: "key")
+
+
+@pytest.mark.parametrize("cls", all_errors(), ids=lambda cls: cls.__name__)
+def test_a_problem_becomes_the_error_that_it_was(cls: type[CalvinverseError]) -> None:
+    document = {"code": cls.code, "detail": "It is so.", "hint": "Do this.", "details": {"a": 1}}
+    error = error_from("http://service", cls.status, document)
+    assert type(error) is cls
+    assert (error.message, error.hint, error.details) == ("It is so.", "Do this.", {"a": 1})
+
+
+def test_a_code_of_the_future_becomes_the_nearest_error() -> None:
+    error = error_from("http://service", 409, {"code": "too_new", "detail": "New."})
+    assert type(error) is Conflict
+    assert error.details == {"code": "too_new"}
+    assert type(error_from("http://service", 418, {"code": "too_new", "title": "New."})) is CalvinverseError
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx2.Response(502, text="<html>"), httpx2.Response(302), httpx2.Response(500, json=[])]
+)
+def test_an_answer_of_something_else_is_told_as_such(answer: httpx2.Response) -> None:
+    with (
+        client_of(lambda _: answer) as client,
+        pytest.raises(ServiceUnavailable, match="not as the provisioning service"),
+    ):
+        client.environments()
+
+
+def test_an_answer_of_another_shape_is_told_as_such() -> None:
+    answer = httpx2.Response(200, json=[{"x": 1}])
+    with client_of(lambda _: answer) as client, pytest.raises(ServiceUnavailable, match="can't be understood"):
+        client.environments()
+
+
+def test_nothing_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with HttpClient(address, "cv_token") as client, pytest.raises(ServiceUnavailable, match="can't be reached") as told:
+        client.info()
+    assert told.value.details["address"] == address
+
+
+def test_an_answer_that_never_comes() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        client = HttpClient(address, "cv_token", timeout=0.3)
+        with client, pytest.raises(ServiceUnavailable, match="doesn't answer in time"):
+            client.info()
+        assert time.monotonic() - began < 3
+
+
+@contextmanager
+def dropping(answer: bytes, drops: int) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that drops the first connections after reading the request, and then answers."""
+    requests: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                requests.append(connection.recv(65536))
+                if len(requests) > drops:
+                    connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def _answer(document: Any) -> bytes:
+    body = json.dumps(document).encode()
+    return b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_create_is_sent_again_with_the_same_key_when_the_connection_drops() -> None:
+    accepted = Accepted(environment=environment_view("demo", State.REQUESTED), deployment_id="dep-1")
+    with dropping(_answer(accepted.model_dump(mode="json")), drops=1) as (address, requests):
+        with HttpClient(address, "cv_token") as client:
+            assert client.create(CreateRequest(name="demo", template="web")) == accepted
+    keys = [
+        line for request in requests for line in request.splitlines() if line.lower().startswith(b"idempotency-key")
+    ]
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+
+
+def test_each_create_has_a_key_of_its_own() -> None:
+    keys: list[str] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        keys.append(request.headers["idempotency-key"])
+        return httpx2.Response(409, json={"code": "name_taken", "detail": "Taken."})
+
+    with HttpClient("http://service", "cv_token", transport=httpx2.MockTransport(handler)) as client:
+        for _ in range(2):
+            with pytest.raises(NameTaken):
+                client.create(CreateRequest(name="demo", template="web"))
+        with pytest.raises(NameTaken):
+            client.create(CreateRequest(name="demo", template="web"), idempotency_key="mine")
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+
+
+def test_what_must_not_happen_twice_is_not_sent_again() -> None:
+    with dropping(b"", drops=9) as (address, requests), HttpClient(address, "cv_token") as client:
+        with pytest.raises(ServiceUnavailable, match="dropped the connection"):
+            client.retry("demo")
+        assert len(requests) == 1
+        with pytest.raises(ServiceUnavailable):
+            client.environments()
+        assert len(requests) == 3
+
+
+def test_names_cannot_leave_their_place_in_the_path() -> None:
+    paths: list[str] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        paths.append(request.url.raw_path.decode())
+        return httpx2.Response(404, json={"code": "unknown_environment", "detail": "No."})
+
+    with client_of(handler) as client:
+        for name in ("a/b", "a?x=1", "../tokens", "a%2Fb", "ä"):
+            with pytest.raises(CalvinverseError):
+                client.environment(name)
+        for name in ("", ".", ".."):
+            with pytest.raises(InvalidInput):
+                client.environment(name)
+    assert paths == [
+        "/v1/environments/a%2Fb",
+        "/v1/environments/a%3Fx%3D1",
+        "/v1/environments/..%2Ftokens",
+        "/v1/environments/a%252Fb",
+        "/v1/environments/%C3%A4",
+    ]
+
+
+def test_a_token_that_cannot_be_one_is_refused_before_it_is_sent() -> None:
+    for token in ("two words", "line\nbreak", "tökén"):
+        with pytest.raises(Unauthenticated):
+            HttpClient("http://service", token)
+
+
+@pytest.mark.parametrize("address", ["service", "ftp://service", "http://", "http://[::1", "http://host:port"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises((InvalidInput, ServiceUnavailable)):
+        HttpClient(address, "cv_token").info()
+
+
+def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    with pytest.raises(ServiceUnavailable, match=r"ca\.pem"):
+        HttpClient("https://service", "cv_token", ca_file=tmp_path / "ca.pem")
+
+
+def test_events_are_read_as_the_standard_says() -> None:
+    lines = [
+        "retry: 5",
+        "id: 7",
+        "",
+        ": comment",
+        "",
+        "id: 8",
+        "event: log",
+        "data: a",
+        "data:b",
+        "",
+        "data",
+        "",
+        "id: x",
+        "",
+    ]
+    assert list(parse_events(lines)) == [(7, ""), (8, "a\nb"), (None, "")]
+
+
+def test_a_stream_that_waits_can_be_closed_from_another_thread() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: 1\n\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "cv_token")
+        stream = client.events()
+        thread = threading.Thread(target=lambda: list(stream))
+        thread.start()
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
+            time.sleep(0.2)
+            began = time.monotonic()
+            client.close()
+            thread.join(5)
+        assert not thread.is_alive()
+        assert time.monotonic() - began < 1
+
+
+# --- context and folders ----------------------------------------------------------------------------------------------
+
+
+def test_the_context_is_kept_for_its_user_only(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    context = Context(address="http://127.0.0.1:1", token_file=tmp_path / "token", name="meta")
+    path = write_context(state, context)
+    assert stored_context(state) == context
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert state.stat().st_mode & 0o777 == 0o700
+    path.write_text("{")
+    with pytest.raises(InvalidInput):
+        stored_context(state)
+
+
+def test_what_is_given_wins_and_a_token_stays_with_its_address(tmp_path: Path) -> None:
+    environ = {"CALVINVERSE_STATE": str(tmp_path)}
+    assert find_context(environ=environ).address == "http://127.0.0.1:8400"
+    token = tmp_path / "token"
+    write_context(tmp_path, Context(address="https://one/", token_file=token, ca_file=tmp_path / "ca"))
+    assert find_context(environ=environ).token_file == token
+    assert find_context(address="https://one", environ=environ).token_file == token
+    other = find_context(address="https://two", environ=environ)
+    assert (other.token_file, other.ca_file) == (None, None)
+    environ |= {"CALVINVERSE_ADDRESS": "https://three", "CALVINVERSE_TOKEN_FILE": str(tmp_path / "three")}
+    assert find_context(environ=environ) == Context(address="https://three", token_file=tmp_path / "three")
+    assert find_context(address="https://four", token_file=token, environ=environ).token_file == token
+
+
+def test_a_token_file_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(Unauthenticated, match="no token"):
+        Context().read_token()
+    with pytest.raises(Unauthenticated, match="can't be read"):
+        Context(token_file=tmp_path / "none").read_token()
+    write_private(tmp_path / "empty", "\n")
+    with pytest.raises(Unauthenticated, match="empty"):
+        Context(token_file=tmp_path / "empty").read_token()
+
+
+def test_a_folder_as_a_bundle(tmp_path: Path) -> None:
+    folder = tmp_path / "web"
+    (folder / "policies").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("x")
+    (folder / "template.toml").write_text("t")
+    (folder / "policies" / "a.hcl").write_text("p")
+    assert read_bundle(folder) == make_bundle({"template.toml": b"t", "policies/a.hcl": b"p"})
+    (tmp_path / "outside").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(InvalidTemplate, match="leaves the folder"):
+        read_bundle(folder)
+    with pytest.raises(InvalidTemplate, match="no folder"):
+        read_bundle(tmp_path / "nowhere")
