@@ -174,7 +174,8 @@ class Watch:
         if self._obstacle:
             return self._obstacle
         if self._allocations:
-            return otherwise.rstrip(".") or "its instances run but are not healthy"
+            states = ", ".join(sorted({found.client for found in self._live()}))
+            return otherwise.rstrip(".") or f"its instances are {states}, but not healthy"
         return otherwise.rstrip(".") or "nothing of it has been started"
 
     def _suspects(self) -> Sequence[tuple[Allocation, Task]]:
