@@ -7,34 +7,14 @@
 import os
 import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest
 from tests.census import Taker, describe
-from tests.cluster import Cluster
 from tests.service_process import ServiceProcess
 
 CRASHES = int(os.environ.get("CALVINVERSE_CRASHES", "8"))
 SEED = int(os.environ.get("CALVINVERSE_SEED", str(random.SystemRandom().randrange(10**6))))
-
-
-@pytest.fixture
-def service(cluster: Cluster, tmp_path: Path) -> Iterator[ServiceProcess]:
-    service = ServiceProcess(tmp_path / "state", cluster.agents.site.connections_file)
-    service.start()
-    yield service
-    service.stop()
-
-
-@pytest.fixture
-def taker(cluster: Cluster) -> Iterator[Taker]:
-    taker = Taker(cluster.connections, cluster.state)
-    yield taker
-    taker.close()
 
 
 def measured(service: ServiceProcess, name: str) -> tuple[float, float]:

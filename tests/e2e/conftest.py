@@ -1,0 +1,27 @@
+"""A service on the real cluster, and a census taker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.census import Taker
+from tests.cluster import Cluster
+from tests.service_process import ServiceProcess
+
+
+@pytest.fixture
+def service(cluster: Cluster, tmp_path: Path) -> Iterator[ServiceProcess]:
+    """A service of its own for each test."""
+    service = ServiceProcess(tmp_path / "state", cluster.agents.site.connections_file)
+    service.start()
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def taker(cluster: Cluster) -> Iterator[Taker]:
+    """Counts what exists on the cluster."""
+    taker = Taker(cluster.connections, cluster.state)
+    yield taker
+    taker.close()
