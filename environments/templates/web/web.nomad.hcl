@@ -23,24 +23,26 @@ job "web" {
     max_parallel      = 5
     health_check      = "checks"
     min_healthy_time  = "0s"
-    healthy_deadline  = "2m"
-    progress_deadline = "3m"
+    healthy_deadline  = "50s"
+    progress_deadline = "1m"
   }
 
   group "web" {
     count = var.replicas
 
-    # A fault that restarts don't mend shows within seconds; the deployment then fails instead of trying for hours.
+    # An instance that fails is started again here, then elsewhere, as long as the environment lives.
     restart {
-      attempts = 2
-      interval = "2m"
-      delay    = "2s"
+      attempts = 3
+      interval = "1m"
+      delay    = "1s"
       mode     = "fail"
     }
 
     reschedule {
-      attempts  = 0
-      unlimited = false
+      delay          = "5s"
+      delay_function = "exponential"
+      max_delay      = "1m"
+      unlimited      = true
     }
 
     network {
