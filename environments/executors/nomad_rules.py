@@ -98,6 +98,7 @@ def _problems(job: Job, name: str, owner: Owner, trusted: bool) -> Iterator[str]
             yield f"it sets {field}"
     for group in job.get("TaskGroups") or []:
         yield from _consul_problems(group.get("Consul"), f"group {group['Name']!r}")
+        yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", trusted)
         for task in group.get("Tasks") or []:
             where = f"task {task['Name']!r}"
             yield from _consul_problems(task.get("Consul"), where)
@@ -135,6 +136,13 @@ def _identity_problems(identity: Mapping[str, Any] | None, where: str, trusted: 
     for audience in (identity or {}).get("Audience") or []:
         if not trusted and audience not in OWN_AUDIENCES:
             yield f"{where} has an identity for {audience!r}"
+
+
+def _volume_problems(volumes: Mapping[str, Any] | None, where: str, trusted: bool) -> Iterator[str]:
+    for volume in (volumes or {}).values():
+        # A folder of the host belongs to nobody's environment; one of them holds the service's database.
+        if not trusted and volume.get("Type") == "host":
+            yield f"{where} asks for the host volume {volume.get('Source')!r}"
 
 
 def _service_problems(service: Mapping[str, Any], owner: Owner, trusted: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.errors import InvalidTemplate, UnknownTemplate
+from environments.domain.errors import Forbidden, InvalidTemplate, UnknownTemplate
 from environments.domain.template import Bundle, Template
 from environments.domain.views import TemplateStepView, TemplateView
 from environments.service.access import Principal
@@ -39,7 +39,12 @@ class Catalogue:
         return [*schema_faults(template), *self._step_faults(template, bundle), *_output_faults(template)]
 
     def push(self, principal: Principal, bundle: Bundle) -> TemplateView:
-        """Keeps a template and makes it the newest of its name. Raises `InvalidTemplate`."""
+        """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
+
+        Only an admin may: what a template's jobs do is not confined like what a person types into its parameters.
+        """
+        if principal.role != "admin":
+            raise Forbidden("Only an admin pushes templates: everybody makes environments from them.")
         problems = self.validate(bundle)
         if problems:
             raise InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": problems})

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.domain.errors import InvalidTemplate, RequestTooLarge, UnknownTemplate
+from environments.domain.errors import Forbidden, InvalidTemplate, RequestTooLarge, UnknownTemplate
 from environments.domain.template import Bundle, make_bundle
 from environments.domain.views import PushRequest, TemplateView, Validation
 
@@ -26,9 +26,9 @@ def template_routes(service: Service) -> APIRouter:
         """Lists the newest version of each template."""
         return catalogue.templates()
 
-    @router.post("/templates", responses=problems(InvalidTemplate, RequestTooLarge))
+    @router.post("/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge))
     def push_template(caller: Caller, request: PushRequest) -> TemplateView:
-        """Adds a version of a template, used for new environments; the same content again changes nothing."""
+        """Adds a version of a template, used for new environments; the same content changes nothing. Admins only."""
         return catalogue.push(caller, _bundle(request))
 
     @router.post("/templates/validate", responses=problems(RequestTooLarge))
