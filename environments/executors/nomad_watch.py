@@ -14,6 +14,7 @@ _TAIL = 2000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
 
 _TAIL_LINES = 5
+_WHILE_STARTING = 0.25
 _ENDED_BADLY = frozenset({"failed", "cancelled"})
 
 
@@ -85,9 +86,9 @@ class Watch:
                 return
             self._check_placement()
             self._check_failure()
-            # Once everything runs, the next thing to happen is a check that passes.
+            # Once everything is placed, the next thing that counts is a check that passes.
             wait = SLICE
-            if self._all_run() and self._checks.wait_for_change(self._live()):
+            if self._all_placed() and self._checks.wait_for_change(self._live()):
                 wait = 0.0
                 if self._done():
                     return
@@ -110,16 +111,15 @@ class Watch:
     def _good(self, allocation: Allocation) -> bool:
         if self._job.runs_to_its_end:
             return allocation.client == "complete"
-        if allocation.client != "running":
-            return False
-        if allocation.healthy is None:
-            return self._checks.pass_for(allocation) or not self._has_rollout()
-        return allocation.healthy
+        if allocation.healthy is None and not allocation.terminal and self._checks.pass_for(allocation):
+            # Consul may know before Nomad's client has told its server that the task runs.
+            return True
+        return allocation.client == "running" and (allocation.healthy is True or not self._has_rollout())
 
-    def _all_run(self) -> bool:
+    def _all_placed(self) -> bool:
         wanted = sum(group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or [])
         live = self._live()
-        return len(live) >= wanted and all(found.client == "running" for found in live)
+        return len(live) >= wanted and not any(found.terminal for found in live)
 
     def _has_rollout(self) -> bool:
         # Nomad judges health in a deployment only; system jobs and groups without `update` have none.
@@ -222,7 +222,9 @@ class _Checks:
         if service is None:
             return False
         before = self._index.get(service, 0)
-        index, instances = self._catalogue.instances(service, index=before, wait=SLICE if before else 0.0)
+        # Short while tasks are being started: what happens to them is told after each look.
+        wait = SLICE if all(found.client == "running" for found in live) else _WHILE_STARTING
+        index, instances = self._catalogue.instances(service, index=before, wait=wait if before else 0.0)
         self._index[service] = index
         self._passing[service] = [found.id for found in instances if found.passing]
         return True
