@@ -36,10 +36,11 @@ class Place(StrEnum):
 class Action:
     """One thing a person can do.
 
-    `title` names it in menus, `help` is one sentence, `detail` is what the help of a command adds. `command` is the path
-    below `calvinverse`; None: only in the TUI. `keys` are Textual's names of keys, the first one is shown; an action with
-    `places` and no keys is reached through the palette. `states` None: whatever the environment's state; otherwise it
-    needs one environment in one of these states. `footer` is the short word for the TUI's bottom line; empty: not there.
+    `title` names it in menus, `help` is one sentence, `detail` is what the help of a command adds. `command` is the
+    path below `calvinverse`; None: only in the TUI. `keys` are Textual's names of keys, the first one is shown; an
+    action with `places` and no keys is reached through the palette. `states` None: whatever the environment's state;
+    otherwise it needs one environment in one of these states. `footer` is the short word for the TUI's bottom line;
+    empty: not there.
     """
 
     id: str

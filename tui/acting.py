@@ -18,7 +18,6 @@ class ActingScreen(HouseScreen):
         """The environment that actions are about."""
         raise NotImplementedError
 
-
     # --- acting ------------------------------------------------------------------------------------------------------
 
     def meant(self, act: Action) -> EnvironmentView | None:

@@ -39,7 +39,7 @@ class CalvinverseApp(Asks, App[None]):
     CSS_PATH = "calvinverse.tcss"
     COMMANDS: ClassVar[set[Any]] = {ActionProvider}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "Quit", show=False, priority=True)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
     COMMAND_PALETTE_BINDING = "f1"
 
     def __init__(
@@ -142,9 +142,7 @@ class CalvinverseApp(Asks, App[None]):
     def on_away(self, message: Away) -> None:
         """The service can't be asked; what is known stays."""
         now = self.clock.now()
-        self.connection = replace(
-            self.connection, here=False, error=message.error, since=self.connection.since or now
-        )
+        self.connection = replace(self.connection, here=False, error=message.error, since=self.connection.since or now)
         self._picture_changed()
 
     def _heard(self) -> None:

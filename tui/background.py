@@ -1,7 +1,7 @@
 """Calls that wait, made beside the screen: they run in threads of their own and answer by posting a message.
 
-Threads are daemons and not Textual's pooled workers: a pool is joined at exit, so one call to a service that hangs would
-keep `q` from giving the prompt back until the call's time limit.
+Threads are daemons and not Textual's pooled workers: a pool is joined at exit, so one call to a service that hangs
+would keep `q` from giving the prompt back until the call's time limit.
 """
 
 import threading
@@ -41,7 +41,7 @@ class Asks(MessagePump):
                 answer = call()
             except CalvinverseError as error:
                 deliver = _with(fail, error)
-            except Exception as error:  # anything else is a fault of ours: told like the others, never a traceback
+            except Exception as error:  # noqa: BLE001  # a fault of ours: told like the others
                 deliver = _with(fail, unexpected(error))
             else:
                 deliver = _with(then, answer)

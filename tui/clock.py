@@ -36,7 +36,7 @@ class Clock:
 
 
 def local_zone(environ: Mapping[str, str] = os.environ, etc: Path = Path("/etc")) -> tzinfo:
-    """This machine's zone with its rules: TZ, else /etc/timezone, else the link /etc/localtime, else the present offset.
+    """This machine's zone with its rules: TZ, /etc/timezone, or the link /etc/localtime; else the present offset.
 
     Rules matter: a deadline beyond the next change of the clock must be shown with the offset that holds then.
     """

@@ -1,4 +1,4 @@
-"""Dialogs: each says what will happen, sends the request itself, and shows what went wrong without losing what was typed."""
+"""Dialogs: each says what will happen, sends the request itself, and keeps what was typed when that goes wrong."""
 
 from collections.abc import Callable
 from datetime import datetime

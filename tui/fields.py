@@ -110,7 +110,14 @@ class ChoiceField(FormField):
     """One of several values, which may be of any type."""
 
     def __init__(
-        self, key: str, label: str, choices: list[tuple[str, Any]], help: str = "", *, value: Any, required: bool = False
+        self,
+        key: str,
+        label: str,
+        choices: list[tuple[str, Any]],
+        help: str = "",
+        *,
+        value: Any,
+        required: bool = False,
     ) -> None:
         super().__init__(key, label, help, required=required)
         self._values = [choice for _, choice in choices]
@@ -167,6 +174,4 @@ def parameter_field(parameter: Parameter, given: Any) -> FormField:
         return ChoiceField(key, parameter.name, choices, help, value=given, required=parameter.required)
     if parameter.kind == "boolean":
         return SwitchField(key, parameter.name, help, value=bool(given))
-    return TextField(
-        key, parameter.name, help, value=str(given), required=parameter.required, secret=parameter.secret
-    )
+    return TextField(key, parameter.name, help, value=str(given), required=parameter.required, secret=parameter.secret)

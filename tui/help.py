@@ -66,9 +66,7 @@ def help_rows() -> Iterator[Row]:
             risk = " Asks first." if action.risk is Risk.DESTRUCTIVE else ""
             yield (
                 Content.assemble((keys, "bold")),
-                Content.assemble(
-                    f"{action.title}{where}: ", (f"{action.help}{risk}", "$faint")
-                ),
+                Content.assemble(f"{action.title}{where}: ", (f"{action.help}{risk}", "$faint")),
             )
     yield Content("Moving in the table"), None
     for binding in EnvironmentTable.BINDINGS:

@@ -24,7 +24,7 @@ def written(key: str) -> str:
 
 
 def handler(action: Action) -> str:
-    """The name of the method (after `action_`) that does it on a screen: `environment.destroy` → `environment_destroy`."""
+    """The name of the method, after `action_`, that does it on a screen: `environment_destroy`."""
     return action.id.replace(".", "_")
 
 

@@ -127,7 +127,7 @@ class Live:
                 self._follow()
             except CalvinverseError as error:
                 self._lost(error, RECONNECT)
-            except Exception as error:  # a fault of ours: shown as the reason, and the reading goes on
+            except Exception as error:  # noqa: BLE001  # a fault of ours: shown as the reason
                 self._lost(unexpected(error), RECONNECT)
             else:
                 continue
@@ -208,7 +208,7 @@ class Live:
                     self._fetch_one(client, id)
             except CalvinverseError as error:
                 self._failed(error)
-            except Exception as error:  # a client that was closed meanwhile; shown as the reason, and tried again
+            except Exception as error:  # noqa: BLE001  # such as a client closed meanwhile: shown, tried again
                 self._failed(unexpected(error))
             self._stopped.wait(COALESCE)
 

@@ -27,7 +27,9 @@ class ActionProvider(Provider):
                 continue
             if action.states is not None and view is None:
                 continue
-            about = f" {view.name}" if view is not None and action.group == "environment" and _about_one(action.id) else ""
+            about = (
+                f" {view.name}" if view is not None and action.group == "environment" and _about_one(action.id) else ""
+            )
             key = f"  ({written(action.keys[0])})" if action.keys else ""
             yield f"{action.title}{about}{key}", action.help, getattr(screen, f"action_{handler(action)}")
 
@@ -58,5 +60,3 @@ class ActionProvider(Provider):
 
 def _about_one(id: str) -> bool:
     return id not in ("environment.create", "environment.list")
-
-

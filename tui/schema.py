@@ -1,6 +1,7 @@
-"""A template's JSON Schema as fields of a form: what kind each is, what it says about itself, and reading what was typed."""
+"""A template's JSON Schema as fields of a form: what each is and says about itself, and reading what was typed."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,8 +108,10 @@ class Parameter:
                 return int(text)
             if self.kind == "number":
                 number = float(text)
+                if not math.isfinite(number):
+                    raise FieldProblem("This isn't a number that can be sent.")
                 return int(number) if number.is_integer() and "." not in text else number
-            return json.loads(text)
+            return json.loads(text, parse_constant=_not_json)
         except (ValueError, OverflowError):
             wanted = {"integer": "a whole number", "number": "a number"}.get(self.kind, "JSON")
             raise FieldProblem(f"This isn't {wanted}.") from None
@@ -146,6 +149,10 @@ def parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
             secret=one.get("writeOnly") is True,
             choices=tuple(one.get("enum", ())),
         )
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def _kind(schema: Mapping[str, Any]) -> Kind:

@@ -50,14 +50,24 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
         deadline(view, clock),
     ]
     if view.managed_by is not None:
-        lines.append([("managed from outside: ", "$faint"), (clean(view.managed_by), ""), (", read-only here", "$faint")])
+        lines.append(
+            [("managed from outside: ", "$faint"), (clean(view.managed_by), ""), (", read-only here", "$faint")]
+        )
     if view.failure is not None and view.state is not State.DESTROYED:
         where = f"{view.failure.step}: " if view.failure.step else ""
         lines.append([(f"✗ {where}{clean(view.failure.message)}", "$error")])
         if view.failure.hint:
             lines.append([(f"  {clean(view.failure.hint)}", "")])
     if view.state in (State.FAILED, State.DESTROY_FAILED):
-        lines.append([("  ", ""), ("r", "bold $accent"), (" retries, ", "$faint"), ("D", "bold $accent"), (" destroys", "$faint")])
+        lines.append(
+            [
+                ("  ", ""),
+                ("r", "bold $accent"),
+                (" retries, ", "$faint"),
+                ("D", "bold $accent"),
+                (" destroys", "$faint"),
+            ]
+        )
     return _lines(lines)
 
 

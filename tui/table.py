@@ -207,9 +207,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
         left = width - _MARGIN - sum(column.width for column in chosen) - 2 * (len(chosen) - 1)
         longest = max((len(view.name) for view in self._views), default=0)
         name = max(min(left, LONGEST_NAME, max(longest, 16)), 8)
-        return [
-            (column, column.width or (name if column.key == "name" else max(left - name, 0))) for column in chosen
-        ]
+        return [(column, column.width or (name if column.key == "name" else max(left - name, 0))) for column in chosen]
 
     def _title(self, column: Column) -> str:
         arrow = (" ▼" if self.reverse else " ▲") if column.key == self.sort_key else ""

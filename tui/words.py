@@ -33,7 +33,7 @@ STATES: dict[State, Sign] = {
     State.UPDATING: Sign("◒", "updating", "busy", "a change is being applied"),
     State.DESTROYING: Sign("▼", "destroying", "busy", "everything that belongs to it is being removed"),
     State.DESTROYED: Sign("○", "destroyed", "gone", "nothing of it is left"),
-    State.DESTROY_FAILED: Sign("‼", "destroy failed", "bad", "something is left; tried again by itself, or retry it"),
+    State.DESTROY_FAILED: Sign("⊗", "destroy failed", "bad", "something is left; tried again by itself, or retry it"),
     State.ABANDONED: Sign("∅", "abandoned", "gone", "given up by a person; something may be left"),
 }
 
@@ -57,7 +57,7 @@ RESOURCES: dict[ResourceStatus, Sign] = {
     ResourceStatus.INTENDED: Sign("◌", "intended", "busy"),
     ResourceStatus.PRESENT: Sign("●", "present", "good"),
     ResourceStatus.GONE: Sign("○", "gone", "gone"),
-    ResourceStatus.STUCK: Sign("‼", "stuck", "bad"),
+    ResourceStatus.STUCK: Sign("⊗", "stuck", "bad"),
     ResourceStatus.ABANDONED: Sign("∅", "abandoned", "gone"),
 }
 

@@ -1,4 +1,4 @@
-"""Situations that the TUI is shown in: environments in every state, one being made, one that failed; all at a fixed time."""
+"""Situations that the TUI is shown in: environments in every state, all at a fixed time."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -34,7 +34,9 @@ async def _fill(driver: Driver, key: str, text: str) -> None:
 async def _open(driver: Driver) -> None:
     await driver.press("c")
     await driver.until_screen(CreateScreen)
-    await driver.until(lambda: any(found.key == "parameter.branch" for found in driver.screen.query(FormField)), "fields")
+    await driver.until(
+        lambda: any(found.key == "parameter.branch" for found in driver.screen.query(FormField)), "fields"
+    )
     await driver.until(lambda: "destroyed" in _help(driver, "lifetime"), "the deadline")
 
 

@@ -24,7 +24,7 @@ def _names(driver: Driver) -> list[str]:
 def test_state_is_said_with_glyph_and_word_and_a_warned_one_is_marked() -> None:
     async def script(driver: Driver) -> None:
         text = driver.text()
-        for said in ("◐ deploying", "● ready", "✗ failed", "‼ destroy failed", "! 12m40s", "never"):
+        for said in ("◐ deploying", "● ready", "✗ failed", "⊗ destroy failed", "! 12m40s", "never"):
             assert said in text, said
 
     drive(script, everything())

@@ -1,0 +1,123 @@
+"""The main screens as pictures: same clock, zone and size everywhere, so a difference is a change that somebody made.
+
+After a change that is wanted: `pytest tests/snapshots --snapshot-update`, and look at what has become of them.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.fakes.client import FakeClient
+from tests.fakes.driving import until
+from tests.fakes.scenes import everything, make_app
+from tui.app import CalvinverseApp
+from tui.create import CreateScreen
+from tui.dialogs import DestroyDialog
+from tui.environment_detail import DetailScreen
+from tui.fields import FormField
+from tui.help import HelpScreen
+
+README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
+Prepare = Callable[[CalvinverseApp, FakeClient, Pilot[Any]], Awaitable[None]]
+Compare = Callable[..., bool]
+
+
+async def as_it_starts(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: app.connection.here)
+
+
+async def detail(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    await pilot.press("enter")
+    await until(
+        pilot, lambda: isinstance(app.screen, DetailScreen) and app.screen._resources and app.screen._view.deployment
+    )
+    await until(pilot, lambda: app.screen.query_one("#log").last)  # type: ignore[attr-defined]  # the log panel
+
+
+async def create_with_errors(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    await pilot.press("c")
+    await until(pilot, lambda: isinstance(app.screen, CreateScreen) and len(app.screen.query(FormField)) == 7)
+    fields = {found.key: found for found in app.screen.query(FormField)}
+    fields["name"].control().value = "My_Shop"
+    fields["parameter.replicas"].control().value = "50"
+    await pilot.pause()
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: "3 fields" in str(app.screen.query_one("#problem").content))  # type: ignore[attr-defined]  # a Static
+
+
+async def destroy(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    await pilot.press("down", "D")
+    await until(pilot, lambda: isinstance(app.screen, DestroyDialog))
+    await pilot.press(*"check")
+
+
+async def away(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    client.go_away()
+    await until(pilot, lambda: app.connection.away)
+
+
+async def helping(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    await pilot.press("question_mark")
+    await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "size"),
+    [
+        (as_it_starts, (80, 24)),
+        (as_it_starts, (140, 30)),
+        (detail, (80, 24)),
+        (detail, (120, 34)),
+        (create_with_errors, (100, 30)),
+        (destroy, (90, 28)),
+        (away, (90, 24)),
+        (helping, (100, 40)),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
+)
+def test_screen(prepare: Prepare, size: tuple[int, int], snap_compare: Compare) -> None:
+    client = everything()
+    app = make_app(client)
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await prepare(app, client, pilot)
+        app.screen.set_focus(None)  # a cursor that blinks is there in one picture and not in the next
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+def picture() -> str:
+    """The picture of the README: one environment being made."""
+    from textual._doc import take_svg_screenshot
+
+    client = everything()
+    app = make_app(client)
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await detail(app, client, pilot)
+        await pilot.pause()
+
+    return re.sub(
+        r"\bterminal-\d+-", "terminal-", take_svg_screenshot(app=app, terminal_size=(120, 34), run_before=before)
+    )
+
+
+def test_the_picture_of_the_readme_is_what_the_tui_looks_like() -> None:
+    """To make it anew: `python -c "from tests.snapshots.test_tui_screens import draw; draw()"`."""
+    assert README_PICTURE.read_text(encoding="utf-8") == picture()
+
+
+def draw() -> None:
+    """Makes the picture of the README."""
+    README_PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    README_PICTURE.write_text(picture(), encoding="utf-8")

@@ -1,0 +1,153 @@
+"""Dialogs: destroy asks for the name, a deadline shows its outcome first, and what goes wrong is said there."""
+
+from datetime import UTC, datetime
+
+from textual.widgets import Button, Input
+
+from environments.domain.errors import NotAllowedNow
+from environments.domain.views import ExtendRequest
+from tests.fakes.driving import Driver, drive
+from tests.fakes.scenes import everything
+from tui.dialogs import DeadlineDialog, DestroyDialog
+from tui.environment_list import ListScreen
+from tui.help import HelpScreen
+
+
+def _go(driver: Driver) -> Button:
+    return driver.screen.query_one("#go", Button)
+
+
+def _calls(driver: Driver, name: str) -> list[tuple[object, ...]]:
+    return [call for call in driver.client.calls if call[0] == name]
+
+
+def test_destroy_needs_the_very_name_and_goes_by_id() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "D")
+        await driver.until_screen(DestroyDialog)
+        await driver.write("checkout-fi")
+        assert _go(driver).disabled
+        await driver.press("enter")
+        assert _calls(driver, "destroy") == []
+        await driver.write("x")
+        await driver.press("enter")
+        await driver.until_screen(ListScreen)
+        assert _calls(driver, "destroy") == [("destroy", "env-checkout-fix", "")]
+        assert "checkout-fix is being destroyed." in driver.said()
+        await driver.until_text("▼ destroying")
+
+    drive(script, everything())
+
+
+def test_esc_destroys_nothing() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("ctrl+d")
+        await driver.until_screen(DestroyDialog)
+        await driver.press("escape")
+        await driver.until_screen(ListScreen)
+        assert _calls(driver, "destroy") == []
+
+    drive(script, everything())
+
+
+def test_a_refusal_is_shown_in_the_dialog_and_what_was_typed_stays() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "D")
+        await driver.until_screen(DestroyDialog)
+        driver.client.refuse = NotAllowedNow("Not while somebody looks.")
+        await driver.write("checkout-fix")
+        await driver.press("enter")
+        await driver.until(lambda: "Not while somebody looks." in driver.static("#problem"), "the refusal")
+        assert driver.screen.query_one("#name", Input).value == "checkout-fix"
+        assert "Wait for the running deployment" in driver.static("#problem")
+
+    drive(script, everything())
+
+
+def test_extend_shows_the_new_deadline_and_sends_that_moment() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "e")
+        await driver.until_screen(DeadlineDialog)
+        assert "Mon 23 Nov 16:55 CET" in driver.static("#outcome")
+        field = driver.screen.query_one("#when", Input)
+        field.value = "2h"
+        await driver.until(lambda: "17:55 CET, in 7h55m" in driver.static("#outcome"), "the outcome")
+        await driver.press("enter")
+        await driver.until_screen(ListScreen)
+        wanted = ExtendRequest(until=datetime(2026, 11, 23, 16, 55, tzinfo=UTC))
+        assert _calls(driver, "extend") == [("extend", "env-checkout-fix", wanted)]
+        await driver.until_text("7h55m")
+
+    drive(script, everything())
+
+
+def test_schedule_takes_a_duration_or_a_moment_and_refuses_what_is_too_late() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "s")
+        await driver.until_screen(DeadlineDialog)
+        assert _go(driver).disabled
+        field = driver.screen.query_one("#when", Input)
+        field.value = "2026-12-31T18:00"
+        await driver.until(lambda: "later than this template allows" in driver.static("#problem"), "the limit")
+        assert _go(driver).disabled
+        field.value = "tomorrow"
+        await driver.until(lambda: "not a duration" in driver.static("#problem"), "the complaint")
+        field.value = "2026-11-25T18:00"
+        await driver.until(lambda: "Wed 25 Nov 18:00 CET, in 2d8h" in driver.static("#outcome"), "the outcome")
+        await driver.press("enter")
+        await driver.until_screen(ListScreen)
+        wanted = ExtendRequest(until=datetime(2026, 11, 25, 17, 0, tzinfo=UTC))
+        assert _calls(driver, "extend") == [("extend", "env-checkout-fix", wanted)]
+
+    drive(script, everything())
+
+
+def test_what_cannot_be_done_now_is_said_instead_of_asked() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("r")
+        assert driver.said() == ["branch-418 is deploying: retry isn't possible now."]
+        await driver.press("slash")
+        await driver.write("meta")
+        await driver.press("enter", "D")
+        await driver.until(lambda: len(driver.said()) == 2, "the word")
+        assert "managed from outside" in driver.said()[1]
+        assert isinstance(driver.screen, ListScreen)
+
+    drive(script, everything())
+
+
+def test_retry_is_sent_at_once() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("slash")
+        await driver.write("shop")
+        await driver.press("enter", "r")
+        await driver.until(lambda: _calls(driver, "retry"), "the call")
+        await driver.until_text("◐ deploying")
+
+    drive(script, everything())
+
+
+def test_help_shows_every_key_and_sign() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("question_mark")
+        await driver.until_screen(HelpScreen)
+        text = driver.text()
+        for said in ("D ^d", "Schedule destruction", "/", "⊗ destroy failed", "G", "! 12m30s"):
+            assert said in text, said
+        await driver.press("escape")
+        await driver.until_screen(ListScreen)
+
+    drive(script, everything(), size=(100, 80))
+
+
+def test_the_palette_finds_actions_and_environments() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("colon")
+        await driver.until_text("Schedule destruction")
+        assert "Retry" not in driver.text()
+        await driver.write("go to demo")
+        await driver.until_text("Go to demo-friday")
+        await driver.press("down", "enter")
+        await driver.until(lambda: "demo-friday" in driver.static("#header"), "the detail")
+
+    drive(script, everything())
