@@ -46,8 +46,13 @@ def task_deploy():
         "actions": [room("jobs.tasks:deploy")],
         "task_dep": PARTS,
         "params": [
-            {"name": name, "long": name, "default": "", "help": f"address of {part} that runs already"}
+            {"name": f"{name}{suffix}", "long": f"{name}{suffix}".replace("_", "-"), "default": "", "help": help}
             for name, part in parts.items()
+            for suffix, help in {
+                "": f"address of {part} that runs already",
+                "_token_file": "file with a token for it",
+                "_ca_file": "CA of its certificate (PEM)",
+            }.items()
         ],
     }
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,32 @@ Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a deployment is made from: the image of the service, the tools that run the agents, and addresses.
+class Existing:
+    """A Consul, OpenBao or Nomad of the user's own, with the file that holds a token for it."""
 
-    `existing` maps parts (`consul`, `openbao`, `nomad`) to addresses of clusters of the user's own.
+    part: str
+    address: str
+    token_file: str = ""
+    ca_file: str = ""
+
+    def parameters(self) -> dict[str, str]:
+        """As the template takes them."""
+        values = {"address": self.address, "token_file": self.token_file, "ca_file": self.ca_file}
+        return {f"{self.part}_{name}": value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a deployment is made from: the image of the service, the tools that run the agents, and existing agents.
+
+    `ports` has the agents' ports that differ from their makers' own, `port` the service's if it is another than 8400.
     """
 
     image: str
     binaries: Mapping[str, Path]
-    existing: Mapping[str, str] = field(default_factory=dict)
+    existing: Sequence[Existing] = ()
+    ports: Mapping[str, int | str] = field(default_factory=dict)
+    port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
         token = _own_token(where)
         with local_service(where) as local:
             local.push(read_bundle(TEMPLATE))
-            parameters = _parameters(where, wish, token)
+            parameters = _parameters(wish, token)
             meta = _make_or_mend(local, parameters, tell)
             tell("Handing over to the deployed service.")
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
@@ -80,13 +97,15 @@ def _own_token(where: Places) -> str:
     return where.token.read_text().strip()
 
 
-def _parameters(where: Places, wish: Wish, token: str) -> dict[str, Any]:
+def _parameters(wish: Wish, token: str) -> dict[str, Any]:
     return {
         "image": wish.image,
         "binaries": {name: str(path) for name, path in wish.binaries.items()},
+        "ports": dict(wish.ports),
+        **({} if wish.port is None else {"port": wish.port}),
         "deployer": person(),
         "deployer_token": known_token(token),
-        **{f"{part}_address": address for part, address in wish.existing.items()},
+        **{name: value for part in wish.existing for name, value in part.parameters().items()},
     }
 
 

@@ -11,15 +11,21 @@ from jobs.status import look, table
 from jobs.undeploy import undeploy as remove
 
 
-def deploy(consul: str = "", openbao: str = "", nomad: str = "") -> None:
-    """Make or repair the meta environment and say how to go on."""
+def deploy(**existing: str) -> None:
+    """Make or repair the meta environment and say how to go on.
+
+    `existing` has `consul`, `consul_token_file`, `consul_ca_file` and so on for parts that run already.
+    """
     report = console()
     where = places()
-    existing = {"consul": consul, "openbao": openbao, "nomad": nomad}
     wish = deployment.Wish(
         image=builder.good_reference("provisioning"),
         binaries=require("consul", "bao", "nomad"),
-        existing={name: address for name, address in existing.items() if address},
+        existing=[
+            deployment.Existing(part, existing[part], existing[f"{part}_token_file"], existing[f"{part}_ca_file"])
+            for part in ("consul", "openbao", "nomad")
+            if existing[part]
+        ],
     )
     done = deployment.deploy(where, wish, report)
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
