@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rich.text import Text
+from textual.widget import Widget
 from textual.widgets import Static
 
 from environments.domain.errors import CalvinverseError
@@ -29,8 +30,13 @@ class Connection:
         return self.error is not None
 
 
-class TopBar(Static):
-    """Who and where on the left, how many environments in which state, and the time with its zone."""
+class TopBar(Widget):
+    """Where on the left, how many environments in which state, and the time with its zone."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._left = Text("")
+        self._right = Text("")
 
     def say(self, clock: Clock, where: str, views: Iterable[EnvironmentView], connection: Connection) -> None:
         """Writes the line."""
@@ -47,11 +53,14 @@ class TopBar(Static):
                 parts.append(Text(f"{glyph} {count} {word}"))
         if connection.away:
             parts.append(Text("✗ away", style="bold"))
-        now = clock.now()
-        right = Text(f"{now.astimezone(clock.zone):%H:%M %Z} ", style="dim")
-        line = Text("   ").join(parts)
-        gap = max(self.size.width - line.cell_len - right.cell_len, 2)
-        self.update(Text.assemble(line, " " * gap, right, no_wrap=True, overflow="ellipsis"))
+        self._left = Text("   ").join(parts)
+        self._right = Text(f"{clock.now().astimezone(clock.zone):%H:%M %Z} ", style="dim")
+        self.refresh()
+
+    def render(self) -> Text:
+        """The line as wide as the screen is now."""
+        gap = max(self.size.width - self._left.cell_len - self._right.cell_len, 2)
+        return Text.assemble(self._left, " " * gap, self._right, no_wrap=True, overflow="ellipsis")
 
 
 class AwayBanner(Static):

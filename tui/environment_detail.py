@@ -45,7 +45,7 @@ class DetailScreen(ActingScreen):
 
     def compose(self) -> ComposeResult:
         """Top line, banner, header, facts, log, keys."""
-        yield TopBar(id="top", markup=False)
+        yield TopBar(id="top")
         yield AwayBanner(id="away", markup=False)
         yield Static(id="header", markup=False)
         with Container(id="panes"):

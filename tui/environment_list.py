@@ -25,7 +25,7 @@ class ListScreen(ActingScreen):
 
     def compose(self) -> ComposeResult:
         """Top line, banner, filter, table or a word instead of it, keys."""
-        yield TopBar(id="top", markup=False)
+        yield TopBar(id="top")
         yield AwayBanner(id="away", markup=False)
         yield Input(placeholder="name, state, template or owner", id="filter", compact=True)
         yield EnvironmentTable(self.house.clock, id="table")

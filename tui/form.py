@@ -41,7 +41,7 @@ class FormScreen(HouseScreen):
 
     def compose(self) -> ComposeResult:
         """Top line, banner, the form with its buttons, keys."""
-        yield TopBar(id="top", markup=False)
+        yield TopBar(id="top")
         yield AwayBanner(id="away", markup=False)
         with Vertical(id="form") as form:
             form.border_title = self._title_text

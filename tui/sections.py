@@ -9,7 +9,7 @@ from environments.domain.lifecycle import ENDED, DeploymentState, State, StepSta
 from environments.domain.references import MASK
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
 from tui.clock import Clock, coarse, countdown, taken
-from tui.table import fit
+from tui.table import fit, keep_end
 from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
 
 STYLES: dict[Mood, str] = {
@@ -158,7 +158,7 @@ def resources(found: Sequence[ResourceView], width: int) -> Content:
             [
                 (f"{sign!s:<12}", STYLES[sign.mood]),
                 (f"{fit(clean(resource.kind), kind)}  ", "$faint"),
-                (fit(clean(resource.address), address).rstrip(), ""),
+                (keep_end(clean(resource.address), address), ""),
             ]
         )
         if resource.detail and sign.mood == "bad":

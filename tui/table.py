@@ -264,3 +264,13 @@ def fit(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""
+
+
+def keep_end(text: str, width: int) -> str:
+    """Text in at most so many cells; of what doesn't fit the end is kept, which tells addresses apart."""
+    if cell_len(text) <= width:
+        return text
+    cut = len(text)
+    while cut > 0 and cell_len(text[cut - 1 :]) < width:
+        cut -= 1
+    return "…" + text[cut:]
