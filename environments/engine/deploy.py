@@ -17,6 +17,7 @@ from environments.engine.recorder import Recorder
 from environments.executors.base import Executor, Intended, Owner, StepContext, Toolbox
 from environments.service.rendering import render, scope
 from environments.service.requests import Sealer
+from environments.service.storage import Transaction
 
 log = structlog.get_logger()
 
@@ -36,6 +37,7 @@ class Deploy:
         self._outputs: dict[str, dict[str, Any]] = {}
         self._secrets: dict[str, str] = {}
         self._bundle = Bundle(files={})
+        self._needs: dict[str, tuple[str, ...]] = {}
 
     def run(self) -> None:
         """Applies what is not done yet, then decides: ready or failed."""
@@ -75,6 +77,7 @@ class Deploy:
                 self._recorder.move(tx, state_when_running(deployment.kind), failure=None)
             self._recorder.begin(tx)
         self._bundle = bundle
+        self._needs = {step.name: step.needs for step in template.steps}
         self._outputs = {step.name: step.outputs for step in steps if step.state is StepState.DONE}
         self._secrets = self._sealer.unseal(sealed) if sealed else {}
         return template, set(self._outputs)
@@ -87,17 +90,26 @@ class Deploy:
                 self._recorder.move(tx, State.VALIDATING)
 
     def _step(self, step: Step) -> None:
-        self._lease.check()
-        with self._lease.write() as tx:
-            self._recorder.step(tx, step.name, StepState.RUNNING)
+        intended: Sequence[Intended] = ()
+        running = False
         try:
-            outputs, intended = self._apply(step)
+            executor, context = self._prepare(step)
+            intended = executor.resources(context)
+            with self._lease.write(going_on=True) as tx:
+                self._recorder.step(tx, step.name, StepState.RUNNING)
+                self._intend(tx, step, intended)
+            running = True
+            limit = (step.timeout or executor.time_limit).total_seconds()
+            run = Progress(self._lease, self._logs, step.name, limit)
+            outputs = persist(run, lambda: executor.apply(context, run))
         except (Interrupted, StorageError):
-            # The step stays `running` in the journal: whoever goes on with the deployment does it again.
+            # The step stays as it is in the journal: whoever goes on with the deployment does it again.
             raise
         except Exception as error:
             self._logs.flush()
             with self._lease.write() as tx:
+                if not running:
+                    self._recorder.step(tx, step.name, StepState.RUNNING)
                 self._recorder.step(tx, step.name, StepState.FAILED, failure=failure_of(error, step.name))
             raise
         self._logs.flush()
@@ -107,20 +119,15 @@ class Deploy:
             tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
         self._outputs[step.name] = outputs
 
-    def _apply(self, step: Step) -> tuple[dict[str, Any], Sequence[Intended]]:
+    def _prepare(self, step: Step) -> tuple[Executor, StepContext]:
         executor = self._toolbox.executors.get(step.uses)
         if executor is None:
             raise InvalidTemplate(f"This version knows no step kind {step.uses!r}.")
-        limit = (step.timeout or executor.time_limit).total_seconds()
-        run = Progress(self._lease, self._logs, step.name, limit)
-        context = self._context(step, executor)
-        intended = persist(run, lambda: executor.resources(context))
-        self._intend(step, intended)
-        return persist(run, lambda: executor.apply(context, run)), intended
+        return executor, self._context(step, executor)
 
     def _context(self, step: Step, executor: Executor) -> StepContext:
         environment = self._lease.environment
-        needed = {name: self._outputs[name] for name in _ancestors(self._bundle.template(), step)}
+        needed = {name: self._outputs[name] for name in self._ancestors(step)}
         names = scope(environment, environment.parameters, needed)
         options = render(step.options, names, f"step {step.name!r}")
         try:
@@ -140,10 +147,19 @@ class Deploy:
             secrets=self._secrets if step.uses == _TAKES_SECRETS else {},
         )
 
-    def _intend(self, step: Step, intended: Sequence[Intended]) -> None:
+    def _ancestors(self, step: Step) -> set[str]:
+        """All that the step needs, directly or not: only their outputs are sure to be there."""
+        found: set[str] = set()
+        queue = list(step.needs)
+        while queue:
+            name = queue.pop()
+            if name not in found:
+                found.add(name)
+                queue.extend(self._needs[name])
+        return found
+
+    def _intend(self, tx: Transaction, step: Step, intended: Sequence[Intended]) -> None:
         """Writes down what the step is about to make."""
-        if not intended:
-            return
         now = self._recorder.clock()
         resources = [
             Resource(
@@ -157,8 +173,7 @@ class Deploy:
             )
             for item in intended
         ]
-        with self._lease.write() as tx:
-            tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
+        tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
 
     def _render_outputs(self, template: Template) -> dict[str, Any]:
         environment = self._lease.environment
@@ -171,18 +186,6 @@ class Deploy:
             }
             for name, output in template.outputs.items()
         }
-
-
-def _ancestors(template: Template, step: Step) -> set[str]:
-    """All that the step needs, directly or not: only their outputs are sure to be there."""
-    found: set[str] = set()
-    queue = list(step.needs)
-    while queue:
-        name = queue.pop()
-        if name not in found:
-            found.add(name)
-            queue.extend(template.step(name).needs)
-    return found
 
 
 def first_failure(errors: Mapping[str, BaseException], deployment_id: str) -> Failure | None:

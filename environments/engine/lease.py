@@ -46,21 +46,32 @@ class Lease:
 
     def check(self) -> None:
         """Raises `LeaseLost`, `Superseded` or `Stopping`; returns when the worker may change the world."""
+        self._check_here()
+        deployment = self.deployment
+        with self._storage.read() as tx:
+            tx.deployments.check(deployment.id, self._worker, deployment.epoch)
+
+    def _check_here(self) -> None:
+        """What can be told without the database."""
         if self._stopping.is_set():
             raise Stopping("The service is being stopped.")
         if self._lost is not None:
             raise self._lost
         if time.monotonic() >= self._sure_until:
             raise LeaseLost("The lease could not be prolonged in time.")
-        deployment = self.deployment
-        with self._storage.read() as tx:
-            tx.deployments.check(deployment.id, self._worker, deployment.epoch)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """A transaction that fails with `LeaseLost` if the deployment isn't ours any more."""
+    def write(self, *, going_on: bool = False) -> Iterator[Transaction]:
+        """A transaction that fails with `LeaseLost` if the deployment isn't ours any more.
+
+        With `going_on` it does what `check` does as well: for what begins something.
+        """
+        if going_on:
+            self._check_here()
         with self._storage.write() as tx:
-            tx.deployments.fence(self.deployment.id, self._worker, self.deployment.epoch)
+            tx.deployments.fence(*self.holder)
+            if going_on:
+                tx.deployments.check(*self.holder)
             yield tx
 
     @property

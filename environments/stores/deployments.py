@@ -10,6 +10,7 @@ from sqlalchemy import (
     Double,
     Row,
     and_,
+    bindparam,
     cast,
     exists,
     extract,
@@ -34,19 +35,31 @@ from environments.stores.schema import environments
 _RECORD = [table.c[name] for name in Deployment.model_fields]
 _QUEUED, _RUNNING = DeploymentState.QUEUED.value, DeploymentState.RUNNING.value
 
+_NOW: dict[str, ColumnElement[float]] = {
+    "sqlite": cast(literal_column("(julianday('now') - 2440587.5) * 86400.0"), Double),
+    "postgresql": cast(extract("epoch", func.clock_timestamp()), Double),
+}
+"""The database's clock, in seconds, by dialect."""
+
+# These run before each effect and in each write of a deployment. Building a statement takes longer than running it, so
+# they are built once.
+_HELD = and_(
+    table.c.id == bindparam("deployment"),
+    table.c.worker == bindparam("holder"),
+    table.c.epoch == bindparam("held_epoch"),
+    table.c.state == _RUNNING,
+)
+_FENCE = select(table.c.id).where(_HELD).with_for_update()
+_CHECK = {dialect: select(table.c.superseded).where(_HELD, table.c.lease_until >= now) for dialect, now in _NOW.items()}
+
 
 class SqlDeployments:
     """See `environments.service.storage.Deployments`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        sqlite = connection.dialect.name == "sqlite"
-        self._now: ColumnElement[float] = (
-            cast(literal_column("(julianday('now') - 2440587.5) * 86400.0"), Double)
-            if sqlite
-            else cast(extract("epoch", func.clock_timestamp()), Double)
-        )
-        """The database's clock, in seconds."""
+        self._dialect = connection.dialect.name
+        self._now = _NOW[self._dialect]
 
     def add(self, deployment: Deployment) -> None:
         row = plain({name: getattr(deployment, name) for name in Deployment.model_fields})
@@ -147,27 +160,29 @@ class SqlDeployments:
 
     def renew(self, deployment_id: str, worker: str, epoch: int, lease: float) -> bool:
         done = self._connection.execute(
-            table.update().where(_held(deployment_id, worker, epoch)).values(lease_until=self._now + lease)
+            table.update().where(_HELD).values(lease_until=self._now + lease),
+            _holder(deployment_id, worker, epoch),
         )
         return done.rowcount == 1
 
     def release(self, deployment_id: str, worker: str, epoch: int) -> None:
-        self._connection.execute(table.update().where(_held(deployment_id, worker, epoch)).values(lease_until=0.0))
+        self._connection.execute(
+            table.update().where(_HELD).values(lease_until=0.0), _holder(deployment_id, worker, epoch)
+        )
 
     def release_all(self) -> None:
         self._connection.execute(table.update().where(table.c.state == _RUNNING).values(lease_until=0.0))
 
     def check(self, deployment_id: str, worker: str, epoch: int) -> None:
-        query = select(table.c.superseded).where(_held(deployment_id, worker, epoch), table.c.lease_until >= self._now)
-        superseded = self._connection.execute(query).scalar_one_or_none()
+        holder = _holder(deployment_id, worker, epoch)
+        superseded = self._connection.execute(_CHECK[self._dialect], holder).scalar_one_or_none()
         if superseded is None:
             raise LeaseLost("Another worker has taken this deployment over.")
         if superseded:
             raise Superseded("A request to destroy the environment came in.")
 
     def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
-        query = select(table.c.id).where(_held(deployment_id, worker, epoch)).with_for_update()
-        if self._connection.execute(query).one_or_none() is None:
+        if self._connection.execute(_FENCE, _holder(deployment_id, worker, epoch)).one_or_none() is None:
             raise LeaseLost("Another worker has taken this deployment over.")
 
     def end(
@@ -182,17 +197,9 @@ class SqlDeployments:
         assert state in ENDED_DEPLOYMENTS
         done = self._connection.execute(
             table.update()
-            .where(_held(deployment_id, worker, epoch))
-            .values(
-                **plain(
-                    {
-                        "state": state,
-                        "ended_at": now,
-                        "failure": failure,
-                        "lease_until": 0.0,
-                    }
-                )
-            )
+            .where(_HELD)
+            .values(**plain({"state": state, "ended_at": now, "failure": failure, "lease_until": 0.0})),
+            _holder(deployment_id, worker, epoch),
         )
         if done.rowcount != 1:
             raise LeaseLost("Another worker has taken this deployment over.")
@@ -205,13 +212,9 @@ class SqlDeployments:
         }
 
 
-def _held(deployment_id: str, worker: str, epoch: int) -> ColumnElement[bool]:
-    return and_(
-        table.c.id == deployment_id,
-        table.c.worker == worker,
-        table.c.epoch == epoch,
-        table.c.state == _RUNNING,
-    )
+def _holder(deployment_id: str, worker: str, epoch: int) -> dict[str, Any]:
+    """The parameters of `_HELD`."""
+    return {"deployment": deployment_id, "holder": worker, "held_epoch": epoch}
 
 
 def _deployment(row: Row[Any]) -> Deployment:

@@ -10,6 +10,8 @@ from environments.domain.environment import Event, EventType
 from environments.stores.schema import environments
 from environments.stores.schema import events as table
 
+_INSERT = table.insert()
+
 
 class SqlEvents:
     """See `environments.service.storage.Events`. `last` is the id of the newest event that this transaction wrote."""
@@ -30,15 +32,16 @@ class SqlEvents:
         data: Mapping[str, Any] | None = None,
     ) -> int:
         done = self._connection.execute(
-            table.insert().values(
-                at=now,
-                type=type.value,
-                environment_id=environment_id,
-                deployment_id=deployment_id,
-                step=step,
-                message=message,
-                data=dict(data or {}),
-            )
+            _INSERT,
+            {
+                "at": now,
+                "type": type.value,
+                "environment_id": environment_id,
+                "deployment_id": deployment_id,
+                "step": step,
+                "message": message,
+                "data": dict(data or {}),
+            },
         )
         key = done.inserted_primary_key
         assert key is not None

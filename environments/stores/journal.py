@@ -23,7 +23,7 @@ class SqlJournal:
 
     def lay_out(self, deployment_id: str, rows: Sequence[tuple[str, str, Sequence[str]]]) -> None:
         query = select(steps.c.name, steps.c.position).where(steps.c.deployment_id == deployment_id)
-        known: dict[str, int] = dict(self._connection.execute(query).tuples().all())
+        known: dict[str, int] = dict(self._connection.execute(query).all())
         first = max(known.values(), default=-1) + 1
         new = [
             {
@@ -80,7 +80,7 @@ class SqlJournal:
             )
             .order_by(deployments.c.requested_at)
         )
-        return dict(self._connection.execute(query).tuples().all())
+        return dict(self._connection.execute(query).all())
 
 
 class SqlInventory:
