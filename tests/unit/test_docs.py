@@ -1,0 +1,60 @@
+"""The docs: the reference says what the code says, every link leads somewhere, every page is found from the index."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs_reference import CHECKOUT, FOLDER, PAGES
+
+DOCS = CHECKOUT / "docs"
+WRITTEN = sorted(DOCS.rglob("*.md"))
+LINKED = [CHECKOUT / "README.md", *WRITTEN]
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"^(```).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_page_of_the_reference_is_what_the_code_says(name: str) -> None:
+    written = (FOLDER / name).read_text(encoding="utf-8")
+    assert written == PAGES[name](), "run `python -m tests.docs_reference`"
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = [link for link in links(page) if not leads(page, link)]
+    assert broken == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = DOCS / "index.md"
+    known = {(DOCS / link.partition("#")[0]).resolve() for link in links(index)}
+    assert [str(page.relative_to(DOCS)) for page in WRITTEN if page != index and page not in known] == []
+
+
+def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A title\n\n[a](other.md) [b](#a-title) [c](#none) [d](page.md#a-title) `[e](x.md)`\n")
+    assert [link for link in links(page) if not leads(page, link)] == ["other.md", "#none"]
+
+
+def links(page: Path) -> list[str]:
+    """The relative links of a page."""
+    text = _CODE.sub("", page.read_text(encoding="utf-8"))
+    return [link for link in _LINK.findall(text) if "://" not in link and not link.startswith("mailto:")]
+
+
+def leads(page: Path, link: str) -> bool:
+    """Whether the file is there, and in it the heading."""
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    if not target.exists():
+        return False
+    return not anchor or anchor in anchors(target)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
