@@ -31,7 +31,7 @@ from environments.domain.template import TEMPLATE_FILE
 from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.worker import Worker
-from environments.executors.agent_local import AgentHandler, AgentLocal
+from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
 from environments.executors.base import Executor, ResourceHandler, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
@@ -144,7 +144,13 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         JobHandler(nomad),
         AgentHandler(machine),
     ]
-    return toolbox(executors, handlers), vault
+    agents = {"consul": "consul", "vault": "openbao", "nomad": "nomad"}
+    houses = {
+        handler.kind: (AGENT_KIND, agents[part])
+        for handler in handlers
+        if (part := handler.kind.partition(".")[0]) in agents
+    }
+    return toolbox(executors, handlers, houses), vault
 
 
 def build(settings: Settings) -> Service:
@@ -181,7 +187,7 @@ def build(settings: Settings) -> Service:
         ),
         feed=feed,
         worker=Worker(new_id("worker"), database, tools, sealer, feed, now),
-        clock=Alarm(database, requests, feed, now, retention),
+        clock=Alarm(database, requests, now, retention),
     )
     if settings.deployer_token:
         prefix, _, hashed = settings.deployer_token.partition(":")
@@ -240,7 +246,8 @@ def _check_address(settings: Settings) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; else each answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))

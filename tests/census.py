@@ -159,7 +159,7 @@ class Taker:
         return found
 
     def _machine(self) -> dict[str, list[str]]:
-        with open("/proc/mounts") as file:
+        with Path("/proc/mounts").open() as file:
             mounts = [line.split()[1] for line in file]
         return {
             "containers": self._containers(all=True),

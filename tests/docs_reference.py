@@ -3,6 +3,7 @@
 Each function gives the text of one page. Nothing depends on the machine, the time or the width of a terminal.
 """
 
+import importlib
 import inspect
 import pkgutil
 import re
@@ -82,10 +83,9 @@ def commands() -> str:
 
 def tasks() -> str:
     """Every task of doit."""
-    import dodo
     from doit.loader import load_tasks
 
-    found = load_tasks(vars(dodo))
+    found = load_tasks(vars(importlib.import_module("dodo")))
     rows = [
         (
             f"`doit {task.name}`",
@@ -113,12 +113,10 @@ def step_kinds() -> str:
     sections = []
     for kind, executor in sorted(toolbox.executors.items()):
         model = executor.options
-        rows = [
-            (f"`{name}`", _type(field), _preset(model, name, field))
-            for name, field in _fields(model)
-        ]
+        rows = [(f"`{name}`", _type(field), _preset(model, name, field)) for name, field in _fields(model)]
         sections += [
-            f"## {kind}\n\n{_plain(executor.description)}\n\nTime limit: {_duration(executor.time_limit)}, unless the step "
+            f"## {kind}\n\n{_plain(executor.description)}\n\n"
+            f"Time limit: {_duration(executor.time_limit)}, unless the step "
             "sets `timeout`.",
             *([_doc(model), _table(("Option", "Type", "Default"), rows)] if rows else ["It has no options."]),
             f"Outputs: {_doc(executor.apply)}",
@@ -151,7 +149,14 @@ def error_codes() -> str:
                 import_module(module.name)
     own = {cls.__dict__["code"]: cls for cls in all_errors() if "code" in cls.__dict__ and _ours(cls)}
     rows = [
-        (f"`{code}`", str(cls.status), str(cls.exit_code), "yes" if cls.transient else "", _doc(cls).partition("\n")[0], cls.default_hint)
+        (
+            f"`{code}`",
+            str(cls.status),
+            str(cls.exit_code),
+            "yes" if cls.transient else "",
+            _doc(cls).partition("\n")[0],
+            cls.default_hint,
+        )
         for code, cls in sorted(own.items())
     ]
     return _page(
@@ -192,7 +197,7 @@ def api() -> str:
                 sections.append("Needs no token.")
     return _page(
         "API",
-        'Requests carry `Authorization: Bearer <token>`; every route without "Needs no token" answers 401 without "
+        'Requests carry `Authorization: Bearer <token>`; every route without "Needs no token" answers 401 without '
         "one. Bodies are JSON. Errors are problem documents; [their codes](error-codes.md). The whole schema is at "
         "`/openapi.json`.",
         *sections,
@@ -329,7 +334,7 @@ def _root_context() -> Any:
 
 def _leaves() -> Iterator[tuple[str, Any, Any]]:
     """Path, command and context of every command that does something."""
-    queue = [((), _root(), _root_context())]
+    queue: list[tuple[tuple[str, ...], Any, Any]] = [((), _root(), _root_context())]
     while queue:
         path, command, context = queue.pop(0)
         children = getattr(command, "commands", None)

@@ -101,7 +101,7 @@ class ServiceProcess:
             self._client = None
 
     def wait_for(self, name: str, *states: State, seconds: float = 60) -> EnvironmentView:
-        """The environment once it is in one of the states; the test fails with its history when it doesn't get there."""
+        """The environment once it is in one of the states; else the test fails with its history."""
         end = time.monotonic() + seconds
         while True:
             environment = self.client.environment(name)

@@ -91,9 +91,13 @@ def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maxi
     return deadline
 
 
+LONGEST_NOTICE = timedelta(hours=1)
+"""Nobody is warned earlier than this before a deadline."""
+
+
 def warn_at(created: datetime, deadline: datetime) -> datetime:
     """When the owner is warned: a tenth of the lifetime before the deadline, at most an hour before it."""
-    return deadline - min(timedelta(hours=1), (deadline - created) / 10)
+    return deadline - min(LONGEST_NOTICE, (deadline - created) / 10)
 
 
 def destroy_again_after(attempts: int) -> timedelta:

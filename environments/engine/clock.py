@@ -10,7 +10,6 @@ import structlog
 from environments.domain.deadline import format_duration, warn_at
 from environments.domain.environment import EventType
 from environments.domain.errors import CalvinverseError
-from environments.engine.feed import Feed
 from environments.service.requests import Requests
 from environments.service.storage import Storage
 
@@ -38,13 +37,11 @@ class Alarm:
         self,
         storage: Storage,
         requests: Requests,
-        feed: Feed,
         clock: Callable[[], datetime],
         retention: Retention,
     ) -> None:
         self._storage = storage
         self._requests = requests
-        self._feed = feed
         self._clock = clock
         self._retention = retention
         self._forgot_at: datetime | None = None
@@ -58,7 +55,6 @@ class Alarm:
     def stop(self) -> None:
         """Ends."""
         self._stopping.set()
-        self._feed.wake()
         self._thread.join(timeout=5)
 
     def tick(self) -> None:
@@ -103,7 +99,6 @@ class Alarm:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            seen = self._feed.newest
             try:
                 self.tick()
                 with self._storage.read() as tx:
@@ -115,5 +110,5 @@ class Alarm:
             except Exception as error:  # the clock must never end: somebody's money depends on it
                 log.error("clock.fault", exc_info=error)
                 sleep = _LONGEST_SLEEP
-            if not self._stopping.is_set():
-                self._feed.wait(seen, min(max(sleep, 0.01), _LONGEST_SLEEP))
+            # Not woken by events: a deployment makes dozens, and a new deadline is seen after the longest sleep.
+            self._stopping.wait(min(max(sleep, 0.01), _LONGEST_SLEEP))

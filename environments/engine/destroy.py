@@ -36,6 +36,8 @@ class Destroy:
         self._toolbox = toolbox
         self._logs = logs
         self._owner = Owner(self._lease.environment.id, self._lease.environment.name)
+        self._made: frozenset[tuple[str, str]] = frozenset()
+        """Kind and address of all that the environment was ever about to make."""
 
     def run(self) -> None:
         """Takes everything away, looks again, and decides: destroyed, or failed and to be tried again."""
@@ -67,6 +69,7 @@ class Destroy:
             rows = self._rows(tx)
             tx.journal.lay_out(deployment.id, rows)
             steps = tx.journal.steps(deployment.id)
+            self._made = frozenset((found.kind, found.address) for found in tx.inventory.of(deployment.environment_id))
             self._recorder.begin(tx)
         done = {step.name for step in steps if step.state is StepState.DONE and step.name != PROOF}
         return {name: needs for name, _, needs in rows}, done
@@ -121,6 +124,10 @@ class Destroy:
 
     def _remove(self, resource: Resource, run: Progress) -> None:
         """Takes one resource away; what is left is written down as stuck, with why."""
+        gone = self._gone_with_its_house(resource, run)
+        if gone is not None:
+            self._record(resource, ResourceStatus.GONE, gone.detail)
+            return
         handler = self._handler(resource)
         try:
             persist(run, lambda: handler.destroy(resource.address, self._owner, run))
@@ -149,8 +156,20 @@ class Destroy:
 
     def _look(self, resource: Resource, run: Progress) -> Observation:
         run.before_effect()
+        gone = self._gone_with_its_house(resource, run)
+        if gone is not None:
+            return gone
         handler = self._handler(resource)
         return persist(run, lambda: handler.observe(resource.address, self._owner))
+
+    def _gone_with_its_house(self, resource: Resource, run: Progress) -> Observation | None:
+        """That the resource went with the one it was in, if this environment made that one and it is no more."""
+        kind, address = self._toolbox.houses.get(resource.kind, ("", ""))
+        if (kind, address) not in self._made:
+            return None
+        handler = self._toolbox.handlers[kind]
+        found = persist(run, lambda: handler.observe(address, self._owner))
+        return Observation(Presence.ABSENT, f"gone with {address}") if found.presence is Presence.ABSENT else None
 
     def _record(self, resource: Resource, status: ResourceStatus, detail: str) -> None:
         with self._lease.write() as tx:

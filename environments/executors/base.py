@@ -1,9 +1,9 @@
 """What every step kind is made of.
 
 A step kind is an `Executor`. It names the resources that it will make before it makes them (`resources`), so that the
-engine can write them into the inventory first; then it makes them (`apply`), which must be idempotent: after a crash the
-same step is applied again. Resources are taken away by `ResourceHandler`s, one per kind of resource, which need nothing
-but the address and the owner: destroying works even if the step's options can't be read any more.
+engine can write them into the inventory first; then it makes them (`apply`), which must be idempotent: after a crash
+the same step is applied again. Resources are taken away by `ResourceHandler`s, one per kind of resource, which need
+nothing but the address and the owner: destroying works even if the step's options can't be read any more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +118,7 @@ class Executor(Protocol):
         ...
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """Everything that `apply` may make, known beforehand, in the order of making. No effects; may read the bundle."""
+        """Everything that `apply` may make, known beforehand, in the order of making. No effects."""
         ...
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
@@ -148,18 +148,28 @@ class ResourceHandler(Protocol):
 
 @dataclass(frozen=True)
 class Toolbox:
-    """Every executor and handler of a service, by kind."""
+    """Every executor and handler of a service, by kind.
+
+    `houses` says for a kind of resource in which other resource (kind, address) such things are, if the same
+    environment made that: when the house is gone, so is what was in it, and nobody is left to ask.
+    """
 
     executors: Mapping[str, Executor]
     handlers: Mapping[str, ResourceHandler]
+    houses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def toolbox(executors: Sequence[Executor], handlers: Sequence[ResourceHandler]) -> Toolbox:
+def toolbox(
+    executors: Sequence[Executor],
+    handlers: Sequence[ResourceHandler],
+    houses: Mapping[str, tuple[str, str]] | None = None,
+) -> Toolbox:
     """A toolbox; two parts of the same kind are a programming error."""
     by_kind = {executor.kind: executor for executor in executors}
     by_resource = {handler.kind: handler for handler in handlers}
-    assert len(by_kind) == len(executors) and len(by_resource) == len(handlers)
-    return Toolbox(by_kind, by_resource)
+    assert len(by_kind) == len(executors)
+    assert len(by_resource) == len(handlers)
+    return Toolbox(by_kind, by_resource, houses or {})
 
 
 Clock = Callable[[], datetime]

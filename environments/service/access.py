@@ -74,9 +74,7 @@ class Access:
             if known is None or known.hash != hashed:
                 now = self._clock()
                 tx.tokens.add(
-                    TokenRecord(
-                        "tok-deployer", prefix, hashed, owner, "admin", "made by deploy", now, None, None, None
-                    )
+                    TokenRecord("tok-deployer", prefix, hashed, owner, "admin", "made by deploy", now, None, None, None)
                 )
 
     def first_token(self, owner: str, note: str) -> str:

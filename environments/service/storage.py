@@ -55,7 +55,7 @@ class Environments(Protocol):
         ...
 
     def to_warn(self, now: datetime) -> list[Environment]:
-        """Live ones with a deadline that were not warned yet."""
+        """Live ones with a deadline within the longest notice that were not warned yet."""
         ...
 
     def next_moment(self) -> datetime | None:

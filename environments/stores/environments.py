@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, Row, func, select
 from sqlalchemy.exc import IntegrityError
 
+from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import Environment
 from environments.domain.errors import NameTaken
 from environments.domain.lifecycle import ENDED, State
@@ -78,6 +79,7 @@ class SqlEnvironments:
             table.c.managed_by.is_(None),
             table.c.state.in_(_DUE),
             table.c.deadline > now,
+            table.c.deadline <= now + LONGEST_NOTICE,
             table.c.warned.is_(False),
         )
         return [_environment(row) for row in self._connection.execute(query)]

@@ -55,7 +55,7 @@ class Follower:
         self._thread.join(timeout=5)
 
     def wait(self, name: str, state: State) -> float:
-        """The moment (`time.time()`) at which the environment was seen in that state; it must be the next that lasts."""
+        """The moment (`time.time()`) at which the environment was seen in that state, the next one that lasts."""
         while True:
             seen, reached, moment = self._reached.get(timeout=_LIMIT)
             if seen == name:

@@ -18,7 +18,7 @@ from environments.api.server import make_server
 from environments.client import HttpClient
 from environments.domain.environment import EventType, Failure
 from environments.domain.errors import NotFound
-from environments.domain.lifecycle import State, StepState
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.template import Bundle, make_bundle
 from environments.engine.feed import Feed
 from environments.service.access import Access, Principal
@@ -151,6 +151,28 @@ class FakeService:
                 step=step,
                 data={"state": state.value},
             )
+
+    def finish(self, name: str, state: State, failure: Failure | None = None) -> None:
+        """Ends the environment's newest deployment, in `state` of the environment."""
+        now = datetime.now(UTC)
+        with self.database.write() as tx:
+            environment = tx.environments.get(name)
+            assert environment is not None
+            newest = tx.deployments.of(environment.id)[0]
+            claim = tx.deployments.claim("test", 60, list(DeploymentKind), now)
+            while claim is not None and claim.deployment.id != newest.id:
+                claim = tx.deployments.claim("test", 60, list(DeploymentKind), now)
+            assert claim is not None
+            outcome = DeploymentState.FAILED if failure else DeploymentState.SUCCEEDED
+            tx.deployments.end(newest.id, "test", claim.deployment.epoch, outcome, failure, now)
+            tx.events.add(
+                EventType.DEPLOYMENT_STATE,
+                environment.id,
+                now,
+                deployment_id=newest.id,
+                data={"state": outcome.value},
+            )
+        self.move(name, state, failure=failure)
 
     def log(self, name: str, *lines: str, step: str = "app") -> None:
         """Writes lines of log."""

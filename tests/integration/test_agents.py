@@ -187,7 +187,7 @@ LocalAgents(Path(sys.argv[1]), require("consul", "bao", "nomad")).start()
 def test_a_start_that_is_killed_again_and_again_converges(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
-    moments = random.Random(seed)  # noqa: S311 - when to kill is no secret
+    moments = random.Random(seed)
     state = tmp_path / "state"
     agents = LocalAgents(state, require("consul", "bao", "nomad"), free_ports(moments))
     try:

@@ -58,7 +58,7 @@ class Setting:
         self.requests = Requests(self.database, sealer, self.clock, self.new_id)
         name = f"worker-{next(self._worker_ids)}"
         self.worker = Worker(name, self.database, toolbox, sealer, self.feed, self.clock)
-        self.alarm = Alarm(self.database, self.requests, self.feed, self.clock, Retention())
+        self.alarm = Alarm(self.database, self.requests, self.clock, Retention())
 
     def new_id(self, kind: str) -> str:
         """`env-1`, `dep-2`, …"""

@@ -126,9 +126,9 @@ def _answer(document: Any) -> bytes:
 
 def test_create_is_sent_again_with_the_same_key_when_the_connection_drops() -> None:
     accepted = Accepted(environment=environment_view("demo", State.REQUESTED), deployment_id="dep-1")
-    with dropping(_answer(accepted.model_dump(mode="json")), drops=1) as (address, requests):
-        with HttpClient(address, "cv_token") as client:
-            assert client.create(CreateRequest(name="demo", template="web")) == accepted
+    answer = _answer(accepted.model_dump(mode="json"))
+    with dropping(answer, drops=1) as (address, requests), HttpClient(address, "cv_token") as client:
+        assert client.create(CreateRequest(name="demo", template="web")) == accepted
     keys = [
         line for request in requests for line in request.splitlines() if line.lower().startswith(b"idempotency-key")
     ]

@@ -1,0 +1,135 @@
+"""What people wait for when they look: list and show, over HTTP, with many environments in the database."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from environments.client import read_bundle
+from environments.domain.environment import Deployment, Environment, Resource
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+from environments.stores.database import open_database
+from tests.service_process import ServiceProcess
+
+_RESOURCES = (
+    "consul.kv",
+    "vault.secret",
+    "vault.certificates",
+    "vault.pki-role",
+    "nomad.namespace",
+    "consul.policy",
+    "consul.tokens",
+    "vault.identity",
+    "consul.services",
+    "nomad.job",
+)
+_LINES = 25
+"""Events that one create of `web` leaves, about."""
+
+
+def fill(service: ServiceProcess, template: Path, count: int) -> list[str]:
+    """Writes environments that look like ready ones of `web` into the database of a service that doesn't run; names."""
+    now = datetime.now(UTC)
+    bundle = read_bundle(template)
+    steps = bundle.template().steps
+    database = open_database(service.state / "service")
+    names = [f"bench-{number:04}" for number in range(count)]
+    with database.write() as tx:
+        tx.templates.push("web", bundle, "bench", now)
+        for number, name in enumerate(names):
+            owner, made = f"owner-{number % 20}", now - timedelta(seconds=number)
+            environment = Environment(
+                id=f"env-{name}",
+                name=name,
+                owner=owner,
+                template="web",
+                template_version="1",
+                bundle=bundle.digest,
+                parameters={"replicas": 1, "message": "Hello from the bench", "branch": "main"},
+                state=State.READY,
+                state_since=made,
+                created_at=made,
+                deadline=now + timedelta(hours=8),
+                maximum_deadline=now + timedelta(days=14),
+                outputs={
+                    "url": {"value": f"https://127.0.0.1:{20000 + number}", "description": "", "secret": False},
+                    "message_key": {"value": f"environments/{name}/message", "description": "", "secret": False},
+                    "password": {
+                        "value": f"secret:environments/{name}/password#password",
+                        "description": "",
+                        "secret": True,
+                    },
+                },
+            )
+            deployment = Deployment(
+                id=f"dep-{name}",
+                environment_id=environment.id,
+                kind=DeploymentKind.CREATE,
+                state=DeploymentState.SUCCEEDED,
+                reason="created",
+                requested_by=owner,
+                requested_at=made,
+                bundle=bundle.digest,
+                started_at=made,
+                ended_at=made,
+                epoch=1,
+                worker="bench",
+            )
+            tx.environments.add(environment)
+            tx.deployments.add(deployment)
+            tx.journal.lay_out(deployment.id, [(step.name, step.uses, step.needs) for step in steps])
+            for step in steps:
+                tx.journal.set(deployment.id, step.name, StepState.RUNNING, made)
+                tx.journal.set(deployment.id, step.name, StepState.DONE, made, outputs={"made": f"{name}/{step.name}"})
+            tx.inventory.intend(
+                [
+                    Resource(
+                        environment_id=environment.id,
+                        kind=kind,
+                        address=f"{kind}/{name}",
+                        status=ResourceStatus.PRESENT,
+                        created_at=made,
+                        updated_at=made,
+                    )
+                    for kind in _RESOURCES
+                ],
+                {},
+            )
+            tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(_LINES)])
+    database.close()
+    return names
+
+
+def measure(service: ServiceProcess, names: list[str], count: int) -> tuple[list[float], list[float]]:
+    """Seconds of `count` lists and `count` shows in turns, through the client, on one kept connection."""
+    client, dice = service.client, random.Random(1)
+    lists: list[float] = []
+    shows: list[float] = []
+    for number in range(-5, count):  # the first few warm up
+        began = time.perf_counter()
+        found = client.environments()
+        listed = time.perf_counter()
+        shown = client.environment(dice.choice(names))
+        ended = time.perf_counter()
+        assert len(found) == len(names), f"{len(found)} environments were listed"
+        assert shown.deployment is not None
+        assert shown.deployment.steps
+        if number >= 0:
+            lists.append(listed - began)
+            shows.append(ended - listed)
+    return lists, shows
+
+
+def measure_command(service: ServiceProcess, count: int) -> list[float]:
+    """Seconds of `calvinverse env list`, from the start of the process to its end."""
+    environment = {**os.environ, "CALVINVERSE_STATE": str(service.state)}
+    command = [sys.executable, "-m", "environments", "env", "list"]
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=60, check=True)
+        times.append(time.perf_counter() - began)
+    return times

@@ -1,0 +1,558 @@
+"""The command line against the real API: data, talk, exit statuses, and nothing lost when it is interrupted."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from environments import actions
+from environments.cli.failures import EXIT_STATUSES
+from environments.cli.program import build, run
+from environments.client import HttpClient
+from environments.domain.environment import Failure
+from environments.domain.errors import CalvinverseError, Interrupted, all_errors
+from environments.domain.lifecycle import State, StepState
+from environments.domain.views import CreateRequest
+from tests.fakes.service import FakeService, Served, served
+
+URL = "https://127.0.0.1:20001"
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its data."""
+        return json.loads(self.out)
+
+
+@dataclass
+class CommandLine:
+    """Runs commands against a service."""
+
+    api: Served
+    capture: pytest.CaptureFixture[str]
+
+    @property
+    def service(self) -> FakeService:
+        """The service behind."""
+        return self.api.service
+
+    def __call__(self, *arguments: str) -> Result:
+        self.capture.readouterr()
+        status = run(arguments)
+        return Result(status, *self.capture.readouterr())
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One service for all tests; each uses environments of its own names."""
+    with served(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def cli(
+    api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    token = tmp_path / "token"
+    token.write_text(api.token)
+    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("CALVINVERSE_ADDRESS", api.address)
+    monkeypatch.setenv("CALVINVERSE_TOKEN_FILE", str(token))
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    return CommandLine(api, capsys)
+
+
+def beside(act: Callable[[], None]) -> threading.Thread:
+    """Does something while a command runs."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    return thread
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def exists(service: FakeService, name: str) -> bool:
+    """Whether there is an environment of that name."""
+    with service.database.read() as tx:
+        return tx.environments.get(name) is not None
+
+
+def deploy(service: FakeService, name: str) -> None:
+    """What an engine would do."""
+    until(lambda: exists(service, name))
+    service.step(name, "settings", StepState.RUNNING)
+    service.step(name, "settings", StepState.DONE)
+    service.step(name, "app", StepState.RUNNING)
+    service.log(name, "pulling the \x1b[31mimage")
+    service.step(name, "app", StepState.DONE)
+    service.outputs(
+        name, {"url": {"value": URL}, "password": {"value": f"secret:environments/{name}/p#p", "secret": True}}
+    )
+    service.finish(name, State.READY)
+
+
+# --- the tree of commands ---------------------------------------------------------------------------------------------
+
+
+def tree() -> dict[tuple[str, ...], Any]:
+    """Every command by its path."""
+    found: dict[tuple[str, ...], Any] = {}
+
+    def walk(command: Any, path: tuple[str, ...]) -> None:
+        for name, child in getattr(command, "commands", {}).items():
+            walk(child, (*path, name))
+        if not hasattr(command, "commands"):
+            found[path] = command
+
+    walk(typer.main.get_command(build()), ())
+    return found
+
+
+def test_the_commands_are_those_of_the_registry() -> None:
+    assert set(tree()) == {action.command for action in actions.commands()}
+
+
+@pytest.mark.parametrize("path", sorted(tree()))
+def test_each_help_says_what_it_does_and_how_it_is_used(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    action = actions.for_command(*path)
+    assert action.help in shown
+    assert f"Examples: calvinverse {' '.join(path)}" in shown
+    assert ("Destructive" in shown) == (action.risk is actions.Risk.DESTRUCTIVE)
+    assert "--output" in shown
+
+
+def test_every_exit_status_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {cls.exit_code for cls in all_errors()} <= set(EXIT_STATUSES)
+    run(["--help"])
+    shown = capsys.readouterr().out
+    for status, meaning in EXIT_STATUSES.items():
+        assert f"{status}  {meaning}" in shown
+
+
+def test_help_waits_for_nothing_heavy() -> None:
+    code = (
+        "import sys; from environments.cli.program import run; run(['--help']);"
+        "heavy = {'pydantic', 'httpx2', 'rich', 'textual', 'sqlalchemy', 'fastapi', 'environments.bootstrap'};"
+        "sys.exit(str(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", all_errors(), ids=lambda cls: cls.__name__)
+def test_every_error_is_told_once_and_has_its_exit_status(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, cls: type[CalvinverseError]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise cls("It is \x1b[31mso.", hint="Do this.")
+
+    monkeypatch.setattr(HttpClient, "environments", fail)
+    result = cli("env", "list")
+    assert result.status == cls.exit_code != 0
+    assert result.out == ""
+    assert result.err == f"error: It is �[31mso.  [{cls.code}]\nhint:  Do this.\n"
+    as_json = cli("env", "list", "-o", "json")
+    assert as_json.status == cls.exit_code
+    assert json.loads(as_json.err)["error"]["code"] == cls.code
+
+
+def test_what_nobody_foresaw_shows_no_traceback_unless_asked(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(HttpClient, "environments", fail)
+    result = cli("env", "list")
+    assert result.status == 1
+    assert "ZeroDivisionError" in result.err
+    assert "Traceback" not in result.err
+    assert "--debug" in result.err
+    assert "cause: ZeroDivisionError: inside  at " in cli("env", "list", "--debug").err
+
+
+def test_a_service_that_is_not_there(cli: CommandLine) -> None:
+    result = cli("env", "list", "--address", "http://127.0.0.1:9")
+    assert result.status == 7
+    assert "http://127.0.0.1:9" in result.err
+    assert "[service_unavailable]" in result.err
+
+
+def test_no_token_and_a_bad_one(cli: CommandLine, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.write_text("cv_unknown-to-everybody")
+    for file in (bad, tmp_path / "none"):
+        result = cli("env", "list", "--token-file", str(file))
+        assert result.status == 5
+        assert "[unauthenticated]" in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["bogus"], ["env", "bogus"], ["env", "list", "--bogus"], ["env", "show"], ["-o", "yaml", "env", "list"]],
+)
+def test_usage_errors_name_the_help(cli: CommandLine, arguments: list[str]) -> None:
+    result = cli(*arguments)
+    assert result.status == 2
+    assert result.out == ""
+    assert "hint:  See `calvinverse" in result.err
+    assert result.err.count("\n") == 2
+
+
+def test_a_group_without_a_command_shows_its_help(cli: CommandLine) -> None:
+    for arguments in ([], ["env"], ["template"]):
+        result = cli(*arguments)
+        assert result.status == 2
+        assert "Commands:" in result.err
+
+
+# --- environments -----------------------------------------------------------------------------------------------------
+
+
+def test_create_waits_and_shows_how_it_goes(cli: CommandLine) -> None:
+    engine = beside(lambda: deploy(cli.service, "made"))
+    result = cli("env", "create", "made", "--template", "web", "-p", "replicas=2", "--message", "hi", "--ttl", "2h")
+    engine.join()
+    assert result.status == 0, result.err
+    assert f"url       {URL}" in result.out
+    assert "••••••••" in result.out
+    assert "made is destroyed at 2" in result.err
+    assert "(Europe/Berlin), in 2h00m." in result.err
+    for line in ("✓ settings  done", "✓ app       done", "    app: pulling the �[31mimage"):
+        assert line in result.err
+    assert result.err.endswith(f"made is ready. It answers at {URL}. Next: `calvinverse env outputs made`.\n")
+    shown = cli("-o", "json", "env", "show", "made").json
+    assert shown["parameters"] == {"replicas": 2, "message": "hi", "debug": False}
+    assert shown == cli("env", "show", "made", "-o", "json").json
+
+
+def test_create_fails_with_what_the_deployment_failed_with(cli: CommandLine) -> None:
+    failure = Failure(code="invalid_job", message="The job is sick.", hint="Mend it.", step="app")
+
+    def engine() -> None:
+        until(lambda: exists(cli.service, "sick"))
+        cli.service.step("sick", "app", StepState.RUNNING)
+        cli.service.step("sick", "app", StepState.FAILED, failure=failure)
+        cli.service.finish("sick", State.FAILED, failure)
+
+    thread = beside(engine)
+    result = cli("env", "create", "sick", "-t", "web")
+    thread.join()
+    assert result.status == 2
+    assert "✗ app       failed  The job is sick." in result.err
+    assert result.err.endswith("error: Step 'app': The job is sick.  [invalid_job]\nhint:  Mend it.\n")
+    assert "✗ failed" in cli("env", "show", "sick").out
+    assert cli("env", "watch", "sick").status == 2
+
+
+def test_a_destroy_that_wins_is_told_by_the_create_that_lost(cli: CommandLine) -> None:
+    def other() -> None:
+        until(lambda: exists(cli.service, "lost"))
+        with cli.api.client() as client:
+            client.destroy("lost")
+
+    thread = beside(other)
+    result = cli("env", "create", "lost", "-t", "web")
+    thread.join()
+    assert result.status == Interrupted.exit_code
+    assert "[superseded]" in result.err
+
+
+def test_create_does_not_wait_when_told(cli: CommandLine) -> None:
+    result = cli("env", "create", "later", "-t", "web", "--until", "2026-12-01T18:00", "--no-wait", "-o", "json")
+    assert result.status == 0
+    assert result.json["state"] == "requested"
+    assert result.json["deadline"] == "2026-12-01T17:00:00Z"
+    assert "later is destroyed at 2026-12-01 18:00:00 CET (Europe/Berlin)" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["no--good", "-t", "web"], 2, "invalid_name"),
+        (["x" * 41, "-t", "web"], 2, "invalid_name"),
+        (["fine", "-t", "nope"], 3, "unknown_template"),
+        (["fine", "-t", "nope", "-p", "a=1"], 3, "unknown_template"),
+        (["fine", "-t", "web", "-p", "replicas=21"], 2, "invalid_parameters"),
+        (["fine", "-t", "web", "-p", "replicas=two"], 2, "invalid_parameters"),
+        (["fine", "-t", "web", "--surprise", "1"], 2, "invalid_parameters"),
+        (["fine", "-t", "web", "--ttl", "15d"], 2, "invalid_lifetime"),
+        (["fine", "-t", "web", "--ttl", "soon"], 2, "invalid_lifetime"),
+        (["fine", "-t", "web", "--until", "2020-01-01"], 2, "invalid_lifetime"),
+        (["--message", "fine", "-t", "web"], 2, "invalid_input"),
+        (["fine"], 2, "invalid_input"),
+    ],
+)
+def test_requests_that_make_no_sense(cli: CommandLine, arguments: list[str], status: int, code: str) -> None:
+    result = cli("env", "create", *arguments, "--no-wait")
+    assert (result.status, result.out) == (status, "")
+    assert f"[{code}]" in result.err
+    assert not exists(cli.service, "fine")
+
+
+def test_a_name_that_is_taken(cli: CommandLine) -> None:
+    cli("env", "create", "taken", "-t", "web", "--no-wait")
+    result = cli("env", "create", "taken", "-t", "web", "--no-wait")
+    assert result.status == 4
+    assert "[name_taken]" in result.err
+
+
+def test_list_shows_state_and_time_left(cli: CommandLine) -> None:
+    cli("env", "create", "listed", "-t", "web", "--ttl", "3h", "--no-wait")
+    table = cli("env", "list")
+    head, *rows = table.out.splitlines()
+    assert head.split() == ["NAME", "STATE", "TEMPLATE", "OWNER", "AGE", "LEFT"]
+    row = next(line for line in rows if line.startswith("listed "))
+    assert row.split()[1:5] == ["◌", "requested", "web", "root"]
+    assert row.endswith("3h00m")
+    assert "listed" in {view["name"] for view in cli("env", "list", "-o", "json").json}
+    empty = cli("env", "list", "--owner", "nobody")
+    assert (empty.status, empty.out.count("\n")) == (0, 1)
+    assert "no environments" in empty.err
+
+
+def test_outputs_hide_secrets_until_they_are_revealed(cli: CommandLine) -> None:
+    cli("env", "create", "secretive", "-t", "web", "--no-wait")
+    assert "no outputs" in cli("env", "outputs", "secretive").err
+    cli.service.world.secrets["environments/secretive/p", "p"] = "hunter2"
+    deploy(cli.service, "secretive")
+    assert "hunter2" not in cli("env", "outputs", "secretive").out
+    assert "hunter2" not in cli("env", "outputs", "secretive", "-o", "json").out
+    assert "password  hunter2" in cli("env", "outputs", "secretive", "--reveal").out
+    assert cli("env", "outputs", "secretive", "password", "--reveal").out == "hunter2\n"
+    assert cli("env", "outputs", "secretive", "url").out == f"{URL}\n"
+    missing = cli("env", "outputs", "secretive", "nope")
+    assert missing.status == 3
+    assert "url, password" in missing.err
+
+
+def test_logs_by_step_and_tail(cli: CommandLine) -> None:
+    cli("env", "create", "wordy", "-t", "web", "--no-wait")
+    cli.service.log("wordy", "one", "two", "three")
+    cli.service.log("wordy", "four", step="settings")
+    assert [line.split(" ", 1)[1] for line in cli("env", "logs", "wordy").out.splitlines()] == [
+        "app: one",
+        "app: two",
+        "app: three",
+        "settings: four",
+    ]
+    assert cli("env", "logs", "wordy", "--step", "settings").out.endswith("settings: four\n")
+    assert cli("env", "logs", "wordy", "-n", "1", "--step", "app").out.endswith("app: three\n")
+    lines = cli("env", "logs", "wordy", "-o", "json").out.splitlines()
+    assert [json.loads(line)["message"] for line in lines] == ["one", "two", "three", "four"]
+
+
+def test_logs_are_followed_until_the_environment_is_gone(cli: CommandLine) -> None:
+    cli("env", "create", "followed", "-t", "web", "--no-wait")
+    cli.service.log("followed", "before")
+
+    def engine() -> None:
+        time.sleep(0.5)
+        cli.service.log("followed", "after")
+        cli.service.move("followed", State.DESTROYING, State.DESTROYED)
+
+    thread = beside(engine)
+    result = cli("env", "logs", "followed", "-f")
+    thread.join()
+    assert result.status == 0
+    assert [line.rpartition(" ")[2] for line in result.out.splitlines()] == ["before", "after"]
+
+
+def test_watch_ends_with_the_deployment(cli: CommandLine) -> None:
+    cli("env", "create", "watched", "-t", "web", "--no-wait")
+    engine = beside(lambda: deploy(cli.service, "watched"))
+    result = cli("env", "watch", "watched", "-o", "json")
+    engine.join()
+    assert result.status == 0
+    types = [json.loads(line)["type"] for line in result.out.splitlines()]
+    assert types[0] == "environment.requested"
+    assert "step.state" in types
+    assert "Nothing runs" in cli("env", "watch", "watched").err
+
+
+def test_extend_shows_the_new_deadline(cli: CommandLine) -> None:
+    cli("env", "create", "longer", "-t", "web", "--ttl", "1h", "--no-wait")
+    assert "in 3h00m." in cli("env", "extend", "longer", "2h").out
+    assert "in 30m." in cli("env", "extend", "longer", "--ttl", "30m").out
+    for arguments in ([], ["1h", "--ttl", "1h"], ["20d"], ["soon"]):
+        assert cli("env", "extend", "longer", *arguments).status == 2
+
+
+def test_update_and_retry_follow_as_well(cli: CommandLine) -> None:
+    cli("env", "create", "changed", "-t", "web", "--no-wait")
+    assert cli("env", "retry", "changed").status == 4
+    deploy(cli.service, "changed")
+    result = cli("env", "update", "changed", "-p", "replicas=3", "--no-wait", "-o", "json")
+    assert result.json["parameters"]["replicas"] == 3
+
+
+def test_destroy_wants_the_name_typed(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("env", "create", "victim", "-t", "web", "--no-wait")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("victim\n"))
+    refused = cli("env", "destroy", "victim")
+    assert refused.status == 2
+    assert "--yes" in refused.err
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal("victom\n"))
+    assert cli("env", "destroy", "victim", "--no-wait").status == 2
+    assert cli("env", "list", "-o", "json").json
+    assert cli("env", "destroy", "nobody").status == 3
+    monkeypatch.setattr(sys, "stdin", Terminal("victim\n"))
+    result = cli("env", "destroy", "victim", "--no-wait", "--reason", "enough")
+    assert result.status == 0
+    assert "Type victim to go on: " in result.err
+    assert "▼ destroying" in cli("env", "list").out
+
+
+def test_destroy_waits_until_nothing_is_left(cli: CommandLine) -> None:
+    cli("env", "create", "gone", "-t", "web", "--no-wait")
+
+    def engine() -> None:
+        def destroying() -> bool:
+            with cli.service.database.read() as tx:
+                environment = tx.environments.get("gone")
+                return environment is not None and environment.state is State.DESTROYING
+
+        until(destroying)
+        cli.service.finish("gone", State.DESTROYED)
+
+    thread = beside(engine)
+    result = cli("env", "destroy", "gone", "--yes")
+    thread.join()
+    assert result.status == 0, result.err
+    assert "○ destroyed" in result.out
+    assert "gone is destroyed: nothing of it is left." in result.err
+
+
+# --- templates, tokens, the service -----------------------------------------------------------------------------------
+
+
+def test_a_new_template_is_valid_as_it_is(cli: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    made = cli("template", "new", str(folder))
+    assert made.out.splitlines() == [str(folder / "template.toml"), str(folder / "app.nomad.hcl")]
+    assert cli("template", "new", str(folder)).status == 2
+    assert cli("template", "new", str(tmp_path / "a--b")).status == 2
+    offline = cli("template", "validate", str(folder), "--address", "http://127.0.0.1:9")
+    assert offline.status == 0
+    assert "the service was not asked" in offline.out
+
+
+def test_a_template_is_checked_pushed_and_shown(cli: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    file = folder / "template.toml"
+    file.write_text('[template]\nname = "shop"\nversion = "1"\n[[steps]]\nname = "a"\nuses = "fake"\n')
+    assert cli("template", "validate", str(folder)).status == 0
+    pushed = cli("template", "push", str(folder))
+    assert pushed.out.startswith("shop 1  sha256:")
+    assert "shop" in cli("template", "list").out
+    assert cli("template", "show", "shop", "-o", "json").json["steps"][0]["uses"] == "fake"
+    file.write_text('[template]\nname = "shop"\n[[steps]]\nname = "a"\nuses = "no.such"\nneeds = ["b"]\n')
+    wrong = cli("template", "validate", str(folder), "-o", "json")
+    assert wrong.status == 2
+    assert any("'b'" in problem for problem in wrong.json["problems"])
+    file.write_text('[template]\nname = "shop"\n[[steps]]\nname = "a"\nuses = "no.such"\n')
+    assert "no.such" in cli("template", "validate", str(folder)).out
+    assert cli("template", "push", str(folder)).status == 2
+    assert cli("template", "push", str(tmp_path / "nowhere")).status == 2
+    shown = cli("template", "show", "web").out
+    assert "replicas  integer  1        ≥ 1, ≤ 20  How many instances" in shown
+
+
+def test_tokens(cli: CommandLine, tmp_path: Path) -> None:
+    made = cli("token", "create", "--owner", "ada", "--note", "ci")
+    secret = made.out.strip()
+    assert secret.startswith("cv_")
+    assert secret not in made.err
+    to = tmp_path / "ada.token"
+    filed = cli("token", "create", "--owner", "ada", "--to", str(to))
+    assert to.stat().st_mode & 0o777 == 0o600
+    assert to.read_text().strip() not in filed.out + filed.err
+    assert cli("token", "create", "--owner", "ada", "--to", str(to)).status == 2
+    assert cli("env", "list", "--token-file", str(to)).status == 0
+    assert cli("token", "create", "--owner", "x", "--token-file", str(to)).status == 5
+    listed = cli("token", "list", "-o", "json")
+    assert secret not in listed.out
+    identity = next(token["id"] for token in listed.json if token["note"] == "ci")
+    assert cli("token", "revoke", identity).status == 2
+    assert cli("token", "revoke", identity, "--yes").status == 0
+    assert "✗ revoked" in cli("token", "list").out
+    assert cli("token", "create", "--owner", "x", "--role", "king").status == 2
+
+
+def test_ca_is_printed_as_pem(cli: CommandLine) -> None:
+    assert cli("ca").out.startswith("-----BEGIN CERTIFICATE-----\n")
+
+
+def test_doctor_names_what_is_wrong(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = pytest.importorskip("images.machine")
+    monkeypatch.setattr(machine, "examine", lambda: [machine.Check("docker", "ok", "It answers.")])
+    well = cli("doctor", "-o", "json")
+    assert well.status == 0, well.err
+    assert [finding["name"] for finding in well.json][:2] == ["docker", "service"]
+    monkeypatch.setitem(cli.service.world.troubled, "consul", "Consul has no leader.")
+    sick = cli("doctor")
+    assert sick.status == 9
+    assert "✗ wrong" in sick.out
+    assert "Consul has no leader." in sick.out
+    assert "consul" in sick.err
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_leaves_the_deployment_running_and_says_so(cli: CommandLine) -> None:
+    command = [sys.executable, "-c", "from environments.cli import main; main()", "env", "create", "left", "-t", "web"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: exists(cli.service, "left"))
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert out == ""
+    assert "The deployment goes on without you: `calvinverse env watch left` follows it." in err
+    assert "Traceback" not in err
+    assert cli("env", "show", "left").status == 0
+
+
+def test_a_reader_that_leaves_is_no_trouble(cli: CommandLine) -> None:
+    for number in range(30):
+        cli.service.requests.create(cli.service.admin, CreateRequest(name=f"many{number}", template="web"))
+    command = f"{sys.executable} -c 'from environments.cli import main; main()' env list -o json | head -n 1"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, "[\n")
+    assert done.stderr == ""
