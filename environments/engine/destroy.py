@@ -7,7 +7,7 @@ from environments.domain.deadline import destroy_again_after
 from environments.domain.environment import Resource
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StorageError
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.engine.deploy import ancestors, first_failure
+from environments.engine.deploy import first_failure
 from environments.engine.graph import run_graph
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, failure_of, persist
@@ -81,11 +81,7 @@ class Destroy:
         rows = []
         for step in reversed(steps):
             if step.name in made_by:
-                # Also those that need it through a step that made nothing.
-                users = [
-                    other.name for other in steps if other.name in made_by and step.name in ancestors(steps, other)
-                ]
-                rows.append((step.name, step.uses, tuple(users)))
+                rows.append((step.name, step.uses, tuple(other.name for other in steps if step.name in other.needs)))
         # Steps that made things but are in no version that we still have: nothing needs them, so they go first.
         known = {row[0] for row in rows}
         rows += [(str(name), "unknown", ()) for name in sorted(made_by - known - {None}, key=str)]
