@@ -16,7 +16,8 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TextIO
 
-from environments.adapters.agents import LocalAgents, free_ports
+from environments.adapters.agents import LocalAgents, free_ports, leftovers, processes
+from environments.adapters.agents.local import NAMES
 from environments.adapters.connections import Connections
 from environments.adapters.trust import Trust
 from environments.domain.errors import PortTaken
@@ -51,8 +52,13 @@ _CLAIMS = Path(tempfile.gettempdir()) / f"calvinverse-test-clusters-{os.geteuid(
 
 def _claim(state: Path) -> TextIO:
     _CLAIMS.mkdir(mode=0o700, exist_ok=True)
-    file = (_CLAIMS / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]).open("a+")
-    flock(file, LOCK_EX)
+    path = _CLAIMS / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
+    while True:
+        file = path.open("a+")
+        flock(file, LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # somebody removed it as stale before we had locked it
     file.truncate(0)
     file.write(str(state))
     file.flush()
@@ -67,10 +73,23 @@ def remove_stale() -> None:
                 flock(file, LOCK_EX | LOCK_NB)
             except BlockingIOError:
                 continue  # its run is alive
-            state = Path(file.read())
-            if LocalAgents.exist(state):
-                LocalAgents(state, require("consul", "bao", "nomad")).remove()
+            state = file.read()
+            if state:
+                _remove_left(Path(state))
             path.unlink(missing_ok=True)
+
+
+def _remove_left(state: Path) -> None:
+    if LocalAgents.exist(state):
+        LocalAgents(state, require("consul", "bao", "nomad")).remove()
+    # pytest removes folders of old runs, also those whose agents still run.
+    agents = state / "agents"
+    processes.stop(processes.started_with(str(agents / "supervisor" / "supervisord.conf")), patience=40)
+    processes.stop(
+        [pid for name in NAMES for pid in processes.started_with(str(agents / name / "config.json"))], patience=20
+    )
+    leftovers.clear(agents / "nomad" / "data", [])
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def start_cluster(folder: Path) -> Cluster:

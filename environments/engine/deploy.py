@@ -10,7 +10,7 @@ from environments.domain.environment import Failure, Resource
 from environments.domain.errors import CalvinverseError, Interrupted, InvalidTemplate, StorageError
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, state_when_running
 from environments.domain.template import Bundle, Step, Template
-from environments.engine.graph import run_graph
+from environments.engine.graph import ancestors, run_graph
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, failure_of, persist
 from environments.engine.recorder import Recorder
@@ -127,7 +127,8 @@ class Deploy:
 
     def _context(self, step: Step, executor: Executor) -> StepContext:
         environment = self._lease.environment
-        needed = {name: self._outputs[name] for name in self._ancestors(step)}
+        # Only the outputs of what a step needs, directly or not, are sure to be there.
+        needed = {name: self._outputs[name] for name in ancestors(self._needs, step.name)}
         names = scope(environment, environment.parameters, needed)
         options = render(step.options, names, f"step {step.name!r}")
         try:
@@ -146,17 +147,6 @@ class Deploy:
             parameters=environment.parameters,
             secrets=self._secrets if step.uses == _TAKES_SECRETS else {},
         )
-
-    def _ancestors(self, step: Step) -> set[str]:
-        """All that the step needs, directly or not: only their outputs are sure to be there."""
-        found: set[str] = set()
-        queue = list(step.needs)
-        while queue:
-            name = queue.pop()
-            if name not in found:
-                found.add(name)
-                queue.extend(self._needs[name])
-        return found
 
     def _intend(self, tx: Transaction, step: Step, intended: Sequence[Intended]) -> None:
         """Writes down what the step is about to make."""

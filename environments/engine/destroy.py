@@ -8,7 +8,7 @@ from environments.domain.environment import Resource
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StorageError
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 from environments.engine.deploy import first_failure
-from environments.engine.graph import run_graph
+from environments.engine.graph import ancestors, run_graph
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, failure_of, persist
 from environments.engine.recorder import Recorder
@@ -79,9 +79,14 @@ class Destroy:
         bundle = tx.templates.bundle(self._lease.deployment.bundle)
         steps = bundle.template().steps if bundle else ()
         rows = []
+        needs = {step.name: step.needs for step in steps}
         for step in reversed(steps):
             if step.name in made_by:
-                rows.append((step.name, step.uses, tuple(other.name for other in steps if step.name in other.needs)))
+                # Also those that need it through a step that made nothing.
+                users = [
+                    other.name for other in steps if other.name in made_by and step.name in ancestors(needs, other.name)
+                ]
+                rows.append((step.name, step.uses, tuple(users)))
         # Steps that made things but are in no version that we still have: nothing needs them, so they go first.
         known = {row[0] for row in rows}
         rows += [(str(name), "unknown", ()) for name in sorted(made_by - known - {None}, key=str)]

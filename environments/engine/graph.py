@@ -14,6 +14,18 @@ class Outcome:
     errors: dict[str, BaseException] = field(default_factory=dict)
 
 
+def ancestors(needs: Mapping[str, Iterable[str]], name: str) -> set[str]:
+    """All that a node needs, directly or not."""
+    found: set[str] = set()
+    queue = list(needs[name])
+    while queue:
+        other = queue.pop()
+        if other not in found:
+            found.add(other)
+            queue.extend(needs[other])
+    return found
+
+
 def run_graph(
     needs: Mapping[str, Iterable[str]],
     work: Callable[[str], None],

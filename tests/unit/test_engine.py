@@ -135,6 +135,39 @@ def test_destroy_removes_everything_in_reverse_and_proves_it(setting: Setting) -
     setting.wait_for(State.READY)
 
 
+def test_destroy_keeps_the_order_across_a_step_that_made_nothing(setting: Setting) -> None:
+    setting.push(
+        TEMPLATE.replace('needs = ["top"]', 'needs = ["left"]').replace(
+            'needs = ["left", "right"]', 'needs = ["check", "left"]'
+        )
+        + """
+[[steps]]
+name = "below"
+uses = "test.thing"
+[[steps]]
+name = "between"
+uses = "check.thing"
+needs = ["below"]
+[[steps]]
+name = "above"
+uses = "test.thing"
+needs = ["between"]
+"""
+    )
+    setting.worker.start()
+    setting.create(parameters=SECRET)
+    setting.wait_for(State.READY)
+
+    def slow(verb: str, address: str) -> None:
+        if address == "one/above":
+            time.sleep(0.3)
+
+    setting.world.before = slow
+    setting.requests.destroy(ADMIN, "one")
+    setting.wait_for(State.DESTROYED)
+    assert setting.world.removed.index("one/above") < setting.world.removed.index("one/below")
+
+
 def test_a_foreign_thing_is_never_destroyed(setting: Setting) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)

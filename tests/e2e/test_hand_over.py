@@ -1,0 +1,191 @@
+"""The meta environment: made, killed in the middle of its hand-over, made again, repaired, removed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from environments.adapters.agents import free_ports
+from environments.client import connect
+from environments.context import stored_context
+from environments.domain.errors import ManagedOutside
+from environments.domain.lifecycle import State
+from environments.domain.views import CreateRequest
+from environments.stores.database import open_database
+from images import builder
+from jobs.places import Places
+from jobs.status import look
+from tests.e2e.test_crash import SEED
+from tests.service_process import free_port
+
+DEPLOY = """
+import json, sys
+from pathlib import Path
+from images.toolchain import require
+from jobs.deploy import Wish, deploy
+from jobs.places import Places
+wish = json.loads(sys.argv[1])
+deploy(Places(Path(wish.pop("state"))), Wish(binaries=require("consul", "bao", "nomad"), **wish), print)
+"""
+
+CRASHES = max(2, int(os.environ.get("CALVINVERSE_CRASHES", "8")) // 4)
+
+
+class Machine:
+    """A state folder, and the ports of the cluster in it."""
+
+    def __init__(self, state: Path) -> None:
+        self.where = Places(state)
+        ports = free_ports(random.SystemRandom()).model_dump(mode="json")
+        image = builder.good_reference("provisioning")
+        self._wish = json.dumps({"state": str(state), "image": image, "ports": ports, "port": free_port()})
+        state.mkdir(mode=0o700)
+
+    def deploy(self) -> subprocess.Popen[str]:
+        """Begins to deploy, in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-c", DEPLOY, self._wish],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def deployed(self) -> str:
+        """Deploys to the end; what was said."""
+        process = self.deploy()
+        said, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+        return said
+
+    def kill_local_service(self) -> None:
+        """SIGKILL to the local service of a deploy that was killed: both die when a machine does."""
+        wanted = f"CALVINVERSE_STATE={self.where.state}".encode()
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and "environments\0serve" in _command(folder):
+                try:
+                    ours = wanted in (folder / "environ").read_bytes().split(b"\0")
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if ours:
+                    os.kill(int(folder.name), signal.SIGKILL)
+
+    def owners(self) -> list[str]:
+        """Who owns `meta`: a database in which it is not managed by somebody else."""
+        found = []
+        for name, folder in (("local", self.where.local), ("deployed", self.where.state / "volumes")):
+            databases = [folder] if name == "local" else [path.parent for path in folder.rglob("calvinverse.sqlite")]
+            for path in databases:
+                if (path / "calvinverse.sqlite").exists() and _owns(path):
+                    found.append(name)
+        return found
+
+    def remove(self) -> None:
+        """Undeploys, whatever there is."""
+        from jobs.undeploy import undeploy
+
+        undeploy(self.where, print, force=True)
+
+
+def _owns(folder: Path) -> bool:
+    """Reads a database, a copy of it if a service has it open."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as copy:
+        for path in folder.glob("calvinverse.sqlite*"):
+            shutil.copy(path, copy)
+        database = open_database(Path(copy))
+        try:
+            with database.read() as tx:
+                meta = tx.environments.get("meta")
+        finally:
+            database.close()
+    return meta is not None and meta.state is not State.DESTROYED and meta.managed_by is None
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "state")
+    yield machine
+    machine.remove()
+
+
+def test_crash_at_random_moments_of_deploy_leaves_one_owner(machine: Machine) -> None:
+    print(f"seed {SEED}, {CRASHES} crashes")
+    dice = random.Random(SEED)
+    began = time.monotonic()
+    machine.deployed()
+    seconds = time.monotonic() - began
+    machine.remove()
+    for number in range(CRASHES):
+        where = f"seed {SEED}, crash {number}"
+        process = machine.deploy()
+        # The last ones in the hand-over itself, which comes at the end.
+        offset = dice.uniform(0, seconds) if number % 2 else seconds - dice.uniform(0, 1.5)
+        time.sleep(max(offset, 0))
+        process.kill()
+        machine.kill_local_service()
+        process.wait(10)
+        if process.stdout is not None:
+            process.stdout.close()
+        assert machine.owners() in ([], ["local"]), where
+        machine.deployed()
+        assert machine.owners() == ["local"], where
+    context = stored_context(machine.where.state)
+    assert context is not None
+    with connect(context) as client:
+        metas = [view for view in client.environments() if view.name == "meta"]
+        assert len(metas) == 1
+        assert metas[0].managed_by is not None
+        with pytest.raises(ManagedOutside) as refused:
+            client.destroy("meta")
+        assert "doit undeploy" in refused.value.hint
+
+
+def test_deploy_makes_environments_and_undeploy_leaves_nothing(machine: Machine) -> None:
+    machine.deployed()
+    context = stored_context(machine.where.state)
+    assert context is not None
+    assert [line.health[0] for line in look(machine.where)] == ["✓"] * 5
+    modes = {path.stat().st_mode & 0o077 for path in machine.where.state.iterdir() if path.suffix == ".json"}
+    assert modes == {0}
+    assert machine.where.state.stat().st_mode & 0o077 == 0
+    with connect(context) as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        end = time.monotonic() + 60
+        while client.environment("demo").state not in (State.READY, State.FAILED):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert client.environment("demo").state is State.READY
+    assert "Looking after the meta environment." in machine.deployed()  # again: nothing is lost
+    with connect(context) as client:
+        assert client.environment("demo").state is State.READY
+
+    from environments.domain.errors import Conflict
+    from jobs.undeploy import undeploy
+
+    with pytest.raises(Conflict) as refused:
+        undeploy(machine.where, print)
+    assert "demo" in refused.value.message
+    assert undeploy(machine.where, print, destroy_environments=True)
+    state = str(machine.where.state)
+    assert not [line for line in Path("/proc/mounts").read_text().splitlines() if state in line]
+    assert not [folder for folder in Path("/proc").iterdir() if folder.name.isdigit() and state in _command(folder)]
+    left = [path for path in machine.where.state.iterdir() if path.name != "deploy.lock"]
+    assert left == []
+
+
+def _command(folder: Path) -> str:
+    try:
+        return (folder / "cmdline").read_bytes().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
