@@ -162,31 +162,39 @@ def watch(
     session: Session,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An environment, by name or id.")] = None,
 ) -> None:
-    from environments.cli.environment_tables import event_line
     from environments.cli.progress import check_succeeded
     from environments.domain.lifecycle import ENDED_DEPLOYMENTS
 
     client = session.client
     if name is None:
         for event in _live(session, None, None):
-            session.print_json(event, one_line=True) if session.json else session.print(event_line(event, session.zone))
+            _write_event(session, event)
         return
     view = client.environment(name)
     running = view.deployment
     if running is not None and running.state not in ENDED_DEPLOYMENTS:
         for event in _live(session, view.id, 0):
-            if session.json:
-                session.print_json(event, one_line=True)
-            else:
-                session.print(event_line(event, session.zone))
+            _write_event(session, event)
             if event.deployment_id in (None, running.id) and event.type.value.endswith(".state"):
                 running = client.deployment(running.id)
                 if running.state in ENDED_DEPLOYMENTS:
+                    # What was written before the end, but has not come through the stream yet, is told as well.
+                    for late in client.history(view.id, after=event.id, limit=PAGE):
+                        _write_event(session, late)
                     break
     else:
         session.say("Nothing runs; its last deployment has ended.")
     if running is not None:
         check_succeeded(running)
+
+
+def _write_event(session: Session, event: "Event") -> None:
+    from environments.cli.environment_tables import event_line
+
+    if session.json:
+        session.print_json(event, one_line=True)
+    else:
+        session.print(event_line(event, session.zone))
 
 
 def _write_log(session: Session, event: "Event") -> None:

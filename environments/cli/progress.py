@@ -1,5 +1,6 @@
 """Follows a deployment as it happens: its steps and log on standard error, its end as a result."""
 
+from environments.cli.environments_reading import PAGE
 from environments.cli.session import Session
 from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import Event, EventType, Failure
@@ -55,8 +56,11 @@ def follow(
     progress = Progress(session)
     stream = client.events(after, environment_id)
     away = False
+    last = after or 0
     try:
         for item in stream:
+            if isinstance(item, Event):
+                last = item.id
             if isinstance(item, Disconnected):
                 if not away:
                     session.say(f"  … {item.error.message} The deployment goes on; trying again.")
@@ -80,10 +84,20 @@ def follow(
                 continue  # the stream notices as well, and comes back
             progress.tell(deployment)
             if deployment.state in ENDED_DEPLOYMENTS:
+                _rest_of_log(progress, client, deployment_id, environment_id, last)
                 return deployment
     finally:
         stream.close()
     raise AssertionError("the stream of events ended by itself")
+
+
+def _rest_of_log(progress: Progress, client: Client, deployment_id: str, environment_id: str, last: int) -> None:
+    """What was written before the deployment ended, but has not come through the stream yet: often why it failed."""
+    while page := client.history(environment_id, after=last, limit=PAGE):
+        for event in page:
+            if event.type is EventType.LOG and event.deployment_id == deployment_id:
+                progress.log(event)
+        last = page[-1].id
 
 
 def failure_error(failure: Failure) -> CalvinverseError:

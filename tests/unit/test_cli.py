@@ -1,5 +1,6 @@
 """The command line against the real API: data, talk, exit statuses, and nothing lost when it is interrupted."""
 
+import _thread
 import io
 import json
 import signal
@@ -81,8 +82,16 @@ def cli(
 
 
 def beside(act: Callable[[], None]) -> threading.Thread:
-    """Does something while a command runs."""
-    thread = threading.Thread(target=act)
+    """Does something while a command runs; if that fails, the command is interrupted instead of waiting for ever."""
+
+    def run_it() -> None:
+        try:
+            act()
+        except BaseException:
+            _thread.interrupt_main()
+            raise
+
+    thread = threading.Thread(target=run_it)
     thread.start()
     return thread
 
@@ -272,6 +281,22 @@ def test_create_fails_with_what_the_deployment_failed_with(cli: CommandLine) -> 
     assert result.err.endswith("error: Step 'app': The job is sick.  [invalid_job]\nhint:  Mend it.\n")
     assert "✗ failed" in cli("env", "show", "sick").out
     assert cli("env", "watch", "sick").status == 2
+
+
+def test_no_line_of_the_log_is_lost_when_a_deployment_ends_at_once(cli: CommandLine) -> None:
+    failure = Failure(code="step_failed", message="It ended.", step="app")
+
+    def engine() -> None:
+        until(lambda: exists(cli.service, "quick"))
+        cli.service.log("quick", *(f"line {number}" for number in range(1200)))
+        cli.service.finish("quick", State.FAILED, failure)
+
+    thread = beside(engine)
+    result = cli("env", "create", "quick", "-t", "web")
+    thread.join()
+    assert [line for line in result.err.splitlines() if "app: line" in line] == [
+        f"    app: line {number}" for number in range(1200)
+    ]
 
 
 def test_a_destroy_that_wins_is_told_by_the_create_that_lost(cli: CommandLine) -> None:
