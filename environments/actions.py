@@ -164,7 +164,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.retry",
         title="Retry",
-        help="Run a failed deployment again, from the step that failed.",
+        help="Run a failed deployment again; what is there already stays.",
         risk=Risk.CHANGE,
         command=("env", "retry"),
         keys=("r",),

@@ -155,6 +155,7 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
 
 def build(settings: Settings) -> Service:
     """A service that doesn't run yet. Raises `StorageError` and its kin."""
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = open_database(settings.data_folder)
     with database.write() as tx:
         # Nobody else has this database open, so whoever held a lease is dead.

@@ -1,8 +1,8 @@
 """One tree of errors. Each has a stable code, one sentence and a hint; each front end renders it once.
 
 `code` is part of the API and never changes its meaning. `status` is the HTTP status of the problem document,
-`exit_code` that of the command line (documented in docs/reference/error-codes.md). `transient` says that the same call may
-succeed later without anybody changing anything, so a deployment may try again.
+`exit_code` that of the command line (documented in docs/reference/error-codes.md). `transient` says that the same
+call may succeed later without anybody changing anything, so a deployment may try again.
 """
 
 from typing import Any, ClassVar

@@ -10,8 +10,11 @@ LONGEST_ENVIRONMENT = 40
 LONGEST_LABEL = 63
 """Characters of a DNS label (RFC 1035, 2.3.4); `<environment>--<service>` must fit into one."""
 
+META = "meta"
+"""The one environment, and template, that runs Calvinverse itself; no other may have this name."""
+
 _LABEL = re.compile(r"[a-z]([a-z0-9]|-(?!-))*(?<!-)")
-_RESERVED = frozenset({"default", "meta"})
+_RESERVED = frozenset({"default", META})
 
 
 def check_environment_name(name: str, *, reserved_allowed: bool = False) -> str:

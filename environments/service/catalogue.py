@@ -5,12 +5,16 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from environments.domain.errors import Forbidden, InvalidTemplate, UnknownTemplate
+from environments.domain.names import META
 from environments.domain.template import Bundle, Template
 from environments.domain.views import TemplateStepView, TemplateView
 from environments.service.access import Principal
 from environments.service.parameters import schema_faults
 from environments.service.rendering import fault
 from environments.service.storage import PushedTemplate, Storage
+
+_ONLY_META = frozenset({"agent.local", "cluster.trust"})
+"""Step kinds that act on the service's own machine and on the cluster as a whole."""
 
 
 class StepKind(Protocol):
@@ -85,6 +89,8 @@ class Catalogue:
             if kind is None:
                 yield f"step {step.name!r} uses {step.uses!r}, which is no step kind ({', '.join(sorted(self._kinds))})"
                 continue
+            if step.uses in _ONLY_META and template.name != META:
+                yield f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
             yield from (f"step {step.name!r}: {problem}" for problem in kind.check(step.options, bundle))
             yield from (f"step {step.name!r}: {problem}" for problem in _expression_faults(step.options))
 

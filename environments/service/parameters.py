@@ -10,14 +10,19 @@ from environments.domain.errors import InvalidParameters
 from environments.domain.template import Template
 
 
-def check_parameters(template: Template, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given parameters and the defaults of the others. Raises `InvalidParameters` naming every fault at once."""
+def check_parameters(
+    template: Template, given: Mapping[str, Any], *, known: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """The given parameters and the defaults of the others; those in `known`, given before, may be left out.
+
+    Raises `InvalidParameters` naming every fault at once.
+    """
     values = {name: schema["default"] for name, schema in template.parameters.items() if "default" in schema}
     values |= dict(given)
     secret = template.secret_parameters()
-    faults = sorted(
-        Draft202012Validator(template.parameters_schema()).iter_errors(values), key=lambda fault: list(fault.path)
-    )
+    schema = template.parameters_schema()
+    schema["required"] = [name for name in schema["required"] if name not in known]
+    faults = sorted(Draft202012Validator(schema).iter_errors(values), key=lambda fault: list(fault.path))
     if faults:
         problems = [problem for fault in faults for problem in _sentences(fault, secret)]
         by_name = {str(fault.path[0]): _reason(fault, secret) for fault in faults if fault.path}

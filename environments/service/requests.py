@@ -19,7 +19,7 @@ from environments.domain.errors import (
     UnknownTemplate,
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, check_move, check_request
-from environments.domain.names import check_environment_name, service_name
+from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle, Template
 from environments.domain.views import (
     Accepted,
@@ -33,9 +33,6 @@ from environments.service.access import Principal
 from environments.service.parameters import check_parameters, split_secrets
 from environments.service.presenting import environment_view
 from environments.service.storage import KnownRequest, Storage, Transaction
-
-META = "meta"
-"""The one environment, and template, that runs Calvinverse itself; no other may have this name."""
 
 
 class Sealer(Protocol):
@@ -108,11 +105,15 @@ class Requests:
                     f"The new version of template {template.name!r} lacks step {', '.join(lost)}, which made things.",
                     hint="Destroy the environment and create it again with the new version.",
                 )
-            values = check_parameters(template, {**environment.parameters, **(request.parameters or {})})
-            opened, secrets = split_secrets(template, values)
+            given = {**environment.parameters, **(request.parameters or {})}
+            # Secrets that were handed to OpenBao stay there unless new ones come.
+            opened, secrets = split_secrets(
+                template, check_parameters(template, given, known=template.secret_parameters())
+            )
             changes: dict[str, Any] = {"parameters": opened, "bundle": bundle.digest}
             if secrets:
-                changes["sealed"] = self._sealer.seal(secrets)
+                waiting = tx.environments.sealed(environment.id)
+                changes["sealed"] = self._sealer.seal({**(self._sealer.unseal(waiting) if waiting else {}), **secrets})
             tx.environments.change(environment.id, **changes, template_version=template.version)
             environment = environment.model_copy(update={"parameters": opened, "bundle": bundle.digest})
             deployment = self._queue(tx, environment, DeploymentKind.UPDATE, principal.owner, "updated", now)
@@ -209,6 +210,8 @@ class Requests:
     def _new_environment(
         self, tx: Transaction, principal: Principal, request: CreateRequest, now: datetime
     ) -> tuple[Environment, dict[str, str]]:
+        if request.template == META and principal.role != "admin":
+            raise Forbidden("Only an admin makes the meta environment.")
         name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
         bundle = _bundle(tx, request.template, request.digest)
         template = bundle.template()

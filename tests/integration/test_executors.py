@@ -136,7 +136,7 @@ def test_web_is_made_proven_changed_and_leaves_nothing(box: Toolbox, connections
     proof = WebClient().get(f"{made.url}/proof?nonce=n1", ca=vault.pki.chain(), limit=5)
     assert proof.text.strip() == hmac.new(secret["password"].encode(), b"n1", hashlib.sha256).hexdigest()
     assert secret["password"] not in str(made.outputs) + "".join(made.log)
-    assert any("Started" in line for line in made.log)
+    assert any("registered" in line for line in made.log)
 
     _follows_a_change(made, vault)
     made.destroy()

@@ -103,6 +103,12 @@ job "web" {
         destination = "${NOMAD_TASK_DIR}/message"
         change_mode = "noop"
         data        = "{{ keyOrDefault (printf \"environments/%s/message\" (env \"NOMAD_NAMESPACE\")) \"\" }}"
+
+        # Nomad's own default waits 5 s for further changes.
+        wait {
+          min = "50ms"
+          max = "1s"
+        }
       }
 
       template {
