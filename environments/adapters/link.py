@@ -10,7 +10,7 @@ from requests.adapters import HTTPAdapter
 
 from environments.adapters.calls import TITLES, Part, TokenSource
 from environments.adapters.connections import Connections, Endpoint, token_source
-from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CredentialUnknown
 
 CALL_LIMIT = 15.0
 """Seconds that one call may take, beyond the wait that a blocking query asks for."""
@@ -114,9 +114,9 @@ class Link(Generic[Client]):
         if fault.status is None:
             return BackendUnavailable(f"{title} at {endpoint.address} is away: {said}.", details=details)
         if self._denied(fault):
-            return BackendDenied(
-                f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details
-            )
+            # Consul and Nomad say so too in the first moments after a start, before they have read their state.
+            kind = CredentialUnknown if "not found" in said else BackendDenied
+            return kind(f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details)
         if fault.status == 404:
             return Missing(f"{title} at {endpoint.address} has nothing there to {doing}: {said}.", details=details)
         if fault.status in (429, 502, 503, 504) or "o cluster leader" in said or "is sealed" in said:

@@ -221,6 +221,12 @@ class BackendDenied(BackendError):
     default_hint = "Run `doit deploy` again to renew the credentials and policies."
 
 
+class CredentialUnknown(BackendDenied):
+    """A part doesn't know our credential: revoked, or the part has just started and hasn't read its state."""
+
+    transient = True
+
+
 class StepFailed(CalvinverseError):
     """A step ran and its outcome is wrong: a job isn't healthy, a check doesn't pass."""
 

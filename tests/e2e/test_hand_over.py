@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from environments.adapters.agents import free_ports
+from environments.adapters.connections import TokenFile
+from environments.adapters.trust import Trust
 from environments.client import connect
 from environments.context import stored_context
 from environments.domain.errors import ManagedOutside
@@ -22,6 +24,8 @@ from environments.stores.database import open_database
 from images import builder
 from jobs.places import Places
 from jobs.status import look
+from tests.census import Taker, describe
+from tests.cluster import Cluster
 from tests.e2e.test_crash import SEED
 from tests.service_process import free_port
 
@@ -29,9 +33,10 @@ DEPLOY = """
 import json, sys
 from pathlib import Path
 from images.toolchain import require
-from jobs.deploy import Wish, deploy
+from jobs.deploy import Existing, Wish, deploy
 from jobs.places import Places
 wish = json.loads(sys.argv[1])
+wish["existing"] = [Existing(*part) for part in wish["existing"]]
 deploy(Places(Path(wish.pop("state"))), Wish(binaries=require("consul", "bao", "nomad"), **wish), print)
 """
 
@@ -41,11 +46,13 @@ CRASHES = max(2, int(os.environ.get("CALVINVERSE_CRASHES", "8")) // 4)
 class Machine:
     """A state folder, and the ports of the cluster in it."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, existing: Sequence[tuple[str, str, str]] = ()) -> None:
         self.where = Places(state)
         ports = free_ports(random.SystemRandom()).model_dump(mode="json")
         image = builder.good_reference("provisioning")
-        self._wish = json.dumps({"state": str(state), "image": image, "ports": ports, "port": free_port()})
+        self._wish = json.dumps(
+            {"state": str(state), "image": image, "ports": ports, "port": free_port(), "existing": list(existing)}
+        )
         state.mkdir(mode=0o700)
 
     def deploy(self) -> subprocess.Popen[str]:
@@ -189,3 +196,34 @@ def _command(folder: Path) -> str:
         return (folder / "cmdline").read_bytes().decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def test_existing_clusters_are_used_as_they_are(cluster: Cluster, taker: Taker, tmp_path: Path) -> None:
+    existing = []
+    for part, name in (("consul", "consul"), ("openbao", "vault"), ("nomad", "nomad")):
+        endpoint = cluster.connections.endpoint(name)  # type: ignore[arg-type]  # the names are those of parts
+        assert isinstance(endpoint.authentication, TokenFile)
+        existing.append((part, endpoint.address, str(endpoint.authentication.token_file)))
+    before = taker.take()
+    machine = Machine(tmp_path / "state", existing)
+    consul = cluster.connections.caller("consul")
+    consul.call("DELETE", "/v1/acl/auth-method/calvinverse-manager")
+    try:
+        process = machine.deploy()
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert "calvinverse-manager" in said
+        assert "lacks" in said
+    finally:
+        Trust(cluster.connections).apply()
+    said = machine.deployed()
+    assert "is used as it is" in said
+    context = stored_context(machine.where.state)
+    assert context is not None
+    with connect(context) as client:
+        assert client.readiness().problems == {}
+    machine.remove()
+    left = taker.take().since(before)
+    left.pop("consul tokens", None)  # the manager's own login ends with its hour
+    left.pop("openbao tokens", None)
+    assert left == {}, describe(left)
