@@ -102,7 +102,11 @@ def task_test_crash():
 
 def task_bench():
     """measure what we add to a plain script that makes the same calls, and the API with 1,000 environments"""
-    return {"actions": [room("tests.bench.run:main")], "task_dep": PARTS}
+    return {
+        "actions": [room("tests.bench.run:main")],
+        "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 30}],
+        "task_dep": PARTS,
+    }
 
 
 def task_lock():

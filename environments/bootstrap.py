@@ -1,5 +1,6 @@
 """The one place where parts are put together: database, adapters, executors, use cases, engine, API."""
 
+import gc
 import getpass
 import secrets
 import signal
@@ -226,6 +227,7 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
             announce(line)
         log.info("service.started", address=address, version=service.version, data=str(settings.data_folder))
         signal.signal(signal.SIGTERM, stop)
+        gc.freeze()  # what was loaded until here stays: the collector needn't walk through it in the middle of requests
         server.run(sockets=[listener])
     finally:
         service.stop()

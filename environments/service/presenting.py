@@ -13,8 +13,10 @@ _SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"ou
 
 def outputs_view(outputs: Mapping[str, Any]) -> dict[str, OutputView]:
     """The outputs of an environment, secret ones masked."""
-    views = {name: OutputView.model_validate(output) for name, output in outputs.items()}
-    return {name: view.model_copy(update={"value": MASK}) if view.secret else view for name, view in views.items()}
+    return {
+        name: OutputView.model_validate({**output, "value": MASK} if output.get("secret") else output)
+        for name, output in outputs.items()
+    }
 
 
 def environment_view(environment: Environment, deployment: DeploymentView | None = None) -> EnvironmentView:

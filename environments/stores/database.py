@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError
 
@@ -143,6 +144,7 @@ def open_database(folder: Path) -> Database:
 def _engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
+        json_deserializer=from_json,
         connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
         pool_size=16,
         max_overflow=32,

@@ -1,0 +1,97 @@
+"""`doit bench`: measures what we add to a plain script that makes the same calls, and the API with many environments.
+
+A missed bar is said clearly but is no failure: speed depends on what else the machine does.
+"""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import environments
+from images.places import CHECKOUT
+from images.report import Report, console
+from tests.bench.figures import Figure, Sample, machine, table, write
+from tests.bench.pairs import Pairs, Times
+from tests.bench.reading import fill, measure, measure_command
+from tests.cluster import start_cluster
+from tests.service_process import ServiceProcess
+
+PAIRS = 30
+"""What the page in the docs is made from; fewer show a tendency."""
+
+ENVIRONMENTS = 1000
+LOOKS = 200
+COMMANDS = 10
+
+PAGE = CHECKOUT / "docs" / "reference" / "performance.md"
+WEB = Path(environments.__file__).parent / "templates" / "web"
+
+
+def main(pairs: int = PAIRS) -> bool:
+    """Measures, prints the figures on standard output, and writes them into the docs if there were enough pairs."""
+    report, load = console(), os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as folder:
+        looks = _looks(Path(folder) / "reading", report)
+        ours, theirs = _pairs(Path(folder) / "pairs", pairs, report)
+    samples = [
+        Sample("create to job registered, Calvinverse", [times.registered for times in ours]),
+        Sample("create to job registered, plain script", [times.registered for times in theirs]),
+        Sample("create to ready, Calvinverse", [times.ready for times in ours]),
+        Sample("create to ready, plain script", [times.ready for times in theirs]),
+        Sample("destroy, Calvinverse", [times.destroyed for times in ours]),
+        Sample("destroy, plain script", [times.destroyed for times in theirs]),
+        *looks,
+    ]
+    medians = [sample.median for sample in samples]
+    figures = [
+        Figure("create to job registered: our median minus the script's", medians[0] - medians[1], 150),
+        Figure("create to ready: our median minus the script's", medians[2] - medians[3], 250),
+        Figure("destroy: our median minus the script's", medians[4] - medians[5]),
+        Figure(f"list {ENVIRONMENTS} environments, p95", looks[0].p95, 50),
+        Figure(f"show one of {ENVIRONMENTS} environments, p95", looks[1].p95, 50),
+    ]
+    text = table(figures, samples, machine(load, datetime.now(UTC)))
+    print(text)
+    missed = [figure.name for figure in figures if not figure.met]
+    print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
+    if pairs >= PAIRS:
+        write(PAGE, text)
+    else:
+        report(f"{PAGE.relative_to(CHECKOUT)} stays as it is: it takes {PAIRS} pairs.")
+    return True
+
+
+def _looks(folder: Path, report: Report) -> list[Sample]:
+    report(f"List and show with {ENVIRONMENTS} environments in the database.")
+    service = ServiceProcess(folder)
+    names = fill(service, WEB, ENVIRONMENTS)
+    try:
+        service.start()
+        lists, shows = measure(service, names, LOOKS)
+        commands = measure_command(service, COMMANDS)
+    finally:
+        service.stop()
+    return [
+        Sample(f"list {ENVIRONMENTS} environments, client over HTTP", lists),
+        Sample(f"show one of {ENVIRONMENTS} environments, client over HTTP", shows),
+        Sample(f"`calvinverse env list` with {ENVIRONMENTS} environments, whole process", commands),
+    ]
+
+
+def _pairs(folder: Path, count: int, report: Report) -> tuple[list[Times], list[Times]]:
+    report(f"{count} pairs of create and destroy of web, on a cluster of their own: registered / ready / destroyed.")
+    cluster = start_cluster(folder)
+    try:
+        service = ServiceProcess(folder / "service", cluster.agents.site.connections_file)
+        try:
+            service.start()
+            pairs = Pairs(service, cluster.connections, WEB, report)
+            try:
+                return pairs.run(count)
+            finally:
+                pairs.close()
+        finally:
+            service.stop()
+    finally:
+        cluster.close()
