@@ -224,6 +224,7 @@ class BackendDenied(BackendError):
 class CredentialUnknown(BackendDenied):
     """A part doesn't know our credential: revoked, or the part has just started and hasn't read its state."""
 
+    code = "credential_unknown"
     transient = True
 
 
