@@ -19,6 +19,23 @@ def outputs_view(outputs: Mapping[str, Any]) -> dict[str, OutputView]:
     }
 
 
+class Views:
+    """Views made before: of an environment that is the very same object, the view is the same too."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Environment, EnvironmentView]] = {}
+
+    def of(self, environments: Sequence[Environment]) -> list[EnvironmentView]:
+        """The views of these environments; those of others are forgotten."""
+        before = self._made
+        made = {
+            found.id: seen if (seen := before.get(found.id)) and seen[0] is found else (found, environment_view(found))
+            for found in environments
+        }
+        self._made = made
+        return [view for _, view in made.values()]
+
+
 def environment_view(environment: Environment, deployment: DeploymentView | None = None) -> EnvironmentView:
     """An environment as people see it."""
     return EnvironmentView(

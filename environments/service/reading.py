@@ -10,7 +10,7 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import parse_reference
 from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 from environments.service.access import Principal
-from environments.service.presenting import deployment_view, environment_view, outputs_view, with_journal
+from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
 from environments.service.requests import visible
 from environments.service.storage import Storage
 
@@ -64,6 +64,7 @@ class Reading:
         self._clock = clock
         self._version = version
         self._started_at = clock()
+        self._views = Views()
 
     def environments(
         self, principal: Principal, *, ended: bool = False, owner: str | None = None
@@ -74,7 +75,7 @@ class Reading:
             return []
         with self._storage.read() as tx:
             found = tx.environments.all(owner=limit or owner, ended=ended)
-        return [environment_view(environment) for environment in found]
+        return self._views.of(found)
 
     def environment(self, principal: Principal, name: str) -> EnvironmentView:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""

@@ -29,7 +29,7 @@ from environments.domain.errors import (
 )
 from environments.stores.catalogue import SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.deployments import SqlDeployments
-from environments.stores.environments import SqlEnvironments
+from environments.stores.environments import KnownRows, SqlEnvironments
 from environments.stores.events import SqlEvents
 from environments.stores.journal import SqlInventory, SqlJournal
 from environments.stores.schema import (
@@ -50,9 +50,9 @@ COPIES_KEPT = 5
 class SqlTransaction:
     """See `environments.service.storage.Transaction`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, known: KnownRows) -> None:
         self._connection = connection
-        self.environments = SqlEnvironments(connection)
+        self.environments = SqlEnvironments(connection, known)
         self.deployments = SqlDeployments(connection)
         self.journal = SqlJournal(connection)
         self.inventory = SqlInventory(connection)
@@ -84,6 +84,7 @@ class Database:
         self._engine = engine
         self._lock = lock
         self._writer = threading.Lock()
+        self._known = KnownRows()
         self.on_commit: list[Callable[[int], None]] = []
 
     @contextmanager
@@ -91,7 +92,7 @@ class Database:
         """A transaction that may write. Raises `StorageError`."""
         with self._writer, _storage_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            transaction = SqlTransaction(connection)
+            transaction = SqlTransaction(connection, self._known)
             yield transaction
             connection.commit()
         for tell in self.on_commit:
@@ -102,7 +103,7 @@ class Database:
         """A consistent view for reading. Raises `StorageError`."""
         with _storage_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
-            yield SqlTransaction(connection)
+            yield SqlTransaction(connection, self._known)
 
     def close(self) -> None:
         """Closes every connection and gives the database free."""

@@ -1,13 +1,14 @@
 """Queries on environments."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, type_coerce
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import NullType
 
 from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import Environment
@@ -30,11 +31,47 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
+_UNREAD = select(*(type_coerce(column, NullType()).label(column.name) for column in _RECORD))
+"""The same columns, the id first, as the driver gives them: nothing is parsed."""
+
+_AT_ONCE = 500
+"""How many rows one query names."""
+
+_MOST_KNOWN = 20_000
+"""Rows that are remembered; beyond that everything is read anew."""
+
+RawRow = tuple[Any, ...]
+
+
+class KnownRows:
+    """Environments read before, beside their rows as the driver gave them. Used by several threads.
+
+    A list finds most environments unchanged, and parsing is most of its time. Nothing is forgotten when something
+    is written: an environment counts only while its row is the same to the last value.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[RawRow, Environment]] = {}
+
+    def environments(
+        self, rows: Sequence[RawRow], read: Callable[[Sequence[str]], Sequence[Environment]]
+    ) -> list[Environment]:
+        """The environments of these rows, in their order; `read` parses those with the given ids, in the same view."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known = {}
+        known = self._known
+        found = {row[0]: seen[1] for row in rows if (seen := known.get(row[0])) is not None and seen[0] == row}
+        anew = {environment.id: environment for environment in read([row[0] for row in rows if row[0] not in found])}
+        known.update({row[0]: (row, anew[row[0]]) for row in rows if row[0] in anew})
+        return [found.get(row[0]) or anew[row[0]] for row in rows]
+
+
 class SqlEnvironments:
     """See `environments.service.storage.Environments`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, known: KnownRows) -> None:
         self._connection = connection
+        self._known = known
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
         row = plain({name: getattr(environment, name) for name in Environment.model_fields})
@@ -54,12 +91,19 @@ class SqlEnvironments:
         return None if row is None else _environment(row)
 
     def all(self, *, owner: str | None = None, ended: bool = False) -> list[Environment]:
-        query = select(*_RECORD).order_by(table.c.created_at.desc())
+        query = _UNREAD.order_by(table.c.created_at.desc())
         if owner is not None:
             query = query.where(table.c.owner == owner)
         if not ended:
             query = query.where(table.c.destroyed_at.is_(None))
-        return [_environment(row) for row in self._connection.execute(query)]
+        return self._known.environments([tuple(row) for row in self._connection.execute(query)], self._read)
+
+    def _read(self, ids: Sequence[str]) -> list[Environment]:
+        found: list[Environment] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            query = select(*_RECORD).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
+            found += [_environment(row) for row in self._connection.execute(query)]
+        return found
 
     def change(self, environment_id: str, **values: Any) -> None:
         self._connection.execute(table.update().where(table.c.id == environment_id).values(**plain(values)))

@@ -1,0 +1,53 @@
+"""A list reads what changed, and only that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from environments.domain.views import ExtendRequest
+from environments.stores.database import Database
+from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    setting = Setting(tmp_path / "data")
+    setting.push(TEMPLATE)
+    for name in ("one", "two", "three"):
+        setting.create(name, parameters={"code": "swordfish"})
+    yield setting
+    setting.database.close()
+
+
+def names_and_deadlines(database: Database) -> list[tuple[str, str]]:
+    with database.read() as tx:
+        return [(found.name, str(found.deadline)) for found in tx.environments.all()]
+
+
+def test_a_change_is_in_the_next_list(setting: Setting) -> None:
+    before = dict(names_and_deadlines(setting.database))
+    setting.requests.extend(ADMIN, "two", ExtendRequest(by="1h"))
+    after = dict(names_and_deadlines(setting.database))
+    assert before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} == {"two"}
+
+
+def test_what_did_not_change_is_not_read_again(setting: Setting) -> None:
+    with setting.database.read() as tx:
+        first = {found.name: found for found in tx.environments.all()}
+    setting.requests.extend(ADMIN, "two", ExtendRequest(by="1h"))
+    with setting.database.read() as tx:
+        second = {found.name: found for found in tx.environments.all()}
+    assert first["one"] is second["one"]
+    assert first["two"] is not second["two"]
+    assert second["two"].deadline != first["two"].deadline
+
+
+def test_newest_first_whatever_was_read_before(setting: Setting) -> None:
+    names_and_deadlines(setting.database)
+    setting.create("four", parameters={"code": "swordfish"})
+    setting.requests.extend(ADMIN, "one", ExtendRequest(by="1h"))
+    assert [name for name, _ in names_and_deadlines(setting.database)] == ["four", "three", "two", "one"]
+    with setting.database.read() as tx:
+        assert [found.name for found in tx.environments.all(owner="nobody")] == []
