@@ -1,5 +1,6 @@
 """The application: what is known, the connection, and the way from screen to screen."""
 
+import gc
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -213,4 +214,7 @@ def run(connect_again: Callable[[], Client] | None = None, where: str = "") -> N
         make_key=lambda: str(uuid.uuid4()),
         where=where,
     )
+    # What was loaded until here stays: the collector needn't walk through it while somebody types.
+    gc.collect()
+    gc.freeze()
     app.run()
