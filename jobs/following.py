@@ -6,7 +6,7 @@ from collections.abc import Callable
 from environments.client import Client
 from environments.domain.environment import EventType
 from environments.domain.errors import StepFailed, StepTimeout
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import ENDED_DEPLOYMENTS, State
 from environments.domain.views import EnvironmentView
 
 TIME_LIMIT = 900.0
@@ -38,9 +38,12 @@ def follow(client: Client, name: str, until: frozenset[State], tell: Callable[[s
             elif state in ("done", "failed"):
                 seconds = event.at.timestamp() - starts.get(str(event.step), event.at.timestamp())
                 tell(f"  {'✓' if state == 'done' else '✗'} {event.step} {state} ({seconds:.1f} s)")
-        if environment.state in until:
+        # Until a worker takes the newest deployment, the environment is still as the one before left it.
+        newest = environment.deployment
+        ended = newest is None or newest.state in ENDED_DEPLOYMENTS
+        if ended and environment.state in until:
             return environment
-        if environment.state in (State.FAILED, State.DESTROY_FAILED):
+        if ended and environment.state in (State.FAILED, State.DESTROY_FAILED):
             failure = environment.failure
             raise StepFailed(
                 failure.message if failure else f"{name} is {environment.state.value}.",
