@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from images import builder
 from images.commands import run
 from images.docker_engine import ensure_engine
+from images.pipeline import builder
 from images.places import CHECKOUT, state_folder
 from images.report import console
 from images.toolchain import NAMES, ensure, look

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from images import builder
+from images.pipeline import builder
 from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment

@@ -41,7 +41,7 @@ build {
 
   provisioner "shell-local" {
     command = join(" ", [
-      "'${var.python}' -m images.archive",
+      "'${var.python}' -m images.pipeline.archive",
       "--rootfs '${var.work}/rootfs.tar'",
       "--output '${var.work}/image.tar'",
     ])

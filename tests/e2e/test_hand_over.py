@@ -21,7 +21,7 @@ from environments.domain.errors import ManagedOutside
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest
 from environments.stores.database import open_database
-from images import builder
+from images.pipeline import builder
 from jobs.places import Places
 from jobs.status import look
 from tests.census import Taker, describe

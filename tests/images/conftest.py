@@ -1,7 +1,7 @@
 """Tests of images: they run in a container of the image that is being validated, and only there.
 
-`images.validation` starts the container and calls pytest with `--hosts=docker://<container>`. Without a container
-`test_every_image.py` does that for each image that is good.
+`images.pipeline.validation` starts the container and calls pytest with `--hosts=docker://<container>`. Without a
+container `test_every_image.py` does that for each image that is good.
 """
 
 import json

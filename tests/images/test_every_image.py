@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from images.builder import Builder, image_names
-from images.progress import Progress
-from images.validation import validate
+from images.pipeline.builder import Builder, image_names
+from images.pipeline.progress import Progress
+from images.pipeline.validation import validate
 
 
 @pytest.mark.parametrize("name", image_names())

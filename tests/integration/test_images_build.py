@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from images.builder import Builder, build
+from images.catalogue.records import BuildRecord, Records
 from images.docker import Docker
 from images.errors import ImageBuildFailed, ImageNotBuilt, ImageValidationFailed
-from images.records import BuildRecord, Records
+from images.pipeline.builder import Builder, build
 
 RECIPE = """
 variable "work" { type = string }
@@ -54,7 +54,7 @@ def test_purpose(host):
 CONTROL = """
 import sys
 from pathlib import Path
-from images.builder import Builder
+from images.pipeline.builder import Builder
 Builder(Path(sys.argv[1]), Path(sys.argv[2])).build([sys.argv[3]], print)
 """
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from images.builder import Builder, build
-from images.packer import PackerCommand
-from images.packer import build as packer_build
+from images.pipeline.builder import Builder, build
+from images.pipeline.packer import PackerCommand
+from images.pipeline.packer import build as packer_build
+from images.pipeline.prepare import debian_sources
+from images.pipeline.recipe import Recipe, load_recipes
 from images.places import CHECKOUT
-from images.prepare import debian_sources
-from images.recipe import Recipe, load_recipes
 from images.toolchain import packer_environment, require
 
 RECIPES = load_recipes()

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from images.archive import Configuration, write_archive
+from images.catalogue.records import BuildRecord, Records
 from images.errors import InvalidRecipe, UnknownImage
-from images.inputs import all_inputs
-from images.packer import _Transcript
+from images.pipeline.archive import Configuration, write_archive
+from images.pipeline.inputs import all_inputs
+from images.pipeline.packer import _Transcript
+from images.pipeline.prepare import STEPS, mirrors, mounts_below
+from images.pipeline.recipe import load_recipes, with_parents
 from images.places import CHECKOUT
-from images.prepare import STEPS, mirrors, mounts_below
-from images.recipe import load_recipes, with_parents
-from images.records import BuildRecord, Records
 
 ABOUT = '[image]\ntitle = "T"\ndescription = "D"\n'
 

@@ -42,8 +42,8 @@ class About(_Part):
 class Build(_Part):
     """What goes in beside the folder itself, and how long it may take.
 
-    `inputs` are globs from the top of the checkout; `prepare` names steps of images/prepare.py that run on the host
-    first; `tools` are host tools whose versions go into the key.
+    `inputs` are globs from the top of the checkout; `prepare` names steps of images/pipeline/prepare.py that run on the
+    host first; `tools` are host tools whose versions go into the key.
     """
 
     inputs: tuple[str, ...] = ()

@@ -12,8 +12,8 @@ from pathlib import Path
 from images import toolchain
 from images.commands import output
 from images.errors import InvalidRecipe
+from images.pipeline.recipe import Recipe
 from images.places import CHECKOUT
-from images.recipe import Recipe
 
 FORMAT = 1
 """Goes up when the builder itself makes something else out of the same inputs."""

@@ -12,13 +12,13 @@ import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime
 from pathlib import Path
 
+from images.catalogue.records import Validation
 from images.commands import run
 from images.docker import Docker
 from images.errors import ImageValidationFailed
-from images.inputs import digest
-from images.progress import Progress
-from images.recipe import Recipe
-from images.records import Validation
+from images.pipeline.inputs import digest
+from images.pipeline.progress import Progress
+from images.pipeline.recipe import Recipe
 
 SHARED = ("conftest.py", "test_hygiene.py")
 LOG = "validation.log"

@@ -15,9 +15,9 @@ import pip
 
 from images.commands import output, run
 from images.errors import ImageBuildFailed, InvalidRecipe
-from images.inputs import digest, file_digests
+from images.pipeline.inputs import digest, file_digests
+from images.pipeline.recipe import Recipe
 from images.places import cache_folder
-from images.recipe import Recipe
 
 IMAGE_PYTHON = (3, 11)
 """The Python of Debian 12; wheels are chosen by the interpreter that downloads them."""

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from environments.domain.errors import CalvinverseError
-from images import packer, prepare, provenance, toolchain, validation
+from images import toolchain
+from images.catalogue.records import BuildRecord, Records, Validation
 from images.docker import BUILDING, Docker
 from images.errors import ImageNotBuilt
-from images.inputs import Inputs, all_inputs, tool_version
+from images.pipeline import history, packer, prepare, validation
+from images.pipeline.inputs import Inputs, all_inputs, tool_version
+from images.pipeline.progress import Progress
+from images.pipeline.recipe import Recipe, load_recipes, with_parents
 from images.places import CHECKOUT, state_folder
-from images.progress import Progress
-from images.recipe import Recipe, load_recipes, with_parents
-from images.records import BuildRecord, Records, Validation
 from images.report import Report, duration, size
 from images.system import ensure_debian_packages
 
@@ -197,7 +198,7 @@ class _Build:
     def _existing(self) -> str | None:
         """The id of an image that this key has made already: only its validation is missing, or the record is."""
         found = self._builder.docker.inspect(self._reference)
-        if found is None or (found["Config"]["Labels"] or {}).get(provenance.KEY_LABEL) != self._inputs.key:
+        if found is None or (found["Config"]["Labels"] or {}).get(history.KEY_LABEL) != self._inputs.key:
             return None
         return str(found["Id"])
 
@@ -225,9 +226,9 @@ class _Build:
         work = work_folder(self._id)
         work.mkdir(mode=0o711)
         parent = builder.good_image(recipe.image.parent).image_id if recipe.image.parent else ""
-        origin = provenance.provenance(builder.checkout, self._inputs.entries)
+        origin = history.provenance(builder.checkout, self._inputs.entries)
         facts |= {"made_by": self._id, "parent_id": parent, "commit": origin.commit, "dirty": origin.dirty}
-        labels = provenance.image_labels(recipe, self._inputs, parent, self._id, origin.revision, self._started)
+        labels = history.image_labels(recipe, self._inputs, parent, self._id, origin.revision, self._started)
         with self._progress.part("prepare"):
             tools = toolchain.require("packer", "packer-plugin-docker")
             command = packer.PackerCommand(tools["packer"], toolchain.packer_environment())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from images.commands import output
 from images.docker import BUILD_LABEL
-from images.inputs import VERSION, Inputs
-from images.recipe import Recipe
+from images.pipeline.inputs import VERSION, Inputs
+from images.pipeline.recipe import Recipe
 
 KEY_LABEL = "calvinverse.key"
 """Label with the whole key of an image."""

@@ -1,7 +1,7 @@
 """Makes an image archive out of a root file system: one layer and a configuration that holds nothing of the moment.
 
 The same root file system and configuration give the same image id, which `docker import` can't promise, for it stamps
-the time. Run by Packer as `python -m images.archive`; the layout is that of `docker save`
+the time. Run by Packer as `python -m images.pipeline.archive`; the layout is that of `docker save`
 (https://github.com/moby/docker-image-spec, version 1.2).
 """
 
@@ -83,7 +83,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def main() -> int:
     """Reads the configuration as JSON from the variable CONFIGURATION and prints the digest."""
-    parser = argparse.ArgumentParser(prog="images.archive", description=__doc__)
+    parser = argparse.ArgumentParser(prog="images.pipeline.archive", description=__doc__)
     parser.add_argument("--rootfs", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
