@@ -14,7 +14,7 @@ from pathlib import Path
 from images.commands import Stop, output, run
 from images.errors import ToolBuildFailed
 from images.toolchain.catalogue import GoModule, Tool, Wheel
-from images.toolchain.versions import Version
+from images.toolchain.find import ask_version
 
 BUILD_LIMIT = 45 * 60.0
 """Seconds that building one tool may take."""
@@ -129,8 +129,7 @@ class Job:
     def _check(self, program: Path) -> None:
         """Prove that the new program runs and is what was pinned."""
         self.phase = "trying it"
-        said = output([str(program), *self.tool.version_arguments], limit=60)
-        version = Version.find(said) if said is not None else None
+        version = ask_version(program, self.tool.version_arguments, limit=60)
         if version != self.tool.pinned:
             raise ToolBuildFailed(
                 f"Building {self.tool.name} failed: it should be {self.tool.pinned} and "
@@ -144,8 +143,8 @@ def go_environment(source: GoModule) -> dict[str, str]:
     env = {**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     for name in ("GOOS", "GOARCH", "CGO_ENABLED"):
         env.pop(name, None)
-    if source.cgo:
-        env["CGO_ENABLED"] = "1"
+    if source.use_of_c():
+        env["CGO_ENABLED"] = source.use_of_c()
     return env
 
 

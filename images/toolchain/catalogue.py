@@ -18,24 +18,35 @@ FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class GoModule:
-    """A program that is built from a Go module; go.mod and go.sum in the tool's folder pin every source."""
+    """A program that is built from a Go module; go.mod and go.sum in the tool's folder pin every source.
+
+    A `portable` one goes into images: it needs no library of the machine it runs on and holds no path of the one that
+    built it, so that the same Go makes the same bytes of it anywhere.
+    """
 
     package: str
     minutes: int
     tags: tuple[str, ...] = ()
     ldflags: str = ""
     cgo: bool = False
+    portable: bool = False
 
     files = ("go.mod", "go.sum")
 
     def arguments(self) -> list[str]:
         """The arguments of `go build` that decide what comes out."""
         flags = ["-buildvcs=false", "-mod=readonly"]
+        if self.portable:
+            flags.append("-trimpath")
         if self.tags:
             flags += ["-tags", ",".join(self.tags)]
         if self.ldflags:
             flags += ["-ldflags", self.ldflags]
         return [*flags, self.package]
+
+    def use_of_c(self) -> str:
+        """What CGO_ENABLED is to be; empty where Go may decide."""
+        return "1" if self.cgo else "0" if self.portable else ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Tool:
         facts = [self.name, str(self.pinned), sys.platform, platform.machine(), *self.source.arguments()]
         digest.update(json.dumps(facts).encode())
         if isinstance(self.source, GoModule):
-            digest.update(b"cgo" if self.source.cgo else b"any")
+            digest.update({"1": b"cgo", "0": b"no cgo", "": b"any"}[self.source.use_of_c()])
         for name in self.source.files:
             digest.update(b"\0" + (self.folder / name).read_bytes())
         return f"{self.pinned}-{digest.hexdigest()[:16]}"

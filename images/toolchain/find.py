@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -51,9 +51,7 @@ class VersionMemory:
         known = self._load().get(str(program))
         if known is not None and known[:4] == mark:
             return Version.parse(str(known[4]))
-        # Packer and Consul ask their makers for news when they start, unless told not to.
-        said = output([str(program), *arguments], limit=PROBE_LIMIT, env={**os.environ, "CHECKPOINT_DISABLE": "1"})
-        version = Version.find(said) if said is not None else None
+        version = ask_version(program, arguments, limit=PROBE_LIMIT)
         if version is not None:
             self._keep(str(program), [*mark, str(version)])
         return version
@@ -81,6 +79,14 @@ class VersionMemory:
         except OSError:
             # A cache that can't be written costs time, not truth.
             return
+
+
+def ask_version(program: Path, arguments: Sequence[str], *, limit: float) -> Version | None:
+    """The version that a program prints when it is run; None if it prints none, fails, or takes longer than `limit`."""
+    # Packer and Consul ask their makers for news when they start, unless told not to.
+    said = output([str(program), *arguments], limit=limit, env={**os.environ, "CHECKPOINT_DISABLE": "1"})
+    # Some programs say their own path too, and that of a cached one holds a version.
+    return None if said is None else Version.find(said.replace(str(program), program.name))
 
 
 def memory() -> VersionMemory:

@@ -17,6 +17,7 @@ from images.toolchain import NAMES, build, ensure, locate, require
 from images.toolchain.__main__ import offer
 from images.toolchain.catalogue import FOLDER, GoModule, read, tools
 from images.toolchain.clean import Cleaning, removable
+from images.toolchain.find import ask_version
 
 GO = """#!/bin/sh
 case "$1" in
@@ -213,6 +214,25 @@ def test_a_build_uses_the_committed_sources_and_our_flags_alone(
     assert environment == f"-mod=readonly 1 {FOLDER / 'nomad'}"
 
 
+def test_a_portable_program_is_built_without_c_and_without_paths_of_this_machine(
+    machine: Machine, said: list[str]
+) -> None:
+    machine.go(builds="3.1.2", then='echo "CGO_ENABLED=$CGO_ENABLED" >>"' + str(machine.folder) + '/builds"')
+    ensure(["registry"], said.append)
+    arguments, environment = machine.builds
+    assert " -trimpath " in arguments
+    assert environment == "CGO_ENABLED=0"
+
+
+def test_a_version_in_its_own_path_is_not_what_a_program_says(machine: Machine) -> None:
+    folder = machine.folder / "9.9.9-rc1"
+    folder.mkdir()
+    program = folder / "registry"
+    program.write_text('#!/bin/sh\necho "$0 example.com/registry/v3 v3.1.2"\n')
+    program.chmod(0o755)
+    assert str(ask_version(program, ("--version",), limit=10)) == "3.1.2"
+
+
 def test_a_failed_build_leaves_no_program_and_shows_how_it_ended(machine: Machine, said: list[str]) -> None:
     machine.go(then="echo 'boom: undefined'; exit 3")
     with pytest.raises(ToolBuildFailed, match="Building packer failed: `go` ended with status 3") as caught:
@@ -346,7 +366,7 @@ def test_the_command_line_shows_the_error_without_a_traceback(machine: Machine) 
     output, errors = process.communicate(timeout=60)
     assert process.returncode == ToolsMissing.exit_code
     assert output == ""
-    assert errors.startswith("The tools consul, nomad, packer and packer-plugin-docker are missing")
+    assert errors.startswith("The tools consul, nomad, packer, packer-plugin-docker and registry are missing")
     assert "Traceback" not in errors
 
 
@@ -358,9 +378,9 @@ def test_the_key_changes_with_sources_flags_and_version(tmp_path: Path) -> None:
             (tmp_path / name / file).write_bytes((FOLDER / name / file).read_bytes())
     original = tools()["packer"].key()
     assert read(text, tmp_path)["packer"].key() == original
-    assert (
-        read(text.replace('packer", minutes', 'packer", tags = ["x"], minutes'), tmp_path)["packer"].key() != original
-    )
+    for flags in ('tags = ["x"]', "cgo = true", "portable = false"):
+        changed = text.replace('packer", portable = true', f'packer", {flags}')
+        assert read(changed, tmp_path)["packer"].key() != original
     assert read(text.replace("1.12.0", "1.12.1"), tmp_path)["packer"].key() != original
     with (tmp_path / "packer" / "go.sum").open("a") as sums:
         sums.write("\n")
@@ -374,8 +394,11 @@ def test_the_pinned_version_is_the_one_whose_sources_are_committed(name: str) ->
     assert tool.buildable
     if isinstance(tool.source, GoModule):
         mod = (tool.folder / "go.mod").read_text()
-        assert f"require {tool.source.package} v{tool.pinned}\n" in mod
-        assert f"{tool.source.package} v{tool.pinned} h1:" in (tool.folder / "go.sum").read_text()
+        assert f"tool {tool.source.package}\n" in mod
+        # The program may be in a folder of its module.
+        modules = re.findall(rf"^require (\S+) v{re.escape(str(tool.pinned))}$", mod, re.MULTILINE)
+        (module,) = [module for module in modules if f"{tool.source.package}/".startswith(f"{module}/")]
+        assert f"{module} v{tool.pinned} h1:" in (tool.folder / "go.sum").read_text()
     else:
         lock = (tool.folder / "requirements.lock").read_text()
         assert f"{tool.source.distribution}=={tool.pinned} \\\n    --hash=sha256:" in lock
