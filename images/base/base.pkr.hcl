@@ -16,10 +16,14 @@ variable "labels" {
   description = "OCI labels of the image"
 }
 
+variable "source_date_epoch" {
+  type        = number
+  description = "Seconds since 1970: no file of the image is younger, and the image says that it was made then"
+}
+
 locals {
-  suite             = "bookworm"
-  packages          = ["ca-certificates", "python3", "tini", "tzdata", "usr-is-merged"]
-  source_date_epoch = 1735689600 # 2025-01-01: no file of the image is younger
+  suite    = "bookworm"
+  packages = ["ca-certificates", "python3", "tini", "tzdata", "usr-is-merged"]
 }
 
 source "null" "base" {
@@ -35,7 +39,8 @@ build {
       WORK              = var.work
       SUITE             = local.suite
       PACKAGES          = join(",", local.packages)
-      SOURCE_DATE_EPOCH = local.source_date_epoch
+      LOCK              = "${abspath(path.root)}/packages.lock"
+      SOURCE_DATE_EPOCH = var.source_date_epoch
     }
   }
 
@@ -47,11 +52,17 @@ build {
     ])
     env = {
       CONFIGURATION = jsonencode({
-        created = local.source_date_epoch
+        created = var.source_date_epoch
         user    = "10001:10001"
         env     = { LANG = "C.UTF-8" }
         labels  = var.labels
         command = ["python3"]
+        # The base runs nothing of its own: what all its children need is that its Python is whole.
+        health = {
+          command  = ["python3", "-I", "-c", "import ssl, zoneinfo"]
+          interval = 60
+          timeout  = 10
+        }
       })
     }
   }

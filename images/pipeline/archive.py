@@ -20,6 +20,23 @@ from pathlib import Path
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
+NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A command that the engine runs in a container: all times in seconds.
+
+    The container is unhealthy when the command failed `retries` times in a row.
+    """
+
+    command: Sequence[str]
+    interval: int
+    timeout: int
+    start_period: int = 0
+    retries: int = 3
+
+
 @dataclass(frozen=True)
 class Configuration:
     """What the image says about itself: `created` in seconds since 1970, `user` as uid:gid."""
@@ -30,6 +47,7 @@ class Configuration:
     labels: Mapping[str, str]
     command: Sequence[str]
     architecture: str
+    health: HealthCheck | None = None
 
 
 def write_archive(rootfs: Path, configuration: Configuration, output: Path) -> str:
@@ -54,17 +72,26 @@ def write_archive(rootfs: Path, configuration: Configuration, output: Path) -> s
 def _image(configuration: Configuration, layer: str) -> dict[str, object]:
     moment = datetime.fromtimestamp(configuration.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **configuration.env}
+    config: dict[str, object] = {
+        "User": configuration.user,
+        "Env": [f"{key}={value}" for key, value in env.items()],
+        "Cmd": list(configuration.command),
+        "Labels": dict(configuration.labels),
+        "WorkingDir": "/",
+    }
+    if (health := configuration.health) is not None:
+        config["Healthcheck"] = {
+            "Test": ["CMD", *health.command],
+            "Interval": health.interval * NANOSECONDS,
+            "Timeout": health.timeout * NANOSECONDS,
+            "StartPeriod": health.start_period * NANOSECONDS,
+            "Retries": health.retries,
+        }
     return {
         "architecture": configuration.architecture,
         "os": "linux",
         "created": moment,
-        "config": {
-            "User": configuration.user,
-            "Env": [f"{key}={value}" for key, value in env.items()],
-            "Cmd": list(configuration.command),
-            "Labels": dict(configuration.labels),
-            "WorkingDir": "/",
-        },
+        "config": config,
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
         "history": [{"created": moment, "created_by": "mmdebstrap"}],
     }
@@ -89,7 +116,8 @@ def main() -> int:
     given = parser.parse_args()
     machine = os.uname().machine
     wanted = json.loads(os.environ["CONFIGURATION"])
-    configuration = Configuration(**wanted, architecture=ARCHITECTURES.get(machine, machine))
+    health = HealthCheck(**wanted.pop("health")) if "health" in wanted else None
+    configuration = Configuration(**wanted, health=health, architecture=ARCHITECTURES.get(machine, machine))
     print(write_archive(given.rootfs, configuration, given.output))
     return 0
 

@@ -4,8 +4,8 @@ Each step is named in `prepare` of an image.toml and fills the work folder of th
 """
 
 import os
-import re
 import shutil
+import struct
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
@@ -13,46 +13,42 @@ from pathlib import Path
 
 import pip
 
-from images.commands import output, run
+from images import toolchain
+from images.commands import run
 from images.errors import ImageBuildFailed, InvalidRecipe
-from images.pipeline.inputs import digest, file_digests
-from images.pipeline.recipe import Recipe
+from images.pipeline.debian import debian_packages, debian_sources, mirrors
+from images.pipeline.files import digest, file_digests
+from images.pipeline.preparation import Preparation
 from images.places import cache_folder
+
+__all__ = [
+    "STEPS",
+    "Preparation",
+    "debian_sources",
+    "mirrors",
+    "mounts_below",
+    "prepare",
+    "remove_work",
+    "stands_alone",
+]
 
 IMAGE_PYTHON = (3, 11)
 """The Python of Debian 12; wheels are chosen by the interpreter that downloads them."""
 
-SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
+INTERPRETER = 3
+"""PT_INTERP: the program header that names a dynamic loader."""
+
 WHEELS = "wheels"
 PACKAGES = ("environments", "tui")
 """What the service's image holds of this project: the service, its command line and the terminal application."""
 
 
-def debian_sources(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
-    """Writes `sources.list`: the Debian 12 mirrors that this host itself uses, or none for mmdebstrap's own choice."""
-    form = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
-    listed = output(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], limit=60) or ""
-    (work / "sources.list").write_text("".join(f"{line}\n" for line in mirrors(listed)), encoding="utf-8")
-
-
-def mirrors(listed: str) -> list[str]:
-    """Lines of a sources.list out of lines of `apt-get indextargets`: address, suite, component, origin.
-
-    The origin is unknown while the host has no package lists; then an address that ends like Debian's will do.
-    """
-    found: list[str] = []
-    for line in listed.splitlines():
-        address, suite, component, origin = (line.split(maxsplit=3) + [""] * 4)[:4]
-        known = origin == "Debian" if not origin.startswith("$") else re.search(r"/debian(-security)?/?$", address)
-        entry = f"deb {address} {suite} main"
-        if known and suite in SUITES and component == "main" and entry not in found:
-            found.append(entry)
-    return found if any(f" {SUITES[0]} " in entry for entry in found) else []
-
-
-def wheelhouse(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
+def wheelhouse(preparation: Preparation) -> None:
     """Links `wheels`: every wheel of the image's requirements.lock, checked against its hashes, kept in the cache."""
-    lock = recipe.folder / "requirements.lock"
+    work = preparation.work
+    lock = preparation.recipe.folder / "requirements.lock"
+    if not lock.is_file():
+        raise InvalidRecipe(f"images/{preparation.recipe.name} has no requirements.lock to take wheels of.")
     if sys.version_info[:2] != IMAGE_PYTHON:
         raise ImageBuildFailed(
             "The wheels for an image must be chosen by Python 3.11, and this is {}.{}.".format(*sys.version_info),
@@ -63,7 +59,7 @@ def wheelhouse(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         unfinished = work / "wheels.unfinished"
         only_these = ["--require-hashes", "--only-binary", ":all:", "--no-deps"]
-        _pip(["download", *only_these, "--dest", str(unfinished), "-r", str(lock)], log)
+        _pip(["download", *only_these, "--dest", str(unfinished), "-r", str(lock)], preparation.log)
         moved = kept.parent / f".{kept.name}-{os.getpid()}"
         shutil.copytree(unfinished, moved)
         try:
@@ -76,13 +72,15 @@ def wheelhouse(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
     shutil.copytree(kept, work / WHEELS, copy_function=os.link if _same_device(kept, work) else shutil.copy2)
 
 
-def project_wheel(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None:
+def project_wheel(preparation: Preparation) -> None:
     """Writes `own/calvinverse-*.whl`, made of the image's inputs alone, and `pip`, to install it with.
 
     Raises ImageBuildFailed when an input didn't get into the wheel: an image must not differ from the checkout.
     """
+    work, checkout = preparation.work, preparation.checkout
     staged = work / "project"
-    names = [name for name in file_digests(recipe, checkout) if name.split("/")[0] in (*PACKAGES, "pyproject.toml")]
+    inputs = file_digests(preparation.recipe, checkout)
+    names = [name for name in inputs if name.split("/")[0] in (*PACKAGES, "pyproject.toml")]
     for name in names:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +88,8 @@ def project_wheel(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None
     # The front page is for people, and no change of it should make a new image.
     (staged / "README.md").write_text("", encoding="utf-8")
     only_this = ["--no-deps", "--no-build-isolation", "--no-index"]
-    _pip(["wheel", *only_this, "--wheel-dir", str(work / "own"), str(staged)], log, {"SOURCE_DATE_EPOCH": "1735689600"})
+    command = ["wheel", *only_this, "--wheel-dir", str(work / "own"), str(staged)]
+    _pip(command, preparation.log, {"SOURCE_DATE_EPOCH": "1735689600"})
     (wheel,) = (work / "own").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
@@ -103,24 +102,58 @@ def project_wheel(recipe: Recipe, work: Path, log: Path, checkout: Path) -> None
     shutil.copytree(Path(pip.__file__).parent, work / "pip", ignore=shutil.ignore_patterns("__pycache__"))
 
 
-STEPS: Mapping[str, Callable[[Recipe, Path, Path, Path], None]] = {
+def binaries(preparation: Preparation) -> None:
+    """Copies the recipe's `binaries`, programs of the toolchain, into `bin`, for anybody to run.
+
+    Raises ToolsMissing when one isn't on this machine, ImageBuildFailed for one that needs more than itself to run.
+    """
+    folder = preparation.work / "bin"
+    folder.mkdir()
+    for name, program in toolchain.require(*preparation.recipe.build.binaries).items():
+        if not stands_alone(program):
+            raise ImageBuildFailed(
+                f"{program} can't go into an image, for it needs libraries of this machine.",
+                hint=f"Take it off the PATH, so that `doit tools` builds {name}, or put a static one there.",
+            )
+        shutil.copyfile(program, folder / name)
+        (folder / name).chmod(0o755)
+
+
+def stands_alone(program: Path) -> bool:
+    """Whether a program is a static one: ELF without an interpreter, by the program headers of elf(5)."""
+    with program.open("rb") as file:
+        head = file.read(64)
+        if len(head) < 64 or head[:4] != b"\x7fELF" or head[4] != 2:
+            return False
+        order = "<" if head[5] == 1 else ">"
+        (offset,) = struct.unpack_from(f"{order}Q", head, 32)
+        size, count = struct.unpack_from(f"{order}HH", head, 54)
+        file.seek(offset)
+        headers = file.read(size * count)
+    return all(struct.unpack_from(f"{order}I", headers, at)[0] != INTERPRETER for at in range(0, size * count, size))
+
+
+STEPS: Mapping[str, Callable[[Preparation], None]] = {
     "debian-sources": debian_sources,
+    "debian-packages": debian_packages,
+    "binaries": binaries,
     "wheelhouse": wheelhouse,
     "project-wheel": project_wheel,
 }
 
 
-def prepare(recipe: Recipe, work: Path, log: Path, checkout: Path, on_step: Callable[[str], None]) -> None:
+def prepare(preparation: Preparation, on_step: Callable[[str], None]) -> None:
     """Runs the steps that the recipe names.
 
-    Raises InvalidRecipe for one that there isn't, ImageBuildFailed or CommandFailed when one fails.
+    Raises InvalidRecipe for one that there isn't; ImageBuildFailed, ToolsMissing or CommandFailed when one fails.
     """
+    recipe = preparation.recipe
     for name in recipe.build.prepare:
         if name not in STEPS:
             there_are = ", ".join(STEPS)
             raise InvalidRecipe(f"images/{recipe.name}/image.toml: there is no step {name!r}; there are {there_are}.")
         on_step(name)
-        STEPS[name](recipe, work, log, checkout)
+        STEPS[name](preparation)
 
 
 def remove_work(work: Path) -> None:

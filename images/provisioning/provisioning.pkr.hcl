@@ -47,6 +47,10 @@ source "docker" "provisioning" {
       "WORKDIR /var/lib/calvinverse",
       "ENTRYPOINT [\"/usr/bin/tini\", \"-s\", \"--\", \"calvinverse\"]",
       "CMD [\"serve\"]",
+      join(" ", [
+        "HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3",
+        "CMD [\"/opt/calvinverse/bin/python\", \"-I\", \"/opt/calvinverse/health.py\"]",
+      ]),
     ],
     [for name, value in var.labels : "LABEL ${name}=${jsonencode(value)}"],
   )
@@ -61,8 +65,8 @@ build {
   }
 
   provisioner "file" {
-    source      = "${path.root}/requirements.lock"
-    destination = "/tmp/requirements.lock"
+    sources     = ["${path.root}/requirements.lock", "${path.root}/provision/health.py"]
+    destination = "/tmp/"
   }
 
   provisioner "shell" {

@@ -45,6 +45,11 @@ source "docker" "web" {
       "ENV PYTHONPATH=/opt/web",
       "ENTRYPOINT [\"/usr/bin/tini\", \"-s\", \"--\", \"python3\", \"-m\", \"app\"]",
       "CMD []",
+      # It listens once it has its certificate, which may take a while.
+      join(" ", [
+        "HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3",
+        "CMD [\"python3\", \"-m\", \"app.health\"]",
+      ]),
     ],
     [for name, value in var.labels : "LABEL ${name}=${jsonencode(value)}"],
   )

@@ -6,11 +6,15 @@ container `test_every_image.py` does that for each image that is good.
 
 import json
 import os
+import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 HERE = Path(__file__).parent
@@ -40,6 +44,20 @@ def image(container: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(command, check=True, capture_output=True, timeout=30)
     found: dict[str, Any] = json.loads(done.stdout)[0]
     return found
+
+
+@pytest.fixture(scope="module")
+def root(host: Host) -> Host:
+    """The same container as its root sees it: the image's own user can't look everywhere."""
+    return testinfra.get_host(f"docker://0@{host.backend.name}")
+
+
+@pytest.fixture(scope="module")
+def health(host: Host, image: dict[str, Any]) -> Callable[[], CommandResult]:
+    """Runs the image's own health check once, where the engine would."""
+    kind, *command = image["Config"]["Healthcheck"]["Test"]
+    line = command[0] if kind == "CMD-SHELL" else shlex.join(command)
+    return lambda: host.run(line)
 
 
 @pytest.fixture(scope="module")

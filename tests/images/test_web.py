@@ -5,12 +5,14 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 SECRET = "correct horse battery staple"
@@ -20,11 +22,23 @@ LIMIT = 10.0
 FETCH = """
 import json, ssl, sys, urllib.error, urllib.request
 context = ssl.create_default_context(cafile="/tmp/web.pem")
-try:
-    answer = urllib.request.urlopen("https://localhost:8443" + sys.argv[1], context=context, timeout=5)
-except urllib.error.HTTPError as error:
-    answer = error
-print(json.dumps({"status": answer.status, "type": answer.headers["Content-Type"], "body": answer.read().decode()}))
+for path in sys.argv[1:]:
+    try:
+        answer = urllib.request.urlopen("https://localhost:8443" + path, context=context, timeout=5)
+    except urllib.error.HTTPError as error:
+        answer = error
+    found = {"status": answer.status, "type": answer.headers["Content-Type"], "body": answer.read().decode()}
+    print(json.dumps(found))
+"""
+
+# Starts a second one, tells it to stop, and says how many milliseconds that took.
+STOP = """
+python3 -m app >/tmp/second.log 2>&1 & process=$!
+until grep -q listening /tmp/second.log; do sleep 0.05; done
+began=$(date +%s%3N)
+kill -TERM $process
+wait $process
+echo $(($(date +%s%3N) - began))
 """
 
 SERIAL = """
@@ -65,19 +79,25 @@ def certificate() -> tuple[int, str]:
     return serial, made.public_bytes(serialization.Encoding.PEM).decode() + private.decode()
 
 
-def fetch(host: Host, path: str) -> dict[str, str | int]:
-    """The service's answer, verified against its certificate; waits until the service listens."""
+def fetch_all(host: Host, *paths: str) -> list[dict[str, str | int]]:
+    """The service's answers, verified against its certificate; waits until the service listens."""
     deadline = time.monotonic() + LIMIT
-    while (done := host.run("python3 -c %s %s", FETCH, path)).failed and time.monotonic() < deadline:
+    form = "python3 -c %s" + " %s" * len(paths)
+    while (done := host.run(form, FETCH, *paths)).failed and time.monotonic() < deadline:
         time.sleep(0.1)
     assert done.succeeded, done.stderr
-    answer: dict[str, str | int] = json.loads(done.stdout)
-    return answer
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fetch(host: Host, path: str) -> dict[str, str | int]:
+    """One answer of the service."""
+    return fetch_all(host, path)[0]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def served(host: Host) -> None:
-    """The service with what it waits for: until then it runs but doesn't listen."""
+def served(host: Host, health: Callable[[], CommandResult]) -> None:
+    """The service with what it waits for: until then it runs but doesn't listen, and is not healthy."""
+    assert health().rc == 1
     write(host, "/tmp/web.pem", certificate()[1])
     assert fetch(host, "/health") == {
         "status": 503,
@@ -86,6 +106,8 @@ def served(host: Host) -> None:
     }
     write(host, "/tmp/message", MESSAGE)
     assert fetch(host, "/health")["body"] == "the secret is missing\n"
+    told = health()
+    assert (told.rc, told.stdout) == (1, "the secret is missing\n")
     write(host, "/tmp/secret", SECRET + "\n")
 
 
@@ -99,6 +121,11 @@ def test_it_is_healthy_once_it_has_everything(host: Host) -> None:
     assert fetch(host, "/health") == {"status": 200, "type": "text/plain; charset=utf-8", "body": "ok\n"}
 
 
+def test_its_health_check_says_so_too(health: Callable[[], CommandResult]) -> None:
+    told = health()
+    assert (told.rc, told.stdout) == (0, "ok\n")
+
+
 def test_the_page_shows_the_message_escaped(host: Host) -> None:
     page = str(fetch(host, "/")["body"])
     assert "&lt;b&gt;hello&lt;/b&gt; &amp; &quot;welcome&quot;" in page
@@ -108,34 +135,31 @@ def test_the_page_shows_the_message_escaped(host: Host) -> None:
 
 def test_the_page_follows_a_change_of_the_message(host: Host) -> None:
     write(host, "/tmp/message", "another")
-    assert "<h1>another</h1>" in str(fetch(host, "/")["body"])
-    assert json.loads(str(fetch(host, "/api")["body"]))["message"] == "another"
+    page, state = fetch_all(host, "/", "/api")
+    assert "<h1>another</h1>" in str(page["body"])
+    assert json.loads(str(state["body"]))["message"] == "another"
 
 
 def test_it_proves_that_it_has_its_secret(host: Host) -> None:
     expected = hmac.new(SECRET.encode(), b"n-42", hashlib.sha256).hexdigest()
-    assert fetch(host, "/proof?nonce=n-42")["body"] == expected + "\n"
-    assert fetch(host, "/proof")["status"] == 400
+    proof, refused = fetch_all(host, "/proof?nonce=n-42", "/proof")
+    assert proof["body"] == expected + "\n"
+    assert refused["status"] == 400
 
 
 def test_it_never_shows_its_secret(host: Host) -> None:
-    shown = [str(fetch(host, path)["body"]) for path in ("/", "/api", "/health", "/proof?nonce=1", "/nothing")]
-    assert not any(SECRET in body for body in shown)
+    shown = fetch_all(host, "/", "/api", "/health", "/proof?nonce=1", "/nothing")
+    assert not any(SECRET in str(answer["body"]) for answer in shown)
 
 
-def test_a_renewed_certificate_is_used_without_a_restart(host: Host) -> None:
+def test_a_renewed_certificate_is_used_without_a_restart(host: Host, health: Callable[[], CommandResult]) -> None:
     serial, renewed = certificate()
     write(host, "/tmp/web.pem", renewed)
     assert int(host.check_output("python3 -c %s", SERIAL)) == serial
+    assert health().succeeded
 
 
 def test_it_stops_at_once_when_told_to(host: Host) -> None:
-    start = "WEB_PORT=8444 WEB_ADDRESS=127.0.0.1 python3 -m app 2>/tmp/second.log & echo $!"
-    process = host.check_output(start)
-    deadline = time.monotonic() + LIMIT
-    while "listening" not in host.file("/tmp/second.log").content_string and time.monotonic() < deadline:
-        time.sleep(0.1)
-    started = time.monotonic()
-    host.check_output("kill -TERM %s && while kill -0 %s 2>/dev/null; do sleep 0.05; done", process, process)
-    assert time.monotonic() - started < 2.0
-    assert "stopped" in host.file("/tmp/second.log").content_string
+    milliseconds = host.check_output("WEB_PORT=8444 timeout 10 sh -c %s", STOP)
+    assert int(milliseconds) < 2000
+    assert "stopped" in host.check_output("cat /tmp/second.log")

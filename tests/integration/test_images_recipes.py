@@ -1,25 +1,32 @@
-"""The recipes of this checkout on the real Packer, and that `base` can be made again."""
+"""The recipes of this checkout on the real Packer, what they are given, and that `base` can be made again."""
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from images.pipeline.builder import Builder, build
+from images.catalogue.records import BuildRecord
+from images.docker import Docker
+from images.pipeline.builder import Builder
 from images.pipeline.packer import PackerCommand
 from images.pipeline.packer import build as packer_build
-from images.pipeline.prepare import debian_sources
+from images.pipeline.prepare import Preparation, debian_sources, prepare
 from images.pipeline.recipe import Recipe, load_recipes
 from images.places import CHECKOUT
 from images.toolchain import packer_environment, require
 
 RECIPES = load_recipes()
+FOLDERS = {
+    file.parent.relative_to(CHECKOUT / "images").as_posix(): (recipe, file.parent)
+    for recipe in RECIPES.values()
+    for file in recipe.folder.rglob("*.pkr.hcl")
+}
 VALUES = {
     "python": "python3",
     "parent": "sha256:0",
     "container": "nobody",
+    "source_date_epoch": "1735689600",
     "labels": '{"org.opencontainers.image.title": "T"}',
 }
 
@@ -29,15 +36,33 @@ def packer() -> PackerCommand:
     return PackerCommand(require("packer")["packer"], packer_environment())
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+@pytest.fixture(scope="module")
+def base() -> BuildRecord:
+    """The base of this checkout."""
+    return Builder().build_one("base", print)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A work folder, where other users of a chroot can reach it."""
+    tmp_path.chmod(0o711)
+    folder = tmp_path / "work"
+    folder.mkdir(mode=0o711)
+    return folder
+
+
+@pytest.mark.parametrize(("recipe", "folder"), FOLDERS.values(), ids=FOLDERS)
 @pytest.mark.parametrize("command", [["validate"], ["fmt", "-check", "-diff"]], ids=["valid", "formatted"])
-def test_every_recipe_is(recipe: Recipe, command: list[str], packer: PackerCommand, tmp_path: Path) -> None:
-    for uploaded in ("wheels", "own", "pip"):
-        (tmp_path / uploaded).mkdir()
-    variables = {"PKR_VAR_work": str(tmp_path)} | {f"PKR_VAR_{name}": value for name, value in VALUES.items()}
+def test_every_recipe_is(recipe: Recipe, folder: Path, command: list[str], packer: PackerCommand, work: Path) -> None:
+    """What the steps of `prepare` leave is there but empty: Packer looks whether files to upload exist."""
+    for uploaded in ("wheels", "own", "pip", "bin", "debs", "unpacked"):
+        (work / uploaded).mkdir()
+    for file in ("sources.list", *(f"bin/{name}" for name in recipe.build.binaries)):
+        (work / file).touch()
+    values = {**VALUES, **recipe.build.variables, "work": str(work)}
     done = subprocess.run(
-        [str(packer.executable), *command, str(recipe.folder)],
-        env={**os.environ, **packer.environment, **variables},
+        [str(packer.executable), *command, str(folder)],
+        env={**os.environ, **packer.environment, **{f"PKR_VAR_{name}": value for name, value in values.items()}},
         capture_output=True,
         text=True,
         timeout=60,
@@ -47,32 +72,67 @@ def test_every_recipe_is(recipe: Recipe, command: list[str], packer: PackerComma
     assert "Warning" not in done.stdout
 
 
-def test_base_made_again_from_the_same_packages_is_the_same_image(tmp_path: Path, packer: PackerCommand) -> None:
-    (before,) = build(["base"], print)
-    builder = Builder()
-    labels = (builder.docker.inspect(before.image_id) or {})["Config"]["Labels"]
-    work, log = tmp_path / "work", tmp_path / "log"
-    work.mkdir()
-    tmp_path.chmod(0o711)
-    debian_sources(RECIPES["base"], work, log, CHECKOUT)
+def test_base_made_again_from_the_same_packages_is_the_same_image(base: BuildRecord) -> None:
+    again = Builder(anew=True).build_one("base", print)
+    assert again.build != base.build
+    assert again.image_id == base.image_id
+
+
+def test_base_can_be_made_from_an_image_of_a_registry(base: BuildRecord, packer: PackerCommand, work: Path) -> None:
+    recipe, log, docker = RECIPES["base"], work.parent / "log", Docker()
+    container = f"calvinverse-test-{os.getpid()}"
+    debian_sources(Preparation(recipe, work, log, CHECKOUT, base.image_id))
 
     made = packer_build(
         packer,
-        RECIPES["base"].folder,
-        {"work": str(work), "python": sys.executable, "labels": labels},
+        recipe.folder / "from-registry",
+        {"work": str(work), "parent": base.image_id, "container": container, "labels": {"a": "b"}},
         work,
         log,
         cwd=CHECKOUT,
-        limit=600,
+        limit=300,
         on_step=lambda _: None,
     )
 
-    form = "${Package}\t${Version}\t${Architecture}\n"
-    asked = ["docker", "run", "--rm", "--network=none", before.image_id, "dpkg-query", "--show", "--showformat", form]
-    inside = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout
-    if inside != (work / "packages.tsv").read_text():
-        pytest.skip("Debian has published other package versions since the image was made")
-    assert made.archive is not None
-    again = builder.docker.load(made.archive)
-    builder.docker.remove_untagged(again)
-    assert again == before.image_id
+    assert made.image_id is not None
+    try:
+        config = (docker.inspect(made.image_id) or {})["Config"]
+        before = (docker.inspect(base.image_id) or {})["Config"]
+        assert {name: config[name] for name in ("User", "Env", "Cmd", "WorkingDir")} == {
+            name: before[name] for name in ("User", "Env", "Cmd", "WorkingDir")
+        }
+        assert config["Healthcheck"]["Test"] == before["Healthcheck"]["Test"]
+        assert config["Labels"]["a"] == "b"
+        listed = (work / "packages.tsv").read_text(encoding="utf-8")
+        assert sorted(listed.splitlines()) == recipe.packages_lock.read_text(encoding="utf-8").splitlines()
+    finally:
+        docker.remove_untagged(made.image_id)
+
+
+def test_debian_packages_come_with_what_the_parent_lacks_and_no_more(base: BuildRecord, work: Path) -> None:
+    content = {
+        "name": "x",
+        "folder": work.parent,
+        "image": {"title": "T", "description": "D", "parent": "base"},
+        "build": {"prepare": ["debian-packages"], "packages": ["jq", "tini"], "unpacked": ["git"]},
+    }
+
+    prepare(Preparation(Recipe.model_validate(content), work, work.parent / "log", CHECKOUT, base.image_id), print)
+
+    assert {file.name.split("_")[0] for file in (work / "debs").iterdir()} == {"jq", "libjq1", "libonig5"}
+    assert [file.name.split("_")[0] for file in (work / "unpacked").iterdir()] == ["git"]
+    # They suffice: dpkg can install them where there is no network.
+    command = "mkdir /tmp/d && cd /tmp/d && tar x && dpkg -i *.deb >&2 && echo '[1]' | jq -c ."
+    packed = subprocess.run(["tar", "c", "-C", str(work / "debs"), "."], capture_output=True, check=True, timeout=60)
+    run = ["docker", "run", "--rm", "-i", "--network=none", "--user=0", base.image_id, "sh", "-c", command]
+    done = subprocess.run(run, input=packed.stdout, capture_output=True, check=False, timeout=120)
+    assert done.stdout == b"[1]\n", done.stderr.decode()
+
+
+def test_programs_of_the_toolchain_are_given_to_recipes(work: Path) -> None:
+    recipe = RECIPES["registry"]
+    prepare(Preparation(recipe, work, work.parent / "log", CHECKOUT, "sha256:0"), print)
+    said = subprocess.run(
+        [str(work / "bin" / "registry"), "--version"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout.split()[-1] == "v3.1.2"

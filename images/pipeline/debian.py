@@ -1,0 +1,192 @@
+"""Debian packages for an image, got on the host by its own apt, which checks their signatures and hashes.
+
+apt works in a folder of the build (`Private`) as if it were the image that the new one starts from: nothing of the
+host's packages, sources and preferences counts, and nothing of the host is changed.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.commands import output, run
+from images.errors import CommandFailed, ImageBuildFailed, InvalidRecipe
+from images.pipeline.preparation import Preparation
+
+SUITE = "bookworm"
+SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
+
+SOURCES = "sources.list"
+SOURCES_VARIABLE = "CALVINVERSE_DEBIAN_SOURCES"
+KEYRINGS = Path("/usr/share/keyrings")
+UPDATE_LIMIT = 300.0
+DOWNLOAD_LIMIT = 900.0
+
+
+def debian_sources(preparation: Preparation) -> None:
+    """Writes `sources.list`: the Debian 12 mirrors that this host itself uses, or none for mmdebstrap's own choice."""
+    (preparation.work / SOURCES).write_text(host_sources(), encoding="utf-8")
+
+
+def host_sources() -> str:
+    """The text of a sources.list with the Debian 12 mirrors of this host; empty when its apt knows none.
+
+    A file that the variable CALVINVERSE_DEBIAN_SOURCES names is taken as it is. Raises ImageBuildFailed when it can't
+    be read.
+    """
+    if given := os.environ.get(SOURCES_VARIABLE):
+        try:
+            return Path(given).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImageBuildFailed(
+                f"The list of Debian mirrors {given} can't be read.", hint=f"See the variable {SOURCES_VARIABLE}."
+            ) from error
+    form = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)"
+    listed = output(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], limit=60) or ""
+    return "".join(f"{line}\n" for line in mirrors(listed))
+
+
+def mirrors(listed: str) -> list[str]:
+    """Lines of a sources.list out of lines of `apt-get indextargets`: address, suite, component, origin.
+
+    The origin is unknown while the host has no package lists; then an address that ends like Debian's will do.
+    """
+    found: list[str] = []
+    for line in listed.splitlines():
+        address, suite, component, origin = (line.split(maxsplit=3) + [""] * 4)[:4]
+        known = origin == "Debian" if not origin.startswith("$") else re.search(r"/debian(-security)?/?$", address)
+        entry = f"deb {address} {suite} main"
+        if known and suite in SUITES and component == "main" and entry not in found:
+            found.append(entry)
+    return found if any(f" {SUITE} " in entry for entry in found) else []
+
+
+def debian_packages(preparation: Preparation) -> None:
+    """Fills `debs` with the recipe's `packages` and whatever they need that the parent lacks, `unpacked` with others.
+
+    Both hold `*.deb`; those of `unpacked` come without what they need, for an install script that wants single files.
+    `debs` is empty when the parent has everything. Raises InvalidRecipe for an image that starts from nothing,
+    ImageBuildFailed where apt is missing or knows no mirror, CommandFailed when apt or Docker fails.
+    """
+    recipe, work = preparation.recipe, preparation.work
+    if not preparation.parent:
+        raise InvalidRecipe(
+            f"images/{recipe.name}/image.toml: packages are added to those of a parent, and there is none."
+        )
+    if shutil.which("apt-get") is None:
+        raise ImageBuildFailed(
+            f"The image {recipe.name} is made with Debian packages, and this machine has no apt to get them with.",
+            hint="Make it on a Debian or Ubuntu.",
+        )
+    if not (work / SOURCES).exists():
+        debian_sources(preparation)
+    sources = (work / SOURCES).read_text(encoding="utf-8") or _default_sources(work, preparation.log)
+    apt = Private(work / "apt", preparation.log)
+    apt.make(installed=_installed_packages(preparation.parent), sources=sources)
+    for folder in ("debs", "unpacked"):
+        (work / folder).mkdir()
+    if recipe.build.packages:
+        wanted = ["--yes", "--download-only", "--no-install-recommends", "install", *recipe.build.packages]
+        apt.run(wanted, "Getting Debian packages failed")
+        for package in sorted((apt.folder / "var/cache/apt/archives").glob("*.deb")):
+            package.rename(work / "debs" / package.name)
+    if recipe.build.unpacked:
+        apt.run(["download", *recipe.build.unpacked], "Getting Debian packages failed", cwd=work / "unpacked")
+    shutil.rmtree(apt.folder)
+
+
+@dataclass(frozen=True)
+class Private:
+    """An apt that keeps everything below one folder."""
+
+    folder: Path
+    log: Path
+
+    def make(self, *, installed: bytes, sources: str) -> None:
+        """Makes the folder, and in it what apt reads, and gets the lists of packages.
+
+        `installed` is a dpkg status file. Raises CommandFailed when apt fails.
+        """
+        for name in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d", "etc/apt/trusted.gpg.d"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg", "var/log/apt"):
+            (self.folder / name).mkdir(parents=True)
+        (self.folder / "var/lib/dpkg/status").write_bytes(installed)
+        (self.folder / "etc/apt/sources.list").write_text(sources, encoding="utf-8")
+        for keyring in _keyrings():
+            shutil.copyfile(keyring, self.folder / "etc/apt/trusted.gpg.d" / keyring.name)
+        (self.folder / "apt.conf").write_text(self._configuration(), encoding="utf-8")
+        self.run(["update"], "Getting the lists of Debian packages failed", limit=UPDATE_LIMIT)
+
+    def run(
+        self, arguments: Iterable[str], failed: str, *, limit: float = DOWNLOAD_LIMIT, cwd: Path | None = None
+    ) -> None:
+        """Runs apt-get. Raises CommandFailed, which says what `failed`."""
+        settings = {"APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
+        ended = run(["apt-get", "-q", *arguments], limit=limit, env={**os.environ, **settings}, cwd=cwd, log=self.log)
+        ended.check(failed, log=self.log)
+
+    def _configuration(self) -> str:
+        """The host's way to the mirrors, such as its proxy and passwords, and everything else our own."""
+        said = output(["apt-config", "dump"], limit=60) or ""
+        theirs = [line for line in said.splitlines() if re.match(r"Acquire::(https?|ForceIPv[46])\b", line)]
+        architecture = (output(["dpkg", "--print-architecture"], limit=60) or "").strip()
+        ours = {
+            "Dir": self.folder,
+            "Dir::Etc::netrc": "/etc/apt/auth.conf",
+            "Dir::Etc::netrcparts": "/etc/apt/auth.conf.d",
+            "Dir::State::status": self.folder / "var/lib/dpkg/status",
+            "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
+            "APT::Install-Recommends": "false",
+            "APT::Update::Error-Mode": "any",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "3",
+        }
+        return "".join(f"{line}\n" for line in [*theirs, *(f'{name} "{value}";' for name, value in ours.items())])
+
+
+def _keyrings() -> list[Path]:
+    """Debian's keys: where Debian and Ubuntu keep them for others, and those that the host's own apt trusts."""
+    found = {file.name: file for file in Path("/etc/apt/trusted.gpg.d").glob("*") if file.suffix in (".gpg", ".asc")}
+    found |= {file.name: file for file in KEYRINGS.glob("debian-archive-*.gpg") if "removed" not in file.name}
+    return list(found.values())
+
+
+def _installed_packages(image: str) -> bytes:
+    """The dpkg status file of an image. Raises CommandFailed when it has none."""
+    # The engine removes the container by itself, also when we are killed.
+    command = ["docker", "run", "--rm", "--network=none", "--entrypoint=cat", image, "/var/lib/dpkg/status"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CommandFailed(f"The packages of the image {image} can't be read: {error}.") from error
+    if done.returncode != 0 or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip()
+        raise CommandFailed(f"The packages of the image {image} can't be read: {said or 'it has none'}.")
+    return done.stdout
+
+
+def _default_sources(work: Path, log: Path) -> str:
+    """Debian's own mirrors as mmdebstrap names them, for a host whose apt knows none of Debian 12.
+
+    Raises ImageBuildFailed where mmdebstrap can't be asked.
+    """
+    kept = work / "default.list"
+    # It is asked to stop before it gets anything.
+    hook = f'cp "$1/etc/apt/sources.list" {shlex.quote(str(kept))}; exit 1'
+    run(
+        ["mmdebstrap", "--variant=custom", "--format=null", f"--setup-hook={hook}", SUITE, "/dev/null"],
+        limit=60,
+        log=log,
+    )
+    if not kept.is_file():
+        raise ImageBuildFailed(
+            "This host's apt knows no mirror of Debian 12, and mmdebstrap names none.",
+            hint=f"Add one to the host's apt, also at a low priority. mmdebstrap's answer is in {log}.",
+        )
+    return kept.read_text(encoding="utf-8")
