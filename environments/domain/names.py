@@ -13,6 +13,9 @@ LONGEST_LABEL = 63
 META = "meta"
 """The one environment, and template, that runs Calvinverse itself; no other may have this name."""
 
+DATA_VOLUME = "calvinverse-data"
+"""Nomad's name of the host volume that holds the service's database; no environment but META gets it."""
+
 _LABEL = re.compile(r"[a-z]([a-z0-9]|-(?!-))*(?<!-)")
 _RESERVED = frozenset({"default", META})
 

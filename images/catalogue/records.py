@@ -1,13 +1,14 @@
-"""What is known of each build: one folder a build in the state folder, and beside them the good build of each key.
+"""What is known of each build: one folder a build in the state folder, which nothing changes once the build has ended.
 
 images/<name>/lock                        held while the image is being made
 images/<name>/current                     the id of the build under way; what a killed builder leaves is found by it
-images/<name>/builds/<build>/record.json  with packer.log, manifest.json, validation.log, packages.tsv
-images/<name>/good/<tag>.json             the last good build with this key
-images/<name>/good.json                   the last good build
+images/<name>/journal.jsonl               what happened to builds afterwards (see `images.catalogue.journal`)
+images/<name>/builds/<build>/record.json  with packer.log, validation.log, packages.tsv, sbom.cdx.json, SHA256SUMS and
+                                          provenance.dsse.json
 """
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -16,27 +17,41 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from images.errors import ImageBuildFailed
 
 RECORD = "record.json"
+SUMS = "SHA256SUMS"
+PACKAGES = "packages.tsv"
+SBOM = "sbom.cdx.json"
+PROVENANCE = "provenance.dsse.json"
+PACKER_LOG = "packer.log"
+VALIDATION_LOG = "validation.log"
+
 WAIT = 1800.0
 """Seconds that a build waits for another of the same image."""
 
+Status = Literal["good", "failed", "interrupted", "unvalidated"]
+
 
 class Validation(BaseModel):
-    """How an image was validated: `tests` is the digest of the tests' files, `passed` and `failed` count them."""
+    """How an image was validated: with which tests, what came out, when and by whom.
+
+    `tests` is the digest of all that was tested with; `files` has the SHA-256 of each file of tests by its path in the
+    checkout; `names` are the tests that passed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     tests: str
+    files: dict[str, str] = Field(default_factory=dict)
     passed: int
     failed: int
     names: tuple[str, ...]
     at: datetime
+    by: str = ""
     seconds: float
-    log: Path
 
     @property
     def good(self) -> bool:
@@ -49,15 +64,17 @@ class BuildRecord(BaseModel):
 
     `made_by` is the id of the build that made the image: this one, an earlier one when the image was only validated
     anew, or empty when that one is recorded in another state folder. `image_id` is empty when nothing came out.
-    `reference` names exactly this image: its tag is the beginning of the key. `seconds` tells how long each part took.
-    `commit` is empty outside of git; `dirty` says that inputs weren't committed.
+    `reference` names exactly this image: its tag is the beginning of the key. `inputs` has digests of files by path,
+    and what isn't a file by a name with a colon (`tool:packer`). `seconds` tells how long each part took. `commit` is
+    empty outside of git; `dirty` says that inputs weren't committed. `files` has the SHA-256 of the other files in the
+    record's folder. `origin` says where the image was made when it wasn't here.
     """
 
     model_config = ConfigDict(frozen=True)
 
     image: str
     build: str
-    status: Literal["good", "failed", "interrupted"]
+    status: Status
     key: str
     reference: str
     image_id: str = ""
@@ -65,13 +82,31 @@ class BuildRecord(BaseModel):
     parent_id: str = ""
     inputs: dict[str, str]
     started: datetime
+    by: str = ""
     seconds: dict[str, float]
     size: int = 0
     commit: str = ""
     dirty: bool = False
     log: Path
     validation: Validation | None = None
+    files: dict[str, str] = Field(default_factory=dict)
     error: str = ""
+    origin: str = ""
+
+    @property
+    def tools(self) -> dict[str, str]:
+        """Versions of the tools that made it, by name."""
+        return {name.removeprefix("tool:"): said for name, said in self.inputs.items() if name.startswith("tool:")}
+
+    @property
+    def folder(self) -> Path:
+        """Where the record is kept, with everything that belongs to it."""
+        return self.log.parent if self.log.suffix else self.log
+
+    @property
+    def usable(self) -> bool:
+        """Whether the image was made and proven: only then may it be promoted or deployed."""
+        return self.status == "good" and bool(self.image_id) and self.validation is not None and self.validation.good
 
 
 class Records:
@@ -84,8 +119,8 @@ class Records:
     def start(self, build: str) -> Path:
         """The new folder of a build, which is the one under way until `end`."""
         folder = self.folder / "builds" / build
-        _make_folder(folder)
-        _write(self.folder / "current", build)
+        make_folder(folder)
+        write_whole(self.folder / "current", build)
         return folder
 
     def unfinished(self) -> str | None:
@@ -99,30 +134,37 @@ class Records:
         """No build is under way."""
         (self.folder / "current").unlink(missing_ok=True)
 
-    def keep(self, record: BuildRecord) -> None:
-        """Writes a record; a good one becomes the good build of its key, and the last good one."""
-        content = record.model_dump_json(indent=2)
+    def keep(self, record: BuildRecord) -> BuildRecord:
+        """Writes a record and the checksums of all that belongs to it; gives the record as it is kept."""
         folder = self.folder / "builds" / record.build
-        _write(folder / RECORD, content)
+        names = sorted(path.name for path in folder.iterdir() if path.name not in (RECORD, SUMS, PROVENANCE))
+        record = record.model_copy(update={"files": {name: sha256(folder / name) for name in names}})
+        write_whole(folder / RECORD, record.model_dump_json(indent=2))
+        sums = {RECORD: sha256(folder / RECORD), **record.files}
+        write_whole(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
         for file in folder.iterdir():
             file.chmod(0o600)
-        if record.status == "good":
-            self.choose(record)
+        return record
 
-    def choose(self, record: BuildRecord) -> None:
-        """Makes a good build the last good one."""
-        content = record.model_dump_json(indent=2)
-        _write(self.folder / "good" / f"{record.reference.rpartition(':')[2]}.json", content)
-        _write(self.folder / "good.json", content)
-
-    def good(self, key: str | None = None) -> BuildRecord | None:
-        """The last good build, or the one with this key; None if there is none that can be read."""
-        file = self.folder / "good.json" if key is None else self.folder / "good" / f"{key[:12]}.json"
+    def find(self, build: str) -> BuildRecord | None:
+        """The record of a build; None when there is none that can be read."""
+        file = self.folder / "builds" / build / RECORD
         try:
             record = BuildRecord.model_validate_json(file.read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
-        return record if key is None or record.key == key else None
+        # The state folder may have been moved, and records come from other machines.
+        return record.model_copy(update={"log": file.parent / record.log.name if record.log.suffix else file.parent})
+
+    def all(self) -> list[BuildRecord]:
+        """Every record that can be read, the newest first."""
+        folder = self.folder / "builds"
+        names = sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else []
+        return [record for name in names if (record := self.find(name)) is not None]
+
+    def with_key(self, key: str) -> BuildRecord | None:
+        """The newest usable build with this key."""
+        return next((record for record in self.all() if record.key == key and record.usable), None)
 
     @contextmanager
     def lock(self) -> Iterator[int]:
@@ -130,7 +172,7 @@ class Records:
 
         A child that outlives a killed builder so keeps the next one waiting. Raises ImageBuildFailed after WAIT.
         """
-        _make_folder(self.folder)
+        make_folder(self.folder)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + WAIT
@@ -150,15 +192,27 @@ class Records:
             os.close(descriptor)
 
 
-def _make_folder(folder: Path) -> None:
+def recorded_images(state: Path) -> list[str]:
+    """Names of the images that anything is known of."""
+    folder = state / "images"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file in hex."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def make_folder(folder: Path) -> None:
     """Makes a folder for its owner alone, and those above it that are missing."""
     for missing in (*reversed([above for above in folder.parents if not above.exists()]), folder):
         missing.mkdir(mode=0o700, exist_ok=True)
 
 
-def _write(file: Path, content: str) -> None:
-    """Puts a file in place whole or not at all."""
-    _make_folder(file.parent)
+def write_whole(file: Path, content: str) -> None:
+    """Puts a file for its owner alone in place whole or not at all."""
+    make_folder(file.parent)
     new = file.with_name(f".{file.name}-{os.getpid()}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -43,8 +43,11 @@ class Trust:
         self.establish(_ALL)
 
     def verify(self) -> list[Missing]:
-        """What isn't as it must be, without changing anything; empty if all is well. Raises `BackendUnavailable`."""
-        return self.establish(())
+        """What isn't as it must be, without changing anything; empty if all is well. Raises `BackendUnavailable`.
+
+        Also what is optional.
+        """
+        return [fault for setting in self.settings() if (fault := _look(setting)) is not None]
 
     def establish(
         self,
@@ -52,7 +55,7 @@ class Trust:
         before_effect: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda line: None,
     ) -> list[Missing]:
-        """Makes what is missing in the parts that are ours, and gives what is missing in the others.
+        """Makes what is missing in the parts that are ours, and gives what is missing in the others and isn't optional.
 
         `before_effect` is called before each change and may raise; `log` gets a line for each. Raises `BackendError`.
         """
@@ -60,7 +63,10 @@ class Trust:
         for setting in self.settings():
             if setting.caller.part not in ours:
                 fault = _look(setting)
-                missing += [fault] if fault else []
+                if fault is not None and fault.optional:
+                    log(f"{fault.where} lacks {fault.what}, so {fault.lost}. To have it: {fault.mend}")
+                elif fault is not None:
+                    missing.append(fault)
             elif not setting.present():
                 before_effect()
                 log(f"{setting.where} gets {setting.what}")
@@ -73,5 +79,6 @@ def _look(setting: Setting) -> Missing | None:
         if setting.present():
             return None
     except BackendDenied as error:
-        return Missing(setting.what, setting.where, f"let our credential read it: {error.message}")
-    return Missing(setting.what, setting.where, setting.mend)
+        advice = f"let our credential read it: {error.message}"
+        return Missing(setting.what, setting.where, advice, setting.lost)
+    return Missing(setting.what, setting.where, setting.mend, setting.lost)

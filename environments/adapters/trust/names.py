@@ -17,9 +17,9 @@ OPENBAO_WORKLOADS = "environment"
 OPENBAO_WORKLOADS_POLICY = "calvinverse-environment"
 OPENBAO_MANAGER = "calvinverse-manager"
 """Role and policy of the service in OpenBao."""
+OPENBAO_SIGNING = "transit"
+OPENBAO_SIGNING_KEY = "calvinverse-images"
+"""Mount and name of the key that signs images; `images.catalogue.transit` uses it."""
 
 NOMAD_MANAGER = "nomad-manager"
 """Auth method of the service in Nomad, and the audience of its identity."""
-
-DATA_VOLUME = "calvinverse-data"
-"""Nomad's name of the host volume for the service's database."""

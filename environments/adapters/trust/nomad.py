@@ -7,7 +7,6 @@ from environments.adapters.calls import Caller
 from environments.adapters.trust.names import (
     CONSUL_AUDIENCE,
     CONSUL_WORKLOADS,
-    DATA_VOLUME,
     MANAGER_JOB,
     MANAGER_NAMESPACE,
     NOMAD_MANAGER,
@@ -16,6 +15,7 @@ from environments.adapters.trust.names import (
     OPENBAO_WORKLOADS,
 )
 from environments.adapters.trust.setting import Setting, holds
+from environments.domain.names import DATA_VOLUME
 
 
 def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:

@@ -1,6 +1,7 @@
 """OpenBao: one templated policy serves all environments, and the service gets what it needs and no more."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from environments.adapters.calls import Caller
@@ -10,6 +11,8 @@ from environments.adapters.trust.names import (
     OPENBAO_AUDIENCE,
     OPENBAO_LOGIN,
     OPENBAO_MANAGER,
+    OPENBAO_SIGNING,
+    OPENBAO_SIGNING_KEY,
     OPENBAO_WORKLOADS,
     OPENBAO_WORKLOADS_POLICY,
 )
@@ -48,6 +51,8 @@ path "identity/entity-alias/id/*" { capabilities = ["read", "delete"] }
 path "sys/auth" { capabilities = ["read"] }
 path "sys/mounts" { capabilities = ["read"] }
 """
+
+_UNSIGNED = "images that are made here stay unsigned"
 
 
 def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
@@ -94,6 +99,12 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
         "token_max_ttl": 3600,
     }
     yield _written(vault, f"the role {OPENBAO_MANAGER} of the service", f"{path}/{OPENBAO_MANAGER}", manager)
+    signing = _mount(vault, OPENBAO_SIGNING, {"type": "transit"}, "the transit engine that signs images")
+    yield replace(signing, lost=_UNSIGNED)
+    # Neither to be exported nor copied: who may use it asks OpenBao for each signature.
+    key = {"type": "ed25519", "exportable": False, "allow_plaintext_backup": False}
+    path = f"/v1/{OPENBAO_SIGNING}/keys/{OPENBAO_SIGNING_KEY}"
+    yield replace(_written(vault, f"the key {OPENBAO_SIGNING_KEY} that signs images", path, key), lost=_UNSIGNED)
 
 
 def _workload_rules(accessor: str) -> str:

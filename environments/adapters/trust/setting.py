@@ -11,18 +11,27 @@ from environments.domain.errors import BackendError
 
 @dataclass(frozen=True)
 class Missing:
-    """Something that isn't as it must be: `what`, `where` (the part), and `mend`, the call that makes it so."""
+    """Something that isn't as it must be: `what`, `where` (the part), and `mend`, the call that makes it so.
+
+    Without what is `optional` environments are whole; `lost` says what can't be done then.
+    """
 
     what: str
     where: str
     mend: str
+    lost: str = ""
+
+    @property
+    def optional(self) -> bool:
+        return bool(self.lost)
 
 
 @dataclass(frozen=True)
 class Setting:
     """`method`, `path` and `body` are the one call that makes it so, and what a person is told to do.
 
-    `rivals` gives the paths of things that must not be there beside it. `advice` is for what no call can make.
+    `rivals` gives the paths of things that must not be there beside it. `advice` is for what no call can make. `lost`
+    says what can't be done without it, for what a cluster of others may do without.
     """
 
     what: str
@@ -33,6 +42,7 @@ class Setting:
     present: Callable[[], bool]
     rivals: Callable[[], list[str]] = list
     advice: str = ""
+    lost: str = ""
 
     @property
     def where(self) -> str:

@@ -1,0 +1,158 @@
+"""Which build of an image stands where: channels, the tags that follow them, and what may be deployed."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from images.catalogue.journal import Channel, Entry, Happened, Journal
+from images.catalogue.packages import Package, from_text
+from images.catalogue.records import PACKAGES, BuildRecord, Records, recorded_images
+from images.docker import Docker
+from images.errors import ImageNotBuilt, ImageRecordUnreadable, UnknownBuild
+from images.places import state_folder, whoami
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """An image that may be deployed: `reference` is its id in the engine, which names this very image for ever."""
+
+    name: str
+    reference: str
+    channel: Channel
+    key: str
+    build: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The records of one state folder, and the engine that has their images."""
+
+    state: Path = field(default_factory=state_folder)
+    docker: Docker = field(default_factory=Docker)
+
+    def names(self) -> list[str]:
+        """Every image that anything is known of."""
+        return recorded_images(self.state)
+
+    def records(self, name: str) -> Records:
+        """The records of an image."""
+        return Records(self.state, name)
+
+    def journal(self, name: str) -> Journal:
+        """What happened to the builds of an image."""
+        return Journal(self.records(name).folder)
+
+    def at(self, name: str, channel: Channel) -> BuildRecord | None:
+        """The record of the build that a channel is at; None when there is none that can be read."""
+        build = self.journal(name).at(channel)
+        return self.records(name).find(build) if build else None
+
+    def present(self, name: str, channel: Channel = Channel.QA) -> BuildRecord:
+        """The build that a channel is at, whose image is in the engine. Raises ImageNotBuilt."""
+        record = self.at(name, channel)
+        if record is None:
+            if channel is Channel.PRODUCTION:
+                raise ImageNotBuilt(
+                    f"The image {name} has not been promoted to production yet.",
+                    hint=f"Promote it with `doit promote:{name}`.",
+                )
+            raise ImageNotBuilt(f"The image {name} has not been built yet.", hint=f"Make it with `doit build:{name}`.")
+        if not self.has_image(record):
+            raise ImageNotBuilt(f"The image {record.reference} is no longer in the Docker engine.")
+        return record
+
+    def has_image(self, record: BuildRecord) -> bool:
+        """Whether the engine has the image of a build."""
+        return bool(record.image_id) and bool(self.docker.image_ids([record.image_id]))
+
+    def deployable(self, name: str, channel: Channel = Channel.QA, pushed: str = "") -> Deployable:
+        """What to deploy of an image: its id in the engine, or as what it was `pushed`.
+
+        Raises ImageNotBuilt: only a validated image that is there may be deployed. And UnknownBuild when no build was
+        ever pushed as that.
+        """
+        if pushed:
+            return self._deployable_from_registry(name, channel, pushed)
+        record = self.present(name, channel)
+        if not record.usable:
+            raise ImageNotBuilt(f"The build {record.build} of {name} isn't validated.")
+        return Deployable(name, record.image_id, channel, record.key, record.build)
+
+    def _deployable_from_registry(self, name: str, channel: Channel, pushed: str) -> Deployable:
+        for entry in self.journal(name).entries():
+            record = self.records(name).find(entry.build)
+            if f"{entry.repository}@{entry.digest}" == pushed and record is not None and record.usable:
+                return Deployable(name, pushed, channel, record.key, record.build)
+        raise UnknownBuild(
+            f"No validated build of {name} was pushed as {pushed}.",
+            hint=f"`calvinverse image show {name}` lists where builds were pushed to.",
+        )
+
+    def packages(self, record: BuildRecord) -> tuple[Package, ...]:
+        """The packages in the image of a build. Raises ImageRecordUnreadable."""
+        try:
+            return from_text((record.folder / PACKAGES).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImageRecordUnreadable(f"The packages of {record.build} aren't recorded: {error}.") from error
+
+    def deployables(self, channel: Channel = Channel.QA) -> list[Deployable]:
+        """What to deploy of every image that has something in the channel and in the engine."""
+        there = [name for name in self.names() if (record := self.at(name, channel)) and self.has_image(record)]
+        return [self.deployable(name, channel) for name in there]
+
+    def move(self, record: BuildRecord, channel: Channel, what: Happened) -> None:
+        """Moves the tag of a channel to a build and writes it down."""
+        self.docker.tag(record.image_id, f"calvinverse/{record.image}:{channel}")
+        if self.journal(record.image).at(channel) != record.build:
+            self.note(record, what, channel=channel)
+
+    def note(
+        self,
+        record: BuildRecord,
+        what: Happened,
+        *,
+        channel: Channel | None = None,
+        repository: str = "",
+        digest: str = "",
+    ) -> None:
+        """Adds a line to the journal of a build's image."""
+        entry = Entry(
+            at=datetime.now(UTC),
+            by=whoami(),
+            what=what,
+            build=record.build,
+            channel=channel,
+            repository=repository,
+            digest=digest,
+        )
+        self.journal(record.image).add(entry)
+
+    def find(self, name: str, which: str) -> BuildRecord:
+        """A build by a channel, its id, the beginning of its key or image id, or `~N`: N good ones before the last.
+
+        Raises UnknownBuild, naming what there is.
+        """
+        if which in tuple(Channel) and (record := self.at(name, Channel(which))) is not None:
+            return record
+        found = self.records(name).all()
+        if match := re.fullmatch(r"~(\d+)", which):
+            usable = [record for record in found if record.usable]
+            if int(match[1]) < len(usable):
+                return usable[int(match[1])]
+        digest = which.removeprefix("sha256:")
+        fits = [
+            record
+            for record in found
+            if which == record.build
+            or (len(digest) >= 6 and (record.key.startswith(digest) or record.image_id.startswith(f"sha256:{digest}")))
+        ]
+        if fits:
+            return next((record for record in fits if record.usable), fits[0])
+        if which.startswith("~") and any(record.usable for record in found):
+            raise UnknownBuild(
+                f"There are not so many good builds of {name}.", hint=f"`calvinverse image show {name}` lists them."
+            )
+        if name not in self.names():
+            raise UnknownBuild(f"Nothing is known of an image {name!r}.", hint="See `calvinverse image list`.")
+        raise UnknownBuild(f"The image {name} has no build {which!r}.", hint=f"See `calvinverse image show {name}`.")

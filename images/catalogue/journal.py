@@ -1,0 +1,110 @@
+"""What happened to the builds of an image after they were recorded: a line each, only ever added to.
+
+Channels are what the journal says: `qa` is the newest build that was proven, `production` the one promoted last and not
+taken back.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from images.catalogue.records import make_folder
+
+JOURNAL = "journal.jsonl"
+
+
+class Channel(StrEnum):
+    """Where a build stands on its way; each is also the tag that moves to it."""
+
+    QA = "qa"
+    PRODUCTION = "production"
+
+
+class Happened(StrEnum):
+    """What may happen to a build."""
+
+    MOVED = "moved"
+    """A channel moved to it."""
+    UNDONE = "undone"
+    """A channel moved away from it, back to where it was before."""
+    PUSHED = "pushed"
+    """It was pushed; `repository` and `digest` name it there."""
+    REMOVED = "removed"
+    """Its image was removed from the engine."""
+
+
+class Entry(BaseModel):
+    """One line: what happened to which build, when, and who did it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    by: str
+    what: Happened
+    build: str
+    channel: Channel | None = None
+    repository: str = ""
+    digest: str = ""
+
+
+class Journal:
+    """The journal of one image, in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / JOURNAL
+
+    def add(self, entry: Entry) -> None:
+        """Adds a line, on the disk before this returns. Whoever reads it never sees half of one."""
+        make_folder(self._file.parent)
+        descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            # A line that a crash cut short stays as it is, and this one begins anew below it.
+            end = os.fstat(descriptor).st_size
+            torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+            os.write(
+                descriptor, (("\n" if torn else "") + entry.model_dump_json(exclude_defaults=True) + "\n").encode()
+            )
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def entries(self) -> list[Entry]:
+        """Every line, the oldest first; what a crash cut short is passed over."""
+        return list(self._read())
+
+    def _read(self) -> Iterator[Entry]:
+        try:
+            lines = self._file.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            try:
+                yield Entry.model_validate(json.loads(line))
+            except (ValueError, ValidationError):
+                continue
+
+    def stack(self, channel: Channel) -> list[str]:
+        """The builds that a channel has been at and not been taken back from; the last is where it is."""
+        found: list[str] = []
+        for entry in self.entries():
+            if entry.channel is not channel:
+                continue
+            if entry.what is Happened.MOVED:
+                found.append(entry.build)
+            elif entry.what is Happened.UNDONE and found:
+                found.pop()
+        return found
+
+    def at(self, channel: Channel) -> str | None:
+        """The build that a channel is at; None before it was ever moved."""
+        stack = self.stack(channel)
+        return stack[-1] if stack else None
+
+    def pushes(self, build: str) -> list[Entry]:
+        """Where a build was pushed to."""
+        return [entry for entry in self.entries() if entry.what is Happened.PUSHED and entry.build == build]

@@ -1,0 +1,82 @@
+"""Removing images that nobody needs any more. Their records stay."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from images.catalogue.channels import Catalogue
+from images.catalogue.journal import Channel, Happened
+from images.catalogue.records import BuildRecord
+
+REMEMBERED = 2
+"""How many builds of production are kept: the present one, and the one that an undo goes back to."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed, and what was kept although it is old, each with why."""
+
+    removed: tuple[BuildRecord, ...]
+    kept: tuple[tuple[BuildRecord, str], ...]
+
+
+def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry: bool = False) -> Pruned:
+    """Removes all but the newest `keep` images of each name from the engine, never one in use.
+
+    In use is what a channel is at, what an undo goes back to, what a container has (stopped ones too), what another
+    image that stays is made from, and whatever `published` names (references that a service gives to its deployments).
+    With `dry` nothing is removed. Raises DockerUnavailable, CommandFailed.
+    """
+    there: dict[str, list[BuildRecord]] = {}
+    reasons: dict[str, str] = {}
+    for name in catalogue.names():
+        builds = _distinct(catalogue, name)
+        there[name] = builds
+        for record in builds[:keep]:
+            reasons.setdefault(record.image_id, "it is one of the newest")
+        journal = catalogue.journal(name)
+        at = {journal.at(Channel.QA): "it is in qa"}
+        at |= dict.fromkeys(journal.stack(Channel.PRODUCTION)[-REMEMBERED:], "it is or was in production")
+        for build, why in at.items():
+            if build and (found := catalogue.records(name).find(build)) is not None:
+                reasons[found.image_id] = why
+    for reference in published:
+        reasons.setdefault(reference, "a service deploys it")
+    for image_id in catalogue.docker.images_of_containers():
+        reasons.setdefault(image_id, "a container uses it")
+    _keep_parents(there, reasons)
+    removed: list[BuildRecord] = []
+    kept: list[tuple[BuildRecord, str]] = []
+    # Children are removed before the images that they are made from.
+    for builds in reversed(list(there.values())):
+        for position, record in enumerate(builds):
+            if record.image_id not in reasons:
+                removed.append(record)
+            elif position >= keep:
+                kept.append((record, reasons[record.image_id]))
+    if not dry:
+        for record in sorted(removed, key=lambda found: found.started, reverse=True):
+            catalogue.docker.remove(record.image_id)
+            catalogue.note(record, Happened.REMOVED)
+    return Pruned(tuple(removed), tuple(kept))
+
+
+def _distinct(catalogue: Catalogue, name: str) -> list[BuildRecord]:
+    """The builds whose images are in the engine, the newest of each image, newest first."""
+    found = [record for record in catalogue.records(name).all() if record.image_id]
+    present = catalogue.docker.image_ids(sorted({record.image_id for record in found}))
+    seen: set[str] = set()
+    builds = []
+    for record in found:
+        if record.image_id in present and record.image_id not in seen:
+            seen.add(record.image_id)
+            builds.append(record)
+    return builds
+
+
+def _keep_parents(there: dict[str, list[BuildRecord]], reasons: dict[str, str]) -> None:
+    parents = {record.image_id: record.parent_id for builds in there.values() for record in builds}
+    for image_id in list(reasons):
+        parent = parents.get(image_id, "")
+        while parent:
+            reasons.setdefault(parent, "another image is made from it")
+            parent = parents.get(parent, "")

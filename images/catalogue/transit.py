@@ -1,0 +1,148 @@
+"""The key that signs images: it stays in the transit engine of OpenBao (or Vault), which signs for us.
+
+Where that is, `connections.json` in the state folder says, or the file that CALVINVERSE_CONNECTIONS names. The service
+writes it (`environments.adapters.connections`, which images may not import); here only address, token file and CA file
+are read, whatever else is in it.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import hvac
+import requests
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from hvac import exceptions
+
+from images.catalogue.attestation import key_id, key_text
+from images.errors import SignerUnavailable
+
+MOUNT: Final = "transit"
+KEY: Final = "calvinverse-images"
+"""Mount and key as `environments.adapters.trust` makes them."""
+
+CONNECTIONS_FILE: Final = "connections.json"
+CONNECTIONS_VARIABLE: Final = "CALVINVERSE_CONNECTIONS"
+
+LIMIT = 3.0
+"""Seconds that OpenBao may take to answer."""
+
+
+class TransitSigner:
+    """Signs with the newest version of the key. Whoever may do so has a token that may use it: the admin's."""
+
+    def __init__(self, client: hvac.Client, address: str) -> None:
+        self._client = client
+        self._address = address
+        self._versions: dict[int, Ed25519PublicKey] = {}
+
+    def sign(self, data: bytes) -> tuple[str, bytes]:
+        """The id of the key and the signature. Raises SignerUnavailable."""
+        answer = self._call("sign_data", hash_input=base64.b64encode(data).decode())
+        _, version, encoded = str(answer["signature"]).split(":", 2)
+        number, signature = int(version.removeprefix("v")), base64.b64decode(encoded)
+        if not self._is_by(number, signature, data):
+            self._look()  # the key was rotated, or deleted and made anew
+            if not self._is_by(number, signature, data):
+                raise SignerUnavailable(f"The key {MOUNT}/{KEY} was changed while it signed.", hint="Try again.")
+        return key_id(self._versions[number]), signature
+
+    def public_keys(self) -> dict[str, str]:
+        """The public key of every version that OpenBao still has, as PEM, by id. Raises SignerUnavailable."""
+        self._look()
+        return {key_id(key): key_text(key) for _, key in sorted(self._versions.items())}
+
+    def _is_by(self, number: int, signature: bytes, data: bytes) -> bool:
+        try:
+            self._versions[number].verify(signature, data)
+        except (KeyError, InvalidSignature):
+            return False
+        return True
+
+    def _look(self) -> None:
+        found = self._call("read_key")
+        if found["type"] != "ed25519":
+            raise SignerUnavailable(f"The key {MOUNT}/{KEY} is of type {found['type']}, not ed25519.")
+        self._versions = {int(number): _key(entry["public_key"]) for number, entry in found["keys"].items()}
+
+    def _call(self, name: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client.secrets.transit, name)(KEY, mount_point=MOUNT, **arguments)["data"]
+        except exceptions.InvalidPath as error:
+            raise SignerUnavailable(
+                f"OpenBao at {self._address} has no key {MOUNT}/{KEY}.",
+                hint="`doit deploy` makes it in a cluster of ours; for one of yours its log says how.",
+            ) from error
+        except exceptions.Forbidden as error:
+            raise SignerUnavailable(f"OpenBao at {self._address} doesn't let us use the key {MOUNT}/{KEY}.") from error
+        except requests.Timeout as error:
+            raise SignerUnavailable(f"OpenBao at {self._address} didn't answer in {LIMIT:.0f} s.") from error
+        except requests.RequestException as error:
+            raise SignerUnavailable(f"OpenBao at {self._address} can't be reached.") from error
+        except exceptions.VaultError as error:
+            raise SignerUnavailable(f"OpenBao at {self._address} refuses: {error}.") from error
+
+
+@dataclass(frozen=True)
+class Found:
+    """The signer and the public keys, or why there is none: a sentence to show."""
+
+    signer: TransitSigner | None
+    reason: str = ""
+    hint: str = ""
+
+    def required(self) -> TransitSigner:
+        """The signer. Raises SignerUnavailable with the reason."""
+        if self.signer is None:
+            raise SignerUnavailable(self.reason, hint=self.hint)
+        return self.signer
+
+
+def find_signer(state: Path, environ: Mapping[str, str] = os.environ) -> Found:
+    """Who signs, by a state folder's connections, after a look whether the key is there and can be read."""
+    named = environ.get(CONNECTIONS_VARIABLE)
+    file = Path(named) if named else state / CONNECTIONS_FILE
+    try:
+        signer = _signer(file)
+        signer.public_keys()
+    except SignerUnavailable as error:
+        return Found(None, error.message, error.hint)
+    return Found(signer)
+
+
+def _signer(file: Path) -> TransitSigner:
+    try:
+        vault = json.loads(file.read_text(encoding="utf-8")).get("vault") or {}
+        address, authentication = vault.get("address"), vault.get("authentication") or {}
+        token_file, ca_file = authentication.get("token_file"), vault.get("ca_file")
+    except FileNotFoundError:
+        address = token_file = ca_file = None
+    except (OSError, ValueError, AttributeError) as error:
+        raise SignerUnavailable(f"The file {file} doesn't hold connections.") from error
+    if not address:
+        raise SignerUnavailable("There is no OpenBao yet.", hint="Run `doit deploy`.")
+    if not token_file:
+        raise SignerUnavailable(f"{file} names no token file for OpenBao, so we can't sign.")
+    try:
+        token = (file.parent / token_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SignerUnavailable(f"The token for OpenBao can't be read from {file.parent / token_file}.") from error
+    session = requests.Session()
+    session.trust_env = False  # neither a proxy nor a CA of the environment stands between us and OpenBao
+    session.verify = str(file.parent / ca_file) if ca_file else True
+    return TransitSigner(hvac.Client(url=address, token=token, timeout=LIMIT, session=session), address)
+
+
+def _key(text: str) -> Ed25519PublicKey:
+    """A public key of transit: 32 bytes in base64, or PEM."""
+    if not text.startswith("-----"):
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text))
+    key = load_pem_public_key(text.encode())
+    assert isinstance(key, Ed25519PublicKey)
+    return key
