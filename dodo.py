@@ -1,15 +1,26 @@
 """The task graph and nothing but: names, dependencies, one line of help each. What tasks do is in the rooms."""
 
 from images.doit_reporter import SentenceReporter, room
+from images.interrupts import heed_signals
+from images.parents import image_parents
 from images.places import state_folder
+
+heed_signals()
 
 DOIT_CONFIG = {
     "default_tasks": ["status"],
     "reporter": SentenceReporter,
     "verbosity": 2,
     "backend": "json",
+    "par_type": "thread",
     "dep_file": str(state_folder() / "doit.db"),
 }
+
+IMAGES = image_parents()
+"""Every image, and which it starts from."""
+
+SHARED = {"capture": False}
+"""Of tasks that run side by side: doit captures what tasks say by replacing a stream that all threads share."""
 
 PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
@@ -35,8 +46,57 @@ def task_docker():
 
 
 def task_build():
-    """build and validate the images base, provisioning and web, as far as something changed"""
-    return {"actions": [room("images.tasks:build")], "task_dep": ["tools", "docker"]}
+    """build and validate every image, as far as something changed; side by side with -n"""
+    return {"actions": [room("images.tasks:built")], "task_dep": [f"build:{image}" for image in IMAGES]}
+
+
+def task_build_image():
+    """build and validate one image and those that it starts from, as far as something changed"""
+    for image, parent in IMAGES.items():
+        yield {
+            "basename": f"build:{image}",
+            "doc": f"build and validate the image {image}" + (f" and its parent {parent}" if parent else ""),
+            "actions": [(room("images.tasks:build"), [image])],
+            "task_dep": ["tools", "docker", "validate:recipes", *([f"build:{parent}"] if parent in IMAGES else [])],
+            "params": [_flag("anew", "build it even if nothing changed")],
+            "io": SHARED,
+        }
+
+
+def task_validate_recipes():
+    """look for what is wrong in recipes of images before anything is built"""
+    return {
+        "basename": "validate:recipes",
+        "actions": [room("images.tasks:recipes")],
+        "task_dep": ["tools"],
+        "io": SHARED,
+    }
+
+
+def task_validate():
+    """prove an image anew"""
+    for image in IMAGES:
+        yield {
+            "basename": f"validate:{image}",
+            "doc": f"prove the image {image} anew, even if nothing changed",
+            "actions": [(room("images.tasks:validate"), [image])],
+            "task_dep": ["tools", "docker", "validate:recipes"],
+            "io": SHARED,
+        }
+
+
+def task_promote():
+    """move production to an image"""
+    for image in IMAGES:
+        yield {
+            "basename": f"promote:{image}",
+            "doc": f"move production to the newest validated build of {image}",
+            "actions": [(room("images.tasks:promote"), [image])],
+            "params": [
+                {"name": "build", "long": "build", "default": "", "help": "this build and not the newest"},
+                _flag("undo", "take the last promotion back"),
+            ],
+        }
 
 
 def task_deploy():
@@ -53,6 +113,15 @@ def task_deploy():
                 "_token_file": "file with a token for it",
                 "_ca_file": "CA of its certificate (PEM)",
             }.items()
+        ]
+        + [
+            {
+                "name": "channel",
+                "long": "channel",
+                "default": "qa",
+                "choices": [("qa", "what was proven last"), ("production", "what was promoted")],
+                "help": "which images are deployed and published",
+            }
         ],
     }
 

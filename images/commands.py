@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from images.errors import CommandFailed
+from images.interrupts import stopping
 
 TAIL = 15
 """How many lines of a failed command are shown."""
@@ -76,6 +77,16 @@ class Stop:
             self._running.discard(group)
 
 
+_running: set[int] = set()
+"""The process groups of all commands that run."""
+
+
+def end_running() -> None:
+    """End every command that runs, in whatever thread; `run` raises KeyboardInterrupt there."""
+    for group in tuple(_running):
+        end_group(group)
+
+
 def end_group(group: int) -> None:
     """Kill a process group that we made; it is no error if it has ended."""
     with contextlib.suppress(ProcessLookupError):
@@ -97,9 +108,11 @@ def run(
 
     Output and errors are read together, line by line: into `log` (added to it), to `on_line`, and the last ones into
     the answer. The command runs in its own process group, all of which is killed when the limit is over. Raises
-    CommandFailed if the program can't be started.
+    CommandFailed if the program can't be started, KeyboardInterrupt when this program was told to stop.
     """
     tail: deque[str] = deque(maxlen=TAIL)
+    if stopping():
+        raise KeyboardInterrupt
     try:
         process = subprocess.Popen(
             list(command),
@@ -122,6 +135,9 @@ def run(
     timer = threading.Timer(limit, on_limit)
     timer.daemon = True
     timer.start()
+    _running.add(process.pid)
+    if stopping():
+        end_group(process.pid)
     if stop is not None:
         stop._add(process.pid)
     try:
@@ -134,10 +150,13 @@ def run(
         raise
     finally:
         timer.cancel()
+        _running.discard(process.pid)
         if stop is not None:
             stop._remove(process.pid)
         if process.stdout is not None:
             process.stdout.close()
+    if stopping():
+        raise KeyboardInterrupt
     return Ended(tuple(command), status, late.is_set(), tuple(tail))
 
 

@@ -1,6 +1,7 @@
 """A thin adapter around the docker client: images, tags, and the containers of builds."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from images.errors import CommandFailed, DockerUnavailable
 
 LIMIT = 60.0
 """Seconds that a call may take unless it says otherwise."""
+
+TRANSFER_LIMIT = 900.0
+"""Seconds that fetching or pushing an image may take."""
 
 BUILD_LABEL = "calvinverse.build"
 """Label of an image with the id of the build that made it."""
@@ -44,7 +48,7 @@ class Docker:
 
     def load(self, archive: Path) -> str:
         """Loads the one image of an archive and returns its id."""
-        answer = self._run(["load", "--quiet", "--input", str(archive)], limit=300)
+        answer = self._run(["load", "--quiet", "--input", str(archive)], limit=TRANSFER_LIMIT)
         identity = answer.strip().rpartition("ID: ")[2]
         if not identity.startswith("sha256:"):
             raise CommandFailed(f"`docker load` named no image id but said {answer.strip()!r}.")
@@ -53,6 +57,40 @@ class Docker:
     def tag(self, identity: str, reference: str) -> None:
         """Points a tag at an image."""
         self._run(["image", "tag", identity, reference])
+
+    def untag(self, reference: str) -> None:
+        """Takes a tag away, if it is there; an image that other names have stays."""
+        self._run(["image", "rm", reference], check=False)
+
+    def remove(self, identity: str) -> None:
+        """Removes an image with all its tags, unless a container uses it or another image is made from it."""
+        if self.inspect(identity) is not None:
+            self._run(["image", "rm", "--force", identity])
+
+    def pull(self, reference: str) -> str:
+        """Fetches an image from its registry unless it is here, and gives its id. Raises CommandFailed."""
+        if (found := self.inspect(reference)) is None:
+            self._run(["pull", "--quiet", reference], limit=TRANSFER_LIMIT)
+            found = self.inspect(reference)
+        if found is None:
+            raise CommandFailed(f"`docker pull` fetched no image {reference}.")
+        return str(found["Id"])
+
+    def push(self, reference: str) -> str:
+        """Pushes a tag to its registry and gives the digest of the manifest there, `sha256:<hex>`."""
+        said = self._run(["push", reference], limit=TRANSFER_LIMIT)
+        digest = re.search(r"digest: (sha256:[0-9a-f]{64})", said)
+        if digest is None:
+            raise CommandFailed(f"`docker push` named no digest but said {said.strip()[-200:]!r}.")
+        return digest[1]
+
+    def images_of_containers(self) -> set[str]:
+        """The ids of all images that containers are made from, whether or not they run."""
+        containers = self._run(["container", "ls", "--all", "--quiet", "--no-trunc"]).split()
+        if not containers:
+            return set()
+        # One that is removed meanwhile is no error.
+        return set(self._run(["container", "inspect", "--format", "{{.Image}}", *containers], check=False).split())
 
     def remove_untagged(self, identity: str) -> None:
         """Removes an image unless a tag names it or a container uses it."""
@@ -70,6 +108,11 @@ class Docker:
         """All that the engine knows of a container."""
         found: dict[str, Any] = json.loads(self._run(["container", "inspect", identity]))[0]
         return found
+
+    def exec(self, container: str, command: Sequence[str], *, user: str = "", limit: float = LIMIT) -> str:
+        """What a command prints in a running container, as the image's user or another. Raises CommandFailed."""
+        options = ["--user", user] if user else []
+        return self._run(["exec", *options, container, *command], limit=limit)
 
     def logs(self, container: str) -> str:
         """What a container has written so far, output and errors together."""

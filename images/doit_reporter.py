@@ -11,12 +11,21 @@ from doit.reporter import ConsoleReporter
 
 from environments.domain.errors import CalvinverseError
 from images.places import state_folder
+from images.report import TerminalReport, console
 
 
 class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no types
     """Names the tasks that run, says nothing of those that needn't, and shows a failure once."""
 
     desc = "sentences: the name of each task that runs, a failure as a sentence and a hint"
+
+    def write(self, text: str) -> None:
+        """Above the live view of what runs, where there is one."""
+        report = console()
+        if isinstance(report, TerminalReport):
+            report.write(text)
+        else:
+            super().write(text)
 
     def skip_uptodate(self, task: Any) -> None:
         """Say nothing: a second run should be quiet."""

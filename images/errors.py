@@ -78,3 +78,64 @@ class ImageNotBuilt(MachineError):
 
     code = "image_not_built"
     default_hint = "Make it with `doit build`."
+
+
+class UnknownBuild(MachineError):
+    """No such build of an image is recorded here."""
+
+    code = "unknown_build"
+    default_hint = "See `calvinverse image list`."
+
+
+class NotPromoted(MachineError):
+    """An image can't be promoted, or there is no promotion to take back."""
+
+    code = "not_promoted"
+    default_hint = "See `calvinverse image show`, and `doit promote:<image>`."
+
+
+class ImageRecordUnreadable(MachineError):
+    """A file of an image's record doesn't hold what it should."""
+
+    code = "image_record_unreadable"
+    default_hint = "Make the image again with `doit build`."
+
+
+class SignerUnavailable(MachineError):
+    """The signing key for images can't be used now."""
+
+    code = "signer_unavailable"
+    default_hint = "See `calvinverse doctor`; OpenBao must run and `doit deploy` must have made the key."
+
+
+class ImageUntrusted(MachineError):
+    """Nobody whom we know vouches for an image as it is here."""
+
+    code = "image_untrusted"
+    default_hint = "Don't use the image; make it again with `doit build`."
+
+
+class ImageUnsigned(ImageUntrusted):
+    """The provenance of an image carries no signature."""
+
+    code = "image_unsigned"
+    default_hint = "Make the image again while OpenBao runs: then its provenance is signed."
+
+
+class ImageSignerUnknown(ImageUntrusted):
+    """The provenance of an image is signed, but with none of the keys that we know."""
+
+    code = "image_signer_unknown"
+    default_hint = "Give the public key of whoever made the image, if you trust them."
+
+
+class ImageTampered(ImageUntrusted):
+    """The provenance of an image was changed after it was signed, or never was one."""
+
+    code = "image_tampered"
+
+
+class ImageMismatch(ImageUntrusted):
+    """The provenance is good, but of another image or of other files than those that are here."""
+
+    code = "image_mismatch"

@@ -1,6 +1,8 @@
 """Where things are kept: one state folder for a checkout, one cache of tools for a machine."""
 
+import getpass
 import os
+import socket
 from pathlib import Path
 
 from environments import context
@@ -25,3 +27,12 @@ def cache_folder() -> Path:
     if given := os.environ.get(CACHE_VARIABLE):
         return Path(given).expanduser().absolute()
     return Path.home() / ".cache" / "calvinverse"
+
+
+def whoami() -> str:
+    """Who works here, as records say it: user@machine."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return f"{os.getuid()}@{socket.gethostname()}"

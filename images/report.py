@@ -1,9 +1,12 @@
-"""How long work tells what it is doing: lasting lines for everybody, a status line on terminals."""
+"""How long work tells what it is doing: lasting lines for everybody, and a live view below them on terminals."""
 
-import shutil
 import sys
 import threading
-from typing import Protocol, TextIO, runtime_checkable
+from functools import cache
+from typing import TYPE_CHECKING, Protocol, TextIO, runtime_checkable
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 
 class Report(Protocol):
@@ -14,40 +17,52 @@ class Report(Protocol):
 
 @runtime_checkable
 class LiveReport(Protocol):
-    """A report that can also show a passing line, which the next line replaces."""
+    """A report that can also show passing lines, one for each `row`; an empty text takes the row away."""
 
     def __call__(self, text: str, /) -> object: ...
 
-    def status(self, text: str, /) -> None: ...
+    def status(self, text: str, /, row: str = "") -> None: ...
 
 
 class TerminalReport:
-    """Lines on a terminal, with a status line below them."""
+    """Lines on a terminal, with a live view below them: a line for each thing that is being worked on."""
 
-    def __init__(self, stream: TextIO, columns: int = 100) -> None:
-        self._stream = stream
-        self._columns = columns
-        self._lock = threading.Lock()
-        self._shown = False
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console  # it is of use on terminals only, and takes a while
+
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._lock = threading.RLock()
+        self._rows: dict[str, str] = {}
+        self._live: Live | None = None
 
     def __call__(self, text: str, /) -> None:
-        with self._lock:
-            self._clear()
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+        self.write(f"{text}\n")
 
-    def status(self, text: str, /) -> None:
+    def write(self, text: str) -> None:
+        """Shows a text above the live view."""
+        from rich.text import Text
+
         with self._lock:
-            self._clear()
+            self._console.print(Text(text), end="")
+
+    def status(self, text: str, /, row: str = "") -> None:
+        from rich.live import Live
+        from rich.text import Text
+
+        with self._lock:
             if text:
-                self._stream.write(text[: self._columns - 1])
-                self._shown = True
-            self._stream.flush()
-
-    def _clear(self) -> None:
-        if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._shown = False
+                self._rows[row] = text
+            else:
+                self._rows.pop(row, None)
+            if self._rows and self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+                self._live.start()
+            if self._live is not None:
+                shown = Text("\n".join(self._rows.values()), no_wrap=True, overflow="ellipsis")
+                self._live.update(shown, refresh=True)
+                if not self._rows:
+                    self._live.stop()
+                    self._live = None
 
 
 class PlainReport:
@@ -64,10 +79,16 @@ class PlainReport:
 
 
 def console() -> TerminalReport | PlainReport:
-    """A report on standard error: standard output is for data."""
-    if sys.stderr.isatty():
-        return TerminalReport(sys.stderr, shutil.get_terminal_size().columns)
+    """A report on standard error: standard output is for data. Threads that work side by side share a terminal's."""
+    terminal = sys.__stderr__
+    if terminal is not None and terminal.isatty():
+        return _on_terminal(terminal)
     return PlainReport(sys.stderr)
+
+
+@cache
+def _on_terminal(stream: TextIO) -> TerminalReport:
+    return TerminalReport(stream)
 
 
 def duration(seconds: float) -> str:

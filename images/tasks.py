@@ -3,9 +3,14 @@
 import sys
 from pathlib import Path
 
+from images.catalogue import promotion
+from images.catalogue.channels import Catalogue
+from images.catalogue.journal import Channel
 from images.commands import run
 from images.docker_engine import ensure_engine
-from images.pipeline import builder
+from images.pipeline.builder import Builder
+from images.pipeline.check import check_recipes
+from images.pipeline.recipe import load_recipes
 from images.places import CHECKOUT, state_folder
 from images.report import console
 from images.toolchain import NAMES, ensure, look
@@ -34,9 +39,46 @@ def docker() -> None:
     report(f"Docker engine {ensure_engine(report)}")
 
 
-def build() -> None:
-    """Build and validate every image whose inputs changed."""
-    builder.build(None, console())
+def recipes() -> None:
+    """Look at every recipe, before anything is built."""
+    count, looked = check_recipes()
+    if looked:
+        console()(f"The recipes of {count} images hold together.")
+
+
+def build(image: str, anew: bool = False) -> None:
+    """Build and validate an image if its inputs changed."""
+    Builder(anew=anew).build_one(image, console())
+
+
+def built() -> None:
+    """Say which images stand now."""
+    report = console()
+    catalogue = Catalogue()
+    known = {name: catalogue.at(name, Channel.QA) for name in load_recipes()}
+    report("Good: " + ", ".join(found.reference for found in known.values() if found is not None))
+    report("See them with `calvinverse image list`; run them with `doit deploy`.")
+
+
+def validate(image: str) -> None:
+    """Prove an image anew."""
+    Builder().validate(image, console())
+
+
+def promote(image: str, build: str = "", undo: bool = False) -> None:
+    """Move production to a build of an image, or back."""
+    report = console()
+    catalogue = Catalogue()
+    if undo:
+        left, now = promotion.undo(catalogue, image)
+        report(
+            f"{image}: {left.reference} is no longer in production; "
+            + (f"{now.reference} is again." if now else "nothing is.")
+        )
+        return
+    record = promotion.promote(catalogue, image, build or Channel.QA)
+    report(f"{image}: {record.reference} is in production.")
+    report(f"Deploy it with `doit deploy --channel production`; take it back with `doit promote:{image} --undo`.")
 
 
 def tidy() -> None:

@@ -1,13 +1,17 @@
 """Where an image comes from: the commit of the checkout, and the labels that say so."""
 
-from collections.abc import Mapping
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from images.commands import output
 from images.docker import BUILD_LABEL
-from images.pipeline.inputs import VERSION, Inputs
+from images.errors import InvalidRecipe
 from images.pipeline.recipe import Recipe
 
 KEY_LABEL = "calvinverse.key"
@@ -16,51 +20,123 @@ KEY_LABEL = "calvinverse.key"
 OCI = "org.opencontainers.image"
 """Prefix of the labels that https://github.com/opencontainers/image-spec/blob/main/annotations.md names."""
 
+SOURCE = "source.json"
+"""What stands for git in a tree that was sent somewhere without its history; see `describe`."""
+
+NO_HISTORY = 1735689600
+"""2025-01-01, the epoch of a tree without any history, unless SOURCE_DATE_EPOCH is set."""
+
 LIMIT = 20.0
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """The commit of a checkout, empty outside of git, and whether some files differ from it."""
+class Origin:
+    """Where files come from.
+
+    `commit` is that of the checkout, empty outside of git, and `dirty` says whether some of the files differ from it.
+    `touched` is the last commit that touched one of them, and `epoch` its time, in seconds since 1970.
+    """
 
     commit: str
     dirty: bool
+    touched: str
+    epoch: int
 
     @property
     def revision(self) -> str:
-        """The commit, with `-dirty` behind it if it doesn't tell all; `unknown` outside of git."""
-        return f"{self.commit or 'unknown'}{'-dirty' if self.dirty else ''}"
+        """The commit that touched the files last, with `-dirty` behind it if it doesn't tell all; else `unknown`."""
+        return f"{self.touched or 'unknown'}{'-dirty' if self.dirty else ''}"
 
 
-def provenance(checkout: Path, files: Mapping[str, str]) -> Provenance:
-    """The provenance of what is made from these `files` (paths in the checkout)."""
+def origin(checkout: Path, image: str, files: Iterable[str]) -> Origin:
+    """The origin of an image's `files` (paths in the checkout). Raises InvalidRecipe for a broken `source.json`."""
+    if (sent := _sent(checkout)) is not None:
+        return _from_sent(sent, image)
     git = ["git", "-C", str(checkout)]
     commit = (output([*git, "rev-parse", "--verify", "HEAD"], limit=LIMIT) or "").strip()
     if not commit:
-        return Provenance("", False)
-    changed = (output([*git, "status", "--porcelain", "--untracked-files=all"], limit=LIMIT) or "").splitlines()
-    return Provenance(commit, any(line[3:].rpartition(" -> ")[2] in files for line in changed))
+        return Origin("", False, "", _given_epoch())
+    paths = sorted(files)
+    changed = output([*git, "status", "--porcelain", "--untracked-files=all", "--", *paths], limit=LIMIT) or ""
+    last = (output([*git, "log", "-1", "--format=%H %ct", "--", *paths], limit=LIMIT) or "").split()
+    if len(last) != 2:
+        # None of the files was ever committed.
+        last = (output([*git, "log", "-1", "--format=%H %ct"], limit=LIMIT) or "").split()
+    touched, epoch = last
+    return Origin(commit, bool(changed.strip()), touched, int(epoch))
+
+
+def describe(checkout: Path, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
+    """What `source.json` says of a checkout that is sent somewhere without git, so that the same images come out."""
+    from images.pipeline.files import file_digests
+
+    found = {name: origin(checkout, name, file_digests(recipe, checkout)) for name, recipe in recipes.items()}
+    return {
+        "commit": next((came.commit for came in found.values()), ""),
+        "images": {
+            name: {"touched": came.touched, "epoch": came.epoch, "dirty": came.dirty} for name, came in found.items()
+        },
+    }
 
 
 def image_labels(
-    recipe: Recipe, inputs: Inputs, parent_id: str, build: str, revision: str, started: datetime
+    recipe: Recipe, came: Origin, *, source: str, version: str, key: str, parent: str, build: str, started: datetime
 ) -> dict[str, str]:
-    """Labels for an image.
+    """Labels for an image; `parent` is the id of the image that it starts from.
 
     One that starts from nothing gets only those that its inputs decide, so that it can be reproduced.
     """
+    created = datetime.fromtimestamp(came.epoch, UTC) if recipe.from_nothing else started
     found = {
         f"{OCI}.title": recipe.image.title,
         f"{OCI}.description": recipe.image.description,
-        f"{OCI}.version": inputs.entries[VERSION],
-        KEY_LABEL: inputs.key,
+        f"{OCI}.version": version,
+        f"{OCI}.revision": came.revision,
+        f"{OCI}.created": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        f"{OCI}.source": source,
+        KEY_LABEL: key,
     }
-    if recipe.image.parent is not None:
-        found |= {
-            f"{OCI}.created": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            f"{OCI}.revision": revision,
-            f"{OCI}.base.name": f"calvinverse/{recipe.image.parent}",
-            f"{OCI}.base.digest": parent_id,
-            BUILD_LABEL: build,
-        }
-    return found
+    if recipe.from_nothing:
+        return found
+    name = recipe.image.origin.partition("@")[0] if recipe.image.origin else f"calvinverse/{recipe.image.parent}"
+    return found | {f"{OCI}.base.name": name, f"{OCI}.base.digest": parent, BUILD_LABEL: build}
+
+
+def source_address(project: Mapping[str, Any], image: str) -> str:
+    """Where the sources of an image are: the project's `source` address, else its package URL.
+
+    A package URL (https://github.com/package-url/purl-spec) names the project without saying where it is kept, so it is
+    the same in every clone.
+    """
+    addresses = {re.sub(r"\W", "", name.lower()): str(url) for name, url in (project.get("urls") or {}).items()}
+    if address := addresses.get("source") or addresses.get("repository"):
+        return address
+    return f"pkg:generic/{project.get('name', 'unknown')}@{project['version']}#images/{image}"
+
+
+def _given_epoch() -> int:
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(given) if given.isdigit() else NO_HISTORY
+
+
+def _sent(checkout: Path) -> dict[str, Any] | None:
+    file = checkout / SOURCE
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidRecipe(f"{file} can't be read: {error}.", hint="Send the sources again.") from error
+
+
+def _from_sent(sent: Mapping[str, Any], image: str) -> Origin:
+    try:
+        of = sent["images"].get(image) or {}
+        return Origin(
+            str(sent.get("commit", "")),
+            bool(of.get("dirty")),
+            str(of.get("touched", "")),
+            int(of.get("epoch", NO_HISTORY)),
+        )
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise InvalidRecipe(f"{SOURCE} is not what was sent: {error}.", hint="Send the sources again.") from error

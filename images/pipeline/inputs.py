@@ -1,4 +1,14 @@
-"""The key of an image: a digest of all that goes into it, whatever the file times say."""
+"""The key of an image: a digest of all that goes into it, whatever the file times say.
+
+Files by their path in the checkout, everything else by a name with a colon:
+
+    project:version, :source the project's version and where its sources are, labels of every image
+    parent:<image>           the id of the image that it starts from
+    from:<reference>         the image of a registry that it starts from
+    tool:<name>              the version of a program that makes it
+    binary:<name>            the SHA-256 of a program that is put into it
+    commit:epoch, :revision  for an image that starts from nothing: the last commit that touched its files
+"""
 
 import hashlib
 import json
@@ -7,22 +17,26 @@ import shutil
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from images import toolchain
 from images.commands import output
-from images.errors import InvalidRecipe
+from images.pipeline.files import digest, file_digests
+from images.pipeline.history import Origin, origin, source_address
 from images.pipeline.recipe import Recipe
 from images.places import CHECKOUT
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when the builder itself makes something else out of the same inputs."""
 
 SHORT = 12
 """How many characters of a key are its tag."""
 
 VERSION = "project:version"
-"""The entry that holds the project's version, which is a label of every image."""
+SOURCE = "project:source"
+EPOCH = "commit:epoch"
+REVISION = "commit:revision"
 
 PACKER = ("packer", "packer-plugin-docker")
 """Tools that every image is made with."""
@@ -30,9 +44,10 @@ PACKER = ("packer", "packer-plugin-docker")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What goes into an image: digests of files by path, versions of tools, the key of the parent."""
+    """What goes into an image, and where that comes from."""
 
     entries: Mapping[str, str]
+    origin: Origin
 
     @property
     def key(self) -> str:
@@ -50,36 +65,25 @@ class Inputs:
         return sorted(name for name in names if before.get(name) != self.entries.get(name))
 
 
-def all_inputs(
-    recipes: Mapping[str, Recipe], version: Callable[[str], str], checkout: Path = CHECKOUT
-) -> dict[str, Inputs]:
-    """The inputs of every image; `recipes` has parents first, `version` tells the version of a tool.
+def image_inputs(recipe: Recipe, parent: str, version: Callable[[str], str], checkout: Path = CHECKOUT) -> Inputs:
+    """The inputs of an image; `parent` is the id of the image that it starts from, `version` tells that of a tool.
 
-    Raises InvalidRecipe when a glob finds nothing.
+    Raises InvalidRecipe when a glob finds nothing, ToolsMissing when a program to be put in isn't there.
     """
-    found: dict[str, Inputs] = {}
+    entries = file_digests(recipe, checkout)
+    came = origin(checkout, recipe.name, entries)
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    versions: dict[str, str] = {}
-    for recipe in recipes.values():
-        entries = file_digests(recipe, checkout) | {VERSION: str(project["version"])}
-        for tool in (*PACKER, *recipe.build.tools):
-            versions.setdefault(tool, version(tool))
-            entries[f"tool:{tool}"] = versions[tool]
-        if recipe.image.parent is not None:
-            entries[f"parent:{recipe.image.parent}"] = found[recipe.image.parent].key
-        found[recipe.name] = Inputs(entries)
-    return found
-
-
-def file_digests(recipe: Recipe, checkout: Path = CHECKOUT) -> dict[str, str]:
-    """SHA-256 of each file that goes in, by its path in the checkout; `+x` is added where it can be executed."""
-    files = set(_files(recipe.folder, "**/*"))
-    for pattern in recipe.build.inputs:
-        matched = set(_files(checkout, pattern))
-        if not matched:
-            raise InvalidRecipe(f"images/{recipe.name}/image.toml: no file matches the input {pattern!r}.")
-        files |= matched
-    return {file.relative_to(checkout).as_posix(): digest(file) for file in sorted(files)}
+    entries |= {VERSION: str(project["version"]), SOURCE: source_address(project, recipe.name)}
+    entries |= {f"tool:{tool}": version(tool) for tool in (*PACKER, *recipe.build.tools)}
+    entries |= {f"binary:{name}": _program_digest(path) for name, path in _programs(recipe).items()}
+    if recipe.image.parent is not None:
+        entries[f"parent:{recipe.image.parent}"] = parent
+    elif recipe.image.origin is not None:
+        entries[f"from:{recipe.image.origin}"] = recipe.image.origin.rpartition("@")[2]
+    else:
+        # These decide what is inside: the same files of another commit make another image.
+        entries |= {EPOCH: str(came.epoch), REVISION: came.revision}
+    return Inputs(entries, came)
 
 
 def tool_version(name: str) -> str:
@@ -88,23 +92,25 @@ def tool_version(name: str) -> str:
         (found,) = toolchain.look([name]).items()
         tool, place = found
         return str(getattr(place, "version", tool.pinned))
-    if shutil.which(name) is None:
-        return "missing"
-    said = output([name, "--version"], limit=20, env={**os.environ, "LC_ALL": "C"})
+    program = shutil.which(name)
+    return "missing" if program is None else _said(program, Path(program).stat().st_mtime_ns)
+
+
+@cache
+def _said(program: str, changed: int) -> str:
+    said = output([program, "--version"], limit=20, env={**os.environ, "LC_ALL": "C"})
     return (said or "unknown").strip().splitlines()[0]
 
 
-def digest(file: Path) -> str:
-    """SHA-256 of a file in hex, followed by `+x` if its owner may execute it."""
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    return found + ("+x" if file.stat().st_mode & 0o100 else "")
+def _programs(recipe: Recipe) -> dict[str, Path]:
+    return toolchain.require(*recipe.build.binaries) if recipe.build.binaries else {}
 
 
-def _files(folder: Path, pattern: str) -> list[Path]:
-    """Files that match, without those that Python leaves behind by itself."""
-    return [
-        path
-        for path in folder.glob(pattern)
-        if path.is_file() and path.suffix != ".pyc" and not any(part.startswith(".") for part in path.parts[-1:])
-    ]
+def _program_digest(program: Path) -> str:
+    facts = program.stat()
+    return _digest_of(program, facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+@cache
+def _digest_of(program: Path, *facts: int) -> str:
+    return digest(program).removesuffix("+x")

@@ -48,7 +48,7 @@ class Progress:
             ticker.join()
             self.seconds[name] = round(time.monotonic() - self._started, 3)
             if isinstance(self._report, LiveReport):
-                self._report.status("")
+                self._report.status("", self._image)
 
     def _tick(self, ended: threading.Event) -> None:
         while not ended.wait(TICK):
@@ -58,4 +58,4 @@ class Progress:
         if isinstance(self._report, LiveReport):
             with self._lock:
                 took = duration(time.monotonic() - self._started)
-                self._report.status(f"{self._image} · {self._part} · {took} · {self._step}")
+                self._report.status(f"{self._image} · {self._part} · {took} · {self._step}", self._image)

@@ -5,14 +5,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from images.errors import InvalidRecipe, UnknownImage
 from images.places import CHECKOUT
 
 FILE = "image.toml"
+PACKAGES_LOCK = "packages.lock"
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -32,23 +33,43 @@ class _Part(BaseModel):
 
 
 class About(_Part):
-    """What the image is, for people; and the image that it starts from, if any."""
+    """What the image is, for people; and what it starts from: another folder of images/, or an image of a registry.
+
+    The latter, written `from`, is named by digest (`repository@sha256:…`), for a tag may be another image tomorrow.
+    """
 
     title: str
     description: str
     parent: str | None = None
+    origin: str | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.origin is not None and not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", self.origin):
+            raise ValueError("`from` names an image by digest: repository@sha256:<64 hex digits>")
+        if self.origin is not None and self.parent is not None:
+            raise ValueError("`parent` and `from` exclude each other")
+        return self
 
 
 class Build(_Part):
     """What goes in beside the folder itself, and how long it may take.
 
     `inputs` are globs from the top of the checkout; `prepare` names steps of images/pipeline/prepare.py that run on the
-    host first; `tools` are host tools whose versions go into the key.
+    host first; `tools` are host tools whose versions go into the key. For the steps: `binaries` are tools of the
+    toolchain that are put into the image, `packages` Debian packages with all that they need, `unpacked` Debian
+    packages of which only files are wanted. `recipe` is the sub-folder with the Packer recipe; `variables` are given
+    to it.
     """
 
     inputs: tuple[str, ...] = ()
     prepare: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    binaries: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    unpacked: tuple[str, ...] = ()
+    recipe: str = "."
+    variables: Mapping[str, str] = Field(default_factory=dict)
     time_limit: Seconds = 600.0
 
 
@@ -73,6 +94,21 @@ class Recipe(_Part):
     def repository(self) -> str:
         """The image's name without a tag."""
         return f"calvinverse/{self.name}"
+
+    @property
+    def packer_folder(self) -> Path:
+        """The folder with the Packer recipe."""
+        return self.folder / self.build.recipe
+
+    @property
+    def packages_lock(self) -> Path:
+        """The packages that an image that starts from nothing is made of, as the last build found them."""
+        return self.folder / PACKAGES_LOCK
+
+    @property
+    def from_nothing(self) -> bool:
+        """Whether it starts from no other image: then the same inputs make the same image."""
+        return self.image.parent is None and self.image.origin is None
 
 
 def load_recipes(checkout: Path = CHECKOUT) -> dict[str, Recipe]:
@@ -118,4 +154,4 @@ def _load(file: Path) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InvalidRecipe(f"{shown}: {where}: {first['msg']}.") from error
+        raise InvalidRecipe(f"{shown}: {where}: {first['msg'].removeprefix('Value error, ')}.") from error

@@ -9,20 +9,30 @@ import re
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from images.catalogue.records import Validation
+from images.catalogue.packages import Package, list_packages
+from images.catalogue.records import VALIDATION_LOG, Validation
 from images.commands import run
 from images.docker import Docker
-from images.errors import ImageValidationFailed
-from images.pipeline.inputs import digest
+from images.errors import ImageValidationFailed, InvalidRecipe
+from images.pipeline.files import digest
 from images.pipeline.progress import Progress
 from images.pipeline.recipe import Recipe
+from images.places import whoami
 
 SHARED = ("conftest.py", "test_hygiene.py")
-LOG = "validation.log"
 REPORT = "validation.xml"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An image that passed: how that was found out, and the packages that are in it."""
+
+    validation: Validation
+    packages: tuple[Package, ...]
 
 
 def files_of_tests(recipe: Recipe, checkout: Path) -> list[Path]:
@@ -32,27 +42,35 @@ def files_of_tests(recipe: Recipe, checkout: Path) -> list[Path]:
     return [*(folder / name for name in SHARED), *([own] if own.is_file() else [])]
 
 
+def digests_of_tests(recipe: Recipe, checkout: Path) -> dict[str, str]:
+    """SHA-256 of the files of these tests, by their paths in the checkout. Raises InvalidRecipe without shared ones."""
+    try:
+        return {file.relative_to(checkout).as_posix(): digest(file) for file in files_of_tests(recipe, checkout)}
+    except FileNotFoundError as error:
+        raise InvalidRecipe(f"{error.filename} is missing: without it no image is proven.") from error
+
+
 def digest_of_tests(recipe: Recipe, checkout: Path) -> str:
     """A digest of those tests and of how the container is started: with other tests an image must be validated anew."""
-    parts = [recipe.validate_.model_dump_json(), *(digest(file) for file in files_of_tests(recipe, checkout))]
+    parts = [recipe.validate_.model_dump_json(), *digests_of_tests(recipe, checkout).values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def validate(
     recipe: Recipe, image_id: str, build: str, folder: Path, docker: Docker, progress: Progress, checkout: Path
-) -> Validation:
-    """Runs the tests in a container of the image `image_id` and removes the container.
+) -> Outcome:
+    """Runs the tests in a container of the image `image_id`, lists its packages, and removes the container.
 
     `folder` gets the log and the report. Raises ImageValidationFailed, naming the first failure, when a test fails or
     none ran; CommandFailed when the container can't be started.
     """
     started = time.monotonic()
-    log = folder / LOG
+    log = folder / VALIDATION_LOG
     wanted = recipe.validate_
     try:
         container = docker.start(image_id, wanted.command, wanted.environment, build)
         command = [
-            *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"),
+            *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "testinfra.plugin"),
             *(
                 f"--hosts=docker://{container}",
                 f"--rootdir={checkout}",
@@ -61,10 +79,17 @@ def validate(
             ),
             *(str(file) for file in files_of_tests(recipe, checkout) if file.name != "conftest.py"),
         ]
-        environment = {**os.environ, "CALVINVERSE_IMAGE": recipe.name, "CALVINVERSE_IMAGE_ID": image_id}
+        environment = {
+            **os.environ,
+            "CALVINVERSE_IMAGE": recipe.name,
+            "CALVINVERSE_IMAGE_ID": image_id,
+            # Other plugins take longer to load than all of these tests take.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        }
         ended = run(command, limit=wanted.time_limit, env=environment, cwd=checkout, log=log, on_line=progress.step)
         said = docker.logs(container)
         state = docker.container(container)["State"]
+        packages = list_packages(docker, container) if state["Running"] else ()
         with log.open("a", encoding="utf-8") as kept:
             kept.write(f"\n--- what the container wrote ---\n{said}")
     finally:
@@ -82,15 +107,17 @@ def validate(
     if failures or ended.status != 0 or not names:
         what = failures[0] if failures else f"pytest ended with status {ended.status} and {len(names)} tests"
         raise ImageValidationFailed(f"The image {recipe.name} isn't what it should be: {what}.", hint=_where(log))
-    return Validation(
+    found = Validation(
         tests=digest_of_tests(recipe, checkout),
+        files=digests_of_tests(recipe, checkout),
         passed=len(names),
         failed=0,
         names=tuple(names),
         at=datetime.now(UTC),
+        by=whoami(),
         seconds=round(time.monotonic() - started, 3),
-        log=log,
     )
+    return Outcome(found, packages)
 
 
 def _where(log: Path) -> str:

@@ -58,14 +58,11 @@ def test_starting_again_changes_nothing_and_is_fast(own: Cluster) -> None:
 
 
 def test_nobody_else_can_read_what_is_kept(own: Cluster) -> None:
-    """Folders 0700 and files 0600; what Nomad lays out for its tasks is below a closed folder."""
-    data = own.agents.nomad.data
-    assert stat.S_IMODE(data.parent.stat().st_mode) == 0o700
-    open_ones = [
-        path
-        for path in own.state.rglob("*")
-        if data not in path.parents and not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
+    """Folders 0700 and files 0600; what Nomad lays out for its tasks, and jobs build, is below a closed folder."""
+    data, builds = own.agents.nomad.data, own.agents.nomad.builds
+    assert {stat.S_IMODE(path.parent.stat().st_mode) for path in (data, builds)} == {0o700}
+    ours = [path for path in own.state.rglob("*") if path != builds and data not in path.parents]
+    open_ones = [path for path in ours if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077]
     assert open_ones == []
 
 

@@ -28,15 +28,17 @@ from environments.domain.errors import (
     StepFailed,
     StepTimeout,
 )
+from environments.domain.template import make_bundle
 from environments.executors.base import Owner, Toolbox
 from environments.executors.check_http import NoAnswer
+from tests import images_here
 from tests.integration.web_setting import WEB, Made, folder, leftovers, new_owner, tools, until
 from tests.unit.executor_setting import TEMPLATE
 
 JOB = """
 variable "environment" {}
 variable "command" { default = "sleep 3600" }
-variable "image" { default = "calvinverse/base:good" }
+variable "image" { default = "//image" }
 variable "memory" { default = 32 }
 variable "type" { default = "service" }
 variable "keys" { default = "none" }
@@ -73,6 +75,9 @@ job "app" {
 }
 """
 
+VOLUMES = ("docker-socket", "builds")
+GROUP = b'group_add = ["${meta.calvinverse_docker_gid}"]\n        '
+
 
 @pytest.fixture(scope="session")
 def connections(request: pytest.FixtureRequest) -> Connections:
@@ -104,13 +109,12 @@ def app(box: Toolbox) -> Iterator[Made]:
     made.destroy()
 
 
-def _prepare(made: Made, variables: str, more: str = "", group: str = "") -> None:
-    template = TEMPLATE.split("[[steps]]")[0] + (
+def _prepare(made: Made, variables: str, more: str = "", group: str = "", head: str = "") -> None:
+    template = TEMPLATE.split("[[steps]]")[0].replace("[template]", f"[template]\n{head}") + (
         f'[[steps]]\nname = "app"\nuses = "nomad.job"\nwith = {{ file = "app.hcl", variables = {{ {variables} }} }}\n'
     )
-    made.bundle = folder(
-        WEB, {"template.toml": template, "app.hcl": JOB.replace("//more", more).replace("//group", group)}
-    )
+    job = JOB.replace("//more", more).replace("//group", group).replace("//image", images_here.reference("base"))
+    made.bundle = folder(WEB, {"template.toml": template, "app.hcl": job})
 
 
 def test_web_is_made_proven_changed_and_leaves_nothing(box: Toolbox, connections: Connections, tmp_path: Path) -> None:
@@ -219,9 +223,45 @@ def test_after_a_failure_the_same_step_starts_the_job_anew(app: Made, connection
 
 
 def test_a_missing_image_is_named(app: Made) -> None:
-    _prepare(app, 'image = "calvinverse/no-such-image:1"')
-    with pytest.raises(StepFailed, match="no-such-image"):
+    missing = f"sha256:{'0' * 64}"
+    _prepare(app, f'image = "{missing}"')
+    with pytest.raises(StepFailed, match=missing):
         app.apply(limit=90)
+
+
+def test_a_job_uses_the_engine_and_builds_where_the_engine_sees_it(app: Made, connections: Connections) -> None:
+    volumes = "".join(f'volume "{name}" {{\n type = "host"\n source = "{name}"\n}}\n' for name in VOLUMES)
+    mounts = """
+      user = "10001"
+      env {
+        BUILDS = "${meta.calvinverse_builds}"
+      }
+      volume_mount {
+        volume      = "docker-socket"
+        destination = "/var/run/docker.sock"
+      }
+      volume_mount {
+        volume      = "builds"
+        destination = "${meta.calvinverse_builds}"
+      }
+    """
+    command = '[ -w /var/run/docker.sock ] && echo hello > \\"$BUILDS/$NOMAD_ALLOC_ID\\"'
+    _prepare(app, f'type = "batch", command = "{command}"', mounts, volumes)
+    with pytest.raises(InvalidJob, match="docker-socket"):
+        app.apply()
+    declared = ", ".join(f'"{name}"' for name in VOLUMES)
+    _prepare(app, f'type = "batch", command = "{command}"', mounts, volumes, f"host_volumes = [{declared}]")
+    files = {**app.bundle.files, "app.hcl": app.bundle.files["app.hcl"].replace(b"entrypoint ", GROUP + b"entrypoint ")}
+    app.bundle = make_bundle(files)
+    app.apply()
+    nomad = connections.caller("nomad")
+    (node,) = nomad.call("GET", "/v1/nodes")
+    builds = Path(nomad.call("GET", f"/v1/node/{node['ID']}")["Meta"]["calvinverse_builds"])
+    (allocation,) = nomad.call("GET", f"/v1/job/app/allocations?namespace={app.owner.name}")
+    made = builds / str(allocation["ID"])
+    assert made.read_text() == "hello\n"
+    assert made.stat().st_uid == 10001
+    made.unlink()
 
 
 def test_a_lack_of_memory_is_named(app: Made) -> None:

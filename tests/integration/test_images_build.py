@@ -2,54 +2,18 @@
 
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from images.catalogue.records import BuildRecord, Records
-from images.docker import Docker
+from images.catalogue.records import Records
 from images.errors import ImageBuildFailed, ImageNotBuilt, ImageValidationFailed
-from images.pipeline.builder import Builder, build
-
-RECIPE = """
-variable "work" { type = string }
-variable "container" { type = string }
-variable "parent" { type = string }
-variable "labels" { type = map(string) }
-
-source "docker" "it" {
-  image       = var.parent == "" ? "calvinverse/base:good" : var.parent
-  pull        = false
-  commit      = true
-  exec_user   = "0"
-  run_command = ["-d", "-i", "-t", "--user=0", "--network=none", "--name=${var.container}", "--entrypoint=/bin/sh",
-                 "--", "{{ .Image }}"]
-  changes     = concat(["USER 10001:10001"], [for name, value in var.labels : "LABEL ${name}=${jsonencode(value)}"])
-}
-
-build {
-  sources = ["source.docker.it"]
-  provisioner "shell" { script = "${path.root}/provision.sh" }
-  post-processor "manifest" { output = "${var.work}/manifest.json" }
-}
-"""
-
-SHARED_TEST = """
-def test_user(host):
-    assert host.user().name == "calvinverse"
-"""
-
-OWN_TEST = """
-def test_purpose(host):
-    assert host.file("/opt/purpose").content_string == "served\\n"
-"""
+from images.pipeline.builder import Builder
+from tests.integration.image_checkout import OWN_TEST, RECIPE, Checkout, containers_of, docker, id_of, untagged_of
 
 CONTROL = """
 import sys
@@ -59,84 +23,9 @@ Builder(Path(sys.argv[1]), Path(sys.argv[2])).build([sys.argv[3]], print)
 """
 
 
-@dataclass
-class Checkout:
-    """A checkout with two images, the second made from the first, and the talk of its builder."""
-
-    folder: Path
-    state: Path
-    first: str
-    second: str
-    said: list[str] = field(default_factory=list)
-
-    @property
-    def builder(self) -> Builder:
-        return Builder(self.folder, self.state)
-
-    def build(self, *names: str) -> list[BuildRecord]:
-        self.said.clear()
-        return self.builder.build(names or None, self.said.append)
-
-    def provision(self, image: str, script: str) -> None:
-        file = self.folder / "images" / image / "provision.sh"
-        file.write_text(f"set -eu\nmkdir -p /opt\n{script}\n")
-
-    def builds(self, image: str) -> list[BuildRecord]:
-        files = sorted((self.state / "images" / image / "builds").glob("*/record.json"))
-        return [BuildRecord.model_validate_json(file.read_bytes()) for file in files]
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip()
-
-
-def id_of(reference: str) -> str | None:
-    return Docker().image_ids([reference]).get(reference)
-
-
-def containers_of(checkout: Checkout) -> list[str]:
-    """Containers of any build in the checkout; a build's id is its folder's name."""
-    builds = [folder.name for folder in checkout.state.glob("images/*/builds/*")]
-    names = docker("ps", "--all", "--format", "{{.Names}}").splitlines()
-    return [name for name in names if any(name.endswith(build) for build in builds)]
-
-
-def untagged_of(checkout: Checkout) -> list[str]:
-    """Untagged images that builds of the checkout made."""
-    found: list[str] = []
-    for folder in checkout.state.glob("images/*/builds/*"):
-        label = f"label=calvinverse.build={folder.name}"
-        found += docker("image", "ls", "--quiet", "--filter", "dangling=true", "--filter", label).splitlines()
-    return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def base() -> None:
-    build(["base"], print)
-
-
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    mark = secrets.token_hex(3)
-    made = Checkout(tmp_path / "checkout", tmp_path / "state", f"test-{mark}-a", f"test-{mark}-b")
-    tests = made.folder / "tests" / "images"
-    tests.mkdir(parents=True)
-    (tests / "conftest.py").write_text("")
-    (tests / "test_hygiene.py").write_text(SHARED_TEST)
-    (made.folder / "pyproject.toml").write_text('[project]\nname = "t"\nversion = "1.2.3"\n')
-    for name, parent in ((made.first, ""), (made.second, f'parent = "{made.first}"')):
-        folder = made.folder / "images" / name
-        folder.mkdir(parents=True)
-        (folder / "it.pkr.hcl").write_text(RECIPE)
-        about = f'[image]\ntitle = "T"\ndescription = "D"\n{parent}\n'
-        (folder / "image.toml").write_text(f'{about}[validate]\ncommand = ["sleep", "60"]\n')
-        (tests / f"test_{name}.py").write_text(OWN_TEST)
-        made.provision(name, "echo served > /opt/purpose")
-    yield made
-    for name in (made.second, made.first):
-        for reference in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"calvinverse/{name}").split():
-            docker("image", "rm", "--force", reference)
+def checkout(image_checkout: Checkout) -> Checkout:
+    return image_checkout
 
 
 def test_a_second_run_with_nothing_changed_does_nothing_and_takes_under_two_seconds(checkout: Checkout) -> None:
@@ -158,7 +47,7 @@ def test_an_image_is_tagged_recorded_and_labelled(checkout: Checkout) -> None:
     _, record = checkout.build()
 
     assert record.reference == f"calvinverse/{checkout.second}:{record.key[:12]}"
-    assert id_of(record.reference) == id_of(f"calvinverse/{checkout.second}:good") == record.image_id
+    assert id_of(record.reference) == id_of(f"calvinverse/{checkout.second}:qa") == record.image_id
     assert checkout.builder.good_image(checkout.second) == record
     assert record.validation is not None
     assert record.validation.passed == 2
@@ -186,6 +75,86 @@ def test_a_changed_input_makes_exactly_the_images_that_depend_on_it(checkout: Ch
     assert [old == new for old, new in zip(one, both, strict=True)] == [False, False]
 
 
+@pytest.mark.parametrize("kind", ["script", "recipe", "about", "variable", "version"])
+def test_each_kind_of_input_makes_exactly_the_images_that_depend_on_it(checkout: Checkout, kind: str) -> None:
+    before = checkout.build()
+    folder = checkout.folder / "images" / checkout.second
+    both = False
+    if kind == "script":
+        checkout.provision(checkout.second, "echo served > /opt/purpose; true")
+    elif kind == "recipe":
+        file = folder / "it.pkr.hcl"
+        file.write_text(file.read_text() + "# changed\n")
+    elif kind == "about":
+        file = folder / "image.toml"
+        file.write_text(file.read_text().replace('title = "T"', 'title = "U"'))
+    elif kind == "variable":
+        file = folder / "image.toml"
+        file.write_text(file.read_text() + '[build]\nvariables = { colour = "red" }\n')
+    else:
+        (checkout.folder / "pyproject.toml").write_text('[project]\nname = "t"\nversion = "1.2.4"\n')
+        both = True
+
+    after = checkout.build()
+
+    assert [old == new for old, new in zip(before, after, strict=True)] == [not both, False]
+    assert all(new.image_id != old.image_id for old, new in zip(before, after, strict=True) if old != new)
+
+
+def test_a_parent_that_was_made_again_makes_its_children_again(checkout: Checkout) -> None:
+    first, second = checkout.build()
+    docker("image", "rm", "--force", second.image_id)
+    docker("image", "rm", "--force", first.image_id)
+
+    again, child = checkout.build()
+
+    assert again.key == first.key
+    assert child.key != second.key  # the new parent is another image, whatever its key says
+    assert child.parent_id == again.image_id
+    labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", child.reference))
+    assert labels["org.opencontainers.image.base.digest"] == again.image_id
+
+
+def test_asked_for_anew_it_is_built_though_nothing_changed(checkout: Checkout) -> None:
+    (before,) = checkout.build(checkout.first)
+    (after,) = Builder(checkout.folder, checkout.state, anew=True).build([checkout.first], print)
+    assert (after.key, after.made_by) == (before.key, after.build)
+    assert id_of(after.reference) == after.image_id
+
+
+def test_validating_again_makes_another_record_of_the_same_image(checkout: Checkout) -> None:
+    (before,) = checkout.build(checkout.first)
+    after = checkout.builder.validate(checkout.first, print)
+    assert after.build != before.build == after.made_by
+    assert after.image_id == before.image_id
+    assert checkout.builder.good_image(checkout.first) == after
+
+
+def test_a_list_of_packages_that_the_mirror_left_behind_is_written_anew_and_changes_the_key(checkout: Checkout) -> None:
+    # As far as the pipeline sees, a recipe tells what it installed by leaving a list in the work folder.
+    recipe = checkout.folder / "images" / checkout.first / "it.pkr.hcl"
+    installed = checkout.folder / "installed"
+    installed.write_text("b\t2\tall\na\t1\tall\n")
+    copies = f'provisioner "shell-local" {{ inline = ["cp {installed} ${{var.work}}/packages.tsv"] }}'
+    recipe.write_text(RECIPE.replace('post-processor "manifest"', f'{copies}\n  post-processor "manifest"'))
+    lock = recipe.parent / "packages.lock"
+    (before,) = checkout.build(checkout.first)
+    assert lock.read_text() == "a\t1\tall\nb\t2\tall\n"
+    assert f"images/{checkout.first}/packages.lock" in before.inputs
+    assert len(checkout.builds(checkout.first)) == 1
+
+    installed.write_text("b\t3\tall\na\t1\tall\n")
+    (same,) = checkout.build(checkout.first)
+    assert same == before  # what the mirror has is looked at when something is built, and only then
+    checkout.provision(checkout.first, "echo served > /opt/purpose; true")
+    (after,) = checkout.build(checkout.first)
+
+    assert lock.read_text() == "a\t1\tall\nb\t3\tall\n"
+    assert any("b 2 → 3" in line for line in checkout.said)
+    assert any(after.key[:12] in line for line in checkout.said)
+    assert after.key != before.key
+
+
 def test_going_back_to_earlier_inputs_builds_nothing_but_proves_the_image_again(checkout: Checkout) -> None:
     (before,) = checkout.build(checkout.first)
     checkout.provision(checkout.first, "echo served > /opt/purpose # changed")
@@ -194,7 +163,7 @@ def test_going_back_to_earlier_inputs_builds_nothing_but_proves_the_image_again(
 
     (again,) = checkout.build(checkout.first)
 
-    assert again.image_id == before.image_id == id_of(f"calvinverse/{checkout.first}:good")
+    assert again.image_id == before.image_id == id_of(f"calvinverse/{checkout.first}:qa")
     assert again.made_by == before.build != again.build
     assert "build" not in again.seconds
 
@@ -233,7 +202,7 @@ def test_a_failed_validation_leaves_the_last_good_image(checkout: Checkout) -> N
     with pytest.raises(ImageValidationFailed, match="test_purpose") as caught:
         checkout.build(checkout.first)
 
-    assert id_of(f"calvinverse/{checkout.first}:good") == good.image_id
+    assert id_of(f"calvinverse/{checkout.first}:qa") == good.image_id
     assert checkout.builder.good_image(checkout.first) == good
     failed = checkout.builds(checkout.first)[-1]
     assert failed.status == "failed"
@@ -249,7 +218,7 @@ def test_an_image_that_no_test_looked_at_is_not_good(checkout: Checkout) -> None
         file.write_text("import pytest\n\n\n@pytest.mark.skip\ndef test_nothing(host): ...\n")
     with pytest.raises(ImageValidationFailed):
         checkout.build(checkout.first)
-    assert id_of(f"calvinverse/{checkout.first}:good") is None
+    assert id_of(f"calvinverse/{checkout.first}:qa") is None
 
 
 def test_a_container_that_ends_by_itself_is_named_as_the_reason(checkout: Checkout) -> None:
@@ -302,7 +271,7 @@ def test_an_interrupted_build_leaves_nothing(checkout: Checkout) -> None:
 
     assert process.wait(30) != 0
     assert checkout.builds(checkout.first)[-1].status == "interrupted"
-    assert id_of(f"calvinverse/{checkout.first}:good") == good.image_id
+    assert id_of(f"calvinverse/{checkout.first}:qa") == good.image_id
     assert containers_of(checkout) == untagged_of(checkout) == []
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from images.docker_engine import ensure_engine
+from images.pipeline.prepare import stands_alone
 from images.report import PlainReport
 from images.toolchain import NAMES, ensure, locate, packer_environment, require
 from images.toolchain.catalogue import tools
+from images.toolchain.find import ask_version
 from images.toolchain.needs import Builders
 from images.toolchain.versions import Version
 
@@ -18,11 +20,14 @@ from images.toolchain.versions import Version
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tool_runs_in_a_wanted_version(name: str) -> None:
     tool = tools()[name]
-    command = [str(require(name)[name]), *tool.version_arguments]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    version = Version.find(said)
+    version = ask_version(require(name)[name], tool.version_arguments, limit=60)
     assert version is not None
     assert version in tool.wanted
+
+
+@pytest.mark.parametrize("name", ["packer", "packer-plugin-docker", "registry"])
+def test_what_goes_into_images_stands_alone(name: str) -> None:
+    assert stands_alone(require(name)[name])
 
 
 def test_asking_for_all_tools_again_takes_milliseconds() -> None:

@@ -26,6 +26,7 @@ from environments.executors.vault_certificate import CertificatesHandler, RoleHa
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.service.rendering import render
+from tests import images_here
 from tests.unit.executor_setting import Run
 
 WEB = Path(environments.__file__).parent / "templates" / "web"
@@ -87,9 +88,17 @@ class Made:
                 "parameters": {**defaults, **parameters},
                 "steps": self.outputs,
                 "environment": {"name": self.owner.name},
+                "images": images_here.ByName(),
             }
             options = executor.options.model_validate(render(step.options, names, step.name))
-            context = StepContext(self.owner, step.name, options, self.bundle, names["parameters"])
+            context = StepContext(
+                self.owner,
+                step.name,
+                options,
+                self.bundle,
+                names["parameters"],
+                host_volumes=frozenset(template.host_volumes),
+            )
             self.intended += [item for item in executor.resources(context) if item not in self.intended]
             run = Run(limit=limit)
             try:

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from environments.adapters.calls import Caller
 from environments.adapters.connections import Connections
 from environments.domain.errors import BackendError
-
-IMAGE = "calvinverse/base:good"
-"""Any image with bash; `doit build` makes it."""
+from tests import images_here
 
 LIMIT = 60.0
 """Seconds within which a job must run."""
@@ -92,7 +90,7 @@ def run_job(backends: Backends, namespace: str, job: str = "app") -> Workload:
         "Driver": "docker",
         "User": "10001",
         "Config": {
-            "image": IMAGE,
+            "image": images_here.reference("base"),  # any image with bash
             "force_pull": False,
             "init": True,
             "network_mode": "host",

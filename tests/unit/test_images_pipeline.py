@@ -3,16 +3,21 @@
 import io
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from images.catalogue.records import BuildRecord, Records
+from images.catalogue.journal import Channel, Entry, Journal
+from images.catalogue.records import BuildRecord, Records, sha256
 from images.errors import InvalidRecipe, UnknownImage
 from images.pipeline.archive import Configuration, write_archive
-from images.pipeline.inputs import all_inputs
+from images.pipeline.check import check_recipes
+from images.pipeline.history import NO_HISTORY, describe, origin, source_address
+from images.pipeline.inputs import EPOCH, REVISION, Inputs, image_inputs
 from images.pipeline.packer import _Transcript
 from images.pipeline.prepare import STEPS, mirrors, mounts_below
 from images.pipeline.recipe import load_recipes, with_parents
@@ -31,14 +36,23 @@ def recipe(checkout: Path, name: str, content: str) -> Path:
     return folder
 
 
+def inputs(checkout: Path, version: str = "1.0") -> dict[str, Inputs]:
+    """The inputs of every image; as id of the image that one starts from stands its key."""
+    found: dict[str, Inputs] = {}
+    for name, each in load_recipes(checkout).items():
+        parent = found[each.image.parent].key if each.image.parent else ""
+        found[name] = image_inputs(each, parent, lambda _: version, checkout)
+    return found
+
+
 def keys(checkout: Path, version: str = "1.0") -> dict[str, str]:
-    return {name: found.key for name, found in all_inputs(load_recipes(checkout), lambda _: version, checkout).items()}
+    return {name: found.key for name, found in inputs(checkout, version).items()}
 
 
 class TestRecipes:
     def test_those_of_this_checkout_hold_together(self) -> None:
         recipes = load_recipes()
-        assert set(recipes) == {"base", "provisioning", "web"}
+        assert {"base", "provisioning", "web", "registry", "build-agent"} <= set(recipes)
         assert next(iter(recipes)) == "base"
         for found in recipes.values():
             assert set(found.build.prepare) <= set(STEPS)
@@ -62,6 +76,8 @@ class TestRecipes:
             (f'{ABOUT}parent = "nobody"\n', "nobody"),
             (f'{ABOUT}parent = "a"\n', "cycle"),
             (f'{ABOUT}[build]\ntime_limit = "soon"\n', "time_limit"),
+            (f'{ABOUT}from = "registry.example/debian:12"\n', "by digest"),
+            (f'{ABOUT}parent = "a"\nfrom = "x@sha256:{"0" * 64}"\n', "exclude"),
         ],
     )
     def test_a_broken_one_is_named_with_what_is_wrong(self, tmp_path: Path, content: str, complaint: str) -> None:
@@ -70,19 +86,11 @@ class TestRecipes:
             load_recipes(tmp_path)
 
     def test_an_unknown_image_is_told_from_those_there_are(self) -> None:
-        with pytest.raises(UnknownImage, match="base, provisioning, web"):
+        with pytest.raises(UnknownImage, match="base, "):
             with_parents(load_recipes(), ["nothing"])
 
 
 class TestKey:
-    @pytest.fixture
-    def checkout(self, tmp_path: Path) -> Path:
-        recipe(tmp_path, "a", f'{ABOUT}[build]\ninputs = ["lock"]\ntools = ["t"]\n')
-        recipe(tmp_path, "b", f'{ABOUT}parent = "a"\n')
-        (tmp_path / "lock").write_text("1")
-        (tmp_path / "images" / "b" / "script.sh").write_text("true")
-        return tmp_path
-
     def test_it_is_the_same_whatever_the_file_times_say(self, checkout: Path) -> None:
         before = keys(checkout)
         os.utime(checkout / "lock", (1, 1))
@@ -110,11 +118,10 @@ class TestKey:
         assert set(before.values()).isdisjoint(keys(checkout).values())
 
     def test_what_changed_is_named(self, checkout: Path) -> None:
-        recipes = load_recipes(checkout)
-        before = all_inputs(recipes, lambda _: "1", checkout)["a"]
+        before = inputs(checkout)["a"]
         (checkout / "lock").write_text("2")
         (checkout / "images" / "a" / "new").write_text("")
-        after = all_inputs(recipes, lambda _: "1", checkout)["a"]
+        after = inputs(checkout)["a"]
         assert after.changed_since(before.entries) == ["images/a/new", "lock"]
 
     def test_an_input_that_matches_nothing_is_an_error(self, checkout: Path) -> None:
@@ -123,7 +130,7 @@ class TestKey:
             keys(checkout)
 
     def test_the_services_image_depends_on_its_sources_but_not_on_tests_or_docs(self) -> None:
-        entries = all_inputs(load_recipes(), lambda _: "1")["provisioning"].entries
+        entries = image_inputs(load_recipes()["provisioning"], "sha256:1", lambda _: "1").entries
         assert "environments/domain/errors.py" in entries
         assert "images/provisioning/requirements.lock" in entries
         assert not [name for name in entries if name.startswith(("tests/", "docs/", "README"))]
@@ -253,15 +260,26 @@ class TestRecords:
         }
         return BuildRecord.model_validate(content | changes)
 
-    def test_the_last_good_build_stays_good_when_another_fails(self, tmp_path: Path) -> None:
+    def test_a_build_is_found_by_its_key_if_it_came_to_something(self, tmp_path: Path) -> None:
         records = Records(tmp_path, "web")
-        good = self.record("1")
-        for record in (good, self.record("2", status="failed", key="b" * 64)):
+        proof = {"tests": "t", "passed": 1, "failed": 0, "names": ["n"], "at": "2026-11-23T09:01:00Z", "seconds": 1}
+        kept = []
+        for record in (self.record("1", validation=proof), self.record("2", status="failed", key="b" * 64)):
             records.start(record.build)
-            records.keep(record)
-        assert records.good() == good
-        assert records.good("a" * 64) == good
-        assert records.good("b" * 64) is None
+            kept.append(records.keep(record))
+        assert [record.build for record in records.all()] == ["2", "1"]
+        found = records.with_key("a" * 64)
+        assert found is not None
+        assert found.build == "1"
+        assert found.folder == records.folder / "builds" / "1"
+        assert records.with_key("b" * 64) is None
+
+    def test_it_has_the_checksums_of_its_files(self, tmp_path: Path) -> None:
+        records = Records(tmp_path, "web")
+        (records.start("1") / "packer.log").write_text("log")
+        kept = records.keep(self.record("1"))
+        assert kept.files == {"packer.log": sha256(records.folder / "builds" / "1" / "packer.log")}
+        assert "record.json" in (records.folder / "builds" / "1" / "SHA256SUMS").read_text()
 
     def test_a_build_that_never_ended_is_known(self, tmp_path: Path) -> None:
         records = Records(tmp_path, "web")
@@ -283,13 +301,127 @@ class TestRecords:
     def test_a_record_that_can_not_be_read_is_no_record(self, tmp_path: Path) -> None:
         records = Records(tmp_path, "web")
         records.start("1")
-        (records.folder / "good.json").write_text("{")
-        assert records.good() is None
+        (records.folder / "builds" / "1" / "record.json").write_text("{")
+        assert records.find("1") is None
+        assert records.all() == []
+
+
+class TestJournal:
+    def entry(self, build: str, what: str = "moved", channel: str = "qa") -> Entry:
+        content = {"at": "2026-11-23T09:00:00Z", "by": "ada", "what": what, "build": build, "channel": channel}
+        return Entry.model_validate(content)
+
+    def test_a_channel_is_where_it_was_moved_last_and_not_taken_back(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path)
+        assert journal.at(Channel.QA) is None
+        for entry in (self.entry("1"), self.entry("2"), self.entry("9", channel="production")):
+            journal.add(entry)
+        assert journal.at(Channel.QA) == "2"
+        journal.add(self.entry("2", "undone"))
+        assert journal.at(Channel.QA) == "1"
+        journal.add(self.entry("3"))
+        assert journal.stack(Channel.QA) == ["1", "3"]
+        assert journal.at(Channel.PRODUCTION) == "9"
+
+    def test_a_line_that_a_crash_cut_short_is_passed_over_and_nothing_is_lost_after_it(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path)
+        journal.add(self.entry("1"))
+        file = tmp_path / "journal.jsonl"
+        file.write_text(file.read_text() + '{"at": "2026-11-')
+        journal.add(self.entry("2"))
+        assert [entry.build for entry in journal.entries()] == ["1", "2"]
+        assert file.stat().st_mode & 0o077 == 0
+
+
+class TestHistory:
+    def test_without_git_the_epoch_is_what_the_caller_says(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+        assert origin(checkout, "a", ["lock"]).epoch == NO_HISTORY
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1234567890")
+        found = origin(checkout, "a", ["lock"])
+        assert (found.commit, found.epoch, found.revision) == ("", 1234567890, "unknown")
+
+    def test_the_epoch_is_that_of_the_last_commit_that_touched_the_files(self, checkout: Path) -> None:
+        first = commit(checkout, "first", "2026-01-01T00:00:00Z")
+        (checkout / "unrelated").write_text("")
+        second = commit(checkout, "second", "2026-02-01T00:00:00Z")
+
+        found = origin(checkout, "a", ["lock"])
+
+        assert (found.commit, found.touched, found.revision) == (second, first, first)
+        assert (found.epoch, found.dirty) == (1767225600, False)
+        (checkout / "lock").write_text("changed")
+        assert origin(checkout, "a", ["lock"]).revision == f"{first}-dirty"
+        assert origin(checkout, "a", ["unrelated"]).revision == second
+
+    def test_only_an_image_that_starts_from_nothing_depends_on_it(self, checkout: Path) -> None:
+        commit(checkout, "first", "2026-01-01T00:00:00Z")
+        before = inputs(checkout)
+        assert {EPOCH, REVISION} <= set(before["a"].entries)
+        assert not {EPOCH, REVISION} & set(before["b"].entries)
+        (checkout / "unrelated").write_text("")
+        commit(checkout, "second", "2026-02-01T00:00:00Z")
+        assert keys(checkout) == {name: found.key for name, found in before.items()}
+
+    def test_a_tree_that_was_sent_without_git_gives_the_same_keys(self, checkout: Path, tmp_path_factory: Any) -> None:
+        commit(checkout, "first", "2026-01-01T00:00:00Z")
+        sent = tmp_path_factory.mktemp("sent") / "tree"
+        shutil.copytree(checkout, sent, ignore=shutil.ignore_patterns(".git"))
+        assert keys(sent) != keys(checkout)
+        (sent / "source.json").write_text(json.dumps(describe(checkout, load_recipes(checkout))))
+        assert keys(sent) == keys(checkout)
+        (sent / "source.json").write_text("{")
+        with pytest.raises(InvalidRecipe, match=r"source\.json"):
+            keys(sent)
+
+    def test_the_address_of_the_sources_is_the_projects_or_one_that_no_clone_changes(self) -> None:
+        project = {"name": "calvinverse", "version": "1.2"}
+        assert source_address(project, "web") == "pkg:generic/calvinverse@1.2#images/web"
+        assert (
+            source_address({**project, "urls": {"Source": "https://code.example/x"}}, "web") == "https://code.example/x"
+        )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Two images, `b` made from `a`."""
+    recipe(tmp_path, "a", f'{ABOUT}[build]\ninputs = ["lock"]\ntools = ["t"]\n')
+    recipe(tmp_path, "b", f'{ABOUT}parent = "a"\n')
+    (tmp_path / "lock").write_text("1")
+    (tmp_path / "images" / "b" / "script.sh").write_text("true")
+    return tmp_path
+
+
+def commit(checkout: Path, message: str, at: str) -> str:
+    """Commits everything at a moment and gives the commit."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_AUTHOR_DATE": at,
+        "GIT_COMMITTER_DATE": at,
+    }
+    git = ["git", "-C", str(checkout), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", message]):
+        subprocess.run([*git, *arguments], env=environment, check=True, timeout=30)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], env=environment, check=True, timeout=30, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+class TestCheck:
+    def test_every_fault_of_a_recipe_is_named_at_once(self, checkout: Path, tmp_path: Path) -> None:
+        recipe(checkout, "b", f'{ABOUT}[build]\nprepare = ["wish"]\nbinaries = ["magic"]\n')
+        (checkout / "lock").unlink()
+        with pytest.raises(InvalidRecipe) as caught:
+            check_recipes(checkout, tmp_path / "state")
+        for complaint in ("'wish'", "'magic'", "images/b", "no Packer recipe", "'lock'"):
+            assert complaint in caught.value.message
 
 
 def test_the_example_of_an_image_is_what_the_docs_say() -> None:
-    text = (CHECKOUT / "docs" / "how-to" / "images.md").read_text(encoding="utf-8")
+    text = (CHECKOUT / "docs" / "how-to" / "add-an-image.md").read_text(encoding="utf-8")
     for step in STEPS:
         assert f"`{step}`" in text
-    for variable in ("work", "python", "parent", "container", "labels"):
+    for variable in ("work", "python", "parent", "container", "labels", "source_date_epoch"):
         assert f"`{variable}`" in text

@@ -1,0 +1,58 @@
+"""Ctrl-C while several threads work: their commands end, they tidy up, and only then the program goes.
+
+Python tells the main thread alone of a signal, and doit's worker threads end with the program wherever they are. So the
+handler ends the commands, waits for the work to be put away, and lets the main thread know then.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+GRACE = 60.0
+"""Seconds that work may take to be put away after a signal."""
+
+_stopping = threading.Event()
+_working: set[int] = set()
+_lock = threading.Lock()
+
+
+def stopping() -> bool:
+    """Whether the program was told to stop."""
+    return _stopping.is_set()
+
+
+@contextmanager
+def putting_away() -> Iterator[None]:
+    """Work of this thread that has to be put away before the program may go."""
+    me = threading.get_ident()
+    with _lock:
+        inside = me in _working
+        _working.add(me)
+    try:
+        yield
+    finally:
+        if not inside:
+            with _lock:
+                _working.discard(me)
+
+
+def heed_signals() -> None:
+    """From now on SIGINT and SIGTERM stop the program in this way. Does nothing outside of the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _stop)
+        signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    from images.commands import end_running
+
+    _stopping.set()
+    end_running()
+    deadline = time.monotonic() + GRACE
+    # No lock here: the handler may have interrupted the thread that holds it.
+    while _working - {threading.get_ident()} and time.monotonic() < deadline:
+        time.sleep(0.05)
+    raise KeyboardInterrupt

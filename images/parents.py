@@ -1,0 +1,19 @@
+"""Which images there are, and which starts from which: all that the task graph has to know of them."""
+
+import tomllib
+
+from images.places import CHECKOUT
+
+
+def image_parents() -> dict[str, str]:
+    """The parent of each image by its name, empty without one.
+
+    A file that can't be read counts as one without a parent: it is for `doit validate:recipes` to say what is wrong.
+    """
+    found: dict[str, str] = {}
+    for file in sorted((CHECKOUT / "images").glob("*/image.toml")):
+        try:
+            found[file.parent.name] = str(tomllib.loads(file.read_text(encoding="utf-8"))["image"].get("parent", ""))
+        except (OSError, ValueError, LookupError, AttributeError, TypeError):
+            found[file.parent.name] = ""
+    return found

@@ -1,0 +1,50 @@
+"""The pipeline without a task graph: `python -m images.pipeline build [NAME…] [--push HOST:PORT] [--anew]`.
+
+For a build agent, and for anybody who has no doit. Standard output gets the reference of each pushed image, a line
+each; standard error tells. Exit status 0, or that of the error (9: this machine lacks something).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from environments.domain.errors import CalvinverseError
+from images.catalogue.push import push
+from images.interrupts import heed_signals
+from images.pipeline.builder import Builder
+from images.report import console
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m images.pipeline", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="make images whose inputs changed, and those that they start from")
+    build.add_argument("names", nargs="*", metavar="NAME", help="images; all when none is named")
+    build.add_argument("--push", metavar="HOST:PORT", help="push each of them to this registry afterwards")
+    build.add_argument("--anew", action="store_true", help="make them even if they are there")
+    given = parser.parse_args(arguments)
+    heed_signals()
+    report = console()
+    try:
+        builder = Builder(anew=given.anew)
+        for record in builder.build(given.names or None, report):
+            if given.push:
+                reference = push(builder.catalogue, record, given.push)
+                report(f"{record.image}: pushed as {reference}")
+                print(reference, flush=True)
+    except CalvinverseError as error:
+        report(f"error: {error.message}  [{error.code}]")
+        if error.hint:
+            report(f"hint:  {error.hint}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        report("Stopped.")
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

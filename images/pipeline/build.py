@@ -1,0 +1,242 @@
+"""One build of one image, from its inputs to its record. Whatever happens, nothing half made keeps a tag."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from environments.domain.errors import CalvinverseError
+from images import toolchain
+from images.catalogue.attesting import attest
+from images.catalogue.channels import Catalogue
+from images.catalogue.journal import Channel, Happened
+from images.catalogue.packages import Package, to_text
+from images.catalogue.records import (
+    PACKAGES,
+    PACKER_LOG,
+    SBOM,
+    VALIDATION_LOG,
+    BuildRecord,
+    Records,
+    Status,
+)
+from images.docker import BUILDING
+from images.interrupts import putting_away
+from images.pipeline import packer, prepare, validation
+from images.pipeline.history import KEY_LABEL, image_labels
+from images.pipeline.inputs import SOURCE, VERSION, Inputs
+from images.pipeline.packages_lock import PackagesMoved, check_packages
+from images.pipeline.progress import Progress
+from images.pipeline.recipe import Recipe
+from images.places import whoami
+from images.report import duration, size
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What an image starts from: an image's id, empty when it starts from nothing."""
+
+    image_id: str = ""
+
+
+@dataclass
+class Build:
+    """See the module. `lock` is the file of the image's lock, which Packer inherits; `work` is thrown away."""
+
+    recipe: Recipe
+    inputs: Inputs
+    parent: Parent
+    id: str
+    work: Path
+    catalogue: Catalogue
+    records: Records
+    progress: Progress
+    checkout: Path
+    lock: int
+    anew: bool
+    validates: bool
+    _started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _facts: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, clean_up: Callable[[], None]) -> BuildRecord:
+        """Makes, validates, records and tags the image; `clean_up` removes what only helped to make it.
+
+        Raises CalvinverseError when it fails, and PackagesMoved when it has to be begun anew with other inputs.
+        """
+        with putting_away():
+            self._folder = self.records.start(self.id)
+            try:
+                record = self._make()
+            except PackagesMoved:
+                clean_up()
+                shutil.rmtree(self._folder, ignore_errors=True)
+                raise
+            except CalvinverseError as error:
+                self._abandon("failed", error.message, clean_up)
+                raise
+            except BaseException as error:
+                self._abandon("interrupted", type(error).__name__, clean_up)
+                raise
+            clean_up()
+        self._tell(record)
+        return record
+
+    def _make(self) -> BuildRecord:
+        docker, facts = self.catalogue.docker, self._facts
+        found = None if self.anew else self._existing()
+        self.progress.say(self._why(found))
+        if found is not None:
+            facts |= self._known(found)
+        facts["image_id"] = image_id = found or self._image()
+        facts["size"] = (docker.inspect(image_id) or {}).get("Size", 0)
+        if not self.validates:
+            return self.records.keep(self._record("unvalidated"))
+        with self.progress.part("validate"):
+            outcome = validation.validate(
+                self.recipe, image_id, self.id, self._folder, docker, self.progress, self.checkout
+            )
+        facts["validation"] = outcome.validation
+        self._describe(image_id, outcome.packages)
+        record = self.records.keep(self._record("good"))
+        if why := attest(record, self.catalogue.state):
+            self.progress.say(why)
+        docker.tag(image_id, record.reference)
+        self.catalogue.move(record, Channel.QA, Happened.MOVED)
+        return record
+
+    def _existing(self) -> str | None:
+        """The id of an image that this key has made already: only its validation is missing, or the record is."""
+        found = self.catalogue.docker.inspect(self._reference)
+        if found is None or (found["Config"]["Labels"] or {}).get(KEY_LABEL) != self.inputs.key:
+            return None
+        return str(found["Id"])
+
+    def _known(self, image_id: str) -> dict[str, Any]:
+        """What the record of an image that is there says about how it was made."""
+        before = self.records.with_key(self.inputs.key)
+        if before is None or before.image_id != image_id:
+            return {}
+        return before.model_dump(include={"made_by", "parent_id"})
+
+    def _why(self, found: str | None) -> str:
+        if found is not None:
+            return "validating the image that is there"
+        if self.anew:
+            return "building anew, as asked for"
+        before = self.catalogue.at(self.recipe.name, Channel.QA)
+        if before is None:
+            return "building for the first time"
+        changed = self.inputs.changed_since(before.inputs)
+        if not changed:
+            return "building again, for the image is gone"
+        shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+        return f"building, for these inputs changed: {shown}"
+
+    def _image(self) -> str:
+        """Makes the image and returns its id."""
+        recipe, log = self.recipe, self._folder / PACKER_LOG
+        self.work.mkdir(mode=0o711)
+        self._facts |= {"made_by": self.id, "parent_id": self.parent.image_id}
+        entries = self.inputs.entries
+        labels = image_labels(
+            recipe,
+            self.inputs.origin,
+            source=entries[SOURCE],
+            version=entries[VERSION],
+            key=self.inputs.key,
+            parent=self.parent.image_id,
+            build=self.id,
+            started=self._started,
+        )
+        with self.progress.part("prepare"):
+            tools = toolchain.require("packer", "packer-plugin-docker")
+            command = packer.PackerCommand(tools["packer"], toolchain.packer_environment())
+            made_ready = prepare.Preparation(recipe, self.work, log, self.checkout, self.parent.image_id)
+            prepare.prepare(made_ready, self.progress.step)
+        with self.progress.part("build"):
+            made = packer.build(
+                command,
+                recipe.packer_folder,
+                {
+                    **recipe.build.variables,
+                    "work": str(self.work),
+                    "python": sys.executable,
+                    "parent": self.parent.image_id,
+                    "container": f"{BUILDING}{self.id}",
+                    "labels": labels,
+                    "source_date_epoch": str(self.inputs.origin.epoch),
+                },
+                self.work,
+                log,
+                cwd=self.checkout,
+                limit=recipe.build.time_limit,
+                on_step=self.progress.step,
+                pass_fds=(self.lock,),
+            )
+            check_packages(recipe, self.work, self.progress)
+            image_id = made.image_id or self.catalogue.docker.load(made.archive or self.work)
+        if (self.work / packer.MANIFEST).is_file():
+            shutil.move(self.work / packer.MANIFEST, self._folder / packer.MANIFEST)
+        return image_id
+
+    def _describe(self, image_id: str, packages: tuple[Package, ...]) -> None:
+        """Writes down what is in the image."""
+        from images.catalogue.sbom import cyclonedx  # a second run that makes nothing needn't wait for it
+
+        (self._folder / PACKAGES).write_text(to_text(packages), encoding="utf-8")
+        tools = {name.removeprefix("tool:"): v for name, v in self.inputs.entries.items() if name.startswith("tool:")}
+        bill = cyclonedx(self.recipe.repository, self._reference, image_id, packages, self._started, tools)
+        (self._folder / SBOM).write_text(bill, encoding="utf-8")
+
+    def _abandon(self, status: Status, error: str, clean_up: Callable[[], None]) -> None:
+        """Records a build that came to nothing and removes what it made, without hiding why it is abandoned."""
+        try:
+            self.records.keep(self._record(status, error))
+            self.progress.say(f"{status}; the log is {self._log()}")
+            if "image_id" in self._facts:
+                self.catalogue.docker.remove_untagged(self._facts["image_id"])
+            clean_up()
+        except CalvinverseError as later:
+            self.progress.say(f"can't clean up now, the next build will: {later.message}")
+
+    @property
+    def _reference(self) -> str:
+        return f"{self.recipe.repository}:{self.inputs.tag}"
+
+    def _log(self) -> Path:
+        """The log of the part that was reached last."""
+        for name in (VALIDATION_LOG, PACKER_LOG):
+            if (self._folder / name).exists():
+                return self._folder / name
+        return self._folder
+
+    def _record(self, status: Status, error: str = "") -> BuildRecord:
+        return BuildRecord.model_validate(
+            {
+                "image": self.recipe.name,
+                "build": self.id,
+                "status": status,
+                "key": self.inputs.key,
+                "reference": self._reference,
+                "inputs": dict(self.inputs.entries),
+                "started": self._started,
+                "by": whoami(),
+                "seconds": self.progress.seconds,
+                "commit": self.inputs.origin.commit,
+                "dirty": self.inputs.origin.dirty,
+                "log": self._log(),
+                "error": error,
+                **self._facts,
+            }
+        )
+
+    def _tell(self, record: BuildRecord) -> None:
+        took = duration(sum(record.seconds.values()))
+        if record.validation is None:
+            self.progress.say(f"built: {record.image_id}, {size(record.size)}, {took}")
+        else:
+            proof = f"{record.validation.passed} tests passed"
+            self.progress.say(f"good: {record.reference}, {size(record.size)}, {proof}, {took}")

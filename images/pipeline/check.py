@@ -1,0 +1,130 @@
+"""Finding what is wrong with recipes before anything is built."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from images import toolchain
+from images.catalogue.records import write_whole
+from images.commands import run
+from images.errors import InvalidRecipe
+from images.pipeline.files import digest, file_digests
+from images.pipeline.inputs import tool_version
+from images.pipeline.prepare import STEPS
+from images.pipeline.recipe import FILE, Recipe, load_recipes
+from images.places import CHECKOUT, state_folder
+
+LIMIT = 60.0
+"""Seconds that Packer may take to look at one recipe."""
+
+VALUES = {
+    "python": "python3",
+    "parent": "sha256:0",
+    "container": "nobody",
+    "labels": '{"title": "T"}',
+    "source_date_epoch": "1735689600",
+}
+"""What stands for the builder's variables."""
+
+LEAVES = {
+    "wheelhouse": ("wheels/",),
+    "project-wheel": ("own/", "pip/"),
+    "debian-packages": ("debs/", "unpacked/"),
+    "debian-sources": ("sources.list",),
+    "binaries": ("bin/",),
+}
+"""What steps of `prepare` leave in the work folder: Packer wants to see what a recipe uploads."""
+
+REMEMBERED = "recipes.json"
+
+
+def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple[int, bool]:
+    """Looks at every image.toml, at what it names, and lets Packer look at every recipe.
+
+    Gives how many there are, and whether any had to be looked at: those that are as they were are known to be good.
+    Raises InvalidRecipe naming everything that is wrong; ToolsMissing without Packer.
+    """
+    recipes = load_recipes(checkout)
+    wrong = [problem for recipe in recipes.values() for problem in _problems(recipe, checkout)]
+    if wrong:
+        raise InvalidRecipe("\n".join(wrong))
+    mark = _mark(recipes.values(), checkout)
+    memory = (state or state_folder()) / "images" / REMEMBERED
+    try:
+        if json.loads(memory.read_text(encoding="utf-8")) == {"good": mark}:
+            return len(recipes), False
+    except (OSError, ValueError):
+        pass  # without the memory they are looked at again
+    packer = toolchain.require("packer")["packer"]
+    environment = {**os.environ, **toolchain.packer_environment()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = pool.map(lambda recipe: _packer_says(packer, recipe, environment), recipes.values())
+        wrong = [problem for problem in said if problem]
+    if wrong:
+        raise InvalidRecipe("\n".join(wrong), hint="Mend the recipe that is named.")
+    write_whole(memory, json.dumps({"good": mark}))
+    return len(recipes), True
+
+
+def _problems(recipe: Recipe, checkout: Path) -> Iterator[str]:
+    shown = f"images/{recipe.name}/{FILE}"
+    for step in recipe.build.prepare:
+        if step not in STEPS:
+            yield f"{shown}: there is no step {step!r} to prepare with; there are {', '.join(STEPS)}."
+    for name in recipe.build.binaries:
+        if name not in toolchain.NAMES:
+            yield f"{shown}: the toolchain has no {name!r}; it has {', '.join(toolchain.NAMES)}."
+    if not list(recipe.packer_folder.glob("*.pkr.hcl")):
+        yield f"{shown}: there is no Packer recipe (*.pkr.hcl) in {recipe.packer_folder.relative_to(checkout)}."
+    try:
+        file_digests(recipe, checkout)
+    except InvalidRecipe as error:
+        yield error.message
+
+
+def _packer_says(packer: Path, recipe: Recipe, environment: dict[str, str]) -> str:
+    """What is wrong with a recipe, empty if nothing is."""
+    with tempfile.TemporaryDirectory(prefix="calvinverse-recipe-") as folder:
+        work = Path(folder)
+        _stand_in(recipe, work)
+        given = {**recipe.build.variables, **VALUES, "work": str(work)}
+        values = {f"PKR_VAR_{name}": value for name, value in given.items()}
+        lines: list[str] = []
+        ended = run(
+            [str(packer), "validate", str(recipe.packer_folder)],
+            limit=LIMIT,
+            env={**environment, **values},
+            on_line=lines.append,
+        )
+    if ended.status == 0 and not ended.timed_out:
+        return ""
+    text = [line.strip() for line in lines if line.strip()]
+    error = next((line for line in text if re.match(r"\*|Error", line)), ended.reason())
+    where = next((line for line in text if re.match(r"(on|at) .*line \d+|on .*\.hcl", line)), "")
+    why = " ".join(part for part in text[-2:] if part not in (error, where))
+    return f"images/{recipe.name}: {' '.join(filter(None, (error, where, why)))}"
+
+
+def _stand_in(recipe: Recipe, work: Path) -> None:
+    """Makes empty ones of all that preparing would leave."""
+    programs = [f"bin/{name}" for name in recipe.build.binaries]
+    for name in [*(name for step in recipe.build.prepare for name in LEAVES.get(step, ())), *programs]:
+        path = work / name
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.touch()
+
+
+def _mark(recipes: Iterable[Recipe], checkout: Path) -> str:
+    """A digest of all that decides whether recipes are good."""
+    parts = [tool_version("packer"), tool_version("packer-plugin-docker"), digest(Path(__file__))]
+    for recipe in recipes:
+        files = sorted(path for path in recipe.folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+        parts += [f"{file.relative_to(checkout)} {digest(file)}" for file in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

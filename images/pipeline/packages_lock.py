@@ -1,0 +1,60 @@
+"""The packages that an image that starts from nothing is made of, kept beside its recipe.
+
+What to do when a version has left the mirror: say so, take what the mirror has now, and write that down. The list is an
+input, so the image then has another key. Whoever commits the new list gives everybody the same image again.
+"""
+
+import os
+from pathlib import Path
+
+from images.errors import ImageBuildFailed
+from images.pipeline.progress import Progress
+from images.pipeline.recipe import Recipe
+
+SHOWN = 4
+"""How many packages are named."""
+
+
+class PackagesMoved(Exception):
+    """The mirror no longer has what the list names; the list was written anew, so the image is made anew."""
+
+
+def check_packages(recipe: Recipe, work: Path, progress: Progress) -> None:
+    """Compares what was installed (`packages.tsv` in the work folder: name, version, architecture) with the list.
+
+    A recipe that tells of no packages has no list. Raises PackagesMoved after it has written the list anew, and
+    ImageBuildFailed when that can't be written.
+    """
+    installed = work / "packages.tsv"
+    if not recipe.from_nothing or not installed.is_file():
+        return
+    found = sorted(installed.read_text(encoding="utf-8").splitlines())
+    file = recipe.packages_lock
+    known = file.read_text(encoding="utf-8").splitlines() if file.is_file() else None
+    if known == found:
+        return
+    shown = f"images/{recipe.name}/{file.name}"
+    progress.say(f"{_what_moved(known, found)}; {shown} was written anew, and the image is made anew: commit that file")
+    new = file.with_name(f".{file.name}-{os.getpid()}")
+    try:
+        new.write_text("".join(f"{line}\n" for line in found), encoding="utf-8")
+        new.replace(file)
+    except OSError as error:
+        raise ImageBuildFailed(
+            f"The list of packages {shown} can't be written: {error.strerror}.",
+            hint="Make it writable, then build again.",
+        ) from error
+    raise PackagesMoved
+
+
+def _what_moved(known: list[str] | None, found: list[str]) -> str:
+    if known is None:
+        return f"{len(found)} packages were chosen for the first time"
+    before, after = (dict(line.split("\t")[:2] for line in lines if "\t" in line) for lines in (known, found))
+    moved = [
+        f"{name} {before.get(name, '(none)')} → {after.get(name, '(none)')}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+    more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    return f"the mirror has left the list of packages behind: {', '.join(moved[:SHOWN])}{more}"
