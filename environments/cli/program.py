@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 import environments.cli.environments  # noqa: F401 - adds the commands that change environments
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.failures import BROKEN_PIPE, EXIT_STATUSES, INTERRUPTED, tell
+from environments.cli.images import app as image_commands
 from environments.cli.itself import add_commands
 from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
@@ -71,6 +72,7 @@ def build() -> typer.Typer:
 
     app.add_typer(environment_commands, name="env")
     app.add_typer(template_commands, name="template")
+    app.add_typer(image_commands, name="image")
     app.add_typer(token_commands, name="token")
     add_commands(app)
     add_serve(app)

@@ -34,11 +34,17 @@ uses = "consul.kv"
 with = {{ keys = {{ message = "{{{{ parameters.message }}}}" }} }}
 
 [[steps]]
-name = "app"            # a value that is one whole expression keeps its type: replicas stays a number
+name = "app"
 uses = "nomad.job"
 needs = ["settings"]
 timeout = "3m"
-with = {{ file = "app.nomad.hcl", variables = {{ replicas = "{{{{ parameters.replicas }}}}" }} }}
+
+[steps.with]
+file = "app.nomad.hcl"
+
+[steps.with.variables]  # a value that is one whole expression keeps its type: replicas stays a number
+image = "{{{{ images.web }}}}"    # the published image of that name, by its id; see `calvinverse image list`
+replicas = "{{{{ parameters.replicas }}}}"
 
 [[steps]]
 name = "answers"        # checks decide whether the environment is ready or failed
@@ -51,11 +57,15 @@ url = "{{{{ steps.app.services.app.url }}}}"
 """
 
 JOB = """\
-# A job file for Nomad, as it is: check it with `nomad job validate -var environment=demo app.nomad.hcl`.
+# A job file for Nomad, as it is: check it with `nomad job validate -var environment=demo -var image=any app.nomad.hcl`.
 # Calvinverse fills `environment` in; other variables come from the step. What people type reaches the job through
 # variables or through Consul, and never becomes a part of `template.data`.
 
 variable "environment" {
+  type = string
+}
+
+variable "image" {
   type = string
 }
 
@@ -114,7 +124,7 @@ job "app" {
       kill_timeout = "2s"
 
       config {
-        image        = "calvinverse/web:good"
+        image        = var.image
         force_pull   = false
         network_mode = "host"
         init         = true

@@ -145,6 +145,7 @@ def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
             ("digest", view.digest),
             ("pushed", f"{moment(view.pushed_at, session.zone)} by {view.pushed_by}"),
             ("lifetime", f"{_lifetime(view.default_lifetime)}, at most {_lifetime(view.maximum_lifetime)}"),
+            *([("host volumes", f"{', '.join(view.host_volumes)}; for admins only")] if view.host_volumes else []),
         )
     )
     required = view.parameters_schema.get("required", [])
