@@ -46,6 +46,7 @@ from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.logging import configure_logging
 from environments.service.access import Access, Principal
 from environments.service.catalogue import Catalogue
+from environments.service.images import Images
 from environments.service.reading import Reading
 from environments.service.requests import Requests
 from environments.settings import Settings
@@ -67,6 +68,7 @@ class Service:
     database: Database
     access: Access
     catalogue: Catalogue
+    images: Images
     requests: Requests
     reading: Reading
     feed: Feed
@@ -177,6 +179,7 @@ def build(settings: Settings) -> Service:
         database=database,
         access=access,
         catalogue=Catalogue(database, tools.executors, now),
+        images=Images(database, now),
         requests=requests,
         reading=Reading(
             database,

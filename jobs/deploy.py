@@ -19,7 +19,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import BUSY, State
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
-from environments.domain.views import CreateRequest, EnvironmentView, Info, UpdateRequest
+from environments.domain.views import CreateRequest, EnvironmentView, Info, PublishImageRequest, UpdateRequest
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
 from jobs.places import Places, manager, person
@@ -52,11 +52,14 @@ class Existing:
 class Wish:
     """What a deployment is made from: the image of the service, the tools that run the agents, and existing agents.
 
-    `ports` has the agents' ports that differ from their makers' own, `port` the service's if it is another than 8400.
+    `image` names the service's image by its content. `images` has, by name, those that the deployed service is told of,
+    for environments. `ports` has the agents' ports that differ from their makers' own, `port` the service's if it is
+    another than 8400.
     """
 
     image: str
     binaries: Mapping[str, Path]
+    images: Mapping[str, PublishImageRequest] = field(default_factory=dict)
     existing: Sequence[Existing] = ()
     ports: Mapping[str, int | str] = field(default_factory=dict)
     port: int | None = None
@@ -85,6 +88,7 @@ def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
             tell("Handing over to the deployed service.")
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
             info = _hand_over(context, meta)
+            _publish(context, wish.images, tell)
         # Last, and at once: until now the context pointed at what was there before.
         write_context(where.state, context)
     return Deployed(context, meta, info)
@@ -134,6 +138,15 @@ def _settled(local: Client, tell: Tell) -> EnvironmentView:
     """The meta environment once the interrupted deployment has ended, well or not."""
     ended = frozenset(State) - BUSY
     return follow(local, META, ended, tell)
+
+
+def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: Tell) -> None:
+    """Tells the deployed service of the images. Doing it again changes nothing. Raises `CalvinverseError`."""
+    if images:
+        tell(f"Publishing the images: {', '.join(sorted(images))}.")
+        with connect(context) as deployed:
+            for name, request in sorted(images.items()):
+                deployed.publish_image(name, request)
 
 
 def _hand_over(context: Context, meta: EnvironmentView) -> Info:

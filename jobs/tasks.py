@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from images.pipeline import builder
+from environments.domain.views import PublishImageRequest
+from images.catalogue.channels import Catalogue
+from images.catalogue.journal import Channel
 from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
@@ -11,16 +13,24 @@ from jobs.status import look, table
 from jobs.undeploy import undeploy as remove
 
 
-def deploy(**existing: str) -> None:
-    """Make or repair the meta environment and say how to go on.
+def deploy(channel: str = "qa", **existing: str) -> None:
+    """Make or repair the meta environment, publish the images, and say how to go on.
 
-    `existing` has `consul`, `consul_token_file`, `consul_ca_file` and so on for parts that run already.
+    The images are those of `channel`, by their content. `existing` has `consul`, `consul_token_file`, `consul_ca_file`
+    and so on for parts that run already.
     """
     report = console()
     where = places()
+    images = Catalogue()
     wish = deployment.Wish(
-        image=builder.good_reference("provisioning"),
+        image=images.deployable("provisioning", Channel(channel)).reference,
         binaries=require("consul", "bao", "nomad"),
+        images={
+            image.name: PublishImageRequest(
+                reference=image.reference, channel=image.channel, key=image.key, build=image.build
+            )
+            for image in images.deployables(Channel(channel))
+        },
         existing=[
             deployment.Existing(part, existing[part], existing[f"{part}_token_file"], existing[f"{part}_ca_file"])
             for part in ("consul", "openbao", "nomad")

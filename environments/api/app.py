@@ -15,6 +15,7 @@ from environments.api.ports import Service
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
+from environments.api.routes.images import image_routes
 from environments.api.routes.itself import self_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
@@ -58,6 +59,7 @@ def create_app(service: Service) -> FastAPI:
         deployment_routes(service),
         event_routes(service, hub),
         template_routes(service),
+        image_routes(service),
         token_routes(service),
         self_routes(service, metrics),
     ):

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from environments.service.access import Access
 from environments.service.catalogue import Catalogue
+from environments.service.images import Images
 from environments.service.reading import Reading
 from environments.service.requests import Requests
 
@@ -28,6 +29,8 @@ class Service(Protocol):
     def access(self) -> Access: ...
     @property
     def catalogue(self) -> Catalogue: ...
+    @property
+    def images(self) -> Images: ...
     @property
     def requests(self) -> Requests: ...
     @property

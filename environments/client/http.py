@@ -27,9 +27,11 @@ from environments.domain.views import (
     DestroyRequest,
     EnvironmentView,
     ExtendRequest,
+    ImageView,
     Info,
     NewToken,
     OutputView,
+    PublishImageRequest,
     PushRequest,
     Readiness,
     ResourceView,
@@ -171,6 +173,23 @@ class HttpClient:
     def bundle(self, name: str, digest: str | None = None) -> Bundle:
         found = self._read(self._get(f"/v1/templates/{_part(name)}/bundle", {"digest": digest}), PushRequest)
         return make_bundle({path: base64.b64decode(content) for path, content in found.files.items()})
+
+    # --- images ------------------------------------------------------------------------------------------------------
+
+    def images(self) -> list[ImageView]:
+        return self._read(self._get("/v1/images"), list[ImageView])
+
+    def image(self, name: str) -> ImageView:
+        return self._read(self._get(f"/v1/images/{_part(name)}"), ImageView)
+
+    def image_history(self, name: str) -> list[ImageView]:
+        return self._read(self._get(f"/v1/images/{_part(name)}/history"), list[ImageView])
+
+    def publish_image(self, name: str, request: PublishImageRequest) -> ImageView:
+        return self._read(self._send("PUT", f"/v1/images/{_part(name)}", request, again=True), ImageView)
+
+    def withdraw_image(self, name: str) -> ImageView:
+        return self._read(self._send("DELETE", f"/v1/images/{_part(name)}"), ImageView)
 
     # --- access and the service itself -------------------------------------------------------------------------------
 

@@ -13,9 +13,11 @@ from environments.domain.views import (
     DeploymentView,
     EnvironmentView,
     ExtendRequest,
+    ImageView,
     Info,
     NewToken,
     OutputView,
+    PublishImageRequest,
     Readiness,
     ResourceView,
     TemplateView,
@@ -144,6 +146,26 @@ class Client(Protocol):
 
     def bundle(self, name: str, digest: str | None = None) -> Bundle:
         """The files of a template."""
+        ...
+
+    def images(self) -> list[ImageView]:
+        """The image that stands behind each name now."""
+        ...
+
+    def image(self, name: str) -> ImageView:
+        """The image that stands behind a name now."""
+        ...
+
+    def image_history(self, name: str) -> list[ImageView]:
+        """Every image that was published under a name, newest first."""
+        ...
+
+    def publish_image(self, name: str, request: PublishImageRequest) -> ImageView:
+        """Puts an image behind a name (admins); the same again changes nothing."""
+        ...
+
+    def withdraw_image(self, name: str) -> ImageView:
+        """Takes an image away from deployments (admins)."""
         ...
 
     def tokens(self) -> list[TokenView]:

@@ -74,6 +74,13 @@ class InvalidJob(InvalidTemplate):
     default_hint = "Mend the job file and check it with `nomad job validate`."
 
 
+class InvalidImage(InvalidInput):
+    """An image isn't named by its content: what stands behind a tag can change."""
+
+    code = "invalid_image"
+    default_hint = "Name it as sha256:<64 hex digits> (its id in the engine) or <repository>@sha256:<64 hex digits>."
+
+
 class NotFound(CalvinverseError):
     """There is no such thing, or the asking person may not see it."""
 
@@ -88,6 +95,13 @@ class UnknownTemplate(NotFound):
 
     code = "unknown_template"
     default_hint = "See the templates with `calvinverse template list`."
+
+
+class ImageNotPublished(NotFound):
+    """The service knows no image of this name, or it was withdrawn."""
+
+    code = "image_not_published"
+    default_hint = "Run `doit deploy`, or publish it with `calvinverse image publish NAME`."
 
 
 class UnknownEnvironment(NotFound):

@@ -18,7 +18,7 @@ from pydantic import (
 
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError, InvalidTemplate
-from environments.domain.names import check_label
+from environments.domain.names import DATA_VOLUME, META, check_label
 
 TEMPLATE_FILE = "template.toml"
 LARGEST_BUNDLE = 4 * 1024 * 1024
@@ -76,11 +76,12 @@ class Output(_Part):
 
 
 class Template(_Part):
-    """The content of `template.toml`, checked."""
+    """The content of `template.toml`, checked. `host_volumes` names folders of a node that its jobs may mount."""
 
     name: str
     version: str = "0"
     description: str = ""
+    host_volumes: tuple[str, ...] = ()
     lifetime: Lifetime = Lifetime()
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     steps: tuple[Step, ...]
@@ -169,6 +170,13 @@ def _problems(template: Template) -> Iterator[str]:
         for need in step.needs:
             if need not in names:
                 yield f"step {step.name!r} needs {need!r}, which is no step"
+    for volume in template.host_volumes:
+        try:
+            check_label(volume, "a host volume")
+        except CalvinverseError as error:
+            yield error.message.rstrip(".")
+        if volume == DATA_VOLUME and template.name != META:
+            yield f"the host volume {volume!r} holds the service's database; only the template {META!r} may have it"
     for name in template.parameters:
         if not name.isidentifier():
             yield f"the parameter {name!r} can't be used in expressions; use letters, digits and underscores"

@@ -119,6 +119,25 @@ class TemplateView(_View):
     steps: tuple[TemplateStepView, ...]
     outputs: dict[str, str]
     """Name → description."""
+    host_volumes: tuple[str, ...] = ()
+    """Folders and sockets of a node that its jobs may mount; with any, only an admin makes environments of it."""
+
+
+class ImageView(_View):
+    """An image as it was published. `reference` names its content: `sha256:<hex>` or `<repository>@sha256:<hex>`.
+
+    `channel` says how far it has come (`qa`, `production`), `key` and `build` which inputs and which build made it.
+    """
+
+    name: str
+    reference: str
+    channel: str
+    key: str = ""
+    build: str = ""
+    published_at: datetime
+    published_by: str
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str | None = None
 
 
 class Accepted(_View):
@@ -198,6 +217,15 @@ class PushRequest(_Request):
     """A template's files: relative path → content in base64."""
 
     files: dict[str, str]
+
+
+class PublishImageRequest(_Request):
+    """Says which image stands behind a name from now on; see `ImageView`."""
+
+    reference: str
+    channel: str
+    key: str = Field(default="", max_length=200)
+    build: str = Field(default="", max_length=200)
 
 
 class TokenRequest(_Request):

@@ -7,7 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from environments.domain.environment import Failure, Resource
-from environments.domain.errors import CalvinverseError, Interrupted, InvalidTemplate, StorageError
+from environments.domain.errors import CalvinverseError, ImageNotPublished, Interrupted, InvalidTemplate, StorageError
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, state_when_running
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors, run_graph
@@ -15,6 +15,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, failure_of, persist
 from environments.engine.recorder import Recorder
 from environments.executors.base import Executor, Intended, Owner, StepContext, Toolbox
+from environments.service.images import references
 from environments.service.rendering import render, scope
 from environments.service.requests import Sealer
 from environments.service.storage import Transaction
@@ -37,6 +38,8 @@ class Deploy:
         self._outputs: dict[str, dict[str, Any]] = {}
         self._secrets: dict[str, str] = {}
         self._bundle = Bundle(files={})
+        self._volumes: frozenset[str] = frozenset()
+        self._images: dict[str, str] = {}
         self._needs: dict[str, tuple[str, ...]] = {}
 
     def run(self) -> None:
@@ -53,7 +56,7 @@ class Deploy:
         if failure is None:
             try:
                 outputs = self._render_outputs(template)
-            except InvalidTemplate as error:
+            except (InvalidTemplate, ImageNotPublished) as error:
                 failure = failure_of(error)
         with self._lease.write() as tx:
             if failure is None:
@@ -73,10 +76,12 @@ class Deploy:
             tx.journal.lay_out(deployment.id, [(step.name, step.uses, step.needs) for step in template.steps])
             steps = tx.journal.steps(deployment.id)
             sealed = tx.environments.sealed(environment.id)
+            self._images = references(tx)
             if self._recorder.state not in (State.DEPLOYING, State.UPDATING, State.VALIDATING):
                 self._recorder.move(tx, state_when_running(deployment.kind), failure=None)
             self._recorder.begin(tx)
         self._bundle = bundle
+        self._volumes = frozenset(template.host_volumes)
         self._needs = {step.name: step.needs for step in template.steps}
         self._outputs = {step.name: step.outputs for step in steps if step.state is StepState.DONE}
         self._secrets = self._sealer.unseal(sealed) if sealed else {}
@@ -129,7 +134,7 @@ class Deploy:
         environment = self._lease.environment
         # Only the outputs of what a step needs, directly or not, are sure to be there.
         needed = {name: self._outputs[name] for name in ancestors(self._needs, step.name)}
-        names = scope(environment, environment.parameters, needed)
+        names = scope(environment, environment.parameters, needed, self._images)
         options = render(step.options, names, f"step {step.name!r}")
         try:
             read = executor.options.model_validate(options)
@@ -146,6 +151,7 @@ class Deploy:
             bundle=self._bundle,
             parameters=environment.parameters,
             secrets=self._secrets if step.uses == _TAKES_SECRETS else {},
+            host_volumes=self._volumes,
         )
 
     def _intend(self, tx: Transaction, step: Step, intended: Sequence[Intended]) -> None:
@@ -167,7 +173,7 @@ class Deploy:
 
     def _render_outputs(self, template: Template) -> dict[str, Any]:
         environment = self._lease.environment
-        names = scope(environment, environment.parameters, self._outputs)
+        names = scope(environment, environment.parameters, self._outputs, self._images)
         return {
             name: {
                 "value": render(output.value, names, f"output {name!r}"),

@@ -89,7 +89,8 @@ class StepRun(Protocol):
 class StepContext:
     """All that a step may know. `options` are rendered and read by the executor's own model.
 
-    `secrets` are the environment's secret parameters; only `vault.secret` may use them.
+    `secrets` are the environment's secret parameters; only `vault.secret` may use them. `host_volumes` are those that
+    the template declares: jobs get no others.
     """
 
     owner: Owner
@@ -98,6 +99,7 @@ class StepContext:
     bundle: Bundle
     parameters: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    host_volumes: frozenset[str] = frozenset()
 
 
 class Executor(Protocol):

@@ -126,7 +126,8 @@ class NomadJob:
             variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
         job = self._scheduler.parse(text, hcl.assignments(variables))
         self._refuse_injection(job, text, variables)
-        return adopt(job, label, context.owner, trusted=context.owner.name in self._trusted)
+        trusted = context.owner.name in self._trusted
+        return adopt(job, label, context.owner, trusted=trusted, volumes=context.host_volumes)
 
     def _refuse_injection(self, job: Job, text: str, variables: Mapping[str, Any]) -> None:
         names = unsafe(variables)

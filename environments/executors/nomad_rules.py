@@ -1,11 +1,11 @@
 """What a job may ask for in its environment, and what the service writes into it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
-from environments.domain.names import LONGEST_LABEL, check_label, service_prefix
+from environments.domain.names import DATA_VOLUME, LONGEST_LABEL, check_label, service_prefix
 from environments.executors.base import Owner
 from environments.executors.marks import MARK, mark
 from environments.executors.nomad_ports import Job
@@ -40,12 +40,13 @@ def declared(text: str, given: Iterable[str]) -> set[str]:
     return names
 
 
-def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False) -> Job:
+def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False, volumes: Collection[str] = ()) -> Job:
     """The parsed job as it is registered: in the environment's namespace, with its marks.
 
-    `trusted` jobs (of the meta environment) may ask for any identity. Raises `InvalidJob` naming every reason.
+    `trusted` jobs (of the meta environment) may ask for any identity and any host volume, others for those host
+    `volumes` that their template declares. Raises `InvalidJob` naming every reason.
     """
-    problems = list(_problems(job, name, owner, trusted))
+    problems = list(_problems(job, name, owner, trusted, frozenset(volumes)))
     if problems:
         raise InvalidJob(f"The job {name!r} can't be run: {'; '.join(problems)}.", details={"problems": problems})
     job = {**job, "Namespace": owner.name, "Meta": {**(job.get("Meta") or {}), **mark(owner)}}
@@ -88,7 +89,7 @@ def unsafe(variables: Mapping[str, Any]) -> list[str]:
     return [name for name, value in variables.items() if isinstance(value, str) and _UNSAFE_IN_TEMPLATE.search(value)]
 
 
-def _problems(job: Job, name: str, owner: Owner, trusted: bool) -> Iterator[str]:
+def _problems(job: Job, name: str, owner: Owner, trusted: bool, volumes: frozenset[str]) -> Iterator[str]:
     if job.get("ID") != name:
         yield f"its id is {job.get('ID')!r}"
     if job.get("Namespace") not in (None, "", "default", owner.name):
@@ -98,7 +99,8 @@ def _problems(job: Job, name: str, owner: Owner, trusted: bool) -> Iterator[str]
             yield f"it sets {field}"
     for group in job.get("TaskGroups") or []:
         yield from _consul_problems(group.get("Consul"), f"group {group['Name']!r}")
-        yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", trusted)
+        if not trusted:
+            yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", volumes - {DATA_VOLUME})
         for task in group.get("Tasks") or []:
             where = f"task {task['Name']!r}"
             yield from _consul_problems(task.get("Consul"), where)
@@ -138,11 +140,15 @@ def _identity_problems(identity: Mapping[str, Any] | None, where: str, trusted: 
             yield f"{where} has an identity for {audience!r}"
 
 
-def _volume_problems(volumes: Mapping[str, Any] | None, where: str, trusted: bool) -> Iterator[str]:
+def _volume_problems(volumes: Mapping[str, Any] | None, where: str, allowed: frozenset[str]) -> Iterator[str]:
     for volume in (volumes or {}).values():
+        if volume.get("Type") != "host":
+            continue
         # A folder of the host belongs to nobody's environment; one of them holds the service's database.
-        if not trusted and volume.get("Type") == "host":
-            yield f"{where} asks for the host volume {volume.get('Source')!r}"
+        if volume.get("Source") not in allowed:
+            yield f"{where} asks for the host volume {volume.get('Source')!r}, which its template doesn't declare"
+        elif volume.get("PerAlloc"):
+            yield f"{where} asks for another volume than {volume['Source']!r} in each allocation"
 
 
 def _service_problems(service: Mapping[str, Any], owner: Owner, trusted: bool) -> Iterator[str]:

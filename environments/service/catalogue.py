@@ -136,4 +136,5 @@ def _view(push: PushedTemplate, bundle: Bundle) -> TemplateView:
         parameters_schema=template.parameters_schema(),
         steps=tuple(TemplateStepView(name=step.name, uses=step.uses, needs=step.needs) for step in template.steps),
         outputs={name: output.description for name, output in template.outputs.items()},
+        host_volumes=template.host_volumes,
     )

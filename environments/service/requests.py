@@ -62,7 +62,7 @@ class Requests:
         """A new environment, to be deployed. The same key (per token) with the same body makes one.
 
         Raises `InvalidName`, `NameTaken`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`,
-        `IdempotencyMismatch`.
+        `IdempotencyMismatch`, and `Forbidden` for a template that asks for host volumes, unless an admin asks.
         """
         now = self._clock()
         body = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
@@ -89,8 +89,8 @@ class Requests:
     def update(self, principal: Principal, name: str, request: UpdateRequest) -> Accepted:
         """Applies every step again, with the newest (or named) version of the template and changed parameters.
 
-        Raises `NotAllowedNow`, `InvalidParameters`, `UnknownTemplate`, and `InvalidTemplate` when a step that may have
-        made something is missing in the new version.
+        Raises `NotAllowedNow`, `InvalidParameters`, `UnknownTemplate`, `Forbidden` as `create` does, and
+        `InvalidTemplate` when a step that may have made something is missing in the new version.
         """
         now = self._clock()
         with self._storage.write() as tx:
@@ -98,6 +98,7 @@ class Requests:
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             bundle = _bundle(tx, environment.template, request.digest)
             template = bundle.template()
+            _check_volumes(principal, template)
             made_by = {resource.step for resource in tx.inventory.of(environment.id)} - {None}
             lost = sorted(str(step) for step in made_by - {step.name for step in template.steps})
             if lost:
@@ -215,6 +216,7 @@ class Requests:
         name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
         bundle = _bundle(tx, request.template, request.digest)
         template = bundle.template()
+        _check_volumes(principal, template)
         opened, secrets = split_secrets(template, check_parameters(template, request.parameters))
         for service in _literal_services(template):
             service_name(name, service)
@@ -321,6 +323,14 @@ def _bundle(tx: Transaction, template: str, digest: str | None) -> Bundle:
         version = f" with digest {digest}" if digest else ""
         raise UnknownTemplate(f"There is no template {template!r}{version}.")
     return bundle
+
+
+def _check_volumes(principal: Principal, template: Template) -> None:
+    if template.host_volumes and principal.role != "admin":
+        raise Forbidden(
+            f"Only an admin makes or updates environments with the template {template.name!r}: "
+            f"its jobs get {', '.join(template.host_volumes)} of their node."
+        )
 
 
 def _literal_services(template: Template) -> set[str]:

@@ -281,6 +281,40 @@ class Templates(Protocol):
         ...
 
 
+class PublishedImage(NamedTuple):
+    """What stood behind the name of an image from a moment on."""
+
+    name: str
+    reference: str
+    channel: str
+    key: str
+    build: str
+    published_at: datetime
+    published_by: str
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str | None = None
+
+
+class Images(Protocol):
+    """Which image stands behind a name, and which did before. The newest of a name counts, unless it was withdrawn."""
+
+    def publish(self, image: PublishedImage) -> None:
+        """Makes it the newest of its name."""
+        ...
+
+    def current(self) -> list[PublishedImage]:
+        """Those that count, by name."""
+        ...
+
+    def history(self, name: str) -> list[PublishedImage]:
+        """All of that name, newest first; withdrawn ones too."""
+        ...
+
+    def withdraw(self, name: str, by: str, now: datetime) -> None:
+        """Makes the newest of that name count no more."""
+        ...
+
+
 class TokenRecord(NamedTuple):
     """A token as stored; `hash` is SHA-256 of the whole secret, in hex."""
 
@@ -355,6 +389,8 @@ class Transaction(Protocol):
     def events(self) -> Events: ...
     @property
     def templates(self) -> Templates: ...
+    @property
+    def images(self) -> Images: ...
     @property
     def tokens(self) -> Tokens: ...
     @property

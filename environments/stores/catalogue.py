@@ -1,4 +1,4 @@
-"""Templates and their bundles, tokens, and idempotency keys."""
+"""Templates and their bundles, images, tokens, and idempotency keys."""
 
 import base64
 import json
@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from environments.domain.template import Bundle
-from environments.service.storage import KnownRequest, PushedTemplate, TokenRecord
-from environments.stores.schema import bundles, idempotency, templates, tokens
+from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
+from environments.stores.schema import bundles, idempotency, images, templates, tokens
 
 
 class SqlTemplates:
@@ -48,6 +48,33 @@ class SqlTemplates:
 
 def _pushed(row: Row[Any]) -> PushedTemplate:
     return PushedTemplate(row.name, row.digest, row.pushed_at, row.pushed_by)
+
+
+class SqlImages:
+    """See `environments.service.storage.Images`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def publish(self, image: PublishedImage) -> None:
+        self._connection.execute(images.insert().values(**image._asdict()))
+
+    def current(self) -> list[PublishedImage]:
+        latest = select(func.max(images.c.id)).group_by(images.c.name)
+        query = select(images).where(images.c.id.in_(latest), images.c.withdrawn_at.is_(None)).order_by(images.c.name)
+        return [_published(row) for row in self._connection.execute(query)]
+
+    def history(self, name: str) -> list[PublishedImage]:
+        query = select(images).where(images.c.name == name).order_by(images.c.id.desc())
+        return [_published(row) for row in self._connection.execute(query)]
+
+    def withdraw(self, name: str, by: str, now: datetime) -> None:
+        newest = select(func.max(images.c.id)).where(images.c.name == name).scalar_subquery()
+        self._connection.execute(images.update().where(images.c.id == newest).values(withdrawn_at=now, withdrawn_by=by))
+
+
+def _published(row: Row[Any]) -> PublishedImage:
+    return PublishedImage(**{name: row._mapping[name] for name in PublishedImage._fields})
 
 
 class SqlTokens:

@@ -27,7 +27,7 @@ from environments.domain.errors import (
     DiskFull,
     StorageError,
 )
-from environments.stores.catalogue import SqlRequests, SqlTemplates, SqlTokens
+from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.deployments import SqlDeployments
 from environments.stores.environments import KnownRows, SqlEnvironments
 from environments.stores.events import SqlEvents
@@ -58,6 +58,7 @@ class SqlTransaction:
         self.inventory = SqlInventory(connection)
         self.events = SqlEvents(connection)
         self.templates = SqlTemplates(connection)
+        self.images = SqlImages(connection)
         self.tokens = SqlTokens(connection)
         self.requests = SqlRequests(connection)
 

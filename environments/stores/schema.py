@@ -200,6 +200,23 @@ templates = Table(
 )
 """Every push, oldest first; the newest of a name is the one that new environments get."""
 
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False),
+    Column("reference", String(400), nullable=False),
+    Column("channel", String(63), nullable=False),
+    Column("key", String(200), nullable=False),
+    Column("build", String(200), nullable=False),
+    Column("published_at", Moment, nullable=False),
+    Column("published_by", String(200), nullable=False),
+    Column("withdrawn_at", Moment),
+    Column("withdrawn_by", String(200)),
+    Index("ix_images_name", "name", "id"),
+)
+"""Every image that was published, oldest first; the newest of a name is the one that deployments get."""
+
 tokens = Table(
     "tokens",
     metadata,

@@ -128,6 +128,11 @@ job "provisioning" {
         force_pull   = false
         network_mode = "host"
         init         = true
+
+        # The image's own check is for those who run it without Consul.
+        healthchecks {
+          disable = true
+        }
       }
 
       identity {

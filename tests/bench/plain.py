@@ -22,6 +22,7 @@ from typing import Any
 import httpx2
 
 from environments.adapters.connections import Connections, TokenFile
+from tests import images_here
 
 _HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
 _MARK = "calvinverse-environment"
@@ -35,6 +36,7 @@ class Plain:
 
     def __init__(self, connections: Connections, template: Path) -> None:
         self._hcl = (template / "web.nomad.hcl").read_text()
+        self._image = images_here.reference("web")
         self._pool = ThreadPoolExecutor(4)
         self._clients: dict[str, httpx2.Client] = {}
         for part, header in _HEADERS.items():
@@ -122,7 +124,7 @@ class Plain:
         self._call("consul", "PUT", "/v1/acl/policy", body)
 
     def _parse(self, name: str, owner: str) -> dict[str, Any]:
-        variables = f'replicas = 1\nbranch = "main"\nenvironment = "{name}"\n'
+        variables = f'replicas = 1\nbranch = "main"\nenvironment = "{name}"\nimage = "{self._image}"\n'
         body = {"JobHCL": self._hcl, "Variables": variables, "Canonicalize": True}
         job: dict[str, Any] = self._call("nomad", "POST", "/v1/jobs/parse", body)
         job["Namespace"] = name

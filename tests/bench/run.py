@@ -11,6 +11,7 @@ from pathlib import Path
 import environments
 from images.places import CHECKOUT
 from images.report import Report, console
+from tests import images_here
 from tests.bench.figures import Figure, Sample, machine, table, write
 from tests.bench.pairs import Pairs, Times
 from tests.bench.reading import fill, measure, measure_command
@@ -86,6 +87,7 @@ def _pairs(folder: Path, count: int, report: Report) -> tuple[list[Times], list[
         service = ServiceProcess(folder / "service", cluster.agents.site.connections_file)
         try:
             service.start()
+            images_here.publish(service.client, "web")
             pairs = Pairs(service, cluster.connections, WEB, report)
             try:
                 return pairs.run(count)

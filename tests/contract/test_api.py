@@ -35,6 +35,11 @@ ROUTES = {
     ("POST", "/v1/templates/validate"),
     ("GET", "/v1/templates/{name}"),
     ("GET", "/v1/templates/{name}/bundle"),
+    ("GET", "/v1/images"),
+    ("GET", "/v1/images/{name}"),
+    ("GET", "/v1/images/{name}/history"),
+    ("PUT", "/v1/images/{name}"),
+    ("DELETE", "/v1/images/{name}"),
     ("GET", "/v1/tokens"),
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens/{token_id}"),
@@ -332,6 +337,11 @@ def test_users_see_and_change_only_their_own(api: Served, http: httpx2.Client) -
         assert problem_of(ada.post("/v1/tokens", json={"owner": "root", "role": "admin"})).code == "forbidden"
         view = {**theirs.model_dump(mode="json"), "id": "env-x", "name": "meta", "managed_by": "a script"}
         assert problem_of(ada.put("/v1/mirror/meta", json=view)).code == "forbidden"
+        image = {"reference": f"sha256:{'1' * 64}", "channel": "qa"}
+        http.put("/v1/images/web", json=image)
+        assert problem_of(ada.put("/v1/images/web", json=image)).code == "forbidden"
+        assert problem_of(ada.delete("/v1/images/web")).code == "forbidden"
+        assert ada.get("/v1/images/web").json()["reference"] == image["reference"]
         assert {token["owner"] for token in ada.get("/v1/tokens").json()} == {"ada"}
     assert {view["name"] for view in http.get("/v1/environments").json()} == {"mine", "theirs"}
 
@@ -375,6 +385,61 @@ def test_a_bundle_as_large_as_allowed_arrives(http: httpx2.Client) -> None:
     assert http.post("/v1/templates", json={"files": files}).status_code == 200
     files["more"] = base64.b64encode(b"x").decode()
     assert problem_of(http.post("/v1/templates", json={"files": files})).code == "invalid_template"
+
+
+def test_images_are_published_by_content_and_withdrawn(http: httpx2.Client) -> None:
+    one, two = (f"sha256:{digit * 64}" for digit in "12")
+    assert http.get("/v1/images").json() == []
+    first = http.put("/v1/images/web", json={"reference": one, "channel": "qa", "key": "k", "build": "b"}).json()
+    assert (first["name"], first["reference"], first["channel"], first["published_by"]) == ("web", one, "qa", "root")
+    again = http.put("/v1/images/web", json={"reference": one, "channel": "qa", "key": "k", "build": "b"}).json()
+    assert again == first
+    second = http.put("/v1/images/web", json={"reference": f"here/web@{two}", "channel": "production"}).json()
+    assert http.put("/v1/images/build-agent", json={"reference": two, "channel": "qa"}).status_code == 200
+    assert http.get("/v1/images/web").json() == second
+    assert [image["name"] for image in http.get("/v1/images").json()] == ["build-agent", "web"]
+    withdrawn = http.delete("/v1/images/web").json()
+    assert withdrawn["withdrawn_at"] is not None
+    assert (withdrawn["withdrawn_by"], withdrawn["reference"]) == ("root", f"here/web@{two}")
+    assert problem_of(http.get("/v1/images/web")).code == "image_not_published"
+    assert problem_of(http.delete("/v1/images/web")).code == "image_not_published"
+    assert problem_of(http.get("/v1/images/nope/history")).code == "image_not_published"
+    assert http.get("/v1/images/web/history").json() == [withdrawn, first]
+    assert [image["name"] for image in http.get("/v1/images").json()] == ["build-agent"]
+    assert http.put("/v1/images/web", json={"reference": two, "channel": "qa"}).status_code == 200
+    assert http.get("/v1/images/web").json()["reference"] == two
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "calvinverse/web",
+        "calvinverse/web:qa",
+        "calvinverse/web:qa@sha256:" + "1" * 64,
+        "sha256:" + "1" * 63,
+        "sha256:" + "A" * 64,
+        "1" * 64,
+        "sha512:" + "1" * 128,
+        "web@sha256:" + "1" * 65,
+        "Web@sha256:" + "1" * 64,
+        "sha256:" + "1" * 64 + "\n",
+        "a" * 400 + "@sha256:" + "1" * 64,
+    ],
+)
+def test_an_image_that_could_become_another_is_refused(calm_http: httpx2.Client, reference: str) -> None:
+    problem = problem_of(calm_http.put("/v1/images/web", json={"reference": reference, "channel": "qa"}))
+    assert problem.code == "invalid_image"
+    assert "sha256:<64 hex digits>" in problem.hint
+    assert calm_http.get("/v1/images").json() == []
+
+
+def test_names_of_images_and_channels_are_labels(calm_http: httpx2.Client) -> None:
+    content = f"host.example:5000/team/web@sha256:{'1' * 64}"
+    for name, channel in (("Web", "qa"), ("a--b", "qa"), ("web", ""), ("web", "a b")):
+        answer = calm_http.put(f"/v1/images/{name}", json={"reference": content, "channel": channel})
+        assert problem_of(answer).code == "invalid_name"
+    assert calm_http.get("/v1/images").json() == []
 
 
 def test_tokens_are_shown_once(http: httpx2.Client) -> None:

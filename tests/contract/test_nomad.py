@@ -11,8 +11,10 @@ from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
 from environments.executors import hcl
 from environments.executors.nomad_ports import Allocation, Job, Scheduler
+from tests import images_here
 
 JOB = """
+variable "image" { default = "any" }
 variable "text" { default = "" }
 variable "count" { default = 1 }
 
@@ -27,7 +29,7 @@ job "app" {
       driver = "docker"
       kill_timeout = "1s"
       config {
-        image      = "calvinverse/base:good"
+        image      = var.image
         force_pull = false
         init       = true
         network_mode = "host"
@@ -157,7 +159,12 @@ def test_a_stopped_job_ends_its_allocations_and_is_forgotten_when_purged(nomad: 
 
 
 def _parsed(nomad: Scheduler, namespace: str) -> Job:
-    return {**nomad.parse(JOB, hcl.assignments({"text": "x"})), "Namespace": namespace, "Meta": {"mark": "1"}}
+    image = "any" if isinstance(nomad, MemoryNomad) else images_here.reference("base")
+    return {
+        **nomad.parse(JOB, hcl.assignments({"text": "x", "image": image})),
+        "Namespace": namespace,
+        "Meta": {"mark": "1"},
+    }
 
 
 def _until(nomad: Scheduler, namespace: str, job: str, enough: Callable[[list[Allocation]], bool]) -> list[Allocation]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import images_here
 from tests.census import Taker
 from tests.cluster import Cluster
 from tests.service_process import ServiceProcess
@@ -15,6 +16,7 @@ def service(cluster: Cluster, tmp_path: Path) -> Iterator[ServiceProcess]:
     """A service of its own for each test."""
     service = ServiceProcess(tmp_path / "state", cluster.agents.site.connections_file)
     service.start()
+    images_here.publish(service.client, "web")
     yield service
     service.stop()
 

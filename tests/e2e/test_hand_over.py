@@ -21,9 +21,9 @@ from environments.domain.errors import ManagedOutside
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest
 from environments.stores.database import open_database
-from images.pipeline import builder
 from jobs.places import Places
 from jobs.status import look
+from tests import images_here
 from tests.census import Taker, describe
 from tests.cluster import Cluster
 from tests.e2e.test_crash import SEED
@@ -32,11 +32,13 @@ from tests.service_process import free_port
 DEPLOY = """
 import json, sys
 from pathlib import Path
+from environments.domain.views import PublishImageRequest
 from images.toolchain import require
 from jobs.deploy import Existing, Wish, deploy
 from jobs.places import Places
 wish = json.loads(sys.argv[1])
 wish["existing"] = [Existing(*part) for part in wish["existing"]]
+wish["images"] = {name: PublishImageRequest(**image) for name, image in wish["images"].items()}
 deploy(Places(Path(wish.pop("state"))), Wish(binaries=require("consul", "bao", "nomad"), **wish), print)
 """
 
@@ -49,9 +51,17 @@ class Machine:
     def __init__(self, state: Path, existing: Sequence[tuple[str, str, str]] = ()) -> None:
         self.where = Places(state)
         ports = free_ports(random.SystemRandom()).model_dump(mode="json")
-        image = builder.good_reference("provisioning")
+        image = images_here.reference("provisioning")
+        images = {"web": {"reference": images_here.reference("web"), "channel": "qa"}}
         self._wish = json.dumps(
-            {"state": str(state), "image": image, "ports": ports, "port": free_port(), "existing": list(existing)}
+            {
+                "state": str(state),
+                "image": image,
+                "images": images,
+                "ports": ports,
+                "port": free_port(),
+                "existing": list(existing),
+            }
         )
         state.mkdir(mode=0o700)
 
@@ -167,6 +177,7 @@ def test_deploy_makes_environments_and_undeploy_leaves_nothing(machine: Machine)
     assert modes == {0}
     assert machine.where.state.stat().st_mode & 0o077 == 0
     with connect(context) as client:
+        assert client.image("web").reference == images_here.reference("web")
         client.create(CreateRequest(name="demo", template="web"))
         end = time.monotonic() + 60
         while client.environment("demo").state not in (State.READY, State.FAILED):

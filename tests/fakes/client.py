@@ -15,6 +15,7 @@ from environments.domain.deadline import check_deadline, first_deadline, parse_d
 from environments.domain.environment import Event, EventType
 from environments.domain.errors import (
     CalvinverseError,
+    ImageNotPublished,
     ManagedOutside,
     NameTaken,
     NotAllowedNow,
@@ -23,6 +24,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
     UnknownTemplate,
 )
+from environments.domain.images import check_image_name, check_reference
 from environments.domain.lifecycle import (
     ENDED,
     DeploymentKind,
@@ -40,9 +42,11 @@ from environments.domain.views import (
     DeploymentView,
     EnvironmentView,
     ExtendRequest,
+    ImageView,
     Info,
     NewToken,
     OutputView,
+    PublishImageRequest,
     Readiness,
     ResourceView,
     StepView,
@@ -143,6 +147,8 @@ class FakeClient:
         self.secrets: dict[str, dict[str, str]] = {}
         """Environment → output → what is revealed."""
         self.inventory: dict[str, list[ResourceView]] = {}
+        self.published: dict[str, list[ImageView]] = {}
+        """Image → all that was published under its name, newest first."""
         self.token_views: list[TokenView] = []
         self.stored: list[Event] = []
         self.streams: list[FakeStream] = []
@@ -346,6 +352,7 @@ class FakeClient:
                 "version": template.version,
                 "digest": bundle.digest,
                 "parameters_schema": template.parameters_schema(),
+                "host_volumes": template.host_volumes,
             }
         )
         self.catalogue[template.name] = view
@@ -366,6 +373,40 @@ class FakeClient:
             return self.bundles[name]
         except KeyError:
             raise UnknownTemplate(f"There is no template {name!r}.") from None
+
+    def images(self) -> list[ImageView]:
+        self._called("images")
+        newest = [history[0] for _, history in sorted(self.published.items())]
+        return [image for image in newest if image.withdrawn_at is None]
+
+    def image(self, name: str) -> ImageView:
+        self._called("image", name)
+        return self._published(name)
+
+    def image_history(self, name: str) -> list[ImageView]:
+        self._called("image_history", name)
+        if name not in self.published:
+            raise ImageNotPublished(f"No image {name!r} is published.")
+        return list(self.published[name])
+
+    def publish_image(self, name: str, request: PublishImageRequest) -> ImageView:
+        self._called("publish_image", name, request, changes=True)
+        check_image_name(name)
+        check_reference(request.reference)
+        content = request.model_dump()
+        image = ImageView(name=name, published_at=self.now, published_by=self.owner, **content)
+        history = self.published.setdefault(name, [])
+        if history and history[0].withdrawn_at is None and history[0].model_dump(include=set(content)) == content:
+            return history[0]
+        history.insert(0, image)
+        return image
+
+    def withdraw_image(self, name: str) -> ImageView:
+        self._called("withdraw_image", name, changes=True)
+        image = self._published(name)
+        image = image.model_copy(update={"withdrawn_at": self.now, "withdrawn_by": self.owner})
+        self.published[name][0] = image
+        return image
 
     def tokens(self) -> list[TokenView]:
         self._called("tokens")
@@ -433,6 +474,12 @@ class FakeClient:
             if name in (view.name, view.id):
                 return view
         raise UnknownEnvironment(f"There is no environment {name!r}.")
+
+    def _published(self, name: str) -> ImageView:
+        history = self.published.get(name)
+        if not history or history[0].withdrawn_at is not None:
+            raise ImageNotPublished(f"No image {name!r} is published.")
+        return history[0]
 
     def _changeable(self, name: str, kind: DeploymentKind) -> EnvironmentView:
         view = self._find(name)

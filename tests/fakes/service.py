@@ -23,6 +23,7 @@ from environments.domain.template import Bundle, make_bundle
 from environments.engine.feed import Feed
 from environments.service.access import Access, Principal
 from environments.service.catalogue import Catalogue
+from environments.service.images import Images
 from environments.service.reading import Reading
 from environments.service.requests import Requests
 from environments.stores.database import Database, open_database
@@ -114,6 +115,7 @@ class FakeService:
     world: World
     access: Access
     catalogue: Catalogue
+    images: Images
     requests: Requests
     reading: Reading
     feed: Feed
@@ -211,6 +213,7 @@ def make_service(folder: Path) -> FakeService:
         world=world,
         access=Access(database, clock, new_id),
         catalogue=Catalogue(database, kinds, clock),
+        images=Images(database, clock),
         requests=Requests(database, world, clock, new_id),
         reading=Reading(database, world, world, world, kinds, clock, "0.1.0"),
         feed=feed,

@@ -506,6 +506,10 @@ def test_a_template_is_checked_pushed_and_shown(cli: CommandLine, tmp_path: Path
     assert pushed.out.startswith("shop 1  sha256:")
     assert "shop" in cli("template", "list").out
     assert cli("template", "show", "shop", "-o", "json").json["steps"][0]["uses"] == "fake"
+    assert "host volumes" not in cli("template", "show", "shop").out
+    file.write_text('[template]\nname = "shop"\nhost_volumes = ["builds"]\n[[steps]]\nname = "a"\nuses = "fake"\n')
+    cli("template", "push", str(folder))
+    assert "builds; for admins only" in cli("template", "show", "shop").out
     file.write_text('[template]\nname = "shop"\n[[steps]]\nname = "a"\nuses = "no.such"\nneeds = ["b"]\n')
     wrong = cli("template", "validate", str(folder), "-o", "json")
     assert wrong.status == 2

@@ -1,34 +1,93 @@
-"""Template authors are trusted: only admins are, and even their jobs get no folder of the host."""
+"""Template authors are trusted: only admins are, and even their jobs get no folder of a node that isn't declared."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from environments.domain.errors import Forbidden, InvalidJob
-from environments.domain.template import make_bundle
+from environments.domain.errors import Forbidden, InvalidJob, InvalidTemplate
+from environments.domain.lifecycle import State
+from environments.domain.template import Bundle, make_bundle
+from environments.domain.views import CreateRequest, UpdateRequest
 from environments.executors.base import Owner
 from environments.executors.nomad_rules import adopt
 from environments.service.access import Principal
-from tests.fakes.service import WEB, make_service
+from tests.fakes.service import WEB, FakeService, make_service
+
+EVE = Principal("eve", "user", "tok-eve")
 
 
-def test_a_user_makes_environments_from_templates_but_pushes_none(tmp_path: Path) -> None:
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[FakeService]:
     service = make_service(tmp_path)
-    try:
-        before = service.catalogue.template("web").digest
-        with pytest.raises(Forbidden):
-            service.catalogue.push(
-                Principal("eve", "user", "tok-eve"), make_bundle({"template.toml": WEB.encode(), "x": b""})
-            )
-        assert service.catalogue.template("web").digest == before
-    finally:
-        service.database.close()
+    yield service
+    service.database.close()
+
+
+def mounting(*volumes: str) -> Bundle:
+    """The template `web`, with host volumes declared."""
+    names = ", ".join(f'"{name}"' for name in volumes)
+    return make_bundle({"template.toml": WEB.replace("[lifetime]", f"host_volumes = [{names}]\n[lifetime]").encode()})
+
+
+def job(*sources: str, **more: Any) -> dict[str, Any]:
+    """A job that asks for host volumes."""
+    volumes = {f"v{number}": {"Type": "host", "Source": source, **more} for number, source in enumerate(sources)}
+    return {"ID": "web", "TaskGroups": [{"Name": "web", "Volumes": volumes, "Tasks": []}]}
+
+
+def test_a_user_makes_environments_from_templates_but_pushes_none(service: FakeService) -> None:
+    before = service.catalogue.template("web").digest
+    with pytest.raises(Forbidden):
+        service.catalogue.push(EVE, make_bundle({"template.toml": WEB.encode(), "x": b""}))
+    assert service.catalogue.template("web").digest == before
+    service.requests.create(EVE, CreateRequest(name="hers", template="web"))
 
 
 def test_a_job_gets_no_host_volume_unless_it_is_the_services_own() -> None:
-    volumes = {"data": {"Type": "host", "Source": "calvinverse-data"}}
-    job: dict[str, Any] = {"ID": "web", "TaskGroups": [{"Name": "web", "Volumes": volumes, "Tasks": []}]}
+    asking = job("calvinverse-data")
     with pytest.raises(InvalidJob, match="asks for the host volume 'calvinverse-data'"):
-        adopt(job, "web", Owner("env-1", "alpha"))
-    assert adopt(job, "web", Owner("env-0", "meta"), trusted=True)["Namespace"] == "meta"
+        adopt(asking, "web", Owner("env-1", "alpha"))
+    assert adopt(asking, "web", Owner("env-0", "meta"), trusted=True)["Namespace"] == "meta"
+
+
+def test_a_job_gets_the_host_volumes_that_its_template_declares_and_no_others() -> None:
+    alpha = Owner("env-1", "alpha")
+    declared = frozenset({"docker-socket", "builds"})
+    assert adopt(job("docker-socket", "builds"), "web", alpha, volumes=declared)
+    for asking, allowed in (
+        (job("docker-socket"), frozenset({"builds"})),
+        (job("builds", "calvinverse-data"), declared | {"calvinverse-data"}),
+        (job("builds", PerAlloc=True), declared),
+        (job("${node.unique.name}"), declared),
+        (job(""), declared),
+    ):
+        with pytest.raises(InvalidJob, match="volume"):
+            adopt(asking, "web", alpha, volumes=allowed)
+
+
+def test_only_an_admin_makes_environments_whose_jobs_get_host_volumes(service: FakeService) -> None:
+    request = CreateRequest(name="build", template="web")
+    view = service.catalogue.push(service.admin, mounting("docker-socket", "builds"))
+    assert view.host_volumes == ("docker-socket", "builds")
+    with pytest.raises(Forbidden, match="docker-socket, builds"):
+        service.requests.create(EVE, request)
+    service.requests.create(service.admin, request)
+
+
+def test_a_user_keeps_an_environment_from_before_but_gets_no_host_volume_by_an_update(service: FakeService) -> None:
+    before = service.catalogue.template("web").digest
+    service.requests.create(EVE, CreateRequest(name="hers", template="web"))
+    service.move("hers", State.DEPLOYING, State.VALIDATING)
+    service.finish("hers", State.READY)
+    service.catalogue.push(service.admin, mounting("builds"))
+    with pytest.raises(Forbidden, match="builds"):
+        service.requests.update(EVE, "hers", UpdateRequest())
+    service.requests.update(EVE, "hers", UpdateRequest(digest=before))
+
+
+@pytest.mark.parametrize("volumes", [("calvinverse-data",), ("a--b",), ("${x}",), ("/etc",)])
+def test_a_template_declares_no_volume_that_is_nobodys_to_give(service: FakeService, volumes: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidTemplate, match="host volume"):
+        service.catalogue.push(service.admin, mounting(*volumes))

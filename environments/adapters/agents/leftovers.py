@@ -3,17 +3,16 @@
 import ctypes
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 
-from environments.adapters.agents import processes
+from environments.adapters.agents import engine, processes
 from environments.domain.errors import MachineError
 
-_DOCKER_SOCKET = "/var/run/docker.sock"
 _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -23,7 +22,7 @@ def clear(data: Path, cgroups: Sequence[str]) -> None:
 
     Raises `MachineError` naming what can't be removed.
     """
-    _remove_containers(data)
+    _remove_containers(lambda: containers_of(data))
     processes.stop(processes.holding_files_below(data), patience=5)
     for mount in mounts_below(data):
         _unmount(mount)
@@ -37,12 +36,22 @@ def clear(data: Path, cgroups: Sequence[str]) -> None:
         )
 
 
+def clear_volumes(volumes: Path) -> None:
+    """Removes what still uses a folder for jobs: containers that a job asked the engine for, and mounts."""
+    _remove_containers(lambda: _containers_with_mounts_below(volumes, {}))
+    for mount in mounts_below(volumes):
+        _unmount(mount)
+
+
 def containers_of(data: Path) -> list[str]:
     """Ids of the containers, running or not, that use a folder below an agent's data folder."""
+    return _containers_with_mounts_below(data, {"label": [_ALLOCATION_LABEL]})
+
+
+def _containers_with_mounts_below(folder: Path, filters: Mapping[str, Sequence[str]]) -> list[str]:
     with _docker() as client:
-        filters = json.dumps({"label": [_ALLOCATION_LABEL]})
-        containers = _answer(client, "GET", f"/containers/json?all=true&filters={quote(filters)}")
-    prefix = f"{data}/"
+        containers = _answer(client, "GET", f"/containers/json?all=true&filters={quote(json.dumps(filters))}")
+    prefix = f"{folder}/"
     return [
         container["Id"]
         for container in containers
@@ -67,9 +76,9 @@ def cgroup_folders(*names: str) -> list[Path]:
     return sorted(folders, key=lambda path: len(path.parts), reverse=True)
 
 
-def _remove_containers(data: Path) -> None:
+def _remove_containers(find: Callable[[], list[str]]) -> None:
     try:
-        for container in containers_of(data):
+        for container in find():
             with _docker() as client:
                 _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
     except httpx2.HTTPError:
@@ -77,8 +86,8 @@ def _remove_containers(data: Path) -> None:
 
 
 def _docker() -> httpx2.Client:
-    path = os.environ.get("DOCKER_HOST", f"unix://{_DOCKER_SOCKET}").removeprefix("unix://")
-    return httpx2.Client(transport=httpx2.HTTPTransport(uds=path), base_url="http://docker", timeout=30)
+    transport = httpx2.HTTPTransport(uds=str(engine.socket_path()))
+    return httpx2.Client(transport=transport, base_url="http://docker", timeout=30)
 
 
 def _answer(client: httpx2.Client, method: str, path: str) -> Any:

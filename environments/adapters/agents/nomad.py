@@ -3,20 +3,31 @@
 import contextlib
 import json
 import os
+from pathlib import Path
 from typing import Any, ClassVar
 
-from environments.adapters.agents import leftovers, processes
+from environments.adapters.agents import engine, leftovers, processes
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
 from environments.adapters.agents.site import DATACENTER, NODE, VOLUME_OWNER
 from environments.adapters.calls import Caller, Part
 from environments.adapters.private_files import private_folder, write_if_changed
-from environments.adapters.trust.names import DATA_VOLUME
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
+from environments.domain.names import DATA_VOLUME
 
 _ADMIN_NAME = "calvinverse-admin"
 _OLD_CGROUP = "nomad"
 """With cgroup v1, Nomad knows only this one, for all agents of a machine."""
+
+BUILDS_VOLUME = "builds"
+"""Nomad's name of the host volume in which images are built."""
+BUILDS_META = "calvinverse_builds"
+"""What the node tells in this, jobs read as `${meta.calvinverse_builds}`: where that folder is on the node."""
+SOCKET_VOLUME = "docker-socket"
+"""Nomad's name of the host volume that is the engine's socket."""
+SOCKET_GROUP_META = "calvinverse_docker_gid"
+"""Likewise: the group that may use the socket."""
+
 _CLOUDS = "env_aws,env_gce,env_azure,env_digitalocean"
 
 
@@ -47,15 +58,26 @@ class NomadAgent(Agent):
 
     def configure(self) -> bool:
         private_folder(self.site.volumes)
-        volume = self.site.volumes / DATA_VOLUME
-        if not volume.is_dir():
+        for volume in (self.site.volumes / DATA_VOLUME, self.builds):
             private_folder(volume)
-        if os.geteuid() == 0:
-            os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
+            if os.geteuid() == 0:
+                os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
+        # A build's own users, such as apt's, pass through it.
+        self.builds.chmod(0o711)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+
+    @property
+    def builds(self) -> Path:
+        """Where images are built; the engine sees it under the same path as the jobs that mount it there."""
+        return self.site.volumes / BUILDS_VOLUME
 
     def _configuration(self) -> dict[str, Any]:
         chosen, ports = self.site.chosen, self.site.ports
+        volumes = {DATA_VOLUME: self.site.volumes / DATA_VOLUME, BUILDS_VOLUME: self.builds}
+        meta = {BUILDS_META: str(self.builds)}
+        if (socket := engine.socket()) is not None:
+            volumes[SOCKET_VOLUME] = socket
+            meta[SOCKET_GROUP_META] = str(socket.stat().st_gid)
         identity = {"aud": ["consul.io"], "ttl": "1h"}
         return {
             "name": NODE,
@@ -94,7 +116,10 @@ class NomadAgent(Agent):
                     "vault_retry": {"attempts": 0},
                     "nomad_retry": {"attempts": 0},
                 },
-                "host_volume": {DATA_VOLUME: {"path": str(self.site.volumes / DATA_VOLUME), "read_only": False}},
+                "host_volume": {
+                    name: {"path": str(path), "read_only": False} for name, path in sorted(volumes.items())
+                },
+                "meta": meta,
             },
             "plugin": {
                 "docker": {
@@ -213,6 +238,7 @@ class NomadAgent(Agent):
                 self.empty(self.admin())
         self.stop()
         leftovers.clear(self.data, [self.cgroup, _OLD_CGROUP] if not _other_agents() else [self.cgroup])
+        leftovers.clear_volumes(self.site.volumes)
         super().remove()
 
     def empty(self, admin: Caller) -> None:

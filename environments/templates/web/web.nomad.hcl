@@ -6,6 +6,11 @@ variable "environment" {
   description = "Name of the environment: filled in by Calvinverse"
 }
 
+variable "image" {
+  type        = string
+  description = "By its id or digest: what stands behind a tag could change"
+}
+
 variable "replicas" {
   type    = number
   default = 1
@@ -78,10 +83,15 @@ job "web" {
       kill_timeout = "2s"
 
       config {
-        image        = "calvinverse/web:good"
+        image        = var.image
         force_pull   = false
         network_mode = "host"
         init         = true
+
+        # The image's own check is for those who run it without Consul.
+        healthchecks {
+          disable = true
+        }
       }
 
       env {

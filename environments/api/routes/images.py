@@ -1,0 +1,45 @@
+"""Images: which one stands behind a name, by its content."""
+
+from fastapi import APIRouter
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidName
+from environments.domain.views import ImageView, PublishImageRequest
+
+
+def image_routes(service: Service) -> APIRouter:
+    """Everything below /v1/images."""
+    router = APIRouter(prefix="/v1", tags=["images"])
+    images = service.images
+
+    @router.get("/images", responses=problems())
+    def list_images(caller: Caller) -> list[ImageView]:
+        """Lists the images that deployments get now, by name."""
+        return images.images()
+
+    @router.get("/images/{name}", responses=problems(ImageNotPublished))
+    def show_image(caller: Caller, name: str) -> ImageView:
+        """Shows which image stands behind a name now."""
+        return images.image(name)
+
+    @router.get("/images/{name}/history", responses=problems(ImageNotPublished))
+    def list_image_history(caller: Caller, name: str) -> list[ImageView]:
+        """Lists every image that was published under a name, newest first."""
+        return images.history(name)
+
+    @router.put("/images/{name}", responses=problems(Forbidden, InvalidName, InvalidImage))
+    def publish_image(caller: Caller, name: str, request: PublishImageRequest) -> ImageView:
+        """Puts an image behind a name, for deployments from now on; the same again changes nothing. Admins only.
+
+        The reference must be an id or a digest: a tag is refused.
+        """
+        return images.publish(caller, name, request)
+
+    @router.delete("/images/{name}", responses=problems(Forbidden, ImageNotPublished))
+    def withdraw_image(caller: Caller, name: str) -> ImageView:
+        """Takes an image away from deployments; what runs it goes on. Admins only."""
+        return images.withdraw(caller, name)
+
+    return router

@@ -1,0 +1,100 @@
+"""Which image stands behind a name: published by admins, by content, and read by every deployment."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from environments.domain.errors import Forbidden, ImageNotPublished
+from environments.domain.images import check_image_name, check_reference
+from environments.domain.names import check_label
+from environments.domain.views import ImageView, PublishImageRequest
+from environments.service.access import Principal
+from environments.service.storage import PublishedImage, Storage, Transaction
+
+
+class Images:
+    """Takes and gives images. Deployments read them when they begin; running environments keep what they have."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    def publish(self, principal: Principal, name: str, request: PublishImageRequest) -> ImageView:
+        """Makes an image the newest of its name; the same one again changes nothing.
+
+        Only an admin may: everybody's environments run it. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
+        """
+        _check_admin(principal)
+        image = PublishedImage(
+            name=check_image_name(name),
+            reference=check_reference(request.reference),
+            channel=check_label(request.channel, "a channel"),
+            key=request.key,
+            build=request.build,
+            published_at=self._clock(),
+            published_by=principal.owner,
+        )
+        with self._storage.write() as tx:
+            before = _newest(tx, name)
+            if before is not None and _content(before) == _content(image):
+                return _view(before)
+            tx.images.publish(image)
+        return _view(image)
+
+    def images(self) -> list[ImageView]:
+        """The newest of each name that wasn't withdrawn."""
+        with self._storage.read() as tx:
+            return [_view(image) for image in tx.images.current()]
+
+    def image(self, name: str) -> ImageView:
+        """The newest of that name. Raises `ImageNotPublished`."""
+        with self._storage.read() as tx:
+            image = _newest(tx, name)
+        if image is None:
+            raise _unknown(name)
+        return _view(image)
+
+    def history(self, name: str) -> list[ImageView]:
+        """Everything that was ever published under that name, newest first. Raises `ImageNotPublished`."""
+        with self._storage.read() as tx:
+            images = tx.images.history(name)
+        if not images:
+            raise _unknown(name)
+        return [_view(image) for image in images]
+
+    def withdraw(self, principal: Principal, name: str) -> ImageView:
+        """From now on no deployment gets the image; its history stays. Raises `Forbidden`, `ImageNotPublished`."""
+        _check_admin(principal)
+        now = self._clock()
+        with self._storage.write() as tx:
+            image = _newest(tx, name)
+            if image is None:
+                raise _unknown(name)
+            tx.images.withdraw(name, principal.owner, now)
+        return _view(image._replace(withdrawn_at=now, withdrawn_by=principal.owner))
+
+
+def references(tx: Transaction) -> dict[str, str]:
+    """Name → reference of every image that deployments get now."""
+    return {image.name: image.reference for image in tx.images.current()}
+
+
+def _check_admin(principal: Principal) -> None:
+    if principal.role != "admin":
+        raise Forbidden("Only an admin publishes and withdraws images: everybody's environments run them.")
+
+
+def _newest(tx: Transaction, name: str) -> PublishedImage | None:
+    history = tx.images.history(name)
+    return history[0] if history and history[0].withdrawn_at is None else None
+
+
+def _content(image: PublishedImage) -> tuple[str, ...]:
+    return (image.reference, image.channel, image.key, image.build)
+
+
+def _unknown(name: str) -> ImageNotPublished:
+    return ImageNotPublished(f"No image {name!r} is published.")
+
+
+def _view(image: PublishedImage) -> ImageView:
+    return ImageView(**image._asdict())

@@ -1,0 +1,24 @@
+"""What can go wrong when a build is sent to a build environment."""
+
+from environments.domain.errors import MachineError, NotFound
+
+
+class NoBuildEnvironment(NotFound):
+    """No environment stands that could build, or several do and none was named."""
+
+    code = "no_build_environment"
+    default_hint = "Make one with `calvinverse env create builds --template build`."
+
+
+class DispatchFailed(MachineError):
+    """A build can't be sent, started or followed."""
+
+    code = "dispatch_failed"
+    default_hint = "See `calvinverse env show` for the build environment, and `doit status` for the cluster."
+
+
+class RemoteBuildFailed(MachineError):
+    """A build in a build environment failed; what it made before that is recorded."""
+
+    code = "remote_build_failed"
+    default_hint = "Its log stands above; `calvinverse image list` names the records of its builds."

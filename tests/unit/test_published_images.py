@@ -1,0 +1,154 @@
+"""Environments run images by content: what a template names is looked up when the deployment begins."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.domain.environment import Environment
+from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidTemplate
+from environments.domain.lifecycle import State
+from environments.domain.views import PublishImageRequest, UpdateRequest
+from environments.service.images import Images
+from environments.service.rendering import fault, render, scope
+from tests.fakes.client import NOW, FakeClient
+from tests.unit.engine_setting import ADMIN, USER, Setting
+
+ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
+TEMPLATE = """
+[template]
+name = "things"
+[[steps]]
+name = "left"
+uses = "test.thing"
+with = { says = "{{ images.web }}" }
+[[steps]]
+name = "right"
+uses = "test.thing"
+needs = ["left"]
+with = { says = "{{ images['build-agent'] if 'build-agent' in images else 'none' }}" }
+[outputs]
+image = "{{ steps.left.said }}"
+agent = "{{ steps.right.said }}"
+"""
+
+
+def request(reference: str, channel: str = "qa") -> PublishImageRequest:
+    return PublishImageRequest(reference=reference, channel=channel)
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    setting = Setting(tmp_path / "data")
+    setting.push(TEMPLATE)
+    setting.worker.start()
+    yield setting
+    setting.stop()
+
+
+@pytest.fixture
+def images(setting: Setting) -> Images:
+    return Images(setting.database, setting.clock)
+
+
+def test_a_deployment_gets_what_is_published_when_it_begins(setting: Setting, images: Images) -> None:
+    images.publish(ADMIN, "web", request(ONE))
+    setting.create()
+    assert said(setting.wait_for(State.READY, State.FAILED)) == {"image": ONE, "agent": "none"}
+    images.publish(ADMIN, "web", request(TWO))
+    images.publish(ADMIN, "build-agent", request(ONE))
+    assert said(setting.environment()) == {"image": ONE, "agent": "none"}
+    setting.requests.update(ADMIN, "one", UpdateRequest())
+    setting.until(lambda: said(setting.environment())["image"] == TWO)
+    assert said(setting.wait_for(State.READY)) == {"image": TWO, "agent": ONE}
+
+
+def test_an_image_that_is_not_published_fails_the_step_with_a_hint(setting: Setting, images: Images) -> None:
+    setting.create()
+    failure = setting.wait_for(State.READY, State.FAILED).failure
+    assert failure is not None
+    assert (failure.code, failure.step) == ("image_not_published", "left")
+    assert "'web'" in failure.message
+    assert "`doit deploy`" in failure.hint
+    assert "calvinverse image publish" in failure.hint
+    images.publish(ADMIN, "web", request(ONE))
+    setting.requests.retry(ADMIN, "one")
+    setting.wait_for(State.READY)
+
+
+def test_a_withdrawn_image_is_not_published(setting: Setting, images: Images) -> None:
+    images.publish(ADMIN, "web", request(ONE))
+    images.withdraw(ADMIN, "web")
+    setting.create()
+    failure = setting.wait_for(State.READY, State.FAILED).failure
+    assert failure is not None
+    assert failure.code == "image_not_published"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ images.web }}", ONE),
+        ('{{ images["build-agent"] }}', TWO),
+        ("x {{ images.items }}", "x " + TWO),
+        ("{{ 'web' in images }}", True),
+        ("{{ 'nope' in images }}", False),
+    ],
+)
+def test_a_reference_is_found_by_name(text: str, value: Any) -> None:
+    names = {"web": ONE, "build-agent": TWO, "items": TWO}
+    assert fault(text) is None
+    assert render(text, scope(environment(), {}, {}, names), "here") == value
+
+
+@pytest.mark.parametrize("text", ["{{ images.get }}", "{{ images.nope }}", "a {{ images['nope'] }}", "{{ images[1] }}"])
+def test_an_unknown_name_is_told_with_its_place(text: str) -> None:
+    with pytest.raises(ImageNotPublished, match=r"^here: No image") as refused:
+        render(text, scope(environment(), {}, {}, {"web": ONE}), "here")
+    assert "doit deploy" in refused.value.hint
+    with pytest.raises(InvalidTemplate):
+        render("{{ image.web }}", scope(environment(), {}, {}, {"web": ONE}), "here")
+
+
+def test_only_admins_publish_and_withdraw(setting: Setting, images: Images) -> None:
+    images.publish(ADMIN, "web", request(ONE))
+    with pytest.raises(Forbidden):
+        images.publish(USER, "web", request(TWO))
+    with pytest.raises(Forbidden):
+        images.withdraw(USER, "web")
+    assert [image.reference for image in images.images()] == [ONE]
+
+
+def test_the_fake_client_follows_the_same_rules() -> None:
+    client = FakeClient()
+    with pytest.raises(InvalidImage, match="tag"):
+        client.publish_image("web", request("calvinverse/web:qa"))
+    first = client.publish_image("web", request(ONE))
+    assert client.publish_image("web", request(ONE)) is first
+    client.publish_image("web", request(TWO, "production"))
+    assert client.image("web").reference == TWO
+    assert [image.reference for image in client.images()] == [TWO]
+    client.withdraw_image("web")
+    assert client.images() == []
+    with pytest.raises(ImageNotPublished):
+        client.image("web")
+    assert [image.reference for image in client.image_history("web")] == [TWO, ONE]
+
+
+def said(environment: Environment) -> dict[str, Any]:
+    return {name: output["value"] for name, output in environment.outputs.items()}
+
+
+def environment() -> Environment:
+    return Environment(
+        id="env-1",
+        name="one",
+        owner="ada",
+        template="things",
+        template_version="1",
+        bundle="sha256:0",
+        state=State.REQUESTED,
+        state_since=NOW,
+        created_at=NOW,
+    )
