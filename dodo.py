@@ -178,6 +178,31 @@ def task_bench():
     }
 
 
+def task_bench_images():
+    """measure what we add to plain `packer build` of the same recipes, and a run with nothing to do"""
+    return {
+        "basename": "bench:images",
+        "actions": [room("tests.bench.images:main")],
+        "params": [
+            {"name": "pairs", "long": "pairs", "type": int, "default": 3},
+            {"name": "parallel", "long": "parallel", "type": int, "default": 2, "help": "images made at a time"},
+        ],
+        "task_dep": PARTS,
+    }
+
+
+def task_dispatch():
+    """make images in a build environment, follow the log, and bring the records home"""
+    return {
+        "actions": [room("jobs.tasks:dispatch")],
+        "params": [
+            {"name": "environment", "long": "environment", "default": "", "help": "which, if there are several"},
+            {"name": "images", "long": "images", "default": "", "help": "names with commas between; default: all"},
+            _flag("anew", "make them even if they are there"),
+        ],
+    }
+
+
 def task_lock():
     """resolve the dependencies anew and write both locks; --upgrade takes newer versions"""
     return {

@@ -10,7 +10,6 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError
 from images import toolchain
-from images.catalogue.attesting import attest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel, Happened
 from images.catalogue.packages import Package, to_text
@@ -101,6 +100,8 @@ class Build:
         facts["validation"] = outcome.validation
         self._describe(image_id, outcome.packages)
         record = self.records.keep(self._record("good"))
+        from images.catalogue.attesting import attest  # like the bill, it takes a while to load
+
         if why := attest(record, self.catalogue.state):
             self.progress.say(why)
         docker.tag(image_id, record.reference)

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-BEGIN = "<!-- made by `doit bench`: begin -->"
-END = "<!-- made by `doit bench`: end -->"
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -72,9 +69,10 @@ def table(figures: Sequence[Figure], samples: Sequence[Sample], note: str) -> st
     return "\n".join(lines)
 
 
-def write(page: Path, text: str) -> None:
-    """Puts the text between the page's two markers."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert end, f"{page} lost its markers"
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def write(page: Path, text: str, task: str) -> None:
+    """Puts the text between the page's two markers of a task."""
+    begin, end = (f"<!-- made by `doit {task}`: {edge} -->" for edge in ("begin", "end"))
+    before, _, rest = page.read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"{page} lost its markers"
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -57,7 +57,7 @@ def main(pairs: int = PAIRS) -> bool:
     missed = [figure.name for figure in figures if not figure.met]
     print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
     if pairs >= PAIRS:
-        write(PAGE, text)
+        write(PAGE, text, "bench")
     else:
         report(f"{PAGE.relative_to(CHECKOUT)} stays as it is: it takes {PAIRS} pairs.")
     return True

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from doit.exceptions import TaskFailed
 
+from images.pipeline.recipe import load_recipes
 from images.places import CHECKOUT
 from tests import suite
 from tests.suite import Count, read_report
@@ -48,7 +49,9 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
     listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True).stdout
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in listed.splitlines())
     expected = {"tools", "docker", "build", "deploy", "undeploy", "status", "test", "lint", "lock", "bench", "tidy"}
-    assert expected | {f"test:{kind}" for kind in (*suite.KINDS, "crash")} == set(rows)
+    expected |= {"validate:recipes", "bench:images", "dispatch", *(f"test:{kind}" for kind in (*suite.KINDS, "crash"))}
+    images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}
+    assert expected | images == set(rows)
     assert all(len(doc.split()) > 2 for doc in rows.values())
 
 
