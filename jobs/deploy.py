@@ -26,6 +26,7 @@ from jobs.places import Places, manager, person
 
 META = "meta"
 TEMPLATE = Path(__file__).parent / META
+BUILD = Path(__file__).parent / "build"
 
 HAND_OVER_SECONDS = 60.0
 """How long the deployed service may take to be ready for the hand-over."""
@@ -141,12 +142,16 @@ def _settled(local: Client, tell: Tell) -> EnvironmentView:
 
 
 def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: Tell) -> None:
-    """Tells the deployed service of the images. Doing it again changes nothing. Raises `CalvinverseError`."""
-    if images:
-        tell(f"Publishing the images: {', '.join(sorted(images))}.")
-        with connect(context) as deployed:
-            for name, request in sorted(images.items()):
-                deployed.publish_image(name, request)
+    """Tells the deployed service of the images, and of the template that makes them.
+
+    Doing it again changes nothing. Raises `CalvinverseError`.
+    """
+    with connect(context) as deployed:
+        deployed.push(read_bundle(BUILD))
+        if images:
+            tell(f"Publishing the images: {', '.join(sorted(images))}.")
+        for name, request in sorted(images.items()):
+            deployed.publish_image(name, request)
 
 
 def _hand_over(context: Context, meta: EnvironmentView) -> Info:

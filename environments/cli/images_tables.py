@@ -1,5 +1,6 @@
 """Images as tables and lists of lines."""
 
+import json
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
@@ -71,7 +72,7 @@ def details(catalogue: Catalogue, record: BuildRecord, zone: tzinfo) -> Iterator
             ("tools", ", ".join(f"{name} {version}" for name, version in record.tools.items())),
             ("validation", proof),
             ("packages", _counts(packages)),
-            ("provenance", "recorded" if (record.folder / PROVENANCE).is_file() else "none"),
+            ("provenance", _provenance(record)),
             ("record", str(record.folder)),
             ("log", str(record.log)),
         )
@@ -130,6 +131,15 @@ def _package(package: Package) -> str:
 
 def _change(change: Change) -> str:
     return clean(f"{change.after.kind} {change.after.name} {change.before.version} → {change.after.version}")
+
+
+def _provenance(record: BuildRecord) -> str:
+    """Whether it is signed, as far as it says so itself; only verifying tells whether that is true."""
+    try:
+        signatures = json.loads((record.folder / PROVENANCE).read_text(encoding="utf-8"))["signatures"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return "none"
+    return f"signed; check it with `calvinverse image verify {record.image}`" if signatures else "not signed"
 
 
 def _counts(packages: Sequence[Package]) -> str:
