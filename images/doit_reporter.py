@@ -10,6 +10,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from environments.domain.errors import CalvinverseError
+from images.interrupts import putting_away
 from images.places import state_folder
 from images.report import TerminalReport, console
 
@@ -52,7 +53,8 @@ def room(address: str) -> Callable[..., object]:
 
     def action(*arguments: object, **options: object) -> object:
         try:
-            answer = getattr(import_module(module), function)(*arguments, **options)
+            with putting_away():
+                answer = getattr(import_module(module), function)(*arguments, **options)
         except CalvinverseError as error:
             return TaskFailed("\n".join(filter(None, (error.message, error.hint))))
         except KeyboardInterrupt:

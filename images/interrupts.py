@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STOPPED = 130
+"""What shells expect after Ctrl-C (128 + SIGINT)."""
+
 GRACE = 60.0
 """Seconds that work may take to be put away after a signal."""
 
@@ -55,4 +58,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     # No lock here: the handler may have interrupted the thread that holds it.
     while _working - {threading.get_ident()} and time.monotonic() < deadline:
         time.sleep(0.05)
-    raise KeyboardInterrupt
+    if threading.get_ident() in _working:
+        raise KeyboardInterrupt
+    # The work was in other threads, which have told of it: nothing is left to say.
+    raise SystemExit(STOPPED)

@@ -45,8 +45,8 @@ def build(names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
 class Builder:
     """Makes the images of one checkout, recorded in one state folder, in one Docker engine.
 
-    `anew`: what is there already isn't good enough. `validates` is there for benchmarks: without it, images get neither
-    tests nor tags.
+    `anew`: the images that are named are made although they are there. `validates` is there for benchmarks: without it,
+    images get neither tests nor tags.
     """
 
     checkout: Path = CHECKOUT
@@ -68,7 +68,9 @@ class Builder:
 
     def build(self, names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
         """See the function `build`."""
-        return [self._one(recipe, report) for recipe in with_parents(self.recipes, names)]
+        wanted = with_parents(self.recipes, names)
+        anew = {recipe.name for recipe in wanted if names is None or recipe.name in names} if self.anew else set()
+        return [self._one(recipe, report, anew=recipe.name in anew) for recipe in wanted]
 
     def build_one(self, name: str, report: Report) -> BuildRecord:
         """Like `build`, for one image; gives its record."""
@@ -97,14 +99,15 @@ class Builder:
         with_parents(self.recipes, [name])
         return self.catalogue.present(name, Channel.QA)
 
-    def _one(self, recipe: Recipe, report: Report) -> BuildRecord:
+    def _one(self, recipe: Recipe, report: Report, *, anew: bool = False) -> BuildRecord:
         if recipe.name not in self._made:
             for tool in recipe.build.tools:
                 if shutil.which(tool) is None:
                     ensure_debian_packages([tool], report, why=f"the image {recipe.name} is made with {tool}")
             inputs = self._inputs(recipe)
-            record = None if self.anew else self._current(recipe, inputs)
-            self._made[recipe.name] = record or self._make(recipe, inputs, Progress(recipe.name, report))
+            record = None if anew else self._current(recipe, inputs)
+            progress = Progress(recipe.name, report)
+            self._made[recipe.name] = record or self._make(recipe, inputs, progress, anew=anew)
         return self._made[recipe.name]
 
     def _inputs(self, recipe: Recipe) -> Inputs:
@@ -126,24 +129,29 @@ class Builder:
         proven = record.validation.tests == validation.digest_of_tests(recipe, self.checkout)
         return record if tagged and proven else None
 
-    def _make(self, recipe: Recipe, inputs: Inputs, progress: Progress, *, again: bool = False) -> BuildRecord:
+    def _make(
+        self, recipe: Recipe, inputs: Inputs, progress: Progress, *, anew: bool = False, again: bool = False
+    ) -> BuildRecord:
+        """Makes an image under its lock: `anew` whatever is there, `again` only proves what is there once more."""
         records = Records(self.state, recipe.name)
         began = datetime.now(UTC)
         with records.lock() as lock:
             record = self._current(recipe, inputs)
-            if record is not None and not again and (not self.anew or record.started > began):
+            if record is not None and not again and (not anew or record.started > began):
                 return record  # another builder made it while we waited
             if (left := records.unfinished()) is not None:
                 progress.say(f"removing what the interrupted build {left} left")
                 self._clean_up(records, left)
             for _ in range(RESOLUTIONS):
                 with contextlib.suppress(PackagesMoved):
-                    return self._try(recipe, inputs, records, progress, lock)
+                    return self._try(recipe, inputs, records, progress, lock, anew=anew)
                 inputs = self._inputs(recipe)
                 progress.say(f"the new key is {inputs.tag}")
-            return self._try(recipe, inputs, records, progress, lock)
+            return self._try(recipe, inputs, records, progress, lock, anew=anew)
 
-    def _try(self, recipe: Recipe, inputs: Inputs, records: Records, progress: Progress, lock: int) -> BuildRecord:
+    def _try(
+        self, recipe: Recipe, inputs: Inputs, records: Records, progress: Progress, lock: int, *, anew: bool
+    ) -> BuildRecord:
         parent = Parent()
         if recipe.image.parent is not None:
             parent = Parent(self._parent(recipe).image_id)
@@ -162,7 +170,7 @@ class Builder:
             progress=progress,
             checkout=self.checkout,
             lock=lock,
-            anew=self.anew,
+            anew=anew,
             validates=self.validates,
         )
         return made.run(lambda: self._clean_up(records, identity))

@@ -1,6 +1,7 @@
 """A checkout with two small images of its own, for tests of the pipeline on real Docker and Packer."""
 
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -72,6 +73,13 @@ class Checkout:
     def provision(self, image: str, script: str) -> None:
         file = self.folder / "images" / image / "provision.sh"
         file.write_text(f"set -eu\nmkdir -p /opt\n{script}\n")
+
+    def sibling(self, mark: str) -> str:
+        """Adds another image like the second and gives its name."""
+        name = f"{self.first.rpartition('-')[0]}-{mark}"
+        shutil.copytree(self.folder / "images" / self.second, self.folder / "images" / name)
+        (self.folder / "tests" / "images" / f"test_{name}.py").write_text(OWN_TEST)
+        return name
 
     def builds(self, image: str) -> list[BuildRecord]:
         files = sorted((self.state / "images" / image / "builds").glob("*/record.json"))

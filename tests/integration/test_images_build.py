@@ -120,6 +120,9 @@ def test_asked_for_anew_it_is_built_though_nothing_changed(checkout: Checkout) -
     (after,) = Builder(checkout.folder, checkout.state, anew=True).build([checkout.first], print)
     assert (after.key, after.made_by) == (before.key, after.build)
     assert id_of(after.reference) == after.image_id
+    parent, child = Builder(checkout.folder, checkout.state, anew=True).build([checkout.second], print)
+    assert parent == after  # only what is named is made anew
+    assert child.status == "good"
 
 
 def test_validating_again_makes_another_record_of_the_same_image(checkout: Checkout) -> None:
@@ -250,15 +253,49 @@ def test_a_build_that_takes_too_long_is_stopped(checkout: Checkout) -> None:
     assert containers_of(checkout) == untagged_of(checkout) == []
 
 
-def start(checkout: Checkout) -> subprocess.Popen[bytes]:
-    """A builder in a process of its own that has got as far as a running container."""
-    command = [sys.executable, "-c", CONTROL, str(checkout.folder), str(checkout.state), checkout.first]
+SIDE_BY_SIDE = """
+import sys
+from pathlib import Path
+from threading import Thread
+from images.interrupts import heed_signals
+from images.pipeline.builder import Builder
+heed_signals()
+def build(name):
+    Builder(Path(sys.argv[1]), Path(sys.argv[2])).build([name], print)
+threads = [Thread(target=build, args=[name], daemon=True) for name in sys.argv[3:]]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_builds_side_by_side_put_their_work_away_when_they_are_interrupted(checkout: Checkout) -> None:
+    checkout.build(checkout.first)
+    third = checkout.sibling("c")
+    for name in (checkout.second, third):
+        checkout.provision(name, "sleep 60")
+    process = start(checkout, SIDE_BY_SIDE, checkout.second, third)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(30) == 130
+    for name in (checkout.second, third):
+        assert [record.status for record in checkout.builds(name)] == ["interrupted"]
+        assert Records(checkout.state, name).unfinished() is None
+    assert containers_of(checkout) == untagged_of(checkout) == []
+
+
+def start(checkout: Checkout, control: str = CONTROL, *names: str) -> subprocess.Popen[bytes]:
+    """Builders of these images (else of the first) in a process of their own, as far as their containers run."""
+    wanted = names or (checkout.first,)
+    command = [sys.executable, "-c", control, str(checkout.folder), str(checkout.state), *wanted]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
-    while not containers_of(checkout) and time.monotonic() < deadline:
+    while len(containers_of(checkout)) < len(wanted) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert containers_of(checkout)
+    assert len(containers_of(checkout)) == len(wanted)
     return process
 
 
