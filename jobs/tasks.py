@@ -46,6 +46,21 @@ def deploy(channel: str = "qa", **existing: str) -> None:
     report(f"Open the TUI with `{command} tui`.")
 
 
+def dispatch(environment: str = "", images: str = "", anew: bool = False) -> None:
+    """Make images in a build environment: `images` are names with commas between, all when there are none."""
+    from jobs.dispatch import build_there  # no other task needs what it brings along
+
+    report = console()
+    names = images.replace(",", " ").split()
+    built = build_there(places(), environment, names, report, anew=anew)
+    for reference in built.references:
+        print(reference, flush=True)
+    if built.references:
+        name = built.references[-1].partition("@")[0].rpartition("/")[2]
+        report("The registry has them as long as the environment stands. Let new deployments use one with")
+        report(f"`{_command()} image publish {name} --reference {built.references[-1]}`.")
+
+
 def status() -> None:
     """Show what runs, where, in which version, and how healthy."""
     print(table(look(places())))
