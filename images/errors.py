@@ -49,7 +49,7 @@ class InvalidRecipe(MachineError):
     """An image's folder doesn't hold together: image.toml can't be read, or names what isn't there."""
 
     code = "invalid_recipe"
-    default_hint = "Mend the image.toml that is named; docs/how-to/images.md lists what may be in it."
+    default_hint = "Mend the image.toml that is named; docs/how-to/add-an-image.md lists what may be in it."
 
 
 class UnknownImage(MachineError):

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 from images.catalogue.records import Records
-from images.errors import ImageBuildFailed, ImageNotBuilt, ImageValidationFailed
+from images.errors import ImageBuildFailed, ImageNotBuilt, ImageValidationFailed, InvalidRecipe
 from images.pipeline.builder import Builder
+from images.pipeline.check import check_recipes
 from tests.integration.image_checkout import OWN_TEST, RECIPE, Checkout, containers_of, docker, id_of, untagged_of
 
 CONTROL = """
 import sys
 from pathlib import Path
 from images.pipeline.builder import Builder
+from images.pipeline.check import check_recipes
 Builder(Path(sys.argv[1]), Path(sys.argv[2])).build([sys.argv[3]], print)
 """
 
@@ -259,6 +261,7 @@ from pathlib import Path
 from threading import Thread
 from images.interrupts import heed_signals
 from images.pipeline.builder import Builder
+from images.pipeline.check import check_recipes
 heed_signals()
 def build(name):
     Builder(Path(sys.argv[1]), Path(sys.argv[2])).build([name], print)
@@ -268,6 +271,18 @@ for thread in threads:
 for thread in threads:
     thread.join()
 """
+
+
+def test_a_broken_recipe_is_found_before_anything_is_built(checkout: Checkout) -> None:
+    assert check_recipes(checkout.folder, checkout.state) == (2, True)
+    assert check_recipes(checkout.folder, checkout.state) == (2, False)  # known to be good
+    recipe = checkout.folder / "images" / checkout.second / "it.pkr.hcl"
+    recipe.write_text(RECIPE.replace("var.container", "var.contianer"))
+    with pytest.raises(InvalidRecipe, match=rf"images/{checkout.second}.*line \d+.*contianer"):
+        check_recipes(checkout.folder, checkout.state)
+    recipe.write_text(RECIPE + "\nbuild {")
+    with pytest.raises(InvalidRecipe, match=rf"images/{checkout.second}.*line \d+"):
+        check_recipes(checkout.folder, checkout.state)
 
 
 def test_builds_side_by_side_put_their_work_away_when_they_are_interrupted(checkout: Checkout) -> None:
