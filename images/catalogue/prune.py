@@ -39,8 +39,8 @@ def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry
         for build, why in at.items():
             if build and (found := catalogue.records(name).find(build)) is not None:
                 reasons[found.image_id] = why
-    for reference in published:
-        reasons.setdefault(reference, "a service deploys it")
+    for image_id in _image_ids(catalogue, published):
+        reasons.setdefault(image_id, "a service deploys it")
     for image_id in catalogue.docker.images_of_containers():
         reasons.setdefault(image_id, "a container uses it")
     _keep_parents(there, reasons)
@@ -58,6 +58,18 @@ def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry
             catalogue.docker.remove(record.image_id)
             catalogue.note(record, Happened.REMOVED)
     return Pruned(tuple(removed), tuple(kept))
+
+
+def _image_ids(catalogue: Catalogue, published: Iterable[str]) -> set[str]:
+    """The ids of images that are named by id, or as they were pushed."""
+    wanted = set(published)
+    found = {reference for reference in wanted if "@" not in reference}
+    for name in catalogue.names():
+        for entry in catalogue.journal(name).entries():
+            if f"{entry.repository}@{entry.digest}" in wanted:
+                record = catalogue.records(name).find(entry.build)
+                found |= {record.image_id} if record is not None else set()
+    return found
 
 
 def _distinct(catalogue: Catalogue, name: str) -> list[BuildRecord]:

@@ -13,7 +13,7 @@ import pytest
 
 from images.catalogue import attesting
 from images.catalogue.attesting import sign, verify_build
-from images.catalogue.journal import Channel
+from images.catalogue.journal import Channel, Happened
 from images.catalogue.promotion import promote, undo
 from images.catalogue.prune import prune
 from images.catalogue.push import push
@@ -118,13 +118,17 @@ def test_pruning_takes_no_image_in_use(checkout: Checkout) -> None:
     promote(checkout.catalogue, checkout.first)
     in_container = rebuilt(checkout, "container")
     published = rebuilt(checkout, "published")
+    pushed = rebuilt(checkout, "pushed")
+    repository, digest = "registry.example/web", f"sha256:{'1' * 64}"
+    checkout.catalogue.note(pushed, Happened.PUSHED, repository=repository, digest=digest)
+    deployed = [published.image_id, f"{repository}@{digest}"]
     forgotten = rebuilt(checkout, "forgotten")
     newest = rebuilt(checkout, "newest")
     container = docker("create", "--label", "calvinverse.test=prune", in_container.image_id, "true")
     try:
-        only_said = prune(checkout.catalogue, 1, [published.image_id], dry=True)
+        only_said = prune(checkout.catalogue, 1, deployed, dry=True)
         assert id_of(forgotten.image_id) is not None
-        done = prune(checkout.catalogue, 1, [published.image_id])
+        done = prune(checkout.catalogue, 1, deployed)
     finally:
         docker("rm", "--force", container)
 
@@ -134,8 +138,9 @@ def test_pruning_takes_no_image_in_use(checkout: Checkout) -> None:
     assert "production" in kept[in_production.build]
     assert "container" in kept[in_container.build]
     assert "service" in kept[published.build]
+    assert "service" in kept[pushed.build]
     assert id_of(forgotten.image_id) is None
-    for record in (in_production, child, in_container, published, newest):
+    for record in (in_production, child, in_container, published, pushed, newest):
         assert id_of(record.image_id) == record.image_id
     # The record stays, and with it what was in the image.
     assert checkout.catalogue.find(checkout.first, forgotten.build) == forgotten
