@@ -204,7 +204,7 @@ def task_dispatch():
 
 
 def task_lock():
-    """resolve the dependencies anew and write both locks; --upgrade takes newer versions"""
+    """resolve the dependencies anew and write all locks; --upgrade takes newer versions"""
     return {
         "actions": [room("images.tasks:lock")],
         "params": [_flag("upgrade", "take newer versions")],

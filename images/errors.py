@@ -139,3 +139,10 @@ class ImageMismatch(ImageUntrusted):
     """The provenance is good, but of another image or of other files than those that are here."""
 
     code = "image_mismatch"
+
+
+class RecordsRefused(MachineError):
+    """Records of builds that were made elsewhere aren't whole, or aren't records; none of them was taken."""
+
+    code = "records_refused"
+    default_hint = "Build again, and look at who else may write where the records came from."

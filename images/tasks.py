@@ -20,6 +20,7 @@ from images.toolchain.find import Found
 
 LOCK = "requirements.lock"
 IMAGE_LOCK = "images/provisioning/requirements.lock"
+AGENT = "images/build-agent/requirements"
 
 COMPILE_LIMIT = 600.0
 """Seconds that resolving the dependencies may take."""
@@ -87,16 +88,18 @@ def tidy() -> None:
 
 
 def lock(upgrade: bool = False) -> None:
-    """Write both locks from pyproject.toml anew; what is locked stays as it is unless `upgrade`."""
-    _compile(LOCK, "--extra", "workshop", *(["--upgrade"] if upgrade else []))
-    _compile(IMAGE_LOCK, "--constraint", LOCK, *(["--upgrade"] if upgrade else []))
+    """Write all locks anew: ours, and those of images; what is locked stays as it is unless `upgrade`."""
+    _compile(LOCK, "--extra", "workshop", upgrade=upgrade)
+    _compile(IMAGE_LOCK, "--constraint", LOCK, upgrade=upgrade)
+    _compile(f"{AGENT}.lock", "--constraint", LOCK, source=f"{AGENT}.in", upgrade=upgrade)
 
 
-def _compile(output: str, *arguments: str) -> None:
+def _compile(output: str, *arguments: str, source: str = "pyproject.toml", upgrade: bool) -> None:
     log = state_folder() / "lock.log"
     log.unlink(missing_ok=True)
     pip_compile = Path(sys.executable).parent / "pip-compile"
-    command = [str(pip_compile), "pyproject.toml", "--output-file", output, *arguments, "--quiet", "--generate-hashes"]
+    command = [str(pip_compile), source, "--output-file", output, *arguments, "--quiet", "--generate-hashes"]
+    command += ["--upgrade"] if upgrade else []
     command += [
         "--no-emit-index-url",
         "--no-emit-find-links",

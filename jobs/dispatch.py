@@ -10,7 +10,8 @@ from environments.domain.lifecycle import State
 from environments.domain.views import EnvironmentView
 from images.catalogue.channels import Catalogue
 from images.catalogue.records import BuildRecord
-from images.catalogue.transfer import RecordsRefused, import_records
+from images.catalogue.transfer import import_records
+from images.errors import RecordsRefused
 from images.interrupts import putting_away
 from images.pipeline.recipe import load_recipes, with_parents
 from images.places import CHECKOUT

@@ -28,6 +28,9 @@ PLACE_LIMIT = 60.0
 STOP_LIMIT = 45.0
 """Seconds that a build that is told to stop may take: Nomad gives it 30."""
 
+AWAY_LIMIT = 30.0
+"""Seconds that Nomad may be away while a build is followed."""
+
 PAUSE = 0.3
 ENDED = frozenset({"complete", "failed", "lost", "unknown"})
 
@@ -67,6 +70,7 @@ class Dispatched:
     _read: dict[str, int] = field(default_factory=dict)
     _rest: dict[str, bytes] = field(default_factory=dict)
     _allocation: dict[str, Any] | None = None
+    _answered: float = field(default_factory=time.monotonic)
 
     @classmethod
     def start(cls, client: nomad.Nomad, job: str, order: Mapping[str, str]) -> "Dispatched":
@@ -133,10 +137,17 @@ class Dispatched:
         return bytes(answer.content)
 
     def _look(self) -> dict[str, Any] | None:
-        found = _call(
-            "the build can't be followed",
-            lambda: self.client.job.request(_escaped(self.job), "allocations", method="get").json(),
-        )
+        """The allocation as it is now, or was when Nomad answered last. Raises DispatchFailed when that is long ago."""
+        try:
+            found = _call(
+                "the build can't be followed",
+                lambda: self.client.job.request(_escaped(self.job), "allocations", method="get").json(),
+            )
+        except DispatchFailed:
+            if time.monotonic() - self._answered > AWAY_LIMIT:
+                raise
+            return self._allocation
+        self._answered = time.monotonic()
         self._allocation = max(found, key=lambda one: int(one["CreateIndex"])) if found else None
         return self._allocation
 

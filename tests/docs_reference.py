@@ -38,6 +38,10 @@ def settings() -> str:
         ("`CALVINVERSE_TOKEN_FILE`", "file that holds the token clients show; also `--token-file`"),
         ("`CALVINVERSE_CA_FILE`", "CA of the service's own certificate, if the machine doesn't trust it anyway"),
         ("`CALVINVERSE_STATE`", "state folder, for every command and task"),
+        (
+            "`CALVINVERSE_DEBIAN_SOURCES`",
+            "file (sources.list) with the mirrors of Debian 12 for images; default: those of this machine's apt",
+        ),
         ("`CALVINVERSE_CACHE`", "folder of built tools, shared by all checkouts; default: `~/.cache/calvinverse`"),
     ]
     return _page(

@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from environments.domain.errors import MachineError
 from images.catalogue.attesting import attest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import JOURNAL, Channel, Entry, Happened
 from images.catalogue.records import PROVENANCE, RECORD, SUMS, BuildRecord, make_folder, sha256
+from images.errors import RecordsRefused
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 BUILD = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}-[0-9a-f]{4}")
@@ -33,13 +33,6 @@ LARGEST = 256 * 1024**2
 
 MOST = 2000
 """Members that an archive may have."""
-
-
-class RecordsRefused(MachineError):
-    """Records of builds that were made elsewhere aren't whole, or aren't records; none of them was taken."""
-
-    code = "records_refused"
-    default_hint = "Build again, and look at who else may write where the records came from."
 
 
 @dataclass

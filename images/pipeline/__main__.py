@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = console()
     try:
         builder = Builder(anew=given.anew)
-        for record in builder.build(given.names or None, report):
+        for record in builder.each(given.names or None, report):
             if given.push:
                 reference = push(builder.catalogue, record, given.push)
                 report(f"{record.image}: pushed as {reference}")

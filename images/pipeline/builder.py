@@ -8,7 +8,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -68,9 +68,13 @@ class Builder:
 
     def build(self, names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
         """See the function `build`."""
-        wanted = with_parents(self.recipes, names)
-        anew = {recipe.name for recipe in wanted if names is None or recipe.name in names} if self.anew else set()
-        return [self._one(recipe, report, anew=recipe.name in anew) for recipe in wanted]
+        return list(self.each(names, report))
+
+    def each(self, names: Sequence[str] | None, report: Report) -> Iterator[BuildRecord]:
+        """Like `build`, but gives each record as soon as its image stands."""
+        for recipe in with_parents(self.recipes, names):
+            named = names is None or recipe.name in names
+            yield self._one(recipe, report, anew=self.anew and named)
 
     def build_one(self, name: str, report: Report) -> BuildRecord:
         """Like `build`, for one image; gives its record."""

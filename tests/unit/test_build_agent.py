@@ -1,0 +1,395 @@
+"""The build agent's own program, on a registry in memory and without an engine."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import images
+
+PROGRAM = Path(images.__file__).parent / "build-agent" / "agent.py"
+
+PIPELINE = """
+import os, pathlib, signal, sys, time
+state = pathlib.Path(os.environ["CALVINVERSE_STATE"])
+folder = state / "images" / "base" / "builds" / "one"
+folder.mkdir(parents=True)
+(state / "images" / "base" / "current").write_text("one")
+def put_away(*_):
+    (folder / "record.json").write_text("{}")
+    sys.exit(130)
+signal.signal(signal.SIGTERM, put_away)
+print("arguments", *sys.argv[1:], flush=True)
+if pathlib.Path("wait").exists():
+    time.sleep(60)
+(folder / "record.json").write_text("{}")
+(folder / "packer.log").write_text("a log")
+sys.exit(int(pathlib.Path("status").read_text()))
+"""
+
+RUN = """
+import importlib.util, pathlib, sys, tempfile
+spec = importlib.util.spec_from_file_location("agent", sys.argv[1])
+agent = importlib.util.module_from_spec(spec)
+sys.modules["agent"] = agent
+spec.loader.exec_module(agent)
+agent.PYTHON = sys.executable
+tempfile.tempdir = sys.argv[2]
+sys.exit(agent.main([]))
+"""
+
+
+def digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def archive(files: dict[str, str | tarfile.TarInfo]) -> bytes:
+    """A tar.gz of files by name, or of entries without content."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as opened:
+        for name, content in files.items():
+            if isinstance(content, tarfile.TarInfo):
+                opened.addfile(content)
+                continue
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content.encode())
+            entry.mode = 0o755 if name.endswith(".sh") else 0o600
+            opened.addfile(entry, io.BytesIO(content.encode()))
+    return packed.getvalue()
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry
+
+
+@pytest.fixture
+def agent() -> Iterator[ModuleType]:
+    """The program as a module, anew for each test: it remembers that it is clearing away."""
+    spec = importlib.util.spec_from_file_location("build_agent_under_test", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture
+def registry() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Its address, and its blobs by path."""
+    blobs: dict[str, bytes] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = blobs.get(self.path)
+            self.send_response(404 if data is None else 200)
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}", blobs
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[str]:
+    """The address of an engine that answers that it is alive, and nothing else."""
+    path = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"unix://{path}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def order(**changed: str) -> dict[str, str]:
+    """Variables of a good order."""
+    return {
+        "NOMAD_META_source": f"sha256:{'a' * 64}",
+        "NOMAD_META_images": "base web",
+        "NOMAD_META_anew": "true",
+        "REGISTRY": "127.0.0.1:5000",
+        "BUILDS": "/builds",
+        "NOMAD_ALLOC_ID": "0123",
+        "NOMAD_ALLOC_DIR": "/alloc",
+        **changed,
+    }
+
+
+class TestOrder:
+    def test_is_read_from_variables(self, agent: ModuleType) -> None:
+        found = agent.Order.read(order())
+        assert (found.images, found.anew) == (("base", "web"), True)
+        assert found.folder == Path("/builds/agent-0123")
+        assert found.result == Path("/alloc/data/records.tar.gz")
+        assert agent.Order.read(order(NOMAD_META_images="", NOMAD_META_anew="")).images == ()
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"NOMAD_META_source": "main"}, "digest"),
+            ({"NOMAD_META_images": "base --push"}, "'--push' can't be"),
+            ({"NOMAD_META_images": "../x"}, "can't be"),
+        ],
+    )
+    def test_refuses_what_could_mean_something_else(
+        self, agent: ModuleType, changed: dict[str, str], said: str
+    ) -> None:
+        with pytest.raises(agent.Refused, match=said):
+            agent.Order.read(order(**changed))
+
+    def test_names_a_variable_that_is_missing(self, agent: ModuleType) -> None:
+        variables = order()
+        del variables["BUILDS"]
+        with pytest.raises(agent.Refused, match="BUILDS"):
+            agent.Order.read(variables)
+
+
+class TestFetching:
+    def test_gives_what_the_digest_names(self, agent: ModuleType, registry: Any, tmp_path: Path) -> None:
+        address, blobs = registry
+        blobs[f"/v2/calvinverse/source/blobs/{digest(b'it')}"] = b"it"
+        agent.fetch(address, digest(b"it"), tmp_path / "it")
+        assert (tmp_path / "it").read_bytes() == b"it"
+
+    def test_refuses_something_else(self, agent: ModuleType, registry: Any, tmp_path: Path) -> None:
+        address, blobs = registry
+        blobs[f"/v2/calvinverse/source/blobs/{digest(b'it')}"] = b"another"
+        with pytest.raises(agent.Refused, match="isn't sha256"):
+            agent.fetch(address, digest(b"it"), tmp_path / "it")
+
+    def test_tells_what_is_amiss(self, agent: ModuleType, registry: Any, tmp_path: Path) -> None:
+        with pytest.raises(agent.Refused, match="404"):
+            agent.fetch(registry[0], digest(b"it"), tmp_path / "it")
+        with pytest.raises(agent.Refused, match="can't be fetched"):
+            agent.fetch("127.0.0.1:1", digest(b"it"), tmp_path / "it")
+
+
+class TestUnpacking:
+    def unpack(self, agent: ModuleType, tmp_path: Path, data: bytes) -> int:
+        file = tmp_path / "archive"
+        file.write_bytes(data)
+        count: int = agent.unpack(file, tmp_path / "out" / "source")
+        return count
+
+    def test_keeps_content_and_what_can_be_run(self, agent: ModuleType, tmp_path: Path) -> None:
+        assert self.unpack(agent, tmp_path, archive({"a/b.txt": "x", "a/run.sh": "y"})) == 2
+        folder = tmp_path / "out" / "source" / "a"
+        assert (folder / "b.txt").read_text() == "x"
+        assert [(folder / name).stat().st_mode & 0o777 for name in ("b.txt", "run.sh")] == [0o644, 0o755]
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {"../x": "x"},
+            {"a/../../x": "x"},
+            {"/x": "x"},
+            {"x": link("x", "/etc")},
+            {"x": link("x", "../../x")},
+            {"x": link("x", "/etc/shadow", tarfile.LNKTYPE)},
+            {"x": link("x", "", tarfile.CHRTYPE)},
+            {"x": link("x", "", tarfile.FIFOTYPE)},
+        ],
+        ids=["above", "above by the way", "absolute", "link", "link above", "hard link", "device", "pipe"],
+    )
+    def test_refuses_all_but_plain_files_below(
+        self, agent: ModuleType, tmp_path: Path, files: dict[str, str | tarfile.TarInfo]
+    ) -> None:
+        with pytest.raises(agent.Refused, match="no plain file"):
+            self.unpack(agent, tmp_path, archive(files))
+        assert not (tmp_path / "x").exists()
+        assert not (tmp_path / "out" / "x").exists()
+
+    def test_refuses_too_much(self, agent: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agent, "LARGEST", 10)
+        with pytest.raises(agent.Refused, match="more than 10 bytes"):
+            self.unpack(agent, tmp_path, archive({"a": "x" * 6, "b": "x" * 6}))
+
+    def test_refuses_what_is_no_archive_or_twice_there(self, agent: ModuleType, tmp_path: Path) -> None:
+        with pytest.raises(agent.Refused, match="can't be unpacked"):
+            self.unpack(agent, tmp_path, b"nothing")
+        twice = io.BytesIO()
+        with tarfile.open(fileobj=twice, mode="w:gz") as opened:
+            for _ in range(2):
+                opened.addfile(tarfile.TarInfo("a"))
+        with pytest.raises(agent.Refused, match="can't be unpacked"):
+            self.unpack(agent, tmp_path, twice.getvalue())
+
+
+class TestEnvironment:
+    def test_holds_nothing_of_the_agents_own_but_what_is_needed(self, agent: ModuleType) -> None:
+        found = agent.environment(agent.Order.read(order()), order(PATH="/bin", NOMAD_TOKEN="secret"))
+        assert found["PATH"] == "/bin"
+        assert not any(name.startswith("NOMAD") or value == "secret" for name, value in found.items())
+        assert found["PACKER_TMP_DIR"].startswith("/builds/agent-0123/")
+
+    def test_takes_the_network_of_whoever_sent_the_sources(self, agent: ModuleType, tmp_path: Path) -> None:
+        found = agent.Order("", (), False, "", tmp_path, tmp_path, tmp_path)
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "sources.list").write_text("deb http://mirror bookworm main\n")
+        network = {"proxies": {"https_proxy": "http://proxy:3128", "other": "x"}, "index_url": "https://index/simple"}
+        (tmp_path / "source" / "network.json").write_text(json.dumps(network))
+        variables = agent.environment(found, {})
+        assert variables["https_proxy"] == variables["HTTPS_PROXY"] == "http://proxy:3128"
+        assert variables["PIP_INDEX_URL"] == "https://index/simple"
+        assert variables["CALVINVERSE_DEBIAN_SOURCES"] == str(tmp_path / "source" / "sources.list")
+        assert "other" not in variables
+        assert "http_proxy" not in variables
+        (tmp_path / "source" / "network.json").write_text("[]")
+        with pytest.raises(agent.Refused, match=r"network\.json"):
+            agent.environment(found, {})
+
+    def test_trusts_what_was_sent(self, agent: ModuleType, tmp_path: Path) -> None:
+        trusted = tmp_path / "trusted.pem"
+        trusted.write_text("the image's own")
+        agent.trust(tmp_path / "ca.pem", trusted)
+        assert trusted.read_text() == "the image's own"
+        (tmp_path / "ca.pem").write_text("sent")
+        agent.trust(tmp_path / "ca.pem", trusted)
+        assert trusted.read_text() == "sent"
+
+
+class TestClearing:
+    def test_removes_containers_images_tags_and_the_folder(self, agent: ModuleType, tmp_path: Path) -> None:
+        folder = tmp_path / "agent-1"
+        current = folder / "state" / "images" / "base" / "current"
+        current.parent.mkdir(parents=True)
+        current.write_text("b1\n")
+        (folder / "pushing").write_text("127.0.0.1:5000")
+        asked: list[tuple[str, ...]] = []
+
+        def engine(*arguments: str) -> str:
+            asked.append(arguments)
+            if arguments[:2] == ("image", "ls"):
+                tagged = "127.0.0.1:5000/calvinverse/base"
+                return f"{tagged}:abc\n{tagged}:<none>\n" if "--format" in arguments else "sha256:1\n"
+            return ""
+
+        agent.clear(folder, engine)
+        assert asked[0] == ("rm", "--force", "--volumes", "calvinverse-build-b1", "calvinverse-validate-b1")
+        assert ("image", "rm", "sha256:1") in asked
+        assert asked[-1] == ("image", "rm", "127.0.0.1:5000/calvinverse/base:abc")
+        assert not folder.exists()
+
+    def test_takes_only_what_no_agent_holds(self, agent: ModuleType, tmp_path: Path) -> None:
+        for name in ("agent-dead", "agent-young", "agent-old"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "agent-dead" / "lock").touch()
+        os.utime(tmp_path / "agent-old", (0, 0))
+        mine = agent.Order("", (), False, "", tmp_path / "agent-mine", tmp_path / "scratch", tmp_path)
+        with agent.own_folders(mine):
+            assert sorted(path.name for path in tmp_path.glob("agent-*")) == ["agent-mine", "agent-young"]
+            other = agent.Order("", (), False, "", tmp_path / "agent-next", tmp_path / "more", tmp_path)
+            with agent.own_folders(other):
+                assert mine.folder.exists()
+        assert not mine.folder.exists()
+        assert not mine.scratch.exists()
+
+
+@pytest.fixture
+def running(registry: Any, engine: str, tmp_path: Path) -> Any:
+    """Starts the agent as a process of its own, with a pipeline that does as its sources say."""
+    (tmp_path / "builds").mkdir()
+    (tmp_path / "alloc" / "data").mkdir(parents=True)
+    (tmp_path / "tmp").mkdir()
+
+    def start(**files: str) -> subprocess.Popen[str]:
+        address, blobs = registry
+        sources: dict[str, str | tarfile.TarInfo] = {
+            "images/__init__.py": "",
+            "images/pipeline/__init__.py": "",
+            "images/pipeline/__main__.py": PIPELINE,
+            **files,
+        }
+        data = archive(sources)
+        blobs[f"/v2/calvinverse/source/blobs/{digest(data)}"] = data
+        variables = order(
+            NOMAD_META_source=digest(data),
+            REGISTRY=address,
+            BUILDS=str(tmp_path / "builds"),
+            NOMAD_ALLOC_DIR=str(tmp_path / "alloc"),
+            DOCKER_HOST=engine,
+            PATH=os.defpath,
+        )
+        command = [sys.executable, "-c", RUN, str(PROGRAM), str(tmp_path / "tmp")]
+        return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+def records(tmp_path: Path) -> list[str]:
+    with tarfile.open(tmp_path / "alloc" / "data" / "records.tar.gz") as opened:
+        return opened.getnames()
+
+
+class TestBuild:
+    @pytest.mark.parametrize("status", [0, 9])
+    def test_ends_as_the_pipeline_does(self, running: Any, registry: Any, tmp_path: Path, status: int) -> None:
+        done = running(status=str(status))
+        out, err = done.communicate(timeout=30)
+        assert done.returncode == status, err
+        assert out == f"arguments build base web --push {registry[0]} --anew\n"
+        assert "amounts to root of this node" in err.splitlines()[0]
+        assert records(tmp_path) == ["images/base/builds/one/packer.log", "images/base/builds/one/record.json"]
+        assert list((tmp_path / "builds").iterdir()) == []
+        assert list((tmp_path / "tmp").iterdir()) == []
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_lets_the_pipeline_put_its_work_away(self, running: Any, tmp_path: Path, number: signal.Signals) -> None:
+        with running(status="0", wait="") as process:
+            assert process.stdout.readline().startswith("arguments")
+            time.sleep(0.1)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+        assert "told to stop" in err
+        assert records(tmp_path) == ["images/base/builds/one/record.json"]
+        assert list((tmp_path / "builds").iterdir()) == []
+
+    def test_says_why_it_does_nothing(self, running: Any, registry: Any, tmp_path: Path) -> None:
+        process = running(status="0")
+        registry[1].clear()
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert "has no sources" in err
+        assert "Traceback" not in err
+        assert list((tmp_path / "builds").iterdir()) == []
