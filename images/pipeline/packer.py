@@ -77,6 +77,8 @@ def _environment(packer: PackerCommand, variables: Mapping[str, str | Mapping[st
     """The caller's environment, without Packer variables of other recipes, with ours."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("PKR_VAR_")}
     found |= {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", "TMPDIR": str(work), **packer.environment}
+    # The docker plugin mounts a folder of it into the container: in the user's configuration a kill would leave it.
+    found.setdefault("PACKER_TMP_DIR", str(work))
     for name, value in variables.items():
         found[f"PKR_VAR_{name}"] = value if isinstance(value, str) else json.dumps(value)
     return found
