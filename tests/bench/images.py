@@ -40,6 +40,9 @@ NOTHING = 7
 
 LIMIT = 1200.0
 
+PIP_CACHE = "PIP_CACHE_DIR"
+"""The variable by which pip knows where to keep what it fetched."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -172,25 +175,27 @@ def _no_op(parallel: int) -> float:
 
 @contextmanager
 def _cold_cache() -> Iterator[None]:
-    """A cache that has the tools and no wheels, for as long as this lasts."""
-    before = os.environ.get(CACHE_VARIABLE)
+    """Caches, ours and pip's, that have the tools and no wheels, for as long as this lasts."""
+    before = {name: os.environ.get(name) for name in (CACHE_VARIABLE, PIP_CACHE)}
     there = cache_folder()
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-cache-") as folder:
         for path in there.iterdir():
-            if path.name != "wheelhouse":
+            if path.name not in ("wheelhouse", "pip"):
                 (Path(folder) / path.name).symlink_to(path)
-        os.environ[CACHE_VARIABLE] = folder
+        os.environ |= {CACHE_VARIABLE: folder, PIP_CACHE: str(Path(folder) / "pip")}
         try:
             yield
         finally:
-            if before is None:
-                del os.environ[CACHE_VARIABLE]
-            else:
-                os.environ[CACHE_VARIABLE] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def _forget_wheels() -> None:
-    shutil.rmtree(cache_folder() / "wheelhouse", ignore_errors=True)
+    for name in ("wheelhouse", "pip"):
+        shutil.rmtree(cache_folder() / name, ignore_errors=True)
 
 
 def _text(cold: Round, warm: list[Round], nothing: list[float], parallel: int, note: str) -> str:
