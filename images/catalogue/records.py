@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -96,7 +96,7 @@ class BuildRecord(BaseModel):
     @property
     def tools(self) -> dict[str, str]:
         """Versions of the tools that made it, by name."""
-        return {name.removeprefix("tool:"): said for name, said in self.inputs.items() if name.startswith("tool:")}
+        return tools_of(self.inputs)
 
     @property
     def folder(self) -> Path:
@@ -190,6 +190,11 @@ class Records:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def tools_of(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Versions of the tools among the inputs of an image, by name."""
+    return {name.removeprefix("tool:"): said for name, said in inputs.items() if name.startswith("tool:")}
 
 
 def recorded_images(state: Path) -> list[str]:

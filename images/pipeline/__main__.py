@@ -10,11 +10,9 @@ from collections.abc import Sequence
 
 from environments.domain.errors import CalvinverseError
 from images.catalogue.push import push
-from images.interrupts import heed_signals
+from images.interrupts import STOPPED, heed_signals
 from images.pipeline.builder import Builder
 from images.report import console
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         report("Stopped.")
-        return INTERRUPTED
+        return STOPPED
     return 0
 
 

@@ -21,6 +21,7 @@ from images.catalogue.records import (
     BuildRecord,
     Records,
     Status,
+    tools_of,
 )
 from images.docker import BUILDING
 from images.interrupts import putting_away
@@ -34,20 +35,16 @@ from images.places import whoami
 from images.report import duration, size
 
 
-@dataclass(frozen=True)
-class Parent:
-    """What an image starts from: an image's id, empty when it starts from nothing."""
-
-    image_id: str = ""
-
-
 @dataclass
 class Build:
-    """See the module. `lock` is the file of the image's lock, which Packer inherits; `work` is thrown away."""
+    """See the module. `lock` is the file of the image's lock, which Packer inherits; `work` is thrown away.
+
+    `parent` is the id of the image that it starts from, empty when it starts from nothing.
+    """
 
     recipe: Recipe
     inputs: Inputs
-    parent: Parent
+    parent: str
     id: str
     work: Path
     catalogue: Catalogue
@@ -84,6 +81,8 @@ class Build:
         return record
 
     def _make(self) -> BuildRecord:
+        from images.catalogue.attesting import attest  # a second run that makes nothing needn't wait for it
+
         docker, facts = self.catalogue.docker, self._facts
         found = None if self.anew else self._existing()
         self.progress.say(self._why(found))
@@ -100,8 +99,6 @@ class Build:
         facts["validation"] = outcome.validation
         self._describe(image_id, outcome.packages)
         record = self.records.keep(self._record("good"))
-        from images.catalogue.attesting import attest  # like the bill, it takes a while to load
-
         if why := attest(record, self.catalogue.state):
             self.progress.say(why)
         docker.tag(image_id, record.reference)
@@ -140,7 +137,7 @@ class Build:
         """Makes the image and returns its id."""
         recipe, log = self.recipe, self._folder / PACKER_LOG
         self.work.mkdir(mode=0o711)
-        self._facts |= {"made_by": self.id, "parent_id": self.parent.image_id}
+        self._facts |= {"made_by": self.id, "parent_id": self.parent}
         entries = self.inputs.entries
         labels = image_labels(
             recipe,
@@ -148,14 +145,14 @@ class Build:
             source=entries[SOURCE],
             version=entries[VERSION],
             key=self.inputs.key,
-            parent=self.parent.image_id,
+            parent=self.parent,
             build=self.id,
             started=self._started,
         )
         with self.progress.part("prepare"):
             tools = toolchain.require("packer", "packer-plugin-docker")
             command = packer.PackerCommand(tools["packer"], toolchain.packer_environment())
-            made_ready = prepare.Preparation(recipe, self.work, log, self.checkout, self.parent.image_id)
+            made_ready = prepare.Preparation(recipe, self.work, log, self.checkout, self.parent)
             prepare.prepare(made_ready, self.progress.step)
         with self.progress.part("build"):
             made = packer.build(
@@ -165,7 +162,7 @@ class Build:
                     **recipe.build.variables,
                     "work": str(self.work),
                     "python": sys.executable,
-                    "parent": self.parent.image_id,
+                    "parent": self.parent,
                     "container": f"{BUILDING}{self.id}",
                     "labels": labels,
                     "source_date_epoch": str(self.inputs.origin.epoch),
@@ -188,7 +185,7 @@ class Build:
         from images.catalogue.sbom import cyclonedx  # a second run that makes nothing needn't wait for it
 
         (self._folder / PACKAGES).write_text(to_text(packages), encoding="utf-8")
-        tools = {name.removeprefix("tool:"): v for name, v in self.inputs.entries.items() if name.startswith("tool:")}
+        tools = tools_of(self.inputs.entries)
         bill = cyclonedx(self.recipe.repository, self._reference, image_id, packages, self._started, tools)
         (self._folder / SBOM).write_text(bill, encoding="utf-8")
 

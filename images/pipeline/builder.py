@@ -19,7 +19,7 @@ from images.catalogue.journal import Channel
 from images.catalogue.records import BuildRecord, Records
 from images.docker import Docker
 from images.pipeline import prepare, validation
-from images.pipeline.build import Build, Parent
+from images.pipeline.build import Build
 from images.pipeline.inputs import Inputs, image_inputs, tool_version
 from images.pipeline.packages_lock import PackagesMoved
 from images.pipeline.progress import Progress
@@ -93,8 +93,8 @@ class Builder:
 
     def up_to_date(self, name: str) -> bool:
         """Whether the validated image of this name is what `build` would make now, and is there."""
-        *parents, recipe = with_parents(self.recipes, [name])
-        if not all(self.up_to_date(parent.name) for parent in parents[-1:]):
+        *_, recipe = with_parents(self.recipes, [name])
+        if recipe.image.parent is not None and not self.up_to_date(recipe.image.parent):
             return False
         return self._current(recipe, self._inputs(recipe)) is not None
 
@@ -156,12 +156,12 @@ class Builder:
     def _try(
         self, recipe: Recipe, inputs: Inputs, records: Records, progress: Progress, lock: int, *, anew: bool
     ) -> BuildRecord:
-        parent = Parent()
+        parent = ""
         if recipe.image.parent is not None:
-            parent = Parent(self._parent(recipe).image_id)
+            parent = self._parent(recipe).image_id
         elif recipe.image.origin is not None:
             progress.say(f"fetching {recipe.image.origin}")
-            parent = Parent(self.docker.pull(recipe.image.origin))
+            parent = self.docker.pull(recipe.image.origin)
         identity = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{inputs.tag}-{secrets.token_hex(2)}"
         made = Build(
             recipe=recipe,

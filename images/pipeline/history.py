@@ -12,6 +12,7 @@ from typing import Any
 from images.commands import output
 from images.docker import BUILD_LABEL
 from images.errors import InvalidRecipe
+from images.pipeline.files import file_digests
 from images.pipeline.recipe import Recipe
 
 KEY_LABEL = "calvinverse.key"
@@ -68,8 +69,6 @@ def origin(checkout: Path, image: str, files: Iterable[str]) -> Origin:
 
 def describe(checkout: Path, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
     """What `source.json` says of a checkout that is sent somewhere without git, so that the same images come out."""
-    from images.pipeline.files import file_digests
-
     found = {name: origin(checkout, name, file_digests(recipe, checkout)) for name, recipe in recipes.items()}
     return {
         "commit": next((came.commit for came in found.values()), ""),
