@@ -24,8 +24,8 @@ class HouseScreen(Asks, Screen[None]):
 
     @property
     def drawn(self) -> bool:
-        """Whether its widgets are there: not yet before it is composed, no more while it is closed."""
-        return self.is_running and bool(self.query(TopBar)) and bool(self.query(AwayBanner))
+        """Whether all its widgets are there: not yet before they are mounted, no more while it is closed."""
+        return self.is_mounted and self.is_attached and self.display
 
     def picture_changed(self) -> None:
         """Something that is known has changed, or the connection has."""

@@ -1,5 +1,6 @@
 """One environment: as it happens, with secrets kept back and a log that can be read."""
 
+import asyncio
 from datetime import timedelta
 
 from environments.domain.environment import EventType
@@ -12,6 +13,10 @@ from tui.dialogs import RevealDialog
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.log import LogPanel
+
+
+async def _closed(driver: Driver) -> None:
+    await driver.app.pop_screen()
 
 
 async def _open(driver: Driver, name: str) -> None:
@@ -44,6 +49,26 @@ def test_steps_resources_and_log_are_shown_and_follow_what_happens() -> None:
         await driver.until_text("GET /health answered 200")
 
     drive(script, everything(), size=(120, 40))
+
+
+def test_seconds_pass_while_it_is_opened_and_closed() -> None:
+    async def script(driver: Driver) -> None:
+        app = driver.app
+        view = next(view for view in app.known.values() if view.name == "branch-418")
+        for _ in range(3):
+            app.open_detail(view)
+            screen = app.screen
+            assert isinstance(screen, DetailScreen)
+            while not screen.drawn:
+                app.tick()
+                await asyncio.sleep(0)
+            app.tick()
+            closed = asyncio.ensure_future(_closed(driver))
+            while not closed.done():
+                app.tick()
+                await asyncio.sleep(0)
+
+    drive(script, everything())
 
 
 def test_the_deadline_has_its_zone_and_a_failure_its_hint() -> None:
