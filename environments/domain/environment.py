@@ -13,10 +13,37 @@ from environments.domain.lifecycle import (
     State,
     StepState,
 )
+from environments.domain.plan import StepPlan
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Unexpected(_Record):
+    """A thing in the environment's namespace or prefixes that none of its steps made."""
+
+    kind: str
+    address: str
+    detail: str = ""
+
+
+class Drift(_Record):
+    """What a look at an environment found: how the world differs from what its steps made.
+
+    `steps` is what a repair would do; no changes and nothing unexpected: it is as it should be. `troubles` names, by
+    step, what could not be looked at.
+    """
+
+    observed_at: datetime
+    steps: tuple[StepPlan, ...] = ()
+    unexpected: tuple[Unexpected, ...] = ()
+    troubles: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def found(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.unexpected) or any(step.changes for step in self.steps)
 
 
 class Failure(_Record):
@@ -54,6 +81,12 @@ class Environment(_Record):
     destroy_again_at: datetime | None = None
     destroyed_at: datetime | None = None
     managed_by: str | None = None
+    last_good: str | None = None
+    """The deployment that last made it ready: what a rollback goes back to."""
+    drift: Drift | None = None
+    """What the last look found; None: nobody has looked since the last deployment."""
+    observe_at: datetime | None = None
+    """When it is looked at next; None: only when somebody asks."""
 
 
 class Deployment(_Record):
@@ -72,6 +105,19 @@ class Deployment(_Record):
     epoch: int = 0
     worker: str | None = None
     failure: Failure | None = None
+    template: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What it was asked to apply, without secrets: an update or a rollback is told by the history."""
+    plan_id: str | None = None
+    """The saved plan that it has to keep to."""
+    by_machine: bool = False
+    """Asked for by the clock or a trigger: people go first."""
+    template_limit: int | None = None
+    """How many deployments of its template may run at once."""
+    cancel_requested_at: datetime | None = None
+    cancel_requested_by: str | None = None
+    cancel_forced: bool = False
+    """Whether the grace of a cancel was cut short."""
 
 
 class StepRecord(_Record):

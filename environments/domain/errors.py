@@ -165,6 +165,20 @@ class NotAllowedNow(Conflict):
     default_hint = "Wait for the running deployment, or destroy the environment."
 
 
+class PlanStale(Conflict):
+    """What a saved plan was made for has moved since; `details["moved"]` says what."""
+
+    code = "plan_stale"
+    default_hint = "Make a new plan, look at it, and apply that one."
+
+
+class UnknownPlan(NotFound):
+    """There is no saved plan of this id, or it has expired."""
+
+    code = "unknown_plan"
+    default_hint = "Make a new one with `--plan`."
+
+
 class ManagedOutside(Conflict):
     """The environment is shown here but owned by somebody else."""
 
@@ -350,6 +364,13 @@ class Superseded(Interrupted):
     """Somebody asked to destroy the environment while it was being deployed."""
 
     code = "superseded"
+
+
+class Cancelled(Interrupted):
+    """Somebody asked to cancel the deployment; the environment fails, and can be repaired, updated or destroyed."""
+
+    code = "cancelled"
+    default_hint = "`calvinverse env retry`, `env repair` or `env destroy`, as you like."
 
 
 class Stopping(Interrupted):

@@ -26,6 +26,7 @@ class DeploymentKind(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DESTROY = "destroy"
+    REPAIR = "repair"
 
 
 class DeploymentState(StrEnum):
@@ -36,6 +37,7 @@ class DeploymentState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 class StepState(StrEnum):
@@ -59,7 +61,7 @@ class ResourceStatus(StrEnum):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    State.REQUESTED: frozenset({State.DEPLOYING, State.DESTROYING}),
+    State.REQUESTED: frozenset({State.DEPLOYING, State.FAILED, State.DESTROYING}),
     State.DEPLOYING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
     State.VALIDATING: frozenset({State.READY, State.FAILED, State.DESTROYING}),
     State.READY: frozenset({State.UPDATING, State.DESTROYING}),
@@ -86,11 +88,12 @@ BUSY = frozenset(
 )
 """States in which a deployment is waiting or running."""
 
-ENDED_DEPLOYMENTS = frozenset({DeploymentState.SUCCEEDED, DeploymentState.FAILED, DeploymentState.SUPERSEDED})
+ENDED_DEPLOYMENTS = frozenset(DeploymentState) - {DeploymentState.QUEUED, DeploymentState.RUNNING}
 
 STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
     DeploymentKind.CREATE: frozenset({State.FAILED}),
     DeploymentKind.UPDATE: frozenset({State.READY, State.FAILED}),
+    DeploymentKind.REPAIR: frozenset({State.READY, State.FAILED}),
     DeploymentKind.DESTROY: frozenset(State) - ENDED - {State.DESTROYING},
 }
 """From which states a person may ask for a deployment of an existing environment (create: to try again)."""
@@ -106,7 +109,12 @@ def check_move(environment: str, now: State, then: State) -> State:
 def check_request(environment: str, now: State, kind: DeploymentKind) -> None:
     """Raises `NotAllowedNow` unless a person may ask for `kind` in this state."""
     if now not in STARTS_FROM[kind]:
-        verb = "retried" if kind is DeploymentKind.CREATE else f"{kind.value}d".replace("destroyd", "destroyed")
+        verb = {
+            DeploymentKind.CREATE: "retried",
+            DeploymentKind.UPDATE: "updated",
+            DeploymentKind.REPAIR: "repaired",
+            DeploymentKind.DESTROY: "destroyed",
+        }[kind]
         raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't be {verb} now.")
 
 
@@ -115,5 +123,6 @@ def state_when_running(kind: DeploymentKind) -> State:
     return {
         DeploymentKind.CREATE: State.DEPLOYING,
         DeploymentKind.UPDATE: State.UPDATING,
+        DeploymentKind.REPAIR: State.UPDATING,
         DeploymentKind.DESTROY: State.DESTROYING,
     }[kind]

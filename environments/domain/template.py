@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any
 
@@ -57,14 +58,39 @@ class Lifetime(_Part):
     maximum: Duration | None = None
 
 
+class OnFailure(StrEnum):
+    """What becomes of a deployment when a step fails for good.
+
+    `stop`: nothing new starts, the environment has failed. `rollback`: likewise, and then the last good deployment is
+    applied again. `continue`: only what needs the step is left out.
+    """
+
+    STOP = "stop"
+    ROLLBACK = "rollback"
+    CONTINUE = "continue"
+
+
+class Looks(_Part):
+    """When the environments of a template are looked at for drift: a cron expression, read in a time zone."""
+
+    schedule: str | None = None
+    zone: str = "UTC"
+
+
 class Step(_Part):
-    """One unit of a template. `options` (written `with`) is read by the executor of the kind `uses`."""
+    """One unit of a template. `options` (written `with`) is read by the executor of the kind `uses`.
+
+    `retries` is how often a step is tried again, with growing pauses, after an error that may pass (`transient` in
+    docs/reference/error-codes.md); others are never tried again.
+    """
 
     name: str
     uses: str
     needs: tuple[str, ...] = ()
     options: dict[str, Any] = Field(default_factory=dict, alias="with")
     timeout: Duration | None = None
+    on_failure: OnFailure = OnFailure.STOP
+    retries: int = Field(default=3, ge=0, le=20)
 
 
 class Output(_Part):
@@ -76,13 +102,18 @@ class Output(_Part):
 
 
 class Template(_Part):
-    """The content of `template.toml`, checked. `host_volumes` names folders of a node that its jobs may mount."""
+    """The content of `template.toml`, checked. `host_volumes` names folders of a node that its jobs may mount.
+
+    `limit` is how many deployments of it run at once; None: as many as the workers take.
+    """
 
     name: str
     version: str = "0"
     description: str = ""
     host_volumes: tuple[str, ...] = ()
+    limit: int | None = Field(default=None, ge=1)
     lifetime: Lifetime = Lifetime()
+    drift: Looks = Looks()
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     steps: tuple[Step, ...]
     outputs: dict[str, Output] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from environments.domain.environment import Failure
+from environments.domain.environment import Drift, Failure
 from environments.domain.lifecycle import (
     DeploymentKind,
     DeploymentState,
@@ -13,6 +13,7 @@ from environments.domain.lifecycle import (
     State,
     StepState,
 )
+from environments.domain.plan import StepPlan
 
 
 class _View(BaseModel):
@@ -48,6 +49,10 @@ class DeploymentView(_View):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     failure: Failure | None = None
+    worker: str | None = None
+    plan_id: str | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_requested_by: str | None = None
     steps: tuple[StepView, ...] = ()
 
 
@@ -80,6 +85,10 @@ class EnvironmentView(_View):
     destroy_again_at: datetime | None = None
     destroyed_at: datetime | None = None
     managed_by: str | None = None
+    last_good: str | None = None
+    """The deployment that last made it ready."""
+    drifted: bool = False
+    """Whether the last look found that the world differs from what its steps made."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
 
@@ -140,6 +149,63 @@ class ImageView(_View):
     withdrawn_by: str | None = None
 
 
+class PlanView(_View):
+    """A saved plan: what will be done, step by step. See `environments.domain.plan`."""
+
+    id: str
+    kind: DeploymentKind
+    environment: str
+    template: str
+    template_version: str
+    bundle: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    requested_by: str
+    created_at: datetime
+    expires_at: datetime
+    used_by: str | None = None
+    steps: tuple[StepPlan, ...] = ()
+
+
+class DriftView(_View):
+    """What the last look at an environment found; `drift` None: nobody has looked since its last deployment."""
+
+    environment: str
+    drift: Drift | None
+    observe_at: datetime | None = None
+    """When it is looked at next by the calendar of its template."""
+
+
+class PendingView(_View):
+    """Why a deployment doesn't run yet, or what it does. `position` 1: the next of its lane; None: it doesn't wait.
+
+    `lane` is `destroy` or `deploy`; `reasons` are sentences.
+    """
+
+    deployment_id: str
+    state: DeploymentState
+    lane: str
+    position: int | None = None
+    waiting: int = 0
+    """How many wait in the lane, this one included."""
+    reasons: tuple[str, ...] = ()
+
+
+class WorkerView(_View):
+    """A worker: one start of a process that carries out deployments. `alive`: it was heard of within its lease."""
+
+    name: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    alive: bool
+    slots: dict[str, int] = Field(default_factory=dict)
+    """Lane → how many deployments it runs at once."""
+    running: tuple[str, ...] = ()
+    """Ids of the deployments that it holds."""
+
+
 class Accepted(_View):
     """A request was taken: the environment as it is now, and the deployment to follow, if the request made one."""
 
@@ -197,6 +263,40 @@ class UpdateRequest(_Request):
 
     digest: str | None = None
     parameters: dict[str, Any] | None = None
+
+
+class PlanRequest(_Request):
+    """Asks what a change would do; the plan is saved, and can be applied as shown.
+
+    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest` and `parameters`; repair and
+    destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the update one back to what that applied.
+    """
+
+    kind: DeploymentKind
+    template: str | None = None
+    digest: str | None = None
+    parameters: dict[str, Any] | None = None
+    ttl: str | None = None
+    until: datetime | None = None
+    rollback_to: str | None = None
+
+
+class RollbackRequest(_Request):
+    """Goes back to the template version and parameters of an earlier deployment; None: the last good one."""
+
+    deployment: str | None = None
+
+
+class CancelRequest(_Request):
+    """Asks the running deployment to stop; `force` cuts the grace of what runs short."""
+
+    force: bool = False
+
+
+class AbandonRequest(_Request):
+    """Gives up what can't be destroyed; `reason` is kept."""
+
+    reason: str = Field(min_length=1, max_length=1000)
 
 
 class ExtendRequest(_Request):

@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from environments.domain.environment import ResourceRef
+from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.plan import Change
 from environments.domain.template import Bundle
 
 
@@ -60,6 +61,15 @@ class Observation:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who carries out a deployment now: what a fenced write outside of the database names as well."""
+
+    deployment: str
+    worker: str
+    epoch: int
+
+
 class StepRun(Protocol):
     """A step in progress: what the engine offers to an executor or a handler."""
 
@@ -90,7 +100,7 @@ class StepContext:
     """All that a step may know. `options` are rendered and read by the executor's own model.
 
     `secrets` are the environment's secret parameters; only `vault.secret` may use them. `host_volumes` are those that
-    the template declares: jobs get no others.
+    the template declares: jobs get no others. `holder` is None while a plan is made without a deployment.
     """
 
     owner: Owner
@@ -100,6 +110,7 @@ class StepContext:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     host_volumes: frozenset[str] = frozenset()
+    holder: Holder | None = None
 
 
 class Executor(Protocol):
@@ -130,6 +141,25 @@ class Executor(Protocol):
         """
         ...
 
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """What `apply` would do to the world as it is now; nothing when it would change nothing.
+
+        Reads only. Also tells what of this step's own things would go (keys that it doesn't write any more). Raises
+        `CalvinverseError`; `ForeignResource` where `apply` would.
+        """
+        ...
+
+    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+        """What a step of this name, no longer in the template, has left inside of shared resources; reads only.
+
+        Resources that are the step's own in the inventory are not meant: their handlers know them.
+        """
+        ...
+
+    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+        """Takes the `leavings` of a step away. Idempotent."""
+        ...
+
 
 class ResourceHandler(Protocol):
     """Knows one kind of resource: whether it is there, and how it goes away."""
@@ -148,9 +178,23 @@ class ResourceHandler(Protocol):
         ...
 
 
+class Lookout(Protocol):
+    """Looks for things in an environment's namespace or prefixes that none of its steps made."""
+
+    part: ClassVar[str]
+    """Where it looks, for people: `Nomad`, `Consul`, `OpenBao`."""
+
+    def unexpected(self, owner: Owner, known: frozenset[ResourceRef], steps: frozenset[str]) -> Sequence[Unexpected]:
+        """What is there beside `known` (the inventory) and what `steps` (names) made; reads only.
+
+        Raises `BackendUnavailable` when nobody can tell.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Toolbox:
-    """Every executor and handler of a service, by kind.
+    """Every executor and handler of a service, by kind, and the lookouts for drift.
 
     `houses` says for a kind of resource in which other resource (kind, address) such things are, if the same
     environment made that: when the house is gone, so is what was in it, and nobody is left to ask.
@@ -159,19 +203,21 @@ class Toolbox:
     executors: Mapping[str, Executor]
     handlers: Mapping[str, ResourceHandler]
     houses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    lookouts: Sequence[Lookout] = ()
 
 
 def toolbox(
     executors: Sequence[Executor],
     handlers: Sequence[ResourceHandler],
     houses: Mapping[str, tuple[str, str]] | None = None,
+    lookouts: Sequence[Lookout] = (),
 ) -> Toolbox:
     """A toolbox; two parts of the same kind are a programming error."""
     by_kind = {executor.kind: executor for executor in executors}
     by_resource = {handler.kind: handler for handler in handlers}
     assert len(by_kind) == len(executors)
     assert len(by_resource) == len(handlers)
-    return Toolbox(by_kind, by_resource, houses or {})
+    return Toolbox(by_kind, by_resource, houses or {}, lookouts)
 
 
 Clock = Callable[[], datetime]

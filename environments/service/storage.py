@@ -24,6 +24,7 @@ from environments.domain.lifecycle import (
     State,
     StepState,
 )
+from environments.domain.plan import Plan
 from environments.domain.template import Bundle
 
 
@@ -374,6 +375,63 @@ class Requests(Protocol):
         ...
 
 
+class Plans(Protocol):
+    """Saved plans."""
+
+    def add(self, plan: Plan, sealed: bytes | None = None) -> None:
+        """Keeps a plan; `sealed` are the encrypted secret parameters of the request."""
+        ...
+
+    def get(self, plan_id: str) -> Plan | None:
+        """One plan."""
+        ...
+
+    def sealed(self, plan_id: str) -> bytes | None:
+        """The encrypted secret parameters of the request."""
+        ...
+
+    def use(self, plan_id: str, deployment_id: str) -> bool:
+        """Notes the deployment that applies the plan; False if another one has it already."""
+        ...
+
+    def forget(self, before: datetime) -> int:
+        """Deletes plans that expired before a moment, unless an unfinished deployment keeps to them; how many."""
+        ...
+
+
+class WorkerRecord(NamedTuple):
+    """A start of a worker. `alive`: its lease had not run out, by the database's clock."""
+
+    name: str
+    host: str
+    pid: int
+    version: str
+    slots: dict[str, int]
+    started_at: datetime
+    seen_at: datetime
+    alive: bool
+
+
+class Workers(Protocol):
+    """Who carries out deployments."""
+
+    def beat(self, worker: WorkerRecord, lease: float) -> None:
+        """Says that the worker lives, for `lease` seconds; a new one is added."""
+        ...
+
+    def all(self) -> list[WorkerRecord]:
+        """Newest first."""
+        ...
+
+    def leave(self, name: str) -> None:
+        """The worker has ended in an orderly way."""
+        ...
+
+    def forget(self, before: datetime) -> int:
+        """Deletes those that were last seen before a moment; how many."""
+        ...
+
+
 class Transaction(Protocol):
     """One transaction's view of the database."""
 
@@ -395,6 +453,10 @@ class Transaction(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def requests(self) -> Requests: ...
+    @property
+    def plans(self) -> Plans: ...
+    @property
+    def workers(self) -> Workers: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs."""

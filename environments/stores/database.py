@@ -32,6 +32,7 @@ from environments.stores.deployments import SqlDeployments
 from environments.stores.environments import KnownRows, SqlEnvironments
 from environments.stores.events import SqlEvents
 from environments.stores.journal import SqlInventory, SqlJournal
+from environments.stores.plans import SqlPlans
 from environments.stores.schema import (
     bundles,
     deployments,
@@ -39,6 +40,7 @@ from environments.stores.schema import (
     idempotency,
     templates,
 )
+from environments.stores.workers import SqlWorkers
 
 BUSY_TIMEOUT = 10.0
 """Seconds that a transaction waits for the writer before it."""
@@ -61,6 +63,8 @@ class SqlTransaction:
         self.images = SqlImages(connection)
         self.tokens = SqlTokens(connection)
         self.requests = SqlRequests(connection)
+        self.plans = SqlPlans(connection)
+        self.workers = SqlWorkers(connection)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""

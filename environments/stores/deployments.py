@@ -41,6 +41,12 @@ _NOW: dict[str, ColumnElement[float]] = {
 }
 """The database's clock, in seconds, by dialect."""
 
+
+def database_clock(connection: Connection) -> ColumnElement[float]:
+    """The present moment in seconds, as the database tells it: leases are judged by one clock."""
+    return _NOW[connection.dialect.name]
+
+
 # These run before each effect and in each write of a deployment. Building a statement takes longer than running it, so
 # they are built once.
 _HELD = and_(

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -79,6 +80,9 @@ environments = Table(
     Column("destroy_again_at", Moment),
     Column("destroyed_at", Moment),
     Column("managed_by", String(200)),
+    Column("last_good", String(40)),
+    Column("drift", JSON(none_as_null=True)),
+    Column("observe_at", Moment),
     Index(
         "uq_environments_live_name",
         "name",
@@ -113,9 +117,74 @@ deployments = Table(
     Column("worker", String(100)),
     Column("lease_until", Double, nullable=False),
     Column("failure", JSON),
+    Column("template", String(63), nullable=False, server_default=""),
+    Column("parameters", JSON, nullable=False, server_default="{}"),
+    Column("plan_id", String(40)),
+    Column("by_machine", Boolean, nullable=False, server_default=false()),
+    Column("template_limit", Integer),
+    Column("cancel_requested_at", Moment),
+    Column("cancel_requested_by", String(200)),
+    Column("cancel_forced", Boolean, nullable=False, server_default=false()),
     Index("ix_deployments_environment_id", "environment_id", "requested_at"),
     Index("ix_deployments_state", "state"),
 )
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("environment_id", String(40), nullable=False),
+    Column("content", JSON, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_by", String(40)),
+    Index("ix_plans_expires_at", "expires_at"),
+)
+"""Saved plans; `sealed` are the encrypted secret parameters of the request. One of a create has no environment yet."""
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", String(100), nullable=False),
+    Column("slots", JSON, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Column("lease_until", Double, nullable=False),
+)
+"""Every start of a worker that was heard of lately; `lease_until` by the database's clock."""
+
+module_states = Table(
+    "module_states",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("environment_id", String(40), ForeignKey("environments.id", ondelete="CASCADE"), nullable=False),
+    Column("step", String(63), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("deployment_id", String(40), nullable=False),
+    Column("worker", String(100), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("written_at", Moment, nullable=False),
+    Column("refused", Text),
+    Index("ix_module_states_environment_id", "environment_id", "step", "id"),
+)
+"""Every version of the state of an OpenTofu module, encrypted by it. `refused`: why it is kept aside."""
+
+module_locks = Table(
+    "module_locks",
+    metadata,
+    Column("environment_id", String(40), ForeignKey("environments.id", ondelete="CASCADE"), primary_key=True),
+    Column("step", String(63), primary_key=True),
+    Column("lock_id", String(200), nullable=False),
+    Column("info", JSON, nullable=False),
+    Column("deployment_id", String(40), nullable=False),
+    Column("worker", String(100), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("locked_at", Moment, nullable=False),
+)
+"""Locks on those states, each held under the lease of a deployment."""
 
 steps = Table(
     "steps",
@@ -196,6 +265,7 @@ templates = Table(
     Column("digest", String(80), ForeignKey("bundles.digest"), nullable=False),
     Column("pushed_at", Moment, nullable=False),
     Column("pushed_by", String(200), nullable=False),
+    Column("source", JSON(none_as_null=True)),
     Index("ix_templates_name", "name", "id"),
 )
 """Every push, oldest first; the newest of a name is the one that new environments get."""

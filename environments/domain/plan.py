@@ -1,0 +1,88 @@
+"""Plans: what a change of an environment will do, step by step, before it does it."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from environments.domain.lifecycle import DeploymentKind
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Action(StrEnum):
+    """What will become of a thing."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REPLACE = "replace"
+    DESTROY = "destroy"
+
+
+class Change(_Record):
+    """One thing that a step will create, change, replace or destroy.
+
+    `details` says in lines what will differ (`count: 1 → 2`); never a secret. `fingerprint` stands for everything that
+    decides the change, also what isn't shown: two changes with the same one do the same to the same.
+    """
+
+    kind: str
+    address: str
+    action: Action
+    details: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+
+class StepPlan(_Record):
+    """What one step will do; no changes: everything is as it should be.
+
+    `deferred` says why that can't be told before the steps that it needs are done; then there are no changes here.
+    `removed`: the step is no longer in the template, and what it made is destroyed.
+    """
+
+    step: str
+    uses: str
+    changes: tuple[Change, ...] = ()
+    deferred: str = ""
+    removed: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Equal for plans that do the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Plan(_Record):
+    """A saved plan. It can be applied once, until `expires_at`, while nothing has moved since it was made.
+
+    `based_on` is the newest deployment of the environment when it was planned; None when there was none (create).
+    """
+
+    id: str
+    kind: DeploymentKind
+    environment: str
+    """Name."""
+    environment_id: str
+    """Of the environment; for a create, the id that it will get."""
+    template: str
+    template_version: str
+    bundle: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """Without secrets."""
+    requested_by: str
+    created_at: datetime
+    expires_at: datetime
+    based_on: str | None = None
+    steps: tuple[StepPlan, ...] = ()
+    request: dict[str, Any] = Field(default_factory=dict)
+    """What was asked for, without secrets: as it will be asked for again when the plan is applied."""
+    used_by: str | None = None
+    """The deployment that applied it."""
+
+    def step(self, name: str) -> StepPlan | None:
+        """The plan of that step, if there is one."""
+        return next((step for step in self.steps if step.step == name), None)

@@ -1,0 +1,37 @@
+"""Who carries out deployments: every start of a worker, judged alive by the database's clock."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from environments.service.storage import WorkerRecord
+from environments.stores.deployments import database_clock
+from environments.stores.schema import workers as table
+
+
+class SqlWorkers:
+    """See `environments.service.storage.Workers`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._now = database_clock(connection)
+
+    def beat(self, worker: WorkerRecord, lease: float) -> None:
+        until = self._now + lease
+        done = self._connection.execute(
+            table.update().where(table.c.name == worker.name).values(seen_at=worker.seen_at, lease_until=until)
+        )
+        if done.rowcount == 0:
+            row = {name: getattr(worker, name) for name in WorkerRecord._fields if name != "alive"}
+            self._connection.execute(table.insert().values(**row, lease_until=until))
+
+    def all(self) -> list[WorkerRecord]:
+        named = [table.c[name] for name in WorkerRecord._fields if name != "alive"]
+        query = select(*named, (table.c.lease_until >= self._now).label("alive")).order_by(table.c.started_at.desc())
+        return [WorkerRecord(**{**row._mapping, "alive": bool(row.alive)}) for row in self._connection.execute(query)]
+
+    def leave(self, name: str) -> None:
+        self._connection.execute(table.delete().where(table.c.name == name))
+
+    def forget(self, before: datetime) -> int:
+        return self._connection.execute(table.delete().where(table.c.seen_at < before)).rowcount
