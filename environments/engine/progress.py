@@ -10,7 +10,7 @@ from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, StepTimeout
 from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
-from environments.executors.base import StepRun
+from environments.executors.base import Holder, StepRun
 
 _POLL = 0.25
 """Seconds between two looks at the lease while a step sleeps."""
@@ -35,6 +35,11 @@ class Progress:
     def time_left(self) -> float:
         """Seconds until the time limit."""
         return self._end - time.monotonic()
+
+    @property
+    def holder(self) -> Holder | None:
+        """Deployment, worker and epoch."""
+        return Holder(*self._lease.holder)
 
     def before_effect(self) -> None:
         """Raises `Interrupted` or `StepTimeout`."""

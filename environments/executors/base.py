@@ -78,6 +78,11 @@ class StepRun(Protocol):
         """Seconds until the step's time limit; zero or less when it is over."""
         ...
 
+    @property
+    def holder(self) -> Holder | None:
+        """Who carries the deployment out; None while a plan is made: then nothing may be changed."""
+        ...
+
     def before_effect(self) -> None:
         """To be called before each change of the outside world, and in every waiting loop.
 
@@ -100,7 +105,7 @@ class StepContext:
     """All that a step may know. `options` are rendered and read by the executor's own model.
 
     `secrets` are the environment's secret parameters; only `vault.secret` may use them. `host_volumes` are those that
-    the template declares: jobs get no others. `holder` is None while a plan is made without a deployment.
+    the template declares: jobs get no others.
     """
 
     owner: Owner
@@ -110,7 +115,6 @@ class StepContext:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     host_volumes: frozenset[str] = frozenset()
-    holder: Holder | None = None
 
 
 class Executor(Protocol):

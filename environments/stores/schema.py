@@ -186,6 +186,16 @@ module_locks = Table(
 )
 """Locks on those states, each held under the lease of a deployment."""
 
+module_kits = Table(
+    "module_kits",
+    metadata,
+    Column("environment_id", String(40), ForeignKey("environments.id", ondelete="CASCADE"), primary_key=True),
+    Column("step", String(63), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("written_at", Moment, nullable=False),
+)
+"""Files and variables that an OpenTofu module was last run with, encrypted with its environment's key: for destroy."""
+
 steps = Table(
     "steps",
     metadata,

@@ -1,5 +1,7 @@
 """What the engine needs: plans, workers, states of modules, cancels, drift, sources of templates."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -17,7 +19,7 @@ def upgrade() -> None:
         sa.Column("observe_at", Moment),
     ):
         op.add_column("environments", column)
-    for column in (
+    new: list[sa.Column[Any]] = [
         sa.Column("template", sa.String(length=63), nullable=False, server_default=""),
         sa.Column("parameters", sa.JSON(), nullable=False, server_default="{}"),
         sa.Column("plan_id", sa.String(length=40)),
@@ -26,8 +28,9 @@ def upgrade() -> None:
         sa.Column("cancel_requested_at", Moment),
         sa.Column("cancel_requested_by", sa.String(length=200)),
         sa.Column("cancel_forced", sa.Boolean(), nullable=False, server_default=sa.false()),
-    ):
-        op.add_column("deployments", column)
+    ]
+    for added in new:
+        op.add_column("deployments", added)
     op.add_column("templates", sa.Column("source", sa.JSON(none_as_null=True)))
     op.create_table(
         "plans",
@@ -89,4 +92,18 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("environment_id", "step", name=op.f("pk_module_locks")),
+    )
+    op.create_table(
+        "module_kits",
+        sa.Column("environment_id", sa.String(length=40), nullable=False),
+        sa.Column("step", sa.String(length=63), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("written_at", Moment, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment_id"],
+            ["environments.id"],
+            name=op.f("fk_module_kits_environment_id_environments"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("environment_id", "step", name=op.f("pk_module_kits")),
     )
