@@ -24,6 +24,13 @@ class DockerUnavailable(MachineError):
     default_hint = "Install and start Docker, and check with `docker version`."
 
 
+class PostgresMissing(MachineError):
+    """No PostgreSQL that is new enough is on this machine, and none can be installed from here."""
+
+    code = "postgres_missing"
+    default_hint = "Install PostgreSQL 14 or later; on Debian, as root: apt-get install postgresql."
+
+
 class PackagesMissing(MachineError):
     """Packages of the system are missing and can't be installed from here."""
 

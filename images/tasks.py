@@ -12,6 +12,7 @@ from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
 from images.pipeline.recipe import load_recipes
 from images.places import CHECKOUT, state_folder
+from images.postgres_server import ensure_postgres
 from images.report import console
 from images.toolchain import NAMES, ensure, look
 from images.toolchain.__main__ import offer
@@ -38,6 +39,13 @@ def docker() -> None:
     """Make sure that a Docker engine answers, and say which."""
     report = console()
     report(f"Docker engine {ensure_engine(report)}")
+
+
+def postgres() -> None:
+    """Make sure that PostgreSQL is on this machine, and say which."""
+    report = console()
+    found = ensure_postgres(report)
+    report(f"PostgreSQL {found.version} in {found.folder}")
 
 
 def recipes() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import Cluster, start_cluster
+from tests.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +14,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = start_cluster(tmp_path_factory.mktemp("cluster"))
     yield cluster
     cluster.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One real PostgreSQL for all tests that leave it running; each makes databases of its own in it."""
+    server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.close()

@@ -36,7 +36,7 @@ LEAVES = {
     "project-wheel": ("own/", "pip/"),
     "debian-packages": ("debs/", "unpacked/"),
     "debian-sources": ("sources.list",),
-    "binaries": ("bin/",),
+    "binaries": ("bin/", "providers/"),
 }
 """What steps of `prepare` leave in the work folder: Packer wants to see what a recipe uploads."""
 

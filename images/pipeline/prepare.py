@@ -20,6 +20,8 @@ from images.pipeline.debian import debian_packages, debian_sources, mirrors
 from images.pipeline.files import digest, file_digests
 from images.pipeline.preparation import Preparation
 from images.places import cache_folder
+from images.toolchain import mirror
+from images.toolchain.catalogue import tools
 
 __all__ = [
     "STEPS",
@@ -105,18 +107,24 @@ def project_wheel(preparation: Preparation) -> None:
 def binaries(preparation: Preparation) -> None:
     """Copies the recipe's `binaries`, programs of the toolchain, into `bin`, for anybody to run.
 
+    Providers of OpenTofu go into `providers` instead, laid out as a mirror.
+
     Raises ToolsMissing when one isn't on this machine, ImageBuildFailed for one that needs more than itself to run.
     """
     folder = preparation.work / "bin"
     folder.mkdir()
-    for name, program in toolchain.require(*preparation.recipe.build.binaries).items():
+    programs = toolchain.require(*preparation.recipe.build.binaries)
+    for name, program in programs.items():
         if not stands_alone(program):
             raise ImageBuildFailed(
                 f"{program} can't go into an image, for it needs libraries of this machine.",
                 hint=f"Take it off the PATH, so that `doit tools` builds {name}, or put a static one there.",
             )
-        shutil.copyfile(program, folder / name)
-        (folder / name).chmod(0o755)
+        if name not in toolchain.PROVIDERS:
+            shutil.copyfile(program, folder / name)
+            (folder / name).chmod(0o755)
+    if providers := {name: path for name, path in programs.items() if name in toolchain.PROVIDERS}:
+        mirror.lay_out({tools()[name]: path for name, path in providers.items()}, preparation.work / "providers")
 
 
 def stands_alone(program: Path) -> bool:

@@ -1,23 +1,26 @@
 """The pinned toolchain: find the tools that Calvinverse works with, and build what is missing, once for a machine.
 
 `require` takes milliseconds and names everything that is missing; `ensure` builds what is missing; Packer is run with
-`{**os.environ, **packer_environment()}`.
+`{**os.environ, **packer_environment()}`, OpenTofu with `provider_mirror()` as a mirror of providers.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from images.report import Report
-from images.toolchain import plugins
+from images.toolchain import mirror, plugins
 from images.toolchain.catalogue import Tool, tools
 from images.toolchain.find import Found, NotFound, find_tool, memory
 from images.toolchain.needs import Builders, missing_error
 from images.toolchain.work import build_all, equip
 
-__all__ = ["NAMES", "ensure", "locate", "look", "packer_environment", "require"]
+__all__ = ["NAMES", "PROVIDERS", "ensure", "locate", "look", "packer_environment", "provider_mirror", "require"]
 
 NAMES: tuple[str, ...] = tuple(tools())
 """The names of all tools."""
+
+PROVIDERS: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.provider)
+"""The names of those that are providers of OpenTofu."""
 
 
 def look(names: Iterable[str] = NAMES) -> dict[Tool, Found | NotFound]:
@@ -66,3 +69,11 @@ def packer_environment() -> dict[str, str]:
     Raises ToolsMissing without Packer or the plugin.
     """
     return plugins.packer_environment(require("packer", "packer-plugin-docker"))
+
+
+def provider_mirror() -> Path:
+    """A folder with our providers that OpenTofu takes as a `filesystem_mirror`; laid out in the cache.
+
+    Raises ToolsMissing without the providers.
+    """
+    return mirror.mirror_folder({tools()[name]: path for name, path in require(*PROVIDERS).items()})

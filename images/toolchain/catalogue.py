@@ -73,6 +73,8 @@ class Tool:
     version_arguments: tuple[str, ...]
     source: GoModule | Wheel
     folder: Path
+    provider: str = ""
+    """For a provider of OpenTofu: by which name, `<namespace>/<type>`, modules ask for it."""
 
     @property
     def buildable(self) -> bool:
@@ -125,7 +127,8 @@ def _tool(name: str, table: dict[str, Any], folder: Path) -> Tool:
         name=name,
         wanted=Range.parse(table["wanted"]),
         pinned=Version.parse(table["pinned"]),
-        version_arguments=tuple(table["version"]),
+        version_arguments=tuple(table.get("version", ())),
         source=source,
         folder=folder,
+        provider=table.get("provider", ""),
     )

@@ -108,7 +108,8 @@ def find_tool(tool: Tool, versions: VersionMemory | None = None) -> Found | NotF
     """Look for one tool."""
     versions = versions or memory()
     unfit: list[tuple[Path, str]] = []
-    for program in on_path(tool.name):
+    # A provider tells no version, and nobody puts one on the PATH.
+    for program in () if tool.provider else on_path(tool.name):
         version = versions.version(program, tool.version_arguments)
         if version is not None and version in tool.wanted:
             return Found(program, version, "PATH")

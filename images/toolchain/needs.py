@@ -73,6 +73,9 @@ def _ways(tool: Tool, seen: NotFound, builders: Builders) -> Iterable[str]:
         build = f"build {tool.pinned} with `doit tools` (needs Go {wanted} or later, which is here)"
     else:
         build = f"get {tool.pinned} with `doit tools`"
+    if tool.provider:
+        yield f"{tool.name}: {build}."
+        return
     yield f"{tool.name}: put {tool.wanted}, on the PATH; or {build}."
     for program, why in seen.unfit:
         yield f"  {program} {why}."

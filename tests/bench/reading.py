@@ -12,7 +12,7 @@ from pathlib import Path
 from environments.client import read_bundle
 from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
-from environments.stores.database import open_database
+from environments.stores.database import Database, open_database
 from tests.service_process import ServiceProcess
 
 _RESOURCES = (
@@ -102,6 +102,11 @@ def fill(service: ServiceProcess, template: Path, count: int) -> list[str]:
             tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(_LINES)])
     database.close()
     return names
+
+
+def open_filled(service: ServiceProcess) -> Database:
+    """The database of a service that doesn't run."""
+    return open_database(service.state / "service")
 
 
 def measure(service: ServiceProcess, names: list[str], count: int) -> tuple[list[float], list[float]]:

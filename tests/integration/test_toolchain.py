@@ -10,7 +10,8 @@ import pytest
 from images.docker_engine import ensure_engine
 from images.pipeline.prepare import stands_alone
 from images.report import PlainReport
-from images.toolchain import NAMES, ensure, locate, packer_environment, require
+from images.toolchain import NAMES, PROVIDERS, ensure, locate, packer_environment, provider_mirror, require
+from images.toolchain.build import built_from
 from images.toolchain.catalogue import tools
 from images.toolchain.find import ask_version
 from images.toolchain.needs import Builders
@@ -20,12 +21,13 @@ from images.toolchain.versions import Version
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tool_runs_in_a_wanted_version(name: str) -> None:
     tool = tools()[name]
-    version = ask_version(require(name)[name], tool.version_arguments, limit=60)
+    program = require(name)[name]
+    version = built_from(program) if tool.provider else ask_version(program, tool.version_arguments, limit=60)
     assert version is not None
     assert version in tool.wanted
 
 
-@pytest.mark.parametrize("name", ["packer", "packer-plugin-docker", "registry"])
+@pytest.mark.parametrize("name", ["packer", "packer-plugin-docker", "registry", "tofu", *PROVIDERS])
 def test_what_goes_into_images_stands_alone(name: str) -> None:
     assert stands_alone(require(name)[name])
 
@@ -35,6 +37,16 @@ def test_asking_for_all_tools_again_takes_milliseconds() -> None:
     began = time.perf_counter()
     require(*NAMES)
     assert time.perf_counter() - began < 0.1
+
+
+def test_the_mirror_holds_every_provider_and_is_made_once() -> None:
+    mirror = provider_mirror()
+    programs = sorted(path for path in mirror.rglob("terraform-provider-*") if path.is_file())
+    assert [f"{path.parents[2].parent.name}/{path.parents[2].name}" for path in programs] == sorted(
+        tools()[name].provider for name in PROVIDERS
+    )
+    assert all(os.access(path, os.X_OK) for path in programs)
+    assert provider_mirror() == mirror
 
 
 def test_packer_finds_its_docker_plugin_and_no_other() -> None:

@@ -158,7 +158,8 @@ def test_all_missing_tools_are_named_at_once_with_both_ways_to_get_them(machine:
     assert "\n" not in error.message
     for name, tool in tools().items():
         assert name in error.message
-        assert f"{name}: put {tool.wanted}, on the PATH; or" in error.hint
+        ways = f"{name}: build" if tool.provider else f"{name}: put {tool.wanted}, on the PATH; or"
+        assert ways in error.hint
     assert "build 1.10.5 with `doit tools` (needs Go 1.24.7 or later, and there is none)" in error.hint
     assert f"{old} is 1.3.1." in error.hint
 
@@ -366,7 +367,7 @@ def test_the_command_line_shows_the_error_without_a_traceback(machine: Machine) 
     output, errors = process.communicate(timeout=60)
     assert process.returncode == ToolsMissing.exit_code
     assert output == ""
-    assert errors.startswith("The tools consul, nomad, packer, packer-plugin-docker and registry are missing")
+    assert errors.startswith("The tools consul, nomad, packer, packer-plugin-docker, registry, tofu, terraform-")
     assert "Traceback" not in errors
 
 

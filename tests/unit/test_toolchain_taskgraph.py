@@ -48,8 +48,27 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
     command = [sys.executable, "-m", "doit", "list"]
     listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True).stdout
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in listed.splitlines())
-    expected = {"tools", "docker", "build", "deploy", "undeploy", "status", "test", "lint", "lock", "bench", "tidy"}
-    expected |= {"validate:recipes", "bench:images", "dispatch", *(f"test:{kind}" for kind in (*suite.KINDS, "crash"))}
+    expected = {
+        "tools",
+        "docker",
+        "postgres",
+        "build",
+        "deploy",
+        "undeploy",
+        "status",
+        "test",
+        "lint",
+        "lock",
+        "bench",
+        "tidy",
+    }
+    expected |= {
+        "validate:recipes",
+        "bench:images",
+        "dispatch",
+        *(f"test:{kind}" for kind in (*suite.KINDS, "crash", "kill-matrix")),
+    }
+    expected |= {"bench:engine"}
     images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}
     assert expected | images == set(rows)
     assert all(len(doc.split()) > 2 for doc in rows.values())

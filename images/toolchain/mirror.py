@@ -1,0 +1,56 @@
+"""The folder that OpenTofu takes our providers from: a mirror in the layout that `filesystem_mirror` reads."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from images.places import cache_folder
+from images.toolchain.catalogue import Tool
+
+DEFAULT_SOURCE_HOST = "registry.opentofu.org"
+"""What the address of a provider begins with when a module names none. Part of the layout; nothing is asked there."""
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Go's names of architectures, by those of the kernel."""
+
+
+def platform() -> str:
+    """This machine as providers are named for it: `linux_amd64`."""
+    facts = os.uname()
+    return f"{facts.sysname.lower()}_{ARCHITECTURES.get(facts.machine, facts.machine)}"
+
+
+def lay_out(found: Mapping[Tool, Path], mirror: Path) -> None:
+    """Copies providers into the layout below `mirror`."""
+    for tool, program in found.items():
+        kind = tool.provider.rpartition("/")[2]
+        folder = mirror / DEFAULT_SOURCE_HOST / tool.provider / str(tool.pinned) / platform()
+        folder.mkdir(parents=True)
+        copy = folder / f"terraform-provider-{kind}_v{tool.pinned}"
+        shutil.copyfile(program, copy)
+        copy.chmod(0o755)
+
+
+def mirror_folder(found: Mapping[Tool, Path]) -> Path:
+    """A folder in the cache with these providers, made if need be."""
+    mark = "\0".join(sorted(f"{tool.provider} {tool.key()}" for tool in found))
+    folder = cache_folder() / "providers" / hashlib.sha256(mark.encode()).hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+    try:
+        lay_out(found, unfinished)
+        unfinished.chmod(0o755)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            # Another process was faster and made the same folder.
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder

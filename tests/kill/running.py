@@ -1,0 +1,227 @@
+"""Runs cells of the kill matrix on a real cluster, and judges each by what the vendors' own APIs list."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from environments.client.bundles import read_bundle
+from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.template import make_bundle
+from environments.domain.views import CreateRequest, UpdateRequest
+from tests.census import Census, Taker, describe
+from tests.cluster import Cluster
+from tests.fakes.counting_server import CountingServer
+from tests.kill.points import VARIABLE, Durations, Point, durations
+from tests.service_process import ServiceProcess
+
+HERE = Path(__file__).parent
+WEB = HERE.parent.parent / "environments" / "templates" / "web"
+TEMPLATE = "everything"
+
+_ENDED = {
+    DeploymentKind.CREATE: (State.READY, State.FAILED),
+    DeploymentKind.UPDATE: (State.READY, State.FAILED),
+    DeploymentKind.DESTROY: (State.DESTROYED, State.DESTROY_FAILED),
+}
+
+_SECONDS = 120
+"""How long a deployment may take in which something was killed."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a cell: `killed` is whether the victim died while the deployment ran; `faults` say what is wrong."""
+
+    point: Point
+    killed: bool
+    seconds: float
+    faults: tuple[str, ...] = ()
+
+
+@dataclass
+class Matrix:
+    """A service, its cluster and the server that counts."""
+
+    service: ServiceProcess
+    cluster: Cluster
+    taker: Taker
+    things: CountingServer
+    _number: int = field(default=0, init=False)
+
+    def prepare(self) -> None:
+        """Pushes the template: its own files, and the job file of `web`."""
+        files = {**read_bundle(HERE / "template").files, "web.nomad.hcl": (WEB / "web.nomad.hcl").read_bytes()}
+        self.service.client.push(make_bundle(files))
+
+    def undisturbed(self) -> Durations:
+        """One create, update and destroy in peace: how long each step takes."""
+        name = self._name()
+        self._create(name)
+        self._ended(name, DeploymentKind.CREATE)
+        self._update(name)
+        self._ended(name, DeploymentKind.UPDATE)
+        self._destroy(name)
+        assert self._ended(name, DeploymentKind.DESTROY) is State.DESTROYED, self.service.story(name)
+        return durations(self.service.client.deployments(name))
+
+    def run(self, point: Point) -> Verdict:
+        """Create, update if that is meant, and destroy, with the kill in one; judges what is there in it and after it."""
+        before, began, name = self.taker.take(), time.monotonic(), self._name()
+        faults: list[str] = []
+        killed = False
+        asks: tuple[tuple[DeploymentKind, Callable[[str], None], State], ...] = (
+            (DeploymentKind.CREATE, self._create, State.READY),
+            (DeploymentKind.UPDATE, self._update, State.READY),
+            (DeploymentKind.DESTROY, self._destroy, State.DESTROYED),
+        )
+        for kind, ask, right in asks:
+            if kind is DeploymentKind.UPDATE and point.kind is not DeploymentKind.UPDATE:
+                continue
+            if kind is point.kind:
+                killed = self._with_kill(point, name, ask)
+            else:
+                ask(name)
+            state = self._ended(name, kind)
+            if state is not right:
+                faults.append(f"{kind.value} ended {state.value}")
+            if kind is point.kind and kind is not DeploymentKind.DESTROY:
+                faults += self.taker.duplicates(name)
+                faults += self._objects(name, 3 if kind is DeploymentKind.UPDATE else 2)
+        faults += self._left(name, before)
+        if faults:
+            faults.append(self.service.story(name))
+        return Verdict(point, killed, time.monotonic() - began, tuple(faults))
+
+    def _name(self) -> str:
+        self._number += 1
+        return f"kill-{self._number}"
+
+    def _create(self, name: str) -> None:
+        request = CreateRequest(name=name, template=TEMPLATE, parameters={"server": self.things.address})
+        self.service.client.create(request)
+
+    def _update(self, name: str) -> None:
+        changed = {"objects": 3, "replicas": 2, "message": "second"}
+        self.service.client.update(name, UpdateRequest(parameters=changed))
+
+    def _destroy(self, name: str) -> None:
+        self.service.client.destroy(name)
+
+    def _ended(self, name: str, kind: DeploymentKind) -> State:
+        return self.service.wait_for(name, *_ENDED[kind], seconds=_SECONDS).state
+
+    def _objects(self, name: str, count: int) -> list[str]:
+        wanted = [f"{name}-{number}" for number in range(count)]
+        found = sorted(self.things.objects())
+        return [] if found == wanted else [f"the module's objects are {found}, not {wanted}"]
+
+    def _left(self, name: str, before: Census) -> list[str]:
+        end = time.monotonic() + 20
+        while True:
+            # What the killed part itself does when it comes back (its own checks and leases) may take a moment.
+            left = self.taker.take().since(before)
+            objects = [found for found in self.things.objects() if found.startswith(f"{name}-")]
+            tofus = _tofus(self.service.state)
+            if not (left or objects or tofus) or time.monotonic() > end:
+                break
+            time.sleep(0.5)
+        return [
+            *([f"left over: {describe(left)}"] if left else []),
+            *([f"objects left over: {objects}"] if objects else []),
+            *([f"processes left over: {tofus}"] if tofus else []),
+        ]
+
+    # --- killing -----------------------------------------------------------------------------------------------------
+
+    def _with_kill(self, point: Point, name: str, ask: Callable[[str], None]) -> bool:
+        if point.victim != "worker":
+            ask(name)
+            return self._kill_other(point, name)
+        self.service.stop()
+        self.service.start(module="tests.kill.deadly", more={VARIABLE: point.model_dump_json()})
+        ask(name)
+        died = self._dies(name, point.kind)
+        if not died:
+            self.service.stop()
+        self.service.start()
+        return died
+
+    def _dies(self, name: str, kind: DeploymentKind) -> bool:
+        """Whether it killed itself before the deployment had ended."""
+        end = time.monotonic() + _SECONDS
+        while time.monotonic() < end:
+            if not self.service.running:
+                return True
+            if self._over(name, kind):
+                # The last write may be the very one at which it dies.
+                time.sleep(0.3)
+                return not self.service.running
+            time.sleep(0.02)
+        return False
+
+    def _over(self, name: str, kind: DeploymentKind) -> bool:
+        try:
+            environment = self.service.client.environment(name)
+        except Exception:  # noqa: BLE001 - it has just died, or is about to
+            return False
+        deployment = environment.deployment
+        return deployment is not None and deployment.kind is kind and deployment.ended_at is not None
+
+    def _kill_other(self, point: Point, name: str) -> bool:
+        """SIGKILL of an agent (its supervisor starts it again), or of tofu, a while after the step's start."""
+        end = time.monotonic() + _SECONDS
+        while time.monotonic() < end:
+            deployment = self.service.client.environment(name).deployment
+            if deployment is not None and deployment.kind is point.kind:
+                step = next((step for step in deployment.steps if step.name == point.step), None)
+                if step is not None and step.started_at is not None:
+                    break
+                if deployment.ended_at is not None:
+                    return False
+            time.sleep(0.01)
+        time.sleep(point.seconds)
+        victims = self._victims(point.victim)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        return bool(victims)
+
+    def _victims(self, victim: str) -> Sequence[int]:
+        if victim == "tofu":
+            return _tofus(self.service.state)
+        pid = self.cluster.agents.agent(victim).pid()
+        return [] if pid is None else [pid]
+
+
+def _tofus(state: Path) -> list[int]:
+    """Processes of tofu (not of its warden) that work below the state folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                program = (process / "cmdline").read_bytes().split(b"\0")[0]
+                if program.endswith(b"tofu") and str((process / "cwd").readlink()).startswith(str(state)):
+                    found.append(int(process.name))
+            except OSError:
+                continue  # it has ended, or isn't ours to look at
+    return found
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """What came of all cells, by deployment, step and victim, in Markdown."""
+    lines = [
+        "| deployment | step | killed | cells | died in time | ended wrong, left over or doubled |",
+        "|---|---|---|--:|--:|--:|",
+    ]
+    groups: dict[tuple[str, str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        point = verdict.point
+        what = point.victim if point.victim != "worker" else f"worker, {point.moment.value}"
+        groups.setdefault((point.kind.value, point.step, what), []).append(verdict)
+    for (kind, step, what), cells in groups.items():
+        killed = sum(cell.killed for cell in cells)
+        wrong = sum(bool(cell.faults) for cell in cells)
+        lines.append(f"| {kind} | {step} | {what} | {len(cells)} | {killed} | {wrong} |")
+    return "\n".join(lines)
