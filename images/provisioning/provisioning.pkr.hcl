@@ -44,6 +44,7 @@ source "docker" "provisioning" {
       "USER 10001:10001",
       "ENV PYTHONDONTWRITEBYTECODE=1",
       "ENV CALVINVERSE_STATE=/var/lib/calvinverse",
+      "ENV CALVINVERSE_PROVIDERS=/opt/providers",
       "WORKDIR /var/lib/calvinverse",
       "ENTRYPOINT [\"/usr/bin/tini\", \"-s\", \"--\", \"calvinverse\"]",
       "CMD [\"serve\"]",
@@ -60,7 +61,10 @@ build {
   sources = ["source.docker.provisioning"]
 
   provisioner "file" {
-    sources     = ["${var.work}/wheels", "${var.work}/own", "${var.work}/pip"]
+    sources = [
+      "${var.work}/bin", "${var.work}/providers", "${var.work}/debs", "${var.work}/wheels", "${var.work}/own",
+      "${var.work}/pip",
+    ]
     destination = "/tmp"
   }
 

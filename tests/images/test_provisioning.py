@@ -66,4 +66,39 @@ def test_its_command_line_is_there(host: Host) -> None:
 
 
 def test_it_holds_nothing_to_build_with(host: Host) -> None:
-    assert host.run("PATH=$PATH:/opt/calvinverse/bin; command -v pip pip3 gcc cc git").stdout == ""
+    assert host.run("PATH=$PATH:/opt/calvinverse/bin; command -v pip pip3 gcc cc").stdout == ""
+
+
+def test_it_reads_git_repositories_over_https_and_ssh(host: Host) -> None:
+    # Nobody listens there: that is told by the helper for the protocol, which therefore is there and starts.
+    for url in ("https://127.0.0.1:9/x.git", "ssh://127.0.0.1:9/x.git"):
+        told = host.run("git ls-remote %s", url)
+        assert told.failed
+        assert "refused" in told.stderr or "connect" in told.stderr, told.stderr
+
+
+def test_opentofu_applies_a_module_with_the_providers_that_are_there(host: Host) -> None:
+    """Nothing is fetched: the container has no network that leads anywhere."""
+    folder = host.check_output("mktemp -d")
+    mirror = host.check_output("echo $CALVINVERSE_PROVIDERS")
+    settings = f'provider_installation {{ filesystem_mirror {{ path = "{mirror}" }} }}'
+    module = """
+terraform {
+  required_providers {
+    restapi = { source = "Mastercard/restapi" }
+    time    = { source = "hashicorp/time" }
+  }
+}
+provider "restapi" { uri = "http://127.0.0.1:1" }
+resource "time_static" "now" {}
+output "year" { value = time_static.now.year }
+"""
+    host.check_output("printf %%s %s > %s/main.tf", module, folder)
+    host.check_output("printf %%s %s > %s/rc", settings, folder)
+    tofu = f"cd {folder} && export HOME={folder} TF_CLI_CONFIG_FILE={folder}/rc CHECKPOINT_DISABLE=1 && tofu"
+    host.check_output(f"{tofu} init -input=false -no-color")
+    host.check_output(f"{tofu} apply -input=false -no-color -auto-approve")
+    assert int(host.check_output(f"{tofu} output -raw year")) > 2000
+    assert host.check_output("find %s -type f ! -perm 755", mirror) == ""
+    assert host.check_output("find %s ! -user 0", mirror) == ""
+    host.check_output("rm -r %s", folder)
