@@ -1,0 +1,257 @@
+"""One guarded run of tofu: its lines as they come, and its end before the deployment can be anybody else's."""
+
+import contextlib
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from environments.adapters.opentofu import warden
+from environments.domain.errors import (
+    BackendUnavailable,
+    CalvinverseError,
+    Cancelled,
+    Interrupted,
+    LeaseLost,
+    StepTimeout,
+    Stopping,
+)
+from environments.executors.base import StepRun
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at whether the step may go on."""
+
+SAFETY = 1.0
+"""Seconds before the end of the lease at which tofu has to be dead."""
+
+_COMPLAINTS = ".calvinverse-complaints"
+
+LONGEST_END = 20.0
+"""Seconds that the warden may take to end after tofu's output has ended."""
+
+
+class Lifeline(Protocol):
+    """Whether a run of tofu may go on, and how long that is sure."""
+
+    def check(self) -> None:
+        """Raises why it has to stop."""
+        ...
+
+    @property
+    def sure_for(self) -> float:
+        """Seconds."""
+        ...
+
+
+class HeldStep:
+    """For what changes the world: a step, while its deployment is held."""
+
+    def __init__(self, run: StepRun, safety: float = SAFETY) -> None:
+        self._run = run
+        self._safety = safety
+
+    def check(self) -> None:
+        """Raises `Interrupted` or `StepTimeout`."""
+        self._run.before_effect()
+
+    @property
+    def sure_for(self) -> float:
+        """Seconds until shortly before the lease ends."""
+        return self._run.sure_for - self._safety
+
+
+class Looking:
+    """For what only reads: a limit in seconds, and a step that it may be part of."""
+
+    def __init__(self, limit: float, run: StepRun | None = None) -> None:
+        self._limit = limit
+        self._run = run
+        self._end = time.monotonic() + limit
+
+    def check(self) -> None:
+        """Raises `BackendUnavailable` when the limit is over, and what the step raises."""
+        if time.monotonic() >= self._end:
+            raise BackendUnavailable(f"tofu didn't come to an end within {self._limit:.0f} s.")
+        if self._run is not None:
+            self._run.before_effect()
+
+    @property
+    def sure_for(self) -> float:
+        """Seconds, with some more to end in."""
+        return self._end - time.monotonic() + 10.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run of tofu ended: its status, what it said on standard error, and why it had to stop, if it had to."""
+
+    status: int
+    complaint: str
+    interruption: CalvinverseError | None
+
+    @property
+    def killed(self) -> bool:
+        """Whether it could not end by itself: nobody knows what it was doing."""
+        return self.status > 128 or self.status < 0
+
+
+def grace(error: CalvinverseError) -> float:
+    """Seconds that tofu gets to end by itself, by the reason why it has to."""
+    match error:
+        case Cancelled() if error.details.get("forced"):
+            return 2.0
+        case LeaseLost():
+            return 2.0
+        case Stopping():
+            return 5.0
+        case StepTimeout():
+            return 15.0
+        case _:
+            return 30.0
+
+
+def run_guarded(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    lock: int,
+    keep: Sequence[int],
+    lifeline: Lifeline,
+    on_line: Callable[[bytes], None],
+    on_stop: Callable[[CalvinverseError], None],
+) -> Ended:
+    """Runs a program under a warden until it has ended.
+
+    `lock` and `keep` are descriptors that all of them have open meanwhile. `lock` is closed here as soon as they have
+    it: if this process is stopped, nobody has to wait for it.
+
+    `on_stop` hears of the first reason to stop, once tofu was told.
+
+    Raises only what `lifeline` raises before the program is started; later reasons to stop are in the answer.
+    """
+    try:
+        lifeline.check()
+        process, said, until = _start(command, cwd, env, (lock, *keep), lifeline)
+    finally:
+        os.close(lock)
+    guarded = _Guarded(process, said, lifeline, on_line, on_stop)
+    try:
+        guarded.tell(f"until {until:.3f}")
+        guarded.follow()
+    finally:
+        status = guarded.close()
+    return Ended(status, (cwd / _COMPLAINTS).read_text(errors="replace")[-4000:], guarded.interruption)
+
+
+def _start(
+    command: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Sequence[int], lifeline: Lifeline
+) -> tuple["subprocess.Popen[bytes]", int, float]:
+    """The warden, a descriptor to read the program's output from, and until when it may run."""
+    complaints = cwd / _COMPLAINTS
+    until = warden.clock() + lifeline.sure_for
+    said, saying = os.pipe()
+    try:
+        with complaints.open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", warden.__file__, str(said), *command],
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.PIPE,
+                stdout=saying,
+                stderr=errors,
+                pass_fds=(said, *handles),
+                start_new_session=True,
+            )
+    except BaseException:
+        os.close(said)
+        raise
+    finally:
+        os.close(saying)
+    return process, said, until
+
+
+class _Guarded:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        said: int,
+        lifeline: Lifeline,
+        on_line: Callable[[bytes], None],
+        on_stop: Callable[[CalvinverseError], None],
+    ) -> None:
+        assert process.stdin is not None
+        self._process = process
+        self._orders = process.stdin
+        self._said = said
+        self._lifeline = lifeline
+        self._on_line = on_line
+        self._on_stop = on_stop
+        self._grace = float("inf")
+        self.interruption: CalvinverseError | None = None
+
+    def tell(self, order: str) -> None:
+        # A warden that has ended hears nothing any more; the end of its output says so, too.
+        with contextlib.suppress(BrokenPipeError):
+            self._orders.write(order.encode() + b"\n")
+            self._orders.flush()
+
+    def follow(self) -> None:
+        """Takes lines and passes on how long the run may last, until the output ends."""
+        rest = b""
+        looked = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._said, selectors.EVENT_READ)
+            while True:
+                if selector.select(LOOK_EVERY):
+                    said = os.read(self._said, 1 << 16)
+                    if not said:
+                        break
+                    *lines, rest = (rest + said).split(b"\n")
+                    for line in lines:
+                        self._on_line(line)
+                if time.monotonic() - looked >= LOOK_EVERY:
+                    self._look()
+                    looked = time.monotonic()
+        if rest:
+            self._on_line(rest)
+
+    def _look(self) -> None:
+        try:
+            self._lifeline.check()
+        except (Interrupted, StepTimeout, BackendUnavailable) as error:
+            self._stop(error)
+        except CalvinverseError:
+            # The database doesn't answer: the run goes on for as long as the lease is sure without it.
+            pass
+        sure = self._lifeline.sure_for
+        if sure > 0:
+            self.tell(f"until {warden.clock() + sure:.3f}")
+
+    def _stop(self, error: CalvinverseError) -> None:
+        if (seconds := grace(error)) < self._grace:
+            self._grace = seconds
+            self.tell(f"stop {seconds}")
+        if self.interruption is None:
+            self.interruption = error
+            self._on_stop(error)
+
+    def close(self) -> int:
+        """Ends the warden if it runs, which ends tofu; its status."""
+        if self._process.poll() is None and self.interruption is None:
+            self.tell("stop 5")
+        with contextlib.suppress(BrokenPipeError):
+            self._orders.close()
+        try:
+            return self._process.wait(timeout=LONGEST_END)
+        except subprocess.TimeoutExpired:
+            # Stopped by somebody, or the machine is stuck: the kernel kills tofu with it.
+            self._process.kill()
+            return self._process.wait()
+        finally:
+            os.close(self._said)

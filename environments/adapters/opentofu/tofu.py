@@ -1,0 +1,345 @@
+"""`environments.executors.opentofu_ports.Tofu` on the real program."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from environments.adapters.opentofu import warden
+from environments.adapters.opentofu.folders import PAUSE, WorkFolders, Workplace
+from environments.adapters.opentofu.handing import hand_in
+from environments.adapters.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
+from environments.adapters.opentofu.messages import Messages, error_of
+from environments.adapters.opentofu.plans import changes
+from environments.adapters.opentofu.prepared import Prepared, outdated
+from environments.adapters.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
+from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost
+from environments.domain.plan import Change
+from environments.executors.base import StepRun
+from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Spares
+
+LOOK_LIMIT = 120.0
+"""Seconds that reading a state may take."""
+
+PLAN_LIMIT = 600.0
+"""Seconds that a plan which is only shown may take."""
+
+LOCK_FILE = ".terraform.lock.hcl"
+
+_VARIABLES = "calvinverse.auto.tfvars.json"
+_PLAN = "calvinverse.plan"
+_ENDS = 'terraform {\n  backend "http" {}\n}\n'
+_QUIET = ("-input=false", "-no-color")
+_WAIT_FOR_LOCK = "-lock-timeout=15s"
+
+
+class OpenTofu:
+    """Runs tofu, each time in a folder of its own that is gone afterwards; at most `at_once` of them change the world.
+
+    Each run with its providers takes 150 MB and more, so their number is what the memory of a worker is planned by.
+    """
+
+    def __init__(self, installation: Installation, folders: WorkFolders, prepared: Prepared, at_once: int) -> None:
+        self._installation = installation
+        self._folders = folders
+        self._prepared = prepared
+        self._slots = threading.BoundedSemaphore(at_once)
+
+    def apply(
+        self,
+        place: Place,
+        module: Module,
+        run: StepRun,
+        before: Callable[[Planned], None],
+        settled: Settled,
+        *,
+        spares: Spares,
+        targets: Sequence[str] = (),
+    ) -> Mapping[str, Output]:
+        """See `Tofu`."""
+        with self._changing(place, module, run, spares) as session:
+            session.ready()
+            session.catch_up(spares)
+            before(session.plan(*(f"-target={address}" for address in targets), say=True))
+            return session.carry_out(settled)
+
+    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
+        """See `Tofu`."""
+        with self._changing(place, module, run, spares) as session:
+            session.ready()
+            session.catch_up(spares)
+            session.destroy(settled)
+
+    def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
+        """See `Tofu`."""
+        with self._looking(place, module, Looking(PLAN_LIMIT, run)) as session:
+            session.ready()
+            session.plan("-lock=false", say=False)
+            return changes(json.loads(session.read("show", "-json", "-no-color", _PLAN)))
+
+    def addresses(self, place: Place, *, encrypted: bool) -> frozenset[str]:
+        """See `Tofu`."""
+        with self._looking(place, Module({}, {}, encrypted=encrypted), Looking(LOOK_LIMIT)) as session:
+            session.ready()
+            listed = session.read("state", "list").decode().splitlines()
+        return frozenset(line for line in listed if line and not _is_data(line))
+
+    @contextmanager
+    def _changing(self, place: Place, module: Module, run: StepRun, spares: Spares) -> Iterator["_Session"]:
+        program = self._installation.program(encrypted=module.encrypted)
+
+        def rescue(state: bytes) -> None:
+            spares.keep(state, "left behind by a run that died before it could hand the state in")
+
+        with self._slot(run), self._folders.for_run(place.owner, place.step, run.wait, rescue) as workplace:
+            session = _Session(program, self._installation, self._prepared, workplace, place, module, HeldStep(run))
+            session.say = run.log
+            session.wait = run.wait
+            session.lay_out()
+            try:
+                yield session
+            finally:
+                session.close()
+                if (state := workplace.errored()) is not None:
+                    spares.keep(state, "the service did not take it from tofu")
+
+    @contextmanager
+    def _slot(self, run: StepRun) -> Iterator[None]:
+        """Waits until one more run may begin; the step's time runs on."""
+        if not self._slots.acquire(blocking=False):
+            run.log("Waiting until another module of this worker is done.")
+            while not self._slots.acquire(blocking=False):
+                run.wait(PAUSE)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    @contextmanager
+    def _looking(self, place: Place, module: Module, lifeline: Lifeline) -> Iterator["_Session"]:
+        program = self._installation.program(encrypted=module.encrypted)
+        with self._folders.for_look(place.owner, place.step) as workplace:
+            session = _Session(program, self._installation, self._prepared, workplace, place, module, lifeline)
+            session.lay_out()
+            try:
+                yield session
+            finally:
+                session.close()
+
+
+class _Session:
+    """One module in one folder, and the runs of tofu on it."""
+
+    def __init__(
+        self,
+        program: Path,
+        installation: Installation,
+        prepared: Prepared,
+        workplace: Workplace,
+        place: Place,
+        module: Module,
+        lifeline: Lifeline,
+    ) -> None:
+        self._program = program
+        self._settings = installation.settings()
+        self._prepared = prepared
+        self._workplace = workplace
+        self._access = place.access
+        self._module = module
+        self._lifeline = lifeline
+        self._keep = (key_file(place.key),) if module.encrypted else ()
+        self._env = environment(workplace.folder, place.access, self._keep[0] if self._keep else None)
+        self._secrets = (place.access.password, place.key)
+        self._key = ""
+        self._nothing_to_do = False
+        self.say: Callable[[str], None] = _silent
+        self.wait: Callable[[float], None] = time.sleep
+
+    def lay_out(self) -> None:
+        """Writes the module, its variables and the settings of tofu into the folder."""
+        work = self._workplace
+        (work.folder / SOCKETS).mkdir(mode=0o700)
+        for path, content in self._module.files.items():
+            work.write(path, content)
+        if self._module.lock:
+            work.write(LOCK_FILE, self._module.lock)
+        work.write("calvinverse_override.tf", _ENDS.encode())
+        work.write(SETTINGS, self._settings.encode())
+        if self._module.variables:
+            work.write(_VARIABLES, json.dumps(self._module.variables).encode())
+
+    def close(self) -> None:
+        """Lets the key go."""
+        for handle in self._keep:
+            os.close(handle)
+
+    def ready(self) -> None:
+        """Has providers, modules and the backend ready: as an earlier run of the same left them, or by `init`."""
+        self._key = self._prepared.key(self._program, self._settings, self._module)
+        if not self._prepared.restore(self._key, self._workplace.folder):
+            self._initialise()
+
+    def plan(self, *arguments: str, say: bool) -> Planned:
+        """Plans into a file, without the lock: applying it fails if the state has moved since."""
+        command = ["plan", *_QUIET, "-json", "-lock=false", f"-out={_PLAN}", self._parallel(), *arguments]
+        said = self._run(command, self.say if say else _silent, again=True)
+        self._nothing_to_do = said.steady_outputs and not said.moves
+        return Planned(
+            made=tuple(found for found, actions in said.planned.items() if {"create", "replace"} & set(actions)),
+            changed=tuple(found for found, actions in said.planned.items() if "update" in actions),
+            destroyed=tuple(found for found, actions in said.planned.items() if "delete" in actions),
+            lock=self._lock(),
+        )
+
+    def carry_out(self, settled: Settled) -> Mapping[str, Output]:
+        """Applies the plan in the file; where nothing is to be done, it only reads the outputs, without a provider."""
+        self._forget_variables()
+        if self._nothing_to_do:
+            told = json.loads(self.read("output", "-json", "-no-color"))
+            return {
+                name: Output(None if output["sensitive"] else output["value"], output["sensitive"])
+                for name, output in told.items()
+            }
+        command = ["apply", *_QUIET, "-json", _WAIT_FOR_LOCK, self._parallel(), _PLAN]
+        return self._run(command, self.say, settled=settled, planned=True).outputs
+
+    def destroy(self, settled: Settled) -> None:
+        """Destroys all that the state knows."""
+        command = ["destroy", *_QUIET, "-json", "-auto-approve", _WAIT_FOR_LOCK, self._parallel()]
+        self._run(command, self.say, settled=settled, again=True)
+
+    def catch_up(self, spares: Spares) -> None:
+        """Hands a state in that is newer than the current one, if one was kept aside."""
+        if (state := spares.newer()) is None:
+            return
+        self._lifeline.check()
+        hand_in(self._access, state)
+        self.say("took up the state that an earlier run could not hand in")
+
+    def read(self, *command: str) -> bytes:
+        """The whole standard output of a command that knows no `-json` lines."""
+        lines: list[bytes] = []
+        ended = self._guarded(command, lines.append, _silent)
+        if ended.interruption is not None:
+            raise ended.interruption
+        if ended.status != 0:
+            self._lifeline.check()
+            raise _plain_error(Messages(self._secrets), ended.complaint, " ".join(command[:2]))
+        return b"\n".join(lines)
+
+    def _initialise(self) -> None:
+        self._run(["init", *_QUIET, "-json", "-lock=false"], _silent)
+        # Once for a run that knows no lock file yet, and once for one that got it from the run before.
+        again = self._prepared.key(self._program, self._settings, replace(self._module, lock=self._lock()))
+        for key in {self._key, again}:
+            self._prepared.keep(key, self._workplace.folder)
+
+    def _run(
+        self,
+        command: Sequence[str],
+        say: Callable[[str], None],
+        *,
+        settled: Settled | None = None,
+        again: bool = False,
+        planned: bool = False,
+    ) -> Messages:
+        """One run of tofu with `-json`. `again`: where what was ready has become stale, it is made ready once more.
+
+        `planned`: what it plans has been said before.
+        """
+        said = Messages(self._secrets, planned_before=planned)
+
+        def on_line(line: bytes) -> None:
+            if (text := said.take(line)) is not None:
+                say(text)
+
+        ended = self._guarded(command, on_line, say)
+        error = self._error(ended.interruption, ended.status, ended.killed, said, ended.complaint, command[0])
+        if settled is not None and not ended.killed and self._workplace.errored() is None:
+            if error is None:
+                settled(said.settlement())
+            else:
+                # What went wrong first is what matters; unsettled only means that more is looked at later.
+                with suppress(CalvinverseError):
+                    settled(said.settlement())
+        if error is None:
+            return said
+        if again and outdated(said):
+            self._prepared.forget(self._key)
+            self._initialise()
+            return self._run(command, say, settled=settled)
+        raise error
+
+    def _error(
+        self,
+        interruption: CalvinverseError | None,
+        status: int,
+        killed: bool,
+        said: Messages,
+        complaint: str,
+        phase: str,
+    ) -> CalvinverseError | None:
+        if interruption is not None:
+            return interruption
+        if status == 0:
+            return None
+        try:
+            # It may have been ended because the lease was nearly over, while this process slept.
+            self._lifeline.check()
+        except CalvinverseError as error:
+            return error
+        if status == warden.TOO_LATE:
+            return LeaseLost("The lease was nearly over before tofu could begin.")
+        if killed:
+            return BackendUnavailable(
+                f"tofu was killed from outside during its {phase}.",
+                hint="It is tried again by itself. If it comes back, see whether this machine runs out of memory.",
+            )
+        return error_of(said, complaint, phase)
+
+    def _guarded(self, command: Sequence[str], on_line: Callable[[bytes], None], say: Callable[[str], None]) -> Ended:
+        return run_guarded(
+            [str(self._program), *command],
+            cwd=self._workplace.folder,
+            env=self._env,
+            lock=self._workplace.take(self.wait),
+            keep=self._keep,
+            lifeline=self._lifeline,
+            on_line=on_line,
+            on_stop=lambda error: say(f"tofu is asked to stop: {error.message}"),
+        )
+
+    def _lock(self) -> bytes:
+        file = self._workplace.folder / LOCK_FILE
+        return file.read_bytes() if file.is_file() else b""
+
+    def _parallel(self) -> str:
+        return f"-parallelism={self._module.parallelism}"
+
+    def _forget_variables(self) -> None:
+        """The plan holds them, encrypted."""
+        with suppress(FileNotFoundError):
+            (self._workplace.folder / _VARIABLES).unlink()
+
+
+def _plain_error(said: Messages, complaint: str, phase: str) -> CalvinverseError:
+    """The error of a command that says what is wrong in prose: `Error: <summary>`, then a paragraph."""
+    text = said.clean(complaint)
+    summary, _, detail = text.partition("Error: ")[2].partition("\n")
+    if summary:
+        line = {"type": "diagnostic", "diagnostic": {"severity": "error", "summary": summary, "detail": detail}}
+        said.take(json.dumps(line).encode())
+    return error_of(said, complaint, phase)
+
+
+def _is_data(address: str) -> bool:
+    """Whether an address names a data source, of the module or of one inside it."""
+    return address.startswith("data.") or ".data." in address
+
+
+def _silent(_line: str) -> None:
+    pass

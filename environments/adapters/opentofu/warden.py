@@ -1,0 +1,166 @@
+"""The warden: a small process between a worker and one run of tofu, which sees to it that tofu ends in time.
+
+The worker tells it, a line at a time on its standard input, until when the deployment is surely the worker's:
+
+    until <seconds>     a moment of CLOCK_BOOTTIME, which also runs while the machine sleeps
+    stop <seconds>      end tofu now, and by force after so many seconds
+
+tofu is asked to end (SIGINT: it records what it is doing) when the worker says so, when the worker is gone, and when
+the moment is near and no later one came; at the moment it is killed, with everything that it started. So a worker that
+was killed, paused or cut off never leaves a tofu behind that works beside its successor's. If the warden itself is
+killed, the kernel kills tofu. It keeps the other end of tofu's output open: a worker that is gone would break the pipe,
+and that would kill tofu at its next word. The lock that the successor waits for is open in the warden, tofu and the
+providers.
+
+It is run by path with `python -I -S`, so that it starts in a few milliseconds: standard library only, and little of it.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+
+ASKED_BEFORE = 2.5
+"""Seconds before the moment at which tofu is asked to end."""
+
+TOO_LATE = 121
+"""Exit status when the moment was over before tofu was started."""
+
+NOT_STARTED = 122
+"""Exit status when the program can't be executed."""
+
+_SET_PDEATHSIG = 1
+_SET_CHILD_SUBREAPER = 36
+_LOOK_EVERY = 0.5
+
+
+def clock() -> float:
+    """The moment now, in the clock of `until`."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Orders:
+    """What the worker has said so far. `gone`: it says nothing more."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        self.stop_by: float | None = None
+        self.gone = False
+        self._rest = b""
+
+    def read(self) -> None:
+        """Takes what has come; returns at once if there is something, or the other end is closed."""
+        said = os.read(0, 65536)
+        if not said:
+            self.gone = True
+            return
+        *lines, self._rest = (self._rest + said).split(b"\n")
+        for line in lines:
+            word, _, number = line.partition(b" ")
+            if word == b"until":
+                self.until = float(number)
+            elif word == b"stop":
+                by = clock() + float(number)
+                self.stop_by = by if self.stop_by is None else min(self.stop_by, by)
+
+    @property
+    def ask_at(self) -> float:
+        """When tofu has to be asked to end."""
+        return 0.0 if self.gone or self.stop_by is not None else self.until - ASKED_BEFORE
+
+    @property
+    def kill_at(self) -> float:
+        """When it has to be dead."""
+        return self.until if self.stop_by is None else min(self.until, self.stop_by)
+
+
+def start(program: list[str], output: int, libc: ctypes.CDLL) -> int:
+    """Starts tofu in a session of its own, tied to this process; its id."""
+    warden = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setsid()
+        libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == warden:
+            os.close(output)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            os.execv(program[0], program)  # noqa: S606 - no shell is wanted
+    except OSError as error:
+        sys.stderr.write(f"{program[0]}: {error.strerror}\n")
+        sys.stderr.flush()
+    finally:
+        os._exit(NOT_STARTED)
+
+
+def watch(child: int, output: int, orders: Orders) -> int:
+    """Waits for tofu's end, and brings it about where it has to; the status that it ended with."""
+    handle = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    poll.register(0, select.POLLIN)
+    asked = killed = False
+    while True:
+        now = clock()
+        if not asked and now >= orders.ask_at:
+            asked = True
+            os.kill(child, signal.SIGINT)
+            if orders.gone:
+                os.close(0)
+        if not killed and now >= orders.kill_at:
+            killed = True
+            os.killpg(child, signal.SIGKILL)
+        next_moment = orders.kill_at if asked else orders.ask_at
+        pause = _LOOK_EVERY if killed else min(max(next_moment - now, 0.001), _LOOK_EVERY)
+        ready = {number for number, _ in poll.poll(pause * 1000)}
+        if handle in ready:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if 0 in ready:
+            orders.read()
+            if orders.gone:
+                # Nobody else reads any more what tofu says.
+                poll.unregister(0)
+                poll.register(output, select.POLLIN)
+        if output in ready:
+            os.read(output, 65536)
+
+
+def sweep() -> None:
+    """Ends what tofu left: its orphans come to this process, whatever group they are in."""
+    own = f"/proc/self/task/{os.getpid()}/children"
+    while True:
+        with open(own) as children:  # noqa: PTH123 - pathlib takes longer to load than all the rest
+            left = [int(number) for number in children.read().split()]
+        if not left:
+            return
+        for number in left:
+            os.kill(number, signal.SIGKILL)
+            os.waitpid(number, 0)
+
+
+def main(output: int, program: list[str]) -> int:
+    """Runs a program under guard; its exit status, or 128 and the number of the signal that ended it.
+
+    `output` is the descriptor to read its output from.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    orders = Orders()
+    while orders.until == 0.0 and not orders.gone:
+        orders.read()
+    if orders.ask_at <= clock():
+        return TOO_LATE
+    status = watch(start(program, output, libc), output, orders)
+    sweep()
+    return status if status >= 0 else 128 - status
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,191 @@
+"""`opentofu.module`: applies an OpenTofu module; its state lies with the service, encrypted and fenced."""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import InvalidTemplate, StepFailed
+from environments.domain.plan import Change
+from environments.domain.template import Bundle
+from environments.executors.base import Intended, Options, Owner, StepContext, StepRun
+from environments.executors.opentofu_kit import Kit
+from environments.executors.opentofu_ports import (
+    MODULE_KEY_KIND,
+    RESOURCE_KIND,
+    STATE_KIND,
+    TIME_LIMIT,
+    Kits,
+    Module,
+    ModuleKeys,
+    Output,
+    Place,
+    Planned,
+    Settlement,
+    StateAccess,
+    StateDoor,
+    Tofu,
+)
+from environments.executors.opentofu_removal import ModuleResourceHandler, Modules, ModuleStateHandler
+from environments.executors.opentofu_rules import module_faults, module_files
+from environments.executors.options import faults
+from environments.executors.vault_module_key import module_key_resource
+
+__all__ = [
+    "MODULE_KEY_KIND",
+    "RESOURCE_KIND",
+    "STATE_KIND",
+    "Kits",
+    "ModuleKeys",
+    "ModuleResourceHandler",
+    "ModuleStateHandler",
+    "Modules",
+    "OpenTofuModule",
+    "StateAccess",
+    "StateDoor",
+    "Tofu",
+]
+
+
+class OpenTofuModuleOptions(Options):
+    """`folder`: the module's folder in the template. `variables`: values of variables that it declares.
+
+    `outputs`: names of those that the step gives on; without it all that aren't sensitive. `encryption`: whether state
+    and plans are encrypted with the environment's key. `parallelism`: how many resources are worked on at once.
+    """
+
+    folder: str
+    variables: dict[str, Any] = Field(default_factory=dict)
+    outputs: list[str] | None = None
+    encryption: bool = True
+    parallelism: int = Field(default=10, ge=1, le=100)
+
+
+class OpenTofuModule:
+    """Plans, writes down what will be made, applies that very plan, and gives the outputs."""
+
+    kind: ClassVar[str] = "opentofu.module"
+    options: ClassVar[type[Options]] = OpenTofuModuleOptions
+    time_limit: ClassVar[timedelta] = TIME_LIMIT
+    description: ClassVar[str] = "Applies an OpenTofu module; its state is kept by the service, encrypted."
+    plans_itself: ClassVar[bool] = True
+    """`apply` plans and changes only what differs: nobody needs to look before it (see `engine.stepping`)."""
+
+    def __init__(self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, kits: Kits) -> None:
+        self._tofu = tofu
+        self._door = door
+        self._keys = keys
+        self._kits = kits
+        self.modules = Modules(tofu, door, keys, kits)
+        """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+        """Unknown options, a folder without a module, and blocks and names that the module may not have."""
+        found = faults(OpenTofuModuleOptions, options)
+        folder = options.get("folder")
+        if isinstance(folder, str) and "{{" not in folder:
+            files = module_files(bundle, folder)
+            if files:
+                found += module_faults(files, options.get("variables"), options.get("outputs"))
+            else:
+                found.append(f"the template has no folder {folder!r}")
+        return found
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        """The state, and the environment's key. What the module makes is known when it was planned."""
+        state = ResourceRef(kind=STATE_KIND, address=f"{context.owner.name}/{context.step}")
+        return [module_key_resource(context.owner), Intended(state)]
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        """Gives the outputs of the module that aren't sensitive, by name."""
+        owner, step, holder = context.owner, context.step, run.holder
+        assert holder is not None
+        module = self._module(context)
+        run.before_effect()
+        access = self._door.open(owner, step, holder, encrypted=module.encrypted)
+        place = Place(owner, step, access, self._keys.key(owner))
+        before = self._kit(owner, step)
+        if before is not None and before.in_flight and not before.runs(module):
+            # What a killed run of another version may have made can only be found with that version.
+            before = self.modules.adopt(place, before, run)
+        carried = before.in_flight if before is not None else frozenset()
+        if before is not None and before.module.files == module.files:
+            module = replace(module, lock=before.module.lock)
+        made = before.made if before is not None else frozenset()
+        kit = Kit(module, carried, made)
+
+        def write_down(planned: Planned) -> None:
+            nonlocal kit
+            kit = Kit(replace(module, lock=planned.lock), carried | set(planned.made), made | set(planned.made))
+            self._kits.save(owner, step, kit.dump(), holder)
+            # Also those that an earlier run has made and could not say so: they are settled when this one is done.
+            run.intend([Intended(_ref(owner, step, address)) for address in sorted(kit.made | set(planned.changed))])
+            run.before_effect()
+
+        def settled(done: Settlement) -> None:
+            nonlocal kit
+            kit = replace(kit, in_flight=carried - done.began, made=kit.made - done.gone)
+            self._kits.save(owner, step, kit.dump(), holder)
+            run.gone([_ref(owner, step, address) for address in sorted(done.gone)])
+
+        spares = self.modules.spares(owner, step, run)
+        try:
+            outputs = self._tofu.apply(place, module, run, write_down, settled, spares=spares)
+        finally:
+            self.modules.forget(owner, step)
+        if kit.in_flight:
+            self._kits.save(owner, step, kit.flying(()).dump(), holder)
+        return self._given(context, outputs, run)
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """What the module would make, change, replace and destroy."""
+        owner, step = context.owner, context.step
+        module = self._module(context)
+        kit = self._kit(owner, step)
+        if kit is not None and kit.module.files == module.files:
+            module = replace(module, lock=kit.module.lock)
+        # A plan makes nothing, no key either: where there is none, nothing is there that it would have to read.
+        key = self._keys.existing(owner) or base64.b64encode(secrets.token_bytes(32)).decode()
+        place = Place(owner, step, self._door.open(owner, step, None, encrypted=module.encrypted), key)
+        return [
+            change.model_copy(update={"address": f"{owner.name}/{step}/{change.address}"})
+            for change in self._tofu.plan(place, module, run)
+        ]
+
+    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+        """Nothing: all that a module makes is its step's own."""
+        return ()
+
+    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+        """Nothing to do."""
+
+    def _kit(self, owner: Owner, step: str) -> Kit | None:
+        content = self._kits.load(owner, step)
+        return None if content is None else Kit.load(content)
+
+    def _module(self, context: StepContext) -> Module:
+        options: OpenTofuModuleOptions = context.options
+        files = module_files(context.bundle, options.folder)
+        wrong = list(module_faults(files, options.variables, options.outputs))
+        if wrong:
+            raise InvalidTemplate(f"The module in {options.folder!r} is wrong: {'; '.join(wrong)}.")
+        return Module(files, options.variables, options.encryption, options.parallelism)
+
+    def _given(self, context: StepContext, outputs: Mapping[str, Output], run: StepRun) -> dict[str, Any]:
+        wanted: list[str] | None = context.options.outputs
+        for name in wanted or ():
+            if name not in outputs:
+                raise StepFailed(f"The module of step {context.step!r} gives no output {name!r}.")
+        given = {name: output for name, output in outputs.items() if wanted is None or name in wanted}
+        if hidden := sorted(name for name, output in given.items() if output.sensitive):
+            run.log(f"not given on, because they are sensitive: {', '.join(hidden)}")
+        return {name: output.value for name, output in given.items() if not output.sensitive}
+
+
+def _ref(owner: Owner, step: str, address: str) -> ResourceRef:
+    return ResourceRef(kind=RESOURCE_KIND, address=f"{owner.name}/{step}/{address}")

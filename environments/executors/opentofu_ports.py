@@ -1,0 +1,196 @@
+"""What the step kind `opentofu.module` needs of others: tofu, a place for its state, keys, and kits for destroy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from environments.domain.plan import Change
+from environments.executors.base import Holder, Owner, StepRun
+
+TIME_LIMIT = timedelta(minutes=30)
+"""What a module may take to be applied, or to go away, unless its step has a `timeout`."""
+
+STATE_KIND = "opentofu.state"
+"""The state of a step's module; its address is `<environment>/<step>`."""
+
+RESOURCE_KIND = "opentofu.resource"
+"""One thing that a module makes; its address is `<environment>/<step>/<address in the module>`."""
+
+MODULE_KEY_KIND = "vault.module_key"
+"""The key of an environment that encrypts states, plans and kits; its address is the environment's name."""
+
+
+@dataclass(frozen=True)
+class StateAccess:
+    """Where tofu's HTTP backend finds a state (the same address for LOCK and UNLOCK), and how it says who it is.
+
+    `ca`: the certificates that the address is checked with (PEM); empty: those of the machine.
+    """
+
+    address: str
+    username: str
+    password: str = field(repr=False)
+    ca: str = ""
+
+
+class StateDoor(Protocol):
+    """The way to the states of modules. `holder` is who holds the environment; writes of others are kept aside."""
+
+    def open(self, owner: Owner, step: str, holder: Holder | None, *, encrypted: bool = True) -> StateAccess:
+        """Access for one run of tofu; for reading only without a holder. Unless it is told otherwise, it takes nothing
+        that isn't encrypted.
+        """
+        ...
+
+    def exists(self, owner: Owner, step: str) -> bool:
+        """Whether there is any state of the step, empty ones too; cheap."""
+        ...
+
+    def remove(self, owner: Owner, step: str, holder: Holder) -> None:
+        """Deletes all versions, also those kept aside, and the kit and the lock. Idempotent. Raises `LeaseLost`."""
+        ...
+
+    def keep_aside(self, owner: Owner, step: str, holder: Holder, content: bytes, why: str) -> None:
+        """Keeps a state that tofu could not hand in. Allowed to those who lost the environment, too."""
+        ...
+
+    def aside(self, owner: Owner, step: str) -> bytes | None:
+        """The newest state kept aside that is newer than the current one: same lineage, higher serial.
+
+        Also when there is no current one. Both are readable in an encrypted state.
+        """
+        ...
+
+
+class ModuleKeys(Protocol):
+    """One key for each environment, kept in OpenBao: base64 of 32 random bytes."""
+
+    def key(self, owner: Owner) -> str:
+        """The key, made when there is none."""
+        ...
+
+    def existing(self, owner: Owner) -> str | None:
+        """The key; None when there is none."""
+        ...
+
+
+class Kits(Protocol):
+    """What a module was last run with, for its destroy; sealed with the environment's key by the implementation."""
+
+    def save(self, owner: Owner, step: str, content: bytes, holder: Holder) -> None:
+        """Replaces the kit of the step. Raises `LeaseLost`."""
+        ...
+
+    def load(self, owner: Owner, step: str) -> bytes | None:
+        """The kit of the step; None when there is none, or its key is gone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module folder as content, and what it is run with. `encrypted`: whether state and plans are.
+
+    `lock` is the lock file of providers that an earlier run made; empty: the one among the files, or a new one.
+    """
+
+    files: Mapping[str, bytes]
+    variables: Mapping[str, Any]
+    encrypted: bool = True
+    parallelism: int = 10
+    lock: bytes = b""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one run of tofu belongs: whose module, and the state and key it works with."""
+
+    owner: Owner
+    step: str
+    access: StateAccess
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What tofu is about to do. `made` are addresses that will be created or replaced; `lock` the providers' lock."""
+
+    made: tuple[str, ...]
+    changed: tuple[str, ...] = ()
+    destroyed: tuple[str, ...] = ()
+    lock: bytes = b""
+
+    @property
+    def empty(self) -> bool:
+        """Whether no resource changes."""
+        return not (self.made or self.changed or self.destroyed)
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a module; the value of a sensitive one isn't read."""
+
+    value: Any
+    sensitive: bool = False
+
+
+class Spares(Protocol):
+    """States of one module that tofu could not hand in."""
+
+    def keep(self, content: bytes, why: str) -> None:
+        """Keeps one, and says why."""
+        ...
+
+    def newer(self) -> bytes | None:
+        """The one that goes on from the current state, if there is one: to be handed in before anything is planned."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What tofu has done, when its state holds all of it: the addresses it began to work on, and what it destroyed."""
+
+    began: frozenset[str]
+    gone: frozenset[str]
+
+
+Settled = Callable[[Settlement], None]
+"""Told once the state holds all that tofu did, also if it failed. Not when tofu was killed: then nobody knows."""
+
+
+class Tofu(Protocol):
+    """OpenTofu. Every method runs it to its end, or raises.
+
+    When `run` has to stop, tofu is asked to stop, then killed, and has ended before the interruption is raised. Raises
+    `InvalidTemplate` (the module is wrong), `BackendUnavailable` (state locked or away), `StepFailed` (a provider
+    failed), `MachineError` (no tofu, no provider).
+    """
+
+    def apply(
+        self,
+        place: Place,
+        module: Module,
+        run: StepRun,
+        before: Callable[[Planned], None],
+        settled: Settled,
+        *,
+        spares: Spares,
+        targets: Sequence[str] = (),
+    ) -> Mapping[str, Output]:
+        """Plans, calls `before` with the plan, and carries just that plan out; gives the outputs.
+
+        `targets` restricts it to those addresses and what they need.
+        """
+        ...
+
+    def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
+        """What `apply` would do; the addresses of the changes are those in the module. Reads only."""
+        ...
+
+    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
+        """Destroys everything that is in the state."""
+        ...
+
+    def addresses(self, place: Place, *, encrypted: bool) -> frozenset[str]:
+        """The addresses of all managed resources in the state. Raises `BackendUnavailable`. Reads only."""
+        ...

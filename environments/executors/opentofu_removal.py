@@ -1,0 +1,280 @@
+"""How what a module made goes away, and how it is looked for: by its state, and by what a killed run may have made."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import ClassVar, NamedTuple
+
+from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
+from environments.executors.base import Holder, Observation, Owner, Presence, StepRun
+from environments.executors.marks import ABSENT
+from environments.executors.opentofu_kit import Kit
+from environments.executors.opentofu_ports import (
+    RESOURCE_KIND,
+    STATE_KIND,
+    TIME_LIMIT,
+    Kits,
+    ModuleKeys,
+    Place,
+    Planned,
+    Settlement,
+    StateDoor,
+    Tofu,
+)
+
+FRESH = 2.0
+"""Seconds for which a look at a state counts: all resources of a module are looked at one after the other."""
+
+
+class Seen(NamedTuple):
+    """A look at a module: the addresses in its state, and those that may exist without the state knowing it.
+
+    `exists`: there is a state, be it an empty one.
+    """
+
+    exists: bool
+    recorded: frozenset[str]
+    in_flight: frozenset[str]
+
+
+class Modules:
+    """What was made by modules, as the states and kits tell it."""
+
+    def __init__(
+        self,
+        tofu: Tofu,
+        door: StateDoor,
+        keys: ModuleKeys,
+        kits: Kits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tofu = tofu
+        self._door = door
+        self._keys = keys
+        self._kits = kits
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._looks: dict[tuple[str, str], tuple[float, Seen]] = {}
+
+    def look(self, owner: Owner, step: str) -> Seen:
+        """What is there now, or was a moment ago."""
+        with self._guard:
+            at, seen = self._looks.get((owner.id, step), (0.0, None))
+            if seen is not None and self._clock() - at < FRESH:
+                return seen
+        seen = self._look(owner, step)
+        with self._guard:
+            # Those of other modules that have aged are of no use any more.
+            old = self._clock() - FRESH
+            self._looks = {key: kept for key, kept in self._looks.items() if kept[0] > old}
+            self._looks[owner.id, step] = (self._clock(), seen)
+        return seen
+
+    def forget(self, owner: Owner, step: str) -> None:
+        """The next look is a new one."""
+        with self._guard:
+            self._looks.pop((owner.id, step), None)
+
+    def remove(self, owner: Owner, step: str, run: StepRun) -> None:
+        """Destroys what a module made, looks, and deletes its states.
+
+        Raises `StepFailed` naming what is left; `details["left"]` are the addresses.
+        """
+        self.forget(owner, step)
+        try:
+            self._remove(owner, step, run)
+        finally:
+            self.forget(owner, step)
+
+    def adopt(self, place: Place, kit: Kit, run: StepRun) -> Kit:
+        """Has tofu record what a killed run may have made, by making it again; the kit with that settled.
+
+        Right for what has an id that was known before: making it again finds it. Raises what tofu raises.
+        """
+        owner, step, holder = place.owner, place.step, _holder(run)
+        run.log(f"recording what may have been made when tofu was killed: {', '.join(sorted(kit.in_flight))}")
+        self._tofu.apply(
+            place,
+            kit.module,
+            run,
+            _nothing_to_write,
+            _nothing_to_settle,
+            spares=self.spares(owner, step, run),
+            targets=sorted(kit.in_flight),
+        )
+        kit = kit.flying(())
+        self._kits.save(owner, step, kit.dump(), holder)
+        return kit
+
+    def spares(self, owner: Owner, step: str, run: StepRun) -> "ModuleSpares":
+        """The states that tofu could not hand in."""
+        return ModuleSpares(self._door, owner, step, run)
+
+    def _look(self, owner: Owner, step: str) -> Seen:
+        kit = self._kit(owner, step)
+        in_flight = kit.in_flight if kit is not None else frozenset()
+        if not self._door.exists(owner, step):
+            return Seen(False, frozenset(), in_flight)
+        recorded = self._recorded(owner, step, kit)
+        return Seen(True, recorded, in_flight - recorded)
+
+    def _recorded(self, owner: Owner, step: str, kit: Kit | None) -> frozenset[str]:
+        encrypted = kit is None or kit.module.encrypted
+        access = self._door.open(owner, step, None, encrypted=encrypted)
+        place = Place(owner, step, access, self._key(owner) if encrypted else "")
+        return self._tofu.addresses(place, encrypted=encrypted)
+
+    def _remove(self, owner: Owner, step: str, run: StepRun) -> None:
+        holder = _holder(run)
+        kit, exists = self._kit(owner, step), self._door.exists(owner, step)
+        if exists or (kit is not None and kit.in_flight):
+            run.before_effect()
+            if kit is None:
+                self._only_if_empty(owner, step)
+            else:
+                self._destroy(owner, step, kit, run)
+        run.before_effect()
+        self._door.remove(owner, step, holder)
+
+    def _only_if_empty(self, owner: Owner, step: str) -> None:
+        if left := self._recorded(owner, step, None):
+            raise StepFailed(
+                f"The module of step {step!r} can't be destroyed: what it was applied with is lost. "
+                f"In its state are {', '.join(sorted(left))}.",
+                hint="Remove these by hand, then `calvinverse env abandon`.",
+                details={"left": sorted(left)},
+            )
+
+    def _destroy(self, owner: Owner, step: str, kit: Kit, run: StepRun) -> None:
+        access = self._door.open(owner, step, _holder(run), encrypted=kit.module.encrypted)
+        place = Place(owner, step, access, self._key(owner))
+        why = ""
+        if kit.in_flight:
+            try:
+                kit = self.adopt(place, kit, run)
+            except Interrupted:
+                raise
+            except CalvinverseError as error:
+                if error.transient:
+                    raise
+                why = error.message
+        self._tofu.destroy(place, kit.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
+        # What was adopted before the failure is gone with the rest, and what wasn't is still in nobody's state.
+        left = self._recorded(owner, step, kit)
+        if left:
+            raise StepFailed(
+                f"tofu has destroyed the module of step {step!r}, and its state still holds {', '.join(sorted(left))}.",
+                details={"left": sorted(left)},
+            )
+        if kit.in_flight:
+            raise StepFailed(
+                f"{', '.join(sorted(kit.in_flight))} may have been made when tofu was killed, and making it again, "
+                f"to have it recorded and destroyed, failed: {why}",
+                hint="It is tried again by itself. If it was never made, `calvinverse env abandon` gives it up.",
+                details={"left": sorted(kit.in_flight)},
+            )
+
+    def _kit(self, owner: Owner, step: str) -> Kit | None:
+        content = self._kits.load(owner, step)
+        return None if content is None else Kit.load(content)
+
+    def _key(self, owner: Owner) -> str:
+        key = self._keys.existing(owner)
+        if key is None:
+            raise StepFailed(
+                f"The key of environment {owner.name!r} is gone from OpenBao: nobody can read its modules' states.",
+                hint="Bring the key back from a snapshot of OpenBao; or remove what the modules made by hand, then "
+                "`calvinverse env abandon`.",
+            )
+        return key
+
+
+class ModuleSpares:
+    """See `Spares`."""
+
+    def __init__(self, door: StateDoor, owner: Owner, step: str, run: StepRun) -> None:
+        self._door = door
+        self._owner = owner
+        self._step = step
+        self._run = run
+
+    def keep(self, content: bytes, why: str) -> None:
+        """Keeps it with the service, also when the deployment is somebody else's by now."""
+        self._door.keep_aside(self._owner, self._step, _holder(self._run), content, why)
+        self._run.log(f"a state of the module is kept aside: {why}")
+
+    def newer(self) -> bytes | None:
+        """The one that goes on from the current state."""
+        return self._door.aside(self._owner, self._step)
+
+
+class ModuleStateHandler:
+    """Knows the state of a step's module (`<environment>/<step>`)."""
+
+    kind: ClassVar[str] = STATE_KIND
+    time_limit: ClassVar[timedelta] = TIME_LIMIT
+
+    def __init__(self, modules: Modules) -> None:
+        self._modules = modules
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Counts what is in the state, and what may exist beside it."""
+        seen = self._modules.look(owner, address.split("/")[1])
+        if not seen.exists and not seen.in_flight:
+            return ABSENT
+        told = [f"{len(seen.recorded)} resources"] if seen.exists else []
+        told += [f"{len(seen.in_flight)} may have been made by a run that was killed"] if seen.in_flight else []
+        return Observation(Presence.OURS, ", ".join(told))
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Destroys all that the module made, then its states."""
+        self._modules.remove(owner, address.split("/")[1], run)
+
+
+class ModuleResourceHandler:
+    """Knows one thing that a module made (`<environment>/<step>/<address in the module>`)."""
+
+    kind: ClassVar[str] = RESOURCE_KIND
+    time_limit: ClassVar[timedelta] = TIME_LIMIT
+    inner: ClassVar[bool] = True
+    """Lives inside of the step's state: it is never outdated by itself (see `engine.removal.Looks.is_inner`)."""
+
+    def __init__(self, modules: Modules) -> None:
+        self._modules = modules
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Looks for it in the state."""
+        _, step, inner = address.split("/", 2)
+        seen = self._modules.look(owner, step)
+        if inner in seen.recorded:
+            return Observation(Presence.OURS, "in the module's state")
+        if inner in seen.in_flight:
+            return Observation(Presence.OURS, "may have been made by a run that was killed")
+        return ABSENT
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Destroys the whole module: tofu knows the right order, and takes them all away in one run."""
+        _, step, inner = address.split("/", 2)
+        if self.observe(address, owner).presence is Presence.ABSENT:
+            return
+        try:
+            self._modules.remove(owner, step, run)
+        except StepFailed as error:
+            left = error.details.get("left")
+            if left is None or inner in left:
+                raise
+
+
+def _holder(run: StepRun) -> Holder:
+    holder = run.holder
+    assert holder is not None
+    return holder
+
+
+def _nothing_to_write(_planned: Planned) -> None:
+    """What is adopted is in the inventory already."""
+
+
+def _nothing_to_settle(_done: Settlement) -> None:
+    """It is settled when all went well."""

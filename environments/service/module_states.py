@@ -1,0 +1,302 @@
+"""States of OpenTofu modules: locked, every version kept, and written only by who holds the environment's deployment.
+
+OpenTofu reaches its state over HTTP (docs/reference/module-states.md). Each use checks in its own transaction whether
+who asks still holds the deployment. A write that comes too late is kept aside, for reconciling, and never put over the
+state.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from environments.domain.errors import (
+    Forbidden,
+    InvalidInput,
+    LeaseLost,
+    StateNotEncrypted,
+    StateRefused,
+)
+from environments.service.module_access import (
+    Credential,
+    StateCaller,
+    StateHolder,
+    check_credential,
+    make_credential,
+)
+from environments.service.storage import StateLock, StateVersion, Storage, Transaction
+
+LONGEST_LOCK_ID = 200
+
+_PLAIN = frozenset({"resources", "outputs", "check_results"})
+"""Keys of a state that isn't encrypted (OpenTofu's state format, version 4)."""
+
+
+class ModuleStates:
+    """Keeps and gives states, and says who may write them. `secret` gives the key of the passwords, 32 bytes."""
+
+    def __init__(self, storage: Storage, secret: Callable[[], bytes], clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._secret = secret
+        self._clock = clock
+        self._opened = itertools.count(1)  # of this process: so is whoever holds a deployment
+
+    # --- for the step that runs OpenTofu -----------------------------------------------------------------------------
+
+    def open(self, environment_id: str, step: str, holder: StateHolder | None, *, encrypted: bool = True) -> Credential:
+        """A credential for that state; with a holder one that may write, while it holds its deployment.
+
+        To be asked for before each run of OpenTofu that may write. Its run has to begin when the one before of the same
+        step has ended: a lock that one still has is taken over. `encrypted`: states that are not are refused. Raises
+        `LeaseLost`.
+        """
+        if holder is None:
+            return make_credential(StateCaller(environment_id, step, None), self._secret())
+        with self._storage.write() as tx:
+            _fence(tx, environment_id, holder)
+        caller = StateCaller(environment_id, step, holder, encrypted, next(self._opened))
+        return make_credential(caller, self._secret())
+
+    def exists(self, environment_id: str, step: str) -> bool:
+        """Whether there is a state, or one was kept aside: something may be there as long as it is so."""
+        with self._storage.read() as tx:
+            return tx.module_states.any(environment_id, step)
+
+    def remove(self, environment_id: str, step: str, holder: StateHolder) -> None:
+        """Deletes all versions, also those kept aside, with lock and kit, once all in them is proven to be gone.
+
+        Idempotent. Raises `LeaseLost`.
+        """
+        with self._storage.write() as tx:
+            _fence(tx, environment_id, holder)
+            tx.module_states.remove(environment_id, step)
+
+    def keep_aside(self, environment_id: str, step: str, holder: StateHolder, content: bytes, why: str) -> None:
+        """Keeps a state that could not be written, for reconciling. Whoever has one may; the state stays as it is."""
+        with self._storage.write() as tx:
+            self._aside(tx, StateCaller(environment_id, step, holder), content, why)
+
+    def aside(self, environment_id: str, step: str) -> bytes | None:
+        """The newest state kept aside that goes on from the current one: of its lineage, with a higher serial.
+
+        Without a current one it is the newest. It may name things that the current one doesn't.
+        """
+        with self._storage.read() as tx:
+            kept = tx.module_states.aside(environment_id, step)
+            current = _content(tx, environment_id, step)
+        if current is not None:
+            lineage, serial = _place(current)
+            places = [(_place(version.content), version) for version in kept]
+            kept = [version for place, version in places if place[0] == lineage and place[1] > serial]
+        return kept[-1].content if kept else None
+
+    def versions(self, environment_id: str, step: str) -> list[StateVersion]:
+        """Every version, oldest first, without content."""
+        with self._storage.read() as tx:
+            return tx.module_states.versions(environment_id, step)
+
+    def save_kit(self, environment_id: str, step: str, content: bytes, holder: StateHolder) -> None:
+        """Keeps what it takes to run the step's module once more, encrypted by the caller. Raises `LeaseLost`."""
+        with self._storage.write() as tx:
+            _fence(tx, environment_id, holder)
+            tx.module_states.set_kit(environment_id, step, content, self._clock())
+
+    def kit(self, environment_id: str, step: str) -> bytes | None:
+        """What `save_kit` kept."""
+        with self._storage.read() as tx:
+            return tx.module_states.kit(environment_id, step)
+
+    # --- for OpenTofu, over HTTP -------------------------------------------------------------------------------------
+
+    def admit(self, environment_id: str, step: str, username: str, password: str) -> StateCaller:
+        """Who shows this credential for that state. Looks nothing up. Raises `Unauthenticated`."""
+        return check_credential(environment_id, step, Credential(username, password), self._secret())
+
+    def read(self, caller: StateCaller) -> bytes | None:
+        """The state; None when there is none. Raises `StateRefused` when the environment is gone.
+
+        (An environment that is gone must not look like one without a state: OpenTofu would make everything anew.)
+        """
+        with self._storage.read() as tx:
+            _check_environment(tx, caller.environment_id)
+            return _content(tx, caller.environment_id, caller.step)
+
+    def write(self, caller: StateCaller, lock_id: str, content: bytes) -> None:
+        """Writes the next version, for who holds the deployment and that lock. The same once more changes nothing.
+
+        Raises `StateRefused`, then the content is kept aside; `StateNotEncrypted`, `Forbidden`, `InvalidInput`: then
+        not.
+        """
+        holder = _writer(caller)
+        _check_content(content, caller.encrypted)
+        with self._storage.write() as tx:
+            why = self._why_not(tx, caller, holder, lock_id)
+            if why:
+                self._aside(tx, caller, content, why)
+            else:
+                newest = tx.module_states.newest(caller.environment_id, caller.step)
+                if newest is None or newest.content != content:
+                    tx.module_states.add(caller.environment_id, caller.step, self._version(holder, content, None))
+        if why:
+            raise StateRefused(
+                f"The state of step {caller.step!r} is kept aside: {why}.", details={"kept": True, "why": why}
+            )
+
+    def delete(self, caller: StateCaller) -> None:
+        """Says that there is no state from here on. Raises `StateRefused`, `Forbidden`."""
+        holder = _writer(caller)
+        with self._fenced(caller.environment_id, holder) as tx:
+            newest = tx.module_states.newest(caller.environment_id, caller.step)
+            if newest is not None and newest.content:
+                tx.module_states.add(caller.environment_id, caller.step, self._version(holder, b"", None))
+
+    def lock(self, caller: StateCaller, info: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Takes the lock: None; or gives the `info` of who has it. `info["ID"]` is the lock's id.
+
+        A lock is taken over from who lost the deployment, and from an earlier run of the same holder, which is dead:
+        what those still write is refused. Raises `StateRefused`, `Forbidden`, `InvalidInput`.
+        """
+        holder = _writer(caller)
+        lock_id = _lock_id(info)
+        with self._fenced(caller.environment_id, holder) as tx:
+            lock = tx.module_states.lock(caller.environment_id, caller.step)
+            if lock is not None and _keeps(tx, lock, caller):
+                return None if lock.lock_id == lock_id and _holder_of(lock) == holder else dict(lock.info)
+            taken = StateLock(lock_id, dict(info), *holder, caller.opened)
+            tx.module_states.set_lock(caller.environment_id, caller.step, taken, self._clock())
+            if lock is not None:
+                self._tell(tx, caller, f"The lock of worker {lock.worker} on the state was taken over.")
+        return None
+
+    def unlock(self, caller: StateCaller, info: Mapping[str, Any]) -> None:
+        """Gives the lock back; fine when nobody has it. Raises `StateRefused`, `Forbidden`, `InvalidInput`."""
+        holder = _writer(caller)
+        lock_id = _lock_id(info)
+        with self._fenced(caller.environment_id, holder) as tx:
+            lock = tx.module_states.lock(caller.environment_id, caller.step)
+            if lock is None:
+                return
+            if lock.lock_id != lock_id:
+                raise StateRefused(f"The state of step {caller.step!r} is locked with another id.", hint=_OTHER_RUN)
+            tx.module_states.set_lock(caller.environment_id, caller.step, None, self._clock())
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _fenced(self, environment_id: str, holder: StateHolder) -> Iterator[Transaction]:
+        """A transaction in which the holder holds its deployment. Raises `StateRefused`."""
+        with self._storage.write() as tx:
+            try:
+                _fence(tx, environment_id, holder)
+            except LeaseLost as error:
+                raise StateRefused(error.message) from error
+            yield tx
+
+    def _why_not(self, tx: Transaction, caller: StateCaller, holder: StateHolder, lock_id: str) -> str | None:
+        """Why a state isn't taken, to follow a colon; None: it is."""
+        _check_environment(tx, caller.environment_id)
+        if not _holds(tx, caller.environment_id, holder):
+            return f"worker {holder.worker} holds the deployment no more"
+        lock = tx.module_states.lock(caller.environment_id, caller.step)
+        if lock is None or not lock_id:
+            return "it came without the lock"
+        if lock.lock_id != lock_id or _holder_of(lock) != holder:
+            return "another run of OpenTofu has the lock"
+        return None
+
+    def _aside(self, tx: Transaction, caller: StateCaller, content: bytes, why: str) -> None:
+        _check_environment(tx, caller.environment_id)
+        assert caller.holder is not None
+        known = tx.module_states.aside(caller.environment_id, caller.step)
+        if known and known[-1].content == content:
+            return  # sent once more, because the answer got lost
+        version = self._version(caller.holder, content, why)
+        number = tx.module_states.add(caller.environment_id, caller.step, version)
+        self._tell(tx, caller, f"A state was kept aside as version {number}, and not written: {why}.")
+
+    def _version(self, holder: StateHolder, content: bytes, refused: str | None) -> StateVersion:
+        return StateVersion(0, content, holder.deployment, holder.worker, holder.epoch, self._clock(), refused)
+
+    def _tell(self, tx: Transaction, caller: StateCaller, line: str) -> None:
+        """Writes a line into the log of the step."""
+        assert caller.holder is not None
+        row = (caller.environment_id, caller.holder.deployment, caller.step, self._clock(), line)
+        tx.events.add_logs([row])
+
+
+_OTHER_RUN = "Another run of OpenTofu has taken the lock; nothing is lost."
+
+
+def _content(tx: Transaction, environment_id: str, step: str) -> bytes | None:
+    newest = tx.module_states.newest(environment_id, step)
+    return newest.content if newest is not None and newest.content else None
+
+
+def _fence(tx: Transaction, environment_id: str, holder: StateHolder) -> None:
+    """Raises `LeaseLost` unless the holder holds a deployment of this environment, until the transaction ends."""
+    tx.deployments.fence(*holder)
+    deployment = tx.deployments.get(holder.deployment)
+    if deployment is None or deployment.environment_id != environment_id:
+        raise LeaseLost("The deployment is one of another environment.")
+
+
+def _holds(tx: Transaction, environment_id: str, holder: StateHolder) -> bool:
+    try:
+        _fence(tx, environment_id, holder)
+    except LeaseLost:
+        return False
+    return True
+
+
+def _keeps(tx: Transaction, lock: StateLock, caller: StateCaller) -> bool:
+    """Whether who has the lock may keep it."""
+    if _holder_of(lock) == caller.holder:
+        return lock.opened >= caller.opened
+    return _holds(tx, caller.environment_id, _holder_of(lock))
+
+
+def _check_environment(tx: Transaction, environment_id: str) -> None:
+    environment = tx.environments.get(environment_id)
+    if environment is None or environment.id != environment_id:
+        raise StateRefused(
+            f"There is no environment {environment_id!r} any more.", hint="It was destroyed and forgotten long ago."
+        )
+
+
+def _check_content(content: bytes, encrypted: bool) -> None:
+    try:
+        state = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("The body is not a state of OpenTofu: it is not JSON.") from error
+    if not isinstance(state, dict):
+        raise InvalidInput("The body is not a state of OpenTofu: it is not a JSON object.")
+    if encrypted and "encrypted_data" not in state and state.keys() & _PLAIN:
+        raise StateNotEncrypted("The state is not encrypted, so it was not kept.")
+
+
+def _writer(caller: StateCaller) -> StateHolder:
+    if caller.holder is None:
+        raise Forbidden("This access is for reading the state only.", hint="Plans change nothing; deployments do.")
+    return caller.holder
+
+
+def _holder_of(lock: StateLock) -> StateHolder:
+    return StateHolder(lock.deployment_id, lock.worker, lock.epoch)
+
+
+def _lock_id(info: Mapping[str, Any]) -> str:
+    lock_id = info.get("ID")
+    if not isinstance(lock_id, str) or not 0 < len(lock_id) <= LONGEST_LOCK_ID:
+        raise InvalidInput(f"The lock has no ID of at most {LONGEST_LOCK_ID} characters.")
+    return lock_id
+
+
+def _place(content: bytes) -> tuple[str, int]:
+    """Lineage and serial of a state, which stand outside of what is encrypted."""
+    try:
+        state = json.loads(content)
+        return str(state.get("lineage") or ""), int(state.get("serial") or 0)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return "", 0  # cut short: kept aside for people

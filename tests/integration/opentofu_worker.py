@@ -1,0 +1,31 @@
+"""A worker to kill: applies a module in a process of its own, as its standard input says."""
+
+import json
+import sys
+from pathlib import Path
+
+from environments.adapters.memory.module_states import MemoryModuleKeys
+from environments.domain.errors import CalvinverseError
+from environments.executors.opentofu_module import OpenTofuModule
+from environments.executors.opentofu_ports import StateAccess
+from tests.integration.opentofu_setting import ALPHA, FolderKits, HandedDoor, StoppableRun, context, tofu_at
+
+
+def main() -> None:
+    """Says `done`, or the code of the error."""
+    given = json.load(sys.stdin)
+    base = Path(given["base"])
+    keys = MemoryModuleKeys()
+    keys.keys[ALPHA.id] = given["key"]
+    door = HandedDoor(StateAccess(*given["access"]), base)
+    executor = OpenTofuModule(tofu_at(base), door, keys, FolderKits(base / "kits"))
+    try:
+        executor.apply(context(given["things"], given["names"]), StoppableRun(lease=given["lease"]))
+    except CalvinverseError as error:
+        print(error.code)
+    else:
+        print("done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,501 @@
+"""`opentofu.module` without tofu: what is refused in a module, what its words become, and what is done when."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
+from environments.adapters.opentofu.messages import Messages, error_of
+from environments.adapters.opentofu.plans import changes, hide
+from environments.adapters.opentofu.process import grace
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import (
+    BackendDenied,
+    BackendError,
+    BackendUnavailable,
+    CalvinverseError,
+    Cancelled,
+    InvalidTemplate,
+    LeaseLost,
+    MachineError,
+    StepFailed,
+    StepTimeout,
+    Stopping,
+)
+from environments.domain.plan import Action, Change
+from environments.domain.template import Bundle
+from environments.executors.base import Holder, Owner, Presence, StepContext, StepRun
+from environments.executors.opentofu_kit import Kit
+from environments.executors.opentofu_module import (
+    ModuleResourceHandler,
+    ModuleStateHandler,
+    OpenTofuModule,
+    OpenTofuModuleOptions,
+)
+from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Settlement, Spares
+from environments.executors.opentofu_rules import module_faults, module_files
+from tests.unit.executor_setting import Run
+
+ALPHA = Owner("env-1", "alpha")
+PLACE = ("env-1", "net")
+MODULE = b'variable "size" {}\noutput "id" { value = 1 }\nresource "x" "a" {}\n'
+
+
+class FakeTofu:
+    """Makes the resources `wants` of an imaginary provider; what exists is in `world`, states are in `states`."""
+
+    def __init__(self, states: MemoryModuleStates) -> None:
+        self.states = states
+        self.world: set[str] = set()
+        self.wants: list[str] = ["x.a"]
+        self.calls: list[str] = []
+        self.dies = False
+        self.fails: CalvinverseError | None = None
+        self.outputs: dict[str, Output] = {}
+        self.seen: list[Module] = []
+
+    def apply(
+        self,
+        place: Place,
+        module: Module,
+        run: StepRun,
+        before: Callable[[Planned], None],
+        settled: Settled,
+        *,
+        spares: Spares,
+        targets: Sequence[str] = (),
+    ) -> Mapping[str, Output]:
+        """Fails after it has made everything; or dies, and then nothing is recorded."""
+        self.calls.append(f"apply {','.join(targets)}".strip())
+        self.seen.append(module)
+        there = self._read(place)
+        wants = set(targets) if targets else set(self.wants)
+        made = sorted(wants - there)
+        gone = set() if targets else there - wants
+        before(Planned(tuple(made), destroyed=tuple(sorted(gone)), lock=b"lock"))
+        if self.fails is not None and targets:
+            raise self.fails
+        self.world |= wants
+        self.world -= gone
+        if self.dies:
+            raise BackendUnavailable("tofu was killed from outside during its apply.")
+        self._write(place, (there | wants) - gone)
+        settled(Settlement(frozenset(made), frozenset(gone)))
+        if self.fails is not None:
+            raise self.fails
+        return self.outputs
+
+    def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
+        """Creates what is missing."""
+        self.seen.append(module)
+        assert run.holder is not None
+        return [Change(kind="opentofu.resource", address=name, action=Action.CREATE) for name in self.wants]
+
+    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
+        """All that is recorded."""
+        self.calls.append("destroy")
+        self.seen.append(module)
+        self.world -= self._read(place)
+        self._write(place, set())
+
+    def addresses(self, place: Place, *, encrypted: bool) -> frozenset[str]:
+        """What is recorded."""
+        self.calls.append("look")
+        return frozenset(self._read(place))
+
+    def _read(self, place: Place) -> set[str]:
+        state = self.states.states.get((place.owner.id, place.step))
+        return set(json.loads(state.versions[-1])["resources"]) if state and state.versions else set()
+
+    def _write(self, place: Place, resources: set[str]) -> None:
+        lock = {"ID": "1"}
+        key = (place.owner.id, place.step)
+        who = self.states.who(place.access.password, key)
+        assert who is not None
+        self.states.take_lock(key, who, lock)
+        content = json.dumps({"lineage": "l", "serial": 1, "resources": sorted(resources)}).encode()
+        assert self.states.write(key, who[1], "1", content)
+        self.states.drop_lock(key, "1")
+
+
+class House:
+    """The executor and its handlers on a fake tofu."""
+
+    def __init__(self) -> None:
+        self.states = MemoryModuleStates()
+        self.keys = MemoryModuleKeys()
+        self.tofu = FakeTofu(self.states)
+        self.executor = OpenTofuModule(self.tofu, self.states, self.keys, self.states)
+        self.state = ModuleStateHandler(self.executor.modules)
+        self.resource = ModuleResourceHandler(self.executor.modules)
+
+    def apply(self, run: Run | None = None, **options: Any) -> dict[str, Any]:
+        """Applies the module."""
+        return self.executor.apply(self.context(**options), run or Run())
+
+    def context(self, **options: Any) -> StepContext:
+        """A step with the module."""
+        content = options.pop("content", MODULE)
+        given = OpenTofuModuleOptions(folder="net", **{"variables": {"size": 1}, **options})
+        return StepContext(ALPHA, "net", given, Bundle(files={"net/main.tf": content}))
+
+    def kit(self) -> Kit:
+        """What is kept for the destroy."""
+        return Kit.load(self.states.kits[PLACE])
+
+    def look(self) -> Presence:
+        """At the state, anew."""
+        self.executor.modules.forget(ALPHA, "net")
+        return self.state.observe("alpha/net", ALPHA).presence
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def ref(address: str) -> ResourceRef:
+    return ResourceRef(kind="opentofu.resource", address=f"alpha/net/{address}")
+
+
+def test_what_will_be_made_is_written_down_first(house: House) -> None:
+    run = Run()
+    house.tofu.dies = True
+    with pytest.raises(BackendUnavailable):
+        house.apply(run)
+    assert run.intended == [ref("x.a")]
+    assert house.kit().in_flight == {"x.a"}
+    assert house.kit().module.lock == b"lock"
+    assert house.look() is Presence.OURS
+    assert house.resource.observe("alpha/net/x.a", ALPHA).presence is Presence.OURS
+
+
+def test_the_state_and_the_key_are_known_beforehand(house: House) -> None:
+    found = {
+        item.ref.kind: (item.ref.address, item.shared, item.rank) for item in house.executor.resources(house.context())
+    }
+    assert found == {"vault.module_key": ("alpha", True, 0), "opentofu.state": ("alpha/net", False, 0)}
+
+
+def test_what_ended_by_itself_is_not_in_flight(house: House) -> None:
+    house.tofu.fails = StepFailed("no")
+    with pytest.raises(StepFailed):
+        house.apply()
+    assert house.kit().in_flight == frozenset()
+    house.tofu.fails = None
+    house.apply()
+    house.tofu.wants = ["x.b"]
+    run = Run()
+    run.intended = [ref("x.a")]
+    house.apply(run)
+    assert run.intended == [ref("x.b")]
+
+
+def test_what_an_earlier_run_made_and_could_not_settle_is_settled_with_the_next(house: House) -> None:
+    house.apply()
+    run = Run()
+    house.apply(run)
+    assert run.intended == [ref("x.a")]
+
+
+def test_a_resumed_apply_of_the_same_just_goes_on(house: House) -> None:
+    house.tofu.dies = True
+    with pytest.raises(BackendUnavailable):
+        house.apply()
+    house.tofu.dies = False
+    house.apply()
+    assert house.tofu.calls == ["apply", "apply"]
+    assert house.kit().in_flight == frozenset()
+
+
+@pytest.mark.parametrize("options", [{"variables": {"size": 2}}, {"content": MODULE + b"\n"}])
+def test_another_version_first_has_recorded_what_was_in_flight(house: House, options: dict[str, Any]) -> None:
+    house.tofu.dies = True
+    with pytest.raises(BackendUnavailable):
+        house.apply()
+    house.tofu.dies = False
+    house.tofu.wants = ["x.b"]
+    house.apply(**options)
+    assert house.tofu.calls == ["apply", "apply x.a", "apply"]
+    assert house.tofu.seen[1].variables == {"size": 1}
+    assert house.tofu.world == {"x.b"}
+
+
+def test_destroy_records_what_was_in_flight_destroys_looks_and_forgets(house: House) -> None:
+    house.tofu.dies = True
+    with pytest.raises(BackendUnavailable):
+        house.apply()
+    house.tofu.dies = False
+    house.tofu.calls.clear()
+    house.resource.destroy("alpha/net/x.a", ALPHA, Run())
+    assert house.tofu.calls == ["apply x.a", "destroy", "look"]
+    assert house.tofu.world == set()
+    assert house.states.kits == {}
+    assert house.look() is Presence.ABSENT
+    house.tofu.calls.clear()
+    house.resource.destroy("alpha/net/x.a", ALPHA, Run())
+    house.state.destroy("alpha/net", ALPHA, Run())
+    assert house.tofu.calls == []
+
+
+def test_what_cannot_be_recorded_is_named_and_kept_in_mind(house: House) -> None:
+    house.apply()
+    house.tofu.wants, house.tofu.dies = ["x.a", "x.b"], True
+    with pytest.raises(BackendUnavailable):
+        house.apply()
+    house.tofu.dies, house.tofu.fails = False, StepFailed("quota exceeded")
+    with pytest.raises(StepFailed, match=r"x\.b may have been made.*quota exceeded") as caught:
+        house.state.destroy("alpha/net", ALPHA, Run())
+    assert caught.value.details == {"left": ["x.b"]}
+    assert house.look() is Presence.OURS
+    # The other one is gone: nothing is wrong with it.
+    house.resource.destroy("alpha/net/x.a", ALPHA, Run())
+    with pytest.raises(StepFailed):
+        house.resource.destroy("alpha/net/x.b", ALPHA, Run())
+
+
+def test_a_state_without_a_kit_is_only_forgotten_when_it_is_empty(house: House) -> None:
+    house.apply()
+    kit = house.states.kits.pop(PLACE)
+    with pytest.raises(StepFailed, match=r"is lost.*x\.a"):
+        house.state.destroy("alpha/net", ALPHA, Run())
+    house.states.kits[PLACE] = kit
+    house.keys.keys.clear()
+    with pytest.raises(StepFailed, match="key of environment 'alpha' is gone"):
+        house.state.destroy("alpha/net", ALPHA, Run())
+
+
+def test_a_module_without_resources_leaves_a_state_until_it_is_destroyed(house: House) -> None:
+    house.tofu.wants = []
+    house.apply()
+    assert house.look() is Presence.OURS
+    house.state.destroy("alpha/net", ALPHA, Run())
+    assert house.look() is Presence.ABSENT
+
+
+def test_many_looks_at_one_module_are_one(house: House) -> None:
+    house.apply()
+    house.tofu.calls.clear()
+    for _ in range(5):
+        house.resource.observe("alpha/net/x.a", ALPHA)
+    assert house.tofu.calls == ["look"]
+
+
+def test_sensitive_outputs_are_not_given_on(house: House) -> None:
+    house.tofu.outputs = {"id": Output(1), "password": Output(None, sensitive=True)}
+    run = Run()
+    assert house.apply(run) == {"id": 1}
+    assert run.lines == ["not given on, because they are sensitive: password"]
+    assert house.apply(outputs=["id"]) == {"id": 1}
+    house.tofu.outputs = {}
+    with pytest.raises(StepFailed, match="no output 'id'"):
+        house.apply(outputs=["id"])
+
+
+def test_a_plan_makes_nothing_and_names_the_environment(house: House) -> None:
+    (change,) = house.executor.plan(house.context(), Run())
+    assert change.address == "alpha/net/x.a"
+    assert house.keys.keys == {}
+    assert house.states.kits == {}
+
+
+def test_a_kit_says_all_again() -> None:
+    module = Module({"main.tf": b"\xff\0", "a/b": b""}, {"x": [1, {"y": None}]}, False, 3, b"lock")
+    kit = Kit(module, frozenset({"x.a"}), frozenset({"x.a", "x.b"}))
+    assert Kit.load(kit.dump()) == kit
+    assert kit.runs(replace(module, lock=b"", parallelism=9))
+    assert not kit.runs(replace(module, variables={}))
+    with pytest.raises(BackendError):
+        Kit.load(b'{"form": 99}')
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('terraform {\n  backend "s3" {}\n}', "'backend' block"),
+        ('terraform { backend "local" { path = "x" } }', "'backend' block"),
+        ('terraform {\n  required_version = "1"\n  cloud {\n  }\n}', "'cloud' block"),
+        ("terraform {\n  encryption {\n    state {}\n  }\n}", "'encryption' block"),
+        ('variable "x" {}', ""),
+        ('# terraform { backend "s3" {} }\n/* terraform {\n cloud {} } */ // terraform { encryption {} }', ""),
+        ('resource "bucket" "b" {\n  encryption { mode = "x" }\n  cloud {}\n}', ""),
+        (
+            'terraform {\n  required_providers {\n    cloud = { source = "a/b" }\n    backend = {}\n  }\n}',
+            "",
+        ),
+        ('locals {\n  x = <<-EOT\n    terraform { backend "s3" {} }\n  EOT\n  y = "terraform { cloud {} }"\n}', ""),
+    ],
+)
+def test_blocks_that_are_ours_are_refused_and_no_others(text: str, fault: str) -> None:
+    found = list(module_faults({"main.tf": text.encode()}, {}, None))
+    assert len(found) == bool(fault)
+    assert fault in " ".join(found)
+
+
+def test_json_modules_are_looked_at_too() -> None:
+    text = json.dumps({"terraform": [{"backend": {"s3": {}}}]}).encode()
+    assert list(module_faults({"main.tf.json": text}, {"x": 1}, None)) == [
+        "main.tf.json: the module may have no 'backend' block: the state lies with the service"
+    ]
+
+
+def test_what_the_module_does_not_declare_is_named() -> None:
+    assert list(module_faults({"main.tf": MODULE}, {"size": 1, "sise": 2}, ["id", "ip"])) == [
+        "the module declares no variable 'sise'",
+        "the module declares no output 'ip'",
+    ]
+    assert list(module_faults({"readme": b"", "sub/main.tf": b""}, {}, None)) == [
+        "the folder of the module holds no *.tf file"
+    ]
+    assert list(module_faults({"main.tf": b"", ".terraform/x": b"", "calvinverse.rc": b""}, {}, None)) == [
+        "the module may hold no file '.terraform/x'",
+        "the module may hold no file 'calvinverse.rc'",
+    ]
+
+
+def test_a_template_is_checked_when_it_is_pushed(house: House) -> None:
+    bundle = Bundle(files={"net/main.tf": MODULE})
+    check = house.executor.check
+    assert check({"folder": "net", "variables": {"size": "{{ parameters.size }}"}}, bundle) == []
+    assert check({"folder": "{{ x }}"}, bundle) == []
+    assert check({"folder": "none"}, bundle) == ["the template has no folder 'none'"]
+    assert "with.folder" in check({}, bundle)[0]
+    assert module_files(bundle, ".") == {"net/main.tf": MODULE}
+    with pytest.raises(InvalidTemplate, match="declares no variable"):
+        house.apply(variables={"size": 1, "other": 2})
+
+
+def diagnostic(summary: str, detail: str = "", **more: Any) -> bytes:
+    told = {"severity": "error", "summary": summary, "detail": detail, **more}
+    return json.dumps({"type": "diagnostic", "@message": summary, "diagnostic": told}).encode()
+
+
+RANGE = {"filename": "main.tf", "start": {"line": 3}}
+
+
+@pytest.mark.parametrize(
+    ("line", "phase", "kind", "says"),
+    [
+        (diagnostic("Unsupported argument", range=RANGE), "plan", InvalidTemplate, "main.tf:3: Unsupported argument"),
+        (
+            diagnostic("failed", "status 500", address="x.a", range=RANGE),
+            "apply",
+            StepFailed,
+            "main.tf:3: x.a: failed: status",
+        ),
+        (diagnostic("failed", address="x.a", range=RANGE), "plan", StepFailed, "x.a: failed"),
+        (diagnostic("Error acquiring the state lock", "ID=1"), "apply", BackendUnavailable, "locked by another run"),
+        (diagnostic("Failed to query available provider packages", "no a/b"), "init", MachineError, "no a/b"),
+        (diagnostic("Error refreshing state", "dial tcp: connection refused"), "init", BackendUnavailable, "refused"),
+        (diagnostic("Failed to save state", "HTTP error: 401"), "apply", BackendDenied, "401"),
+        (diagnostic("Failed to save state", "HTTP error: 409"), "apply", BackendError, "409"),
+        (diagnostic("Error refreshing state", "decryption failed for all"), "plan", BackendError, "can't be decrypted"),
+        (b"panic: oh dear", "apply", StepFailed, "panic: oh dear"),
+        (b"", "apply", StepFailed, "no output"),
+    ],
+)
+def test_what_went_wrong_becomes_one_of_our_errors(
+    line: bytes, phase: str, kind: type[CalvinverseError], says: str
+) -> None:
+    messages = Messages()
+    messages.take(line)
+    error = error_of(messages, "", phase)
+    assert type(error) is kind
+    assert says in error.message
+
+
+def test_nothing_secret_is_passed_on() -> None:
+    messages = Messages(("hush",))
+    assert messages.take(diagnostic("refused hush", "the password hush", address="x.a")) == (
+        "error: x.a: refused ***: the password ***"
+    )
+    messages.take(b"hush!")
+    assert "hush" not in error_of(messages, "hush", "apply").message + str(messages.plain)
+    shown = messages.take(
+        b'{"type": "apply_complete", "hook": {"resource": {"addr": "x.a"}, "action": "create", "id_key": "id",'
+        b' "id_value": "hush", "elapsed_seconds": 2}}'
+    )
+    assert shown == "x.a: created in 2 s"
+
+
+def test_progress_is_told_a_resource() -> None:
+    messages = Messages()
+
+    def told(kind: str, action: str) -> str | None:
+        hook = {"resource": {"addr": "x.a"}, "action": action, "elapsed_seconds": 10}
+        return messages.take(json.dumps({"type": kind, "hook": hook, "change": hook}).encode())
+
+    assert told("apply_start", "delete") == "x.a: destroying"
+    assert told("apply_complete", "delete") == "x.a: destroyed in 10 s"
+    assert messages.settlement() == Settlement(frozenset({"x.a"}), frozenset({"x.a"}))
+    assert told("apply_start", "create") == "x.a: creating"
+    assert messages.settlement().gone == frozenset()
+    assert told("apply_progress", "create") == "x.a: still creating, 10 s so far"
+    assert told("apply_errored", "create") == "x.a: creating failed after 10 s"
+    assert told("refresh_start", "read") is None
+    assert told("planned_change", "noop") is None
+    assert told("planned_change", "replace") == "x.a will be replaced"
+    assert messages.planned == {"x.a": ["replace"]}
+    assert told("planned_change", "forget") == "x.a will be forgotten"
+    assert messages.settlement().gone == {"x.a"}
+
+
+def show(actions: Sequence[str], **change: Any) -> dict[str, Any]:
+    return {
+        "resource_changes": [
+            {"address": "x.a", "mode": "managed", "type": "x", "change": {"actions": list(actions), **change}},
+            {"address": "data.y.b", "mode": "data", "type": "y", "change": {"actions": ["read"]}},
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("actions", "action"),
+    [
+        (["create"], Action.CREATE),
+        (["update"], Action.CHANGE),
+        (["delete"], Action.DESTROY),
+        (["delete", "create"], Action.REPLACE),
+        (["create", "delete"], Action.REPLACE),
+    ],
+)
+def test_actions_of_a_plan(actions: list[str], action: Action) -> None:
+    (change,) = changes(show(actions, before={}, after={}))
+    assert change.action is action
+    assert changes(show(["no-op"])) == []
+
+
+def test_a_change_shows_what_differs_and_nothing_sensitive() -> None:
+    (change,) = changes(
+        show(
+            ["delete", "create"],
+            before={"size": 1, "name": "a", "password": "old", "kept": True},
+            after={"size": 2, "name": "a", "password": "new", "kept": True},
+            after_unknown={"id": True},
+            before_sensitive={"password": True},
+            after_sensitive={"password": True},
+            replace_paths=[["size"]],
+        )
+    )
+    assert change.details == ("replaced because of size", "id: (none) → (known later)", "size: 1 → 2")
+    other = show(["update"], before={"size": 1}, after={"size": 3})
+    assert (
+        changes(other)[0].fingerprint != changes(show(["update"], before={"size": 1}, after={"size": 2}))[0].fingerprint
+    )
+    assert hide({"a": [{"b": "s", "c": 1}]}, {"a": [{"b": True}]}) == {"a": [{"b": "(sensitive)", "c": 1}]}
+    many = {f"n{number:02}": number for number in range(30)}
+    assert changes(show(["create"], before=None, after=many))[0].details[-1] == "and 10 more"
+
+
+def test_how_long_tofu_may_take_to_end_depends_on_why() -> None:
+    waits = [grace(kind("x")) for kind in (LeaseLost, Stopping, StepTimeout, Cancelled)]
+    assert waits == sorted(waits)
+    assert grace(Cancelled("x", details={"forced": True})) < grace(Cancelled("x"))
+
+
+def test_holders_are_told(house: House) -> None:
+    house.apply()
+    assert [who for _, who in house.states.passwords.values()] == [(1, Holder("dep-1", "worker-1", 1))]
