@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from environments.context import state_folder
 from environments.domain.errors import InvalidInput
@@ -23,7 +23,29 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     state: Path = Field(default_factory=state_folder, description="Folder of all state on this machine")
-    data: Path | None = Field(None, description="Folder of the database; default: `service` in the state folder")
+    role: Literal["all", "api", "worker"] = Field(
+        "all", description="What this process does: `api` answers, `worker` carries out and keeps time, `all` does both"
+    )
+    data: Path | None = Field(
+        None,
+        description="Folder of SQLite's file and of the first token; default: `service` in the state folder",
+    )
+    database: str | None = Field(
+        None,
+        description="PostgreSQL that several processes share, as `postgresql://USER@HOST:PORT/NAME` without a "
+        "password; default: SQLite in the data folder",
+    )
+    database_password_file: Path | None = Field(
+        None, description="File that holds the password for it; read again for each connection"
+    )
+    sealing_key: Path | None = Field(
+        None,
+        description="File with the key that secret parameters wait under, the same for all processes of a database; "
+        "made if need be; default: `parameters.key` in the data folder",
+    )
+    slots_deploy: int = Field(8, ge=1, le=64, description="Deployments that a worker runs side by side")
+    slots_destroy: int = Field(8, ge=1, le=64, description="Destroys that it runs beside those")
+    worker_host: str = Field("", description="Where a worker runs, as lists show it; default: the name of the machine")
     host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback TLS is needed")
     port: int = Field(8400, ge=0, le=65535, description="Port to listen on; 0: any free one")
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate and its chain")
@@ -33,6 +55,25 @@ class Settings(BaseModel):
     )
     templates: Path | None = Field(
         _SHIPPED, description="Folder whose templates are put into the catalogue when the service starts"
+    )
+    tofu: str = Field("tofu", description="OpenTofu that applies modules: its path, or its name on the PATH")
+    modules_at_once: int = Field(
+        2, ge=1, le=64, description="OpenTofu modules that a worker changes side by side; each takes 150 MB and more"
+    )
+    providers: Path | None = Field(
+        None,
+        description="Folder with providers of OpenTofu, laid out as for its `filesystem_mirror`; those that it lacks "
+        "come from their registry",
+    )
+    git_protocols: str = Field(
+        "https,ssh",
+        pattern=r"^(https|ssh|http|file)(,(https|ssh|http|file))*$",
+        description="How templates may be read from git repositories: `https`, `ssh`, `http`, `file`",
+    )
+    git_credentials: Path | None = Field(
+        None,
+        description="File with `https://USER:TOKEN@HOST` lines (as `git credential-store` writes it) for repositories "
+        "of templates; ssh uses the keys of the service's user",
     )
     deployer: str = Field("", description="Owner of the token that deploy made for its user")
     deployer_token: str = Field("", description="That token's prefix and SHA-256, with a colon between")
@@ -45,6 +86,19 @@ class Settings(BaseModel):
     def data_folder(self) -> Path:
         """Where the database is."""
         return self.data or self.state / "service"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the sealing key is."""
+        return self.sealing_key or self.data_folder / "parameters.key"
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.role != "all" and self.database is None:
+            raise ValueError("the roles api and worker share a database, so they need CALVINVERSE_DATABASE")
+        if self.role != "all" and self.sealing_key is None:
+            raise ValueError("the roles api and worker share a key, so they need CALVINVERSE_SEALING_KEY")
+        return self
 
 
 def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:

@@ -9,21 +9,26 @@ from sqlalchemy import Connection, Row, func, select
 
 from environments.domain.template import Bundle
 from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
+from environments.stores.locks import Locks
 from environments.stores.schema import bundles, idempotency, images, templates, tokens
 
 
 class SqlTemplates:
     """See `environments.service.storage.Templates`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
 
-    def push(self, name: str, bundle: Bundle, by: str, now: datetime) -> None:
+    def push(self, name: str, bundle: Bundle, by: str, now: datetime, source: dict[str, str] | None = None) -> None:
         digest = bundle.digest
+        self._locks.text(f"bundle {digest}")
         if self._connection.execute(select(bundles.c.digest).where(bundles.c.digest == digest)).one_or_none() is None:
             content = {path: base64.b64encode(data).decode() for path, data in sorted(bundle.files.items())}
             self._connection.execute(bundles.insert().values(digest=digest, content=json.dumps(content).encode()))
-        self._connection.execute(templates.insert().values(name=name, digest=digest, pushed_at=now, pushed_by=by))
+        self._connection.execute(
+            templates.insert().values(name=name, digest=digest, pushed_at=now, pushed_by=by, source=source)
+        )
 
     def newest(self) -> list[PushedTemplate]:
         latest = select(func.max(templates.c.id)).group_by(templates.c.name)
@@ -47,7 +52,7 @@ class SqlTemplates:
 
 
 def _pushed(row: Row[Any]) -> PushedTemplate:
-    return PushedTemplate(row.name, row.digest, row.pushed_at, row.pushed_by)
+    return PushedTemplate(row.name, row.digest, row.pushed_at, row.pushed_by, row.source)
 
 
 class SqlImages:
@@ -80,10 +85,12 @@ def _published(row: Row[Any]) -> PublishedImage:
 class SqlTokens:
     """See `environments.service.storage.Tokens`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
 
     def add(self, token: TokenRecord) -> None:
+        self._locks.text(f"token {token.id}")
         self._connection.execute(tokens.delete().where(tokens.c.id == token.id))
         self._connection.execute(tokens.insert().values(**token._asdict()))
 
@@ -111,10 +118,12 @@ class SqlTokens:
 class SqlRequests:
     """See `environments.service.storage.Requests`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
 
     def find(self, token_id: str, key: str) -> KnownRequest | None:
+        self._locks.text(f"{token_id} {key}")
         query = select(idempotency).where(idempotency.c.token_id == token_id, idempotency.c.key == key)
         row = self._connection.execute(query).one_or_none()
         return None if row is None else KnownRequest(row.request_hash, row.environment_id, row.deployment_id)

@@ -4,48 +4,26 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Double,
-    Row,
-    and_,
-    bindparam,
-    cast,
-    exists,
-    extract,
-    func,
-    literal_column,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
 
+from environments.domain.admission import Lane, Queue, Running, lane_of, starts
 from environments.domain.environment import Deployment, Environment, Failure
-from environments.domain.errors import LeaseLost, Superseded
+from environments.domain.errors import Cancelled, LeaseLost, Superseded
 from environments.domain.lifecycle import (
     ENDED_DEPLOYMENTS,
     DeploymentKind,
     DeploymentState,
 )
 from environments.service.storage import Claim
+from environments.stores.clock import NOW
 from environments.stores.environments import plain
+from environments.stores.locks import POSTGRESQL, Locks
+from environments.stores.queue import SqlQueue
 from environments.stores.schema import deployments as table
 from environments.stores.schema import environments
 
 _RECORD = [table.c[name] for name in Deployment.model_fields]
 _QUEUED, _RUNNING = DeploymentState.QUEUED.value, DeploymentState.RUNNING.value
-
-_NOW: dict[str, ColumnElement[float]] = {
-    "sqlite": cast(literal_column("(julianday('now') - 2440587.5) * 86400.0"), Double),
-    "postgresql": cast(extract("epoch", func.clock_timestamp()), Double),
-}
-"""The database's clock, in seconds, by dialect."""
-
-
-def database_clock(connection: Connection) -> ColumnElement[float]:
-    """The present moment in seconds, as the database tells it: leases are judged by one clock."""
-    return _NOW[connection.dialect.name]
-
 
 # These run before each effect and in each write of a deployment. Building a statement takes longer than running it, so
 # they are built once.
@@ -56,16 +34,31 @@ _HELD = and_(
     table.c.state == _RUNNING,
 )
 _FENCE = select(table.c.id).where(_HELD).with_for_update()
-_CHECK = {dialect: select(table.c.superseded).where(_HELD, table.c.lease_until >= now) for dialect, now in _NOW.items()}
+_ITS_ENVIRONMENT = (
+    select(environments.c.id)
+    .where(
+        environments.c.id
+        == select(table.c.environment_id).where(table.c.id == bindparam("deployment")).scalar_subquery()
+    )
+    .with_for_update(key_share=True)
+)
+_CHECK = {
+    dialect: select(
+        table.c.superseded, table.c.cancel_requested_at, table.c.cancel_requested_by, table.c.cancel_forced
+    ).where(_HELD, table.c.lease_until >= now)
+    for dialect, now in NOW.items()
+}
 
 
 class SqlDeployments:
     """See `environments.service.storage.Deployments`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
         self._dialect = connection.dialect.name
-        self._now = _NOW[self._dialect]
+        self._now = NOW[self._dialect]
+        self._queue = SqlQueue(connection, locks)
 
     def add(self, deployment: Deployment) -> None:
         row = plain({name: getattr(deployment, name) for name in Deployment.model_fields})
@@ -108,42 +101,68 @@ class SqlDeployments:
         )
         self._connection.execute(table.update().where(mine, table.c.state == _RUNNING).values(superseded=True))
 
-    def waiting(self, kinds: Iterable[DeploymentKind]) -> bool:
-        free = or_(table.c.state == _QUEUED, and_(table.c.state == _RUNNING, table.c.lease_until < self._now))
-        query = select(table.c.id).where(free, table.c.kind.in_([kind.value for kind in kinds])).limit(1)
-        return self._connection.execute(query).one_or_none() is not None
+    def cancel(self, deployment_id: str, by: str, now: datetime, *, force: bool) -> bool:
+        first = {"cancel_requested_at": now, "cancel_requested_by": by}
+        values: dict[str, Any] = {name: func.coalesce(table.c[name], value) for name, value in first.items()}
+        if force:
+            values["cancel_forced"] = True
+        done = self._connection.execute(
+            table.update().where(table.c.id == deployment_id, table.c.state == _RUNNING).values(**values)
+        )
+        return done.rowcount == 1
+
+    def withdraw(self, deployment_id: str, by: str, failure: Failure, now: datetime) -> bool:
+        values = plain({"state": DeploymentState.CANCELLED, "failure": failure, "ended_at": now})
+        done = self._connection.execute(
+            table.update()
+            .where(table.c.id == deployment_id, table.c.state == _QUEUED)
+            .values(**values, cancel_requested_at=now, cancel_requested_by=by)
+        )
+        return done.rowcount == 1
+
+    def queue(self, lane: Lane) -> Queue:
+        return self._queue.read(lane)
+
+    def running(self) -> tuple[Running, ...]:
+        return self._queue.running()
+
+    def waiting(self, kinds: Iterable[DeploymentKind], now: datetime) -> bool:
+        return any(
+            self._queue.overdue(lane) is not None
+            or (self._queue.anything(lane) and next(starts(self._queue.heads(lane, now), now), None) is not None)
+            for lane in _lanes(kinds)
+        )
 
     def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
-        # A worker that died while a request to destroy waited: nobody will end its deployment, so the claim does.
+        self._locks.claims()
+        self._end_given_up(now)
+        for lane in _lanes(kinds):
+            deployment_id = self._queue.overdue(lane) or self._admit(lane, now)
+            if deployment_id is not None:
+                return self._hand_over(deployment_id, worker, lease, now)
+        return None
+
+    def _end_given_up(self, now: datetime) -> None:
+        """Ends what a dead worker ran when a request to destroy came, which waits for that."""
+        given_up = select(table.c.id).where(
+            table.c.state == _RUNNING, table.c.superseded, table.c.lease_until < self._now
+        )
         self._connection.execute(
             table.update()
-            .where(
-                table.c.state == _RUNNING,
-                table.c.superseded,
-                table.c.lease_until < self._now,
-            )
+            .where(table.c.id.in_(self._locks.rows(given_up, skip=True)))
             .values(state=DeploymentState.SUPERSEDED.value, ended_at=now)
         )
-        other = table.alias("other")
-        free = or_(
-            table.c.state == _QUEUED,
-            and_(table.c.state == _RUNNING, table.c.lease_until < self._now),
-        )
-        alone = ~exists().where(
-            other.c.environment_id == table.c.environment_id,
-            other.c.id != table.c.id,
-            other.c.state == _RUNNING,
-        )
-        query = (
-            select(table.c.id)
-            .where(free, alone, table.c.kind.in_([kind.value for kind in kinds]))
-            .order_by(table.c.requested_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        deployment_id = self._connection.execute(query).scalar_one_or_none()
-        if deployment_id is None:
-            return None
+
+    def _admit(self, lane: Lane, now: datetime) -> str | None:
+        """The first in the order of the lane that may start."""
+        # Those that are being ended at this moment are passed over: the heads of other owners come after them.
+        for waiting in starts(self._queue.heads(lane, now), now):
+            if self._queue.take(waiting.id):
+                self._queue.count_turn(lane, waiting.owner)
+                return waiting.id
+        return None
+
+    def _hand_over(self, deployment_id: str, worker: str, lease: float, now: datetime) -> Claim:
         self._connection.execute(
             table.update()
             .where(table.c.id == deployment_id)
@@ -181,13 +200,20 @@ class SqlDeployments:
 
     def check(self, deployment_id: str, worker: str, epoch: int) -> None:
         holder = _holder(deployment_id, worker, epoch)
-        superseded = self._connection.execute(_CHECK[self._dialect], holder).scalar_one_or_none()
-        if superseded is None:
+        found = self._connection.execute(_CHECK[self._dialect], holder).one_or_none()
+        if found is None:
             raise LeaseLost("Another worker has taken this deployment over.")
-        if superseded:
+        if found.superseded:
             raise Superseded("A request to destroy the environment came in.")
+        if found.cancel_requested_at is not None:
+            raise Cancelled(
+                f"{found.cancel_requested_by} cancelled the deployment.",
+                details={"forced": found.cancel_forced, "by": found.cancel_requested_by},
+            )
 
     def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
+        if self._dialect == POSTGRESQL:  # the environment first, as everybody does: see `stores.locks`
+            self._connection.execute(_ITS_ENVIRONMENT, {"deployment": deployment_id})
         if self._connection.execute(_FENCE, _holder(deployment_id, worker, epoch)).one_or_none() is None:
             raise LeaseLost("Another worker has taken this deployment over.")
 
@@ -221,6 +247,11 @@ class SqlDeployments:
 def _holder(deployment_id: str, worker: str, epoch: int) -> dict[str, Any]:
     """The parameters of `_HELD`."""
     return {"deployment": deployment_id, "holder": worker, "held_epoch": epoch}
+
+
+def _lanes(kinds: Iterable[DeploymentKind]) -> list[Lane]:
+    """The lanes of these kinds, each once, in their order."""
+    return list(dict.fromkeys(lane_of(kind) for kind in kinds))
 
 
 def _deployment(row: Row[Any]) -> Deployment:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Row, func, select, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, cast, func, select, type_coerce
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import NullType
 
@@ -14,8 +14,10 @@ from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import Environment
 from environments.domain.errors import NameTaken
 from environments.domain.lifecycle import ENDED, State
+from environments.stores.locks import POSTGRESQL, SQLITE, Locks
 from environments.stores.schema import environments as table
 
+_LIVE_NAME = "uq_environments_live_name"
 _RECORD = [column for column in table.c if column.name != "sealed"]
 _DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
 
@@ -31,8 +33,18 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-_UNREAD = select(*(type_coerce(column, NullType()).label(column.name) for column in _RECORD))
-"""The same columns, the id first, as the driver gives them: nothing is parsed."""
+def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
+    # The driver of PostgreSQL would parse JSON by itself.
+    if dialect == POSTGRESQL and isinstance(column.type, JSON):
+        return cast(column, Text).label(column.name)
+    return type_coerce(column, NullType()).label(column.name)
+
+
+_UNREAD = {
+    dialect: select(*(_unread(column, dialect) for column in _RECORD)).order_by(table.c.created_at.desc())
+    for dialect in (SQLITE, POSTGRESQL)
+}
+"""The same columns, the id first, as the driver gives them: nothing is parsed. By dialect."""
 
 _AT_ONCE = 500
 """How many rows one query names."""
@@ -69,15 +81,18 @@ class KnownRows:
 class SqlEnvironments:
     """See `environments.service.storage.Environments`."""
 
-    def __init__(self, connection: Connection, known: KnownRows) -> None:
+    def __init__(self, connection: Connection, known: KnownRows, locks: Locks) -> None:
         self._connection = connection
         self._known = known
+        self._locks = locks
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
         row = plain({name: getattr(environment, name) for name in Environment.model_fields})
         try:
             self._connection.execute(table.insert().values(**row, sealed=sealed))
         except IntegrityError as error:
+            if not _is_of_name(error):
+                raise
             raise NameTaken(f"There is an environment named {environment.name!r} already.") from error
 
     def get(self, name_or_id: str) -> Environment | None:
@@ -87,11 +102,11 @@ class SqlEnvironments:
             .order_by(table.c.destroyed_at.is_not(None), table.c.created_at.desc())
             .limit(1)
         )
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(self._locks.rows(query)).one_or_none()
         return None if row is None else _environment(row)
 
     def all(self, *, owner: str | None = None, ended: bool = False) -> list[Environment]:
-        query = _UNREAD.order_by(table.c.created_at.desc())
+        query = _UNREAD[self._connection.dialect.name]
         if owner is not None:
             query = query.where(table.c.owner == owner)
         if not ended:
@@ -116,7 +131,8 @@ class SqlEnvironments:
         passed = table.c.state.in_(_DUE) & (table.c.deadline <= now)
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
         query = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again).order_by(table.c.deadline)
-        return [_environment(row) for row in self._connection.execute(query)]
+        # Who changes one of them now is not waited for: the next look comes within a second.
+        return [_environment(row) for row in self._connection.execute(self._locks.rows(query, skip=True))]
 
     def to_warn(self, now: datetime) -> list[Environment]:
         query = select(*_RECORD).where(
@@ -128,6 +144,17 @@ class SqlEnvironments:
         )
         return [_environment(row) for row in self._connection.execute(query)]
 
+    def to_observe(self, now: datetime) -> list[Environment]:
+        query = select(*_RECORD).where(
+            table.c.managed_by.is_(None),
+            table.c.state.in_([State.READY.value, State.ABANDONED.value]),
+            table.c.observe_at <= now,
+        )
+        return [
+            _environment(row)
+            for row in self._connection.execute(self._locks.rows(query.order_by(table.c.observe_at), skip=True))
+        ]
+
     def next_moment(self) -> datetime | None:
         deadline = select(func.min(table.c.deadline)).where(table.c.managed_by.is_(None), table.c.state.in_(_DUE))
         again = select(func.min(table.c.destroy_again_at)).where(table.c.state == State.DESTROY_FAILED.value)
@@ -137,6 +164,12 @@ class SqlEnvironments:
     def count_by_state(self) -> dict[State, int]:
         query = select(table.c.state, func.count()).where(table.c.destroyed_at.is_(None)).group_by(table.c.state)
         return {State(state): count for state, count in self._connection.execute(query)}
+
+
+def _is_of_name(error: IntegrityError) -> bool:
+    """Whether it is the name that is there already, by the constraint's name or, for SQLite, by its words."""
+    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    return constraint == _LIVE_NAME or str(error.orig) == "UNIQUE constraint failed: environments.name"
 
 
 def _environment(row: Row[Any]) -> Environment:

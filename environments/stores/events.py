@@ -1,23 +1,36 @@
-"""Events and log lines, in the order in which they happened."""
+"""Events and log lines, in the order in which they are committed.
+
+A reader goes on from the last id it saw, so an id must never be committed below one that can be read already. SQLite
+has one writer at a time. On PostgreSQL a transaction keeps its events until all else is written; then it takes the lock
+on events, which gives it ids above all others', and commits.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, delete, func, or_, select, text
 
 from environments.domain.environment import Event, EventType
+from environments.stores.listening import CHANNEL
+from environments.stores.locks import Locks
 from environments.stores.schema import environments
 from environments.stores.schema import events as table
 
+_FORGOTTEN_AT_ONCE = 5000
+"""Events: nobody waits long for a transaction that forgets."""
+
 _INSERT = table.insert()
+_NOTIFY = text(f"SELECT max(id), pg_notify('{CHANNEL}', max(id)::text) FROM events")  # noqa: S608 - our own word
 
 
 class SqlEvents:
     """See `environments.service.storage.Events`. `last` is the id of the newest event that this transaction wrote."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
+        self._kept: list[dict[str, Any]] = []
         self.last = 0
 
     def add(
@@ -30,43 +43,36 @@ class SqlEvents:
         step: str | None = None,
         message: str = "",
         data: Mapping[str, Any] | None = None,
-    ) -> int:
-        done = self._connection.execute(
-            _INSERT,
-            {
-                "at": now,
-                "type": type.value,
-                "environment_id": environment_id,
-                "deployment_id": deployment_id,
-                "step": step,
-                "message": message,
-                "data": dict(data or {}),
-            },
-        )
-        key = done.inserted_primary_key
+    ) -> None:
+        row = _row(type, environment_id, deployment_id, step, now, message, dict(data or {}))
+        if self._locks.needed:
+            self._kept.append(row)
+            return
+        key = self._connection.execute(_INSERT, row).inserted_primary_key
         assert key is not None
         self.last = int(key[0])
-        return self.last
 
     def add_logs(self, rows: Sequence[tuple[str, str, str | None, datetime, str]]) -> None:
         if not rows:
             return
-        self._connection.execute(
-            table.insert(),
-            [
-                {
-                    "at": at,
-                    "type": EventType.LOG.value,
-                    "environment_id": environment_id,
-                    "deployment_id": deployment_id,
-                    "step": step,
-                    "message": line,
-                    "data": {},
-                }
-                for environment_id, deployment_id, step, at, line in rows
-            ],
-        )
+        lines = [
+            _row(EventType.LOG, environment, deployment, step, at, line, {})
+            for environment, deployment, step, at, line in rows
+        ]
+        if self._locks.needed:
+            self._kept += lines
+            return
+        self._connection.execute(_INSERT, lines)
         self.last = self.newest()
+
+    def flush(self) -> None:
+        """Writes what was kept; the last thing that a transaction does before it is committed."""
+        if not self._kept:
+            return
+        self._locks.events()
+        self._connection.execute(_INSERT, self._kept)
+        self._kept = []
+        self.last = int(self._connection.execute(_NOTIFY).one()[0])
 
     def after(
         self,
@@ -94,5 +100,25 @@ class SqlEvents:
 
     def forget(self, *, logs_before: datetime, events_before: datetime) -> int:
         old_log = (table.c.type == EventType.LOG.value) & (table.c.at < logs_before)
-        done = self._connection.execute(delete(table).where(or_(old_log, table.c.at < events_before)))
-        return done.rowcount
+        old = select(table.c.id).where(or_(old_log, table.c.at < events_before)).limit(_FORGOTTEN_AT_ONCE)
+        return self._connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+
+
+def _row(
+    type: EventType,
+    environment_id: str,
+    deployment_id: str | None,
+    step: str | None,
+    at: datetime,
+    message: str,
+    data: dict[str, Any],
+) -> dict[str, Any]:
+    return {
+        "at": at,
+        "type": type.value,
+        "environment_id": environment_id,
+        "deployment_id": deployment_id,
+        "step": step,
+        "message": message.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # PostgreSQL's text can't hold it
+        "data": data,
+    }

@@ -69,18 +69,18 @@ class SqlJournal:
             steps.update().where(steps.c.deployment_id == deployment_id, steps.c.name == name).values(**changed)
         )
 
-    def latest_outputs(self, environment_id: str) -> dict[str, dict[str, Any]]:
+    def latest(self, environment_id: str) -> dict[str, StepRecord]:
         query = (
-            select(steps.c.name, steps.c.outputs)
+            select(*_STEP)
             .join(deployments, deployments.c.id == steps.c.deployment_id)
             .where(
                 deployments.c.environment_id == environment_id,
                 deployments.c.kind != DeploymentKind.DESTROY.value,
-                steps.c.state == StepState.DONE.value,
+                steps.c.attempts > 0,
             )
-            .order_by(deployments.c.requested_at)
+            .order_by(deployments.c.requested_at, deployments.c.started_at)
         )
-        return dict(self._connection.execute(query).all())
+        return {row.name: StepRecord.model_validate(row._mapping) for row in self._connection.execute(query)}
 
 
 class SqlInventory:
@@ -92,10 +92,12 @@ class SqlInventory:
     def intend(self, wanted: Sequence[Resource], ranks: Mapping[str, int]) -> None:
         if not wanted:
             return
-        query = select(resources.c.kind, resources.c.address, resources.c.status).where(
+        query = select(resources.c.kind, resources.c.address, resources.c.status, resources.c.step).where(
             resources.c.environment_id == wanted[0].environment_id
         )
-        known = {(kind, address): status for kind, address, status in self._connection.execute(query)}
+        found = self._connection.execute(query).all()
+        known = {(row.kind, row.address): row.status for row in found}
+        steps_of = {(row.kind, row.address): row.step for row in found}
         new = []
         for resource in wanted:
             key = (resource.kind, resource.address)
@@ -105,8 +107,22 @@ class SqlInventory:
                 new.append({**row, "rank": ranks.get(f"{resource.kind} {resource.address}", 0)})
             elif known[key] != ResourceStatus.PRESENT.value:
                 self.set(*_key(resource), resource.status, "", resource.updated_at)
+            if None not in (resource.step, steps_of.get(key)) and resource.step != steps_of[key]:
+                self._hand_over(resource)
         if new:
             self._connection.execute(resources.insert(), new)
+
+    def _hand_over(self, resource: Resource) -> None:
+        """The thing is another step's from now on: the template calls the step otherwise, or gave the thing to it."""
+        self._connection.execute(
+            resources.update()
+            .where(
+                resources.c.environment_id == resource.environment_id,
+                resources.c.kind == resource.kind,
+                resources.c.address == resource.address,
+            )
+            .values(step=resource.step)
+        )
 
     def of(self, environment_id: str) -> list[Resource]:
         query = select(*_RESOURCE).where(resources.c.environment_id == environment_id).order_by(resources.c.id)

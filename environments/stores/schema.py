@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -47,6 +48,9 @@ class Moment(TypeDecorator[datetime]):
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
+
+Long = BigInteger().with_variant(Integer, "sqlite")
+"""A number that doesn't run out; SQLite's integers don't anyway, and count by themselves by that name only."""
 
 metadata = MetaData(
     naming_convention={
@@ -120,14 +124,31 @@ deployments = Table(
     Column("template", String(63), nullable=False, server_default=""),
     Column("parameters", JSON, nullable=False, server_default="{}"),
     Column("plan_id", String(40)),
+    Column("rollback_to", String(40)),
     Column("by_machine", Boolean, nullable=False, server_default=false()),
     Column("template_limit", Integer),
     Column("cancel_requested_at", Moment),
     Column("cancel_requested_by", String(200)),
     Column("cancel_forced", Boolean, nullable=False, server_default=false()),
     Index("ix_deployments_environment_id", "environment_id", "requested_at"),
-    Index("ix_deployments_state", "state"),
+    Index("ix_deployments_state", "state", "kind"),
+    Index(
+        "uq_deployments_running",
+        "environment_id",
+        unique=True,
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
 )
+
+owner_turns = Table(
+    "owner_turns",
+    metadata,
+    Column("lane", String(10), primary_key=True),
+    Column("owner", String(200), primary_key=True),
+    Column("turn", Integer, nullable=False),
+)
+"""In which order owners began a deployment last, by lane: the one with the smallest turn has waited longest."""
 
 plans = Table(
     "plans",
@@ -182,6 +203,7 @@ module_locks = Table(
     Column("deployment_id", String(40), nullable=False),
     Column("worker", String(100), nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("opened", Integer, nullable=False),
     Column("locked_at", Moment, nullable=False),
 )
 """Locks on those states, each held under the lease of a deployment."""
@@ -214,6 +236,7 @@ steps = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("outputs", JSON, nullable=False),
+    Column("inputs", String(64), nullable=False, server_default=""),
     Column("failure", JSON),
 )
 
@@ -228,7 +251,7 @@ resources = Table(
         nullable=False,
     ),
     Column("kind", String(63), nullable=False),
-    Column("address", String(500), nullable=False),
+    Column("address", Text, nullable=False),
     Column("step", String(63)),
     Column("rank", Integer, nullable=False),
     Column("status", String(20), nullable=False),
@@ -241,7 +264,7 @@ resources = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", Long, primary_key=True, autoincrement=True),
     Column("at", Moment, nullable=False),
     Column("type", String(40), nullable=False),
     Column(

@@ -1,10 +1,15 @@
 """Secrets that wait in the database, encrypted with a key that is kept outside of it."""
 
+import base64
 import json
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from environments.domain.errors import StorageError
 
@@ -33,6 +38,12 @@ class KeyFileSealer:
             ) from error
         return opened
 
+    def derive(self, label: str) -> bytes:
+        """32 bytes that follow from the key and a label (HKDF with SHA-256, RFC 5869), and give neither away."""
+        self._fernet()  # makes the key when there is none yet
+        key = base64.urlsafe_b64decode(self._path.read_bytes())
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=label.encode()).derive(key)
+
     def _fernet(self) -> Fernet:
         try:
             return Fernet(self._path.read_bytes())
@@ -41,13 +52,17 @@ class KeyFileSealer:
         except (OSError, ValueError) as error:
             raise StorageError(f"The key {self._path} can't be used: {error}.") from error
         try:
-            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(file, "wb") as out:
-                out.write(Fernet.generate_key())
-                out.flush()
-                os.fsync(out.fileno())
-        except FileExistsError:
-            pass
+            # Several processes may make it at once: it appears whole, and only one of theirs does.
+            file, part = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
+            try:
+                with os.fdopen(file, "wb") as out:
+                    out.write(Fernet.generate_key())
+                    out.flush()
+                    os.fsync(out.fileno())
+                with suppress(FileExistsError):
+                    self._path.hardlink_to(part)
+            finally:
+                Path(part).unlink()
         except OSError as error:
             raise StorageError(f"The key {self._path} can't be written: {error.strerror}.") from error
         return Fernet(self._path.read_bytes())

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from environments.service.storage import WorkerRecord
-from environments.stores.deployments import database_clock
+from environments.stores.clock import database_clock
 from environments.stores.schema import workers as table
 
 

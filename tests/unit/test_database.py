@@ -1,35 +1,89 @@
-"""The tables and the migrations that make them."""
+"""The tables and the migrations that make them, on both databases; how a database that can't be used is told."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from environments.domain.errors import (
+    CalvinverseError,
+    DatabaseDenied,
+    DatabaseFromFuture,
+    DatabaseUnavailable,
+    InvalidInput,
+    StorageError,
+)
 from environments.service.storage import TokenRecord
-from environments.stores.database import FILE, _alembic, open_database
+from environments.stores.database import Database, open_database
+from environments.stores.migrating import alembic_config
 from environments.stores.schema import metadata
+from environments.stores.sqlite import FILE
 from tests.fakes.client import NOW
+from tests.postgres import Postgres
+from tests.service_process import free_port
 
 TOKEN = TokenRecord("tok-1", "cv_abcd", "0" * 64, "ada", "admin", "", NOW, None, None, None)
 
 
-def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
-    open_database(tmp_path).close()
-    engine = create_engine(f"sqlite:///{tmp_path / FILE}")
+@pytest.fixture
+def address(postgres: Postgres) -> str:
+    return postgres.new_database()
+
+
+def differences(url: str) -> list[object]:
+    """Between the tables of a database and those of the schema."""
+    engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            found: list[object] = compare_metadata(MigrationContext.configure(connection), metadata)
+            return found
     finally:
         engine.dispose()
+
+
+def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+    open_database(tmp_path).close()
+    assert differences(f"sqlite:///{tmp_path / FILE}") == []
+
+
+def test_on_postgresql_too(postgres: Postgres, address: str, tmp_path: Path) -> None:
+    open_database(tmp_path, address, postgres.password_file).close()
+    _, _, place = address.partition("@")
+    assert differences(f"postgresql+psycopg://calvinverse:{postgres.password}@{place}") == []
+
+
+def test_of_many_that_start_at_once_one_migrates(postgres: Postgres, address: str, tmp_path: Path) -> None:
+    opened: list[Database] = []
+    failed: list[CalvinverseError] = []
+
+    def start() -> None:
+        try:
+            opened.append(open_database(tmp_path, address, postgres.password_file))
+        except CalvinverseError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failed == []
+    for database in opened:
+        with database.read() as tx:
+            assert tx.environments.all() == []
+        database.close()
+    assert len(opened) == 6
 
 
 def test_an_older_database_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path / FILE}")
     with engine.connect() as connection:
-        command.upgrade(_alembic(connection), "0001")
+        command.upgrade(alembic_config(connection), "0001")
         connection.commit()
     engine.dispose()
     with sqlite3.connect(tmp_path / FILE) as raw:
@@ -45,3 +99,59 @@ def test_an_older_database_is_migrated_with_all_it_holds(tmp_path: Path) -> None
     finally:
         database.close()
     assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0003"]
+
+
+def test_a_database_of_a_newer_version_is_left_alone(postgres: Postgres, address: str, tmp_path: Path) -> None:
+    open_database(tmp_path, address, postgres.password_file).close()
+    with postgres.connect(address.rpartition("/")[2]) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseFromFuture, match="has version 9999"):
+        open_database(tmp_path, address, postgres.password_file)
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    port = free_port()
+    with pytest.raises(DatabaseUnavailable, match=f"some at 127.0.0.1:{port} can't be reached") as caught:
+        open_database(tmp_path, f"postgresql://me@127.0.0.1:{port}/some")
+    assert caught.value.transient
+
+
+def test_a_wrong_password_is_told_without_it(postgres: Postgres, address: str, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("swordfish\n")
+    with pytest.raises(DatabaseDenied, match="password authentication failed") as caught:
+        open_database(tmp_path, address, tmp_path / "password")
+    assert not caught.value.transient
+    assert "swordfish" not in str(caught.value)
+    with pytest.raises(DatabaseDenied, match="can't be read: No such file"):
+        open_database(tmp_path, address, tmp_path / "nowhere")
+
+
+def test_a_database_that_does_not_exist_is_told(postgres: Postgres, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="does not exist") as caught:
+        open_database(tmp_path, postgres.address("nothing"), postgres.password_file)
+    assert "createdb" in caught.value.hint
+
+
+def test_a_password_in_the_address_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="holds a password") as caught:
+        open_database(tmp_path, "postgresql://me:swordfish@127.0.0.1/some")
+    assert "swordfish" not in str(caught.value)
+    with pytest.raises(InvalidInput, match="can't be read"):
+        open_database(tmp_path, "postgresql://me@127.0.0.1/some?nonsense=1")
+
+
+def test_too_many_connections_pass(postgres: Postgres, address: str, tmp_path: Path) -> None:
+    with postgres.connect("postgres") as connection:
+        connection.execute(
+            f"CREATE ROLE few LOGIN CONNECTION LIMIT 1 PASSWORD '{postgres.password}' IN ROLE calvinverse"
+        )
+    database = open_database(tmp_path, address.replace("calvinverse@", "few@"), postgres.password_file)
+    try:
+        with database.read() as first:
+            with pytest.raises(DatabaseUnavailable, match="no free connection"), database.read():
+                pass
+            assert first.events.newest() == 0
+        with database.read() as tx:
+            assert tx.events.newest() == 0
+    finally:
+        database.close()

@@ -115,7 +115,7 @@ def upgrade() -> None:
     op.create_index("ix_deployments_state", "deployments", ["state"], unique=False)
     op.create_table(
         "events",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("at", Moment, nullable=False),
         sa.Column("type", sa.String(length=40), nullable=False),
         sa.Column("environment_id", sa.String(length=40), nullable=False),
@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("environment_id", sa.String(length=40), nullable=False),
         sa.Column("kind", sa.String(length=63), nullable=False),
-        sa.Column("address", sa.String(length=500), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
         sa.Column("step", sa.String(length=63), nullable=True),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False),

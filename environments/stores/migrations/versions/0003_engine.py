@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("template", sa.String(length=63), nullable=False, server_default=""),
         sa.Column("parameters", sa.JSON(), nullable=False, server_default="{}"),
         sa.Column("plan_id", sa.String(length=40)),
+        sa.Column("rollback_to", sa.String(length=40)),
         sa.Column("by_machine", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("template_limit", sa.Integer()),
         sa.Column("cancel_requested_at", Moment),
@@ -31,6 +32,24 @@ def upgrade() -> None:
     ]
     for added in new:
         op.add_column("deployments", added)
+    op.add_column("steps", sa.Column("inputs", sa.String(length=64), nullable=False, server_default=""))
+    op.drop_index("ix_deployments_state", table_name="deployments")
+    op.create_index("ix_deployments_state", "deployments", ["state", "kind"], unique=False)
+    op.create_index(
+        "uq_deployments_running",
+        "deployments",
+        ["environment_id"],
+        unique=True,
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
+    )
+    op.create_table(
+        "owner_turns",
+        sa.Column("lane", sa.String(length=10), nullable=False),
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("lane", "owner", name=op.f("pk_owner_turns")),
+    )
     op.add_column("templates", sa.Column("source", sa.JSON(none_as_null=True)))
     op.create_table(
         "plans",
@@ -84,6 +103,7 @@ def upgrade() -> None:
         sa.Column("deployment_id", sa.String(length=40), nullable=False),
         sa.Column("worker", sa.String(length=100), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("opened", sa.Integer(), nullable=False),
         sa.Column("locked_at", Moment, nullable=False),
         sa.ForeignKeyConstraint(
             ["environment_id"],

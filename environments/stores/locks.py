@@ -1,0 +1,59 @@
+"""What a writing transaction takes hold of on PostgreSQL, where many write at once. SQLite has one writer at a time.
+
+Transactions take hold in one order, so that no two wait for each other: the Idempotency-Key, the environment, its
+deployments, what hangs on them, and last, when all else is written, the events. Claims stand apart: they take hold of
+deployments only (`stores.queue`).
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Integer, Select, bindparam, func, literal, select
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+"""Names of dialects."""
+
+_FAMILY = 0x0CA1
+"""First half of the keys of our advisory locks. The second half is one of these, or the hash of a text."""
+MIGRATION, EVENTS, CLOCK, CLAIMS = 1, 2, 3, 4
+_TEXTS = 0x0CA2
+
+
+def advisory_key(which: int) -> tuple[int, int]:
+    """Both halves of an advisory lock's key."""
+    return _FAMILY, which
+
+
+_HOLD = select(func.pg_advisory_xact_lock(literal(_FAMILY, Integer), bindparam("which", type_=Integer)))
+_HOLD_TEXT = select(
+    func.pg_advisory_xact_lock(literal(_TEXTS, Integer), func.hashtext(bindparam("text"), type_=Integer))
+)
+
+
+class Locks:
+    """The locks of one transaction, held until it ends. A reading one takes none."""
+
+    def __init__(self, connection: Connection, writes: bool) -> None:
+        self._connection = connection
+        self.needed = writes and connection.dialect.name == POSTGRESQL
+
+    def rows(self, query: Select[Any], *, skip: bool = False) -> Select[Any]:
+        """The query, made to wait for whoever changes these environments, and to keep others from it.
+
+        With `skip` it leaves out those that somebody changes now.
+        """
+        return query.with_for_update(key_share=True, skip_locked=skip) if self.needed else query
+
+    def claims(self) -> None:
+        """One claim at a time: it counts what earlier ones have taken."""
+        if self.needed:
+            self._connection.execute(_HOLD, {"which": CLAIMS})
+
+    def events(self) -> None:
+        """From the first id of an event to the commit: a reader that saw an id has missed none below it."""
+        if self.needed:
+            self._connection.execute(_HOLD, {"which": EVENTS})
+
+    def text(self, text: str) -> None:
+        """One transaction at a time for the same text."""
+        if self.needed:
+            self._connection.execute(_HOLD_TEXT, {"text": text})

@@ -1,0 +1,44 @@
+"""Bringing a database to the version of this program, by Alembic."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from environments.domain.errors import DatabaseFromFuture
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Alembic's configuration for an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def missing(connection: Connection, where: str) -> tuple[str | None, str | None]:
+    """The version that a database has, None if it is empty, and the one to bring it to, None if it has that.
+
+    Raises `DatabaseFromFuture`.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config(connection))
+    now = MigrationContext.configure(connection).get_current_revision()
+    head = scripts.get_current_head()
+    if now is not None:
+        try:
+            scripts.get_revision(now)
+        except CommandError as error:
+            raise DatabaseFromFuture(
+                f"The database {where} has version {now}, which this version of Calvinverse doesn't know."
+            ) from error
+    return now, None if now == head else head
+
+
+def upgrade(connection: Connection) -> None:
+    """Brings the database to the newest version and commits."""
+    command.upgrade(alembic_config(connection), "head")
+    connection.commit()

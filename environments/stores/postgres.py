@@ -1,0 +1,133 @@
+"""PostgreSQL: shared by any number of processes, each call with a time limit, migrated on start by one of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic_core import from_json
+from sqlalchemy import Engine, create_engine, text
+
+from environments.domain.errors import StorageError
+from environments.stores.listening import Listener
+from environments.stores.locks import MIGRATION, advisory_key
+from environments.stores.migrating import missing, upgrade
+from environments.stores.postgres_calls import (
+    ConnectionMaker,
+    LimitedConnection,
+    migration_limits,
+    storage_errors,
+)
+from environments.stores.transaction import Database, SqlTransaction
+from environments.stores.turns import ClockTurn
+
+OLDEST = 14
+"""The oldest version of PostgreSQL that is supported: `idle_session_timeout` came with it."""
+
+POOL_SIZE = 8
+"""Connections that a process keeps open."""
+
+POOL_OVERFLOW = 16
+"""More of them while much goes on at once."""
+
+POOL_TIMEOUT = 10.0
+"""Seconds that a call waits for a free connection."""
+
+POOL_RECYCLE = 1800
+"""Seconds after which a connection is replaced."""
+
+
+class PostgresDatabase(Database):
+    """See `Database`. Transactions that write read what is committed, and lock what they change: `stores.locks`."""
+
+    shared = True
+
+    def __init__(self, engine: Engine, maker: ConnectionMaker) -> None:
+        super().__init__(maker.where)
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._maker = maker
+        self._listener: Listener | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
+        """See `Database.write`."""
+        with storage_errors(self.where), self._engine.connect() as connection:
+            transaction = SqlTransaction(connection, self._known, writes=True)
+            yield transaction
+            transaction.events.flush()
+            connection.commit()
+        for tell in self.on_commit:
+            tell(transaction.events.last)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        """See `Database.read`."""
+        with storage_errors(self.where), self._reading.connect() as connection:
+            yield SqlTransaction(connection, self._known, writes=False)
+
+    def follow(self, tell: Callable[[int], None]) -> None:
+        """See `Database.follow`: our own commits at once, those of others as the database tells of them."""
+        self.on_commit.append(tell)
+        if self._listener is None:
+            self._listener = Listener(self._maker, self._tell_all)
+            self._listener.start()
+
+    def turn(self) -> ClockTurn:
+        """See `Database.turn`."""
+        return ClockTurn(self._maker)
+
+    def close(self) -> None:
+        """See `Database.close`."""
+        if self._listener is not None:
+            self._listener.stop()
+        self._engine.dispose()
+
+    def _tell_all(self, newest: int) -> None:
+        for tell in self.on_commit:
+            tell(newest)
+
+
+def open_postgres(url: str, password_file: Path | None) -> PostgresDatabase:
+    """The database at `url` (a libpq URI without a password), made or migrated as needed.
+
+    Raises `InvalidInput`, `DatabaseUnavailable`, `DatabaseDenied`, `DatabaseFromFuture`, `StorageError`.
+    """
+    maker = ConnectionMaker(url, password_file)
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=maker.connect,
+        json_deserializer=from_json,
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_TIMEOUT,
+        pool_recycle=POOL_RECYCLE,
+    )
+    try:
+        with storage_errors(maker.where):
+            _migrate(engine, maker)
+    except BaseException:
+        engine.dispose()
+        raise
+    return PostgresDatabase(engine, maker)
+
+
+def _migrate(engine: Engine, maker: ConnectionMaker) -> None:
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, LimitedConnection)
+        version = driver.info.server_version // 10000
+        if version < OLDEST:
+            raise StorageError(
+                f"The database {maker.where} is PostgreSQL {version}.", hint=f"Use PostgreSQL {OLDEST} or later."
+            )
+        if missing(connection, maker.where)[1] is None:
+            return
+        connection.rollback()
+        with migration_limits(driver):
+            # Of several that start at once, one migrates; the others wait for it and find nothing to do.
+            first, second = advisory_key(MIGRATION)
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({first}, {second})"))
+            if missing(connection, maker.where)[1] is not None:
+                upgrade(connection)
+        connection.rollback()

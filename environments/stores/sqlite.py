@@ -1,0 +1,193 @@
+"""SQLite in WAL mode: opened by one process at a time, migrated on start after a copy was made."""
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from environments.domain.errors import DatabaseCorrupt, DatabaseInUse, DatabaseUnavailable, DiskFull, StorageError
+from environments.stores.migrating import missing, upgrade
+from environments.stores.transaction import Database, SqlTransaction
+
+BUSY_TIMEOUT = 10.0
+"""Seconds that a transaction waits for the writer before it."""
+
+FILE = "calvinverse.sqlite"
+COPIES_KEPT = 5
+
+
+class AlwaysOurs:
+    """The turn of who is alone with a database."""
+
+    def is_ours(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """Nothing: the database's own lock is given back when it is closed."""
+
+
+class SqliteDatabase(Database):
+    """See `Database`. One transaction writes at a time."""
+
+    def __init__(self, engine: Engine, lock: int, path: Path) -> None:
+        super().__init__(str(path))
+        self._engine = engine
+        self._lock = lock
+        self._writer = threading.Lock()
+
+    @contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
+        """See `Database.write`."""
+        with self._writer, _storage_errors(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            transaction = SqlTransaction(connection, self._known, writes=True)
+            yield transaction
+            transaction.events.flush()
+            connection.commit()
+        for tell in self.on_commit:
+            tell(transaction.events.last)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        """See `Database.read`."""
+        with _storage_errors(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield SqlTransaction(connection, self._known, writes=False)
+
+    def follow(self, tell: Callable[[int], None]) -> None:
+        """See `Database.follow`: nobody else commits."""
+        self.on_commit.append(tell)
+
+    def turn(self) -> AlwaysOurs:
+        """See `Database.turn`."""
+        return AlwaysOurs()
+
+    def close(self) -> None:
+        """See `Database.close`."""
+        self._engine.dispose()
+        os.close(self._lock)
+
+
+def open_sqlite(folder: Path) -> SqliteDatabase:
+    """The database in `folder`, made or migrated as needed; the copy from before a migration stays beside it.
+
+    Raises `DatabaseInUse`, `DatabaseCorrupt`, `DatabaseFromFuture`, `DiskFull`, `StorageError`.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"The folder {folder} can't be used: {error.strerror}.") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise DatabaseInUse(f"Another service (process {owner}) uses the database in {folder}.") from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        path = folder / FILE
+        with _storage_errors(path):
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            _check_integrity(path)
+            engine = _engine(path)
+            _migrate(engine, path)
+        return SqliteDatabase(engine, lock, path)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        json_deserializer=from_json,
+        connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+        pool_size=16,
+        max_overflow=32,
+        pool_timeout=30,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves: the driver would begin late, and only for writes
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # the inventory must survive a power cut: it is written ahead
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine
+
+
+def _check_integrity(path: Path) -> None:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT)
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    finally:
+        connection.close()
+    if found != ("ok",):
+        raise DatabaseCorrupt(
+            f"The database {path} is damaged: {found[0]}.",
+            hint=f"Restore the newest copy {path.name}.before-* beside it, or move it away to start anew.",
+        )
+
+
+def _migrate(engine: Engine, path: Path) -> None:
+    with engine.connect() as connection:
+        now, head = missing(connection, str(path))
+        if head is None:
+            return
+        if now is not None:
+            _copy(path, f"{path.name}.before-{head}")
+        upgrade(connection)
+
+
+def _copy(path: Path, name: str) -> None:
+    """A consistent copy by SQLite's own backup; older copies than the newest few are removed."""
+    part = path.with_name(f"{name}.part")
+    source, target = sqlite3.connect(path), sqlite3.connect(part)
+    try:
+        source.backup(target)
+    finally:
+        source.close()
+        target.close()
+    part.chmod(0o600)
+    part.rename(path.with_name(name))
+    copies = sorted(path.parent.glob(f"{path.name}.before-*"), key=lambda copy: copy.stat().st_mtime)
+    for old in copies[:-COPIES_KEPT]:
+        old.unlink()
+
+
+@contextmanager
+def _storage_errors(path: Path | None = None) -> Iterator[None]:
+    """Turns the driver's errors into ours."""
+    try:
+        yield
+    except NoConnection as error:
+        raise DatabaseUnavailable("The database has no free connection: too much goes on at once.") from error
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        text = str(cause)
+        if isinstance(cause, OSError) and not isinstance(cause, sqlite3.Error) and path is None:
+            raise
+        where = f"The database {path}" if path else "The database"
+        if "disk is full" in text or "disk I/O" in text or "No space left" in text:
+            free = shutil.disk_usage(path.parent).free if path else None
+            more = f" ({free // 1024} KiB are free)" if free is not None else ""
+            raise DiskFull(f"{where} can't be written: {text}{more}.") from error
+        if "not a database" in text or "malformed" in text:
+            raise DatabaseCorrupt(f"{where} is damaged: {text}.") from error
+        if "database is locked" in text:
+            raise DatabaseUnavailable(f"{where} is busy: another process writes to it.") from error
+        raise StorageError(f"{where} failed: {text}.") from error

@@ -1,0 +1,104 @@
+"""One transaction on either database: its parts by noun, over one connection; and what both databases can do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Connection, not_, select
+
+from environments.domain.lifecycle import State
+from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
+from environments.stores.deployments import SqlDeployments
+from environments.stores.environments import KnownRows, SqlEnvironments
+from environments.stores.events import SqlEvents
+from environments.stores.journal import SqlInventory, SqlJournal
+from environments.stores.locks import Locks
+from environments.stores.module_states import SqlModuleStates
+from environments.stores.plans import SqlPlans
+from environments.stores.schema import bundles, deployments, environments, idempotency, templates
+from environments.stores.workers import SqlWorkers
+
+
+class SqlTransaction:
+    """See `environments.service.storage.Transaction`."""
+
+    def __init__(self, connection: Connection, known: KnownRows, *, writes: bool) -> None:
+        self._connection = connection
+        locks = Locks(connection, writes)
+        self.environments = SqlEnvironments(connection, known, locks)
+        self.deployments = SqlDeployments(connection, locks)
+        self.journal = SqlJournal(connection)
+        self.inventory = SqlInventory(connection)
+        self.events = SqlEvents(connection, locks)
+        self.templates = SqlTemplates(connection, locks)
+        self.images = SqlImages(connection)
+        self.tokens = SqlTokens(connection, locks)
+        self.requests = SqlRequests(connection, locks)
+        self.plans = SqlPlans(connection)
+        self.workers = SqlWorkers(connection)
+        self.module_states = SqlModuleStates(connection)
+
+    def forget_ended(self, before: datetime) -> int:
+        """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
+        looked_for = (environments.c.state == State.ABANDONED.value) & environments.c.observe_at.is_not(None)
+        done = self._connection.execute(
+            environments.delete().where(environments.c.destroyed_at < before, not_(looked_for))
+        )
+        self._connection.execute(
+            idempotency.delete().where(idempotency.c.environment_id.not_in(select(environments.c.id)))
+        )
+        self._connection.execute(
+            bundles.delete().where(
+                bundles.c.digest.not_in(select(environments.c.bundle)),
+                bundles.c.digest.not_in(select(deployments.c.bundle)),
+                bundles.c.digest.not_in(select(templates.c.digest)),
+            )
+        )
+        return done.rowcount
+
+
+class Turn(Protocol):
+    """Which of several processes does what only one may do."""
+
+    def is_ours(self) -> bool:
+        """Whether it is this process now; asked again and again, for a turn that nobody asks for passes on."""
+        ...
+
+    def close(self) -> None:
+        """Lets another process have it."""
+        ...
+
+
+class Database(ABC):
+    """A database that is open and migrated. `on_commit` is called with the newest event's id after each commit."""
+
+    shared = False
+    """Whether other processes may have it open too."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        """For people: the file, or server and name."""
+        self.on_commit: list[Callable[[int], None]] = []
+        self._known = KnownRows()
+
+    @abstractmethod
+    def write(self) -> AbstractContextManager[SqlTransaction]:
+        """A transaction that may write. Raises `StorageError`."""
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[SqlTransaction]:
+        """A consistent view for reading. Raises `StorageError`."""
+
+    @abstractmethod
+    def follow(self, tell: Callable[[int], None]) -> None:
+        """From now on `tell` is called with the id of the newest event after each commit, whoever made it."""
+
+    @abstractmethod
+    def turn(self) -> Turn:
+        """The turn of the clock."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes every connection and gives the database free."""

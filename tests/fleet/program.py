@@ -1,0 +1,30 @@
+"""`calvinverse serve` with a step kind more: one that works on files and needs no cluster."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from environments import bootstrap
+from environments.cli import main
+from tests.fleet.world import WORLD, FileHandler, GateExecutor
+
+
+def add_kind(world: Path) -> None:
+    """Lets the service know the step kind; its own toolbox stays as it is otherwise."""
+    real = bootstrap.make_toolbox
+
+    def make_toolbox(*arguments: Any) -> Any:
+        tools, vault = real(*arguments)
+        gate, handler = GateExecutor(world), FileHandler(world)
+        executors = {**tools.executors, gate.kind: gate}
+        return replace(tools, executors=executors, handlers={**tools.handlers, handler.kind: handler}), vault
+
+    bootstrap.make_toolbox = make_toolbox  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    add_kind(Path(os.environ[WORLD]))
+    sys.argv[1:] = ["serve", *sys.argv[1:]]
+    main()
