@@ -15,7 +15,7 @@ from environments.adapters.connections import Connections, Endpoint
 from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
 from environments.domain.errors import BackendError
 from environments.executors.consul_access import Instance, Policy, Rules
-from environments.executors.consul_kv import Change, Create, Entry, Put, Remove, RemoveTree, Unchanged
+from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
 
 _STATUS = re.compile(r"(\d{3})\b")
 
@@ -38,7 +38,7 @@ class Consul:
             for item in found or ()
         }
 
-    def commit(self, changes: Sequence[Change]) -> bool:
+    def commit(self, changes: Sequence[Operation]) -> bool:
         """Makes all changes in one transaction, or none."""
         operations = [{"KV": _operation(change)} for change in changes]
 
@@ -171,7 +171,7 @@ def _forgiving(use: Callable[[consul.Consul], Any]) -> Callable[[consul.Consul],
     return called
 
 
-def _operation(change: Change) -> dict[str, Any]:
+def _operation(change: Operation) -> dict[str, Any]:
     if isinstance(change, Put):
         return {"Verb": "set", "Key": change.key, "Value": _base64(change.value), "Flags": change.flags}
     if isinstance(change, Create):

@@ -1,17 +1,21 @@
 """Nomad through python-nomad, and through its session where the library has no call for what we need."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import nomad
 import requests
+from nomad.api.base import Requester
 from nomad.api.exceptions import BaseNomadException, TimeoutNomadException, URLNotFoundNomadException
 
 from environments.adapters.connections import Connections, Endpoint
 from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
+from environments.adapters.nomad_answers import allocation, job_plan, why_unplaced
 from environments.domain.errors import BackendError, InvalidJob
-from environments.executors.nomad_ports import Allocation, Evaluation, Job, Rollout, Task, TaskEvent
+from environments.executors.nomad_ports import ENDED, Allocation, Evaluation, Job, JobPlan, Rollout
 
 _CHAIN = 20
 """Evaluations of one chain that are followed at most."""
@@ -60,6 +64,26 @@ class Nomad:
             raise _rejected(error) from error
         return str(answer.get("EvalID") or "")
 
+    def plan(self, namespace: str, job: Job) -> JobPlan:
+        """What `register` would do, as Nomad's own scheduler tells."""
+        # The library's own call asks for no time limit.
+        body = {"Job": job, "Diff": True}
+        try:
+            answer = self._link.call(
+                "plan a job",
+                lambda client: client.job.request(
+                    _escape(job["ID"]),
+                    "plan",
+                    json=body,
+                    method="post",
+                    params={"namespace": namespace},
+                    timeout=CALL_LIMIT,
+                ).json(),
+            )
+        except BackendError as error:
+            raise _rejected(error) from error
+        return job_plan(answer)
+
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
         """The newest link in the chain of evaluations that begins with that one."""
         found: dict[str, Any] | None = None
@@ -75,7 +99,7 @@ class Nomad:
                 break
         if found is None:
             return None
-        unplaced = {group: _why_unplaced(metric) for group, metric in (found.get("FailedTGAllocs") or {}).items()}
+        unplaced = {group: why_unplaced(metric) for group, metric in (found.get("FailedTGAllocs") or {}).items()}
         return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced)
 
     def allocations(
@@ -96,7 +120,7 @@ class Nomad:
             response = self._link.call("list allocations", get)
         except Missing:
             return 0, []
-        found = [_allocation(item) for item in response.json() or ()]
+        found = [allocation(item) for item in response.json() or ()]
         return int(response.headers.get("X-Nomad-Index") or 0), found
 
     def rollout(self, namespace: str, job: str) -> Rollout | None:
@@ -158,6 +182,24 @@ class Nomad:
             if error.details.get("said") != "namespace not found":
                 raise
 
+    def running(self, namespace: str) -> dict[str, int]:
+        """How many allocations of each job haven't ended."""
+        found = self._maybe(
+            "list allocations",
+            lambda client: client.allocations.request(
+                method="get", params={"namespace": namespace}, timeout=CALL_LIMIT
+            ).json(),
+        )
+        return dict(Counter(item["JobID"] for item in found or () if item["ClientStatus"] not in ENDED))
+
+    def volumes(self, namespace: str) -> list[str]:
+        """Ids of the namespace's volumes."""
+        found = []
+        for kind in ("host", "csi"):
+            params = {"namespace": namespace, "type": kind}
+            found += self._link.call("list volumes", partial(_volumes, params=params))
+        return [volume["ID"] for volume in found]
+
     def variables(self, namespace: str) -> list[str]:
         """Paths of Nomad's own variables in a namespace."""
         found = self._maybe("list variables", lambda client: client.variables.get_variables(namespace=namespace))
@@ -187,6 +229,18 @@ class Nomad:
             "read an evaluation", lambda client: self._get(client.evaluation, namespace, evaluation)
         )
         return found
+
+
+class _Volumes(Requester):  # type: ignore[misc]
+    """What the library has no class for."""
+
+    ENDPOINT = "volumes"
+
+
+def _volumes(client: nomad.Nomad, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    volumes = _Volumes(**client.requester_settings)
+    found: list[dict[str, Any]] | None = volumes.request(method="get", params=dict(params), timeout=CALL_LIMIT).json()
+    return found or []
 
 
 def _build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.Nomad:
@@ -220,46 +274,3 @@ def _rejected(error: BackendError) -> BackendError | InvalidJob:
 
 def _escape(job: str) -> str:
     return quote(job, safe="")
-
-
-def _allocation(item: Mapping[str, Any]) -> Allocation:
-    deployment = item.get("DeploymentStatus") or {}
-    return Allocation(
-        id=item["ID"],
-        job_version=item["JobVersion"],
-        group=item["TaskGroup"],
-        desired=item["DesiredStatus"],
-        client=item["ClientStatus"],
-        healthy=deployment.get("Healthy"),
-        replaced=bool(item.get("NextAllocation") or item.get("FollowupEvalID")),
-        tasks=tuple(_task(name, state) for name, state in sorted((item.get("TaskStates") or {}).items())),
-    )
-
-
-def _task(name: str, state: Mapping[str, Any]) -> Task:
-    events = tuple(
-        TaskEvent(event["Time"], event["Type"], event.get("DisplayMessage") or event.get("Message") or "", _bad(event))
-        for event in state.get("Events") or ()
-    )
-    return Task(name, state.get("State") or "pending", bool(state.get("Failed")), events)
-
-
-def _bad(event: Mapping[str, Any]) -> bool:
-    return bool(
-        event.get("FailsTask")
-        or event.get("ExitCode")
-        or event["Type"] in ("Driver Failure", "Setup Failure", "Not Restarting", "Template Failed")
-    )
-
-
-def _why_unplaced(metric: Mapping[str, Any]) -> str:
-    """The counts of an allocation metric in words (Nomad API, `AllocationMetric`)."""
-    reasons = []
-    if not metric.get("NodesEvaluated"):
-        reasons.append("no node was fit to be looked at")
-    for what, field in (("lacks", "ConstraintFiltered"), ("of class", "ClassFiltered")):
-        reasons += [f"{count} node(s) {what} {name}" for name, count in (metric.get(field) or {}).items()]
-    reasons += [
-        f"{count} node(s) have no room for {name}" for name, count in (metric.get("DimensionExhausted") or {}).items()
-    ]
-    return ", ".join(reasons) or "the scheduler gives no reason"

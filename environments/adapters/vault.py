@@ -101,6 +101,14 @@ class Secrets(_Part):
             lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(path, mount_point=MOUNT),
         )
 
+    def paths(self, prefix: str) -> list[str]:
+        """Full paths of all secrets below a folder, those of its folders included."""
+        found = self._maybe(
+            "list secrets", lambda client: client.secrets.kv.v2.list_secrets(prefix.rstrip("/"), mount_point=MOUNT)
+        )
+        names = [prefix + name for name in found["data"]["keys"]] if found else []
+        return [path for name in names for path in (self.paths(name) if name.endswith("/") else [name])]
+
 
 class Pki(_Part):
     """Implements `CertificateAuthority` and `CertificateChain` on the mount `pki`."""

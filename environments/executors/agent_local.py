@@ -8,8 +8,10 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from environments.domain.environment import ResourceRef
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.marks import ABSENT, foreign
 from environments.executors.options import faults
 
@@ -29,10 +31,14 @@ class RunningAgent:
 
 @dataclass(frozen=True)
 class FoundAgent:
-    """What is on this machine of an agent; `owner` is the id of the environment that it was started for, if any."""
+    """What is on this machine of an agent; `owner` is the id of the environment that it was started for, if any.
+
+    Not `running`: only its files are here.
+    """
 
     owner: str | None
     detail: str
+    running: bool = True
 
 
 class AgentHost(Protocol):
@@ -73,13 +79,15 @@ class AgentLocalOptions(Options):
     ports: dict[str, int | str] = Field(default_factory=dict)
 
 
-class AgentLocal:
+class AgentLocal(OwnThingsOnly):
     """Starts an agent below the state folder, under supervisor."""
 
     kind: ClassVar[str] = AGENT_KIND
     options: ClassVar[type[Options]] = AgentLocalOptions
     time_limit: ClassVar[timedelta] = timedelta(minutes=3)
     description: ClassVar[str] = "Runs Consul, OpenBao or Nomad on this machine, or uses one whose address is given."
+    plans_itself: ClassVar[bool] = True
+    """An agent that runs may still have to be unsealed or set up: `apply` sees to it each time, and changes no more."""
 
     def __init__(self, host: AgentHost) -> None:
         self._host = host
@@ -101,12 +109,29 @@ class AgentLocal:
             agent = self._host.adopt(options.agent, options.address, options.token_file, options.ca_file)
             run.log(f"{options.agent} {agent.version} at {agent.address} is used as it is")
         else:
-            found = self._host.find(options.agent)
-            if found is not None and found.owner not in (None, context.owner.id):
-                raise foreign(f"a local {options.agent} agent", context.owner)
+            self._find(options.agent, context.owner)
             agent = self._host.start(options.agent, context.owner.id, options.binaries, options.ports)
             run.log(f"{options.agent} {agent.version} runs at {agent.address}")
         return {"address": agent.address, "version": agent.version, "ca": agent.ca, "ours": not options.address}
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """Whether the agent would be started. One that somebody else runs is never changed."""
+        options: AgentLocalOptions = context.options
+        if options.address:
+            return ()
+        found = self._find(options.agent, context.owner)
+        if found is None:
+            return [change(Action.CREATE, AGENT_KIND, options.agent, after=context.owner.id)]
+        if found.running:
+            return ()
+        lines = [f"is started again: {found.detail}"]
+        return [change(Action.CHANGE, AGENT_KIND, options.agent, before="stopped", after="running", details=lines)]
+
+    def _find(self, agent: str, owner: Owner) -> FoundAgent | None:
+        found = self._host.find(agent)
+        if found is not None and found.owner not in (None, owner.id):
+            raise foreign(f"a local {agent} agent", owner)
+        return found
 
 
 class AgentHandler:

@@ -83,6 +83,25 @@ class StepRun(Protocol):
         """Who carries the deployment out; None while a plan is made: then nothing may be changed."""
         ...
 
+    @property
+    def sure_for(self) -> float:
+        """Seconds from now for which nobody else can hold the deployment, whatever happens; zero or less: not sure.
+
+        For what goes on by itself, such as a process that was started: it must end before that time is over.
+        """
+        ...
+
+    def intend(self, resources: Sequence[Intended]) -> None:
+        """Writes down what the step is about to make beside its `resources`, before this returns; known only now.
+
+        Raises `LeaseLost`.
+        """
+        ...
+
+    def gone(self, resources: Sequence[ResourceRef]) -> None:
+        """Writes down that the step has taken some of its own resources away. Raises `LeaseLost`."""
+        ...
+
     def before_effect(self) -> None:
         """To be called before each change of the outside world, and in every waiting loop.
 
@@ -118,7 +137,11 @@ class StepContext:
 
 
 class Executor(Protocol):
-    """The code behind one step kind."""
+    """The code behind one step kind.
+
+    An executor with the attribute `plans_itself = True` looks first in its `apply`, and changes only what differs: the
+    engine doesn't call `plan` before that unless a saved plan has to be kept to.
+    """
 
     kind: ClassVar[str]
     options: ClassVar[type[Options]]
@@ -166,7 +189,12 @@ class Executor(Protocol):
 
 
 class ResourceHandler(Protocol):
-    """Knows one kind of resource: whether it is there, and how it goes away."""
+    """Knows one kind of resource: whether it is there, and how it goes away.
+
+    A handler with the attribute `inner = True` is one of things inside of another resource of their step, which
+    executors write down while they run: `Executor.resources` doesn't name them, and an update doesn't take them for
+    outdated because of that.
+    """
 
     kind: ClassVar[str]
 

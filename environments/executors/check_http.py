@@ -9,8 +9,10 @@ from pydantic import Field, field_validator
 
 from environments.domain.errors import BackendUnavailable, StepTimeout
 from environments.domain.names import service_name
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
 from environments.executors.base import Intended, Options, StepContext, StepRun
+from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.consul_access import Catalogue, Instance
 from environments.executors.nomad_namespace import SLICE
 from environments.executors.options import faults
@@ -18,6 +20,9 @@ from environments.executors.options import faults
 _PAUSE = 0.1
 _ONE_REQUEST = 5.0
 """Seconds that an answer may take."""
+
+_QUICK = 2.0
+"""Seconds that an answer may take when a plan only wants to know how things stand."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class CheckHttpOptions(Options):
         return path
 
 
-class CheckHttp:
+class CheckHttp(OwnThingsOnly):
     """Waits until every healthy instance of the service gives the wanted answer."""
 
     kind: ClassVar[str] = "check.http"
@@ -121,8 +126,27 @@ class CheckHttp:
                 f"The service {options.service!r} did not answer as it should: {outcome}.", hint=error.hint
             ) from error
 
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """A service that doesn't answer as it should at a single look; `apply` would wait until it does.
+
+        Nothing for a service that nobody has registered: whoever runs it tells of that.
+        """
+        options: CheckHttpOptions = context.options
+        name = service_name(context.owner.name, options.service)
+        _, instances = self._catalogue.instances(name)
+        passing = [found for found in instances if found.passing]
+        if not instances:
+            return ()
+        problem = f"none of its {len(instances)} instances passes its checks"
+        if passing:
+            answered, _ = self._ask(passing, options, run, limit=_QUICK)
+            if answered is None:
+                return ()
+            problem = f"{answered} now"
+        return [change(Action.CHANGE, self.kind, name, after=options.model_dump(mode="json"), details=[problem])]
+
     def _ask(
-        self, instances: Sequence[Instance], options: CheckHttpOptions, run: StepRun
+        self, instances: Sequence[Instance], options: CheckHttpOptions, run: StepRun, limit: float = _ONE_REQUEST
     ) -> tuple[str | None, list[str]]:
         urls: list[str] = []
         for instance in instances:
@@ -131,7 +155,7 @@ class CheckHttp:
             url = f"{scheme}://{host}:{instance.port}{options.path}"
             try:
                 ca = self._authority.chain() if scheme == "https" else None
-                answer = self._web.get(url, ca=ca, limit=max(0.1, min(_ONE_REQUEST, run.time_left)))
+                answer = self._web.get(url, ca=ca, limit=max(0.1, min(limit, run.time_left)))
             except NoAnswer as error:
                 return f"{url} gave no answer: {error}", urls
             except BackendUnavailable as error:

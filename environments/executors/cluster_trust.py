@@ -6,18 +6,24 @@ from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 from environments.domain.errors import StepFailed
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Options, StepContext, StepRun
+from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.options import faults
 
 
 @dataclass(frozen=True)
 class Lack:
-    """Something that isn't as it must be: `what`, in which part (`where`), and the call or the words that mend it."""
+    """Something that isn't as it must be: `what`, in which part (`where`), and the call or the words that mend it.
+
+    `ours`: in a part that runs here, so we mend it ourselves.
+    """
 
     what: str
     where: str
     mend: str
+    ours: bool = False
 
 
 class TrustKeeper(Protocol):
@@ -30,18 +36,27 @@ class TrustKeeper(Protocol):
         """
         ...
 
+    def lacking(self) -> Sequence[Lack] | None:
+        """What is missing anywhere and must not be; None when there is no cluster yet. Changes nothing.
+
+        Raises `BackendError`.
+        """
+        ...
+
 
 class ClusterTrustOptions(Options):
     """None."""
 
 
-class ClusterTrust:
+class ClusterTrust(OwnThingsOnly):
     """Sets up, or verifies, the trust between the parts of the cluster."""
 
     kind: ClassVar[str] = "cluster.trust"
     options: ClassVar[type[Options]] = ClusterTrustOptions
     time_limit: ClassVar[timedelta] = timedelta(minutes=1)
     description: ClassVar[str] = "Gives jobs their environment's rights; on a cluster of others, says what is missing."
+    plans_itself: ClassVar[bool] = True
+    """`apply` verifies all of it each time, renews credentials, and changes only what differs."""
 
     def __init__(self, keeper: TrustKeeper) -> None:
         self._keeper = keeper
@@ -57,13 +72,32 @@ class ClusterTrust:
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives nothing. Raises `StepFailed` naming everything that somebody else has to mend."""
         lacking = self._keeper.establish(run.before_effect, run.log)
-        if not lacking:
-            return {}
         for lack in lacking:
             run.log(f"{lack.where} lacks {lack.what}. Mend it: {lack.mend}")
-        names = "; ".join(f"{lack.what} ({lack.where})" for lack in lacking)
-        raise StepFailed(
-            f"The existing cluster lacks what Calvinverse needs: {names}.",
-            hint="The log of this step says how to mend each; then retry.",
-            details={"missing": [{"what": lack.what, "where": lack.where, "mend": lack.mend} for lack in lacking]},
-        )
+        if lacking:
+            raise _refusal(lacking)
+        return {}
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """What would be set up in the parts that run here. Raises `StepFailed` as `apply` does."""
+        lacking = self._keeper.lacking()
+        if lacking is None:
+            lines = ["all of it, once its agents run"]
+            return [change(Action.CREATE, self.kind, "cluster", details=lines)]
+        if theirs := [lack for lack in lacking if not lack.ours]:
+            raise _refusal(theirs)
+        return [
+            change(
+                Action.CHANGE, self.kind, f"{lack.where}: {lack.what}", after=lack.mend, details=["isn't as it must be"]
+            )
+            for lack in lacking
+        ]
+
+
+def _refusal(lacking: Sequence[Lack]) -> StepFailed:
+    names = "; ".join(f"{lack.what} ({lack.where})" for lack in lacking)
+    return StepFailed(
+        f"The existing cluster lacks what Calvinverse needs: {names}.",
+        hint="The log of this step says how to mend each; then retry.",
+        details={"missing": [{"what": lack.what, "where": lack.where, "mend": lack.mend} for lack in lacking]},
+    )

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from environments.domain.names import kv_prefix, service_prefix
+from environments.domain.plan import Action, Change
 from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.executors.changes import change
 from environments.executors.marks import ABSENT, MARK, foreign, policy_description
 
 POLICY_KIND = "consul.policy"
@@ -116,6 +118,21 @@ def ensure_policy(access: AccessControl, owner: Owner, run: StepRun) -> None:
     if policy.rules != rules:
         run.before_effect()
         access.update_policy(Policy(policy.id, name, description, rules))
+
+
+def plan_policy(access: AccessControl, owner: Owner) -> list[Change]:
+    """What `ensure_policy` would do. Raises `ForeignResource`."""
+    name, rules = policy_name(owner.name), policy_rules(owner.name)
+    policy = access.policy(name)
+    if policy is None:
+        return [change(Action.CREATE, POLICY_KIND, name, after=rules)]
+    if policy.description != policy_description(owner):
+        raise foreign(f"a Consul policy {name!r}", owner)
+    if policy.rules == rules:
+        return []
+    # Rules that somebody wrote as HCL are read as none, so nothing can be said about them in detail.
+    lines = ["its rules aren't those of an environment"]
+    return [change(Action.CHANGE, POLICY_KIND, name, before=policy.rules, after=rules, details=lines)]
 
 
 class PolicyHandler:

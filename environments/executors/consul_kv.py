@@ -13,8 +13,10 @@ from pydantic import Field
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidTemplate
 from environments.domain.names import kv_prefix
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.changes import change, moved, shown
 from environments.executors.marks import ABSENT, foreign
 from environments.executors.options import faults
 
@@ -80,7 +82,8 @@ class Unchanged:
     index: int
 
 
-Change = Put | Create | Remove | RemoveTree | Unchanged
+Operation = Put | Create | Remove | RemoveTree | Unchanged
+"""A part of a transaction."""
 
 
 class KeyValueStore(Protocol):
@@ -90,7 +93,7 @@ class KeyValueStore(Protocol):
         """Every key that begins with the prefix."""
         ...
 
-    def commit(self, changes: Sequence[Change]) -> bool:
+    def commit(self, changes: Sequence[Operation]) -> bool:
         """Makes all changes (at most 60) or, when a condition of one doesn't hold, none; then it gives False."""
         ...
 
@@ -129,31 +132,73 @@ class ConsulKv:
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `prefix`, and `keys`: name → full key."""
         options: ConsulKvOptions = context.options
-        prefix = kv_prefix(context.owner.name)
-        wanted = {prefix + name: _encode(name, value, options.encoding) for name, value in options.keys.items()}
+        prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
         for _ in range(_TRIES):
             if self._write(prefix, wanted, context, run):
                 return {"prefix": prefix, "keys": {name: prefix + name for name in options.keys}}
         raise BackendError(f"The keys under {prefix} in Consul keep changing while we write them.")
 
-    def _write(self, prefix: str, wanted: Mapping[str, bytes], context: StepContext, run: StepRun) -> bool:
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """Each key that would be written or deleted, and the prefix itself where it isn't there."""
+        prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
+        tree = self._tree(prefix, context.owner)
+        changes = [] if tree else [change(Action.CREATE, PREFIX_KIND, prefix, after=context.owner.id)]
+        for key, value in wanted.items():
+            entry = tree.get(key)
+            after = [value.hex(), step_flags(context.step)]
+            if entry is None:
+                line = f"value: {shown(value)}"
+                changes.append(change(Action.CREATE, PREFIX_KIND, key, after=after, details=[line]))
+            elif (before := [entry.value.hex(), entry.flags]) != after:
+                # A key that was written by hand has lost the mark of its step, even if the value is the same.
+                line = moved("value", entry.value, value) if entry.value != value else "is marked as this step's again"
+                changes.append(change(Action.CHANGE, PREFIX_KIND, key, before=before, after=after, details=[line]))
+        return changes + [_deletion(key, tree[key]) for key in _of_step(tree, context.step) if key not in wanted]
+
+    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+        """The keys that the step wrote: they are below the prefix that all steps share."""
+        tree = self._store.tree(kv_prefix(owner.name))
+        if _whose(tree, kv_prefix(owner.name), owner) is not Presence.OURS:
+            return ()
+        return [_deletion(key, tree[key]) for key in _of_step(tree, step)]
+
+    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+        """Deletes those keys."""
+        prefix = kv_prefix(owner.name)
+        for _ in range(_TRIES):
+            tree = self._store.tree(prefix)
+            keys = _of_step(tree, step) if _whose(tree, prefix, owner) is Presence.OURS else []
+            condition = [Unchanged(prefix + MARKER, tree[prefix + MARKER].index)] if keys else []
+            for batch in _batches([Remove(key) for key in keys]):
+                run.before_effect()
+                if not self._store.commit([*condition, *batch]):
+                    break
+            else:
+                return
+        raise BackendError(f"The keys under {prefix} in Consul keep changing while we delete some of them.")
+
+    def _tree(self, prefix: str, owner: Owner) -> dict[str, Entry]:
         tree = self._store.tree(prefix)
-        if tree and _whose(tree, prefix, context.owner) is Presence.FOREIGN:
-            raise foreign(f"a folder {prefix} in Consul", context.owner)
+        if tree and _whose(tree, prefix, owner) is Presence.FOREIGN:
+            raise foreign(f"a folder {prefix} in Consul", owner)
+        return tree
+
+    def _write(self, prefix: str, wanted: Mapping[str, bytes], context: StepContext, run: StepRun) -> bool:
+        tree = self._tree(prefix, context.owner)
         flags = step_flags(context.step)
-        changes: list[Change] = [
+        changes: list[Operation] = [
             Put(key, value, flags)
             for key, value in wanted.items()
             if key not in tree or (tree[key].value, tree[key].flags) != (value, flags)
         ]
-        changes += [Remove(key) for key, entry in tree.items() if entry.flags == flags and key not in wanted]
+        changes += [Remove(key) for key in _of_step(tree, context.step) if key not in wanted]
         marker = tree.get(prefix + MARKER)
-        condition: Change = (
+        condition: Operation = (
             Unchanged(prefix + MARKER, marker.index) if marker else Create(prefix + MARKER, context.owner.id.encode())
         )
         if not changes:
             return True
-        first, rest = changes[: _BATCH - 1], changes[_BATCH - 1 :]
+        first, *rest = _batches(changes)
         run.before_effect()
         if not self._store.commit([condition, *first]):
             return False
@@ -196,6 +241,28 @@ def step_flags(step: str) -> int:
 def _whose(tree: Mapping[str, Entry], prefix: str, owner: Owner) -> Presence:
     marker = tree.get(prefix + MARKER)
     return Presence.OURS if marker and marker.value == owner.id.encode() else Presence.FOREIGN
+
+
+def _of_step(tree: Mapping[str, Entry], step: str) -> list[str]:
+    flags = step_flags(step)
+    return [key for key, entry in tree.items() if entry.flags == flags]
+
+
+def _deletion(key: str, entry: Entry) -> Change:
+    before = [entry.value.hex(), entry.flags]
+    return change(Action.DESTROY, PREFIX_KIND, key, before=before, details=[f"value: {shown(entry.value)}"])
+
+
+def _batches(operations: Sequence[Operation]) -> list[Sequence[Operation]]:
+    """As many as fit into one transaction beside its condition."""
+    size = _BATCH - 1
+    return [operations[start : start + size] for start in range(0, len(operations), size)]
+
+
+def _wanted(context: StepContext) -> dict[str, bytes]:
+    options: ConsulKvOptions = context.options
+    prefix = kv_prefix(context.owner.name)
+    return {prefix + name: _encode(name, value, options.encoding) for name, value in options.keys.items()}
 
 
 def _bad_key(name: str) -> str:

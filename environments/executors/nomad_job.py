@@ -1,5 +1,6 @@
 """`nomad.job`: runs a job in the environment's own namespace, and waits until it is healthy."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,9 +11,11 @@ from pydantic import Field
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import service_prefix
+from environments.domain.plan import Change
 from environments.domain.template import Bundle
-from environments.executors import hcl
+from environments.executors import hcl, nomad_plan
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.changes import OwnThingsOnly
 from environments.executors.consul_access import (
     POLICY_KIND,
     SERVICES_KIND,
@@ -21,20 +24,19 @@ from environments.executors.consul_access import (
     Catalogue,
     Instance,
     ensure_policy,
+    plan_policy,
     policy_name,
 )
 from environments.executors.marks import ABSENT, foreign, whose
-from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, ensure_namespace, stop_jobs
-from environments.executors.nomad_ports import Job, Scheduler
+from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, ensure_namespace, plan_namespace, stop_jobs
+from environments.executors.nomad_plan import RETRY
+from environments.executors.nomad_ports import Allocation, Job, Scheduler
 from environments.executors.nomad_rules import adopt, declared, job_label, refuse_injection, services, unsafe
 from environments.executors.nomad_watch import Registered, Watch
 from environments.executors.options import faults
 from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND
 
 JOB_KIND = "nomad.job"
-RETRY = "calvinverse-retry"
-"""Key of a job's metadata that makes Nomad start a version anew that has failed; its value is that version."""
-
 ENVIRONMENT_VARIABLE = "environment"
 """A job file that declares this variable gets the environment's name in it."""
 
@@ -48,13 +50,15 @@ class NomadJobOptions(Options):
     variables: dict[str, Any] = Field(default_factory=dict)
 
 
-class NomadJob:
+class NomadJob(OwnThingsOnly):
     """Registers the job and follows its deployment; batch jobs until they have completed."""
 
     kind: ClassVar[str] = "nomad.job"
     options: ClassVar[type[Options]] = NomadJobOptions
     time_limit: ClassVar[timedelta] = timedelta(minutes=5)
     description: ClassVar[str] = "Runs a Nomad job in the environment's namespace and waits until it is healthy."
+    plans_itself: ClassVar[bool] = True
+    """Nomad keeps an unchanged job as the version that it is; and its services may have moved to other ports since."""
 
     def __init__(
         self,
@@ -117,6 +121,23 @@ class NomadJob:
         Watch(self._scheduler, self._catalogue, registered, run).until_healthy()
         return {"job": registered.id, "namespace": owner.name, "services": self._services(job, owner, run)}
 
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """What would be made or changed of the job, by Nomad's own plan, and of the namespace and policy around it.
+
+        A job of this step that its options don't define any more isn't told here: the engine knows it from the
+        inventory and destroys it after the step.
+        """
+        owner, job = context.owner, self._read(context)
+        namespace = plan_namespace(self._scheduler, owner)
+        shared = [*namespace, *plan_policy(self._access, owner)]
+        address = f"{owner.name}/{job['ID']}"
+        # In a namespace that isn't there, there is nothing to be asked for.
+        present = None if namespace else self._present(job["ID"], owner)
+        if present is None:
+            return [*shared, nomad_plan.created(JOB_KIND, address, job)]
+        plan = self._scheduler.plan(owner.name, self._wanted(job, present, owner))
+        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan)]
+
     def _read(self, context: StepContext) -> Job:
         options: NomadJobOptions = context.options
         text = context.bundle.text(options.file)
@@ -145,10 +166,8 @@ class NomadJob:
     def _register(self, job: Job, owner: Owner, run: StepRun) -> Registered:
         name = job["ID"]
         for attempt in range(_REGISTRATIONS):
-            present = self._scheduler.job(owner.name, name)
-            if present is not None and whose(present.get("Meta"), owner) is Presence.FOREIGN:
-                raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
-            wanted = {**job, "Meta": {**job["Meta"], **self._retry(present, owner)}}
+            present = self._present(name, owner)
+            wanted = self._wanted(job, present, owner)
             run.before_effect()
             try:
                 index = present["JobModifyIndex"] if present else 0
@@ -164,22 +183,40 @@ class NomadJob:
             return Registered(wanted, current.get("Version", 0), evaluation)
         raise AssertionError("unreachable")
 
+    def _present(self, name: str, owner: Owner) -> Job | None:
+        present = self._scheduler.job(owner.name, name)
+        if present is not None and whose(present.get("Meta"), owner) is Presence.FOREIGN:
+            raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
+        return present
+
+    def _wanted(self, job: Job, present: Job | None, owner: Owner) -> Job:
+        return {**job, "Meta": {**job["Meta"], **self._retry(present, owner)}}
+
     def _retry(self, present: Job | None, owner: Owner) -> dict[str, str]:
         """The mark that starts a failed version anew; the same as before if nothing has failed."""
         if present is None:
             return {}
-        version, before = present.get("Version", 0), (present.get("Meta") or {}).get(RETRY)
-        rollout = self._scheduler.rollout(owner.name, present["ID"])
-        failed = rollout is not None and rollout.job_version == version and rollout.status in ("failed", "cancelled")
-        if not failed and rollout is None:
-            allocations = self._scheduler.allocations(owner.name, present["ID"])[1]
-            failed = any(
-                found.job_version == version and found.client in ("failed", "lost") and not found.replaced
-                for found in allocations
-            )
-        if failed:
-            return {RETRY: str(version)}
+        if not present.get("Stop") and self._has_failed(present, owner):
+            return {RETRY: str(present.get("Version", 0))}
+        before = (present.get("Meta") or {}).get(RETRY)
         return {RETRY: before} if before is not None else {}
+
+    def _has_failed(self, present: Job, owner: Owner) -> bool:
+        """Whether Nomad has given this version up, or an instance of it for good: then it starts nothing by itself."""
+        name, version = present["ID"], present.get("Version", 0)
+        rollout = self._scheduler.rollout(owner.name, name)
+        if rollout is not None and rollout.job_version == version and rollout.status in ("failed", "cancelled"):
+            return True
+        if rollout is not None and rollout.status != "successful":
+            return False
+        index, allocations = self._scheduler.allocations(owner.name, name)
+        given_up = _given_up(allocations, version)
+        # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
+        end = time.monotonic() + SLICE
+        while given_up and rollout is not None and (left := end - time.monotonic()) > 0:
+            index, allocations = self._scheduler.allocations(owner.name, name, index=index, wait=left)
+            given_up = _given_up(allocations, version)
+        return given_up
 
     def _services(self, job: Job, owner: Owner, run: StepRun) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -226,6 +263,16 @@ class JobHandler:
         namespace, name = address.split("/")
         if self.observe(address, owner).presence is Presence.OURS:
             stop_jobs(self._scheduler, namespace, [name], run)
+
+
+def _given_up(allocations: Sequence[Allocation], version: int) -> bool:
+    return any(
+        found.job_version == version
+        and found.client in ("failed", "lost")
+        and found.desired == "run"
+        and not found.replaced
+        for found in allocations
+    )
 
 
 def _scheme(service: Mapping[str, Any], instance: Instance) -> str:

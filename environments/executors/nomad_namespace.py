@@ -3,7 +3,9 @@
 from typing import ClassVar
 
 from environments.domain.errors import BackendError
+from environments.domain.plan import Action, Change
 from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.executors.changes import change
 from environments.executors.marks import ABSENT, foreign, mark, whose
 from environments.executors.nomad_ports import Scheduler
 
@@ -22,6 +24,16 @@ def ensure_namespace(scheduler: Scheduler, owner: Owner, run: StepRun) -> None:
         scheduler.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))
     elif whose(metadata, owner) is Presence.FOREIGN:
         raise foreign(f"a Nomad namespace {owner.name!r}", owner)
+
+
+def plan_namespace(scheduler: Scheduler, owner: Owner) -> list[Change]:
+    """What `ensure_namespace` would do. Raises `ForeignResource`."""
+    metadata = scheduler.namespace(owner.name)
+    if metadata is None:
+        return [change(Action.CREATE, NAMESPACE_KIND, owner.name, after=mark(owner))]
+    if whose(metadata, owner) is Presence.FOREIGN:
+        raise foreign(f"a Nomad namespace {owner.name!r}", owner)
+    return []
 
 
 def stop_jobs(scheduler: Scheduler, namespace: str, jobs: list[str], run: StepRun) -> None:

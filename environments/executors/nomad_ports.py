@@ -8,6 +8,10 @@ Job = dict[str, Any]
 """A job as Nomad's API has it (JSON API, `Job`)."""
 
 
+ENDED = frozenset({"complete", "failed", "lost"})
+"""Client states of allocations of which nothing runs any more."""
+
+
 @dataclass(frozen=True)
 class TaskEvent:
     """Something that happened to a task; `at` in nanoseconds since 1970."""
@@ -48,7 +52,7 @@ class Allocation:
     @property
     def terminal(self) -> bool:
         """Whether nothing of it runs any more."""
-        return self.client in ("complete", "failed", "lost")
+        return self.client in ENDED
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,29 @@ class Rollout:
     job_version: int
     status: str
     description: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A difference between the registered job and another one.
+
+    `place` leads to it by the kinds and names of blocks (`group web`, `task web`, `Template`). `field` is the vendor's
+    name of the field there (`Count`, `Env[X]`), or "" when the whole block is new (`old` None) or gone (`new` None);
+    then the other side stands for its content.
+    """
+
+    place: tuple[str, ...]
+    field: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What registering a job would do; no edits: nothing. `replaced`: groups whose instances would be replaced."""
+
+    edits: tuple[Edit, ...] = ()
+    replaced: frozenset[str] = frozenset()
 
 
 class Scheduler(Protocol):
@@ -91,6 +118,13 @@ class Scheduler(Protocol):
         """Registers the job if its modify index still is `index` (0: there must be none).
 
         Gives the id of the evaluation ("" if there is none). Raises `InvalidJob` with Nomad's reason.
+        """
+        ...
+
+    def plan(self, namespace: str, job: Job) -> JobPlan:
+        """What `register` would do to the job of that id, which is registered already; changes nothing.
+
+        Raises `InvalidJob` with Nomad's reason.
         """
         ...
 
@@ -129,6 +163,14 @@ class Scheduler(Protocol):
 
     def remove_namespace(self, name: str) -> None:
         """Removes a namespace without jobs, if it is there."""
+        ...
+
+    def running(self, namespace: str) -> dict[str, int]:
+        """How many allocations of each job haven't ended, by the job's id: also of jobs that Nomad has forgotten."""
+        ...
+
+    def volumes(self, namespace: str) -> list[str]:
+        """Ids of the namespace's volumes, those of hosts and those of storage plugins."""
         ...
 
     def variables(self, namespace: str) -> list[str]:

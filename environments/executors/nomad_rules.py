@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
-from environments.domain.names import DATA_VOLUME, LONGEST_LABEL, check_label, service_prefix
+from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
 from environments.executors.base import Owner
 from environments.executors.marks import MARK, mark
 from environments.executors.nomad_ports import Job
@@ -100,7 +100,7 @@ def _problems(job: Job, name: str, owner: Owner, trusted: bool, volumes: frozens
     for group in job.get("TaskGroups") or []:
         yield from _consul_problems(group.get("Consul"), f"group {group['Name']!r}")
         if not trusted:
-            yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", volumes - {DATA_VOLUME})
+            yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", volumes - SERVICE_VOLUMES)
         for task in group.get("Tasks") or []:
             where = f"task {task['Name']!r}"
             yield from _consul_problems(task.get("Consul"), where)

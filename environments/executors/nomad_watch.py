@@ -1,5 +1,6 @@
 """Watching a job until it is healthy, telling what happens to its tasks as it happens."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ _TAIL = 2000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
 
 _TAIL_LINES = 5
+_UNTIL_COLLECTED = (0.1, 0.3)
+"""Seconds to wait for what a task wrote: Nomad collects it a moment after the task has ended."""
+
 _WHILE_STARTING = 0.25
 _ENDED_BADLY = frozenset({"failed", "cancelled"})
 
@@ -186,6 +190,11 @@ class Watch:
 
     def _tail(self, allocation: Allocation, task: Task) -> str:
         text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
+        for pause in _UNTIL_COLLECTED if task.failed or task.state == "dead" else ():
+            if text:
+                break
+            time.sleep(pause)
+            text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
 
 

@@ -15,8 +15,10 @@ from pydantic import Field, model_validator
 from environments.domain.deadline import format_duration
 from environments.domain.environment import ResourceRef
 from environments.domain.names import service_name, service_prefix
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
 from environments.executors.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.changes import OwnThingsOnly, change, moved
 from environments.executors.marks import ABSENT, certificate_unit, foreign
 from environments.executors.options import faults
 
@@ -83,7 +85,7 @@ class VaultCertificateOptions(Options):
         return self
 
 
-class VaultCertificate:
+class VaultCertificate(OwnThingsOnly):
     """Makes the PKI role of the environment."""
 
     kind: ClassVar[str] = "vault.certificate"
@@ -112,23 +114,41 @@ class VaultCertificate:
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `path` (for `pkiCert`), `common_name`, `alt_names` and `ttl`."""
         options: VaultCertificateOptions = context.options
-        owner = context.owner
-        names = list(options.names)
-        if options.service is not None:
-            names.insert(0, f"{service_name(owner.name, options.service)}.service.consul")
-        fields = _role(owner, names, options.ttl)
-        present = self._authority.role(owner.name)
-        if present is not None and _whose(present, owner) is Presence.FOREIGN:
-            raise foreign(f"a PKI role {owner.name!r} in OpenBao", owner)
-        if present is None or any(present.get(key) != value for key, value in fields.items()):
+        name = context.owner.name
+        present, fields = self._present(context.owner), _fields(context)
+        if present is None or _differing(present, fields):
             run.before_effect()
-            self._authority.write_role(owner.name, fields)
+            self._authority.write_role(name, fields)
+        names = _names(context)
         return {
-            "path": ISSUE + owner.name,
+            "path": ISSUE + name,
             "common_name": names[0],
             "alt_names": [*names[1:], "localhost"],
             "ttl": format_duration(options.ttl),
         }
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """Whether the role would be made, or which of its fields would change. Certificates that are out stay."""
+        options: VaultCertificateOptions = context.options
+        address = ROLES + context.owner.name
+        present, fields = self._present(context.owner), _fields(context)
+        if present is None:
+            lines = [f"names: {', '.join(_names(context))}", f"ttl: {format_duration(options.ttl)}"]
+            return [change(Action.CREATE, ROLE_KIND, address, after=fields, details=lines)]
+        differing = _differing(present, fields)
+        if not differing:
+            return []
+        before, after = ({key: whole.get(key) for key in differing} for whole in (present, fields))
+        lines = [
+            _moved(key, before[key], after[key]) for key in differing if key != "max_ttl" or "ttl" not in differing
+        ]
+        return [change(Action.CHANGE, ROLE_KIND, address, before=before, after=after, details=lines)]
+
+    def _present(self, owner: Owner) -> dict[str, Any] | None:
+        present = self._authority.role(owner.name)
+        if present is not None and _whose(present, owner) is Presence.FOREIGN:
+            raise foreign(f"a PKI role {owner.name!r} in OpenBao", owner)
+        return present
 
 
 class RoleHandler:
@@ -186,6 +206,27 @@ class CertificatesHandler:
     def _role_is_foreign(self, name: str, owner: Owner) -> bool:
         role = self._authority.role(name)
         return role is not None and _whose(role, owner) is Presence.FOREIGN
+
+
+def _names(context: StepContext) -> list[str]:
+    options: VaultCertificateOptions = context.options
+    service = options.service
+    own = [] if service is None else [f"{service_name(context.owner.name, service)}.service.consul"]
+    return [*own, *options.names]
+
+
+def _fields(context: StepContext) -> dict[str, Any]:
+    return _role(context.owner, _names(context), context.options.ttl)
+
+
+def _differing(present: Mapping[str, Any], fields: Mapping[str, Any]) -> list[str]:
+    return [key for key, value in fields.items() if present.get(key) != value]
+
+
+def _moved(key: str, before: Any, after: Any) -> str:
+    if key in ("ttl", "max_ttl") and isinstance(before, int):
+        return moved(key, *(format_duration(timedelta(seconds=seconds)) for seconds in (before, after)))
+    return moved(key, before, after)
 
 
 def _role(owner: Owner, names: Sequence[str], ttl: timedelta) -> dict[str, Any]:

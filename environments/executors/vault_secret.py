@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidParameters
 from environments.domain.names import kv_prefix
+from environments.domain.plan import Action, Change
 from environments.domain.references import SecretReference
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.marks import ABSENT, foreign, mark, whose
 from environments.executors.options import faults
 
@@ -55,6 +57,10 @@ class SecretStore(Protocol):
         """Removes all versions and the metadata, if there are any."""
         ...
 
+    def paths(self, prefix: str) -> list[str]:
+        """Full paths of all secrets below a folder, which ends with a slash."""
+        ...
+
 
 class Generate(BaseModel):
     """A random value: `length` characters out of `alphabet`."""
@@ -87,7 +93,7 @@ class VaultSecretOptions(Options):
         return self
 
 
-class VaultSecret:
+class VaultSecret(OwnThingsOnly):
     """Writes one secret. Generated values are kept when the step is applied again."""
 
     kind: ClassVar[str] = "vault.secret"
@@ -119,10 +125,7 @@ class VaultSecret:
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `path` (as templates of Nomad want it) and `references`: key → `secret:<path>#<key>`."""
         path = _path(context)
-        head = self._store.head(path)
-        if head is not None and whose(head.metadata, context.owner) is Presence.FOREIGN:
-            raise foreign(f"a secret {MOUNT}/{path} in OpenBao", context.owner)
-        kept = (self._store.read(path) if head and head.version else None) or {}
+        head, kept = self._found(path, context.owner)
         data = self._data(context, kept)
         if head is None:
             run.before_effect()
@@ -136,19 +139,33 @@ class VaultSecret:
             "references": {key: str(SecretReference(path, key)) for key in data},
         }
 
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        """Which keys would be generated, written, changed or removed: by their names, never with a value.
+
+        The fingerprint knows the version that the change starts from, and nothing of the values either.
+        """
+        path = _path(context)
+        head, kept = self._found(path, context.owner)
+        lines = _lines(context, kept, lost=bool(head and head.version))
+        if not lines:
+            return []
+        before = head.version if head else None
+        action = Action.CREATE if head is None else Action.CHANGE
+        return [change(action, SECRET_KIND, f"{MOUNT}/{path}", before=before, after=lines, details=lines)]
+
+    def _found(self, path: str, owner: Owner) -> tuple[SecretHead | None, dict[str, Any]]:
+        head = self._store.head(path)
+        if head is not None and whose(head.metadata, owner) is Presence.FOREIGN:
+            raise foreign(f"a secret {MOUNT}/{path} in OpenBao", owner)
+        return head, (self._store.read(path) if head and head.version else None) or {}
+
     def _data(self, context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:
         options: VaultSecretOptions = context.options
-        data: dict[str, Any] = dict(options.values)
-        for key, rule in options.generate.items():
-            data[key] = kept[key] if key in kept else "".join(self._choose(rule.alphabet) for _ in range(rule.length))
-        for key, parameter in options.from_parameters.items():
-            if parameter in context.secrets:
-                data[key] = context.secrets[parameter]
-            elif key in kept:
-                data[key] = kept[key]
-            else:
-                raise InvalidParameters(f"The secret parameter {parameter!r} has no value.")
-        return data
+        generated = {
+            key: kept[key] if key in kept else "".join(self._choose(rule.alphabet) for _ in range(rule.length))
+            for key, rule in options.generate.items()
+        }
+        return {**_given(context, kept), **generated}
 
 
 class SecretHandler:
@@ -169,6 +186,35 @@ class SecretHandler:
         if self.observe(address, owner).presence is Presence.OURS:
             run.before_effect()
             self._store.remove(address.removeprefix(f"{MOUNT}/"))
+
+
+def _given(context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """All but what is generated. Raises `InvalidParameters`."""
+    options: VaultSecretOptions = context.options
+    data: dict[str, Any] = dict(options.values)
+    for key, parameter in options.from_parameters.items():
+        if parameter in context.secrets:
+            data[key] = context.secrets[parameter]
+        elif key in kept:
+            data[key] = kept[key]
+        else:
+            raise InvalidParameters(f"The secret parameter {parameter!r} has no value.")
+    return data
+
+
+def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list[str]:
+    """What will become of each key; nothing for those that stay. `lost`: what isn't kept was there, or should be."""
+    options: VaultSecretOptions = context.options
+    missing = "is missing, " if lost else ""
+    lines = [f"{key}: {missing}will be generated" for key in options.generate if key not in kept]
+    for key, value in _given(context, kept).items():
+        source = f" from parameter {options.from_parameters[key]!r}" if key in options.from_parameters else ""
+        if key not in kept:
+            lines.append(f"{key}: {missing}will be written{source}")
+        elif kept[key] != value:
+            lines.append(f"{key}: will be changed{source}")
+    known = {*options.generate, *options.values, *options.from_parameters}
+    return [*lines, *(f"{key}: will be removed" for key in kept if key not in known)]
 
 
 def _path(context: StepContext) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from environments.adapters.memory import MemoryNomad
 from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
 from environments.executors import hcl
-from environments.executors.nomad_ports import Allocation, Job, Scheduler
+from environments.executors.nomad_ports import Allocation, Edit, Job, JobPlan, Scheduler
 from tests import images_here
 
 JOB = """
@@ -158,10 +159,103 @@ def test_a_stopped_job_ends_its_allocations_and_is_forgotten_when_purged(nomad: 
     assert nomad.job(namespace, "app") is None
 
 
-def _parsed(nomad: Scheduler, namespace: str) -> Job:
-    image = "any" if isinstance(nomad, MemoryNomad) else images_here.reference("base")
+def test_a_registered_job_is_planned_by_what_differs(nomad: Scheduler, namespace: str) -> None:
+    job = _parsed(nomad, namespace)
+    nomad.register(namespace, job, 0)
+    _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
+    before = nomad.job(namespace, "app")
+    assert nomad.plan(namespace, job) == JobPlan()
+
+    counted = nomad.plan(namespace, _parsed(nomad, namespace, count=2))
+    assert counted == JobPlan((Edit(("group group",), "Count", "1", "2"),))
+
+    place = ("group group", "task task")
+    image = _image(nomad)
+    imaged = nomad.plan(namespace, _parsed(nomad, namespace, image="sha256:0000"))
+    assert imaged == JobPlan((Edit((*place, "Config"), "image", image, "sha256:0000"),), frozenset({"group"}))
+
+    text = nomad.plan(namespace, _parsed(nomad, namespace, text="y"))
+    assert text == JobPlan((Edit((*place, "Template"), "EmbeddedTmpl", "it is x", "it is y"),), frozenset({"group"}))
+
+    marked = nomad.plan(namespace, {**job, "Meta": {"mark": "2", "more": "3"}})
+    assert marked.edits == (Edit((), "Meta[mark]", "1", "2"), Edit((), "Meta[more]", None, "3"))
+    assert marked.replaced == {"group"}
+    assert nomad.job(namespace, "app") == before, "planning registers nothing"
+
+
+def test_blocks_that_are_new_or_gone_are_planned_as_one_edit_each(nomad: Scheduler, namespace: str) -> None:
+    job = _parsed(nomad, namespace)
+    nomad.register(namespace, job, 0)
+    group = job["TaskGroups"][0]
+    (template,) = group["Tasks"][0]["Templates"]
+    other = {**template, "DestPath": "local/other"}
+    task = {**group["Tasks"][0], "Templates": [template, other]}
+    (added,) = nomad.plan(namespace, {**job, "TaskGroups": [{**group, "Tasks": [task]}]}).edits
+    assert (added.place, added.field) == (("group group", "task task", "Template", "local/other"), "")
+    assert (added.old is None, added.new is None) == (True, False)
+
+    second = {**group, "Name": "second"}
+    (added,) = nomad.plan(namespace, {**job, "TaskGroups": [group, second]}).edits
+    assert (added.place, added.field, added.old) == (("group second",), "", None)
+    gone = nomad.plan(namespace, {**job, "TaskGroups": [second]}).edits
+    assert [(edit.place, edit.old is None, edit.new is None) for edit in sorted(gone, key=lambda edit: edit.place)] == [
+        (("group group",), False, True),
+        (("group second",), True, False),
+    ]
+
+
+def test_a_stopped_job_is_planned_to_run_again(nomad: Scheduler, namespace: str) -> None:
+    job = _parsed(nomad, namespace)
+    nomad.register(namespace, job, 0)
+    nomad.deregister(namespace, "app", purge=False)
+    assert nomad.plan(namespace, job) == JobPlan((Edit((), "Stop", "true", "false"),))
+
+
+def test_a_job_can_not_be_planned_into_a_namespace_that_is_not_there(nomad: Scheduler, name: str) -> None:
+    with pytest.raises(InvalidJob, match="nonexistent namespace"):
+        nomad.plan(name, _parsed(nomad, name))
+
+
+def test_what_runs_in_a_namespace_is_counted_by_its_job(nomad: Scheduler, namespace: str) -> None:
+    assert nomad.running(namespace) == {}
+    nomad.register(namespace, _parsed(nomad, namespace, count=2), 0)
+    _until(nomad, namespace, "app", lambda found: len(found) == 2)
+    assert nomad.running(namespace) == {"app": 2}
+    nomad.deregister(namespace, "app", purge=False)
+    _until(nomad, namespace, "app", lambda found: all(item.terminal for item in found))
+    assert nomad.running(namespace) == {}
+
+
+def test_a_namespace_that_is_not_there_has_nothing(nomad: Scheduler, name: str) -> None:
+    assert nomad.running(name) == {}
+    assert nomad.volumes(name) == []
+    assert nomad.variables(name) == []
+
+
+def test_volumes_are_listed_by_namespace(nomad: Scheduler, namespace: str, real: Callable[[], Connections]) -> None:
+    if isinstance(nomad, MemoryNomad):
+        nomad.write_volume(namespace, "vol-1")
+        assert nomad.volumes(namespace) == ["vol-1"]
+        assert nomad.volumes("default") == []
+        return
+    caller = real().caller("nomad")
+    mode = {"AttachmentMode": "file-system", "AccessMode": "single-node-writer"}
+    volume = {"Name": "a", "Namespace": namespace, "PluginID": "mkdir", "RequestedCapabilities": [mode]}
+    made = caller.call("PUT", f"/v1/volume/host/create?namespace={namespace}", {"Volume": volume})["Volume"]["ID"]
+    try:
+        assert nomad.volumes(namespace) == [made]
+        assert nomad.volumes("default") == []
+    finally:
+        caller.call("DELETE", f"/v1/volume/host/{made}/delete?namespace={namespace}")
+
+
+def _image(nomad: Scheduler) -> str:
+    return "any" if isinstance(nomad, MemoryNomad) else images_here.reference("base")
+
+
+def _parsed(nomad: Scheduler, namespace: str, **variables: Any) -> Job:
     return {
-        **nomad.parse(JOB, hcl.assignments({"text": "x", "image": image})),
+        **nomad.parse(JOB, hcl.assignments({"text": "x", "image": _image(nomad), **variables})),
         "Namespace": namespace,
         "Meta": {"mark": "1"},
     }

@@ -72,6 +72,18 @@ def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Set
     assert secrets.head(path) is None
 
 
+def test_secrets_below_a_folder_are_listed_with_those_of_its_folders(vault: Setting, name: str) -> None:
+    secrets, folder = vault.secrets, f"environments/{name}/"
+    assert secrets.paths(folder) == []
+    for path in ("db", "deep/er/key", "deep-sea"):
+        secrets.mark(folder + path, {"owner": "me"})
+    secrets.mark(f"environments/{name}-b/db", {"owner": "you"})
+    assert sorted(secrets.paths(folder)) == [f"{folder}db", f"{folder}deep-sea", f"{folder}deep/er/key"]
+    for path in [*secrets.paths(folder), f"environments/{name}-b/db"]:
+        secrets.remove(path)
+    assert secrets.paths(folder) == []
+
+
 def test_a_role_is_read_as_it_was_written_and_removed(vault: Setting, name: str) -> None:
     assert vault.pki.role(name) is None
     vault.pki.write_role(name, _role(name))

@@ -1,12 +1,15 @@
 """A small world of things that steps make: for tests of the engine, with faults to order."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from environments.domain.environment import ResourceRef
+from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import (
     Intended,
@@ -23,33 +26,77 @@ from environments.executors.base import (
 
 @dataclass
 class World:
-    """What exists: address → id of the owner; and how often each thing was made while it was there already."""
+    """What exists: address → id of the owner, what each says, and what became of them in which order.
+
+    `made` has an address each time that the thing was made while it wasn't there, `changed` each time that it was there
+    and then said something else. `strays` are addresses (`<environment>/<anything>`) of things that no step made.
+    """
 
     things: dict[str, str] = field(default_factory=dict)
+    said: dict[str, Any] = field(default_factory=dict)
+    notes: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What steps have written into shared things: (address, step) → what the step says."""
+    strays: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     before: Callable[[str, str], None] = lambda verb, address: None
-    """Called before each effect with the verb and the address; raises to inject a fault."""
+    """Called before each effect with the verb (make, erase, remove) and the address; raises to inject a fault."""
+    after: Callable[[str, str], None] = lambda verb, address: None
+    """Called after each effect in the same way; raises where the process dies before anybody learns of the effect."""
+    looking: Callable[[str], None] = lambda address: None
+    """Called before each look of a plan or a lookout; raises to inject a fault."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def make(self, address: str, owner: Owner) -> None:
-        """Makes the thing unless it is there."""
+    def make(self, address: str, owner: Owner, says: Any = "", note: tuple[str, Any] | None = None) -> None:
+        """Makes the thing unless it is there, and lets it say that. `note` goes into it: step, what the step says."""
         self.before("make", address)
         with self.lock:
             if address not in self.things:
                 self.made.append(address)
+            elif self.said.get(address, "") != says:
+                self.changed.append(address)
             self.things[address] = owner.id
+            self.said[address] = says
+            if note is not None:
+                self.notes[address, note[0]] = note[1]
+        self.after("make", address)
 
     def remove(self, address: str) -> None:
-        """Takes the thing away."""
+        """Takes the thing away, with the notes in it."""
         self.before("remove", address)
         with self.lock:
-            self.things.pop(address, None)
+            self._forget(address)
             self.removed.append(address)
+        self.after("remove", address)
+
+    def erase(self, address: str, step: str) -> None:
+        """Takes a step's note out of a shared thing."""
+        self.before("erase", address)
+        with self.lock:
+            self.notes.pop((address, step), None)
+        self.after("erase", address)
+
+    def tamper(self, address: str, says: Any = "tampered with") -> None:
+        """Somebody changes a thing by hand."""
+        with self.lock:
+            assert address in self.things
+            self.said[address] = says
+
+    def lose(self, address: str) -> None:
+        """Somebody takes a thing away by hand."""
+        with self.lock:
+            assert address in self.things
+            self._forget(address)
+
+    def _forget(self, address: str) -> None:
+        self.things.pop(address, None)
+        self.said.pop(address, None)
+        self.notes = {place: says for place, says in self.notes.items() if place[0] != address}
 
 
 class ThingOptions(Options):
-    """`waits` seconds before it is made; `says` becomes the output `said`."""
+    """`waits` seconds before it is made; `says` becomes the output `said`. `shared`: with a note in a shared thing."""
 
     says: Any = ""
     waits: float = 0.0
@@ -73,7 +120,7 @@ class ThingExecutor:
     def resources(self, context: StepContext) -> Sequence[Intended]:
         found = [Intended(ResourceRef(kind="thing", address=f"{context.owner.name}/{context.step}"))]
         if context.options.shared:
-            found.append(Intended(ResourceRef(kind="thing", address=f"{context.owner.name}/everybody"), shared=True))
+            found.append(Intended(ResourceRef(kind="thing", address=_everybody(context.owner)), shared=True))
         return found
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
@@ -82,8 +129,51 @@ class ThingExecutor:
             run.wait(context.options.waits)
         for item in self.resources(context):
             run.before_effect()
-            self._world.make(item.ref.address, context.owner)
+            if item.shared:
+                self._world.make(item.ref.address, context.owner, note=(context.step, context.options.says))
+            else:
+                self._world.make(item.ref.address, context.owner, context.options.says)
         return {"said": context.options.says, "parameters": sorted(context.parameters), "secrets": len(context.secrets)}
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        changes = []
+        for item in self.resources(context):
+            address, says = item.ref.address, "" if item.shared else context.options.says
+            self._world.looking(address)
+            if address not in self._world.things:
+                changes.append(_change(address, Action.CREATE, None, says))
+            elif (before := self._world.said.get(address, "")) != says:
+                changes.append(_change(address, Action.CHANGE, before, says))
+            elif item.shared:
+                note = self._world.notes.get((address, context.step))
+                if note != context.options.says:
+                    changes.append(_change(address, Action.CHANGE, note, context.options.says))
+        return changes
+
+    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+        address = _everybody(owner)
+        self._world.looking(address)
+        if (address, step) not in self._world.notes:
+            return ()
+        return [_change(address, Action.CHANGE, self._world.notes[address, step], None)]
+
+    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+        address = _everybody(owner)
+        if (address, step) in self._world.notes:
+            run.before_effect()
+            self._world.erase(address, step)
+
+
+def _everybody(owner: Owner) -> str:
+    """The address of what all steps of an environment share."""
+    return f"{owner.name}/everybody"
+
+
+def _change(address: str, action: Action, before: Any, after: Any) -> Change:
+    both = json.dumps([before, after], sort_keys=True)
+    details = (f"says: {before!r} → {after!r}",) if action is Action.CHANGE else ()
+    fingerprint = hashlib.sha256(both.encode()).hexdigest()
+    return Change(kind="thing", address=address, action=action, details=details, fingerprint=fingerprint)
 
 
 class CheckExecutor(ThingExecutor):
@@ -92,6 +182,9 @@ class CheckExecutor(ThingExecutor):
     kind: ClassVar[str] = "check.thing"
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
+        return ()
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         return ()
 
 
@@ -115,6 +208,28 @@ class ThingHandler:
             self._world.remove(address)
 
 
+class StrayLookout:
+    """Finds the world's strays, and things of the environment's name that aren't in the inventory."""
+
+    part: ClassVar[str] = "World"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def unexpected(self, owner: Owner, known: frozenset[ResourceRef], steps: frozenset[str]) -> Sequence[Unexpected]:
+        self._world.looking(f"{owner.name}/")
+        here = [address for address in (*self._world.strays, *self._world.things) if _is_of(address, owner)]
+        return [
+            Unexpected(kind="thing", address=address, detail="no step made it")
+            for address in sorted(here)
+            if ResourceRef(kind="thing", address=address) not in known
+        ]
+
+
+def _is_of(address: str, owner: Owner) -> bool:
+    return address.startswith(f"{owner.name}/")
+
+
 def thing_toolbox(world: World) -> Toolbox:
-    """The executors and the handler of a world."""
-    return toolbox([ThingExecutor(world), CheckExecutor(world)], [ThingHandler(world)])
+    """The executors, the handler and the lookout of a world."""
+    return toolbox([ThingExecutor(world), CheckExecutor(world)], [ThingHandler(world)], lookouts=[StrayLookout(world)])

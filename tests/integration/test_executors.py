@@ -7,16 +7,18 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from environments.adapters.agents.host import LocalCluster
 from environments.adapters.calls import Part
 from environments.adapters.connections import Connections, Endpoint, TokenFile
 from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
+from environments.adapters.trust.names import OPENBAO_WORKLOADS_POLICY
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import (
@@ -28,12 +30,19 @@ from environments.domain.errors import (
     StepFailed,
     StepTimeout,
 )
+from environments.domain.plan import Action, Change
 from environments.domain.template import make_bundle
-from environments.executors.base import Owner, Toolbox
+from environments.executors.agent_local import AgentLocal, AgentLocalOptions
+from environments.executors.base import Owner, StepContext, Toolbox
+from environments.executors.changes import shown
 from environments.executors.check_http import NoAnswer
+from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions
+from environments.executors.consul_access import Policy
+from environments.executors.consul_kv import Put, RemoveTree
+from environments.executors.marks import MARK
 from tests import images_here
 from tests.integration.web_setting import WEB, Made, folder, leftovers, new_owner, tools, until
-from tests.unit.executor_setting import TEMPLATE
+from tests.unit.executor_setting import TEMPLATE, Run
 
 JOB = """
 variable "environment" {}
@@ -200,6 +209,219 @@ def test_an_update_of_variables_replaces_the_instances(web: Made, connections: C
     assert len(web.outputs["answers"]["instances"]) >= 2
     assert "two" in WebClient().get(web.url, ca=vault.pki.chain(), limit=5).text
     assert web.url != first
+
+
+# --- plans ---
+
+
+def _told(planned: Mapping[str, Sequence[Change]]) -> dict[str, list[tuple[str, str, tuple[str, ...]]]]:
+    return {
+        step: [(found.kind, found.action.value, found.details) for found in changes]
+        for step, changes in planned.items()
+    }
+
+
+def test_a_plan_says_what_is_created_and_then_what_differs_and_nothing_else(
+    web: Made, connections: Connections
+) -> None:
+    name = web.owner.name
+    image = images_here.reference("web")
+    assert _told(web.plan()) == {
+        "settings": [
+            ("consul.kv", "create", ()),
+            ("consul.kv", "create", ("value: Hello from Calvinverse",)),
+        ],
+        "password": [("vault.secret", "create", ("password: will be generated",))],
+        "certificate": [("vault.pki-role", "create", (f"names: {name}--web.service.consul", "ttl: 1d"))],
+        "app": [
+            ("nomad.namespace", "create", ()),
+            ("consul.policy", "create", ()),
+            (
+                "nomad.job",
+                "create",
+                ("group web, count: 1", f"group web, task web, image: {shown(image)}", f"service: {name}--web"),
+            ),
+        ],
+    }
+    assert leftovers(connections)["namespaces"] & {name} == set(), "planning makes nothing"
+    web.apply()
+    assert web.plan() == {}
+    assert web.unexpected() == []
+    wanted: dict[str, Any] = {"replicas": 2, "branch": "two", "message": "good evening"}
+    update = web.plan(**wanted)
+    assert _told(update) == {
+        "settings": [("consul.kv", "change", ("value: Hello from Calvinverse → good evening",))],
+        "app": [
+            (
+                "nomad.job",
+                "change",
+                (
+                    "group web, count: 1 → 2",
+                    "group web, task web, Env[WEB_BRANCH]: main → two",
+                    "group web: its instances are replaced",
+                ),
+            )
+        ],
+    }
+    assert web.plan(**wanted) == update, "the same plan as long as nothing moves"
+    web.apply(**wanted)
+    assert web.plan(**wanted) == {}
+
+
+def test_what_somebody_did_by_hand_is_planned_back_and_repaired(web: Made, connections: Connections) -> None:
+    nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
+    name = web.owner.name
+    web.apply()
+    caller = connections.caller("consul")
+    caller.call("PUT", f"/v1/kv/environments/{name}/message", "by hand")
+    secret = vault.secrets.read(f"environments/{name}/password")
+    assert secret is not None
+    assert vault.secrets.write(f"environments/{name}/password", {"other": "x"}, 1)
+    vault.pki.write_role(name, {**(vault.pki.role(name) or {}), "allow_any_name": True})
+    nomad.deregister(name, "web", purge=False)
+    policy = consul.policy(f"env-{name}")
+    assert policy is not None
+    consul.update_policy(Policy(policy.id, policy.name, policy.description, {}))
+    assert _told(web.plan()) == {
+        "settings": [("consul.kv", "change", ('value: "by hand" → Hello from Calvinverse',))],
+        "password": [("vault.secret", "change", ("password: is missing, will be generated", "other: will be removed"))],
+        "certificate": [("vault.pki-role", "change", ("allow_any_name: true → false",))],
+        "app": [
+            ("consul.policy", "change", ("its rules aren't those of an environment",)),
+            ("nomad.job", "change", ("runs again",)),
+        ],
+    }
+    assert secret["password"] not in str(web.plan())
+    web.apply()
+    assert web.plan() == {}
+    assert web.unexpected() == []
+    nomad.deregister(name, "web", purge=True)
+    vault.secrets.remove(f"environments/{name}/password")
+    vault.pki.remove_role(name)
+    consul.commit([RemoveTree(f"environments/{name}/")])
+    assert {step: {found.action for found in changes} for step, changes in web.plan().items()} == {
+        step: {Action.CREATE} for step in ("settings", "password", "certificate", "app")
+    }
+    web.apply()
+    assert web.plan() == {}
+
+
+ODD = """
+job "odd" {
+  group "group" {
+    task "task" {
+      driver = "docker"
+      config {
+        image = "none"
+      }
+    }
+  }
+}
+"""
+
+
+def test_strangers_in_an_environment_are_told_by_every_lookout(web: Made, connections: Connections) -> None:
+    nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
+    name = web.owner.name
+    web.apply(steps=["settings", "password", "certificate"])
+    assert web.unexpected() == []
+    nomad.write_namespace(name, "", {MARK: web.owner.id})
+    job = nomad.parse(ODD, "")
+    nomad.register(name, {**job, "Namespace": name, "Datacenters": ["nowhere"]}, 0)
+    consul.commit([Put(f"environments/{name}/odd", b"1")])
+    consul.create_policy(f"env-{name}", "odd", {})
+    vault.secrets.mark(f"environments/{name}/odd", {})
+    body = {"ID": f"{name}-odd", "Name": f"{name}--odd", "Port": 9, "Address": "127.0.0.1"}
+    connections.caller("consul").call("PUT", "/v1/agent/service/register", body)
+    try:
+        assert {(found.kind, found.address) for found in web.unexpected()} == {
+            ("nomad.namespace", name),
+            ("nomad.job", f"{name}/odd"),
+            ("consul.kv", f"environments/{name}/odd"),
+            ("consul.policy", f"env-{name}"),
+            ("consul.service", f"{name}--odd"),
+            ("vault.secret", f"secret/environments/{name}/odd"),
+        }
+    finally:
+        connections.caller("consul").call("PUT", f"/v1/agent/service/deregister/{name}-odd")
+        policy = consul.policy(f"env-{name}")
+        assert policy is not None
+        consul.remove_policy(policy.id)
+        vault.secrets.remove(f"environments/{name}/odd")
+        nomad.deregister(name, "odd", purge=True)
+        nomad.remove_namespace(name)
+
+
+def test_a_step_that_is_gone_leaves_its_keys_and_they_are_cleared(web: Made, connections: Connections) -> None:
+    web.apply(steps=["settings"])
+    executor = web.box.executors["consul.kv"]
+    (left,) = executor.leavings("settings", web.owner)
+    assert (left.address, left.action) == (f"environments/{web.owner.name}/message", Action.DESTROY)
+    executor.clear("settings", web.owner, Run())
+    assert executor.leavings("settings", web.owner) == []
+    assert set(Consul(lambda: connections).tree(f"environments/{web.owner.name}/")) == {
+        f"environments/{web.owner.name}/.owner"
+    }
+
+
+def test_an_instance_that_nomad_gave_up_is_planned_to_start_anew(app: Made, connections: Connections) -> None:
+    _prepare(app, 'command = "sleep 3; exit 4"', group='update {\n min_healthy_time = "0s"\n }')
+    app.apply()
+    nomad = Nomad(lambda: connections)
+    assert app.plan() == {}
+    until(lambda: any(found.client == "failed" for found in nomad.allocations(app.owner.name, "app")[1]), 30)
+    assert _told(app.plan()) == {
+        "app": [
+            (
+                "nomad.job",
+                "change",
+                ("version 0 has failed and is started anew", "group app: its instances are replaced"),
+            )
+        ]
+    }
+    app.apply()
+    assert app.plan() == {}
+
+
+@pytest.fixture
+def state(request: pytest.FixtureRequest) -> Path:
+    """The state folder of the cluster."""
+    running = os.environ.get("CALVINVERSE_TEST_CONNECTIONS")
+    if running:
+        return Path(running).parent
+    found: Path = request.getfixturevalue("cluster").state
+    return found
+
+
+def test_agents_that_run_and_trust_that_is_whole_plan_nothing_until_somebody_meddles(
+    state: Path, connections: Connections
+) -> None:
+    machine, owner, bundle = LocalCluster(state), new_owner(), folder(WEB)
+    for agent in ("consul", "openbao", "nomad"):
+        context = StepContext(owner, agent, AgentLocalOptions(agent=agent), bundle)
+        assert list(AgentLocal(machine).plan(context, Run())) == []
+    executor = ClusterTrust(machine)
+    context = StepContext(owner, "trust", ClusterTrustOptions(), bundle)
+    assert executor.plan(context, Run()) == []
+    vault = connections.caller("vault")
+    vault.call("PUT", f"/v1/sys/policies/acl/{OPENBAO_WORKLOADS_POLICY}", {"policy": 'path "x" { capabilities = [] }'})
+    try:
+        (found,) = executor.plan(context, Run())
+        assert (found.action, found.details) == (Action.CHANGE, ("isn't as it must be",))
+        assert found.address.startswith("OpenBao: the one policy of all environments")
+    finally:
+        executor.apply(context, Run())
+    assert executor.plan(context, Run()) == []
+
+
+def test_trust_where_there_is_no_cluster_yet_is_planned_as_a_whole(tmp_path: Path) -> None:
+    context = StepContext(new_owner(), "trust", ClusterTrustOptions(), folder(WEB))
+    (found,) = ClusterTrust(LocalCluster(tmp_path / "state")).plan(context, Run())
+    assert found.action is Action.CREATE
+    agent = StepContext(new_owner(), "consul", AgentLocalOptions(agent="consul"), folder(WEB))
+    (found,) = AgentLocal(LocalCluster(tmp_path / "state")).plan(agent, Run())
+    assert (found.action, found.address) == (Action.CREATE, "consul")
+    assert not (tmp_path / "state").exists(), "planning makes nothing"
 
 
 # --- failures in words ---

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from environments.adapters.memory import MemoryConsul, MemoryLogins, MemoryNomad, MemoryPki, MemorySecrets
+from environments.domain.environment import ResourceRef
 from environments.domain.errors import Interrupted, StepTimeout
+from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
+from environments.executors.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from environments.executors.check_http import Answer, CheckHttp, NoAnswer
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
@@ -60,6 +63,7 @@ class Run:
     def __init__(self, *, stop_at: int = 0, limit: float = 10.0) -> None:
         self.lines: list[str] = []
         self.effects = 0
+        self.intended: list[ResourceRef] = []
         self._stop_at = stop_at
         self._end = time.monotonic() + limit
 
@@ -67,6 +71,24 @@ class Run:
     def time_left(self) -> float:
         """Seconds of real time."""
         return self._end - time.monotonic()
+
+    @property
+    def holder(self) -> Holder | None:
+        """Always the same."""
+        return Holder("dep-1", "worker-1", 1)
+
+    @property
+    def sure_for(self) -> float:
+        """As long as a lease."""
+        return 10.0
+
+    def intend(self, resources: Sequence[Intended]) -> None:
+        """Keeps them."""
+        self.intended += [item.ref for item in resources]
+
+    def gone(self, resources: Sequence[ResourceRef]) -> None:
+        """Keeps them no more."""
+        self.intended = [ref for ref in self.intended if ref not in resources]
 
     def before_effect(self) -> None:
         """Counts."""
@@ -132,6 +154,11 @@ class World:
                 ServicesHandler(self.consul),
                 IdentityHandler(self.logins, self.nomad),
             ],
+            lookouts=[
+                NomadLookout(self.nomad),
+                ConsulLookout(self.consul, self.consul, self.consul),
+                OpenBaoLookout(self.secrets, self.pki),
+            ],
         )
 
     def context(
@@ -151,6 +178,13 @@ class World:
     def apply(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
         """Applies such a step."""
         return self.toolbox.executors[uses].apply(self.context(uses, options, **more), run or Run())
+
+    def plan(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> list[Change]:
+        """What applying such a step would do. Planning itself must have no effects."""
+        run = run or Run()
+        found = list(self.toolbox.executors[uses].plan(self.context(uses, options, **more), run))
+        assert run.effects == 0
+        return found
 
     def resources(self, uses: str, options: Mapping[str, Any], **more: Any) -> Sequence[Intended]:
         """What such a step may make."""

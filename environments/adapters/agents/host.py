@@ -77,7 +77,8 @@ class LocalCluster:
         pid = found.pid()
         if pid is None and not found.folder.exists():
             return None
-        return FoundAgent(found.owner(), f"process {pid}" if pid else "its files are here, it doesn't run")
+        detail = f"process {pid}" if pid else "its files are here, it doesn't run"
+        return FoundAgent(found.owner(), detail, running=pid is not None)
 
     def remove(self, agent: str) -> None:
         """Removes it, and what they share with the last one."""
@@ -88,9 +89,24 @@ class LocalCluster:
         """Makes or verifies every setting. Raises `BackendError`."""
         path = self._state / CONNECTIONS_FILE
         trust = Trust(Connections.load(path))
-        ours = [part for agent, part in _PARTS.items() if self.find(agent) is not None]
-        missing = trust.establish(ours, before_effect, log)
+        missing = trust.establish(self._ours(), before_effect, log)
         return [Lack(fault.what, fault.where, fault.mend) for fault in missing]
+
+    def lacking(self) -> Sequence[Lack] | None:
+        """What `establish` would make, and what somebody else has to. Raises `BackendError`."""
+        path = self._state / CONNECTIONS_FILE
+        connections = Connections.load(path) if path.exists() else Connections()
+        if None in (connections.consul, connections.vault, connections.nomad):
+            return None
+        ours = {TITLES[part] for part in self._ours()}
+        return [
+            Lack(fault.what, fault.where, fault.mend, fault.where in ours)
+            for fault in Trust(connections).verify()
+            if fault.where in ours or not fault.optional
+        ]
+
+    def _ours(self) -> list[Part]:
+        return [part for agent, part in _PARTS.items() if self.find(agent) is not None]
 
     def _agents(self, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> LocalAgents:
         paths = {name: Path(path) for name, path in binaries.items() if name in BINARIES}

@@ -13,7 +13,7 @@ from environments.adapters.agents.site import DATACENTER, NODE, VOLUME_OWNER
 from environments.adapters.calls import Caller, Part
 from environments.adapters.private_files import private_folder, write_if_changed
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
-from environments.domain.names import DATA_VOLUME
+from environments.domain.names import SERVICE_VOLUMES
 
 _ADMIN_NAME = "calvinverse-admin"
 _OLD_CGROUP = "nomad"
@@ -58,7 +58,7 @@ class NomadAgent(Agent):
 
     def configure(self) -> bool:
         private_folder(self.site.volumes)
-        for volume in (self.site.volumes / DATA_VOLUME, self.builds):
+        for volume in (*(self.site.volumes / name for name in sorted(SERVICE_VOLUMES)), self.builds):
             private_folder(volume)
             if os.geteuid() == 0:
                 os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
@@ -73,7 +73,7 @@ class NomadAgent(Agent):
 
     def _configuration(self) -> dict[str, Any]:
         chosen, ports = self.site.chosen, self.site.ports
-        volumes = {DATA_VOLUME: self.site.volumes / DATA_VOLUME, BUILDS_VOLUME: self.builds}
+        volumes = {name: self.site.volumes / name for name in SERVICE_VOLUMES} | {BUILDS_VOLUME: self.builds}
         meta = {BUILDS_META: str(self.builds)}
         if (socket := engine.socket()) is not None:
             volumes[SOCKET_VOLUME] = socket

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from environments.executors.consul_access import Instance, Policy, Rules
-from environments.executors.consul_kv import Change, Create, Entry, Put, Remove, RemoveTree
+from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree
 
 
 class MemoryConsul:
@@ -26,7 +26,7 @@ class MemoryConsul:
         with self._changed:
             return {key: self._keys[key] for key in sorted(self._keys) if key.startswith(prefix)}
 
-    def commit(self, changes: Sequence[Change]) -> bool:
+    def commit(self, changes: Sequence[Operation]) -> bool:
         """Makes all changes, or none."""
         with self._changed:
             keys = dict(self._keys)

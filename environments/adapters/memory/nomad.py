@@ -6,12 +6,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from environments.adapters.memory.consul import MemoryConsul
+from environments.adapters.memory.nomad_diff import plan_of, specification
 from environments.domain.errors import BackendError, InvalidJob
 from environments.executors.consul_access import Instance
-from environments.executors.nomad_ports import Allocation, Evaluation, Job, Rollout, Task, TaskEvent
+from environments.executors.nomad_ports import Allocation, Evaluation, Job, JobPlan, Rollout, Task, TaskEvent
 
 
 class Fate(StrEnum):
@@ -46,6 +46,8 @@ class MemoryNomad:
         self._jobs: dict[tuple[str, str], _Registered] = {}
         self._variables: dict[tuple[str, str], dict[str, str]] = {}
         self._evaluations: dict[str, Evaluation] = {}
+        self._volumes: list[tuple[str, str]] = []
+        self._forgotten: list[tuple[str, str]] = []
 
     def parse(self, text: str, variables: str) -> Job:
         """Understands as much of HCL as its tests need: one group and task, services' names, templates' data."""
@@ -66,6 +68,8 @@ class MemoryNomad:
         namespace = re.search(r'namespace\s*=\s*"([^"]*)"', text)
         services = re.findall(r'service\s*\{\s*name\s*=\s*"([^"]*)"', text)
         templates = re.findall(r'data\s*=\s*"([^"]*)"', text)
+        image = re.search(r'image\s*=\s*(?:var\.(\w+)|"([^"]*)")', text)
+        config = {"image": str(values[image[1]] if image[1] else image[2])} if image else {}
         return {
             "ID": label[1],
             "Name": label[1],
@@ -77,7 +81,16 @@ class MemoryNomad:
                     "Count": int(values[count[1]] if count and count[1] else count[2] if count else 1),
                     "Update": {"MaxParallel": 1, "HealthCheck": "checks"},
                     "Services": [{"Name": filled(name), "Provider": "consul"} for name in services],
-                    "Tasks": [{"Name": "task", "Templates": [{"EmbeddedTmpl": filled(data)} for data in templates]}],
+                    "Tasks": [
+                        {
+                            "Name": "task",
+                            "Config": config,
+                            "Templates": [
+                                {"DestPath": f"local/{number}", "EmbeddedTmpl": filled(data)}
+                                for number, data in enumerate(templates)
+                            ],
+                        }
+                    ],
                 }
             ],
         }
@@ -103,8 +116,7 @@ class MemoryNomad:
             self._bump()
             evaluation = f"evaluation-{self._index}"
             self._evaluations[evaluation] = Evaluation("complete")
-            ours = {"JobModifyIndex", "Version", "Stop"}
-            if present and not present.job["Stop"] and _without(present.job, ours) == _without(job, ours):
+            if present and not present.job["Stop"] and specification(present.job) == specification(job):
                 return evaluation
             version = present.job["Version"] + 1 if present else 0
             registered = _Registered({**job, "JobModifyIndex": self._index, "Version": version, "Stop": False})
@@ -112,6 +124,13 @@ class MemoryNomad:
             self._jobs[namespace, job["ID"]] = registered
             self._start(registered, evaluation)
             return evaluation
+
+    def plan(self, namespace: str, job: Job) -> JobPlan:
+        """What `register` would do."""
+        if namespace not in self._namespaces:
+            raise InvalidJob(f"Nomad rejects the job: nonexistent namespace {namespace!r}.")
+        present = self._jobs[namespace, job["ID"]].job
+        return plan_of(present, job)
 
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
         """What was decided."""
@@ -167,6 +186,17 @@ class MemoryNomad:
             raise BackendError(f"Nomad failed to delete a namespace: namespace {name!r} has non-terminal jobs.")
         self._namespaces.pop(name, None)
 
+    def running(self, namespace: str) -> dict[str, int]:
+        """How many allocations of each job haven't ended."""
+        found = {job: item.allocations for (place, job), item in self._jobs.items() if place == namespace}
+        counts = {job: sum(not item.terminal for item in allocations) for job, allocations in found.items()}
+        forgotten = {job: 1 for place, job in self._forgotten if place == namespace}
+        return {job: count for job, count in {**counts, **forgotten}.items() if count}
+
+    def volumes(self, namespace: str) -> list[str]:
+        """Ids of the namespace's volumes."""
+        return [volume for place, volume in self._volumes if place == namespace]
+
     def variables(self, namespace: str) -> list[str]:
         """Paths of variables in a namespace."""
         return [path for place, path in self._variables if place == namespace]
@@ -178,6 +208,29 @@ class MemoryNomad:
     def write_variable(self, namespace: str, path: str, items: Mapping[str, str]) -> None:
         """What a job does."""
         self._variables[namespace, path] = dict(items)
+
+    def write_volume(self, namespace: str, volume: str) -> None:
+        """What a person does."""
+        self._volumes.append((namespace, volume))
+
+    def purge_at_once(self, namespace: str, job: str) -> None:
+        """What a person does who doesn't wait: the job is forgotten while an instance of it still runs."""
+        del self._jobs[namespace, job]
+        self._forgotten.append((namespace, job))
+
+    def scale(self, namespace: str, job: str, count: int) -> None:
+        """What a person does: another count, as a new version."""
+        present = self._jobs[namespace, job].job
+        groups = [{**group, "Count": count} for group in present["TaskGroups"]]
+        self.register(namespace, {**present, "TaskGroups": groups}, present["JobModifyIndex"])
+
+    def give_up(self, namespace: str, job: str) -> None:
+        """What happens: an instance fails once too often, long after its deployment succeeded."""
+        with self._changed:
+            found = self._jobs[namespace, job]
+            last = found.allocations[-1]
+            found.allocations[-1] = replace(last, client="failed", healthy=False)
+            self._bump()
 
     def _start(self, registered: _Registered, evaluation: str) -> None:
         job, version = registered.job, registered.job["Version"]
@@ -219,7 +272,3 @@ class MemoryNomad:
     def _bump(self) -> None:
         self._index += 1
         self._changed.notify_all()
-
-
-def _without(job: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    return {key: value for key, value in job.items() if key not in names}

@@ -48,6 +48,10 @@ class MemorySecrets:
         """Removes all versions and the metadata."""
         self._secrets.pop(path, None)
 
+    def paths(self, prefix: str) -> list[str]:
+        """Full paths of all secrets below a folder."""
+        return sorted(path for path in self._secrets if path.startswith(prefix))
+
 
 class MemoryPki:
     """Implements `CertificateAuthority` and `CertificateChain`."""

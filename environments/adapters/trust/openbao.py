@@ -24,6 +24,10 @@ path "secret/metadata/environments" { capabilities = ["list"] }
 path "secret/metadata/environments/*" { capabilities = ["create", "read", "update", "patch", "delete", "list"] }
 path "secret/delete/environments/*" { capabilities = ["update"] }
 path "secret/destroy/environments/*" { capabilities = ["update"] }
+# Keys of what OpenTofu's modules keep: beside the secrets, for jobs read those of their environment.
+path "secret/data/modules/*" { capabilities = ["create", "read", "update"] }
+path "secret/metadata/modules" { capabilities = ["list"] }
+path "secret/metadata/modules/*" { capabilities = ["create", "read", "update", "patch", "delete", "list"] }
 path "pki/roles" { capabilities = ["list"] }
 path "pki/roles/*" { capabilities = ["create", "read", "update", "patch", "delete"] }
 path "pki/issue/*" { capabilities = ["create", "update"] }

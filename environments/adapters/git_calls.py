@@ -1,0 +1,164 @@
+"""Running `git` for the service: with a clean environment, a time limit, and errors in words."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from environments.domain.errors import InvalidTemplate, SourceDenied, SourceFailed, SourceUnavailable
+
+_KEPT = (
+    "PATH",
+    "HOME",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+_LONGEST_QUOTE = 300
+
+_DENIED = re.compile(
+    r"could not read (Username|Password)|Authentication failed|Permission denied|Host key verification failed"
+    r"|terminal prompts disabled|error: (401|403)|Repository not found|repository .* (not found|does not exist)"
+    r"|does not appear to be a git repository",
+    re.IGNORECASE,
+)
+_AWAY = re.compile(
+    r"Could not resolve host|Connection refused|Connection timed out|Failed to connect|Couldn't connect"
+    r"|Could not connect|Network is unreachable|No route to host|Connection reset|early EOF|hung up unexpectedly"
+    r"|error: 5\d\d|Operation too slow|Operation timed out",
+    re.IGNORECASE,
+)
+_REFUSED = re.compile(r"unadvertised object|not our ref|couldn't find remote ref|no such remote ref", re.IGNORECASE)
+
+
+class Git:
+    """`git` in one folder; all its calls together take at most `seconds`."""
+
+    def __init__(
+        self,
+        program: str,
+        folder: Path,
+        protocols: Sequence[str],
+        credentials: Path | None,
+        seconds: float,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._program = program
+        self._folder = folder
+        self._end = time.monotonic() + seconds
+        self._seconds = seconds
+        self._settings = [f"--git-dir={folder}", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"]
+        self._settings += ["-c", "credential.helper="]
+        if credentials is not None:
+            # Only to be read: git would take a credential out of it that was refused. Its name comes as a variable, for
+            # this goes through a shell.
+            reading = 'git credential-store --file="$CALVINVERSE_GIT_CREDENTIALS" get'
+            self._settings += ["-c", f'credential.helper=!f() {{ test "$1" != get || {reading}; }}; f']
+        self._environ = {
+            **{name: environ[name] for name in _KEPT if name in environ},
+            "LC_ALL": "C",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ALLOW_PROTOCOL": ":".join(protocols),
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=15",
+            **({"CALVINVERSE_GIT_CREDENTIALS": str(credentials)} if credentials else {}),
+        }
+
+    def run(self, *arguments: str, given: bytes = b"") -> bytes:
+        """What git prints. Raises `SourceFailed` and its kin; `details["refused"]`: the server gives that name not."""
+        status, printed, said = self._call(arguments, given)
+        if status != 0:
+            raise _error(said)
+        return printed
+
+    def maybe(self, *arguments: str) -> bytes | None:
+        """What git prints; None when it finds nothing of that name."""
+        status, printed, _ = self._call(arguments, b"")
+        return printed if status == 0 else None
+
+    def remote_refs(self, url: str, ref: str | None) -> dict[str, str]:
+        """The references of that name that a repository has, full name → commit; `HEAD` → its branch for None."""
+        if ref is None:
+            lines = self.run("ls-remote", "--symref", "--", url, "HEAD").decode(errors="replace").splitlines()
+            branches = [line.removeprefix("ref: ").partition("\t")[0] for line in lines if line.startswith("ref: ")]
+            known = any(line.partition("\t")[2] == "HEAD" and not line.startswith("ref: ") for line in lines)
+            return {"HEAD": branches[0].removeprefix("refs/heads/") if branches else "HEAD"} if known else {}
+        names = (ref, f"refs/tags/{ref}", f"refs/heads/{ref}")
+        lines = self.run("ls-remote", "--", url, *names).decode(errors="replace").splitlines()
+        found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
+        return {name: found[name] for name in names if name in found and name.startswith("refs/")}
+
+    def blobs(self, wanted: Mapping[str, str]) -> dict[str, bytes]:
+        """The contents of blobs: path → id of the blob becomes path → content."""
+        given = "".join(f"{blob}\n" for blob in wanted.values()).encode()
+        printed = self.run("cat-file", "--batch", given=given)
+        found: dict[str, bytes] = {}
+        place = 0
+        for path, blob in wanted.items():
+            head, _, _ = printed[place : place + 200].partition(b"\n")
+            kind, size = head.decode().split()[1:3] if head.count(b" ") == 2 else ("missing", "0")
+            if kind != "blob":
+                raise InvalidTemplate(f"The file {path} of the repository can't be read ({blob[:12]} is {kind}).")
+            begin = place + len(head) + 1
+            found[path] = printed[begin : begin + int(size)]
+            place = begin + int(size) + 1
+        return found
+
+    def _call(self, arguments: Sequence[str], given: bytes) -> tuple[int, bytes, str]:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise self._too_slow()
+        process = subprocess.Popen(
+            [self._program, *self._settings, *arguments],
+            cwd=self._folder,
+            env=self._environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # git starts helpers, which have to end with it
+        )
+        try:
+            printed, said = process.communicate(given, timeout=left)
+        except subprocess.TimeoutExpired as error:
+            raise self._too_slow() from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        return process.returncode, printed, said.decode(errors="replace")
+
+    def _too_slow(self) -> SourceUnavailable:
+        return SourceUnavailable(f"The git repository didn't answer within {self._seconds:g} s.")
+
+
+def _error(said: str) -> SourceFailed:
+    """What git's own words mean. They hold no secret: addresses with one are refused before."""
+    # A host that is away is told in the same breath as a repository that isn't there, so it is looked for first.
+    if found := _AWAY.search(said):
+        return SourceUnavailable(f"The git repository can't be reached: {_quote(said, found.start())}.")
+    if found := _REFUSED.search(said):
+        why = _quote(said, found.start())
+        return SourceFailed(f"The git repository doesn't give that commit: {why}.", details={"refused": True})
+    if found := _DENIED.search(said):
+        return SourceDenied(f"The git repository isn't there, or refuses the service: {_quote(said, found.start())}.")
+    return SourceFailed(f"git failed: {_quote(said, 0)}.")
+
+
+def _quote(said: str, place: int) -> str:
+    """The line of what git said at that place."""
+    lines = said[said.rfind("\n", 0, place) + 1 :].splitlines()
+    line = lines[0] if lines else "it said nothing"
+    for beginning in ("fatal: ", "error: ", "remote: "):
+        line = line.removeprefix(beginning)
+    return line.strip()[:_LONGEST_QUOTE].rstrip(".")

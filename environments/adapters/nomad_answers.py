@@ -1,0 +1,91 @@
+"""What Nomad answers, as the executors know it."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from environments.executors.nomad_ports import Allocation, Edit, JobPlan, Task, TaskEvent
+
+_REPLACING = "create/destroy update"
+
+
+def allocation(item: Mapping[str, Any]) -> Allocation:
+    """An allocation as the lists have it (Nomad API, `AllocListStub`)."""
+    deployment = item.get("DeploymentStatus") or {}
+    return Allocation(
+        id=item["ID"],
+        job_version=item["JobVersion"],
+        group=item["TaskGroup"],
+        desired=item["DesiredStatus"],
+        client=item["ClientStatus"],
+        healthy=deployment.get("Healthy"),
+        replaced=bool(item.get("NextAllocation") or item.get("FollowupEvalID")),
+        tasks=tuple(_task(name, state) for name, state in sorted((item.get("TaskStates") or {}).items())),
+    )
+
+
+def why_unplaced(metric: Mapping[str, Any]) -> str:
+    """The counts of an allocation metric in words (Nomad API, `AllocationMetric`)."""
+    reasons = []
+    if not metric.get("NodesEvaluated"):
+        reasons.append("no node was fit to be looked at")
+    for what, field in (("lacks", "ConstraintFiltered"), ("of class", "ClassFiltered")):
+        reasons += [f"{count} node(s) {what} {name}" for name, count in (metric.get(field) or {}).items()]
+    reasons += [
+        f"{count} node(s) have no room for {name}" for name, count in (metric.get("DimensionExhausted") or {}).items()
+    ]
+    return ", ".join(reasons) or "the scheduler gives no reason"
+
+
+def job_plan(answer: Mapping[str, Any]) -> JobPlan:
+    """The edits of a plan's `Diff` (Nomad API, `JobDiff`), and the groups whose instances it would replace."""
+    diff = answer.get("Diff") or {}
+    groups = diff.get("TaskGroups") or []
+    replaced = frozenset(group["Name"] for group in groups if (group.get("Updates") or {}).get(_REPLACING))
+    return JobPlan(tuple(_edits(diff, ())), replaced)
+
+
+def _task(name: str, state: Mapping[str, Any]) -> Task:
+    events = tuple(
+        TaskEvent(event["Time"], event["Type"], event.get("DisplayMessage") or event.get("Message") or "", _bad(event))
+        for event in state.get("Events") or ()
+    )
+    return Task(name, state.get("State") or "pending", bool(state.get("Failed")), events)
+
+
+def _bad(event: Mapping[str, Any]) -> bool:
+    return bool(
+        event.get("FailsTask")
+        or event.get("ExitCode")
+        or event["Type"] in ("Driver Failure", "Setup Failure", "Not Restarting", "Template Failed")
+    )
+
+
+def _edits(block: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Edit]:
+    for field in block.get("Fields") or ():
+        if field["Type"] != "None":
+            old = None if field["Type"] == "Added" else field["Old"]
+            new = None if field["Type"] == "Deleted" else field["New"]
+            yield Edit(place, field["Name"], old, new)
+    for prefix, blocks in (("", "Objects"), ("group ", "TaskGroups"), ("task ", "Tasks")):
+        for inner in block.get(blocks) or ():
+            there = (*place, f"{prefix}{inner['Name']}")
+            if inner["Type"] == "Edited":
+                yield from _edits(inner, there)
+            elif inner["Type"] != "None":
+                # A block that is new or gone is one thing, however many fields it has.
+                content = hashlib.sha256(json.dumps(inner, sort_keys=True).encode()).hexdigest()
+                yield Edit(
+                    (*there, *_named(inner)),
+                    "",
+                    content if inner["Type"] == "Deleted" else None,
+                    content if inner["Type"] == "Added" else None,
+                )
+
+
+def _named(block: Mapping[str, Any]) -> Iterator[str]:
+    """The name that tells a block from others of its kind, where it has one."""
+    for field in block.get("Fields") or ():
+        if field["Name"] in ("Name", "DestPath") and block["Name"] in ("Service", "Template"):
+            yield field["New"] or field["Old"]

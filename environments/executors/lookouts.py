@@ -1,0 +1,130 @@
+"""Looks for what nobody's step made in an environment's namespace, below its prefixes and under its names.
+
+Addresses are those that a step of that kind would give: a key that somebody wrote over by hand is both a change of its
+step and unexpected, under one kind and address, until a repair has put it right.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.names import kv_prefix, service_prefix
+from environments.executors.base import Owner, Presence
+from environments.executors.consul_access import POLICY_KIND, AccessControl, Catalogue, policy_name
+from environments.executors.consul_kv import MARKER, PREFIX_KIND, KeyValueStore, step_flags
+from environments.executors.marks import MARK, whose
+from environments.executors.nomad_job import JOB_KIND
+from environments.executors.nomad_namespace import NAMESPACE_KIND
+from environments.executors.nomad_ports import Scheduler
+from environments.executors.vault_certificate import ROLE_KIND, ROLES, CertificateAuthority
+from environments.executors.vault_secret import MOUNT, SECRET_KIND, SecretStore
+
+ALLOCATIONS_KIND = "nomad.allocations"
+VARIABLE_KIND = "nomad.variable"
+VOLUME_KIND = "nomad.volume"
+SERVICE_KIND = "consul.service"
+
+Known = frozenset[ResourceRef]
+
+
+class NomadLookout:
+    """Jobs, what still runs of forgotten ones, variables and volumes in the environment's namespace."""
+
+    part: ClassVar[str] = "Nomad"
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
+        """Nothing is told of the inside of a namespace that isn't ours, but that it is there."""
+        metadata = self._scheduler.namespace(owner.name)
+        if metadata is None:
+            return ()
+        if whose(metadata, owner) is Presence.FOREIGN:
+            return [Unexpected(kind=NAMESPACE_KIND, address=owner.name, detail="doesn't bear this environment's mark")]
+        outside = [] if _knows(known, NAMESPACE_KIND, owner.name) else [_stray(NAMESPACE_KIND, owner.name, "")]
+        return [*outside, *self._inside(owner.name, known)]
+
+    def _inside(self, namespace: str, known: Known) -> Iterator[Unexpected]:
+        jobs, running = self._scheduler.jobs(namespace), self._scheduler.running(namespace)
+        for job in jobs:
+            # A run of a periodic or parameterized job is named after it, and comes and goes with it.
+            family = {job, job.partition("/periodic-")[0], job.partition("/dispatch-")[0]}
+            if not any(_knows(known, JOB_KIND, f"{namespace}/{name}") for name in family):
+                yield _stray(JOB_KIND, f"{namespace}/{job}", _run(running.get(job, 0)))
+        for job, count in running.items():
+            if job not in jobs:
+                yield _stray(ALLOCATIONS_KIND, f"{namespace}/{job}", f"{_run(count)} of a job that Nomad has forgotten")
+        for path in self._scheduler.variables(namespace):
+            yield _stray(VARIABLE_KIND, f"{namespace}/{path}", "")
+        for volume in self._scheduler.volumes(namespace):
+            yield _stray(VOLUME_KIND, f"{namespace}/{volume}", "")
+
+
+class ConsulLookout:
+    """Keys below the prefix that no step wrote, services of the environment's name that no job of it registered."""
+
+    part: ClassVar[str] = "Consul"
+
+    def __init__(self, store: KeyValueStore, access: AccessControl, catalogue: Catalogue) -> None:
+        self._store = store
+        self._access = access
+        self._catalogue = catalogue
+
+    def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
+        """Also the policy that jobs of the environment get, if no step of it made that."""
+        return [*self._keys(owner, steps), *self._policy(owner, known), *self._services(owner)]
+
+    def _keys(self, owner: Owner, steps: frozenset[str]) -> Iterator[Unexpected]:
+        prefix, flags = kv_prefix(owner.name), {step_flags(step) for step in steps}
+        tree = self._store.tree(prefix)
+        marker = tree.pop(prefix + MARKER, None)
+        if marker is not None and marker.value != owner.id.encode():
+            yield _stray(PREFIX_KIND, prefix, "doesn't bear this environment's mark")
+            return
+        for key, entry in tree.items():
+            if entry.flags not in flags:
+                yield _stray(PREFIX_KIND, key, "no step of this environment wrote it")
+
+    def _policy(self, owner: Owner, known: Known) -> Iterator[Unexpected]:
+        name = policy_name(owner.name)
+        if not _knows(known, POLICY_KIND, name) and self._access.policy(name) is not None:
+            yield _stray(POLICY_KIND, name, "")
+
+    def _services(self, owner: Owner) -> Iterator[Unexpected]:
+        for name in self._catalogue.services(service_prefix(owner.name)):
+            strange = [item for item in self._catalogue.instances(name)[1] if item.metadata.get(MARK) != owner.id]
+            if strange:
+                where = ", ".join(sorted({f"{item.address}:{item.port}" for item in strange}))
+                yield _stray(SERVICE_KIND, name, f"at {where}, registered by no job of this environment")
+
+
+class OpenBaoLookout:
+    """Secrets in the environment's folder and a PKI role of its name that no step made."""
+
+    part: ClassVar[str] = "OpenBao"
+
+    def __init__(self, store: SecretStore, authority: CertificateAuthority) -> None:
+        self._store = store
+        self._authority = authority
+
+    def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
+        """Names only: nothing is read of a secret."""
+        role = f"{ROLES}{owner.name}"
+        addresses = [f"{MOUNT}/{path}" for path in self._store.paths(kv_prefix(owner.name))]
+        found = [_stray(SECRET_KIND, address, "") for address in addresses if not _knows(known, SECRET_KIND, address)]
+        if not _knows(known, ROLE_KIND, role) and self._authority.role(owner.name) is not None:
+            found.append(_stray(ROLE_KIND, role, ""))
+        return found
+
+
+def _knows(known: Known, kind: str, address: str) -> bool:
+    return ResourceRef(kind=kind, address=address) in known
+
+
+def _stray(kind: str, address: str, detail: str) -> Unexpected:
+    return Unexpected(kind=kind, address=address, detail=detail or "no step of this environment made it")
+
+
+def _run(count: int) -> str:
+    return f"{count} allocation{' runs' if count == 1 else 's run'}"

@@ -1,0 +1,75 @@
+"""What registering a job would change, in lines for people."""
+
+from collections.abc import Iterator, Sequence
+
+from environments.domain.plan import Action, Change
+from environments.executors.changes import change, moved, shown
+from environments.executors.nomad_ports import Edit, Job, JobPlan
+from environments.executors.nomad_rules import services
+
+RETRY = "calvinverse-retry"
+"""Key of a job's metadata that makes Nomad start a version anew that has failed; its value is that version."""
+
+_PLAIN = {"Count": "count", "Type": "type"}
+"""Fields that a job file writes in another way than the API."""
+
+
+def created(kind: str, address: str, job: Job) -> Change:
+    """The plan of a job that isn't there."""
+    return change(Action.CREATE, kind, address, after=job, details=_contents(job))
+
+
+def changed(kind: str, address: str, plan: JobPlan) -> list[Change]:
+    """The plan of a job that is there, and may be different; nothing when it isn't."""
+    if not plan.edits:
+        return []
+    # Everything that differs counts, also what isn't shown; what stays the same doesn't decide anything.
+    differing = sorted([list(edit.place), edit.field, edit.old, edit.new] for edit in plan.edits)
+    lines = [*dict.fromkeys(_lines(plan.edits)), *(_replacing(group) for group in sorted(plan.replaced))]
+    return [change(Action.CHANGE, kind, address, after=differing, details=lines)]
+
+
+def _contents(job: Job) -> Iterator[str]:
+    if job.get("Type") not in (None, "service"):
+        yield f"type: {job['Type']}"
+    for group in job.get("TaskGroups") or ():
+        yield f"group {group['Name']}, count: {group.get('Count')}"
+        for task in group.get("Tasks") or ():
+            if image := (task.get("Config") or {}).get("image"):
+                yield f"group {group['Name']}, task {task['Name']}, image: {shown(image)}"
+    for service in services(job):
+        yield f"service: {service['Name']}"
+
+
+def _lines(edits: Sequence[Edit]) -> Iterator[str]:
+    for edit in edits:
+        # Of a template only its place is told: what stands in it may be long, and more than a plan has to say.
+        if "Template" in edit.place:
+            yield _template(edit)
+        elif edit.field == "Stop" and not edit.place:
+            yield "runs again" if edit.old == "true" else "stops"
+        elif edit.field == f"Meta[{RETRY}]":
+            yield f"version {edit.new} has failed and is started anew"
+        elif edit.field == "":
+            verb = "is added" if edit.old is None else "is removed"
+            yield f"{_where(edit)} {verb}"
+        else:
+            yield moved(_where(edit), edit.old or "", edit.new or "")
+
+
+def _template(edit: Edit) -> str:
+    index = edit.place.index("Template")
+    where = ", ".join(edit.place[:index])
+    name = " ".join(["template", *edit.place[index + 1 :]])
+    verb = "changed" if edit.field or None not in (edit.old, edit.new) else "added" if edit.old is None else "removed"
+    return f"{where}, {name} {verb}" if where else f"{name} {verb}"
+
+
+def _where(edit: Edit) -> str:
+    # `image` says enough without the `config` block that it stands in.
+    blocks = [block for block in edit.place if block != "Config"]
+    return ", ".join([*blocks, _PLAIN.get(edit.field, edit.field)] if edit.field else blocks)
+
+
+def _replacing(group: str) -> str:
+    return f"group {group}: its instances are replaced"
