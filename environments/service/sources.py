@@ -1,0 +1,67 @@
+"""Templates out of git repositories: fetched by the service, pinned to a commit, kept like any other."""
+
+import re
+from typing import NamedTuple, Protocol
+
+from environments.domain.errors import InvalidSource
+from environments.domain.template import Bundle
+from environments.domain.views import GitPushRequest, TemplateSource, TemplateView
+from environments.service.access import Principal
+from environments.service.catalogue import Catalogue, check_may_push
+
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
+
+
+class Fetched(NamedTuple):
+    """A template as it stands in a commit. `ref` is the revision that was asked for, or the branch that was taken."""
+
+    commit: str
+    ref: str
+    bundle: Bundle
+
+
+class Repositories(Protocol):
+    """Git repositories."""
+
+    def fetch(self, url: str, ref: str | None, path: str) -> Fetched:
+        """The template in folder `path` (empty: the root) of a tag, branch or commit; None: of the default branch.
+
+        Raises `InvalidSource`, `InvalidTemplate`, `UnknownRevision`, `SourceFailed`, `MachineError`.
+        """
+        ...
+
+
+class Sources:
+    """Pushes templates from where they are written."""
+
+    def __init__(self, catalogue: Catalogue, repositories: Repositories) -> None:
+        self._catalogue = catalogue
+        self._repositories = repositories
+
+    def push(self, principal: Principal, request: GitPushRequest) -> TemplateView:
+        """Fetches a template and makes it the newest of its name; asked again it fetches again.
+
+        Only an admin may. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
+        """
+        check_may_push(principal)
+        path = _checked_path(request.path)
+        if request.ref is not None:
+            _check_ref(request.ref)
+        found = self._repositories.fetch(request.url, request.ref, path)
+        source = TemplateSource(url=request.url, ref=found.ref, commit=found.commit, path=path)
+        return self._catalogue.push(principal, found.bundle, source)
+
+
+def _check_ref(ref: str) -> None:
+    if not _REF.fullmatch(ref) or ".." in ref or "@{" in ref or ref.endswith((".", "/", ".lock")):
+        raise InvalidSource(f"{ref!r} can't be the name of a tag, a branch or a commit.", hint="Give one of these.")
+
+
+def _checked_path(path: str) -> str:
+    """The path without a slash at its end. Raises `InvalidSource` when it leaves the repository."""
+    plain = path.removesuffix("/")
+    if plain and any(part in ("", ".", "..") for part in plain.split("/")):
+        raise InvalidSource(f"{path!r} is not a folder of a repository.", hint="Give one such as templates/web.")
+    if any(not character.isprintable() for character in plain):
+        raise InvalidSource("The folder's name holds characters that can't be printed.")
+    return plain
