@@ -101,5 +101,16 @@ def warn_at(created: datetime, deadline: datetime) -> datetime:
 
 
 def destroy_again_after(attempts: int) -> timedelta:
-    """How long to wait before the next attempt to destroy: 5 s, doubled with each failure, 10 minutes at most."""
-    return timedelta(seconds=min(600, 5 * 2 ** min(max(attempts - 1, 0), 10)))
+    """How long to wait before the next attempt to destroy: 10 s, then 1 minute, doubled with each failure, 30 at most.
+
+    The first pause is short, for what passes by itself has passed by then; what doesn't needs a person, and asking a
+    part that refuses ever again does no good.
+    """
+    if attempts <= 1:
+        return timedelta(seconds=10)
+    return timedelta(minutes=min(30, 2 ** min(attempts - 2, 5)))
+
+
+def look_again_after(since: timedelta) -> timedelta:
+    """How long to wait before the next look for what was given up that long ago: ever longer, 10 minutes to a day."""
+    return min(max(since, timedelta(minutes=10)), timedelta(days=1))

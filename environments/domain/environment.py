@@ -110,6 +110,8 @@ class Deployment(_Record):
     """What it was asked to apply, without secrets: an update or a rollback is told by the history."""
     plan_id: str | None = None
     """The saved plan that it has to keep to."""
+    rollback_to: str | None = None
+    """The earlier deployment that it goes back to; None: it goes on to something new."""
     by_machine: bool = False
     """Asked for by the clock or a trigger: people go first."""
     template_limit: int | None = None
@@ -121,7 +123,10 @@ class Deployment(_Record):
 
 
 class StepRecord(_Record):
-    """A line of the journal: how far a deployment has come with one step. `outputs` hold references, never secrets."""
+    """A line of the journal: how far a deployment has come with one step. `outputs` hold references, never secrets.
+
+    `inputs` stands for the rendered options: equal for equal ones. Empty for a step that takes things away.
+    """
 
     deployment_id: str
     name: str
@@ -131,6 +136,7 @@ class StepRecord(_Record):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     outputs: dict[str, Any] = Field(default_factory=dict)
+    inputs: str = ""
     failure: Failure | None = None
 
 
@@ -166,6 +172,7 @@ class EventType(StrEnum):
     ENVIRONMENT_STATE = "environment.state"
     ENVIRONMENT_EXTENDED = "environment.extended"
     ENVIRONMENT_WARNING = "environment.warning"
+    ENVIRONMENT_DRIFT = "environment.drift"
     DEPLOYMENT_REQUESTED = "deployment.requested"
     DEPLOYMENT_STATE = "deployment.state"
     STEP_STATE = "step.state"

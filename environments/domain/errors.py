@@ -74,6 +74,13 @@ class InvalidJob(InvalidTemplate):
     default_hint = "Mend the job file and check it with `nomad job validate`."
 
 
+class InvalidSource(InvalidInput):
+    """A git repository is named in a way that can't be taken: its address, the revision or the folder in it."""
+
+    code = "invalid_source"
+    default_hint = "Give an address such as https://host/team/templates.git or ssh://git@host/team/templates.git."
+
+
 class InvalidImage(InvalidInput):
     """An image isn't named by its content: what stands behind a tag can change."""
 
@@ -95,6 +102,13 @@ class UnknownTemplate(NotFound):
 
     code = "unknown_template"
     default_hint = "See the templates with `calvinverse template list`."
+
+
+class UnknownRevision(NotFound):
+    """A git repository has no such tag, branch or commit."""
+
+    code = "unknown_revision"
+    default_hint = "See what there is with `git ls-remote URL`."
 
 
 class ImageNotPublished(NotFound):
@@ -186,6 +200,20 @@ class ManagedOutside(Conflict):
     default_hint = "Use `doit undeploy` on the machine that deployed it."
 
 
+class StateRefused(Conflict):
+    """A state of an OpenTofu module isn't written, locked or given: who asks holds the deployment no more."""
+
+    code = "state_refused"
+    default_hint = "Nothing is lost: what was sent is kept aside, and the deployment goes on with another worker."
+
+
+class StateNotEncrypted(InvalidInput):
+    """A state of an OpenTofu module came as plain text, and was not kept."""
+
+    code = "state_not_encrypted"
+    default_hint = "Let the step's module be run by OpenTofu with its state encryption, which Terraform doesn't have."
+
+
 class IdempotencyMismatch(Conflict):
     """The same Idempotency-Key came with another body."""
 
@@ -256,6 +284,29 @@ class CredentialUnknown(BackendDenied):
     transient = True
 
 
+class SourceFailed(BackendError):
+    """A git repository can't be read."""
+
+    code = "source_failed"
+    default_hint = "Try `git ls-remote URL` on the service's machine, as the service's user."
+
+
+class SourceDenied(SourceFailed):
+    """A git repository isn't there, or not for the service."""
+
+    code = "source_denied"
+    default_hint = "Give the service access: a key for ssh, or a token in the file of CALVINVERSE_GIT_CREDENTIALS."
+
+
+class SourceUnavailable(SourceFailed):
+    """A git repository's host can't be reached, or takes too long."""
+
+    code = "source_unavailable"
+    status = 503
+    transient = True
+    default_hint = "Try again later; what was pushed before stays as it is."
+
+
 class StepFailed(CalvinverseError):
     """A step ran and its outcome is wrong: a job isn't healthy, a check doesn't pass."""
 
@@ -307,6 +358,22 @@ class DatabaseCorrupt(StorageError):
     """The database file is damaged or not a database."""
 
     code = "database_corrupt"
+
+
+class DatabaseUnavailable(StorageError):
+    """The database doesn't answer, has no free connection, or was busy with another change."""
+
+    code = "database_unavailable"
+    status = 503
+    transient = True
+    default_hint = "Start the database again if it is down; the service goes on by itself when it answers."
+
+
+class DatabaseDenied(StorageError):
+    """The database refuses the user or the password, or gives that user too few rights."""
+
+    code = "database_denied"
+    default_hint = "Correct CALVINVERSE_DATABASE or the password file; it is read again for each connection."
 
 
 class DiskFull(StorageError):

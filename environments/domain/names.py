@@ -14,7 +14,13 @@ META = "meta"
 """The one environment, and template, that runs Calvinverse itself; no other may have this name."""
 
 DATA_VOLUME = "calvinverse-data"
-"""Nomad's name of the host volume that holds the service's database; no environment but META gets it."""
+"""Nomad's name of the host volume of the service: its state, and its database while that is SQLite."""
+
+DATABASE_VOLUME = "calvinverse-postgres"
+"""Likewise for the files of the service's PostgreSQL."""
+
+SERVICE_VOLUMES = frozenset({DATA_VOLUME, DATABASE_VOLUME})
+"""Host volumes that no environment but META gets."""
 
 _LABEL = re.compile(r"[a-z]([a-z0-9]|-(?!-))*(?<!-)")
 _RESERVED = frozenset({"default", META})

@@ -1,6 +1,8 @@
 """Plans: what a change of an environment will do, step by step, before it does it."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -86,3 +88,13 @@ class Plan(_Record):
     def step(self, name: str) -> StepPlan | None:
         """The plan of that step, if there is one."""
         return next((step for step in self.steps if step.step == name), None)
+
+
+def summary(steps: Iterable[StepPlan]) -> str:
+    """What steps will do, in one line: `1 to create, 2 to change; 1 step decided later`, or `nothing to do`."""
+    found = list(steps)
+    counts = Counter(change.action for step in found for change in step.changes)
+    parts = [f"{counts[action]} to {action.value}" for action in Action if counts[action]]
+    later = sum(bool(step.deferred) for step in found)
+    decided = f"{later} step{'' if later == 1 else 's'} decided later" if later else ""
+    return "; ".join(filter(None, (", ".join(parts), decided))) or "nothing to do"

@@ -19,7 +19,7 @@ from pydantic import (
 
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError, InvalidTemplate
-from environments.domain.names import DATA_VOLUME, META, check_label
+from environments.domain.names import META, SERVICE_VOLUMES, check_label
 
 TEMPLATE_FILE = "template.toml"
 LARGEST_BUNDLE = 4 * 1024 * 1024
@@ -206,7 +206,7 @@ def _problems(template: Template) -> Iterator[str]:
             check_label(volume, "a host volume")
         except CalvinverseError as error:
             yield error.message.rstrip(".")
-        if volume == DATA_VOLUME and template.name != META:
+        if volume in SERVICE_VOLUMES and template.name != META:
             yield f"the host volume {volume!r} holds the service's database; only the template {META!r} may have it"
     for name in template.parameters:
         if not name.isidentifier():

@@ -113,6 +113,18 @@ class TemplateStepView(_View):
     needs: tuple[str, ...] = ()
 
 
+class TemplateSource(_View):
+    """The git repository that a template came from: `ref` as it was asked for, `commit` as it was found then.
+
+    `path` is the folder in it; empty: its root.
+    """
+
+    url: str
+    ref: str
+    commit: str
+    path: str = ""
+
+
 class TemplateView(_View):
     """A template of the catalogue; durations in seconds, `parameters_schema` is JSON Schema (draft 2020-12)."""
 
@@ -130,6 +142,8 @@ class TemplateView(_View):
     """Name → description."""
     host_volumes: tuple[str, ...] = ()
     """Folders and sockets of a node that its jobs may mount; with any, only an admin makes environments of it."""
+    source: TemplateSource | None = None
+    """None: it was pushed from a folder."""
 
 
 class ImageView(_View):
@@ -317,6 +331,17 @@ class PushRequest(_Request):
     """A template's files: relative path → content in base64."""
 
     files: dict[str, str]
+
+
+class GitPushRequest(_Request):
+    """Asks for a template out of a git repository, which the service reads itself.
+
+    `ref` is a tag, a branch or a commit; None: the repository's own default branch. `path` is the template's folder.
+    """
+
+    url: str = Field(min_length=1, max_length=1000)
+    ref: str | None = Field(default=None, min_length=1, max_length=200)
+    path: str = Field(default="", max_length=500)
 
 
 class PublishImageRequest(_Request):

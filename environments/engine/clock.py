@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -18,6 +18,9 @@ _LONGEST_SLEEP = 1.0
 
 _FORGETS_EVERY = timedelta(hours=1)
 
+_DEAD_WORKERS_SHOWN = timedelta(hours=1)
+"""How long a worker that ended without a word stays on the list."""
+
 log = structlog.get_logger()
 
 
@@ -30,8 +33,20 @@ class Retention(NamedTuple):
     """Ended environments with their deployments."""
 
 
+class Turn(Protocol):
+    """Which of several processes is the clock."""
+
+    def is_ours(self) -> bool:
+        """Whether it is this one now. Raises `StorageError`."""
+        ...
+
+    def close(self) -> None:
+        """Lets another one be it."""
+        ...
+
+
 class Alarm:
-    """One thread that looks once a second, and at each deadline."""
+    """One thread that looks once a second, and at each deadline; of several processes one at a time."""
 
     def __init__(
         self,
@@ -39,11 +54,13 @@ class Alarm:
         requests: Requests,
         clock: Callable[[], datetime],
         retention: Retention,
+        turn: Turn | None = None,
     ) -> None:
         self._storage = storage
         self._requests = requests
         self._clock = clock
         self._retention = retention
+        self._turn = turn
         self._forgot_at: datetime | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
@@ -56,6 +73,8 @@ class Alarm:
         """Ends."""
         self._stopping.set()
         self._thread.join(timeout=5)
+        if self._turn is not None:
+            self._turn.close()
 
     def tick(self) -> None:
         """Does what is due now."""
@@ -79,6 +98,10 @@ class Alarm:
             assert environment.deadline is not None
             left = format_duration(environment.deadline - now)
             with self._storage.write() as tx:
+                # It may have been extended, or destroyed, since we looked.
+                found = tx.environments.get(environment.id)
+                if found is None or (found.deadline, found.state) != (environment.deadline, environment.state):
+                    continue
                 tx.environments.change(environment.id, warned=True)
                 tx.events.add(
                     EventType.ENVIRONMENT_WARNING,
@@ -89,21 +112,29 @@ class Alarm:
                 )
 
     def _forget(self, now: datetime) -> None:
+        logs_before, events_before = now - self._retention.logs, now - self._retention.events
+        events, some = 0, 1
+        while some and not self._stopping.is_set():
+            with self._storage.write() as tx:
+                some = tx.events.forget(logs_before=logs_before, events_before=events_before)
+            events += some
         with self._storage.write() as tx:
-            events = tx.events.forget(
-                logs_before=now - self._retention.logs, events_before=now - self._retention.events
-            )
             environments = tx.forget_ended(now - self._retention.ended)
+            tx.plans.forget(now)
+            tx.workers.forget(now - _DEAD_WORKERS_SHOWN)
         if events or environments:
             log.info("clock.forgot", events=events, environments=environments)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.tick()
-                with self._storage.read() as tx:
-                    due = tx.environments.next_moment()
-                sleep = _LONGEST_SLEEP if due is None else (due - self._clock()).total_seconds()
+                sleep = _LONGEST_SLEEP
+                if self._turn is None or self._turn.is_ours():
+                    self.tick()
+                    with self._storage.read() as tx:
+                        due = tx.environments.next_moment()
+                    if due is not None:
+                        sleep = (due - self._clock()).total_seconds()
             except CalvinverseError as error:
                 log.warning("clock.failed", reason=error.message)
                 sleep = _LONGEST_SLEEP

@@ -1,29 +1,41 @@
-"""Carries out a create or an update: the steps of the template, in dependency order, under a lease."""
+"""Carries out a create, an update or a repair: the steps of the template, in dependency order, under a lease."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
-from environments.domain.environment import Failure, Resource
-from environments.domain.errors import CalvinverseError, ImageNotPublished, Interrupted, InvalidTemplate, StorageError
-from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, state_when_running
-from environments.domain.template import Bundle, Step, Template
-from environments.engine.graph import ancestors, run_graph
+from environments.domain.environment import Failure
+from environments.domain.errors import (
+    CalvinverseError,
+    ImageNotPublished,
+    Interrupted,
+    InvalidTemplate,
+    NotAllowedNow,
+    NotFound,
+    PlanStale,
+    StorageError,
+)
+from environments.domain.lifecycle import DeploymentState, State, StepState, state_when_running
+from environments.domain.template import OnFailure, Template
+from environments.engine.clearing import Clearing
+from environments.engine.contexts import CHECKS, TAKES_SECRETS, Contexts
+from environments.engine.graph import run_graph
+from environments.engine.keeping import Keeping
+from environments.engine.leftovers import take_stock
 from environments.engine.logs import LogWriter
-from environments.engine.progress import Progress, failure_of, persist
+from environments.engine.progress import failure_of
 from environments.engine.recorder import Recorder
-from environments.executors.base import Executor, Intended, Owner, StepContext, Toolbox
+from environments.engine.stepping import Steps
+from environments.executors.base import Toolbox
+from environments.service import changing
+from environments.service.calendar import next_look
+from environments.service.changing import Asked, Sealer
+from environments.service.drafting import Draft, rolled_back
 from environments.service.images import references
-from environments.service.rendering import render, scope
-from environments.service.requests import Sealer
 from environments.service.storage import Transaction
 
 log = structlog.get_logger()
-
-_CHECKS = "check."
-_TAKES_SECRETS = "vault.secret"
 
 
 class Deploy:
@@ -35,165 +47,171 @@ class Deploy:
         self._toolbox = toolbox
         self._sealer = sealer
         self._logs = logs
-        self._outputs: dict[str, dict[str, Any]] = {}
-        self._secrets: dict[str, str] = {}
-        self._bundle = Bundle(files={})
-        self._volumes: frozenset[str] = frozenset()
-        self._images: dict[str, str] = {}
-        self._needs: dict[str, tuple[str, ...]] = {}
 
     def run(self) -> None:
-        """Applies what is not done yet, then decides: ready or failed."""
-        template, done = self._begin()
+        """Applies what is not done yet, takes away what is outdated, then decides: ready or failed."""
+        done = self._begin()
+        template = self._template
+        kept = {step.name for step in template.steps}
         outcome = run_graph(
             template.dependencies(),
-            lambda name: self._step(template.step(name)),
-            done=done,
+            lambda name: self._steps.do(template.step(name)),
+            done=done & kept,
+            stop_on_error=self._stops,
             before_start=lambda finished, _: self._maybe_validating(template, finished),
         )
-        failure = first_failure(outcome.errors, self._lease.deployment.id)
+        raise_interrupts(outcome.errors, self._lease.deployment.id)
+        fatal = {name: error for name, error in outcome.errors.items() if self._stops(name, error)}
+        missing = kept - outcome.done
+        failure = _first(fatal)
         outputs: dict[str, Any] = {}
         if failure is None:
             try:
-                outputs = self._render_outputs(template)
+                outputs = self._contexts.outputs(self._steps.outputs, whole=not missing)
             except (InvalidTemplate, ImageNotPublished) as error:
                 failure = failure_of(error)
-        with self._lease.write() as tx:
-            if failure is None:
-                self._recorder.move(tx, State.READY, failure=None, outputs=outputs, sealed=None)
-                self._recorder.end(tx, DeploymentState.SUCCEEDED, None)
-            else:
-                self._recorder.move(tx, State.FAILED, failure=failure)
-                self._recorder.end(tx, DeploymentState.FAILED, failure)
+        if failure is None and not missing:
+            # With something missing nobody can say what of the rest is still in use; the next update looks again.
+            failure = self._clear_away(done)
+        if failure is None:
+            self._succeed(template, outputs, missing, outcome.errors)
+        else:
+            self._fail(template, failure)
 
-    def _begin(self) -> tuple[Template, set[str]]:
-        """Lays the journal out and moves the environment on; what an earlier worker finished is done."""
+    def _clear_away(self, done: set[str]) -> Failure | None:
+        try:
+            errors = self._clearing.run(self._steps.outputs, done)
+        except (InvalidTemplate, ImageNotPublished) as error:
+            return failure_of(error)  # an image may have been withdrawn since the step was done
+        return first_failure(errors, self._lease.deployment.id)
+
+    def _begin(self) -> set[str]:
+        """Lays the journal out and moves the environment on; gives the lines that an earlier worker finished."""
         deployment, environment = self._lease.deployment, self._lease.environment
         with self._lease.write() as tx:
             bundle = tx.templates.bundle(deployment.bundle)
             assert bundle is not None, "bundles in use are never deleted"
-            template = bundle.template()
-            tx.journal.lay_out(deployment.id, [(step.name, step.uses, step.needs) for step in template.steps])
-            steps = tx.journal.steps(deployment.id)
+            self._template = bundle.template()
             sealed = tx.environments.sealed(environment.id)
-            self._images = references(tx)
+            secrets = self._sealer.unseal(sealed) if sealed else {}
+            plan = tx.plans.get(deployment.plan_id) if deployment.plan_id else None
+            assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
+            keeping = None if plan is None else Keeping(plan)
+            stock = take_stock(tx, environment.id, besides=deployment.id)
+            self._contexts = Contexts(self._toolbox, environment, bundle, references(tx), secrets)
+            self._clearing = Clearing(self._recorder, self._logs, self._toolbox, self._contexts, stock, keeping)
+            rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
+            tx.journal.lay_out(deployment.id, [*rows, *self._clearing.rows()])
+            steps = tx.journal.steps(deployment.id)
             if self._recorder.state not in (State.DEPLOYING, State.UPDATING, State.VALIDATING):
                 self._recorder.move(tx, state_when_running(deployment.kind), failure=None)
             self._recorder.begin(tx)
-        self._bundle = bundle
-        self._volumes = frozenset(template.host_volumes)
-        self._needs = {step.name: step.needs for step in template.steps}
-        self._outputs = {step.name: step.outputs for step in steps if step.state is StepState.DONE}
-        self._secrets = self._sealer.unseal(sealed) if sealed else {}
-        return template, set(self._outputs)
+        done = {step.name for step in steps if step.state is StepState.DONE}
+        self._steps = Steps(
+            self._recorder,
+            self._logs,
+            self._contexts,
+            outputs={step.name: step.outputs for step in steps if step.name in done},
+            earlier=stock.latest,
+            begun=frozenset(step.name for step in steps if step.attempts and step.name not in done),
+            keeping=keeping,
+        )
+        return done
+
+    def _stops(self, name: str, error: BaseException) -> bool:
+        """Whether nothing new may start after this error."""
+        if isinstance(error, Interrupted | StorageError | PlanStale) or not isinstance(error, Exception):
+            return True
+        return self._template.step(name).on_failure is not OnFailure.CONTINUE
 
     def _maybe_validating(self, template: Template, done: set[str]) -> None:
         if self._recorder.state is not State.VALIDATING and all(
-            step.name in done or step.uses.startswith(_CHECKS) for step in template.steps
+            step.name in done or step.uses.startswith(CHECKS) for step in template.steps
         ):
             with self._lease.write() as tx:
                 self._recorder.move(tx, State.VALIDATING)
 
-    def _step(self, step: Step) -> None:
-        intended: Sequence[Intended] = ()
-        running = False
-        try:
-            executor, context = self._prepare(step)
-            intended = executor.resources(context)
-            with self._lease.write(going_on=True) as tx:
-                self._recorder.step(tx, step.name, StepState.RUNNING)
-                self._intend(tx, step, intended)
-            running = True
-            limit = (step.timeout or executor.time_limit).total_seconds()
-            run = Progress(self._lease, self._logs, step.name, limit)
-            outputs = persist(run, lambda: executor.apply(context, run))
-        except (Interrupted, StorageError):
-            # The step stays as it is in the journal: whoever goes on with the deployment does it again.
-            raise
-        except Exception as error:
-            self._logs.flush()
-            with self._lease.write() as tx:
-                if not running:
-                    self._recorder.step(tx, step.name, StepState.RUNNING)
-                self._recorder.step(tx, step.name, StepState.FAILED, failure=failure_of(error, step.name))
-            raise
-        self._logs.flush()
+    def _succeed(
+        self, template: Template, outputs: dict[str, Any], missing: set[str], errors: Mapping[str, BaseException]
+    ) -> None:
+        """The environment is ready; without what is `missing`, if failures of steps didn't stop the deployment."""
+        changes: dict[str, Any] = {"last_good": self._lease.deployment.id}
+        if not any(step.uses == TAKES_SECRETS and step.name in missing for step in template.steps):
+            changes["sealed"] = None
+        changes["observe_at"] = next_look(template.drift, self._recorder.clock())
+        left_out = [step.name for step in template.steps if step.name in missing]
         with self._lease.write() as tx:
-            self._recorder.step(tx, step.name, StepState.DONE, outputs=outputs)
-            refs = [(item.ref.kind, item.ref.address) for item in intended]
-            tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
-        self._outputs[step.name] = outputs
+            if left_out:
+                for row in tx.journal.steps(self._lease.deployment.id):
+                    if row.state is StepState.PENDING:
+                        self._recorder.step(tx, row.name, StepState.SKIPPED)
+            self._recorder.move(tx, State.READY, failure=None, outputs=outputs, **changes)
+            self._recorder.end(tx, DeploymentState.SUCCEEDED, None, _without(left_out, errors))
 
-    def _prepare(self, step: Step) -> tuple[Executor, StepContext]:
-        executor = self._toolbox.executors.get(step.uses)
-        if executor is None:
-            raise InvalidTemplate(f"This version knows no step kind {step.uses!r}.")
-        return executor, self._context(step, executor)
+    def _fail(self, template: Template, failure: Failure) -> None:
+        """The environment has failed; goes back to the last good deployment if the step that failed asks for that."""
+        deployment = self._lease.deployment
+        names = {step.name: step for step in template.steps}
+        step = names.get(failure.step or "")
+        with self._lease.write() as tx:
+            back = None
+            if step is not None and step.on_failure is OnFailure.ROLLBACK:
+                back = self._way_back(tx)
+                if isinstance(back, str):
+                    failure = failure.model_copy(update={"message": f"{failure.message} {back}"})
+            self._recorder.move(tx, State.FAILED, failure=failure)
+            self._recorder.end(tx, DeploymentState.FAILED, failure)
+            if isinstance(back, Draft):
+                asked = Asked(
+                    # One failure makes one rollback, so its id needs no chance.
+                    id=f"{deployment.id}-back",
+                    by=deployment.requested_by,
+                    reason=f"back to {back.rollback_to}, because step {failure.step!r} failed",
+                    now=self._recorder.clock(),
+                    by_machine=deployment.by_machine,
+                )
+                changing.roll_back(tx, back, asked)
 
-    def _context(self, step: Step, executor: Executor) -> StepContext:
-        environment = self._lease.environment
-        # Only the outputs of what a step needs, directly or not, are sure to be there.
-        needed = {name: self._outputs[name] for name in ancestors(self._needs, step.name)}
-        names = scope(environment, environment.parameters, needed, self._images)
-        options = render(step.options, names, f"step {step.name!r}")
+    def _way_back(self, tx: Transaction) -> Draft | str:
+        """What to go back to, or in a sentence why there is no such thing."""
+        deployment = self._lease.deployment
+        if deployment.rollback_to is not None:
+            return "This was a rollback already, so nothing is rolled back."
+        environment = tx.environments.get(deployment.environment_id)
+        assert environment is not None
         try:
-            read = executor.options.model_validate(options)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-                for fault in error.errors(include_url=False, include_input=False)
-            )
-            raise InvalidTemplate(f"The options of step {step.name!r} don't fit: {faults}.") from error
-        return StepContext(
-            owner=Owner(environment.id, environment.name),
-            step=step.name,
-            options=read,
-            bundle=self._bundle,
-            parameters=environment.parameters,
-            secrets=self._secrets if step.uses == _TAKES_SECRETS else {},
-            host_volumes=self._volumes,
-        )
-
-    def _intend(self, tx: Transaction, step: Step, intended: Sequence[Intended]) -> None:
-        """Writes down what the step is about to make."""
-        now = self._recorder.clock()
-        resources = [
-            Resource(
-                environment_id=self._lease.environment.id,
-                kind=item.ref.kind,
-                address=item.ref.address,
-                step=None if item.shared else step.name,
-                status=ResourceStatus.INTENDED,
-                created_at=now,
-                updated_at=now,
-            )
-            for item in intended
-        ]
-        tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
-
-    def _render_outputs(self, template: Template) -> dict[str, Any]:
-        environment = self._lease.environment
-        names = scope(environment, environment.parameters, self._outputs, self._images)
-        return {
-            name: {
-                "value": render(output.value, names, f"output {name!r}"),
-                "description": output.description,
-                "secret": output.secret,
-            }
-            for name, output in template.outputs.items()
-        }
+            back = rolled_back(tx, environment, None)
+        except (NotAllowedNow, NotFound, InvalidTemplate):
+            return "There is nothing to roll back to: no earlier deployment has made the environment ready."
+        if (back.environment.bundle, back.environment.parameters) == (deployment.bundle, environment.parameters):
+            return "There is nothing to roll back to: the last good deployment applied the same."
+        return back
 
 
 def first_failure(errors: Mapping[str, BaseException], deployment_id: str) -> Failure | None:
-    """The failure to show of a graph's errors; None when there are none.
+    """The failure to show of a graph's errors; None when there are none. Raises what `raise_interrupts` raises."""
+    raise_interrupts(errors, deployment_id)
+    return _first(errors)
 
-    What interrupts the deployment, or keeps the engine from writing its journal, is raised instead.
-    """
+
+def raise_interrupts(errors: Mapping[str, BaseException], deployment_id: str) -> None:
+    """Raises what interrupts the deployment, or keeps the engine from writing its journal; faults are logged."""
     for error in errors.values():
-        if isinstance(error, Interrupted | StorageError):
+        # What isn't an `Exception` ends the thread that it comes to, and is no failure of a step.
+        if isinstance(error, Interrupted | StorageError) or not isinstance(error, Exception):
             raise error
     for name, error in errors.items():
         if not isinstance(error, CalvinverseError):
             log.error("step.fault", step=name, deployment=deployment_id, exc_info=error)
-        return failure_of(error, name)
-    return None
+
+
+def _first(errors: Mapping[str, BaseException]) -> Failure | None:
+    return next((failure_of(error, name) for name, error in errors.items()), None)
+
+
+def _without(left_out: list[str], errors: Mapping[str, BaseException]) -> str:
+    """What the end of a deployment says of steps whose failure didn't stop it."""
+    if not left_out:
+        return ""
+    why = "; ".join(f"{name}: {failure_of(error, name).message}" for name, error in errors.items())
+    return f"without {', '.join(left_out)} ({why})"

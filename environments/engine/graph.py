@@ -31,17 +31,19 @@ def run_graph(
     work: Callable[[str], None],
     *,
     done: Iterable[str] = (),
-    stop_on_error: bool = True,
+    stop_on_error: bool | Callable[[str, BaseException], bool] = True,
     before_start: Callable[[set[str], str], None] = lambda done, name: None,
 ) -> Outcome:
     """Calls `work` for every node that is not in `done`, once all that it needs is done.
 
-    After an error nothing that needs the failed node starts; with `stop_on_error` nothing new starts at all. What runs
-    is waited for. `before_start(done, name)` is called in the caller's thread; what it raises is the node's error.
+    After an error nothing that needs the failed node starts; with `stop_on_error` (or where it says so of a node and
+    its error) nothing new starts at all. What runs is waited for. `before_start(done, name)` is called in the caller's
+    thread; what it raises is the node's error.
     """
     outcome = Outcome(done=set(done))
     waiting = {name: set(parents) & set(needs) for name, parents in needs.items() if name not in outcome.done}
     running: set[str] = set()
+    stopped = False
     finished: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
 
     def call(name: str) -> None:
@@ -52,15 +54,21 @@ def run_graph(
         else:
             finished.put((name, None))
 
+    def failed(name: str, error: BaseException) -> bool:
+        outcome.errors[name] = error
+        return stop_on_error if isinstance(stop_on_error, bool) else stop_on_error(name, error)
+
     while True:
-        if not (outcome.errors and stop_on_error):
+        if not stopped:
             for name in [name for name, parents in waiting.items() if parents <= outcome.done]:
                 del waiting[name]
                 try:
                     before_start(outcome.done, name)
                 except BaseException as refused:  # noqa: BLE001 - likewise
-                    outcome.errors[name] = refused
-                    break
+                    stopped |= failed(name, refused)
+                    if stopped:
+                        break
+                    continue
                 running.add(name)
                 threading.Thread(target=call, args=(name,), name=f"step-{name}", daemon=True).start()
         if not running:
@@ -70,4 +78,4 @@ def run_graph(
         if error is None:
             outcome.done.add(name)
         else:
-            outcome.errors[name] = error
+            stopped |= failed(name, error)

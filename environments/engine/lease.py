@@ -1,4 +1,8 @@
-"""A worker's hold on one deployment: prolonged while it lives, checked before each effect, fencing every write."""
+"""A worker's hold on one deployment: prolonged while it lives, checked before each effect, fencing every write.
+
+While the database is away the worker pauses: it asks again for as long as the lease is surely its own. Where an answer
+was lost it doesn't: the deployment is interrupted, and goes on at the interrupted step when its lease is over.
+"""
 
 import threading
 import time
@@ -8,7 +12,7 @@ from contextlib import contextmanager
 import structlog
 
 from environments.domain.environment import Deployment, Environment
-from environments.domain.errors import CalvinverseError, Interrupted, LeaseLost, Stopping
+from environments.domain.errors import CalvinverseError, DatabaseUnavailable, Interrupted, LeaseLost, Stopping
 from environments.service.storage import Storage, Transaction
 
 SECONDS = 10.0
@@ -16,6 +20,9 @@ SECONDS = 10.0
 
 RENEWED_EVERY = 3.0
 """Seconds between two prolongations."""
+
+_PAUSE = 0.25
+"""Seconds after which a database that was away is asked again."""
 
 log = structlog.get_logger()
 
@@ -46,10 +53,14 @@ class Lease:
 
     def check(self) -> None:
         """Raises `LeaseLost`, `Superseded` or `Stopping`; returns when the worker may change the world."""
-        self._check_here()
-        deployment = self.deployment
-        with self._storage.read() as tx:
-            tx.deployments.check(deployment.id, self._worker, deployment.epoch)
+        while True:
+            self._check_here()
+            try:
+                with self._storage.read() as tx:
+                    tx.deployments.check(*self.holder)
+                return
+            except DatabaseUnavailable as error:
+                self._pause(error)
 
     def _check_here(self) -> None:
         """What can be told without the database."""
@@ -66,13 +77,32 @@ class Lease:
 
         With `going_on` it does what `check` does as well: for what begins something.
         """
-        if going_on:
-            self._check_here()
-        with self._storage.write() as tx:
-            tx.deployments.fence(*self.holder)
+        while True:
             if going_on:
-                tx.deployments.check(*self.holder)
-            yield tx
+                self._check_here()
+            begun = False
+            try:
+                with self._storage.write() as tx:
+                    tx.deployments.fence(*self.holder)
+                    if going_on:
+                        tx.deployments.check(*self.holder)
+                    begun = True
+                    yield tx
+                return
+            except DatabaseUnavailable as error:
+                if begun:  # whether it was committed nobody knows
+                    raise
+                self._pause(error)
+
+    def _pause(self, error: DatabaseUnavailable) -> None:
+        """Waits a moment for the database; raises the error when the lease may be over by then."""
+        if self._lost is not None or self.sure_for <= _PAUSE or self._stopping.wait(_PAUSE):
+            raise error
+
+    @property
+    def sure_for(self) -> float:
+        """Seconds from now for which nobody else can take the deployment; zero or less: not sure."""
+        return 0.0 if self._lost is not None else self._sure_until - time.monotonic()
 
     @property
     def holder(self) -> tuple[str, str, int]:
@@ -85,14 +115,17 @@ class Lease:
             tx.deployments.release(*self.holder)
 
     def _keep(self) -> None:
-        while not self._ended.wait(RENEWED_EVERY):
+        pause = RENEWED_EVERY
+        while not self._ended.wait(pause):
             asked = time.monotonic()
             try:
                 with self._storage.write() as tx:
                     ours = tx.deployments.renew(*self.holder, SECONDS)
             except CalvinverseError as error:
                 log.warning("lease.not_renewed", deployment=self.deployment.id, reason=error.message)
+                pause = _PAUSE if error.transient and self.sure_for > 0 else RENEWED_EVERY
                 continue
+            pause = RENEWED_EVERY
             if not ours:
                 self._lost = LeaseLost("Another worker has taken this deployment over.")
                 return

@@ -21,8 +21,9 @@ log = structlog.get_logger()
 class LogWriter:
     """Collects lines of every running step; one thread writes them."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], worker: str) -> None:
         self._storage = storage
+        self._worker = worker
         self._clock = clock
         self._lines: list[tuple[str, str, str | None, datetime, str]] = []
         self._guard = threading.Lock()
@@ -40,7 +41,14 @@ class LogWriter:
         self._stopped.set()
         self._wanted.set()
         self._thread.join(timeout=5)
-        self.flush()
+        try:
+            self.flush()
+        except CalvinverseError as error:
+            log.warning("log.lost", lines=len(self._lines), reason=error.message)
+
+    def now(self) -> datetime:
+        """The present moment, as it is written beside lines."""
+        return self._clock()
 
     def add(self, environment_id: str, deployment_id: str, step: str | None, line: str) -> None:
         """Takes a line; it is written within a tenth of a second."""
@@ -52,14 +60,19 @@ class LogWriter:
         self._wanted.set()
 
     def flush(self) -> None:
-        """Writes what has been collected, now. Lines stay collected if the database fails."""
+        """Writes what has been collected, now. Lines stay collected if the database fails.
+
+        Lines of a deployment that another worker has taken over are let go: they come too late.
+        """
         with self._writing:
             with self._guard:
                 batch = list(self._lines)
             if not batch:
                 return
             with self._storage.write() as tx:
-                tx.events.add_logs(batch)
+                held = {row[1]: tx.deployments.get(row[1]) for row in batch}
+                ours = {name for name, found in held.items() if found is not None and found.worker == self._worker}
+                tx.events.add_logs([row for row in batch if row[1] in ours])
             with self._guard:
                 del self._lines[: len(batch)]
 

@@ -1,22 +1,28 @@
 """What the engine offers to a step while it runs, and how it tries again what may pass by itself."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from environments.domain.deadline import format_duration
-from environments.domain.environment import Failure
+from environments.domain.environment import EventType, Failure, Resource, ResourceRef
 from environments.domain.errors import CalvinverseError, StepTimeout
+from environments.domain.lifecycle import ResourceStatus
 from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
-from environments.executors.base import Holder, StepRun
+from environments.executors.base import Holder, Intended, StepRun
 
 _POLL = 0.25
 """Seconds between two looks at the lease while a step sleeps."""
 
 PATIENCE = 30.0
 """Seconds for which a part that can't be reached is tried again within a step."""
+
+RETRY_PAUSE = 2.0
+"""Seconds before the first further attempt at a step; doubled with each, `LONGEST_RETRY_PAUSE` at most."""
+
+LONGEST_RETRY_PAUSE = 60.0
 
 T = TypeVar("T")
 
@@ -30,6 +36,8 @@ class Progress:
         self._step = step
         self._limit = time_limit
         self._end = time.monotonic() + time_limit
+        self.intended: list[ResourceRef] = []
+        """What the step wrote down beside the resources that were known before it began."""
 
     @property
     def time_left(self) -> float:
@@ -40,6 +48,48 @@ class Progress:
     def holder(self) -> Holder | None:
         """Deployment, worker and epoch."""
         return Holder(*self._lease.holder)
+
+    @property
+    def sure_for(self) -> float:
+        """Seconds for which the lease is ours, whatever happens."""
+        return self._lease.sure_for
+
+    def intend(self, resources: Sequence[Intended]) -> None:
+        """Writes resources into the inventory, as this step's or as shared ones."""
+        environment, now = self._lease.environment, self._logs.now()
+        rows = [
+            Resource(
+                environment_id=environment.id,
+                kind=item.ref.kind,
+                address=item.ref.address,
+                step=None if item.shared else self._step,
+                status=ResourceStatus.INTENDED,
+                created_at=now,
+                updated_at=now,
+            )
+            for item in resources
+        ]
+        with self._lease.write(going_on=True) as tx:
+            tx.inventory.intend(rows, {f"{item.ref.kind} {item.ref.address}": item.rank for item in resources})
+        self.intended += [item.ref for item in resources]
+
+    def gone(self, resources: Sequence[ResourceRef]) -> None:
+        """Writes into the inventory that resources are gone, and tells it."""
+        environment, deployment, now = self._lease.environment, self._lease.deployment, self._logs.now()
+        status = ResourceStatus.GONE
+        with self._lease.write() as tx:
+            for ref in resources:
+                tx.inventory.set(environment.id, ref.kind, ref.address, status, "", now)
+                tx.events.add(
+                    EventType.RESOURCE_STATUS,
+                    environment.id,
+                    now,
+                    deployment_id=deployment.id,
+                    step=self._step,
+                    message=f"{ref.kind} {ref.address}: {status.value}",
+                    data={"kind": ref.kind, "address": ref.address, "status": status.value},
+                )
+        self.intended = [ref for ref in self.intended if ref not in resources]
 
     def before_effect(self) -> None:
         """Raises `Interrupted` or `StepTimeout`."""
@@ -61,12 +111,68 @@ class Progress:
         self._logs.add(environment.id, deployment.id, self._step, line)
 
 
-def persist(run: StepRun, call: Callable[[], T], patience: float = PATIENCE) -> T:
-    """What `call` gives; while it raises something transient it is called again, with growing pauses, for `patience` s.
+class Looking:
+    """A step while it is only looked at: see `environments.executors.base.StepRun`. Nothing may be changed."""
 
-    The last error is raised when patience or the step's time is over.
+    def __init__(
+        self,
+        time_limit: float,
+        check: Callable[[], None] = lambda: None,
+        log: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._limit = time_limit
+        self._check = check
+        self._log = log
+        self._end = time.monotonic() + time_limit
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the time limit."""
+        return self._end - time.monotonic()
+
+    @property
+    def holder(self) -> None:
+        """Nobody."""
+        return
+
+    @property
+    def sure_for(self) -> float:
+        """As long as there is time: there is nothing that somebody else could get in the way of."""
+        return max(self.time_left, 0.0)
+
+    def intend(self, resources: Sequence[Intended]) -> None:
+        """Nothing is made while somebody looks."""
+        raise AssertionError("a plan makes nothing")
+
+    def gone(self, resources: Sequence[ResourceRef]) -> None:
+        """Nothing is taken away either."""
+        raise AssertionError("a plan takes nothing away")
+
+    def before_effect(self) -> None:
+        """Raises `StepTimeout`, and what the engine has against going on."""
+        self._check()
+        if self.time_left <= 0:
+            raise StepTimeout(f"Looking took longer than {format_seconds(self._limit)}.")
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, and looks in between whether to go on."""
+        end = time.monotonic() + min(seconds, max(self.time_left, 0))
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL))
+            self.before_effect()
+        self.before_effect()
+
+    def log(self, line: str) -> None:
+        """A line for whoever waits for this; nobody does where a plan is made only to be shown."""
+        self._log(line)
+
+
+def persist(run: StepRun, call: Callable[[], T], patience: float | None = None) -> T:
+    """What `call` gives; while it raises something transient it is called again, with growing pauses.
+
+    The last error is raised when `patience` (in seconds; None: `PATIENCE`) or the step's time is over.
     """
-    end = time.monotonic() + patience
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
     pause = 0.25
     while True:
         try:
@@ -78,6 +184,15 @@ def persist(run: StepRun, call: Callable[[], T], patience: float = PATIENCE) -> 
             run.log(f"{error.message} Trying again for {format_seconds(left)}.")
         run.wait(pause)
         pause = min(pause * 2, 4.0)
+
+
+def pause_before(attempt: int, chance: float) -> float:
+    """Seconds before the further attempt of that number (from 1), half to all of a growing time by `chance` (0 to 1).
+
+    So that many that failed at the same moment don't all come back at the same moment.
+    """
+    longest = min(RETRY_PAUSE * 2.0 ** min(attempt - 1, 10), LONGEST_RETRY_PAUSE)
+    return longest * (0.5 + chance / 2)
 
 
 def failure_of(error: BaseException, step: str | None = None) -> Failure:

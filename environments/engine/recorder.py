@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from environments.domain.environment import EventType, Failure
+from environments.domain.errors import Cancelled
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, check_move
 from environments.engine.lease import Lease
 from environments.service.storage import Transaction
@@ -18,9 +19,17 @@ class Recorder:
         self.clock = clock
         self.state = lease.environment.state
 
-    def move(self, tx: Transaction, state: State, **changes: Any) -> None:
-        """The environment's next state. Raises `NotAllowedNow`, and `Superseded` when a destroy has been asked for."""
-        tx.deployments.check(*self.lease.holder)
+    def check(self, tx: Transaction, *, despite_cancel: bool = False) -> None:
+        """Raises `LeaseLost`, `Superseded` and `Cancelled`; with `despite_cancel` the last one not."""
+        try:
+            tx.deployments.check(*self.lease.holder)
+        except Cancelled:
+            if not despite_cancel:
+                raise
+
+    def move(self, tx: Transaction, state: State, *, despite_cancel: bool = False, **changes: Any) -> None:
+        """The environment's next state. Raises `NotAllowedNow`, and what `check` raises."""
+        self.check(tx, despite_cancel=despite_cancel)
         environment, now = self.lease.environment, self.clock()
         check_move(environment.name, self.state, state)
         tx.environments.change(environment.id, state=state, state_since=now, **changes)
@@ -44,12 +53,13 @@ class Recorder:
     def begin(self, tx: Transaction) -> None:
         """The deployment runs here now."""
         deployment = self.lease.deployment
+        tx.environments.change(deployment.environment_id, drift=None)  # what was seen before is about to change
         self._deployment(tx, DeploymentState.RUNNING, "goes on" if deployment.epoch > 1 else "begins")
 
-    def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None) -> None:
-        """The deployment has ended, for good."""
+    def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None, note: str = "") -> None:
+        """The deployment has ended, for good. `note` is told beside its state."""
         tx.deployments.end(*self.lease.holder, state, failure, self.clock())
-        self._deployment(tx, state, failure.message if failure else state.value)
+        self._deployment(tx, state, failure.message if failure else f"{state.value} {note}".rstrip())
 
     def _deployment(self, tx: Transaction, state: DeploymentState, text: str) -> None:
         kind = self.lease.deployment.kind.value

@@ -1,16 +1,27 @@
 """Claims deployments and runs them: destroys in a lane of their own, so that nothing keeps one waiting."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
 
-from environments.domain.errors import CalvinverseError, InvalidTemplate, LeaseLost, Stopping, StorageError, Superseded
+from environments.domain.admission import KINDS, Lane
+from environments.domain.errors import (
+    CalvinverseError,
+    Cancelled,
+    InvalidTemplate,
+    LeaseLost,
+    Stopping,
+    StorageError,
+    Superseded,
+)
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.engine.cancelling import end_cancelled
 from environments.engine.deploy import Deploy
 from environments.engine.destroy import Destroy
 from environments.engine.feed import Feed
+from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
 from environments.engine.progress import failure_of
@@ -19,11 +30,8 @@ from environments.executors.base import Toolbox
 from environments.service.requests import Sealer
 from environments.service.storage import Claim, Storage
 
-LANES = (
-    ("deploy", (DeploymentKind.CREATE, DeploymentKind.UPDATE), 8),
-    ("destroy", (DeploymentKind.DESTROY,), 8),
-)
-"""Name, kinds, and how many deployments run side by side in the lane."""
+SLOTS: Mapping[Lane, int] = {Lane.DEPLOY: 8, Lane.DESTROY: 8}
+"""How many deployments run side by side in each lane, unless a worker is told otherwise."""
 
 _IDLE = 1.0
 """Seconds between two looks for leases that ran out; new work is noticed at once."""
@@ -45,6 +53,10 @@ class Worker:
         sealer: Sealer,
         feed: Feed,
         clock: Callable[[], datetime],
+        *,
+        slots: Mapping[Lane, int] = SLOTS,
+        host: str = "",
+        version: str = "",
     ) -> None:
         self._name = name
         self._storage = storage
@@ -52,13 +64,15 @@ class Worker:
         self._sealer = sealer
         self._feed = feed
         self._clock = clock
-        self._logs = LogWriter(storage, clock)
+        self._logs = LogWriter(storage, clock, name)
+        self._started = False
         self._stopping = threading.Event()
         self._running: set[threading.Thread] = set()
         self._guard = threading.Lock()
+        self._heartbeat = Heartbeat(name, storage, clock, slots, host, version, self._stopping)
         self._lanes = [
-            threading.Thread(target=self._lane, args=(kinds, threading.Semaphore(slots)), name=f"lane-{lane}")
-            for lane, kinds, slots in LANES
+            threading.Thread(target=self._lane, args=(KINDS[lane], threading.Semaphore(count)), name=f"lane-{lane}")
+            for lane, count in slots.items()
         ]
 
     @property
@@ -69,13 +83,17 @@ class Worker:
 
     def start(self) -> None:
         """Begins to claim."""
+        self._started = True
         self._logs.start()
+        self._heartbeat.start()
         for lane in self._lanes:
             lane.start()
 
     def stop(self) -> None:
         """Stops claiming, lets running steps stop at their next safe point, and gives their deployments back."""
         self._stopping.set()
+        if not self._started:
+            return
         self._feed.wake()
         for lane in self._lanes:
             lane.join(timeout=_GRACE)
@@ -84,6 +102,7 @@ class Worker:
         for thread in running:
             thread.join(timeout=_GRACE)
         self._logs.stop()
+        self._heartbeat.leave()
 
     def _lane(self, kinds: tuple[DeploymentKind, ...], slots: threading.Semaphore) -> None:
         while not self._stopping.is_set():
@@ -110,7 +129,7 @@ class Worker:
 
     def _claim(self, kinds: tuple[DeploymentKind, ...]) -> Claim | None:
         with self._storage.read() as tx:
-            if not tx.deployments.waiting(kinds):
+            if not tx.deployments.waiting(kinds, self._clock()):
                 return None
         with self._storage.write() as tx:
             return tx.deployments.claim(self._name, SECONDS, kinds, self._clock())
@@ -139,16 +158,28 @@ class Worker:
     def _carry_out(self, lease: Lease) -> None:
         recorder = Recorder(lease, self._clock)
         try:
-            if lease.deployment.kind is DeploymentKind.DESTROY:
-                Destroy(recorder, self._toolbox, self._logs).run()
+            try:
+                self._attempt(recorder)
+            except Cancelled as cancelled:
+                end_cancelled(recorder, cancelled)
+                log.info("deployment.cancelled", deployment=lease.deployment.id, by=cancelled.details.get("by"))
             else:
-                Deploy(recorder, self._toolbox, self._sealer, self._logs).run()
+                log.info("deployment.ended", deployment=lease.deployment.id, state=recorder.state.value)
         except Superseded:
             with lease.write() as tx:
                 recorder.end(tx, DeploymentState.SUPERSEDED, None)
         except Stopping:
+            # Also when somebody has cancelled it: whoever goes on with it sees that first.
             lease.release()
             raise
+
+    def _attempt(self, recorder: Recorder) -> None:
+        lease = recorder.lease
+        try:
+            if lease.deployment.kind is DeploymentKind.DESTROY:
+                Destroy(recorder, self._toolbox, self._logs).run()
+            else:
+                Deploy(recorder, self._toolbox, self._sealer, self._logs).run()
         except InvalidTemplate as error:
             # Nothing was begun: the template is one that this version can't read any more.
             failure = failure_of(error)
@@ -158,5 +189,3 @@ class Worker:
                         recorder.move(tx, State.DEPLOYING)
                     recorder.move(tx, State.FAILED, failure=failure)
                 recorder.end(tx, DeploymentState.FAILED, failure)
-        else:
-            log.info("deployment.ended", deployment=lease.deployment.id, state=recorder.state.value)

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 from environments.domain.errors import Forbidden, InvalidTemplate, UnknownTemplate
 from environments.domain.names import META
 from environments.domain.template import Bundle, Template
-from environments.domain.views import TemplateStepView, TemplateView
+from environments.domain.views import TemplateSource, TemplateStepView, TemplateView
 from environments.service.access import Principal
+from environments.service.calendar import fault as calendar_fault
 from environments.service.parameters import schema_faults
 from environments.service.rendering import fault
 from environments.service.storage import PushedTemplate, Storage
@@ -40,23 +41,29 @@ class Catalogue:
         except InvalidTemplate as error:
             problems = error.details.get("problems")
             return list(problems) if problems else [error.message]
-        return [*schema_faults(template), *self._step_faults(template, bundle), *_output_faults(template)]
+        calendar = calendar_fault(template.drift)
+        return [
+            *schema_faults(template),
+            *([calendar] if calendar else []),
+            *self._step_faults(template, bundle),
+            *_output_faults(template),
+        ]
 
-    def push(self, principal: Principal, bundle: Bundle) -> TemplateView:
+    def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> TemplateView:
         """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
 
-        Only an admin may: what a template's jobs do is not confined like what a person types into its parameters.
+        `source` is kept with it; the same content from the same commit changes nothing.
         """
-        if principal.role != "admin":
-            raise Forbidden("Only an admin pushes templates: everybody makes environments from them.")
+        check_may_push(principal)
         problems = self.validate(bundle)
         if problems:
             raise InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": problems})
         template = bundle.template()
         with self._storage.write() as tx:
             newest = tx.templates.find(template.name, None)
-            if newest is None or newest.digest != bundle.digest:
-                tx.templates.push(template.name, bundle, principal.owner, self._clock())
+            kept = None if source is None else source.model_dump()
+            if newest is None or newest.digest != bundle.digest or (kept is not None and newest.source != kept):
+                tx.templates.push(template.name, bundle, principal.owner, self._clock(), kept)
         return self.template(template.name)
 
     def templates(self) -> list[TemplateView]:
@@ -93,6 +100,12 @@ class Catalogue:
                 yield f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
             yield from (f"step {step.name!r}: {problem}" for problem in kind.check(step.options, bundle))
             yield from (f"step {step.name!r}: {problem}" for problem in _expression_faults(step.options))
+
+
+def check_may_push(principal: Principal) -> None:
+    """Raises `Forbidden`: what a template's jobs do is not confined like what a person types into its parameters."""
+    if principal.role != "admin":
+        raise Forbidden("Only an admin pushes templates: everybody makes environments from them.")
 
 
 def _expression_faults(value: Any) -> Iterator[str]:
@@ -137,4 +150,5 @@ def _view(push: PushedTemplate, bundle: Bundle) -> TemplateView:
         steps=tuple(TemplateStepView(name=step.name, uses=step.uses, needs=step.needs) for step in template.steps),
         outputs={name: output.description for name, output in template.outputs.items()},
         host_volumes=template.host_volumes,
+        source=None if push.source is None else TemplateSource.model_validate(push.source),
     )

@@ -41,6 +41,7 @@ def environment_view(environment: Environment, deployment: DeploymentView | None
     return EnvironmentView(
         **{name: getattr(environment, name) for name in _SAME},
         outputs=outputs_view(environment.outputs),
+        drifted=environment.drift is not None and environment.drift.found,
         deployment=deployment,
     )
 

@@ -11,8 +11,8 @@ from environments.domain.references import parse_reference
 from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 from environments.service.access import Principal
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
-from environments.service.requests import visible
 from environments.service.storage import Storage
+from environments.service.visibility import visible
 
 
 class Secrets(Protocol):

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from environments.domain.admission import Lane, Queue, Running
 from environments.domain.environment import (
     Deployment,
     Environment,
@@ -59,6 +60,10 @@ class Environments(Protocol):
         """Live ones with a deadline within the longest notice that were not warned yet."""
         ...
 
+    def to_observe(self, now: datetime) -> list[Environment]:
+        """Those whose `observe_at` has come: ready ones, and abandoned ones of which something may be left."""
+        ...
+
     def next_moment(self) -> datetime | None:
         """The earliest deadline or next attempt among live environments."""
         ...
@@ -98,14 +103,31 @@ class Deployments(Protocol):
         """Makes room for a destroy: ends what waits, tells what runs that it has to stop."""
         ...
 
-    def waiting(self, kinds: Iterable[DeploymentKind]) -> bool:
-        """Whether a claim is worth its while: something waits, or its lease has run out. Cheap."""
+    def cancel(self, deployment_id: str, by: str, now: datetime, *, force: bool) -> bool:
+        """Asks a running deployment to stop; the first one who asked is kept. False if it doesn't run any more."""
+        ...
+
+    def withdraw(self, deployment_id: str, by: str, failure: Failure, now: datetime) -> bool:
+        """Ends a waiting deployment as cancelled; False if it doesn't wait any more."""
+        ...
+
+    def queue(self, lane: Lane) -> Queue:
+        """Who waits in a lane, and what runs."""
+        ...
+
+    def running(self) -> tuple[Running, ...]:
+        """What runs, in both lanes, the longest first."""
+        ...
+
+    def waiting(self, kinds: Iterable[DeploymentKind], now: datetime) -> bool:
+        """Whether a claim would get something: a lease has run out, or something may start. Cheap."""
         ...
 
     def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
-        """The oldest deployment that may run now, taken for `lease` seconds with a new epoch; None if there is none.
+        """A deployment of the lanes of these kinds, taken for `lease` seconds with a new epoch; None if none may run.
 
-        May run: it waits, or its worker's lease has run out; and nothing else runs for its environment.
+        One whose worker's lease has run out goes on first; else the first in the order of
+        `environments.domain.admission` starts.
         """
         ...
 
@@ -122,7 +144,10 @@ class Deployments(Protocol):
         ...
 
     def check(self, deployment_id: str, worker: str, epoch: int) -> None:
-        """Raises `LeaseLost` or `Superseded`; returns when the worker may go on."""
+        """Raises `LeaseLost`, `Superseded` or `Cancelled`; returns when the worker may go on.
+
+        `details` of `Cancelled` say whether the grace was cut short (`forced`) and who cancelled (`by`).
+        """
         ...
 
     def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
@@ -172,8 +197,8 @@ class Journal(Protocol):
         """Moves a step; counts an attempt and sets the start when it begins to run, the end when it ends."""
         ...
 
-    def latest_outputs(self, environment_id: str) -> dict[str, dict[str, Any]]:
-        """For each step the outputs of the newest deployment in which it was done."""
+    def latest(self, environment_id: str) -> dict[str, StepRecord]:
+        """For each step its line in the newest deployment, destroys aside, in which it began."""
         ...
 
 
@@ -181,7 +206,9 @@ class Inventory(Protocol):
     """The resources of environments."""
 
     def intend(self, resources: Sequence[Resource], ranks: Mapping[str, int]) -> None:
-        """Writes down resources that are about to be made; known ones keep their step, gone ones are intended again.
+        """Writes down resources that are about to be made; gone ones are intended again.
+
+        A known one that was another step's is this step's from now on.
 
         `ranks` maps `kind address` to the rank of shared resources.
         """
@@ -225,8 +252,8 @@ class Events(Protocol):
         step: str | None = None,
         message: str = "",
         data: Mapping[str, Any] | None = None,
-    ) -> int:
-        """The id of the new event."""
+    ) -> None:
+        """Tells of something; readers get it when the transaction has been committed."""
         ...
 
     def add_logs(self, rows: Sequence[tuple[str, str, str | None, datetime, str]]) -> None:
@@ -249,23 +276,24 @@ class Events(Protocol):
         ...
 
     def forget(self, *, logs_before: datetime, events_before: datetime) -> int:
-        """Deletes old log lines and events of ended environments; how many."""
+        """Deletes old log lines and other old events, some thousands at a time; how many, 0 when none is left."""
         ...
 
 
 class PushedTemplate(NamedTuple):
-    """A line of the catalogue."""
+    """A line of the catalogue. `source` says which git repository it came from; see `TemplateSource`."""
 
     name: str
     digest: str
     pushed_at: datetime
     pushed_by: str
+    source: dict[str, str] | None = None
 
 
 class Templates(Protocol):
     """The catalogue."""
 
-    def push(self, name: str, bundle: Bundle, by: str, now: datetime) -> None:
+    def push(self, name: str, bundle: Bundle, by: str, now: datetime, source: dict[str, str] | None = None) -> None:
         """Keeps the bundle, and makes it the newest of its name."""
         ...
 
@@ -432,6 +460,76 @@ class Workers(Protocol):
         ...
 
 
+class StateVersion(NamedTuple):
+    """A state of an OpenTofu module as it was written. Empty content: from here on there is none.
+
+    `refused` says why it was kept aside; None: it was taken.
+    """
+
+    id: int
+    content: bytes
+    deployment_id: str
+    worker: str
+    epoch: int
+    written_at: datetime
+    refused: str | None
+
+
+class StateLock(NamedTuple):
+    """Who holds the lock on a state, and what OpenTofu said of itself. `opened`: see `StateCaller`."""
+
+    lock_id: str
+    info: dict[str, Any]
+    deployment_id: str
+    worker: str
+    epoch: int
+    opened: int
+
+
+class ModuleStates(Protocol):
+    """States of OpenTofu modules, their locks, and the kits to run a module once more; by environment id and step."""
+
+    def newest(self, environment_id: str, step: str) -> StateVersion | None:
+        """The newest version that was taken."""
+        ...
+
+    def aside(self, environment_id: str, step: str) -> list[StateVersion]:
+        """The versions that were kept aside since there was no state the last time, oldest first."""
+        ...
+
+    def any(self, environment_id: str, step: str) -> bool:
+        """Whether there is a state, or one was kept aside since there was none the last time. Cheap."""
+        ...
+
+    def versions(self, environment_id: str, step: str) -> list[StateVersion]:
+        """All versions, oldest first, without their content."""
+        ...
+
+    def add(self, environment_id: str, step: str, version: StateVersion) -> int:
+        """Keeps a version under a new id, which is given; that of `version` doesn't matter."""
+        ...
+
+    def remove(self, environment_id: str, step: str) -> None:
+        """Deletes all versions, the lock and the kit."""
+        ...
+
+    def lock(self, environment_id: str, step: str) -> StateLock | None:
+        """Who holds the lock."""
+        ...
+
+    def set_lock(self, environment_id: str, step: str, lock: StateLock | None, now: datetime) -> None:
+        """Gives the lock to somebody, whoever had it; None: to nobody."""
+        ...
+
+    def kit(self, environment_id: str, step: str) -> bytes | None:
+        """The kit, encrypted."""
+        ...
+
+    def set_kit(self, environment_id: str, step: str, content: bytes | None, now: datetime) -> None:
+        """Keeps a kit in place of the one before; None: there is none any more."""
+        ...
+
+
 class Transaction(Protocol):
     """One transaction's view of the database."""
 
@@ -457,9 +555,14 @@ class Transaction(Protocol):
     def plans(self) -> Plans: ...
     @property
     def workers(self) -> Workers: ...
+    @property
+    def module_states(self) -> ModuleStates: ...
 
     def forget_ended(self, before: datetime) -> int:
-        """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs."""
+        """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs.
+
+        Those of which something may be left are kept.
+        """
         ...
 
 

@@ -8,19 +8,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
 from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
+from environments.engine.plan import WorldPlanner
 from environments.engine.worker import Worker
+from environments.executors.base import Toolbox
 from environments.service.access import Principal
 from environments.service.catalogue import Catalogue
+from environments.service.mending import Mending
+from environments.service.planning import Planning
+from environments.service.queueing import Queueing
 from environments.service.requests import Requests
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 from tests.fakes.world import World, thing_toolbox
+from tests.postgres import Postgres
 
 ADMIN = Principal("ada", "admin", "tok-1")
 USER = Principal("grace", "user", "tok-2")
@@ -39,8 +47,11 @@ class MovableClock:
 class Setting:
     """Everything of one service; `restart` stands for a new process on the same database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None, password_file: Path | None = None) -> None:
+        """On PostgreSQL at `url`, else on SQLite in the folder."""
         self.folder = folder
+        self._place = (folder, url, password_file)
+        folder.mkdir(parents=True, exist_ok=True)
         self.world = World()
         self.clock = MovableClock()
         self._ids = itertools.count(1)
@@ -49,16 +60,23 @@ class Setting:
 
     def open(self) -> None:
         """Opens the database and puts the parts together; the worker doesn't run yet."""
-        self.database: Database = open_database(self.folder)
+        self.database: Database = open_database(*self._place)
         self.feed = Feed()
-        self.database.on_commit.append(self.feed.publish)
-        toolbox = thing_toolbox(self.world)
+        self.database.follow(self.feed.publish)
+        toolbox = self.make_toolbox()
         sealer = KeyFileSealer(self.folder / "key")
         self.catalogue = Catalogue(self.database, toolbox.executors, self.clock)
         self.requests = Requests(self.database, sealer, self.clock, self.new_id)
+        self.planning = Planning(self.database, WorldPlanner(self.database, toolbox), sealer, self.clock, self.new_id)
+        self.mending = Mending(self.database, self.clock, self.new_id)
+        self.queueing = Queueing(self.database, self.clock)
         name = f"worker-{next(self._worker_ids)}"
         self.worker = Worker(name, self.database, toolbox, sealer, self.feed, self.clock)
         self.alarm = Alarm(self.database, self.requests, self.clock, Retention())
+
+    def make_toolbox(self) -> Toolbox:
+        """The step kinds: those of the small world."""
+        return thing_toolbox(self.world)
 
     def new_id(self, kind: str) -> str:
         """`env-1`, `dep-2`, …"""
@@ -102,14 +120,27 @@ class Setting:
         self.database.read = _dead  # type: ignore[method-assign]
         self.worker._stopping.set()
         self.worker._logs._stopped.set()
+        self.worker._logs._wanted.set()
         self.feed.wake()
         for thread in threading.enumerate():
             if (
-                thread.name.startswith(("dep-", "lane-", "lease-", "step-"))
+                thread.name.startswith(("dep-", "lane-", "lease-", "step-", "beat-", "log-writer"))
                 and thread is not threading.current_thread()
             ):
                 thread.join(timeout=10)
         self.database.close()
+
+
+DATABASES = ("sqlite", "postgresql")
+"""Parameters of a fixture that gives what `open_setting` does."""
+
+
+def open_setting(request: pytest.FixtureRequest, folder: Path) -> Setting:
+    """On the database that the parameter of the asking fixture names, in which there is nothing yet."""
+    if request.param == "sqlite":
+        return Setting(folder)
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return Setting(folder, postgres.new_database(), postgres.password_file)
 
 
 class Dead(BaseException):

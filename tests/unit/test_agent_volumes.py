@@ -32,6 +32,7 @@ def test_the_engines_socket_is_offered_with_its_group(nomad: NomadAgent, listeni
     builds = str(nomad.site.volumes / "builds")
     assert {name: volume["path"] for name, volume in client["host_volume"].items()} == {
         "calvinverse-data": str(nomad.site.volumes / "calvinverse-data"),
+        "calvinverse-postgres": str(nomad.site.volumes / "calvinverse-postgres"),
         "builds": builds,
         "docker-socket": str(listening),
     }
@@ -48,7 +49,7 @@ def test_without_a_socket_there_is_no_such_volume(
     monkeypatch.setenv("DOCKER_HOST", host)
     assert engine.socket() is None
     client = nomad._configuration()["client"]
-    assert sorted(client["host_volume"]) == ["builds", "calvinverse-data"]
+    assert sorted(client["host_volume"]) == ["builds", "calvinverse-data", "calvinverse-postgres"]
     assert list(client["meta"]) == ["calvinverse_builds"]
 
 

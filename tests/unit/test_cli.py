@@ -522,6 +522,32 @@ def test_a_template_is_checked_pushed_and_shown(cli: CommandLine, tmp_path: Path
     assert "replicas  integer  1        ≥ 1, ≤ 20  How many instances" in shown
 
 
+def test_a_template_is_pushed_from_a_git_repository(cli: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    (folder / "sub").mkdir(parents=True)
+    text = '[template]\nname = "shop"\nversion = "1"\n[[steps]]\nname = "a"\nuses = "fake"\n'
+    (folder / "sub" / "template.toml").write_text(text)
+    who = [part for name in ("user.name", "user.email") for part in ("-c", f"{name}=ada@example")]
+    for arguments in (["init", "--quiet", "--initial-branch=main"], ["add", "."], ["commit", "--quiet", "-m", "it"]):
+        subprocess.run(["git", *who, *arguments], cwd=folder, check=True, timeout=30)
+    url = f"file://{folder}"
+    pushed = cli("template", "push", "--git", url, "--ref", "main", "--path", "sub")
+    assert pushed.status == 0, pushed.err
+    source = cli("template", "show", "shop", "-o", "json").json["source"]
+    assert (source["url"], source["ref"], source["path"]) == (url, "main", "sub")
+    commit = source["commit"][:12]
+    assert pushed.out.startswith("shop 1  sha256:")
+    assert pushed.out.endswith(f"  main {commit}\n")
+    assert f"{url}, main {commit}, folder sub" in cli("template", "show", "shop").out
+    assert f"main {commit}" in cli("template", "list").out
+    root = cli("template", "push", "--git", url)
+    assert root.status == 2
+    assert "There is one in sub" in root.err
+    assert cli("template", "push", "--git", url, "--ref", "nope").status == 3
+    for wrong in (["push"], ["push", str(folder), "--git", url], ["push", str(folder), "--ref", "main"]):
+        assert cli("template", *wrong).status == 2
+
+
 def test_tokens(cli: CommandLine, tmp_path: Path) -> None:
     made = cli("token", "create", "--owner", "ada", "--note", "ci")
     secret = made.out.strip()

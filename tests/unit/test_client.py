@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from environments.client import HttpClient, read_bundle
+from environments.client.http import ANSWER_SECONDS, LOOK_SECONDS
 from environments.client.problems import error_from
 from environments.client.stream import parse_events
 from environments.context import Context, find_context, stored_context, write_context, write_private
@@ -24,11 +25,12 @@ from environments.domain.errors import (
     NameTaken,
     ServiceUnavailable,
     Unauthenticated,
+    UnknownEnvironment,
     all_errors,
 )
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.domain.views import Accepted, CreateRequest
+from environments.domain.views import Accepted, CreateRequest, PlanRequest
 from tests.fakes.client import environment_view
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -296,3 +298,37 @@ def test_a_folder_as_a_bundle(tmp_path: Path) -> None:
         read_bundle(folder)
     with pytest.raises(InvalidTemplate, match="no folder"):
         read_bundle(tmp_path / "nowhere")
+
+
+def test_what_asks_every_part_of_the_world_may_take_longer_than_other_answers() -> None:
+    limits: dict[str, float] = {}
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        limits[request.url.path] = request.extensions["timeout"]["read"]
+        return httpx2.Response(404, json={"code": "unknown_environment", "detail": "No."})
+
+    with client_of(answer) as client:
+        for ask in (
+            lambda: client.plan("demo", PlanRequest(kind=DeploymentKind.REPAIR)),
+            lambda: client.observe("demo"),
+            lambda: client.drift("demo"),
+        ):
+            with pytest.raises(UnknownEnvironment):
+                ask()
+    assert limits["/v1/environments/demo/plan"] == limits["/v1/environments/demo/observe"] == LOOK_SECONDS
+    assert limits["/v1/environments/demo/drift"] == ANSWER_SECONDS
+
+
+def test_a_plan_is_applied_once_though_the_connection_was_dropped() -> None:
+    keys: list[str] = []
+    accepted = Accepted(environment=environment_view(), deployment_id="dep-1")
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        if len(keys) == 1:
+            raise httpx2.ReadError("dropped")
+        return httpx2.Response(202, content=accepted.model_dump_json())
+
+    with client_of(answer) as client:
+        assert client.apply_plan("plan-1").deployment_id == "dep-1"
+    assert keys == ["key", "key"]

@@ -33,6 +33,16 @@ def test_every_page_is_in_the_index() -> None:
     assert [str(page.relative_to(DOCS)) for page in WRITTEN if page != index and page not in known] == []
 
 
+def test_every_failure_is_explained_with_what_to_do() -> None:
+    """The page of operators names each code of the reference once in its tables, with a meaning and a remedy."""
+    page = (DOCS / "how-to" / "when-something-fails.md").read_text(encoding="utf-8")
+    codes = re.findall(r"^\| `(\w+)` \|", PAGES["error-codes.md"](), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    explained = [code for code, meaning, remedy in rows if meaning.strip() and remedy.strip()]
+    assert len(codes) > 60
+    assert sorted(explained) == sorted(codes)
+
+
 def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A title\n\n[a](other.md) [b](#a-title) [c](#none) [d](page.md#a-title) `[e](x.md)`\n")

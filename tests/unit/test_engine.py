@@ -12,12 +12,12 @@ from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 from environments.domain.views import ExtendRequest, UpdateRequest
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Dead, Setting
+from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
 
 
-@pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+@pytest.fixture(params=DATABASES)
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+    setting = open_setting(request, tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.stop()
@@ -37,6 +37,7 @@ def test_creates_in_order_and_renders_outputs(setting: Setting) -> None:
     assert setting.world.made[-1] == "one/top"
 
 
+@pytest.mark.parametrize("setting", ["sqlite"], indirect=True)
 def test_secret_parameters_are_nowhere_in_the_database(setting: Setting) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)

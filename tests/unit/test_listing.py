@@ -7,12 +7,12 @@ import pytest
 
 from environments.domain.views import ExtendRequest
 from environments.stores.database import Database
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 
-@pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+@pytest.fixture(params=DATABASES)
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+    setting = open_setting(request, tmp_path / "data")
     setting.push(TEMPLATE)
     for name in ("one", "two", "three"):
         setting.create(name, parameters={"code": "swordfish"})

@@ -87,7 +87,7 @@ def test_a_user_keeps_an_environment_from_before_but_gets_no_host_volume_by_an_u
     service.requests.update(EVE, "hers", UpdateRequest(digest=before))
 
 
-@pytest.mark.parametrize("volumes", [("calvinverse-data",), ("a--b",), ("${x}",), ("/etc",)])
+@pytest.mark.parametrize("volumes", [("calvinverse-data",), ("calvinverse-postgres",), ("a--b",), ("${x}",), ("/etc",)])
 def test_a_template_declares_no_volume_that_is_nobodys_to_give(service: FakeService, volumes: tuple[str, ...]) -> None:
     with pytest.raises(InvalidTemplate, match="host volume"):
         service.catalogue.push(service.admin, mounting(*volumes))

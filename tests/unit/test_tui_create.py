@@ -13,6 +13,7 @@ from tui.create import CreateScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.fields import FormField
+from tui.plan_dialog import PlanDialog
 from tui.update import UpdateScreen
 
 
@@ -209,7 +210,7 @@ def test_no_templates_teaches_how_to_push_one() -> None:
     drive(script, client)
 
 
-def test_update_begins_with_what_is_there_and_sends_what_differs() -> None:
+def test_update_begins_with_what_is_there_and_shows_its_plan_before_it_is_applied() -> None:
     async def script(driver: Driver) -> None:
         await driver.press("down", "u")
         await driver.until_screen(UpdateScreen)
@@ -217,8 +218,18 @@ def test_update_begins_with_what_is_there_and_sends_what_differs() -> None:
         assert _field(driver, "parameter.branch").value == "main"
         await _fill(driver, "parameter.message", "Changed")
         await driver.press("ctrl+s")
-        await driver.until_screen(DetailScreen)
-        request = next(call[2] for call in driver.client.calls if call[0] == "update")
+        await driver.until_screen(PlanDialog)
+        await driver.until_text("value: Hello → Good morning")
+        request = next(call[2] for call in driver.client.calls if call[0] == "plan")
         assert request.parameters == {"message": "Changed"}
+        await driver.press("escape")
+        await driver.until_screen(UpdateScreen)
+        assert _field(driver, "parameter.message").value == "Changed"
+        assert not [call for call in driver.client.calls if call[0] in ("update", "apply_plan")]
+        await driver.press("ctrl+s")
+        await driver.until_screen(PlanDialog)
+        await driver.press("shift+tab", "enter")
+        await driver.until_screen(DetailScreen)
+        assert ("apply_plan", "plan-2") in driver.client.calls
 
     drive(script, everything(), size=(100, 40))

@@ -1,0 +1,40 @@
+"""The end of a deployment that somebody cancelled: nothing is left running, and the environment can be mended."""
+
+from environments.domain.environment import Failure
+from environments.domain.errors import Cancelled
+from environments.domain.lifecycle import DeploymentState, State, StepState
+from environments.engine.recorder import Recorder
+from environments.service.storage import Transaction
+from environments.service.withdrawing import cancelled, taken_back
+
+_BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING})
+"""From these an environment fails; from any other nothing of the deployment has begun, and it stays what it is."""
+
+
+def end_cancelled(recorder: Recorder, asked: Cancelled) -> None:
+    """Writes the end down. Raises `LeaseLost`, and `Superseded` when a request to destroy came meanwhile: it wins."""
+    lease = recorder.lease
+    deployment, environment = lease.deployment, lease.environment
+    with lease.write() as tx:
+        recorder.check(tx, despite_cancel=True)
+        failed = recorder.state in _BEGUN
+        steps = tx.journal.steps(deployment.id)
+        running = [step.name for step in steps if step.state is StepState.RUNNING]
+        by = str(asked.details.get("by", "somebody"))
+        failure = cancelled(deployment, by, running, untouched=not failed)
+        for step in steps:
+            _end_step(recorder, tx, step.name, step.state, failure)
+        if failed:
+            recorder.move(tx, State.FAILED, despite_cancel=True, failure=failure)
+        else:
+            changes = taken_back(tx, environment, deployment)
+            if changes:
+                tx.environments.change(environment.id, **changes)
+        recorder.end(tx, DeploymentState.CANCELLED, failure)
+
+
+def _end_step(recorder: Recorder, tx: Transaction, name: str, state: StepState, failure: Failure) -> None:
+    if state is StepState.RUNNING:
+        recorder.step(tx, name, StepState.FAILED, failure=failure.model_copy(update={"step": name}))
+    elif state is StepState.PENDING:
+        recorder.step(tx, name, StepState.SKIPPED)

@@ -1,0 +1,126 @@
+"""Takes away what an update outlives: steps that the template lacks now, and things that kept steps don't name."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from environments.domain.environment import Resource
+from environments.domain.errors import Interrupted, StorageError
+from environments.domain.lifecycle import StepState
+from environments.domain.plan import Change
+from environments.engine.contexts import Contexts
+from environments.engine.graph import run_graph
+from environments.engine.keeping import Keeping
+from environments.engine.leftovers import Stock, of_step, other_kinds, steps_to_remove, to_destroy, unclaimed
+from environments.engine.logs import LogWriter
+from environments.engine.progress import Progress, failure_of, persist
+from environments.engine.recorder import Recorder
+from environments.engine.removal import SHARED, Looks, Removal, turned_round
+from environments.executors.base import Toolbox
+
+_HINT = "Mend the cause, then `calvinverse env retry`."
+
+Row = tuple[str, str, tuple[str, ...]]
+
+
+class Clearing:
+    """For one deployment, after all its steps are done: what used the old things uses the new ones by then."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        logs: LogWriter,
+        toolbox: Toolbox,
+        contexts: Contexts,
+        stock: Stock,
+        keeping: Keeping | None,
+    ) -> None:
+        self._recorder = recorder
+        self._lease = recorder.lease
+        self._logs = logs
+        self._toolbox = toolbox
+        self._contexts = contexts
+        self._stock = stock
+        self._keeping = keeping
+        self._kept = {step.name: step for step in contexts.template.steps}
+        self._order, self._uses = steps_to_remove(stock, set(self._kept))
+        self._inventory: Sequence[Resource] = stock.inventory
+        self._claims: set[tuple[str, str]] = set()
+
+    def rows(self) -> list[Row]:
+        """Lines of the journal for the steps that go: name, kind, and what goes before them."""
+        return [(name, self._uses[name][0], before) for name, before in self._order.items()]
+
+    def run(self, outputs: Mapping[str, Mapping[str, Any]], done: set[str]) -> dict[str, BaseException]:
+        """Takes away what is left, in reverse order of its making; the errors by step. `done`: rows that are done."""
+        for step in self._contexts.template.steps:
+            prepared = self._contexts.prepare(step, outputs)
+            for item in prepared.executor.resources(prepared.context):
+                self._claims.add((item.ref.kind, item.ref.address))
+        with self._lease.write() as tx:
+            self._inventory = tx.inventory.of(self._lease.environment.id)
+            shared = tx.inventory.shared_by_rank(self._lease.environment.id)
+        self._looks = Looks(self._toolbox, self._contexts.owner, self._inventory)
+        self._removal = Removal(self._recorder, self._looks, _HINT)
+        # Known to be gone before anything is laid out: most updates take nothing away.
+        self._shared = unclaimed(self._looks, shared, self._claims)
+        kept = [name for name in self._kept if self._outdated(name) or self._other_kinds(name)]
+        former = {name: step.needs for name, step in self._stock.former.items()}
+        needs: dict[str, tuple[str, ...]] = dict(turned_round(former, [*self._order, *kept]))
+        if self._shared:
+            needs[SHARED] = tuple(needs)
+            with self._lease.write() as tx:
+                tx.journal.lay_out(self._lease.deployment.id, [(SHARED, SHARED, tuple(self._order))])
+        return run_graph(needs, self._take_away, done=done & set(self._order), stop_on_error=False).errors
+
+    def _take_away(self, name: str) -> None:
+        self._lease.check()
+        resources, kinds = self._of(name)
+        run = Progress(self._lease, self._logs, name, self._looks.time_limit(resources))
+        if name not in self._kept:
+            with self._lease.write(going_on=True) as tx:
+                self._recorder.step(tx, name, StepState.RUNNING)
+        try:
+            if self._keeping is not None:
+                self._keeping.check_removal(name, self._changes(name, resources, kinds, run))
+            for kind in kinds:
+                if (executor := self._toolbox.executors.get(kind)) is not None:
+                    persist(run, partial(executor.clear, name, self._contexts.owner, run))
+            for resource in resources:
+                self._removal.remove(resource, run)
+        except (Interrupted, StorageError):
+            raise
+        except Exception as error:
+            self._logs.flush()
+            with self._lease.write() as tx:
+                self._recorder.step(tx, name, StepState.FAILED, failure=failure_of(error, name))
+            raise
+        self._logs.flush()
+        if name not in self._kept:
+            with self._lease.write() as tx:
+                self._recorder.step(tx, name, StepState.DONE)
+
+    def _of(self, name: str) -> tuple[list[Resource], Sequence[str]]:
+        """What goes of a step: resources, and the kinds whose executors may have left something in shared ones."""
+        if name == SHARED:
+            return self._shared, ()
+        if name in self._kept:
+            return self._outdated(name), self._other_kinds(name)
+        resources = of_step(self._inventory, name)
+        return [found for found in resources if (found.kind, found.address) not in self._claims], self._uses[name]
+
+    def _outdated(self, name: str) -> list[Resource]:
+        return unclaimed(self._looks, of_step(self._inventory, name), self._claims)
+
+    def _other_kinds(self, name: str) -> list[str]:
+        return other_kinds(self._stock.former.get(name), self._kept[name].uses)
+
+    def _changes(
+        self, name: str, resources: Sequence[Resource], kinds: Sequence[str], run: Progress
+    ) -> Sequence[Change]:
+        owner = self._contexts.owner
+        executors = [self._toolbox.executors[kind] for kind in kinds if kind in self._toolbox.executors]
+        leavings = [
+            change for executor in executors for change in persist(run, partial(executor.leavings, name, owner))
+        ]
+        return [*leavings, *persist(run, lambda: to_destroy(self._looks, resources))]

@@ -1,0 +1,112 @@
+"""What each step of an environment is to be told: its options, rendered with what is known and read by its executor."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from environments.domain.environment import Environment
+from environments.domain.errors import InvalidTemplate
+from environments.domain.template import Bundle, Step, Template
+from environments.engine.graph import ancestors
+from environments.executors.base import Executor, Owner, StepContext, Toolbox
+from environments.service.rendering import render, scope
+
+CHECKS = "check."
+"""How the kinds of steps begin that make nothing and always run."""
+
+TAKES_SECRETS = "vault.secret"
+"""The one kind of step that is told the secret parameters."""
+
+Outputs = Mapping[str, Mapping[str, Any]]
+
+
+class Prepared(NamedTuple):
+    """A step that can be planned or applied. `inputs` stands for the rendered options: equal for equal ones."""
+
+    executor: Executor
+    context: StepContext
+    inputs: str
+
+
+class Contexts:
+    """For the steps of one environment, as its record, the bundle and the published images have it now."""
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        environment: Environment,
+        bundle: Bundle,
+        images: Mapping[str, str],
+        secrets: Mapping[str, str],
+    ) -> None:
+        self.template: Template = bundle.template()
+        self.owner = Owner(environment.id, environment.name)
+        self._toolbox = toolbox
+        self._environment = environment
+        self._bundle = bundle
+        self._images = images
+        self._secrets = secrets
+        self._needs = self.template.dependencies()
+
+    def needed(self, step: str) -> set[str]:
+        """The steps that it needs, directly or not: only what those give is sure to be there."""
+        return ancestors(self._needs, step)
+
+    def executor(self, uses: str) -> Executor:
+        """The executor of a kind. Raises `InvalidTemplate`."""
+        executor = self._toolbox.executors.get(uses)
+        if executor is None:
+            raise InvalidTemplate(f"This version knows no step kind {uses!r}.")
+        return executor
+
+    def prepare(self, step: Step, outputs: Outputs) -> Prepared:
+        """The step with its options. Raises `InvalidTemplate`, `ImageNotPublished`."""
+        executor = self.executor(step.uses)
+        options = render(step.options, self._names(outputs, self.needed(step.name)), f"step {step.name!r}")
+        try:
+            read = executor.options.model_validate(options)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+                for fault in error.errors(include_url=False, include_input=False)
+            )
+            raise InvalidTemplate(f"The options of step {step.name!r} don't fit: {faults}.") from error
+        context = StepContext(
+            owner=self.owner,
+            step=step.name,
+            options=read,
+            bundle=self._bundle,
+            parameters=self._environment.parameters,
+            secrets=self._secrets if self.brings_secrets(step) else {},
+            host_volumes=frozenset(self.template.host_volumes),
+        )
+        text = json.dumps([step.uses, options], sort_keys=True, default=str)
+        return Prepared(executor, context, hashlib.sha256(text.encode()).hexdigest())
+
+    def brings_secrets(self, step: Step) -> bool:
+        """Whether the step is told secret parameters that came with the request."""
+        return step.uses == TAKES_SECRETS and bool(self._secrets)
+
+    def outputs(self, outputs: Outputs, *, whole: bool) -> dict[str, Any]:
+        """The environment's outputs as they are stored. Raises `InvalidTemplate`, `ImageNotPublished`.
+
+        Unless the steps are done as a `whole`, outputs that can't be told without the missing ones are left out.
+        """
+        names = self._names(outputs, set(outputs))
+        found = {}
+        for name, output in self.template.outputs.items():
+            try:
+                value = render(output.value, names, f"output {name!r}")
+            except InvalidTemplate:
+                if whole:
+                    raise
+                continue
+            found[name] = {"value": value, "description": output.description, "secret": output.secret}
+        return found
+
+    def _names(self, outputs: Outputs, steps: set[str]) -> dict[str, Any]:
+        known = {name: outputs[name] for name in steps if name in outputs}
+        return scope(self._environment, self._environment.parameters, known, self._images)

@@ -1,0 +1,80 @@
+"""What an environment has of earlier versions of its template, and the present one doesn't name any more."""
+
+from collections.abc import Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from environments.domain.environment import Resource, StepRecord
+from environments.domain.plan import Action, Change
+from environments.engine.former import Former, former_steps
+from environments.engine.removal import OVER, UNKNOWN, Looks, turned_round
+from environments.executors.base import Presence
+from environments.service.storage import Transaction
+
+OUTDATED = "outdated"
+"""Fingerprint of what the engine itself will destroy: an executor's changes have others."""
+
+_SIDE_BY_SIDE = 8
+
+
+class Stock(NamedTuple):
+    """What is known of an environment's past."""
+
+    inventory: Sequence[Resource]
+    latest: dict[str, StepRecord]
+    former: dict[str, Former]
+
+
+def take_stock(tx: Transaction, environment_id: str, besides: str | None = None) -> Stock:
+    """What the database has about the environment; `besides` is the deployment that runs now."""
+    return Stock(
+        tx.inventory.of(environment_id),
+        tx.journal.latest(environment_id),
+        former_steps(tx, environment_id, besides),
+    )
+
+
+def of_step(inventory: Sequence[Resource], step: str) -> list[Resource]:
+    """What a step has made that may be there, the last made first."""
+    return [found for found in reversed(inventory) if found.step == step and found.status not in OVER]
+
+
+def unclaimed(looks: Looks, resources: Sequence[Resource], claims: Set[tuple[str, str]]) -> list[Resource]:
+    """Those that no step names any more (`claims`: kind and address), in the same order."""
+    return [
+        found
+        for found in resources
+        if found.status not in OVER and (found.kind, found.address) not in claims and not looks.is_inner(found)
+    ]
+
+
+def other_kinds(former: Former | None, uses: str) -> list[str]:
+    """The kinds that a kept step was of before, if it is of another one now."""
+    return [kind for kind in former.uses if kind != uses] if former else []
+
+
+def steps_to_remove(stock: Stock, kept: set[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """The steps that are no longer in the template, in the order of going: name → what goes before it; name → kinds."""
+    made_by = {str(found.step) for found in stock.inventory if found.step is not None and found.status not in OVER}
+    names = (set(stock.former) | made_by) - kept
+    needs = {name: former.needs for name, former in stock.former.items()}
+    uses = {name: stock.former[name].uses if name in stock.former else (UNKNOWN,) for name in names}
+    return turned_round(needs, names), uses
+
+
+def to_destroy(looks: Looks, resources: Sequence[Resource]) -> tuple[Change, ...]:
+    """A change for each of the resources that is there. Raises `BackendUnavailable`."""
+    wanted = [found for found in resources if found.status not in OVER]
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        seen = list(pool.map(looks.look, wanted))
+    return tuple(
+        Change(
+            kind=resource.kind,
+            address=resource.address,
+            action=Action.DESTROY,
+            details=(found.detail,) if found.detail else (),
+            fingerprint=OUTDATED,
+        )
+        for resource, found in zip(wanted, seen, strict=True)
+        if found.presence is Presence.OURS
+    )

@@ -1,0 +1,67 @@
+"""Looks at a ready environment: what a repair would do, and what is in its places that no step made."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from environments.domain.environment import Drift, Environment, ResourceRef, Unexpected
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus
+from environments.executors.base import Owner, Toolbox
+from environments.service.planning import Planner, Target
+from environments.service.storage import Storage
+
+log = structlog.get_logger()
+
+
+class WorldObserver:
+    """See `environments.service.drift.Observer`."""
+
+    def __init__(self, storage: Storage, toolbox: Toolbox, planner: Planner, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._toolbox = toolbox
+        self._planner = planner
+        self._clock = clock
+
+    def look(self, environment: Environment) -> Drift:
+        """How the world differs from what the steps made; what can't be looked at is named as a trouble."""
+        observed_at = self._clock()
+        troubles: dict[str, str] = {}
+        with self._storage.read() as tx:
+            bundle = tx.templates.bundle(environment.bundle)
+            inventory = tx.inventory.of(environment.id)
+        assert bundle is not None, "bundles in use are never deleted"
+        try:
+            # Secret parameters are in OpenBao already: a repair has none to bring.
+            target = Target(DeploymentKind.REPAIR, environment, bundle, {})
+            steps = tuple(step for step in self._planner.plan(target, troubles) if step.changes)
+            names = frozenset(step.name for step in bundle.template().steps)
+        except CalvinverseError as error:
+            # Such as a template that this version can't read any more.
+            return Drift(observed_at=observed_at, troubles={"template": error.message})
+        known = frozenset(found.ref for found in inventory if found.status is not ResourceStatus.GONE)
+        # What a repair puts right is told once, though nobody wrote it as it is now.
+        planned = {(change.kind, change.address) for step in steps for change in step.changes}
+        unexpected = tuple(
+            found
+            for found in self._unexpected(environment, known, names, troubles)
+            if (found.kind, found.address) not in planned
+        )
+        return Drift(observed_at=observed_at, steps=steps, unexpected=unexpected, troubles=troubles)
+
+    def _unexpected(
+        self,
+        environment: Environment,
+        known: frozenset[ResourceRef],
+        steps: frozenset[str],
+        troubles: dict[str, str],
+    ) -> list[Unexpected]:
+        owner = Owner(environment.id, environment.name)
+        found: list[Unexpected] = []
+        for lookout in self._toolbox.lookouts:
+            try:
+                found += lookout.unexpected(owner, known, steps)
+            except CalvinverseError as error:
+                troubles[lookout.part] = error.message
+        return found

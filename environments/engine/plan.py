@@ -1,0 +1,252 @@
+"""Tells what a change will do, by looking at the world: step by step, in the order in which it will be done."""
+
+import threading
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from functools import partial
+from typing import Any
+
+from environments.domain.environment import Resource
+from environments.domain.errors import CalvinverseError, InvalidTemplate, NotFound, StepFailed
+from environments.domain.lifecycle import DeploymentKind, StepState
+from environments.domain.plan import Action, Change, StepPlan
+from environments.domain.template import Step
+from environments.engine.contexts import Contexts, Prepared
+from environments.engine.graph import run_graph
+from environments.engine.leftovers import (
+    OUTDATED,
+    Stock,
+    of_step,
+    other_kinds,
+    steps_to_remove,
+    take_stock,
+    to_destroy,
+    unclaimed,
+)
+from environments.engine.progress import Looking
+from environments.engine.removal import SHARED, Looks, rows_to_destroy
+from environments.executors.base import Owner, Toolbox
+from environments.service.images import references
+from environments.service.planning import Target
+from environments.service.storage import Storage
+
+LONGEST_LOOK = 120.0
+"""Seconds that one step may be looked at."""
+
+
+class WorldPlanner:
+    """Plans changes: see `environments.service.planning.Planner`."""
+
+    def __init__(self, storage: Storage, toolbox: Toolbox) -> None:
+        self._storage = storage
+        self._toolbox = toolbox
+
+    def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
+        """What has to be done so that the world is as the target says; for a destroy, what is there to be destroyed."""
+        with self._storage.read() as tx:
+            stock = take_stock(tx, target.environment.id)
+            shared = tx.inventory.shared_by_rank(target.environment.id)
+            images = references(tx)
+        if target.kind is DeploymentKind.DESTROY:
+            return self._destroy(target, stock, shared, troubles)
+        contexts = Contexts(self._toolbox, target.environment, target.bundle, images, target.secrets)
+        return _Draft(self._toolbox, contexts, stock, shared, troubles).steps()
+
+    def _destroy(
+        self,
+        target: Target,
+        stock: Stock,
+        shared: Sequence[Resource],
+        troubles: MutableMapping[str, str] | None,
+    ) -> tuple[StepPlan, ...]:
+        owner = Owner(target.environment.id, target.environment.name)
+        looks = Looks(self._toolbox, owner, stock.inventory)
+        try:
+            steps = target.bundle.template().steps
+        except InvalidTemplate:
+            steps = ()
+        rows = [
+            (name, uses, of_step(stock.inventory, name)) for name, uses, _ in rows_to_destroy(stock.inventory, steps)
+        ]
+        plans = []
+        for name, uses, resources in [*rows, (SHARED, SHARED, shared)]:
+            changes = _told(troubles, name, partial(to_destroy, looks, resources))
+            plans.append(StepPlan(step=name, uses=uses, changes=changes))
+        return tuple(plan for plan in plans if plan.changes)
+
+
+class _Draft:
+    """One plan in the making. `outputs` are what steps gave that nothing will change."""
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        contexts: Contexts,
+        stock: Stock,
+        shared: Sequence[Resource],
+        troubles: MutableMapping[str, str] | None,
+    ) -> None:
+        self._toolbox = toolbox
+        self._contexts = contexts
+        self._stock = stock
+        self._shared = shared
+        self._troubles = troubles
+        self._looks = Looks(toolbox, contexts.owner, stock.inventory)
+        self._outputs: dict[str, dict[str, Any]] = {}
+        self._claims: set[tuple[str, str]] = set()
+        self._plans: dict[str, StepPlan] = {}
+        self._guard = threading.Lock()
+
+    def steps(self) -> tuple[StepPlan, ...]:
+        template = self._contexts.template
+        outcome = run_graph(template.dependencies(), lambda name: self._plan(template.step(name)))
+        for step in template.steps:
+            if step.name in outcome.errors:
+                raise outcome.errors[step.name]
+        kept = [self._with_outdated(step, self._plans[step.name]) for step in _in_order(template.steps)]
+        return (*kept, *self._removed())
+
+    def _plan(self, step: Step) -> None:
+        self._plans[step.name] = StepPlan(step=step.name, uses=step.uses)
+        unknown = {name for name in self._contexts.needed(step.name) if name not in self._outputs}
+        try:
+            try:
+                prepared = self._contexts.prepare(step, self._outputs)
+            except InvalidTemplate:
+                if not unknown:
+                    raise
+                self._put_off(step, unknown)
+                return
+            try:
+                changes = self._look(step, prepared)
+            except (NotFound, StepFailed) as error:
+                if not unknown:
+                    raise
+                self._put_off(step, unknown, f" ({error.message})")  # what it asks for may well be made by then
+                return
+        except CalvinverseError as error:
+            self._trouble(step.name, error)
+            return
+        before = self._stock.latest.get(step.name)
+        # Outputs from before inputs were kept are taken as they are: a plan shows, and the step is applied anyway.
+        if not changes and before and before.state is StepState.DONE and before.inputs in ("", prepared.inputs):
+            self._outputs[step.name] = before.outputs
+
+    def _look(self, step: Step, prepared: Prepared) -> tuple[Change, ...]:
+        run = Looking(min((step.timeout or prepared.executor.time_limit).total_seconds(), LONGEST_LOOK))
+        changes = tuple(prepared.executor.plan(prepared.context, run))
+        claims = {(item.ref.kind, item.ref.address) for item in prepared.executor.resources(prepared.context)}
+        with self._guard:
+            self._claims |= claims
+        self._plans[step.name] = StepPlan(step=step.name, uses=step.uses, changes=changes)
+        return changes
+
+    def _put_off(self, step: Step, unknown: set[str], why: str = "") -> None:
+        text = str(step.options)
+        asked = sorted(name for name in unknown if name in text) or sorted(unknown)
+        deferred = f"decided when {' and '.join(asked)} {'is' if len(asked) == 1 else 'are'} done{why}"
+        self._plans[step.name] = StepPlan(step=step.name, uses=step.uses, deferred=deferred)
+
+    def _trouble(self, step: str, error: CalvinverseError) -> None:
+        if self._troubles is None:
+            raise error
+        self._troubles[step] = error.message
+
+    @property
+    def _open(self) -> str:
+        """The steps whose claims aren't known yet, in words; empty when all are."""
+        return ", ".join(
+            name
+            for name, plan in self._plans.items()
+            if plan.deferred or (self._troubles is not None and name in self._troubles)
+        )
+
+    def _with_outdated(self, step: Step, plan: StepPlan) -> StepPlan:
+        if plan.deferred or (self._troubles is not None and step.name in self._troubles):
+            return plan
+        changes = _told(self._troubles, step.name, lambda: self._outdated(step))
+        return plan.model_copy(update={"changes": (*plan.changes, *changes)})
+
+    def _outdated(self, step: Step) -> tuple[Change, ...]:
+        resources = unclaimed(self._looks, of_step(self._stock.inventory, step.name), self._claims)
+        return (*to_destroy(self._looks, resources), *self._left_by_other_kinds(step))
+
+    def _left_by_other_kinds(self, step: Step) -> list[Change]:
+        former = self._stock.former.get(step.name)
+        return [
+            change
+            for uses in other_kinds(former, step.uses)
+            if uses in self._toolbox.executors
+            for change in _as_ours(self._toolbox.executors[uses].leavings(step.name, self._contexts.owner))
+        ]
+
+    def _removed(self) -> Iterable[StepPlan]:
+        names = {step.name for step in self._contexts.template.steps}
+        order, uses = steps_to_remove(self._stock, names)
+        for name in order:
+            plan = StepPlan(step=name, uses=uses[name][0], removed=True)
+            changes = _told(self._troubles, name, partial(self._of_removed, name, uses[name]))
+            if changes:
+                yield plan.model_copy(update={"changes": changes})
+        plan = StepPlan(step=SHARED, uses=SHARED, removed=True)
+        shared = unclaimed(self._looks, self._shared, self._claims)
+        if not shared:
+            return
+        if self._open:
+            yield plan.model_copy(update={"deferred": f"decided when {self._open} is done"})
+            return
+        changes = _told(self._troubles, SHARED, lambda: to_destroy(self._looks, shared))
+        if changes:
+            yield plan.model_copy(update={"changes": changes})
+
+    def _of_removed(self, name: str, uses: Sequence[str]) -> tuple[Change, ...]:
+        resources = [found for found in of_step(self._stock.inventory, name) if not self._is_claimed(found)]
+        leavings = [
+            change
+            for kind in uses
+            if kind in self._toolbox.executors
+            for change in self._toolbox.executors[kind].leavings(name, self._contexts.owner)
+            if not self._becomes_anothers(change)
+        ]
+        return (*leavings, *to_destroy(self._looks, resources))
+
+    def _becomes_anothers(self, change: Change) -> bool:
+        """Whether a kept step will have written the same thing, such as a key, before it would go."""
+        return change.action is Action.DESTROY and any(
+            (other.kind, other.address) == (change.kind, change.address) and other.action is not Action.DESTROY
+            for plan in self._plans.values()
+            for other in plan.changes
+        )
+
+    def _is_claimed(self, resource: Resource) -> bool:
+        return (resource.kind, resource.address) in self._claims
+
+
+def _as_ours(changes: Sequence[Change]) -> list[Change]:
+    return [change.model_copy(update={"fingerprint": OUTDATED}) for change in changes]
+
+
+def _told(
+    troubles: MutableMapping[str, str] | None,
+    step: str,
+    look: Callable[[], tuple[Change, ...]],
+) -> tuple[Change, ...]:
+    try:
+        return look()
+    except CalvinverseError as error:
+        if troubles is None:
+            raise
+        troubles[step] = error.message
+        return ()
+
+
+def _in_order(steps: Sequence[Step]) -> list[Step]:
+    """Each after those that it needs, else as the author has them."""
+    done: list[Step] = []
+    names: set[str] = set()
+    left = list(steps)
+    while left:
+        step = next(step for step in left if set(step.needs) <= names)
+        left.remove(step)
+        names.add(step.name)
+        done.append(step)
+    return done

@@ -1,0 +1,160 @@
+"""What a request would make of an environment: checked against the template, written nowhere yet."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from environments.domain.deadline import first_deadline, parse_duration
+from environments.domain.environment import Deployment, Environment
+from environments.domain.errors import Forbidden, NotAllowedNow, NotFound, UnknownTemplate
+from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.names import META, check_environment_name, service_name
+from environments.domain.template import Bundle, Template
+from environments.domain.views import CreateRequest, UpdateRequest
+from environments.service.access import Principal
+from environments.service.parameters import check_parameters, split_secrets
+from environments.service.storage import Transaction
+
+LAST_GOOD = "last-good"
+"""In place of a deployment's id: the one that last made the environment ready."""
+
+
+class Draft(NamedTuple):
+    """An environment as it is to be. `secrets` are the secret parameters that come with the request."""
+
+    environment: Environment
+    bundle: Bundle
+    secrets: dict[str, str]
+    rollback_to: str | None = None
+    """The earlier deployment whose template and parameters these are."""
+
+
+def new_environment(
+    tx: Transaction, principal: Principal, request: CreateRequest, environment_id: str, now: datetime
+) -> Draft:
+    """The environment that a request to create asks for.
+
+    Raises `InvalidName`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime` and `Forbidden`.
+    """
+    if request.template == META and principal.role != "admin":
+        raise Forbidden("Only an admin makes the meta environment.")
+    name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
+    bundle = catalogued(tx, request.template, request.digest)
+    template = bundle.template()
+    _check_volumes(principal, template)
+    opened, secrets = split_secrets(template, check_parameters(template, request.parameters))
+    for service in _literal_services(template):
+        service_name(name, service)
+    lifetime = template.lifetime
+    deadline = first_deadline(
+        now,
+        default=lifetime.default,
+        maximum=lifetime.maximum,
+        ttl=None if request.ttl is None else parse_duration(request.ttl),
+        until=request.until,
+    )
+    environment = Environment(
+        id=environment_id,
+        name=name,
+        owner=principal.owner,
+        template=template.name,
+        template_version=template.version,
+        bundle=bundle.digest,
+        parameters=opened,
+        state=State.REQUESTED,
+        state_since=now,
+        created_at=now,
+        deadline=deadline,
+        maximum_deadline=now + lifetime.maximum if lifetime.maximum else None,
+    )
+    return Draft(environment, bundle, secrets)
+
+
+def updated(tx: Transaction, principal: Principal, environment: Environment, request: UpdateRequest) -> Draft:
+    """The environment with the newest (or named) version of its template and changed parameters.
+
+    Raises `UnknownTemplate`, `InvalidParameters` and `Forbidden`.
+    """
+    bundle = catalogued(tx, environment.template, request.digest)
+    template = bundle.template()
+    _check_volumes(principal, template)
+    given = {**environment.parameters, **(request.parameters or {})}
+    # What the new version doesn't know any more is dropped, unless somebody asks for it just now.
+    given = {name: value for name, value in given.items() if name in template.parameters or _asked(request, name)}
+    # Secrets that were handed to OpenBao stay there unless new ones come.
+    opened, secrets = split_secrets(template, check_parameters(template, given, known=template.secret_parameters()))
+    return Draft(_with(environment, bundle, template, opened), bundle, secrets)
+
+
+def rolled_back(tx: Transaction, environment: Environment, wanted: str | None) -> Draft:
+    """The environment as an earlier deployment was to make it; None or `last-good`: the last good one.
+
+    Secret parameters stay as they are in OpenBao. Raises `NotFound` and `NotAllowedNow`.
+    """
+    good = _earlier(tx, environment, wanted)
+    bundle = tx.templates.bundle(good.bundle)
+    if not good.template or bundle is None:
+        raise NotAllowedNow(
+            f"What deployment {good.id!r} applied isn't known any more.", hint="Update the environment instead."
+        )
+    back = _with(environment, bundle, bundle.template(), good.parameters)
+    return Draft(back, bundle, {}, rollback_to=good.id)
+
+
+def unchanged(tx: Transaction, environment: Environment) -> Draft:
+    """The environment as it was last asked for. Raises `UnknownTemplate`."""
+    bundle = tx.templates.bundle(environment.bundle)
+    if bundle is None:
+        raise UnknownTemplate(f"The content of template {environment.template!r} is gone.")
+    return Draft(environment, bundle, {})
+
+
+def catalogued(tx: Transaction, template: str, digest: str | None) -> Bundle:
+    """The content of the newest (or named) version of a template. Raises `UnknownTemplate`."""
+    push = tx.templates.find(template, digest)
+    bundle = None if push is None else tx.templates.bundle(push.digest)
+    if bundle is None:
+        version = f" with digest {digest}" if digest else ""
+        raise UnknownTemplate(f"There is no template {template!r}{version}.")
+    return bundle
+
+
+def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> Deployment:
+    if wanted in (None, LAST_GOOD):
+        good = None if environment.last_good is None else tx.deployments.get(environment.last_good)
+        if good is None:
+            raise NotAllowedNow(
+                f"Environment {environment.name!r} has never been ready: there is nothing to go back to.",
+                hint="Update it, try again, or destroy it.",
+            )
+        return good
+    found = tx.deployments.get(str(wanted))
+    if found is None or found.environment_id != environment.id:
+        raise NotFound(f"Environment {environment.name!r} has no deployment {wanted!r}.")
+    if found.kind is DeploymentKind.DESTROY:
+        raise NotAllowedNow(f"Deployment {found.id!r} destroyed; there is nothing to go back to.")
+    return found
+
+
+def _with(environment: Environment, bundle: Bundle, template: Template, parameters: Mapping[str, Any]) -> Environment:
+    changes = {"bundle": bundle.digest, "template_version": template.version, "parameters": dict(parameters)}
+    return environment.model_copy(update=changes)
+
+
+def _asked(request: UpdateRequest, name: str) -> bool:
+    return request.parameters is not None and name in request.parameters
+
+
+def _check_volumes(principal: Principal, template: Template) -> None:
+    if template.host_volumes and principal.role != "admin":
+        raise Forbidden(
+            f"Only an admin makes or updates environments with the template {template.name!r}: "
+            f"its jobs get {', '.join(template.host_volumes)} of their node."
+        )
+
+
+def _literal_services(template: Template) -> set[str]:
+    """Names of services that steps mention as they stand: enough to refuse a name that is too long at once."""
+    found = {json.dumps(step.options.get("service")) for step in template.steps if "service" in step.options}
+    return {json.loads(name) for name in found if "{{" not in name and name.startswith('"')}

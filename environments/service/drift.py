@@ -1,0 +1,104 @@
+"""Drift: what of an environment is not as its steps made it, and what else is in its places."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from environments.domain.environment import Drift, Environment, EventType
+from environments.domain.errors import NotAllowedNow
+from environments.domain.lifecycle import State
+from environments.domain.views import DriftView
+from environments.service.access import Principal
+from environments.service.calendar import next_look
+from environments.service.storage import Storage, Transaction
+from environments.service.visibility import visible
+
+
+class Observer(Protocol):
+    """Looks at the world."""
+
+    def look(self, environment: Environment) -> Drift:
+        """How the world differs from what the steps of a ready environment made; changes nothing."""
+        ...
+
+
+class Drifting:
+    """Looks when somebody asks, and for the clock; remembers what was found."""
+
+    def __init__(self, storage: Storage, observer: Observer, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._observer = observer
+        self._clock = clock
+
+    def show(self, principal: Principal, name: str) -> DriftView:
+        """What the last look found."""
+        with self._storage.read() as tx:
+            return _view(visible(tx, principal, name))
+
+    def observe(self, principal: Principal, name: str) -> DriftView:
+        """Looks now. Raises `NotAllowedNow` unless the environment is ready, and stays so while we look."""
+        with self._storage.read() as tx:
+            environment = visible(tx, principal, name)
+            newest = _newest(tx, environment)
+        if environment.state is not State.READY:
+            raise NotAllowedNow(
+                f"Environment {environment.name!r} is {environment.state.value}: only a ready one has drift.",
+                hint="`calvinverse env show` says what it is doing.",
+            )
+        if environment.managed_by is not None:
+            raise NotAllowedNow(
+                f"Environment {environment.name!r} is managed by {environment.managed_by}: its steps aren't known here."
+            )
+        found = self._note(environment, newest, self._observer.look(environment))
+        if found is None:
+            raise NotAllowedNow(f"Environment {environment.name!r} was changed while we looked at it.")
+        return _view(found)
+
+    def observe_due(self) -> list[str]:
+        """Looks at the ready environments whose moment has come; their names. The next moment is set beforehand."""
+        now = self._clock()
+        with self._storage.read() as tx:
+            if not any(environment.state is State.READY for environment in tx.environments.to_observe(now)):
+                return []
+        with self._storage.write() as tx:
+            due = [found for found in tx.environments.to_observe(now) if found.state is State.READY]
+            newest = {environment.id: _newest(tx, environment) for environment in due}
+            for environment in due:
+                bundle = tx.templates.bundle(environment.bundle)
+                looks = None if bundle is None else bundle.template().drift
+                tx.environments.change(environment.id, observe_at=looks and next_look(looks, now))
+        for environment in due:
+            self._note(environment, newest[environment.id], self._observer.look(environment))
+        return [environment.name for environment in due]
+
+    def _note(self, environment: Environment, newest: str | None, drift: Drift) -> Environment | None:
+        """Keeps what was found, unless the environment was changed meanwhile; then it gives None."""
+        with self._storage.write() as tx:
+            now = tx.environments.get(environment.id)
+            if now is None or now.state is not State.READY or _newest(tx, now) != newest:
+                return None
+            tx.environments.change(now.id, drift=drift)
+            if drift.found != (now.drift is not None and now.drift.found):
+                what = f"has drifted: {_sentence(drift)}" if drift.found else "has no drift any more"
+                message = f"{now.name} {what}"
+                data = {"found": drift.found}
+                tx.events.add(EventType.ENVIRONMENT_DRIFT, now.id, drift.observed_at, message=message, data=data)
+            return now.model_copy(update={"drift": drift})
+
+
+def _newest(tx: Transaction, environment: Environment) -> str | None:
+    deployments = tx.deployments.of(environment.id)
+    return deployments[0].id if deployments else None
+
+
+def _sentence(drift: Drift) -> str:
+    changes = sum(len(step.changes) for step in drift.steps)
+    parts = [
+        *([f"{changes} thing{'s' * (changes > 1)} to put right"] if changes else []),
+        *([f"{len(drift.unexpected)} unexpected"] if drift.unexpected else []),
+    ]
+    return ", ".join(parts)
+
+
+def _view(environment: Environment) -> DriftView:
+    return DriftView(environment=environment.name, drift=environment.drift, observe_at=environment.observe_at)

@@ -1,0 +1,100 @@
+"""What people do with an environment that isn't as they want it: repair it, go back, or give it up."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from environments.domain.deadline import look_again_after
+from environments.domain.environment import EventType
+from environments.domain.errors import NotAllowedNow
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
+from environments.domain.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
+from environments.service import changing
+from environments.service.access import Principal
+from environments.service.changing import Asked
+from environments.service.drafting import rolled_back
+from environments.service.presenting import environment_view
+from environments.service.storage import Storage
+from environments.service.visibility import owned
+
+
+class Mending:
+    """Takes such requests; the engine carries them out."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._new_id = new_id
+
+    def repair(self, principal: Principal, name: str) -> Accepted:
+        """Makes an environment again what its template and parameters say; what is so already stays untouched.
+
+        Raises `NotAllowedNow`.
+        """
+        with self._storage.write() as tx:
+            environment = owned(tx, principal, name)
+            check_request(environment.name, environment.state, DeploymentKind.REPAIR)
+            asked = Asked(self._new_id("dep"), principal.owner, "repaired", self._clock())
+            deployment = changing.queue(tx, environment, DeploymentKind.REPAIR, asked)
+        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+
+    def rollback(self, principal: Principal, name: str, request: RollbackRequest) -> Accepted:
+        """Goes back to what the last good deployment applied, or an earlier one that is named.
+
+        Secret parameters stay as they are in OpenBao. Raises `NotAllowedNow`, also when there is nothing to go back
+        to, and `NotFound` for a deployment that isn't this environment's.
+        """
+        with self._storage.write() as tx:
+            environment = owned(tx, principal, name)
+            check_request(environment.name, environment.state, DeploymentKind.UPDATE)
+            draft = rolled_back(tx, environment, request.deployment)
+            asked = Asked(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
+            deployment = changing.roll_back(tx, draft, asked)
+        return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
+
+    def abandon(self, principal: Principal, name: str, request: AbandonRequest) -> EnvironmentView:
+        """Gives up what a failed destroy has left: the name is free, the record stays, and the clock keeps looking.
+
+        Raises `NotAllowedNow` unless a destroy has failed.
+        """
+        now = self._clock()
+        with self._storage.write() as tx:
+            environment = owned(tx, principal, name)
+            if environment.state is not State.DESTROY_FAILED:
+                raise NotAllowedNow(
+                    f"Environment {environment.name!r} is {environment.state.value}: only what could not be destroyed "
+                    "is given up.",
+                    hint="Destroy it first.",
+                )
+            left = [
+                resource
+                for resource in tx.inventory.of(environment.id)
+                if resource.status not in (ResourceStatus.GONE, ResourceStatus.ABANDONED)
+            ]
+            for resource in left:
+                detail = f"given up by {principal.owner}: {request.reason}"
+                detail += f" (last seen: {resource.detail})" if resource.detail else ""
+                tx.inventory.set(environment.id, resource.kind, resource.address, ResourceStatus.ABANDONED, detail, now)
+            check_move(environment.name, environment.state, State.ABANDONED)
+            changes = {
+                "state": State.ABANDONED,
+                "state_since": now,
+                "destroyed_at": now,
+                "destroy_again_at": None,
+                "sealed": None,
+                "observe_at": now + look_again_after(timedelta(0)),
+            }
+            tx.environments.change(environment.id, **changes)
+            tx.events.add(
+                EventType.ENVIRONMENT_STATE,
+                environment.id,
+                now,
+                message=f"{principal.owner} gave up {environment.name} with {len(left)} things that may be left: "
+                f"{request.reason}",
+                data={
+                    "state": State.ABANDONED.value,
+                    "reason": request.reason,
+                    "left": [f"{resource.kind} {resource.address}" for resource in left],
+                },
+            )
+            del changes["sealed"]
+            return environment_view(environment.model_copy(update=changes))

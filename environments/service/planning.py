@@ -1,0 +1,266 @@
+"""Plans: made by looking at the world, saved for a day, and applied as they were shown or not at all."""
+
+import hashlib
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from environments.domain.environment import Deployment, Environment
+from environments.domain.errors import CalvinverseError, InvalidInput, NameTaken, PlanStale, UnknownPlan
+from environments.domain.lifecycle import ENDED, DeploymentKind, check_request
+from environments.domain.plan import Plan, StepPlan
+from environments.domain.template import Bundle
+from environments.domain.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
+from environments.service import changing
+from environments.service.access import Principal
+from environments.service.changing import Asked, Sealer
+from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
+from environments.service.presenting import environment_view
+from environments.service.requests import again
+from environments.service.storage import KnownRequest, Storage, Transaction
+from environments.service.visibility import owned
+
+KEPT = timedelta(hours=24)
+"""How long a plan can be applied."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an environment is to become: its record has the bundle's digest and the parameters as they are to be.
+
+    `secrets` are the secret parameters that come with the request; those given before stay in OpenBao.
+    """
+
+    kind: DeploymentKind
+    environment: Environment
+    bundle: Bundle
+    secrets: dict[str, str]
+
+
+class Planner(Protocol):
+    """Tells by looking at the world what would have to be done."""
+
+    def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
+        """The plan of each step, in the order in which they are carried out; changes nothing.
+
+        With `troubles` a step that can't be looked at is noted there (step → why) and has no changes. Without, its
+        error is raised: any `CalvinverseError`.
+        """
+        ...
+
+
+class Planning:
+    """Makes plans, shows them and takes the request to apply them."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        planner: Planner,
+        sealer: Sealer,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._storage = storage
+        self._planner = planner
+        self._sealer = sealer
+        self._clock = clock
+        self._new_id = new_id
+
+    def plan(self, principal: Principal, name: str, request: PlanRequest) -> PlanView:
+        """What the change would do, saved. Raises what the request itself would raise, and what looking may raise."""
+        now = self._clock()
+        with self._storage.read() as tx:
+            draft = self._draft(tx, principal, name, request, now)
+            environment = draft.environment
+            newest = _newest(tx, environment)
+            waiting = tx.environments.sealed(environment.id)
+        secrets = {**(self._sealer.unseal(waiting) if waiting else {}), **draft.secrets}
+        steps = self._planner.plan(Target(request.kind, environment, draft.bundle, secrets))
+        plan = Plan(
+            id=self._new_id("plan"),
+            kind=request.kind,
+            environment=environment.name,
+            environment_id=environment.id,
+            template=environment.template,
+            template_version=environment.template_version,
+            bundle=draft.bundle.digest,
+            parameters=environment.parameters,
+            requested_by=principal.owner,
+            created_at=now,
+            expires_at=now + KEPT,
+            based_on=newest.id if newest else None,
+            steps=steps,
+            request=_kept(request, draft),
+        )
+        with self._storage.write() as tx:
+            tx.plans.add(plan, self._sealer.seal(draft.secrets) if draft.secrets else None)
+        return _view(plan)
+
+    def show(self, principal: Principal, plan_id: str) -> PlanView:
+        """A saved plan. Raises `UnknownPlan`, also once it has expired."""
+        with self._storage.read() as tx:
+            return _view(self._find(tx, principal, plan_id))
+
+    def apply(self, principal: Principal, plan_id: str, idempotency_key: str | None = None) -> Accepted:
+        """Queues what the plan shows, once. The same key (per token) with the same plan does it once.
+
+        Raises `UnknownPlan`, `IdempotencyMismatch`, and `PlanStale` when something has moved since it was made.
+        """
+        now = self._clock()
+        body = hashlib.sha256(f"plan {plan_id}".encode()).hexdigest()
+        with self._storage.write() as tx:
+            if idempotency_key is not None:
+                known = tx.requests.find(principal.token_id, idempotency_key)
+                if known is not None:
+                    return again(tx, known, body, idempotency_key)
+            plan = self._find(tx, principal, plan_id)
+            if plan.used_by is not None:
+                raise _stale(plan, f"deployment {plan.used_by} has applied it already")
+            sealed = tx.plans.sealed(plan.id)
+            secrets = self._sealer.unseal(sealed) if sealed else {}
+            environment, deployment = self._apply(tx, principal, plan, secrets, now)
+            if deployment.plan_id == plan.id and not tx.plans.use(plan.id, deployment.id):
+                raise _stale(plan, "it has been applied already")
+            if idempotency_key is not None:
+                entry = KnownRequest(body, environment.id, deployment.id)
+                tx.requests.add(principal.token_id, idempotency_key, entry, now)
+        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+
+    def _draft(self, tx: Transaction, principal: Principal, name: str, request: PlanRequest, now: datetime) -> Draft:
+        _check_fields(request)
+        if request.kind is DeploymentKind.CREATE:
+            asked = CreateRequest(
+                name=name,
+                template=request.template or "",
+                digest=request.digest,
+                parameters=request.parameters or {},
+                ttl=request.ttl,
+                until=request.until,
+            )
+            draft = new_environment(tx, principal, asked, self._new_id("env"), now)
+            _check_free(tx, draft.environment.name)
+            return draft
+        environment = owned(tx, principal, name)
+        check_request(environment.name, environment.state, request.kind)
+        if request.kind is not DeploymentKind.UPDATE:
+            return unchanged(tx, environment)
+        if request.rollback_to is not None:
+            return rolled_back(tx, environment, request.rollback_to)
+        update = UpdateRequest(digest=request.digest, parameters=request.parameters)
+        return updated(tx, principal, environment, update)
+
+    def _apply(
+        self, tx: Transaction, principal: Principal, plan: Plan, secrets: dict[str, str], now: datetime
+    ) -> tuple[Environment, Deployment]:
+        asked = Asked(self._new_id("dep"), principal.owner, f"as plan {plan.id} shows", now, plan_id=plan.id)
+        if plan.kind is DeploymentKind.CREATE:
+            draft = self._create_again(tx, principal, plan, secrets, now)
+            return draft.environment, changing.create(tx, draft, self._sealer, asked)
+        environment = owned(tx, principal, plan.environment_id)
+        _check_unmoved(tx, plan, environment)
+        if plan.kind is DeploymentKind.DESTROY:
+            return changing.destroy(tx, environment, asked)
+        bundle = tx.templates.bundle(plan.bundle)
+        if bundle is None:
+            raise _stale(plan, f"the content of template {plan.template!r} that it was made for is gone")
+        if plan.kind is DeploymentKind.REPAIR:
+            return environment, changing.queue(tx, environment, DeploymentKind.REPAIR, asked)
+        after = environment.model_copy(
+            update={
+                "bundle": plan.bundle,
+                "template_version": plan.template_version,
+                "parameters": plan.parameters,
+            }
+        )
+        draft = Draft(after, bundle, secrets, rollback_to=plan.request.get("rollback_to"))
+        if draft.rollback_to is not None:
+            return after, changing.roll_back(tx, draft, asked)
+        return after, changing.change(tx, draft, self._sealer, asked)
+
+    def _create_again(
+        self, tx: Transaction, principal: Principal, plan: Plan, secrets: dict[str, str], now: datetime
+    ) -> Draft:
+        """The environment of the plan, with a lifetime that begins now."""
+        try:
+            _check_free(tx, plan.environment)
+        except NameTaken as taken:
+            raise _stale(plan, f"there is an environment named {plan.environment!r} now") from taken
+        if tx.templates.find(plan.template, plan.bundle) is None:
+            raise _stale(plan, f"the version of template {plan.template!r} that it was made for is gone")
+        asked = CreateRequest(
+            name=plan.environment,
+            template=plan.template,
+            digest=plan.bundle,
+            parameters={**plan.parameters, **secrets},
+            ttl=plan.request.get("ttl"),
+            until=plan.request.get("until"),
+        )
+        return new_environment(tx, principal, asked, plan.environment_id, now)
+
+    def _find(self, tx: Transaction, principal: Principal, plan_id: str) -> Plan:
+        plan = tx.plans.get(plan_id)
+        if plan is None or not _may_see(tx, principal, plan):
+            raise UnknownPlan(f"There is no plan {plan_id!r}.")
+        if plan.used_by is None and plan.expires_at <= self._clock():
+            raise UnknownPlan(f"The plan {plan_id!r} was made more than {KEPT // timedelta(hours=1)} hours ago.")
+        return plan
+
+
+def _kept(request: PlanRequest, draft: Draft) -> dict[str, Any]:
+    """The request as it can be stored: parameters, some of them secret, are kept elsewhere."""
+    kept = request.model_dump(mode="json", exclude={"parameters"}, exclude_none=True)
+    return {**kept, "rollback_to": draft.rollback_to} if draft.rollback_to else kept
+
+
+def _check_fields(request: PlanRequest) -> None:
+    """Raises `InvalidInput` for what this kind of plan doesn't take, and for what it lacks."""
+    takes = {
+        DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until"},
+        DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to"},
+    }.get(request.kind, set())
+    given = {name for name in PlanRequest.model_fields if name != "kind" and getattr(request, name) is not None}
+    if extra := sorted(given - takes):
+        raise InvalidInput(f"A plan to {request.kind.value} takes no {', '.join(extra)}.")
+    if request.rollback_to is not None and len(given) > 1:
+        raise InvalidInput("A plan to roll back takes its version and its parameters from the earlier deployment.")
+    if request.kind is DeploymentKind.CREATE and not request.template:
+        raise InvalidInput("A plan to create needs the name of a template.")
+
+
+def _check_free(tx: Transaction, name: str) -> None:
+    found = tx.environments.get(name)
+    if found is not None and found.name == name and found.state not in ENDED:
+        raise NameTaken(f"There is an environment named {name!r} already.")
+
+
+def _check_unmoved(tx: Transaction, plan: Plan, environment: Environment) -> None:
+    """Raises `PlanStale` when the environment isn't as it was when the plan was made."""
+    newest = _newest(tx, environment)
+    if newest is not None and newest.id != plan.based_on:
+        raise _stale(
+            plan, f"{newest.requested_by} asked to {newest.kind.value} {environment.name} ({newest.id}) after it"
+        )
+    try:
+        check_request(environment.name, environment.state, plan.kind)
+    except CalvinverseError as error:
+        raise _stale(plan, f"{environment.name} is {environment.state.value} now") from error
+
+
+def _stale(plan: Plan, moved: str) -> PlanStale:
+    return PlanStale(f"The plan {plan.id} no longer fits: {moved}.", details={"moved": [moved]})
+
+
+def _newest(tx: Transaction, environment: Environment) -> Deployment | None:
+    return next(iter(tx.deployments.of(environment.id)), None)
+
+
+def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:
+    if principal.sees_only in (None, plan.requested_by):
+        return True
+    environment = tx.environments.get(plan.environment_id)
+    return environment is not None and environment.owner == principal.sees_only
+
+
+def _view(plan: Plan) -> PlanView:
+    return PlanView(**{name: getattr(plan, name) for name in PlanView.model_fields})

@@ -1,0 +1,136 @@
+"""The queue as people meet it: why something waits, who carries out what, and how to call it off."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from environments.domain.environment import Deployment, Environment, EventType
+from environments.domain.errors import NotAllowedNow, NotFound
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.views import CancelRequest, DeploymentView, PendingView, WorkerView
+from environments.service.access import Principal
+from environments.service.pending import pending
+from environments.service.presenting import with_journal
+from environments.service.storage import Storage, Transaction
+from environments.service.visibility import owned
+from environments.service.withdrawing import cancelled, taken_back
+
+
+class Queueing:
+    """Explains the queue, and takes deployments out of it."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    def why(self, principal: Principal, deployment_id: str) -> PendingView:
+        """Why a deployment doesn't run yet, or what it does, or how it ended. Raises `NotFound`."""
+        now = self._clock()
+        with self._storage.read() as tx:
+            deployment = tx.deployments.get(deployment_id)
+            environment = tx.environments.get(deployment.environment_id) if deployment else None
+            if deployment is None or environment is None or principal.sees_only not in (None, environment.owner):
+                raise NotFound(f"There is no deployment {deployment_id!r}.")
+            return pending(tx, principal, deployment, now)
+
+    def workers(self, principal: Principal) -> list[WorkerView]:
+        """Every worker that was heard of lately, newest first; users see which of their own deployments it runs."""
+        with self._storage.read() as tx:
+            running = tx.deployments.running()
+            return [
+                WorkerView(
+                    **{name: getattr(worker, name) for name in WorkerView.model_fields if name != "running"},
+                    running=tuple(
+                        run.id
+                        for run in running
+                        if run.worker == worker.name and principal.sees_only in (None, run.owner)
+                    ),
+                )
+                for worker in tx.workers.all()
+            ]
+
+    def cancel(self, principal: Principal, name: str, request: CancelRequest) -> DeploymentView:
+        """Ends what waits at once, and asks what runs to stop; asked again with `force` it gets no more grace.
+
+        A running deployment ends as soon as its steps can stop: the environment is then failed, and can be retried,
+        repaired, updated or destroyed. Raises `UnknownEnvironment`, `ManagedOutside`, and `NotAllowedNow` when nothing
+        waits or runs, or it is a destroy.
+        """
+        now = self._clock()
+        with self._storage.write() as tx:
+            environment = owned(tx, principal, name)
+            deployment = _to_cancel(tx, environment)
+            # Between the look and the write it may have begun, or ended.
+            if not self._withdraw(tx, principal, environment, deployment, now) and not self._ask(
+                tx, principal, deployment, request, now
+            ):
+                raise _nothing_to_cancel(environment)
+            after = tx.deployments.get(deployment.id)
+            assert after is not None
+            return with_journal(tx, after)
+
+    def _withdraw(
+        self, tx: Transaction, principal: Principal, environment: Environment, deployment: Deployment, now: datetime
+    ) -> bool:
+        """Ends a deployment that waits; False if it doesn't."""
+        new = environment.state is State.REQUESTED
+        failure = cancelled(deployment, principal.owner, (), untouched=not new)
+        if not tx.deployments.withdraw(deployment.id, principal.owner, failure, now):
+            return False
+        if new:
+            tx.environments.change(environment.id, state=State.FAILED, state_since=now, failure=failure)
+            tx.events.add(
+                EventType.ENVIRONMENT_STATE,
+                environment.id,
+                now,
+                deployment_id=deployment.id,
+                message=f"{environment.name} is {State.FAILED.value}",
+                data={"state": State.FAILED.value},
+            )
+        else:
+            changes = taken_back(tx, environment, deployment)
+            if changes:
+                tx.environments.change(environment.id, **changes)
+        _tell(tx, deployment, DeploymentState.CANCELLED, failure.message, now)
+        return True
+
+    def _ask(
+        self, tx: Transaction, principal: Principal, deployment: Deployment, request: CancelRequest, now: datetime
+    ) -> bool:
+        """Asks a deployment that runs to stop; False if it doesn't run."""
+        if not tx.deployments.cancel(deployment.id, principal.owner, now, force=request.force):
+            return False
+        if deployment.cancel_requested_at is None or (request.force and not deployment.cancel_forced):
+            how = " without grace" if request.force else ""
+            _tell(tx, deployment, DeploymentState.RUNNING, f"{principal.owner} asks it to stop{how}", now)
+        return True
+
+
+def _to_cancel(tx: Transaction, environment: Environment) -> Deployment:
+    unfinished = tx.deployments.unfinished(environment.id)
+    if any(deployment.kind is DeploymentKind.DESTROY for deployment in unfinished):
+        raise NotAllowedNow(
+            f"Environment {environment.name!r} is being destroyed, and a request to destroy wins over everything.",
+            hint="Extend an environment before its deadline instead.",
+        )
+    if not unfinished:
+        raise _nothing_to_cancel(environment)
+    return unfinished[0]
+
+
+def _nothing_to_cancel(environment: Environment) -> NotAllowedNow:
+    return NotAllowedNow(
+        f"Nothing waits or runs for environment {environment.name!r}: it is {environment.state.value}.",
+        hint="See what there was with `calvinverse env show`.",
+    )
+
+
+def _tell(tx: Transaction, deployment: Deployment, state: DeploymentState, text: str, now: datetime) -> None:
+    kind = deployment.kind.value
+    tx.events.add(
+        EventType.DEPLOYMENT_STATE,
+        deployment.environment_id,
+        now,
+        deployment_id=deployment.id,
+        message=f"{kind}: {text}",
+        data={"state": state.value, "kind": kind},
+    )

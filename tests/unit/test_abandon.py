@@ -1,0 +1,161 @@
+"""What can't be destroyed is named, tried again ever more rarely, and can be given up; then it is still looked for."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from environments.domain.deadline import destroy_again_after, look_again_after
+from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow
+from environments.domain.lifecycle import ResourceStatus, State
+from environments.domain.views import AbandonRequest
+from environments.engine.afterlook import AfterLook
+from environments.service.mending import Mending
+from tests.fakes.world import thing_toolbox
+from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+
+WHY = AbandonRequest(reason="the rack is gone")
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    setting = Setting(tmp_path / "data")
+    setting.push(TEMPLATE)
+    setting.worker.start()
+    yield setting
+    setting.stop()
+
+
+@pytest.fixture
+def mending(setting: Setting) -> Mending:
+    return Mending(setting.database, setting.clock, setting.new_id)
+
+
+@pytest.fixture
+def after(setting: Setting) -> AfterLook:
+    return AfterLook(setting.database, thing_toolbox(setting.world), setting.clock)
+
+
+def stuck(setting: Setting) -> None:
+    """An environment of which one thing can't be removed."""
+
+    def refuse(verb: str, address: str) -> None:
+        if (verb, address) == ("remove", "one/right"):
+            raise BackendError("The door is locked.")
+
+    setting.create(parameters={"code": "swordfish"})
+    setting.wait_for(State.READY)
+    setting.world.before = refuse
+    setting.requests.destroy(ADMIN, "one")
+    setting.wait_for(State.DESTROY_FAILED)
+
+
+def statuses(setting: Setting) -> dict[str, ResourceStatus]:
+    with setting.database.read() as tx:
+        environment = tx.environments.get("one")
+        assert environment is not None
+        return {found.address: found.status for found in tx.inventory.of(environment.id)}
+
+
+def test_the_pauses_grow_from_seconds_to_half_an_hour() -> None:
+    pauses = [destroy_again_after(attempts).total_seconds() / 60 for attempts in range(1, 10)]
+    assert pauses == [1 / 6, 1, 2, 4, 8, 16, 30, 30, 30]
+    looks = [look_again_after(timedelta(hours=hours)) for hours in (0, 1, 30)]
+    assert looks == [timedelta(minutes=10), timedelta(hours=1), timedelta(days=1)]
+
+
+def test_what_is_left_is_named_with_its_reason(setting: Setting) -> None:
+    stuck(setting)
+    failure = setting.environment().failure
+    assert failure is not None
+    assert "The door is locked." in failure.message
+    with setting.database.read() as tx:
+        left = [found for found in tx.inventory.of(setting.environment().id) if found.status is ResourceStatus.STUCK]
+    assert [(found.address, found.detail) for found in left] == [("one/right", "The door is locked.")]
+
+
+def test_giving_up_frees_the_name_and_keeps_what_was_given_up(setting: Setting, mending: Mending) -> None:
+    stuck(setting)
+    first = setting.environment()
+    view = mending.abandon(ADMIN, "one", WHY)
+    assert view.state is State.ABANDONED
+    assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
+    assert statuses(setting)["one/top"] is ResourceStatus.GONE
+    with setting.database.read() as tx:
+        events = tx.events.after(0, environment_id=first.id, owner=None, limit=1000)
+    assert sorted(events[-1].data["left"]) == ["thing one/everybody", "thing one/right"]
+    assert "ada gave up one" in events[-1].message
+    assert "the rack is gone" in events[-1].message
+    setting.world.before = lambda verb, address: None
+    setting.world.lose("one/right")  # else the new one would find a thing of somebody else's
+    setting.world.lose("one/everybody")
+    setting.create(parameters={"code": "swordfish"})
+    assert setting.wait_for(State.READY).id != first.id
+
+
+def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, mending: Mending) -> None:
+    setting.create(parameters={"code": "swordfish"})
+    setting.wait_for(State.READY)
+    with pytest.raises(NotAllowedNow):
+        mending.abandon(ADMIN, "one", WHY)
+
+
+def test_what_was_given_up_is_looked_for_until_it_is_gone(setting: Setting, mending: Mending, after: AfterLook) -> None:
+    stuck(setting)
+    mending.abandon(ADMIN, "one", WHY)
+    assert after.look_due() == []  # its moment hasn't come
+    setting.clock.ahead = timedelta(minutes=11)
+    assert after.look_due() == ["one"]
+    assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
+    assert after.look_due() == []
+    setting.world.lose("one/right")
+    setting.world.lose("one/everybody")
+    setting.clock.ahead = timedelta(minutes=40)
+    assert after.look_due() == ["one"]
+    assert statuses(setting)["one/right"] is ResourceStatus.GONE
+    assert setting.environment().observe_at is None
+    setting.clock.ahead = timedelta(days=3)
+    assert after.look_due() == []
+
+
+def test_it_is_not_forgotten_while_something_may_be_left(setting: Setting, mending: Mending, after: AfterLook) -> None:
+    stuck(setting)
+    mending.abandon(ADMIN, "one", WHY)
+    later = setting.clock() + timedelta(days=400)
+    with setting.database.write() as tx:
+        assert tx.forget_ended(later) == 0
+    setting.world.lose("one/right")
+    setting.world.lose("one/everybody")
+    setting.clock.ahead = timedelta(days=2)
+    after.look_due()
+    with setting.database.write() as tx:
+        assert tx.forget_ended(later) == 1
+
+
+def test_a_part_that_does_not_answer_says_nothing(setting: Setting, mending: Mending, after: AfterLook) -> None:
+    stuck(setting)
+    mending.abandon(ADMIN, "one", WHY)
+    handler = after._toolbox.handlers["thing"]
+
+    def away(*_: object) -> None:
+        raise BackendUnavailable("Nobody is there.")
+
+    handler.observe = away  # type: ignore[method-assign,assignment]
+    setting.clock.ahead = timedelta(minutes=11)
+    assert after.look_due() == ["one"]
+    assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
+
+
+def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(setting: Setting) -> None:
+    setting.create(parameters={"code": "swordfish"})
+    environment = setting.wait_for(State.READY)
+    with setting.database.write() as tx:
+        bundle = tx.templates.bundle(environment.bundle)
+        assert bundle is not None
+        broken = bundle.model_copy(update={"files": {"template.toml": b"[template]\nname = 3\n"}})
+        tx.templates.push("things", broken, "ada", setting.clock())
+        tx.environments.change(environment.id, bundle=broken.digest)
+    setting.requests.destroy(ADMIN, "one")
+    setting.wait_for(State.DESTROYED)
+    assert setting.world.things == {}

@@ -1,0 +1,155 @@
+"""Drift: found when somebody asks and on the template's calendar, listed, and put right by a repair."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from environments.domain.environment import Drift, EventType
+from environments.domain.errors import BackendUnavailable, InvalidTemplate, NotAllowedNow
+from environments.domain.lifecycle import State
+from environments.domain.plan import Action
+from environments.domain.template import Looks
+from environments.engine.observe import WorldObserver
+from environments.engine.plan import WorldPlanner
+from environments.service.calendar import fault, next_look
+from environments.service.drift import Drifting
+from tests.fakes.world import thing_toolbox
+from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    setting = Setting(tmp_path / "data")
+    setting.push(TEMPLATE)
+    setting.worker.start()
+    setting.create(parameters={"code": "swordfish"})
+    setting.wait_for(State.READY)
+    yield setting
+    setting.stop()
+
+
+@pytest.fixture
+def drifting(setting: Setting) -> Drifting:
+    tools = thing_toolbox(setting.world)
+    planner = WorldPlanner(setting.database, tools)
+    return Drifting(setting.database, WorldObserver(setting.database, tools, planner, setting.clock), setting.clock)
+
+
+def looked(drifting: Drifting) -> Drift:
+    drift = drifting.observe(ADMIN, "one").drift
+    assert drift is not None
+    return drift
+
+
+def told(setting: Setting) -> list[str]:
+    with setting.database.read() as tx:
+        events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
+    return [event.message for event in events if event.type is EventType.ENVIRONMENT_DRIFT]
+
+
+def test_nothing_differs_after_a_deployment(setting: Setting, drifting: Drifting) -> None:
+    assert drifting.show(ADMIN, "one").drift is None
+    drift = looked(drifting)
+    assert (drift.found, drift.steps, drift.unexpected, drift.troubles) == (False, (), (), {})
+    assert told(setting) == []
+
+
+def test_what_was_changed_or_taken_by_hand_and_what_is_new_is_listed(setting: Setting, drifting: Drifting) -> None:
+    setting.world.tamper("one/top")
+    setting.world.lose("one/right")
+    setting.world.strays.append("one/stray")
+    drift = looked(drifting)
+    assert drift.found
+    changes = {(change.address, change.action) for step in drift.steps for change in step.changes}
+    assert changes == {("one/top", Action.CHANGE), ("one/right", Action.CREATE)}
+    assert [found.address for found in drift.unexpected] == ["one/stray"]
+    assert told(setting) == ["one has drifted: 2 things to put right, 1 unexpected"]
+    assert setting.environment().drift == drift
+    looked(drifting)
+    assert len(told(setting)) == 1  # told once, not at each look
+
+
+def test_it_is_told_when_it_is_gone(setting: Setting, drifting: Drifting) -> None:
+    setting.world.strays.append("one/stray")
+    looked(drifting)
+    setting.world.strays.clear()
+    assert not looked(drifting).found
+    assert told(setting)[-1] == "one has no drift any more"
+
+
+def test_what_cannot_be_looked_at_is_named(setting: Setting, drifting: Drifting) -> None:
+    def away(address: str) -> None:
+        if address == "one/right":
+            raise BackendUnavailable("Nomad is away.")
+
+    setting.world.looking = away
+    setting.world.tamper("one/top")
+    drift = looked(drifting)
+    assert drift.troubles["right"] == "Nomad is away."
+    assert {change.address for step in drift.steps for change in step.changes} == {"one/top"}
+
+
+def test_only_a_ready_environment_is_looked_at(setting: Setting, drifting: Drifting) -> None:
+    setting.requests.destroy(ADMIN, "one")
+    setting.wait_for(State.DESTROYED)
+    with pytest.raises(NotAllowedNow):
+        drifting.observe(ADMIN, "one")
+
+
+def test_a_look_that_a_change_has_overtaken_counts_for_nothing(setting: Setting, drifting: Drifting) -> None:
+    def destroy(address: str) -> None:
+        setting.world.looking = lambda address: None
+        setting.requests.destroy(ADMIN, "one")
+
+    setting.world.looking = destroy
+    with pytest.raises(NotAllowedNow, match="changed while"):
+        drifting.observe(ADMIN, "one")
+    setting.wait_for(State.DESTROYED)
+    assert setting.environment().drift is None
+
+
+def test_the_calendar_looks_once_at_each_moment(setting: Setting, drifting: Drifting) -> None:
+    assert drifting.observe_due() == []
+    setting.push(TEMPLATE.replace("[lifetime]", '[drift]\nschedule = "0 4 * * *"\n[lifetime]'))
+    setting.create(name="other", parameters={"code": "swordfish"})
+    moment = setting.wait_for(State.READY, name="other").observe_at
+    assert moment is not None
+    assert (moment.hour, moment.minute, moment > setting.clock()) == (4, 0, True)
+    assert drifting.observe_due() == []
+    setting.world.tamper("other/top")
+    setting.clock.ahead = moment - datetime.now(UTC) + timedelta(seconds=1)
+    assert drifting.observe_due() == ["other"]
+    found = setting.environment("other")
+    assert found.drift is not None
+    assert found.drift.found
+    assert found.observe_at == moment + timedelta(days=1)
+    assert drifting.observe_due() == []
+
+
+def test_a_rule_is_read_in_its_zone_also_when_clocks_change() -> None:
+    rule = Looks(schedule="30 2 * * *", zone="Europe/Berlin")
+    before = datetime(2026, 10, 24, 12, tzinfo=UTC)
+    first = next_look(rule, before)
+    assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # summer time; 2:30 comes twice that night
+    assert next_look(rule, first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+    assert next_look(Looks(), before) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (Looks(schedule="whenever"), "no cron expression"),
+        (Looks(schedule="0 0 31 2 *"), "whose moment comes"),
+        (Looks(schedule="0 4 * * *", zone="Mars/Olympus"), "no time zone"),
+        (Looks(zone="../etc"), "no time zone"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused(rule: Looks, words: str) -> None:
+    assert words in (fault(rule) or "")
+
+
+def test_a_template_with_such_a_rule_is_not_pushed(setting: Setting) -> None:
+    with pytest.raises(InvalidTemplate, match="no cron expression"):
+        setting.push(TEMPLATE.replace("[lifetime]", '[drift]\nschedule = "x"\n[lifetime]'))
