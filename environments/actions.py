@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from environments.domain.lifecycle import STARTS_FROM, DeploymentKind, State
+from environments.domain.lifecycle import BUSY, ENDED_DEPLOYMENTS, STARTS_FROM, DeploymentKind, State
 
 if TYPE_CHECKING:  # the command line reads this registry to say `--help`, and shouldn't have to wait for pydantic
     from environments.domain.views import EnvironmentView
@@ -133,6 +133,7 @@ ACTIONS: tuple[Action, ...] = (
         id="environment.update",
         title="Update",
         help="Apply the newest version of its template, or other parameters, to an environment.",
+        detail="Only what differs is changed; --plan shows what that is.",
         risk=Risk.CHANGE,
         command=("env", "update"),
         keys=("u",),
@@ -172,6 +173,60 @@ ACTIONS: tuple[Action, ...] = (
         states=frozenset({State.FAILED, State.DESTROY_FAILED}),
     ),
     Action(
+        id="environment.drift",
+        title="Look for drift",
+        help="Show how the world differs from what an environment's steps made, and what nobody knows there.",
+        risk=Risk.READ,
+        command=("env", "drift"),
+        keys=("i",),
+        places=_DETAIL,
+    ),
+    Action(
+        id="environment.repair",
+        title="Repair",
+        help="Put right what differs from what an environment's steps made; the rest stays untouched.",
+        risk=Risk.CHANGE,
+        command=("env", "repair"),
+        keys=("R",),
+        places=_BOTH,
+        states=STARTS_FROM[DeploymentKind.REPAIR],
+    ),
+    Action(
+        id="environment.rollback",
+        title="Roll back",
+        help="Go back to the template version and parameters of the last good deployment, or of another one.",
+        risk=Risk.CHANGE,
+        command=("env", "rollback"),
+        keys=("b",),
+        places=_BOTH,
+        states=STARTS_FROM[DeploymentKind.UPDATE],
+    ),
+    Action(
+        id="environment.cancel",
+        title="Cancel",
+        help="Ask the deployment that waits or runs to stop; what it made by then stays and is known.",
+        detail="What runs gets time to stop by itself; --force cuts that short. A destruction can't be cancelled.",
+        risk=Risk.CHANGE,
+        command=("env", "cancel"),
+        keys=("X",),
+        places=_BOTH,
+        states=_NOT_LEAVING,
+    ),
+    Action(
+        id="environment.why",
+        title="Why it waits",
+        help="Say why an environment's deployment doesn't run yet, and its place in the queue.",
+        risk=Risk.READ,
+        command=("env", "why"),
+    ),
+    Action(
+        id="environment.history",
+        title="History",
+        help="List the deployments of an environment, with the plans that they kept to.",
+        risk=Risk.READ,
+        command=("env", "history"),
+    ),
+    Action(
         id="environment.destroy",
         title="Destroy",
         help="Destroy an environment now, with everything that belongs to it.",
@@ -182,6 +237,32 @@ ACTIONS: tuple[Action, ...] = (
         places=_BOTH,
         states=_LIVING,
         footer="Destroy",
+    ),
+    Action(
+        id="environment.abandon",
+        title="Abandon",
+        help="Give up what can't be destroyed: its name is free again, and what may be left is written down.",
+        detail="What was given up is still looked for, and you have to remove it by hand.",
+        risk=Risk.DESTRUCTIVE,
+        command=("env", "abandon"),
+        keys=("A",),
+        places=_BOTH,
+        states=frozenset({State.DESTROY_FAILED}),
+    ),
+    # --- plans ---
+    Action(
+        id="plan.show",
+        title="Show plan",
+        help="Show a saved plan: what it will create, change, replace and destroy, step by step.",
+        risk=Risk.READ,
+        command=("plan", "show"),
+    ),
+    Action(
+        id="plan.apply",
+        title="Apply plan",
+        help="Do what a saved plan shows; it is refused when something has moved since.",
+        risk=Risk.CHANGE,
+        command=("plan", "apply"),
     ),
     # --- templates ---
     Action(
@@ -215,7 +296,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="template.push",
         title="Push template",
-        help="Give a template's folder to the service; the newest version is what new environments are made from.",
+        help="Give a template to the service, a folder or out of git; new environments are made from the newest.",
         risk=Risk.CHANGE,
         command=("template", "push"),
     ),
@@ -314,6 +395,13 @@ ACTIONS: tuple[Action, ...] = (
         command=("token", "revoke"),
     ),
     # --- the service and this machine ---
+    Action(
+        id="worker.list",
+        title="List workers",
+        help="List the workers that carry out deployments: alive or lost, their room, and what they hold.",
+        risk=Risk.READ,
+        command=("worker", "list"),
+    ),
     Action(
         id="service.ca",
         title="Print the CA",
@@ -470,4 +558,30 @@ def refusal(action: Action, environment: "EnvironmentView") -> str | None:
     if environment.state not in action.states:
         state = environment.state.value.replace("_", " ")
         return f"{environment.name} is {state}: {action.title.lower()} isn't possible now."
+    if action.id == "environment.rollback":
+        return _no_way_back(environment)
+    return _nothing_runs(environment) if action.id == "environment.cancel" else None
+
+
+def _nothing_runs(environment: "EnvironmentView") -> str | None:
+    """Why there is nothing to cancel; None when there is, or may be: the state says nothing of an update that waits."""
+    newest = environment.deployment
+    if environment.state in BUSY or newest is None or newest.state not in ENDED_DEPLOYMENTS:
+        return None
+    return f"Nothing waits or runs for {environment.name}."
+
+
+def _no_way_back(environment: "EnvironmentView") -> str | None:
+    """Why there is nothing to go back to; None when there is.
+
+    A ready environment is as its last good deployment made it: going further back needs that deployment's id.
+    """
+    name = environment.name
+    if environment.last_good is None:
+        return f"{name} was never ready: there is nothing to roll back to."
+    if environment.state is State.READY:
+        return (
+            f"{name} is as its last good deployment made it; `{PROGRAM} env rollback {name} --to DEPLOYMENT` goes "
+            "further back."
+        )
     return None

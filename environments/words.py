@@ -54,6 +54,7 @@ DEPLOYMENTS: dict[DeploymentState, Sign] = {
     DeploymentState.SUCCEEDED: Sign("✓", "succeeded", "good"),
     DeploymentState.FAILED: Sign("✗", "failed", "bad"),
     DeploymentState.SUPERSEDED: Sign("-", "superseded", "gone"),
+    DeploymentState.CANCELLED: Sign("■", "cancelled", "warn"),
 }
 
 RESOURCES: dict[ResourceStatus, Sign] = {
@@ -63,6 +64,10 @@ RESOURCES: dict[ResourceStatus, Sign] = {
     ResourceStatus.STUCK: Sign("‼", "stuck", "bad"),
     ResourceStatus.ABANDONED: Sign("∅", "abandoned", "gone"),
 }
+
+
+DRIFTED = Sign("≠", "drifted", "warn")
+"""Beside the state of an environment that isn't what its steps made any more."""
 
 
 def clean(text: str) -> str:

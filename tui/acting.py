@@ -4,8 +4,11 @@ from typing import ClassVar
 
 from environments.actions import Action, Place, Risk, action, refusal
 from environments.domain.errors import CalvinverseError
-from environments.domain.views import Accepted, EnvironmentView
+from environments.domain.lifecycle import DeploymentKind
+from environments.domain.views import Accepted, EnvironmentView, PlanRequest
 from tui.dialogs import DeadlineDialog, DestroyDialog
+from tui.mending_dialogs import AbandonDialog, CancelDialog
+from tui.plan_dialog import PlanDialog
 from tui.screen import HouseScreen
 
 
@@ -59,6 +62,32 @@ class ActingScreen(HouseScreen):
         view = self.meant(action("environment.destroy"))
         if view is not None:
             self.house.push_screen(DestroyDialog(view))
+
+    def action_environment_repair(self) -> None:
+        """Shows what a repair would do, before it is done."""
+        view = self.meant(action("environment.repair"))
+        if view is not None:
+            request = PlanRequest(kind=DeploymentKind.REPAIR)
+            self.house.push_screen(PlanDialog(view, request, f"Repair {view.name}", "is being repaired"))
+
+    def action_environment_rollback(self) -> None:
+        """Shows what going back would do, before it is done."""
+        view = self.meant(action("environment.rollback"))
+        if view is not None:
+            request = PlanRequest(kind=DeploymentKind.UPDATE, rollback_to="last-good")
+            self.house.push_screen(PlanDialog(view, request, f"Roll {view.name} back", "is being rolled back"))
+
+    def action_environment_cancel(self) -> None:
+        """Asks whether, and how hard."""
+        view = self.meant(action("environment.cancel"))
+        if view is not None:
+            self.house.push_screen(CancelDialog(view))
+
+    def action_environment_abandon(self) -> None:
+        """Asks for the name and a reason."""
+        view = self.meant(action("environment.abandon"))
+        if view is not None:
+            self.house.push_screen(AbandonDialog(view))
 
     def action_environment_retry(self) -> None:
         """Sends it at once: it can't lose anything."""

@@ -13,7 +13,7 @@ from environments.client import Client, connect
 from environments.context import find_context
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
-from environments.domain.views import EnvironmentView
+from environments.domain.views import DeploymentView, EnvironmentView
 from tui.background import Asks
 from tui.bars import Connection
 from tui.clock import Clock, local_zone, utc_now
@@ -104,6 +104,13 @@ class CalvinverseApp(Asks, App[None]):
             view = view.model_copy(update={"deployment": before.deployment})
         self.known[view.id] = view
         self._picture_changed()
+
+    def learn_deployment(self, deployment: DeploymentView) -> None:
+        """An answer of the service told how a deployment is."""
+        for view in self.known.values():
+            if view.deployment is not None and view.deployment.id == deployment.id:
+                self.learn(view.model_copy(update={"deployment": deployment}))
+                return
 
     def on_listed(self, message: Listed) -> None:
         """The service is there, and these are all."""

@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, Static
 from environments.client import Client
 from environments.domain.deadline import check_deadline, parse_duration, warn_at
 from environments.domain.errors import CalvinverseError
-from environments.domain.views import Accepted, EnvironmentView, ExtendRequest
+from environments.domain.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
 from tui.background import Asks
 from tui.clock import Clock, countdown
 from tui.schema import read_lifetime
@@ -34,6 +34,7 @@ class Dialog(Asks, ModalScreen[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Back", show=False)]
     dangerous: ClassVar[bool] = False
+    back: ClassVar[str] = "Cancel (esc)"
 
     def __init__(self, title: str, verb: str) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class Dialog(Asks, ModalScreen[bool]):
             yield Static(id="problem", markup=False)
             with Horizontal(id="buttons"):
                 yield Button(self.verb, id="go", variant="error" if self.dangerous else "primary", compact=True)
-                yield Button("Cancel (esc)", id="cancel", compact=True)
+                yield Button(self.back, id="cancel", compact=True)
 
     def on_mount(self) -> None:
         """Nothing is wrong yet."""
@@ -89,7 +90,7 @@ class Dialog(Asks, ModalScreen[bool]):
         """Does it."""
         raise NotImplementedError
 
-    def send(self, call: Callable[[Client], Accepted | EnvironmentView], said: str) -> None:
+    def send(self, call: Callable[[Client], Accepted | EnvironmentView | DeploymentView], said: str) -> None:
         """Sends a request once; closes with a word when it was taken, else shows why not."""
         if self._waiting:
             return
@@ -97,8 +98,13 @@ class Dialog(Asks, ModalScreen[bool]):
         button = self.query_one("#go", Button)
         button.label = "Sending…"
 
-        def done(answer: Accepted | EnvironmentView) -> None:
-            self.house.learn(answer.environment if isinstance(answer, Accepted) else answer)
+        def done(answer: Accepted | EnvironmentView | DeploymentView) -> None:
+            if isinstance(answer, Accepted):
+                self.house.learn(answer.environment)
+            elif isinstance(answer, EnvironmentView):
+                self.house.learn(answer)
+            else:
+                self.house.learn_deployment(answer)
             self.house.say(said)
             if self.is_current:
                 self.dismiss(True)
@@ -106,14 +112,19 @@ class Dialog(Asks, ModalScreen[bool]):
         def failed(error: CalvinverseError) -> None:
             self._waiting = False
             button.label = self.verb
-            self.complain(error)
+            self.refused(error)
 
         self.ask(lambda: call(self.house.client()), done, failed)
+
+    def refused(self, error: CalvinverseError) -> None:
+        """The service didn't take it."""
+        self.complain(error)
 
     def complain(self, error: CalvinverseError | None) -> None:
         """Shows what is wrong, or that nothing is."""
         problem = self.query_one("#problem", Static)
         problem.display = error is not None
+        self.query_one("#dialog").set_class(error is not None, "-troubled")
         if error is not None:
             problem.update(problem_text(error))
 

@@ -11,9 +11,10 @@ from textual.widgets import Footer, Static
 from environments.actions import Place
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import State
 from environments.domain.views import EnvironmentView, OutputView, ResourceView
-from tui import sections
-from tui.acting import ActingScreen
+from tui import plan_sections, sections
+from tui.asking import AskingScreen
 from tui.bars import AwayBanner, TopBar
 from tui.dialogs import RevealDialog
 from tui.keys import bindings
@@ -24,7 +25,7 @@ PAGE = 500
 """Events asked for at once."""
 
 
-class DetailScreen(ActingScreen):
+class DetailScreen(AskingScreen):
     """Everything about one environment. Beside each other where there is room, above each other where not."""
 
     PLACE = Place.DETAIL
@@ -50,8 +51,10 @@ class DetailScreen(ActingScreen):
         yield Static(id="header", markup=False)
         with Container(id="panes"):
             with VerticalScroll(id="facts"):
-                for part in ("outputs", "steps", "resources"):
+                for part in ("outputs", "steps", "drift", "resources"):
                     yield Static(id=f"{part}-title", classes="section", markup=False)
+                    if part == "steps":
+                        yield Static(id="why", markup=False)
                     yield Static(id=part, classes="section-body", markup=False)
             yield LogPanel(self.house.clock, id="log")
         yield Footer(show_command_palette=False, compact=True)
@@ -89,6 +92,7 @@ class DetailScreen(ActingScreen):
             self._read_history()
         self._was_away = away
         self._ask_resources()
+        self.ask_beside()
         self.tick()
         self._render_facts()
 
@@ -107,9 +111,32 @@ class DetailScreen(ActingScreen):
         self.query_one("#outputs-title", Static).update("Outputs")
         self.query_one("#outputs", Static).update(sections.outputs(view.outputs, self._revealed))
         self.query_one("#steps-title", Static).update(sections.deployment_title(view.deployment))
+        why = self.query_one("#why", Static)
+        why.display = self.pending is not None
+        if self.pending is not None:
+            why.update(plan_sections.waiting(self.pending))
+        laid_out = view.deployment is not None and bool(view.deployment.steps)
+        self.query_one("#steps").display = laid_out or self.pending is None
+        self._render_drift()
         count = len(self._resources)
         self.query_one("#resources-title", Static).update(f"Resources — {count}" if count else "Resources")
         self.query_one("#resources", Static).update(sections.resources(self._resources, self._width()))
+
+    def _render_drift(self) -> None:
+        shown = self._view.state is State.READY
+        said = plan_sections.drift(self.drift, self._width()) if shown else None
+        title, body = self.query_one("#drift-title", Static), self.query_one("#drift", Static)
+        title.display, body.display = shown, said is not None
+        title.set_class(said is None, "-alone")
+        if shown:
+            title.update(plan_sections.drift_title(self.drift, self.house.clock.now()))
+        if said is not None:
+            body.update(said)
+
+    def facts_changed(self) -> None:
+        """Draws what became known of its drift or its place in the queue."""
+        if self.drawn:
+            self._render_facts()
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

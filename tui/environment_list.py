@@ -14,7 +14,7 @@ from tui.acting import ActingScreen
 from tui.bars import AwayBanner, TopBar
 from tui.keys import bindings
 from tui.table import SORTABLE, EnvironmentTable
-from tui.words import STATES
+from tui.words import STATES, sign_of
 
 
 class ListScreen(ActingScreen):
@@ -165,5 +165,5 @@ class ListScreen(ActingScreen):
 
 def matches(view: EnvironmentView, typed: str) -> bool:
     """Whether all words that were typed occur in what the line says of the environment."""
-    line = f"{view.name} {STATES[view.state].word} {view.template} {view.owner}".lower()
+    line = f"{view.name} {STATES[view.state].word} {sign_of(view).word} {view.template} {view.owner}".lower()
     return all(word in line for word in typed.split())

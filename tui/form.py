@@ -11,7 +11,6 @@ from textual.widgets import Button, Footer, Input, Static
 
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
-from environments.domain.views import Accepted
 from tui.bars import AwayBanner, TopBar
 from tui.dialogs import problem_text
 from tui.fields import FormField
@@ -76,12 +75,12 @@ class FormScreen(HouseScreen):
         """Keeps what was typed."""
         raise NotImplementedError
 
-    def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:
+    def request(self, values: dict[str, Any]) -> Callable[[Client], Any]:
         """The call that sends the values, by the fields' keys."""
         raise NotImplementedError
 
-    def taken(self, answer: Accepted) -> None:
-        """The service took it."""
+    def taken(self, answer: Any) -> None:
+        """The service took it; this is what the call gave."""
         raise NotImplementedError
 
     # --- what all do -------------------------------------------------------------------------------------------------
@@ -149,8 +148,9 @@ class FormScreen(HouseScreen):
         call = self.request(values)
         client = self.house.client
 
-        def done(answer: Accepted) -> None:
+        def done(answer: object) -> None:
             self._sending = False
+            button.label = self._verb
             self.taken(answer)
 
         def failed(error: CalvinverseError) -> None:

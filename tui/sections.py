@@ -5,12 +5,12 @@ from datetime import datetime
 
 from textual.content import Content
 
-from environments.domain.lifecycle import ENDED, DeploymentState, State, StepState
+from environments.domain.lifecycle import ENDED, ENDED_DEPLOYMENTS, DeploymentState, State, StepState
 from environments.domain.references import MASK
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
 from tui.clock import Clock, coarse, countdown, taken
 from tui.table import fit, keep_end
-from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
+from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown, sign_of
 
 STYLES: dict[Mood, str] = {
     "good": "$success",
@@ -29,7 +29,7 @@ def _lines(lines: Iterable[Line]) -> Content:
 
 def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
     """State, owner and template, the deadline with its zone, and the failure with its hint."""
-    sign = STATES[view.state]
+    sign = sign_of(view)
     now = clock.now()
     lines: list[Line] = [
         [
@@ -58,24 +58,37 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
         lines.append([(f"✗ {where}{clean(view.failure.message)}", "$error")])
         if view.failure.hint:
             lines.append([(f"  {clean(view.failure.hint)}", "")])
-    if view.state in (State.FAILED, State.DESTROY_FAILED):
+    newest = view.deployment
+    if newest is not None and newest.cancel_requested_at is not None and newest.state not in ENDED_DEPLOYMENTS:
+        by = clean(newest.cancel_requested_by or "somebody")
         lines.append(
-            [
-                ("  ", ""),
-                ("r", "bold $accent"),
-                (" retries, ", "$faint"),
-                ("D", "bold $accent"),
-                (" destroys", "$faint"),
-            ]
+            [(f"■ being cancelled, asked for by {by}; ", "$warning"), ("X", "bold $accent"), (" forces it", "$faint")]
         )
+    ways = _ways_on(view)
+    if ways:
+        lines.append([("  ", "")])
+        for number, (key, does) in enumerate(ways):
+            lines[-1] = [*lines[-1], (", " if number else "", "$faint"), (key, "bold $accent"), (f" {does}", "$faint")]
     return _lines(lines)
+
+
+def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
+    """Keys that lead on from where an environment is stuck, with what they do."""
+    if view.state is State.DESTROY_FAILED:
+        return [("r", "retries"), ("D", "destroys"), ("A", "abandons")]
+    if view.state is State.FAILED:
+        back = [("b", "rolls back")] if view.last_good is not None else []
+        return [("r", "retries"), ("R", "repairs"), *back, ("D", "destroys")]
+    if view.state is State.READY and view.drifted:
+        return [("R", "repairs"), ("i", "looks again")]
+    return []
 
 
 def deadline(view: EnvironmentView, clock: Clock) -> Line:
     """When it is destroyed, as one line."""
     now = clock.now()
     if view.destroyed_at is not None:
-        return [("destroyed ", "$faint"), (clock.moment(view.destroyed_at), "")]
+        return [(f"{STATES[view.state].word} ", "$faint"), (clock.moment(view.destroyed_at), "")]
     if view.state in ENDED:
         return [("no longer looked after", "$faint")]
     if view.destroy_again_at is not None:

@@ -18,7 +18,7 @@ from textual.strip import Strip
 from environments.domain.lifecycle import ENDED, State
 from environments.domain.views import EnvironmentView
 from tui.clock import Clock, coarse, countdown
-from tui.words import STATES, WARNING, clean, note
+from tui.words import WARNING, clean, note, sign_of
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
             style = faint if view.state in ENDED or self.stale else base + Style(bold=True)
             return view.name, style
         if key == "state":
-            sign = STATES[view.state]
+            sign = sign_of(view)
             return str(sign), base + self._mood("gone" if self.stale else sign.mood)
         if key == "age":
             return coarse(self._clock.now() - view.created_at), faint

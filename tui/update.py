@@ -1,4 +1,4 @@
-"""The form that updates an environment: the newest version of its template, and other parameters."""
+"""The form that updates an environment, by a plan: the newest version of its template, and other parameters."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,10 +8,12 @@ from textual.content import Content
 
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
-from environments.domain.views import Accepted, EnvironmentView, TemplateView, UpdateRequest
+from environments.domain.lifecycle import DeploymentKind
+from environments.domain.views import EnvironmentView, PlanRequest, PlanView, TemplateView
 from tui.dialogs import problem_text
 from tui.fields import FormField, parameter_field
 from tui.form import FormScreen
+from tui.plan_dialog import PlanDialog
 from tui.schema import UNSET, Parameter, Unset, parameters
 from tui.words import clean
 
@@ -20,8 +22,9 @@ class UpdateScreen(FormScreen):
     """Updates an environment; fields hold what it has now, secrets stay unless another one is typed."""
 
     def __init__(self, view: EnvironmentView) -> None:
-        super().__init__(f"Update {view.name}", "Update")
+        super().__init__(f"Update {view.name}", "Plan")
         self._view = view
+        self._request = PlanRequest(kind=DeploymentKind.UPDATE)
         self._parameters: dict[str, Parameter] = {}
 
     def action_reload(self) -> None:
@@ -57,23 +60,30 @@ class UpdateScreen(FormScreen):
         """See the form."""
         return self._parameters[field.key].read(field.value)
 
-    def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:
-        """See the form. Only what differs from what it has is sent."""
+    def request(self, values: dict[str, Any]) -> Callable[[Client], PlanView]:
+        """See the form. Only what differs from what it has is sent, and nothing is changed yet."""
         view = self._view
         changed = {
             parameter.name: values[key]
             for key, parameter in self._parameters.items()
             if not isinstance(values[key], Unset) and values[key] != self._present(parameter)
         }
-        request = UpdateRequest(parameters=changed) if changed else UpdateRequest()
-        return lambda client: client.update(view.id, request)
+        request = PlanRequest(kind=DeploymentKind.UPDATE, **({"parameters": changed} if changed else {}))
+        self._request = request
+        return lambda client: client.plan(view.id, request)
 
     def _present(self, parameter: Parameter) -> Any:
         """What the environment has: the default where an older version of the template had no such parameter."""
         return self._view.parameters.get(parameter.name, parameter.schema.get("default", UNSET))
 
-    def taken(self, answer: Accepted) -> None:
+    def taken(self, answer: PlanView) -> None:
+        """Shows what would be done; what was typed stays until that is applied."""
+        dialog = PlanDialog(self._view, self._request, f"Update {self._view.name}", "is being updated", plan=answer)
+        self.house.push_screen(dialog, self._applied)
+
+    def _applied(self, yes: bool | None) -> None:
         """Shows it being done."""
-        self.house.learn(answer.environment)
-        self.dismiss()
-        self.house.open_detail(answer.environment)
+        if yes:
+            house, view = self.house, self._view
+            self.dismiss()
+            house.open_detail(view)

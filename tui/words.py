@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from environments.domain.lifecycle import ENDED, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.plan import Action
 from environments.domain.views import EnvironmentView
 
 Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
@@ -51,6 +52,7 @@ DEPLOYMENTS: dict[DeploymentState, Sign] = {
     DeploymentState.SUCCEEDED: Sign("✓", "succeeded", "good"),
     DeploymentState.FAILED: Sign("✗", "failed", "bad"),
     DeploymentState.SUPERSEDED: Sign("-", "superseded", "gone"),
+    DeploymentState.CANCELLED: Sign("■", "cancelled", "warn"),
 }
 
 RESOURCES: dict[ResourceStatus, Sign] = {
@@ -63,6 +65,18 @@ RESOURCES: dict[ResourceStatus, Sign] = {
 
 WARNING = "!"
 """Before the time left of an environment whose owner was warned."""
+
+
+ACTIONS: dict[Action, Sign] = {
+    Action.CREATE: Sign("+", "create", "good"),
+    Action.CHANGE: Sign("~", "change", "warn"),
+    Action.REPLACE: Sign("±", "replace", "warn"),
+    Action.DESTROY: Sign("-", "destroy", "bad"),
+}
+"""What a plan does to a thing."""
+
+DRIFTED = Sign("≠", "drifted", "warn", "ready, but no longer what its steps made; repair it")
+"""Instead of `ready`, of an environment that isn't what its steps made any more."""
 
 
 def clean(text: str) -> str:
@@ -78,6 +92,11 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         return clean(value).replace("\n", " ")
     return clean(json.dumps(value, ensure_ascii=False))
+
+
+def sign_of(view: EnvironmentView) -> Sign:
+    """How the state of an environment is shown: a ready one that has drifted is no longer simply ready."""
+    return DRIFTED if view.drifted and view.state is State.READY else STATES[view.state]
 
 
 def note(view: EnvironmentView) -> str:

@@ -13,12 +13,17 @@ from environments.api.guard import Authenticated, Limited, Watched
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.routes.deployments import deployment_routes
+from environments.api.routes.drift import drift_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.itself import self_routes
+from environments.api.routes.mending import mending_routes
+from environments.api.routes.module_states import module_state_routes
+from environments.api.routes.plans import plan_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
+from environments.api.routes.workers import worker_routes
 from environments.api.streams import Hub
 from environments.domain.views import Problem
 
@@ -52,15 +57,20 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Limited)
-    app.add_middleware(Authenticated, access=service.access)
+    app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
     for router in (
         environment_routes(service),
+        plan_routes(service),
+        mending_routes(service),
+        drift_routes(service),
         deployment_routes(service),
         event_routes(service, hub),
         template_routes(service),
         image_routes(service),
         token_routes(service),
+        worker_routes(service),
+        module_state_routes(service.module_states),
         self_routes(service, metrics),
     ):
         app.include_router(router)

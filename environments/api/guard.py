@@ -16,9 +16,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from environments.api.problems import problem_response, unforeseen
+from environments.api.routes import module_states
 from environments.domain.errors import CalvinverseError, InvalidInput, NotJson, RequestTooLarge, Unauthenticated
 from environments.domain.template import LARGEST_BUNDLE
 from environments.service.access import Access, Principal
+from environments.service.module_states import ModuleStates
 
 OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness"})
 """What answers without a token: what a supervisor asks."""
@@ -28,6 +30,8 @@ LARGEST_BODY = 256 * 1024
 
 LARGEST_PUSH = LARGEST_BUNDLE * 4 // 3 + LARGEST_BODY
 """Bytes; a bundle in base64 and its paths."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "LOCK", "UNLOCK"})
 
 _log = logging.getLogger(__name__)
 _scheme = HTTPBearer(description="A token made with `calvinverse token create`.", auto_error=False)
@@ -97,21 +101,35 @@ class Watched:
 
 
 class Authenticated:
-    """Nothing gets past it without a good token but the open paths; those note who asks if they are told."""
+    """Nothing gets past it without a good token but the open paths; those note who asks if they are told.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    States of modules are asked for by OpenTofu, with credentials of their own.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, states: ModuleStates) -> None:
         self._app = app
         self._access = access
+        self._states = states
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                token = bearer(scope)
-                scope["state"]["principal"] = await anyio.to_thread.run_sync(self._access.authenticate, token)
-            except Unauthenticated:
-                if scope["path"] not in OPEN_PATHS:
-                    raise
+                caller = module_states.admit(self._states, scope["path"], Headers(scope=scope).get("authorization", ""))
+            except Unauthenticated as error:
+                await problem_response(error, {"WWW-Authenticate": 'Basic realm="calvinverse"'})(scope, receive, send)
+                return
+            scope["state"]["state_caller"] = caller
+            if caller is None:
+                await self._take_token(scope)
         await self._app(scope, receive, send)
+
+    async def _take_token(self, scope: Scope) -> None:
+        try:
+            token = bearer(scope)
+            scope["state"]["principal"] = await anyio.to_thread.run_sync(self._access.authenticate, token)
+        except Unauthenticated:
+            if scope["path"] not in OPEN_PATHS:
+                raise
 
 
 class Limited:
@@ -121,18 +139,18 @@ class Limited:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
             return
-        push = scope["path"].startswith("/v1/templates")
-        body = await _read(scope, receive, LARGEST_PUSH if push else LARGEST_BODY)
+        largest, content = _limits(scope)
+        body = await _read(scope, receive, largest)
         if body is None:
             return
         if body:
             kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
             if kind != "application/json":
                 raise NotJson(f"The body is {kind or 'of no type'}, and not JSON.")
-            if not push:
+            if not content:
                 check_json(body)
         given = False
 
@@ -144,6 +162,15 @@ class Limited:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replay, send)
+
+
+def _limits(scope: Scope) -> tuple[int, bool]:
+    """How large a body may be, and whether it carries content that is looked at elsewhere."""
+    if scope["state"].get("state_caller") is not None and scope["method"] == "POST":
+        return module_states.LARGEST_STATE, True
+    if scope["path"] in ("/v1/templates", "/v1/templates/validate"):
+        return LARGEST_PUSH, True
+    return LARGEST_BODY, False
 
 
 async def _read(scope: Scope, receive: Receive, largest: int) -> bytes | None:

@@ -4,9 +4,15 @@ from typing import Protocol
 
 from environments.service.access import Access
 from environments.service.catalogue import Catalogue
+from environments.service.drift import Drifting
 from environments.service.images import Images
+from environments.service.mending import Mending
+from environments.service.module_states import ModuleStates
+from environments.service.planning import Planning
+from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.requests import Requests
+from environments.service.sources import Sources
 
 
 class Feed(Protocol):
@@ -30,11 +36,23 @@ class Service(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
     @property
+    def sources(self) -> Sources: ...
+    @property
     def images(self) -> Images: ...
     @property
     def requests(self) -> Requests: ...
     @property
     def reading(self) -> Reading: ...
+    @property
+    def planning(self) -> Planning: ...
+    @property
+    def mending(self) -> Mending: ...
+    @property
+    def drifting(self) -> Drifting: ...
+    @property
+    def module_states(self) -> ModuleStates: ...
+    @property
+    def queueing(self) -> Queueing: ...
     @property
     def feed(self) -> Feed: ...
     @property

@@ -34,7 +34,7 @@ def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None 
     )
     all_headers = dict(headers or {})
     if isinstance(error, Unauthenticated):
-        all_headers["WWW-Authenticate"] = 'Bearer realm="calvinverse"'
+        all_headers.setdefault("WWW-Authenticate", 'Bearer realm="calvinverse"')
     if error.transient:
         all_headers.setdefault("Retry-After", "5")
     return Response(problem.model_dump_json(), error.status, all_headers, MEDIA_TYPE)

@@ -16,7 +16,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
         assert isinstance(app, FastAPI)
-        app.state.hub.close()
+        hub = getattr(app.state, "hub", None)
+        if hub is not None:  # a worker has none: it streams nothing
+            hub.close()
         await super().shutdown(sockets)
 
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta, tzinfo
 
 from environments.cli.tables import pairs, section, table
 from environments.domain.environment import Event, EventType, Failure
-from environments.domain.lifecycle import BUSY, ENDED, State
+from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView
-from environments.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, clean, coarse, moment, shown, taken
+from environments.words import DEPLOYMENTS, DRIFTED, RESOURCES, STATES, STEPS, clean, coarse, moment, shown, taken
 
 
 def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
@@ -17,7 +17,7 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
         (
             (
                 view.name,
-                str(STATES[view.state]),
+                str(STATES[view.state]) + (f", {DRIFTED}" if view.drifted else ""),
                 view.template,
                 view.owner,
                 coarse((view.destroyed_at or now) - view.created_at),
@@ -55,6 +55,8 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:
     """Everything about one environment; `short` leaves out steps and parameters."""
     facts = [("name", view.name), ("state", f"{STATES[view.state]}, for {coarse(now - view.state_since)}")]
+    if view.drifted:
+        facts.append(("drift", f"{DRIFTED}: `calvinverse env drift {view.name}` says what differs"))
     if not short:
         facts += [
             ("id", view.id),
@@ -62,15 +64,18 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
             ("template", f"{view.template} {view.template_version}  {view.bundle}"),
             ("created", moment(view.created_at, zone)),
             ("managed by", view.managed_by or ""),
+            ("last good", view.last_good or ""),
         ]
     if view.destroyed_at is not None:
-        facts.append(("destroyed", moment(view.destroyed_at, zone)))
+        facts.append((STATES[view.state].word, moment(view.destroyed_at, zone)))
     elif view.deadline is not None:
         facts.append(("destroyed at", f"{moment(view.deadline, zone)}, in {until(view.deadline, now)}"))
         if view.maximum_deadline is not None and not short:
             facts.append(("at the latest", moment(view.maximum_deadline, zone)))
     if view.destroy_again_at is not None:
         facts.append(("tried again at", moment(view.destroy_again_at, zone)))
+    if view.deployment is not None and is_being_cancelled(view.deployment):
+        facts.append(("cancel", f"asked for by {view.deployment.cancel_requested_by or 'somebody'}"))
     yield from pairs(facts)
     if view.failure is not None:
         yield from section("Failure", failure_lines(view.failure))
@@ -80,6 +85,11 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
             yield from section(_deployment_title(view.deployment), _steps(view.deployment))
     if view.state not in ENDED:
         yield from section("Outputs", output_lines(view.outputs))
+
+
+def is_being_cancelled(deployment: DeploymentView) -> bool:
+    """Whether somebody has asked it to stop, and it hasn't yet."""
+    return deployment.cancel_requested_at is not None and deployment.state not in ENDED_DEPLOYMENTS
 
 
 def failure_lines(failure: Failure) -> Iterator[str]:
@@ -126,6 +136,8 @@ def next_step(view: EnvironmentView) -> str:
         )
         opened = f" It answers at {clean(address)}." if address else ""
         return f"{view.name} is ready.{opened} Next: `calvinverse env outputs {view.name}`."
+    if view.state is State.ABANDONED:
+        return f"{view.name} was given up. Next: `calvinverse env show {view.id} --resources` lists what may be left."
     if view.state in ENDED:
         return f"{view.name} is {STATES[view.state].word}: nothing of it is left."
     if view.state in BUSY:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from environments.actions import for_command
-from environments.cli.environments_reading import Name, app
+from environments.cli.environments_reading import app
+from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from environments.domain.views import Accepted, EnvironmentView
+    from environments.domain.views import EnvironmentView
 
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the deployment until it has ended.")]
 Parameters = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter; @FILE reads a JSON object."),
@@ -20,7 +20,6 @@ Ttl = Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="Time
 Until = Annotated[
     str | None, typer.Option("--until", metavar="MOMENT", help="Destroyed then: 2026-12-01T18:00, in your own zone.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
 @command(
@@ -37,6 +36,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
         calvinverse env create demo --template web
         calvinverse env create demo --template web -p replicas=2 --message "Hello" --ttl 2h
         calvinverse env create demo --template web --until 2026-12-01T18:00 --no-wait -o json
+        calvinverse env create demo --template web --plan
     """,
 )
 def create(
@@ -49,12 +49,16 @@ def create(
     parameters: Parameters = None,
     ttl: Ttl = None,
     until: Until = None,
+    plan: PlanOnly = False,
     wait: Wait = True,
 ) -> None:
     from environments.cli.arguments import read_lifetime, read_parameters
+    from environments.cli.following import finish
+    from environments.cli.plans import make_plan
     from environments.domain.errors import InvalidInput
+    from environments.domain.lifecycle import DeploymentKind
     from environments.domain.names import check_environment_name
-    from environments.domain.views import CreateRequest
+    from environments.domain.views import CreateRequest, PlanRequest
 
     if name.startswith("-"):
         raise InvalidInput(f"{name!r} stands where the name belongs.", hint="Write the name first.")
@@ -64,10 +68,14 @@ def create(
     if parameters or session.rest:
         schema = session.client.template(template, digest).parameters_schema
         values = read_parameters(schema, parameters or (), session.rest, template=template)
-    request = CreateRequest(name=name, template=template, digest=digest, parameters=values, ttl=lifetime, until=moment)
+    asked = {"template": template, "digest": digest, "parameters": values, "ttl": lifetime, "until": moment}
+    if plan:
+        make_plan(session, name, PlanRequest.model_validate({"kind": DeploymentKind.CREATE, **asked}))
+        return
+    request = CreateRequest.model_validate({"name": name, **asked})
     accepted = session.client.create(request)
     _say_deadline(session, accepted.environment)
-    _finish(session, accepted, wait, after=0)
+    finish(session, accepted, wait, after=0)
 
 
 @command(
@@ -77,6 +85,7 @@ def create(
     examples="""
         calvinverse env update demo
         calvinverse env update demo -p message="Good morning"
+        calvinverse env update demo -p replicas=3 --plan
     """,
 )
 def update(
@@ -86,22 +95,31 @@ def update(
         str | None, typer.Option("--digest", metavar="sha256:…", help="A version of the template; default: the newest.")
     ] = None,
     parameters: Parameters = None,
+    plan: PlanOnly = False,
     wait: Wait = True,
 ) -> None:
     from environments.cli.arguments import read_parameters
-    from environments.domain.views import UpdateRequest
+    from environments.cli.following import finish
+    from environments.cli.plans import make_plan
+    from environments.domain.lifecycle import DeploymentKind
+    from environments.domain.views import PlanRequest, UpdateRequest
 
     values = None
     if parameters:
         template = session.client.environment(name).template
         schema = session.client.template(template, digest).parameters_schema
         values = read_parameters(schema, parameters, template=template)
-    _finish(session, session.client.update(name, UpdateRequest(digest=digest, parameters=values)), wait)
+    if plan:
+        make_plan(session, name, PlanRequest(kind=DeploymentKind.UPDATE, digest=digest, parameters=values))
+    else:
+        finish(session, session.client.update(name, UpdateRequest(digest=digest, parameters=values)), wait)
 
 
 @command(app, "env", "retry", examples="calvinverse env retry demo")
 def retry(session: Session, name: Name, wait: Wait = True) -> None:
-    _finish(session, session.client.retry(name), wait)
+    from environments.cli.following import finish
+
+    finish(session, session.client.retry(name), wait)
 
 
 @command(
@@ -146,6 +164,7 @@ def extend(
     examples="""
         calvinverse env destroy demo
         calvinverse env destroy demo --yes --reason "branch merged" --no-wait
+        calvinverse env destroy demo --plan
     """,
 )
 def destroy(
@@ -153,39 +172,24 @@ def destroy(
     name: Name,
     yes: Yes = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the history.")] = "",
+    plan: PlanOnly = False,
     wait: Wait = True,
 ) -> None:
+    from environments.cli.following import finish
+    from environments.cli.plans import make_plan
+    from environments.domain.lifecycle import DeploymentKind
+    from environments.domain.views import PlanRequest
+
+    if plan:
+        make_plan(session, name, PlanRequest(kind=DeploymentKind.DESTROY))
+        return
     if not yes:
         session.client.environment(name)  # a name that isn't there is told before it has to be typed
     session.confirm(for_command("env", "destroy"), name, yes)
-    _finish(session, session.client.destroy(name, reason), wait)
+    finish(session, session.client.destroy(name, reason), wait)
 
 
 def _say_deadline(session: Session, view: "EnvironmentView") -> None:
     from environments.cli.environment_tables import deadline_line
 
     session.say(deadline_line(view, session.zone, session.now()))
-
-
-def _finish(session: Session, accepted: "Accepted", wait: bool, after: int | None = None) -> None:
-    """Follows what was asked for, if that is wanted, and writes how the environment is then."""
-    from environments.cli.environment_tables import details, next_step
-    from environments.cli.progress import check_succeeded, follow
-    from environments.domain.errors import UnknownEnvironment
-    from environments.domain.lifecycle import DeploymentKind
-
-    view = accepted.environment
-    if wait and accepted.deployment_id is not None:
-        try:
-            deployment = follow(session, session.client, view.id, accepted.deployment_id, after=after)
-        except KeyboardInterrupt:
-            session.say(f"\nThe deployment goes on without you: `calvinverse env watch {view.name}` follows it.")
-            raise
-        check_succeeded(deployment)
-        try:
-            view = session.client.environment(view.id)
-        except UnknownEnvironment:
-            if deployment.kind is not DeploymentKind.DESTROY:
-                raise
-    session.show(view, lambda: details(view, session.zone, session.now(), short=True))
-    session.say(next_step(view))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from environments.cli.options import Name
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
     from environments.domain.environment import Event
 
 app = typer.Typer(help="Create, look at, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="An environment, by name or id.")]
 
 PAGE = 1000
 """Events asked for at once; the most that the service gives."""

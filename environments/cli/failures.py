@@ -36,12 +36,20 @@ def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False)
         from environments.words import clean
 
         print(f"error: {clean(error.message)}  [{error.code}]", file=sys.stderr)
+        for line in _moved(error):
+            print(f"moved: {clean(line)}", file=sys.stderr)
         if error.hint:
             print(f"hint:  {clean(error.hint)}", file=sys.stderr)
     if debug:
         for line in _chain(error):
             print(line, file=sys.stderr)
     return error.exit_code
+
+
+def _moved(error: CalvinverseError) -> list[str]:
+    """What keeps a plan from being applied, as far as the message doesn't say it."""
+    moved = error.details.get("moved")
+    return [str(one) for one in moved if str(one) not in error.message] if isinstance(moved, list) else []
 
 
 def _chain(error: BaseException) -> Iterator[str]:

@@ -10,15 +10,19 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-import environments.cli.environments  # noqa: F401 - adds the commands that change environments
+import environments.cli.drift
+import environments.cli.environments
+import environments.cli.mending  # noqa: F401 - these three add commands to `env`
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.failures import BROKEN_PIPE, EXIT_STATUSES, INTERRUPTED, tell
 from environments.cli.images import app as image_commands
 from environments.cli.itself import add_commands
+from environments.cli.plans import app as plan_commands
 from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
+from environments.cli.workers import app as worker_commands
 from environments.domain.errors import CalvinverseError, InvalidInput
 
 _HELP = """Creates, updates and destroys whole environments, and destroys them on time.
@@ -71,9 +75,11 @@ def build() -> typer.Typer:
         session.output, session.address, session.token_file, session.debug = output, address, token_file, debug
 
     app.add_typer(environment_commands, name="env")
+    app.add_typer(plan_commands, name="plan")
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands, name="image")
     app.add_typer(token_commands, name="token")
+    app.add_typer(worker_commands, name="worker")
     add_commands(app)
     add_serve(app)
     return app

@@ -4,7 +4,7 @@ from environments.cli.environments_reading import PAGE
 from environments.cli.session import Session
 from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import Event, EventType, Failure
-from environments.domain.errors import CalvinverseError, StepFailed, Superseded, all_errors
+from environments.domain.errors import CalvinverseError, Cancelled, StepFailed, Superseded, all_errors
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState, StepState
 from environments.domain.views import DeploymentView, StepView
 from environments.words import STEPS, clean, taken
@@ -103,14 +103,17 @@ def _rest_of_log(progress: Progress, client: Client, deployment_id: str, environ
 def failure_error(failure: Failure) -> CalvinverseError:
     """The error that a failure was, with the class of its code, so that the exit status is the same."""
     known = {cls.code: cls for cls in reversed(all_errors())}
-    where = f"Step {failure.step!r}: " if failure.step else ""
+    where = f"Step {failure.step!r}: " if failure.step and repr(failure.step) not in failure.message else ""
     return known.get(failure.code, StepFailed)(f"{where}{failure.message}", hint=failure.hint)
 
 
 def check_succeeded(deployment: DeploymentView) -> None:
-    """Raises what a deployment failed with; `Superseded` when another request took its place."""
+    """Raises what a deployment failed with; `Superseded` when another request took its place, `Cancelled`."""
     if deployment.state is DeploymentState.SUPERSEDED:
         raise Superseded("Another request took the place of this deployment.", hint="See `calvinverse env show`.")
+    if deployment.state is DeploymentState.CANCELLED:
+        by = f" by {deployment.cancel_requested_by}" if deployment.cancel_requested_by else ""
+        raise Cancelled(f"The deployment was cancelled{by}.")
     if deployment.state is DeploymentState.FAILED:
         if deployment.failure is None:
             raise StepFailed("The deployment failed.")

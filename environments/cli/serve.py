@@ -21,12 +21,24 @@ def add_serve(app: typer.Typer) -> None:
         examples="""
             calvinverse serve
             calvinverse serve --port 0 --data /var/lib/calvinverse
+            calvinverse serve --role worker --port 0 --database postgresql://me@db/calvinverse --sealing-key key
             calvinverse serve --host 0.0.0.0 --tls-certificate cert.pem --tls-key key.pem
         """,
     )
     def serve(
         session: Session,
-        data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Folder of the database.")] = None,
+        role: Annotated[str | None, typer.Option("--role", help="all, api or worker; all.")] = None,
+        data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="SQLite's folder.")] = None,
+        database: Annotated[
+            str | None, typer.Option("--database", metavar="URL", help="PostgreSQL, without a password.")
+        ] = None,
+        database_password_file: Annotated[
+            Path | None, typer.Option("--database-password-file", metavar="FILE", help="Holds that password.")
+        ] = None,
+        sealing_key: Annotated[
+            Path | None,
+            typer.Option("--sealing-key", metavar="FILE", help="Key that all processes of a database share."),
+        ] = None,
         host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1.")] = None,
         port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 8400; 0: any.")] = None,
         tls_certificate: Annotated[
@@ -48,7 +60,11 @@ def add_serve(app: typer.Typer) -> None:
         gc.set_threshold(50_000, 20, 100)
 
         given = {
+            "role": role,
             "data": data,
+            "database": database,
+            "database_password_file": database_password_file,
+            "sealing_key": sealing_key,
             "host": host,
             "port": port,
             "tls_certificate": tls_certificate,

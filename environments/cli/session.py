@@ -98,14 +98,17 @@ class Session:
         """A line of talk."""
         print(line, file=sys.stderr, flush=True)
 
-    def confirm(self, action: Action, victim: str, yes: bool) -> None:
-        """Lets a person type the victim's name before something is destroyed. Raises `InvalidInput` unless they do."""
+    def confirm(self, action: Action, victim: str, yes: bool, *, again: str = "") -> None:
+        """Lets a person type the victim's name before something is destroyed. Raises `InvalidInput` unless they do.
+
+        `again` is the command line that doesn't ask, if it isn't simply the action with `--yes`.
+        """
         if yes or action.risk is not Risk.DESTRUCTIVE:
             return
         if not sys.stdin.isatty():
             raise InvalidInput(
                 f"`{action.command_line}` asks for the name to be typed, and there is no terminal.",
-                hint=f"Add --yes: `{action.command_line} {victim} --yes`.",
+                hint=f"Add --yes: `{again or f'{action.command_line} {victim} --yes'}`.",
             )
         self.say(f"{action.help} It can't be undone.")
         sys.stderr.write(f"Type {victim} to go on: ")

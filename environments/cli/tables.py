@@ -29,4 +29,4 @@ def section(title: str, lines: Iterable[str]) -> Iterator[str]:
     if found:
         yield ""
         yield title
-        yield from (f"  {line}" for line in found)
+        yield from (f"  {line}".rstrip() for line in found)

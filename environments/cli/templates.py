@@ -23,8 +23,11 @@ def list_templates(session: Session) -> None:
     from environments.cli.tables import table
 
     found = session.client.templates()
-    rows = ((view.name, view.version, _lifetime(view.default_lifetime), view.description) for view in found)
-    session.show(found, lambda: table(("NAME", "VERSION", "LIFETIME", "DESCRIPTION"), rows))
+    rows = (
+        (view.name, view.version, _lifetime(view.default_lifetime), _origin(view) or "-", view.description)
+        for view in found
+    )
+    session.show(found, lambda: table(("NAME", "VERSION", "LIFETIME", "FROM GIT", "DESCRIPTION"), rows))
 
 
 @command(app, "template", "show", examples="calvinverse template show web")
@@ -105,13 +108,62 @@ def new(
     session.say(f"Next: `calvinverse template validate {folder}`, then `calvinverse template push {folder}`.")
 
 
-@command(app, "template", "push", examples="calvinverse template push ./web")
-def push(session: Session, folder: Folder) -> None:
+@command(
+    app,
+    "template",
+    "push",
+    more="""
+        From a folder of this machine, or with --git from a repository: that one is read by the service, with the
+        service's rights, and pinned to the commit that was found.
+    """,
+    examples="""
+        calvinverse template push ./web
+        calvinverse template push --git https://git.example/team/templates.git --ref v2 --path web
+    """,
+)
+def push(
+    session: Session,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The folder with template.toml.")] = None,
+    git: Annotated[
+        str | None, typer.Option("--git", metavar="URL", help="A git repository instead of a folder.")
+    ] = None,
+    ref: Annotated[
+        str | None, typer.Option("--ref", metavar="REF", help="Tag, branch or commit; default: the default branch.")
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option("--path", metavar="DIR", help="The template's folder in it; default: its root.")
+    ] = None,
+) -> None:
+    from environments.domain.errors import InvalidInput
+
+    if (folder is None) == (git is None):
+        raise InvalidInput("Give either a folder or --git URL.", hint="See `calvinverse template push --help`.")
+    if git is None and (ref is not None or path is not None):
+        raise InvalidInput("--ref and --path go with --git.", hint="See `calvinverse template push --help`.")
+    view = _from_git(session, git, ref, path) if git is not None else _from_folder(session, folder)
+    session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}{_origin(view, '  ')}"])
+    session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
+
+
+def _from_folder(session: Session, folder: Path | None) -> "TemplateView":
     from environments.client import read_bundle
 
-    view = session.client.push(read_bundle(folder))
-    session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}"])
-    session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
+    assert folder is not None
+    return session.client.push(read_bundle(folder))
+
+
+def _from_git(session: Session, url: str, ref: str | None, path: str | None) -> "TemplateView":
+    from environments.domain.views import GitPushRequest
+
+    return session.client.push_from_git(GitPushRequest(url=url, ref=ref, path=path or ""))
+
+
+def _origin(view: "TemplateView", before: str = "") -> str:
+    """The revision that a template came from, in few characters; empty for one that came from a folder."""
+    if view.source is None:
+        return ""
+    commit = view.source.commit[:12]
+    return f"{before}{commit if view.source.ref == view.source.commit else f'{view.source.ref} {commit}'}"
 
 
 def _offline(bundle: "Bundle") -> "Validation":
@@ -144,6 +196,7 @@ def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
             ("about", view.description),
             ("digest", view.digest),
             ("pushed", f"{moment(view.pushed_at, session.zone)} by {view.pushed_by}"),
+            *_source(view),
             ("lifetime", f"{_lifetime(view.default_lifetime)}, at most {_lifetime(view.maximum_lifetime)}"),
             *([("host volumes", f"{', '.join(view.host_volumes)}; for admins only")] if view.host_volumes else []),
         )
@@ -164,6 +217,12 @@ def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
     steps = [(step.name, step.uses, ", ".join(step.needs)) for step in view.steps]
     yield from section("Steps", table(("NAME", "KIND", "NEEDS"), steps))
     yield from section("Outputs", pairs((name, text or "-") for name, text in view.outputs.items()))
+
+
+def _source(view: "TemplateView") -> "Iterator[tuple[str, str]]":
+    if view.source is not None:
+        folder = f", folder {view.source.path}" if view.source.path else ""
+        yield "from", f"{view.source.url}, {_origin(view)}{folder}"
 
 
 def _limits(schema: dict[str, object]) -> str:

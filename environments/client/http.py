@@ -21,29 +21,41 @@ from environments.domain.environment import Event
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
 from environments.domain.template import Bundle, make_bundle
 from environments.domain.views import (
+    AbandonRequest,
     Accepted,
+    CancelRequest,
     CreateRequest,
     DeploymentView,
     DestroyRequest,
+    DriftView,
     EnvironmentView,
     ExtendRequest,
+    GitPushRequest,
     ImageView,
     Info,
     NewToken,
     OutputView,
+    PendingView,
+    PlanRequest,
+    PlanView,
     PublishImageRequest,
     PushRequest,
     Readiness,
     ResourceView,
+    RollbackRequest,
     TemplateView,
     TokenRequest,
     TokenView,
     UpdateRequest,
     Validation,
+    WorkerView,
 )
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
+LOOK_SECONDS = 300.0
+"""How long a plan or a look at an environment may take: every step asks its part of the world."""
+
 HEARTBEAT_SECONDS = 10.0
 """How often the service says something on a silent stream of events; three missed ones mean that it is away."""
 
@@ -131,6 +143,43 @@ class HttpClient:
         path = f"/v1/environments/{_part(name)}/destroy"
         return self._read(self._send("POST", path, DestroyRequest(reason=reason)), Accepted)
 
+    def plan(self, name: str, request: PlanRequest) -> PlanView:
+        path = f"/v1/environments/{_part(name)}/plan"
+        return self._read(self._send("POST", path, request, seconds=LOOK_SECONDS), PlanView)
+
+    def saved_plan(self, plan_id: str) -> PlanView:
+        return self._read(self._get(f"/v1/plans/{_part(plan_id)}"), PlanView)
+
+    def apply_plan(self, plan_id: str, *, idempotency_key: str | None = None) -> Accepted:
+        headers = {"Idempotency-Key": idempotency_key or self._make_key()}
+        path = f"/v1/plans/{_part(plan_id)}/apply"
+        return self._read(self._send("POST", path, headers=headers, again=True), Accepted)
+
+    def repair(self, name: str) -> Accepted:
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/repair"), Accepted)
+
+    def rollback(self, name: str, request: RollbackRequest) -> Accepted:
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/rollback", request), Accepted)
+
+    def cancel(self, name: str, request: CancelRequest) -> DeploymentView:
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/cancel", request), DeploymentView)
+
+    def abandon(self, name: str, request: AbandonRequest) -> EnvironmentView:
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/abandon", request), EnvironmentView)
+
+    def drift(self, name: str) -> DriftView:
+        return self._read(self._get(f"/v1/environments/{_part(name)}/drift"), DriftView)
+
+    def observe(self, name: str) -> DriftView:
+        path = f"/v1/environments/{_part(name)}/observe"
+        return self._read(self._send("POST", path, again=True, seconds=LOOK_SECONDS), DriftView)
+
+    def why(self, deployment_id: str) -> PendingView:
+        return self._read(self._get(f"/v1/deployments/{_part(deployment_id)}/why"), PendingView)
+
+    def workers(self) -> list[WorkerView]:
+        return self._read(self._get("/v1/workers"), list[WorkerView])
+
     def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
         answer = self._get(f"/v1/environments/{_part(name)}/outputs", {"reveal": reveal})
         return self._read(answer, dict[str, OutputView])
@@ -166,6 +215,10 @@ class HttpClient:
 
     def push(self, bundle: Bundle) -> TemplateView:
         return self._read(self._send("POST", "/v1/templates", _files(bundle), again=True), TemplateView)
+
+    def push_from_git(self, request: GitPushRequest) -> TemplateView:
+        path = "/v1/templates/from-git"
+        return self._read(self._send("POST", path, request, again=True, seconds=LOOK_SECONDS), TemplateView)
 
     def validate(self, bundle: Bundle) -> Validation:
         return self._read(self._send("POST", "/v1/templates/validate", _files(bundle), again=True), Validation)
@@ -224,9 +277,10 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         again: bool = False,
+        seconds: float | None = None,
     ) -> httpx2.Response:
         content = None if body is None else body.model_dump_json(exclude_unset=True).encode()
-        return self._request(method, path, content=content, headers=headers, again=again)
+        return self._request(method, path, content=content, headers=headers, again=again, seconds=seconds)
 
     def _request(
         self,
@@ -238,14 +292,21 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         again: bool = False,
         expected: frozenset[int] = frozenset(),
+        seconds: float | None = None,
     ) -> httpx2.Response:
-        """The answer to a request; `again`: sending it twice does no harm, so a dropped connection is not the end."""
+        """The answer to a request; `again`: sending it twice does no harm, so a dropped connection is not the end.
+
+        `seconds`: how long the answer may take, when that is longer than usual.
+        """
         sent_headers = dict(headers or {})
         if content is not None:
             sent_headers["Content-Type"] = "application/json"
+        limits = self._http.timeout if seconds is None else httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
         for attempt in (1, 2):
             try:
-                response = self._http.request(method, path, params=_given(query), content=content, headers=sent_headers)
+                response = self._http.request(
+                    method, path, params=_given(query), content=content, headers=sent_headers, timeout=limits
+                )
                 break
             except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
                 if attempt == 2 or not again:

@@ -8,23 +8,32 @@ from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
 from environments.domain.views import (
+    AbandonRequest,
     Accepted,
+    CancelRequest,
     CreateRequest,
     DeploymentView,
+    DriftView,
     EnvironmentView,
     ExtendRequest,
+    GitPushRequest,
     ImageView,
     Info,
     NewToken,
     OutputView,
+    PendingView,
+    PlanRequest,
+    PlanView,
     PublishImageRequest,
     Readiness,
     ResourceView,
+    RollbackRequest,
     TemplateView,
     TokenRequest,
     TokenView,
     UpdateRequest,
     Validation,
+    WorkerView,
 )
 
 
@@ -100,6 +109,50 @@ class Client(Protocol):
         """Destroys now; while it is being destroyed already, the running deployment."""
         ...
 
+    def plan(self, name: str, request: PlanRequest) -> PlanView:
+        """What a change would do, saved to be applied as it is shown; nothing is changed by it."""
+        ...
+
+    def saved_plan(self, plan_id: str) -> PlanView:
+        """A plan that was saved. Raises `UnknownPlan`, also once it has expired."""
+        ...
+
+    def apply_plan(self, plan_id: str, *, idempotency_key: str | None = None) -> Accepted:
+        """Does what a plan shows. Raises `PlanStale` when the world has moved since; `details["moved"]` says what."""
+        ...
+
+    def repair(self, name: str) -> Accepted:
+        """Puts right what differs from what the steps made."""
+        ...
+
+    def rollback(self, name: str, request: RollbackRequest) -> Accepted:
+        """Goes back to what an earlier deployment applied."""
+        ...
+
+    def cancel(self, name: str, request: CancelRequest) -> DeploymentView:
+        """Asks the deployment that waits or runs to stop; with `force` without grace."""
+        ...
+
+    def abandon(self, name: str, request: AbandonRequest) -> EnvironmentView:
+        """Gives up what can't be destroyed; it is written down and still looked for."""
+        ...
+
+    def drift(self, name: str) -> DriftView:
+        """What the last look at an environment found."""
+        ...
+
+    def observe(self, name: str) -> DriftView:
+        """Looks at an environment now; what was found."""
+        ...
+
+    def why(self, deployment_id: str) -> PendingView:
+        """Why a deployment doesn't run yet, with its place in the queue."""
+        ...
+
+    def workers(self) -> list[WorkerView]:
+        """The workers that were heard of, newest first."""
+        ...
+
     def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
         """The outputs; secrets are masked unless `reveal`."""
         ...
@@ -138,6 +191,10 @@ class Client(Protocol):
 
     def push(self, bundle: Bundle) -> TemplateView:
         """Adds a version of a template to the catalogue."""
+        ...
+
+    def push_from_git(self, request: GitPushRequest) -> TemplateView:
+        """Has the service read a template from a git repository and add it to the catalogue (admins)."""
         ...
 
     def validate(self, bundle: Bundle) -> Validation:

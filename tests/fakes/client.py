@@ -12,7 +12,7 @@ from typing import Any
 
 from environments.client.protocol import Connected, Disconnected, StreamItem
 from environments.domain.deadline import check_deadline, first_deadline, parse_duration
-from environments.domain.environment import Event, EventType
+from environments.domain.environment import Drift, Event, EventType
 from environments.domain.errors import (
     CalvinverseError,
     ImageNotPublished,
@@ -20,13 +20,16 @@ from environments.domain.errors import (
     NameTaken,
     NotAllowedNow,
     NotFound,
+    PlanStale,
     ServiceUnavailable,
     UnknownEnvironment,
+    UnknownPlan,
     UnknownTemplate,
 )
 from environments.domain.images import check_image_name, check_reference
 from environments.domain.lifecycle import (
     ENDED,
+    ENDED_DEPLOYMENTS,
     DeploymentKind,
     DeploymentState,
     State,
@@ -34,28 +37,39 @@ from environments.domain.lifecycle import (
     check_request,
 )
 from environments.domain.names import check_environment_name
+from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.references import MASK
 from environments.domain.template import Bundle
 from environments.domain.views import (
+    AbandonRequest,
     Accepted,
+    CancelRequest,
     CreateRequest,
     DeploymentView,
+    DriftView,
     EnvironmentView,
     ExtendRequest,
+    GitPushRequest,
     ImageView,
     Info,
     NewToken,
     OutputView,
+    PendingView,
+    PlanRequest,
+    PlanView,
     PublishImageRequest,
     Readiness,
     ResourceView,
+    RollbackRequest,
     StepView,
+    TemplateSource,
     TemplateStepView,
     TemplateView,
     TokenRequest,
     TokenView,
     UpdateRequest,
     Validation,
+    WorkerView,
 )
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -111,6 +125,39 @@ def environment_view(name: str = "demo", state: State = State.READY, **changes: 
     return EnvironmentView(**{**values, **changes})
 
 
+def plan_steps() -> tuple[StepPlan, ...]:
+    """What a plan shows that has everything in it."""
+
+    def step(name: str, uses: str, *changes: Change, **more: Any) -> StepPlan:
+        return StepPlan(step=name, uses=uses, changes=changes, **more)
+
+    message = Change(
+        kind="consul.kv",
+        address="environments/checkout-fix/message",
+        action=Action.CHANGE,
+        details=("value: Hello → Good morning",),
+    )
+    limit = Change(kind="consul.kv", address="environments/checkout-fix/limit", action=Action.CREATE)
+    job = Change(
+        kind="nomad.job", address="web", action=Action.CHANGE, details=("group web, count: 1 → 3", "variable replicas")
+    )
+    disk = Change(
+        kind="opentofu.resource",
+        address="restapi_object.disk",
+        action=Action.REPLACE,
+        details=("size: 10 → 20 (can't be changed in place)",),
+    )
+    token = Change(kind="vault.secret", address="environments/checkout-fix/token", action=Action.DESTROY)
+    return (
+        step("settings", "consul.kv", message, limit),
+        step("certificate", "vault.certificate"),
+        step("disk", "opentofu.module", disk),
+        step("app", "nomad.job", job),
+        step("answers", "check.http", deferred="decided when app is done"),
+        step("token", "vault.secret", token, removed=True),
+    )
+
+
 class FakeStream:
     """What `FakeClient.events` gives; `give` puts anything into it."""
 
@@ -147,6 +194,16 @@ class FakeClient:
         self.secrets: dict[str, dict[str, str]] = {}
         """Environment → output → what is revealed."""
         self.inventory: dict[str, list[ResourceView]] = {}
+        self.plan_steps: tuple[StepPlan, ...] = plan_steps()
+        """What every plan from now on shows."""
+        self.plans: dict[str, tuple[PlanView, PlanRequest]] = {}
+        self.moved: list[str] = []
+        """What has moved since the plans were made: with any, none of them can be applied."""
+        self.looks: dict[str, Drift] = {}
+        """Environment → what the last look found; `observe` finds it again."""
+        self.pending: dict[str, PendingView] = {}
+        """Deployment → why it waits."""
+        self.worker_views: list[WorkerView] = []
         self.published: dict[str, list[ImageView]] = {}
         """Image → all that was published under its name, newest first."""
         self.token_views: list[TokenView] = []
@@ -284,6 +341,109 @@ class FakeClient:
         view = self._changeable(name, DeploymentKind.DESTROY)
         return self._deploy(view, DeploymentKind.DESTROY, State.DESTROYING)
 
+    def plan(self, name: str, request: PlanRequest) -> PlanView:
+        self._called("plan", name, request, changes=True)
+        if request.kind is DeploymentKind.CREATE:
+            view = environment_view(name, template=request.template or "web", parameters=request.parameters or {})
+        else:
+            view = self._changeable(name, request.kind)
+        plan = PlanView(
+            id=f"plan-{len(self.plans) + 1}",
+            kind=request.kind,
+            environment=view.name,
+            template=view.template,
+            template_version=view.template_version,
+            bundle=view.bundle,
+            parameters={**view.parameters, **(request.parameters or {})},
+            requested_by=self.owner,
+            created_at=self.now,
+            expires_at=self.now + timedelta(hours=1),
+            steps=self.plan_steps,
+        )
+        self.plans[plan.id] = (plan, request)
+        return plan
+
+    def saved_plan(self, plan_id: str) -> PlanView:
+        self._called("saved_plan", plan_id)
+        return self._saved(plan_id)
+
+    def apply_plan(self, plan_id: str, *, idempotency_key: str | None = None) -> Accepted:
+        self._called("apply_plan", plan_id, changes=True)
+        plan = self._saved(plan_id)
+        if self.moved or plan.used_by is not None:
+            raise PlanStale(
+                f"The plan {plan_id} doesn't fit any more: {'; '.join(self.moved) or 'it was applied already'}.",
+                details={"moved": self.moved},
+            )
+        view = self._changeable(plan.environment, plan.kind).model_copy(update={"parameters": plan.parameters})
+        state = State.DESTROYING if plan.kind is DeploymentKind.DESTROY else State.UPDATING
+        return self._deploy(view, plan.kind, state)
+
+    def repair(self, name: str) -> Accepted:
+        self._called("repair", name, changes=True)
+        return self._deploy(self._changeable(name, DeploymentKind.REPAIR), DeploymentKind.REPAIR, State.UPDATING)
+
+    def rollback(self, name: str, request: RollbackRequest) -> Accepted:
+        self._called("rollback", name, request, changes=True)
+        return self._deploy(self._changeable(name, DeploymentKind.UPDATE), DeploymentKind.UPDATE, State.UPDATING)
+
+    def cancel(self, name: str, request: CancelRequest) -> DeploymentView:
+        self._called("cancel", name, request, changes=True)
+        view = self._find(name)
+        if view.deployment is None or view.deployment.state in ENDED_DEPLOYMENTS:
+            raise NotAllowedNow(f"Nothing waits or runs for environment {name!r}.")
+        asked = {"cancel_requested_at": self.now, "cancel_requested_by": self.owner}
+        deployment = view.deployment.model_copy(update=asked)
+        self.put(view.model_copy(update={"deployment": deployment}))
+        self.tell(EventType.DEPLOYMENT_STATE, view.name, deployment_id=deployment.id, data={"state": "running"})
+        return deployment
+
+    def abandon(self, name: str, request: AbandonRequest) -> EnvironmentView:
+        self._called("abandon", name, request, changes=True)
+        view = self._find(name)
+        if view.state is not State.DESTROY_FAILED:
+            raise NotAllowedNow(f"Environment {name!r} is {view.state.value}.")
+        view = view.model_copy(update={"state": State.ABANDONED, "state_since": self.now, "destroyed_at": self.now})
+        self.put(view)
+        self.tell(EventType.ENVIRONMENT_STATE, view.name, data={"state": view.state.value})
+        return view
+
+    def drift(self, name: str) -> DriftView:
+        self._called("drift", name)
+        view = self._find(name)
+        return DriftView(environment=view.name, drift=self.looks.get(view.name))
+
+    def observe(self, name: str) -> DriftView:
+        self._called("observe", name, changes=True)
+        view = self._find(name)
+        if view.state is not State.READY:
+            raise NotAllowedNow(f"Environment {name!r} is {view.state.value}: only a ready one has drift.")
+        found = self.looks.setdefault(view.name, Drift(observed_at=self.now))
+        self.looks[view.name] = found.model_copy(update={"observed_at": self.now})
+        self.put(view.model_copy(update={"drifted": found.found}))
+        return DriftView(environment=view.name, drift=self.looks[view.name])
+
+    def why(self, deployment_id: str) -> PendingView:
+        self._called("why", deployment_id)
+        deployment = next(
+            (
+                view.deployment
+                for view in self.views.values()
+                if view.deployment is not None and view.deployment.id == deployment_id
+            ),
+            None,
+        )
+        if deployment is None:
+            raise NotFound(f"There is no deployment {deployment_id!r}.")
+        lane = "destroy" if deployment.kind is DeploymentKind.DESTROY else "deploy"
+        return self.pending.get(deployment_id) or PendingView(
+            deployment_id=deployment_id, state=deployment.state, lane=lane
+        )
+
+    def workers(self) -> list[WorkerView]:
+        self._called("workers")
+        return list(self.worker_views)
+
     def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
         self._called("outputs", name, reveal)
         view = self._find(name)
@@ -357,6 +517,13 @@ class FakeClient:
         )
         self.catalogue[template.name] = view
         self.bundles[template.name] = bundle
+        return view
+
+    def push_from_git(self, request: GitPushRequest) -> TemplateView:
+        self._called("push_from_git", request, changes=True)
+        source = TemplateSource(url=request.url, ref=request.ref or "main", commit="1a2b3c4d" * 5, path=request.path)
+        view = web_template().model_copy(update={"source": source})
+        self.catalogue[view.name] = view
         return view
 
     def validate(self, bundle: Bundle) -> Validation:
@@ -474,6 +641,11 @@ class FakeClient:
             if name in (view.name, view.id):
                 return view
         raise UnknownEnvironment(f"There is no environment {name!r}.")
+
+    def _saved(self, plan_id: str) -> PlanView:
+        if plan_id not in self.plans:
+            raise UnknownPlan(f"There is no plan {plan_id!r}.")
+        return self.plans[plan_id][0]
 
     def _published(self, name: str) -> ImageView:
         history = self.published.get(name)

@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from environments.domain.environment import Event, EventType, Failure
+from environments.domain.environment import Drift, Event, EventType, Failure, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
-from tests.fakes.client import NOW, FakeClient, environment_view, web_template
+from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps, web_template
 from tui.app import CalvinverseApp
 from tui.clock import Clock
 
@@ -172,6 +172,16 @@ def everything() -> FakeClient:
     return client
 
 
+def drift_away(client: FakeClient) -> None:
+    """The environment `checkout-fix` is no longer what its steps made."""
+    client.looks["checkout-fix"] = Drift(
+        observed_at=NOW - timedelta(minutes=3),
+        steps=plan_steps()[:2],
+        unexpected=(Unexpected(kind="nomad.job", address="checkout-fix/stranger", detail="running"),),
+    )
+    client.put(client.views["checkout-fix"].model_copy(update={"drifted": True}))
+
+
 def _resource(kind: str, address: str, status: ResourceStatus = ResourceStatus.PRESENT) -> ResourceView:
     return ResourceView(kind=kind, address=address, step=None, status=status, created_at=NOW, updated_at=NOW)
 
@@ -224,6 +234,7 @@ __all__ = [
     "ZONE",
     "clock",
     "deploying",
+    "drift_away",
     "everything",
     "failed",
     "make_app",

@@ -7,25 +7,34 @@ import contextlib
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from environments.adapters.git import GitRepositories
 from environments.api.app import create_app
 from environments.api.server import make_server
 from environments.client import HttpClient
-from environments.domain.environment import EventType, Failure
-from environments.domain.errors import NotFound
+from environments.domain.environment import Drift, Environment, EventType, Failure
+from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
+from environments.domain.plan import StepPlan
 from environments.domain.template import Bundle, make_bundle
 from environments.engine.feed import Feed
 from environments.service.access import Access, Principal
 from environments.service.catalogue import Catalogue
+from environments.service.drift import Drifting
 from environments.service.images import Images
+from environments.service.mending import Mending
+from environments.service.module_states import ModuleStates
+from environments.service.planning import Planning, Target
+from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.requests import Requests
+from environments.service.sources import Sources
+from environments.service.storage import Transaction
 from environments.stores.database import Database, open_database
 
 WEB = """
@@ -78,11 +87,25 @@ class AnyKind:
 
 
 class World:
-    """Secrets, CA, parts and sealing, as far as the use cases ask for them."""
+    """Secrets, CA, parts, sealing and looks, as far as the use cases ask for them."""
 
     def __init__(self) -> None:
         self.secrets: dict[tuple[str, str], str] = {}
         self.troubled: dict[str, str] = {}
+        self.steps: tuple[StepPlan, ...] = ()
+        """What every plan and every look from now on finds to do."""
+        self.fault: CalvinverseError | None = None
+        """Raised by every plan and look from now on."""
+
+    def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
+        if self.fault is not None:
+            raise self.fault
+        return self.steps
+
+    def look(self, environment: Environment) -> Drift:
+        if self.fault is not None:
+            raise self.fault
+        return Drift(observed_at=datetime.now(UTC), steps=self.steps)
 
     def read_secret(self, path: str, key: str) -> str:
         try:
@@ -115,25 +138,24 @@ class FakeService:
     world: World
     access: Access
     catalogue: Catalogue
+    sources: Sources
     images: Images
     requests: Requests
     reading: Reading
+    planning: Planning
+    mending: Mending
+    drifting: Drifting
+    queueing: Queueing
+    module_states: ModuleStates
     feed: Feed
     version: str = "0.1.0"
     admin: Principal = field(default_factory=lambda: Principal("root", "admin", "tok-root"))
 
     def move(self, name: str, *states: State, message: str = "", failure: Failure | None = None) -> None:
         """Moves an environment through states, telling of each."""
-        now = datetime.now(UTC)
         for state in states:
             with self.database.write() as tx:
-                environment = tx.environments.get(name)
-                assert environment is not None
-                ended = {"destroyed_at": now} if state is State.DESTROYED else {}
-                tx.environments.change(environment.id, state=state, state_since=now, failure=failure, **ended)
-                tx.events.add(
-                    EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value}
-                )
+                _move(tx, name, state, message, failure)
 
     def step(self, name: str, step: str, state: StepState, *, failure: Failure | None = None) -> None:
         """Moves a step of the newest deployment, telling of it."""
@@ -174,7 +196,7 @@ class FakeService:
                 deployment_id=newest.id,
                 data={"state": outcome.value},
             )
-        self.move(name, state, failure=failure)
+            _move(tx, name, state, "", failure)
 
     def log(self, name: str, *lines: str, step: str = "app") -> None:
         """Writes lines of log."""
@@ -193,6 +215,15 @@ class FakeService:
             tx.environments.change(environment.id, outputs=outputs)
 
 
+def _move(tx: Transaction, name: str, state: State, message: str, failure: Failure | None) -> None:
+    now = datetime.now(UTC)
+    environment = tx.environments.get(name)
+    assert environment is not None
+    ended = {"destroyed_at": now} if state is State.DESTROYED else {}
+    tx.environments.change(environment.id, state=state, state_since=now, failure=failure, **ended)
+    tx.events.add(EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value})
+
+
 def make_service(folder: Path) -> FakeService:
     """A service on a new database in `folder`, with the template `web`."""
     database = open_database(folder)
@@ -208,14 +239,21 @@ def make_service(folder: Path) -> FakeService:
         return f"{kind}-{next(numbers):06d}"
 
     kinds = {"fake": AnyKind()}
+    catalogue = Catalogue(database, kinds, clock)
     service = FakeService(
         database=database,
         world=world,
         access=Access(database, clock, new_id),
-        catalogue=Catalogue(database, kinds, clock),
+        catalogue=catalogue,
+        sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
         requests=Requests(database, world, clock, new_id),
         reading=Reading(database, world, world, world, kinds, clock, "0.1.0"),
+        planning=Planning(database, world, world, clock, new_id),
+        mending=Mending(database, clock, new_id),
+        drifting=Drifting(database, world, clock),
+        queueing=Queueing(database, clock),
+        module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
     )
     service.catalogue.push(service.admin, make_bundle({"template.toml": WEB.encode()}))

@@ -13,13 +13,14 @@ from textual.pilot import Pilot
 
 from tests.fakes.client import FakeClient
 from tests.fakes.driving import until
-from tests.fakes.scenes import everything, make_app
+from tests.fakes.scenes import drift_away, everything, make_app
 from tui.app import CalvinverseApp
 from tui.create import CreateScreen
 from tui.dialogs import DestroyDialog
 from tui.environment_detail import DetailScreen
 from tui.fields import FormField
 from tui.help import HelpScreen
+from tui.plan_dialog import PlanDialog
 
 README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
 Prepare = Callable[[CalvinverseApp, FakeClient, Pilot[Any]], Awaitable[None]]
@@ -70,6 +71,29 @@ async def helping(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) ->
     await until(pilot, lambda: isinstance(app.screen, HelpScreen))
 
 
+async def planned(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    await pilot.press("down", "R")
+    await until(pilot, lambda: isinstance(app.screen, PlanDialog) and not app.screen.query_one("#go").disabled)
+
+
+async def drifted(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    drift_away(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("down", "enter")
+    await until(
+        pilot,
+        lambda: (
+            isinstance(app.screen, DetailScreen)
+            and app.screen._resources
+            and app.screen._view.deployment
+            and app.screen.drift
+        ),
+    )
+    await until(pilot, lambda: app.screen.query_one("#log").last)  # type: ignore[attr-defined]  # the log panel
+    app.screen.query_one("#drift-title").scroll_visible(animate=False, top=True, immediate=True)
+
+
 @pytest.mark.parametrize(
     ("prepare", "size"),
     [
@@ -81,6 +105,10 @@ async def helping(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) ->
         (destroy, (90, 28)),
         (away, (90, 24)),
         (helping, (100, 40)),
+        (planned, (80, 24)),
+        (planned, (120, 34)),
+        (drifted, (80, 24)),
+        (drifted, (120, 34)),
     ],
     ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
 )

@@ -1,21 +1,34 @@
-"""Deployments by their id."""
+"""Deployments: looked at by their id, explained, and called off."""
 
 from fastapi import APIRouter
 
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.domain.errors import NotFound
-from environments.domain.views import DeploymentView
+from environments.domain.errors import ManagedOutside, NotAllowedNow, NotFound, UnknownEnvironment
+from environments.domain.views import CancelRequest, DeploymentView, PendingView
 
 
 def deployment_routes(service: Service) -> APIRouter:
-    """Everything below /v1/deployments."""
+    """Everything below /v1/deployments, and the cancel of an environment's deployment."""
     router = APIRouter(prefix="/v1", tags=["environments"])
 
     @router.get("/deployments/{deployment_id}", responses=problems(NotFound))
     def show_deployment(caller: Caller, deployment_id: str) -> DeploymentView:
         """Shows a deployment with the journal of its steps."""
         return service.reading.deployment(caller, deployment_id)
+
+    @router.get("/deployments/{deployment_id}/why", responses=problems(NotFound))
+    def explain_deployment(caller: Caller, deployment_id: str) -> PendingView:
+        """Tells why a deployment doesn't run yet, with its place in the queue; or what it does, or how it ended."""
+        return service.queueing.why(caller, deployment_id)
+
+    @router.post("/environments/{name}/cancel", responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside))
+    def cancel_deployment(caller: Caller, name: str, request: CancelRequest | None = None) -> DeploymentView:
+        """Ends the deployment that waits, or asks the one that runs to stop; with `force` it gets no more grace.
+
+        A destroy can't be cancelled.
+        """
+        return service.queueing.cancel(caller, name, request or CancelRequest())
 
     return router

@@ -9,9 +9,20 @@ from fastapi import APIRouter, Query
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.domain.errors import Forbidden, InvalidTemplate, RequestTooLarge, UnknownTemplate
+from environments.domain.errors import (
+    Forbidden,
+    InvalidSource,
+    InvalidTemplate,
+    MachineError,
+    RequestTooLarge,
+    SourceDenied,
+    SourceFailed,
+    SourceUnavailable,
+    UnknownRevision,
+    UnknownTemplate,
+)
 from environments.domain.template import Bundle, make_bundle
-from environments.domain.views import PushRequest, TemplateView, Validation
+from environments.domain.views import GitPushRequest, PushRequest, TemplateView, Validation
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
 
@@ -19,7 +30,7 @@ _Digest = Annotated[str | None, Query(description="This version and not the newe
 def template_routes(service: Service) -> APIRouter:
     """Everything below /v1/templates."""
     router = APIRouter(prefix="/v1", tags=["templates"])
-    catalogue = service.catalogue
+    catalogue, sources = service.catalogue, service.sources
 
     @router.get("/templates", responses=problems())
     def list_templates(caller: Caller) -> list[TemplateView]:
@@ -30,6 +41,26 @@ def template_routes(service: Service) -> APIRouter:
     def push_template(caller: Caller, request: PushRequest) -> TemplateView:
         """Adds a version of a template, used for new environments; the same content changes nothing. Admins only."""
         return catalogue.push(caller, _bundle(request))
+
+    @router.post(
+        "/templates/from-git",
+        responses=problems(
+            Forbidden,
+            InvalidTemplate,
+            InvalidSource,
+            UnknownRevision,
+            SourceDenied,
+            SourceFailed,
+            SourceUnavailable,
+            MachineError,
+        ),
+    )
+    def push_template_from_git(caller: Caller, request: GitPushRequest) -> TemplateView:
+        """Reads a template from a git repository, pins its commit, and adds it like one that was pushed. Admins only.
+
+        Asked again it reads again; the same content from the same commit changes nothing.
+        """
+        return sources.push(caller, request)
 
     @router.post("/templates/validate", responses=problems(RequestTooLarge))
     def validate_template(caller: Caller, request: PushRequest) -> Validation:

@@ -1,0 +1,35 @@
+"""Drift: how the world differs from what an environment's steps made."""
+
+from fastapi import APIRouter
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import (
+    BackendError,
+    BackendUnavailable,
+    ManagedOutside,
+    NotAllowedNow,
+    UnknownEnvironment,
+)
+from environments.domain.views import DriftView
+
+
+def drift_routes(service: Service) -> APIRouter:
+    """Looking at an environment, and what the last look found."""
+    router = APIRouter(prefix="/v1", tags=["drift"])
+
+    @router.get("/environments/{name}/drift", responses=problems(UnknownEnvironment))
+    def show_drift(caller: Caller, name: str) -> DriftView:
+        """Shows what the last look found; asks nobody."""
+        return service.drifting.show(caller, name)
+
+    @router.post(
+        "/environments/{name}/observe",
+        responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside, BackendError, BackendUnavailable),
+    )
+    def observe_environment(caller: Caller, name: str) -> DriftView:
+        """Looks now: every step compares, and things that no step made are listed. Changes nothing in the world."""
+        return service.drifting.observe(caller, name)
+
+    return router

@@ -1,0 +1,46 @@
+"""Environments that aren't as they should be: put right, taken back, given up."""
+
+from fastapi import APIRouter, status
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import (
+    ManagedOutside,
+    NotAllowedNow,
+    NotFound,
+    UnknownEnvironment,
+)
+from environments.domain.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
+
+_CHANGED = (UnknownEnvironment, NotAllowedNow, ManagedOutside)
+
+
+def mending_routes(service: Service) -> APIRouter:
+    """Repair, rollback and abandon."""
+    router = APIRouter(prefix="/v1", tags=["environments"])
+
+    @router.post(
+        "/environments/{name}/repair",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=problems(*_CHANGED),
+    )
+    def repair_environment(caller: Caller, name: str) -> Accepted:
+        """Makes an environment again what its steps made; what is as it should be stays untouched."""
+        return service.mending.repair(caller, name)
+
+    @router.post(
+        "/environments/{name}/rollback",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=problems(*_CHANGED, NotFound),
+    )
+    def roll_back_environment(caller: Caller, name: str, request: RollbackRequest | None = None) -> Accepted:
+        """Goes back to the template version and parameters of the last good deployment, or of the one that is named."""
+        return service.mending.rollback(caller, name, request or RollbackRequest())
+
+    @router.post("/environments/{name}/abandon", responses=problems(*_CHANGED))
+    def abandon_environment(caller: Caller, name: str, request: AbandonRequest) -> EnvironmentView:
+        """Gives up what can't be destroyed: it is written down what may be left, and looked for further on."""
+        return service.mending.abandon(caller, name, request)
+
+    return router

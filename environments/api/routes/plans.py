@@ -1,0 +1,95 @@
+"""Plans: what a change will do, saved, shown, and applied as it was shown."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response, status
+
+from environments.api.guard import Caller
+from environments.api.ports import Service
+from environments.api.problems import problems
+from environments.domain.errors import (
+    BackendError,
+    BackendUnavailable,
+    Forbidden,
+    ForeignResource,
+    IdempotencyMismatch,
+    InvalidLifetime,
+    InvalidName,
+    InvalidParameters,
+    ManagedOutside,
+    NameTaken,
+    NotAllowedNow,
+    NotFound,
+    PlanStale,
+    UnknownEnvironment,
+    UnknownPlan,
+    UnknownTemplate,
+)
+from environments.domain.views import Accepted, PlanRequest, PlanView
+
+
+def plan_routes(service: Service) -> APIRouter:
+    """Making a plan of an environment, and everything below /v1/plans."""
+    router = APIRouter(prefix="/v1", tags=["plans"])
+
+    @router.post(
+        "/environments/{name}/plan",
+        status_code=status.HTTP_201_CREATED,
+        responses=problems(
+            UnknownEnvironment,
+            UnknownTemplate,
+            NotFound,
+            NameTaken,
+            NotAllowedNow,
+            ManagedOutside,
+            ForeignResource,
+            Forbidden,
+            InvalidName,
+            InvalidParameters,
+            InvalidLifetime,
+            BackendError,
+            BackendUnavailable,
+        ),
+    )
+    def make_plan(caller: Caller, name: str, request: PlanRequest, response: Response) -> PlanView:
+        """Tells what a change would do, step by step, and saves it to be applied as shown. Changes nothing.
+
+        A plan to create names the environment that would be made.
+        """
+        plan = service.planning.plan(caller, name, request)
+        response.headers["Location"] = f"/v1/plans/{plan.id}"
+        return plan
+
+    @router.get("/plans/{plan_id}", responses=problems(UnknownPlan))
+    def show_plan(caller: Caller, plan_id: str) -> PlanView:
+        """Shows a saved plan."""
+        return service.planning.show(caller, plan_id)
+
+    @router.post(
+        "/plans/{plan_id}/apply",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=problems(
+            UnknownPlan,
+            PlanStale,
+            NameTaken,
+            NotAllowedNow,
+            ManagedOutside,
+            IdempotencyMismatch,
+            Forbidden,
+            InvalidParameters,
+            InvalidLifetime,
+        ),
+    )
+    def apply_plan(
+        caller: Caller,
+        plan_id: str,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+    ) -> Accepted:
+        """Does what a plan shows, once. Refuses when something has moved since, and `details.moved` says what.
+
+        What has moved in the world is only seen by the steps themselves: then the deployment fails with `plan_stale`,
+        and the step that saw it has changed nothing.
+        """
+        return service.planning.apply(caller, plan_id, idempotency_key)
+
+    return router

@@ -1,0 +1,24 @@
+"""What a worker without an API answers: how it is, and its numbers, for who runs it."""
+
+from fastapi import FastAPI
+
+from environments.api import problems
+from environments.api.guard import Authenticated, Limited, Watched
+from environments.api.metrics import Metrics
+from environments.api.ports import Service
+from environments.api.routes.itself import self_routes
+
+
+def create_worker_app(service: Service) -> FastAPI:
+    """The application; guarded like the API's."""
+    metrics = Metrics(service.reading, service.version)
+    app = FastAPI(
+        title="Calvinverse, a worker", version=service.version, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    problems.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(Limited)
+    app.add_middleware(Authenticated, access=service.access, states=service.module_states)
+    app.add_middleware(Watched, observer=metrics.observe)
+    app.include_router(self_routes(service, metrics))
+    return app

@@ -1,0 +1,82 @@
+"""`calvinverse env`: how the world differs from what was made, what waits for what, and what was done before."""
+
+from typing import Annotated
+
+import typer
+
+from environments.cli.environments_reading import app
+from environments.cli.options import Name
+from environments.cli.session import Session, command
+
+
+@command(
+    app,
+    "env",
+    "drift",
+    more="""
+        Shows what the last look found; --observe looks now, which changes nothing. Differences are shown as a repair
+        would put them right. Unexpected things were made by nobody that the service knows; a repair leaves them alone.
+    """,
+    examples="""
+        calvinverse env drift demo
+        calvinverse env drift demo --observe
+        calvinverse env drift demo -o json | jq '.drift.unexpected'
+    """,
+)
+def drift(
+    session: Session,
+    name: Name,
+    observe: Annotated[bool, typer.Option("--observe", help="Look now.")] = False,
+) -> None:
+    from environments.cli.plan_tables import drift_lines, drift_next
+
+    if observe:
+        session.say(f"Asking every step of {name} what has become of it…")
+        found = session.client.observe(name)
+    else:
+        found = session.client.drift(name)
+    session.show(found, lambda: drift_lines(found, session.zone, session.now()))
+    session.say(drift_next(found))
+
+
+@command(
+    app,
+    "env",
+    "why",
+    more="People go before the clock, owners take turns, and destroys have a lane of their own.",
+    examples="calvinverse env why demo",
+)
+def why(session: Session, name: Name) -> None:
+    from environments.cli.plan_tables import pending_lines
+    from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState
+
+    view = session.client.environment(name)
+    newest = view.deployment
+    if newest is None or newest.state in ENDED_DEPLOYMENTS:
+        session.show(None, lambda: [f"Nothing of {view.name} waits or runs."])
+        session.say(f"Next: `calvinverse env show {view.name}`.")
+        return
+    found = session.client.why(newest.id)
+    session.show(found, lambda: pending_lines(found))
+    if found.state is DeploymentState.QUEUED:
+        session.say(f"Next: `calvinverse env watch {view.name}`, or `calvinverse worker list`.")
+    else:
+        session.say(f"Next: `calvinverse env watch {view.name}`.")
+
+
+@command(
+    app,
+    "env",
+    "history",
+    more="The newest comes first. `env rollback NAME --to DEPLOYMENT` goes back to one; the last good one is marked.",
+    examples="""
+        calvinverse env history demo
+        calvinverse env history demo -o json | jq -r '.[].plan_id'
+    """,
+)
+def history(session: Session, name: Name) -> None:
+    from environments.cli.plan_tables import history_lines
+
+    view = session.client.environment(name)
+    found = session.client.deployments(view.id)
+    session.show(found, lambda: history_lines(view, found, session.zone))

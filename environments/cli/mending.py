@@ -1,0 +1,144 @@
+"""`calvinverse env`: what is done with environments that aren't as they should be."""
+
+from typing import Annotated
+
+import typer
+
+from environments.actions import for_command
+from environments.cli.environments_reading import app
+from environments.cli.options import Name, PlanOnly, Wait, Yes
+from environments.cli.session import Session, command
+
+
+@command(
+    app,
+    "env",
+    "repair",
+    more="""
+        Every step compares the world with what it made, and mends what differs. What `env drift` calls unexpected is
+        left alone. Also goes on with an update or a rollback that failed.
+    """,
+    examples="""
+        calvinverse env repair demo --plan
+        calvinverse env repair demo
+    """,
+)
+def repair(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = True) -> None:
+    from environments.cli.following import finish
+    from environments.cli.plans import make_plan
+    from environments.domain.lifecycle import DeploymentKind
+    from environments.domain.views import PlanRequest
+
+    if plan:
+        make_plan(session, name, PlanRequest(kind=DeploymentKind.REPAIR))
+    else:
+        finish(session, session.client.repair(name), wait)
+
+
+@command(
+    app,
+    "env",
+    "rollback",
+    more="""
+        Without --to it goes back to the last deployment that made the environment ready; `env history` marks it, and
+        lists the others. It is an update: steps that the older version doesn't have are taken away with what they made.
+        Secrets stay as they are.
+    """,
+    examples="""
+        calvinverse env rollback demo --plan
+        calvinverse env rollback demo
+        calvinverse env rollback demo --to dep-0197c2
+    """,
+)
+def rollback(
+    session: Session,
+    name: Name,
+    to: Annotated[str | None, typer.Option("--to", metavar="DEPLOYMENT", help="A deployment of `env history`.")] = None,
+    plan: PlanOnly = False,
+    wait: Wait = True,
+) -> None:
+    from environments.cli.following import finish
+    from environments.cli.plans import make_plan
+    from environments.domain.lifecycle import DeploymentKind
+    from environments.domain.views import PlanRequest, RollbackRequest
+
+    if plan:
+        make_plan(session, name, PlanRequest(kind=DeploymentKind.UPDATE, rollback_to=to or "last-good"))
+    else:
+        finish(session, session.client.rollback(name, RollbackRequest(deployment=to)), wait)
+
+
+@command(
+    app,
+    "env",
+    "cancel",
+    more="""
+        A cancelled environment is failed: it can be retried, repaired, updated or destroyed, and its inventory knows
+        what was made.
+    """,
+    examples="""
+        calvinverse env cancel demo
+        calvinverse env cancel demo --force
+    """,
+)
+def cancel(
+    session: Session,
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Give what runs no time to stop by itself.")] = False,
+    wait: Wait = True,
+) -> None:
+    from environments.cli.following import finish_cancel
+    from environments.domain.views import CancelRequest
+
+    view = session.client.environment(name)
+    deployment = session.client.cancel(view.id, CancelRequest(force=force))
+    if not force:
+        session.say(
+            f"Asked: what runs may stop by itself. `calvinverse env cancel {view.name} --force` cuts that short."
+        )
+    finish_cancel(session, view, deployment, wait)
+
+
+@command(
+    app,
+    "env",
+    "abandon",
+    more="""
+        Only for an environment whose destruction failed. Lists what would be given up, and asks for the environment's
+        name, unless --yes is given.
+    """,
+    examples="""
+        calvinverse env abandon demo --reason "the cluster was scrapped"
+    """,
+)
+def abandon(
+    session: Session,
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")],
+    yes: Yes = False,
+) -> None:
+    from environments.actions import refusal
+    from environments.cli.environment_tables import details, inventory
+    from environments.domain.errors import InvalidInput, NotAllowedNow
+    from environments.domain.lifecycle import ResourceStatus
+    from environments.domain.views import AbandonRequest
+
+    if not reason.strip():
+        raise InvalidInput("A reason is needed; it is kept in the history.", hint='Give it as --reason "…".')
+    action = for_command("env", "abandon")
+    view = session.client.environment(name)
+    why_not = refusal(action, view)
+    if why_not is not None:
+        raise NotAllowedNow(why_not, hint=f"`calvinverse env destroy {view.name}` comes first.")
+    found = session.client.resources(view.id)
+    left = [one for one in found if one.status is not ResourceStatus.GONE]
+    for line in inventory(left):
+        session.say(line)
+    session.say()
+    session.confirm(action, view.name, yes, again=f'calvinverse env abandon {view.name} --reason "{reason}" --yes')
+    view = session.client.abandon(view.id, AbandonRequest(reason=reason))
+    session.show(view, lambda: details(view, session.zone, session.now(), short=True))
+    session.say(
+        f"{view.name} was given up. What is left has to be removed by hand; "
+        f"`calvinverse env show {view.id} --resources` lists it."
+    )

@@ -1,0 +1,175 @@
+"""How plans, drift, queues and workers are written for people."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, tzinfo
+
+from environments.cli.environment_tables import is_being_cancelled
+from environments.cli.tables import pairs, section, table
+from environments.domain.lifecycle import DeploymentKind
+from environments.domain.plan import Action, Change, StepPlan, summary
+from environments.domain.views import DeploymentView, DriftView, EnvironmentView, PendingView, PlanView, WorkerView
+from environments.words import DEPLOYMENTS, clean, coarse, moment, taken
+
+SIGNS = {Action.CREATE: "+", Action.CHANGE: "~", Action.REPLACE: "±", Action.DESTROY: "-"}
+
+
+def plan_lines(plan: PlanView, zone: tzinfo) -> Iterator[str]:
+    """A plan: what it is for, what each step will do, and the sum of it."""
+    yield from pairs(
+        (
+            ("plan", plan.id),
+            ("does", f"{plan.kind.value} {plan.environment}"),
+            ("template", f"{plan.template} {plan.template_version}  {plan.bundle}"),
+            ("made", f"{moment(plan.created_at, zone)} by {plan.requested_by}"),
+            ("applied by", plan.used_by or ""),
+        )
+    )
+    yield ""
+    yield from step_lines(plan.steps)
+    yield summary(plan.steps).capitalize() + "."
+
+
+def step_lines(steps: Iterable[StepPlan]) -> Iterator[str]:
+    """What each step will do; those that do nothing in one line at the end. An empty line follows."""
+    found = list(steps)
+    shown = [step for step in found if step.changes or step.deferred]
+    name = max((len(step.step) for step in shown), default=0)
+    for step in shown:
+        gone = "  (no longer in the template)" if step.removed else ""
+        kind = clean(step.uses) if step.uses != step.step else "what serves the whole environment"
+        yield f"{clean(step.step).ljust(name)}  {kind}{gone}"
+        if step.deferred:
+            yield f"  ? {clean(step.deferred)}"
+        for change in step.changes:
+            yield from change_lines(change)
+        yield ""
+    same = [clean(step.step) for step in found if not step.changes and not step.deferred]
+    if same:
+        yield f"unchanged: {', '.join(same)}"
+        yield ""
+
+
+def change_lines(change: Change) -> Iterator[str]:
+    """A thing with what becomes of it, and below it what will differ."""
+    yield f"  {SIGNS[change.action]} {change.action.value.ljust(7)}  {clean(change.kind)}  {clean(change.address)}"
+    for detail in change.details:
+        yield from (f"      {line}" for line in clean(detail).splitlines())
+
+
+def plan_next(plan: PlanView, zone: tzinfo) -> str:
+    """How a plan is applied, as a sentence."""
+    if plan.used_by is not None:
+        return f"It was applied by {plan.used_by}; it can't be applied again."
+    if not any(step.changes or step.deferred for step in plan.steps):
+        if plan.kind is DeploymentKind.REPAIR:
+            return f"{plan.environment} is as its steps made it: there is nothing to repair."
+        return (
+            f"Nothing of {plan.environment} would change; `calvinverse plan apply {plan.id}` only notes the version "
+            "and the parameters."
+        )
+    return (
+        f"Nothing was changed. Until {moment(plan.expires_at, zone)}, while nothing moves, this does it as shown:\n"
+        f"  calvinverse plan apply {plan.id}"
+    )
+
+
+def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
+    """What a look found, and when it was."""
+    drift = view.drift
+    if drift is not None:
+        facts = [("looked at", f"{moment(drift.observed_at, zone)}, {coarse(now - drift.observed_at)} ago")]
+    else:
+        facts = [("looked at", "never since its last deployment")]
+    if view.observe_at is not None:
+        facts.append(("again at", moment(view.observe_at, zone)))
+    yield from pairs(facts)
+    if drift is None:
+        return
+    changed = [step for step in drift.steps if step.changes]
+    if changed:
+        *lines, _ = step_lines(changed)  # the last one is empty
+        yield from section("Differences, as a repair would put them right", lines)
+    if drift.unexpected:
+        rows = [(one.kind, one.address, one.detail) for one in drift.unexpected]
+        yield from section("Unexpected: no step made these", table(("KIND", "ADDRESS", "DETAIL"), rows))
+    if drift.troubles:
+        yield from section("Could not be looked at", pairs(sorted(drift.troubles.items())))
+
+
+def drift_next(view: DriftView) -> str:
+    """What to do about what was found, as a sentence."""
+    name, drift = view.environment, view.drift
+    if drift is None:
+        return f"Next: `calvinverse env drift {name} --observe` looks now."
+    if any(step.changes for step in drift.steps):
+        return f"{name} has drifted: {summary(drift.steps)}. Next: `calvinverse env repair {name} --plan`."
+    if drift.unexpected:
+        return (
+            f"{name} is as its steps made it, but there is more. A repair leaves that alone: remove it with the tool "
+            "that made it, or put it into the template."
+        )
+    if drift.troubles:
+        return (
+            f"Nothing was found, but not everything could be looked at. Next: `calvinverse env drift {name} --observe`."
+        )
+    return f"{name} is as its steps made it."
+
+
+def pending_lines(pending: PendingView) -> Iterator[str]:
+    """Where a deployment stands in its queue, and why."""
+    place = f"{pending.position} of {pending.waiting}" if pending.position is not None else ""
+    yield from pairs(
+        (
+            ("deployment", pending.deployment_id),
+            ("state", str(DEPLOYMENTS[pending.state])),
+            ("lane", pending.lane),
+            ("place", place),
+            ("why", "\n".join(pending.reasons)),
+        )
+    )
+
+
+def history_lines(view: EnvironmentView, found: Iterable[DeploymentView], zone: tzinfo) -> Iterator[str]:
+    """One line a deployment; the one that a rollback goes to is marked."""
+    return table(
+        ("DEPLOYMENT", "KIND", "STATE", "REQUESTED", "TOOK", "BY", "PLAN", "REASON"),
+        (
+            (
+                one.id,
+                one.kind.value,
+                deployment_state(one) + (", last good" if one.id == view.last_good else ""),
+                moment(one.requested_at, zone),
+                taken(one.ended_at - one.started_at) if one.started_at and one.ended_at else "",
+                one.requested_by,
+                one.plan_id or "-",
+                one.reason,
+            )
+            for one in found
+        ),
+    )
+
+
+def deployment_state(deployment: DeploymentView) -> str:
+    """Sign and word of a deployment's state, and that it is being cancelled."""
+    return f"{DEPLOYMENTS[deployment.state]}{', being cancelled' if is_being_cancelled(deployment) else ''}"
+
+
+def worker_lines(workers: Iterable[WorkerView], now: datetime) -> Iterator[str]:
+    """One line a worker."""
+    return table(
+        ("WORKER", "STATE", "HOST", "PID", "VERSION", "UP", "HEARD", "SLOTS", "RUNNING"),
+        (
+            (
+                worker.name,
+                "● alive" if worker.alive else "✗ lost",
+                worker.host,
+                str(worker.pid),
+                worker.version,
+                coarse((now if worker.alive else worker.seen_at) - worker.started_at),
+                f"{coarse(now - worker.seen_at)} ago",
+                ", ".join(f"{lane} {count}" for lane, count in sorted(worker.slots.items())),
+                ", ".join(worker.running) or "-",
+            )
+            for worker in workers
+        ),
+    )

@@ -1,0 +1,71 @@
+"""`calvinverse plan`: plans that were saved with `--plan`; and what `--plan` itself does."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from environments.actions import for_command
+from environments.cli.options import Wait, Yes
+from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from environments.domain.views import PlanRequest, PlanView
+
+app = typer.Typer(help="Show plans and apply them as they were shown.", no_args_is_help=True, rich_markup_mode=None)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="A plan, as `--plan` named it.")]
+
+
+@command(
+    app,
+    "plan",
+    "show",
+    more="""
+        A plan is made with --plan behind `env create`, `env update`, `env repair`, `env rollback` and `env destroy`.
+        + create, ~ change, ± replace, - destroy; what a step does can only be told when what it needs is there.
+    """,
+    examples="""
+        calvinverse plan show plan-0197c2
+        calvinverse plan show plan-0197c2 -o json | jq '.steps[].changes'
+    """,
+)
+def show(session: Session, plan_id: Id) -> None:
+    show_plan(session, session.client.saved_plan(plan_id))
+
+
+@command(
+    app,
+    "plan",
+    "apply",
+    more="""
+        Only what the plan shows is done. When something has moved since it was made, it is refused with a list of what;
+        make a new one then. A plan that destroys an environment asks for its name, unless --yes is given.
+    """,
+    examples="""
+        calvinverse plan apply plan-0197c2
+        calvinverse plan apply plan-0197c2 --no-wait -o json
+    """,
+)
+def apply(session: Session, plan_id: Id, yes: Yes = False, wait: Wait = True) -> None:
+    from environments.cli.following import finish
+    from environments.domain.lifecycle import DeploymentKind
+
+    plan = session.client.saved_plan(plan_id)
+    if plan.kind is DeploymentKind.DESTROY:
+        again = f"calvinverse plan apply {plan_id} --yes"
+        session.confirm(for_command("env", "destroy"), plan.environment, yes, again=again)
+    finish(session, session.client.apply_plan(plan_id), wait)
+
+
+def make_plan(session: Session, name: str, request: "PlanRequest") -> None:
+    """Asks for a plan, and shows it: what `--plan` does."""
+    session.say(f"Asking every step what it would do to {name}…")
+    show_plan(session, session.client.plan(name, request))
+
+
+def show_plan(session: Session, plan: "PlanView") -> None:
+    """Writes a plan, and how it is applied."""
+    from environments.cli.plan_tables import plan_lines, plan_next
+
+    session.show(plan, lambda: plan_lines(plan, session.zone))
+    session.say(plan_next(plan, session.zone))

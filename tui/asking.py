@@ -1,0 +1,108 @@
+"""What the detail of an environment asks for besides the environment: its drift, and why it waits."""
+
+from environments.actions import action
+from environments.domain.environment import Drift
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import DeploymentState, State
+from environments.domain.plan import summary
+from environments.domain.views import DriftView, EnvironmentView, PendingView
+from tui.acting import ActingScreen
+
+TICKS = 5
+"""Seconds between two questions why a deployment waits: its place changes without an event of its own."""
+
+
+class AskingScreen(ActingScreen):
+    """Keeps what is known of an environment's drift and of its place in the queue; the screen draws it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drift: Drift | None = None
+        self.pending: PendingView | None = None
+        self._drift_of: object = None
+        self._ticks = 0
+
+    def current(self) -> EnvironmentView:
+        """The one that is shown."""
+        raise NotImplementedError
+
+    def facts_changed(self) -> None:
+        """There is something new to draw."""
+        raise NotImplementedError
+
+    def ask_beside(self) -> None:
+        """Asks for drift when what it was of has changed, and why the deployment waits if it does."""
+        view = self.current()
+        if self.house.connection.away:
+            return
+        key = _drift_key(view)
+        if key != self._drift_of:
+            self._drift_of = key
+            self.drift = None
+            if view.state is State.READY:
+                client = self.house.client
+                self.ask(lambda: client().drift(view.id), self._drift_known, _unknown)
+        self._ask_why()
+
+    def tick(self) -> None:
+        """Its place in the queue may have changed."""
+        super().tick()
+        self._ticks += 1
+        if self._ticks % TICKS == 0:
+            self._ask_why()
+
+    def _drift_known(self, found: DriftView) -> None:
+        self.drift = found.drift
+        self.facts_changed()
+
+    def _ask_why(self) -> None:
+        newest = self.current().deployment
+        if newest is None or newest.state is not DeploymentState.QUEUED:
+            self.pending = None
+            return
+        if self.house.connection.away:
+            return
+        client, id_of = self.house.client, newest.id
+
+        def known(found: PendingView) -> None:
+            self.pending = found if found.state is DeploymentState.QUEUED else None
+            self.facts_changed()
+
+        self.ask(lambda: client().why(id_of), known, _unknown)
+
+    def action_environment_drift(self) -> None:
+        """Looks now."""
+        view = self.meant(action("environment.drift"))
+        why_not = self.house.why_away()
+        if view is None or why_not is not None:
+            if why_not is not None:
+                self.house.say(why_not, severity="warning")
+            return
+        self.house.say(f"Asking every step of {view.name} what has become of it…")
+
+        def found(answer: DriftView) -> None:
+            drift = answer.drift
+            now = self.current().model_copy(update={"drifted": drift is not None and drift.found})
+            self._drift_of = _drift_key(now)  # this is the answer already: it isn't asked for once more
+            self._drift_known(answer)
+            self.house.learn(now)
+            if drift is None or not drift.found:
+                self.house.say(f"{view.name} is as its steps made it.")
+            else:
+                more = f", {len(drift.unexpected)} unexpected" if drift.unexpected else ""
+                self.house.say(f"{view.name} has drifted: {summary(drift.steps)}{more}.", severity="warning")
+
+        def failed(error: CalvinverseError) -> None:
+            self.house.complain(f"{view.name} can't be looked at", error)
+
+        client = self.house.client
+        self.ask(lambda: client().observe(view.id), found, failed)
+
+
+def _drift_key(view: EnvironmentView) -> object:
+    """What the drift of an environment is of: when it is another, what was known of it is over."""
+    return (view.state, view.state_since, view.drifted, view.deployment.id if view.deployment else None)
+
+
+def _unknown(_: CalvinverseError) -> None:
+    """What is known stays: the banner says it when the service is away, and it is asked again by itself."""

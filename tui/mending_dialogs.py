@@ -1,0 +1,131 @@
+"""Dialogs for what doesn't go as it should: a deployment to stop, an environment to give up."""
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Button, Checkbox, Input, Static
+
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import ResourceStatus
+from environments.domain.views import AbandonRequest, CancelRequest, EnvironmentView, ResourceView
+from tui.dialogs import Dialog
+from tui.words import STATES, clean
+
+SHOWN = 6
+"""Things that are listed by name; of more only the number is told."""
+
+
+_FORCE = {False: "no force: what runs may stop by itself", True: "with force: what runs gets no time for that"}
+
+
+class CancelDialog(Dialog):
+    """Asks the deployment that waits or runs to stop."""
+
+    back = "Back (esc)"
+
+    def __init__(self, view: EnvironmentView) -> None:
+        super().__init__(f"Cancel what {view.name} is doing", "Stop it")
+        self._view = view
+
+    def body(self) -> ComposeResult:
+        """What becomes of it, and whether it is asked or forced."""
+        newest = self._view.deployment
+        asked = newest is not None and newest.cancel_requested_at is not None
+        word = STATES[self._view.state].word
+        again = "It was asked to stop already. " if asked else ""
+        yield Static(
+            f"{self._view.name} is {word}. {again}What runs may stop by itself; the environment is failed then, and "
+            "can be retried, repaired, updated or destroyed. What was made stays and is known.",
+            classes="paragraph",
+            markup=False,
+        )
+        yield Checkbox(_FORCE[asked], asked, id="force", compact=True)
+
+    def on_mount(self) -> None:
+        """Enter alone stops nothing: the careful answer has the focus."""
+        super().on_mount()
+        self._say_how(self.query_one("#force", Checkbox))
+        self.query_one("#cancel").focus()
+
+    def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
+        """Says it in words too."""
+        event.stop()
+        self._say_how(event.checkbox)
+
+    def _say_how(self, force: Checkbox) -> None:
+        force.label = _FORCE[force.value]
+        self.query_one("#go", Button).label = self.verb = "Force it to stop" if force.value else "Stop it"
+
+    def go(self) -> None:
+        """Sends it."""
+        view = self._view
+        force = self.query_one("#force", Checkbox).value
+        self.send(lambda client: client.cancel(view.id, CancelRequest(force=force)), f"{view.name} was asked to stop.")
+
+
+class AbandonDialog(Dialog):
+    """Gives an environment up, once its name and a reason were typed; names what may be left."""
+
+    dangerous = True
+    back = "Back (esc)"
+
+    def __init__(self, view: EnvironmentView) -> None:
+        super().__init__(f"Abandon {view.name}", "Abandon")
+        self._view = view
+
+    def body(self) -> ComposeResult:
+        """What is given up, and the two fields."""
+        view = self._view
+        yield Static(
+            Content.assemble(
+                (view.name, "bold"),
+                " can't be destroyed, and isn't tried any longer. Its name is free again. What may be left of it is "
+                "written down and still looked for, but ",
+                ("you have to remove it by hand.", "bold"),
+            ),
+            classes="paragraph",
+        )
+        yield Static("Asking what may be left…", id="left", classes="paragraph", markup=False)
+        yield Static("Why, for the history:", markup=False)
+        yield Input(id="reason", compact=True, max_length=1000)
+        yield Static(Content.assemble("Type ", (view.name, "bold $warning"), " to go on:"))
+        yield Input(id="name", compact=True)
+
+    def on_mount(self) -> None:
+        """Can't be done before both are typed."""
+        super().on_mount()
+        self.query_one("#go", Button).disabled = True
+        self.query_one("#reason").focus()
+        view, client = self._view, self.house.client
+        self.ask(lambda: client().resources(view.id), self._found, self._not_found)
+
+    def _found(self, resources: list[ResourceView]) -> None:
+        left = [one for one in resources if one.status is not ResourceStatus.GONE]
+        left.sort(key=lambda one: one.status is not ResourceStatus.STUCK)
+        lines = [f"  {clean(one.kind)}  {clean(one.address)}" for one in left[:SHOWN]]
+        if len(left) > SHOWN:
+            lines.append(f"  and {len(left) - SHOWN} more")
+        self.query_one("#left", Static).update(
+            "\n".join(["This may be left:", *lines]) if left else "Nothing is known."
+        )
+
+    def _not_found(self, error: CalvinverseError) -> None:
+        self.query_one("#left", Static).update(f"What may be left can't be told: {clean(error.message)}")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Only the very name, and a reason, unlock it."""
+        named = self.query_one("#name", Input).value.strip() == self._view.name
+        reason = self.query_one("#reason", Input).value.strip()
+        self.query_one("#go", Button).disabled = not (named and reason)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter in the first field goes to the second."""
+        if event.input.id == "reason":
+            event.stop()
+            self.query_one("#name").focus()
+        else:
+            super().on_input_submitted(event)
+
+    def go(self) -> None:
+        """Gives exactly this one up: by id."""
+        view, reason = self._view, self.query_one("#reason", Input).value.strip()
+        self.send(lambda client: client.abandon(view.id, AbandonRequest(reason=reason)), f"{view.name} was given up.")
