@@ -20,6 +20,7 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import BUSY, State
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
 from environments.domain.views import CreateRequest, EnvironmentView, Info, PublishImageRequest, UpdateRequest
+from jobs.database import IMAGE, Choice, database_parameters
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
 from jobs.places import Places, manager, person
@@ -54,8 +55,8 @@ class Wish:
     """What a deployment is made from: the image of the service, the tools that run the agents, and existing agents.
 
     `image` names the service's image by its content. `images` has, by name, those that the deployed service is told of,
-    for environments. `ports` has the agents' ports that differ from their makers' own, `port` the service's if it is
-    another than 8400.
+    for environments; PostgreSQL runs from one of them. `ports` has the agents' ports that differ from their makers'
+    own, `port` the service's if it is another than 8400.
     """
 
     image: str
@@ -64,6 +65,7 @@ class Wish:
     existing: Sequence[Existing] = ()
     ports: Mapping[str, int | str] = field(default_factory=dict)
     port: int | None = None
+    database: Choice = field(default_factory=Choice)
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,16 @@ class Deployed:
 def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
     """Makes what is missing, mends what is broken, and leaves one owner of `meta`: the local service's database.
 
-    The deployed service shows `meta` read-only. Interrupted anywhere, the next call goes on. Raises `CalvinverseError`.
+    The deployed service shows `meta` read-only. Interrupted anywhere, the next call goes on. The kind of the service's
+    database stays what it was. Raises `CalvinverseError`.
     """
     with exclusive(where):
         token = _own_token(where)
         with local_service(where) as local:
             local.push(read_bundle(TEMPLATE))
-            parameters = _parameters(wish, token)
-            meta = _make_or_mend(local, parameters, tell)
+            before = _standing(local)
+            parameters = _parameters(wish, token) | _database(wish, before)
+            meta = _make_or_mend(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
             info = _hand_over(context, meta)
@@ -114,11 +118,24 @@ def _parameters(wish: Wish, token: str) -> dict[str, Any]:
     }
 
 
-def _make_or_mend(local: Client, parameters: dict[str, Any], tell: Tell) -> EnvironmentView:
+def _database(wish: Wish, before: EnvironmentView | None) -> dict[str, Any]:
+    published = wish.images.get(IMAGE)
+    image = None if published is None else published.reference
+    return database_parameters(wish.database, image, None if before is None else before.parameters)
+
+
+def _standing(local: Client) -> EnvironmentView | None:
+    """The meta environment, in whatever state; None if there is none any more."""
     try:
-        meta: EnvironmentView | None = local.environment(META)
+        meta = local.environment(META)
     except UnknownEnvironment:
-        meta = None
+        return None
+    return None if meta.state is State.DESTROYED else meta
+
+
+def _make_or_mend(
+    local: Client, meta: EnvironmentView | None, parameters: dict[str, Any], tell: Tell
+) -> EnvironmentView:
     if meta is not None and meta.state in BUSY:
         tell(f"An earlier deployment was interrupted while it was {meta.state.value}; it goes on first.")
         meta = _settled(local, tell)

@@ -2,16 +2,17 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
 
-from environments.client import connect
+from environments.client import Client, connect
 from environments.context import stored_context
-from environments.domain.errors import CalvinverseError
+from environments.domain.errors import CalvinverseError, UnknownEnvironment
+from environments.domain.names import META
 from jobs.places import Places
 
 TIME_LIMIT = 3.0
@@ -30,15 +31,15 @@ class Line(NamedTuple):
 def look(where: Places) -> list[Line]:
     """One line for each part, in the order in which they build on each other."""
     known = _connections(where.connections)
-    asks: list[Callable[[], Line]] = [
-        _docker,
-        lambda: _part("consul", known.get("consul"), where.state, _consul),
-        lambda: _part("openbao", known.get("vault"), where.state, _openbao),
-        lambda: _part("nomad", known.get("nomad"), where.state, _nomad),
+    asks: list[Callable[[], list[Line]]] = [
+        lambda: [_docker()],
+        lambda: [_part("consul", known.get("consul"), where.state, _consul)],
+        lambda: [_part("openbao", known.get("vault"), where.state, _openbao)],
+        lambda: [_part("nomad", known.get("nomad"), where.state, _nomad)],
         lambda: _service(where),
     ]
     with ThreadPoolExecutor(len(asks)) as pool:
-        return [found.result() for found in [pool.submit(ask) for ask in asks]]
+        return [line for found in [pool.submit(ask) for ask in asks] for line in found.result()]
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -107,16 +108,38 @@ def _nomad(client: httpx2.Client) -> tuple[str, str]:
     return ("✓ healthy" if ready else "✗ has no ready node"), config["Version"]["Version"]
 
 
-def _service(where: Places) -> Line:
+def _service(where: Places) -> list[Line]:
+    """The service, and what only it can tell: its database and its workers."""
     try:
         context = stored_context(where.state)
         if context is None:
-            return Line("service", "○ not deployed")
+            return [Line("service", "○ not deployed")]
         with connect(context) as client:
             info = client.info()
             problems = client.readiness().problems
             count = len(client.environments())
+            # Its own database answered, else there would be no answer at all.
+            return [
+                Line("service", _health(problems, f"{count} environments"), info.version, context.address),
+                Line("database", "✓ healthy", "", info.parts.get("database", "")),
+                _workers(client),
+            ]
     except CalvinverseError as error:
-        return Line("service", f"✗ {error.message}")
-    health = "✗ " + " ".join(problems.values()) if problems else f"✓ healthy, {count} environments"
-    return Line("service", health, info.version, context.address)
+        return [Line("service", f"✗ {error.message}")]
+
+
+def _health(problems: Mapping[str, str], otherwise: str) -> str:
+    return "✗ " + " ".join(problems.values()) if problems else f"✓ healthy, {otherwise}"
+
+
+def _workers(client: Client) -> Line:
+    """How many of those that were asked for are alive; the service itself is one."""
+    try:
+        meta = client.environment(META)
+    except UnknownEnvironment:
+        wanted = 1  # the hand-over comes last
+    else:
+        wanted = 1 + int(meta.parameters.get("workers", 0))
+    alive = [worker for worker in client.workers() if worker.alive]
+    versions = ", ".join(sorted({worker.version for worker in alive}))
+    return Line("workers", f"{'✓' if len(alive) >= wanted else '✗'} {len(alive)} of {wanted} alive", versions)

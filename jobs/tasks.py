@@ -8,16 +8,18 @@ from images.catalogue.journal import Channel
 from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
+from jobs.database import Choice
 from jobs.places import places
 from jobs.status import look, table
 from jobs.undeploy import undeploy as remove
 
 
-def deploy(channel: str = "qa", **existing: str) -> None:
+def deploy(channel: str = "qa", database: str = "", workers: int | None = None, **existing: str) -> None:
     """Make or repair the meta environment, publish the images, and say how to go on.
 
-    The images are those of `channel`, by their content. `existing` has `consul`, `consul_token_file`, `consul_ca_file`
-    and so on for parts that run already.
+    The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
+    beside the one in the service, stay as they were when they are left out. `existing` has `consul`,
+    `consul_token_file`, `consul_ca_file` and so on for parts that run already.
     """
     report = console()
     where = places()
@@ -36,6 +38,7 @@ def deploy(channel: str = "qa", **existing: str) -> None:
             for part in ("consul", "openbao", "nomad")
             if existing[part]
         ],
+        database=Choice(kind=database or None, workers=workers),
     )
     done = deployment.deploy(where, wish, report)
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")

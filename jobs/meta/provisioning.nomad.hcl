@@ -1,6 +1,6 @@
-# The provisioning service: API, worker and clock in one process, its database on a host volume. It holds no token: with
-# the identities that Nomad gives to this very job (no other may), it logs in to Nomad, Consul and OpenBao for an hour at
-# a time.
+# The provisioning service: API, worker and clock in one process, and with PostgreSQL as many more workers as one wants.
+# With SQLite its database is on a host volume. It holds no token: with the identities that Nomad gives to this very job
+# (no other may), each process logs in to Nomad, Consul and OpenBao for an hour at a time.
 
 variable "environment" {
   type        = string
@@ -23,6 +23,18 @@ variable "deployer" {
 variable "deployer_token" {
   type        = string
   description = "Prefix and SHA-256 of the first token: not the token"
+}
+
+variable "database" {
+  type        = string
+  default     = ""
+  description = "URL of the PostgreSQL, without a password; empty: SQLite on the host volume"
+}
+
+variable "workers" {
+  type        = number
+  default     = 0
+  description = "Workers beside the one in the service; with PostgreSQL only"
 }
 
 variable "consul_address" {
@@ -54,6 +66,59 @@ variable "openbao_ca" {
 variable "nomad_ca" {
   type    = string
   default = ""
+}
+
+locals {
+  # Paths in it start at its own folder, where Nomad puts the identities.
+  connections = jsonencode({
+    consul = {
+      address        = var.consul_address
+      ca_file        = var.consul_ca == "" ? null : "consul-ca.pem"
+      authentication = { jwt_file = "nomad_consul-manager.jwt", method = "calvinverse-manager" }
+    }
+    vault = {
+      address        = var.openbao_address
+      ca_file        = var.openbao_ca == "" ? null : "openbao-ca.pem"
+      authentication = { jwt_file = "nomad_openbao-manager.jwt", method = "jwt-nomad", role = "calvinverse-manager" }
+    }
+    nomad = {
+      address        = var.nomad_address
+      ca_file        = var.nomad_ca == "" ? null : "nomad-ca.pem"
+      authentication = { jwt_file = "nomad_nomad-manager.jwt", method = "nomad-manager" }
+    }
+  })
+
+  identities = { nomad-manager = "nomad-manager", consul-manager = "consul.io", openbao-manager = "vault.io" }
+
+  # What the processes of one database share, out of OpenBao: file → what stands in it. The key is one of Fernet, 32 bytes
+  # in base64.
+  shared = var.database == "" ? {} : {
+    database-password = "{{ with secret \"secret/data/environments/${var.environment}/database-password\" }}{{ .Data.data.password }}{{ end }}"
+    sealing-key       = "{{ with secret \"secret/data/environments/${var.environment}/sealing-key\" }}{{ .Data.data.key }}={{ end }}"
+  }
+
+  # Certificates: file → what stands in it. They come through the environment, so that nothing in them is a template.
+  authorities = {
+    "consul-ca.pem"  = "{{ env \"CONSUL_CA\" }}"
+    "openbao-ca.pem" = "{{ env \"OPENBAO_CA\" }}"
+    "nomad-ca.pem"   = "{{ env \"NOMAD_CA\" }}"
+  }
+
+  # What Nomad fills in on the node is written with two dollar signs here.
+  settings = {
+    CALVINVERSE_STATE                  = "/var/lib/calvinverse"
+    CALVINVERSE_HOST                   = "127.0.0.1"
+    CALVINVERSE_PORT                   = "$${NOMAD_PORT_http}"
+    CALVINVERSE_CONNECTIONS            = "$${NOMAD_SECRETS_DIR}/connections.json"
+    CALVINVERSE_LOG_FORMAT             = "json"
+    CALVINVERSE_WORKER_HOST            = "$${node.unique.name}/$${NOMAD_SHORT_ALLOC_ID}"
+    CALVINVERSE_DATABASE               = var.database
+    CALVINVERSE_DATABASE_PASSWORD_FILE = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/database-password"
+    CALVINVERSE_SEALING_KEY            = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/sealing-key"
+    CONSUL_CA                          = var.consul_ca
+    OPENBAO_CA                         = var.openbao_ca
+    NOMAD_CA                           = var.nomad_ca
+  }
 }
 
 job "provisioning" {
@@ -135,25 +200,15 @@ job "provisioning" {
         }
       }
 
-      identity {
-        name = "nomad-manager"
-        aud  = ["nomad-manager"]
-        file = true
-        ttl  = "1h"
-      }
+      dynamic "identity" {
+        for_each = local.identities
 
-      identity {
-        name = "consul-manager"
-        aud  = ["consul.io"]
-        file = true
-        ttl  = "1h"
-      }
-
-      identity {
-        name = "openbao-manager"
-        aud  = ["vault.io"]
-        file = true
-        ttl  = "1h"
+        content {
+          name = identity.key
+          aud  = [identity.value]
+          file = true
+          ttl  = "1h"
+        }
       }
 
       volume_mount {
@@ -161,63 +216,183 @@ job "provisioning" {
         destination = "/var/lib/calvinverse"
       }
 
-      env {
-        CALVINVERSE_STATE          = "/var/lib/calvinverse"
-        CALVINVERSE_HOST           = "127.0.0.1"
-        CALVINVERSE_PORT           = "${NOMAD_PORT_http}"
-        CALVINVERSE_CONNECTIONS    = "${NOMAD_SECRETS_DIR}/connections.json"
+      env = merge(local.settings, {
         CALVINVERSE_DEPLOYER       = var.deployer
         CALVINVERSE_DEPLOYER_TOKEN = var.deployer_token
-        CALVINVERSE_LOG_FORMAT     = "json"
-        CONSUL_CA                  = var.consul_ca
-        OPENBAO_CA                 = var.openbao_ca
-        NOMAD_CA                   = var.nomad_ca
+      })
+
+      dynamic "vault" {
+        for_each = length(local.shared) > 0 ? ["environment"] : []
+
+        # For the files below alone.
+        content {
+          env          = false
+          disable_file = true
+          change_mode  = "noop"
+        }
       }
 
-      # Paths in it start at its own folder, where Nomad puts the identities.
       template {
         destination = "${NOMAD_SECRETS_DIR}/connections.json"
         change_mode = "noop"
-        data = jsonencode({
-          consul = {
-            address        = var.consul_address
-            ca_file        = var.consul_ca == "" ? null : "consul-ca.pem"
-            authentication = { jwt_file = "nomad_consul-manager.jwt", method = "calvinverse-manager" }
-          }
-          vault = {
-            address        = var.openbao_address
-            ca_file        = var.openbao_ca == "" ? null : "openbao-ca.pem"
-            authentication = { jwt_file = "nomad_openbao-manager.jwt", method = "jwt-nomad", role = "calvinverse-manager" }
-          }
-          nomad = {
-            address        = var.nomad_address
-            ca_file        = var.nomad_ca == "" ? null : "nomad-ca.pem"
-            authentication = { jwt_file = "nomad_nomad-manager.jwt", method = "nomad-manager" }
-          }
-        })
+        data        = local.connections
       }
 
-      template {
-        destination = "${NOMAD_SECRETS_DIR}/consul-ca.pem"
-        change_mode = "noop"
-        data        = "{{ env \"CONSUL_CA\" }}"
+      dynamic "template" {
+        for_each = local.authorities
+
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode = "noop"
+          data        = template.value
+        }
       }
 
-      template {
-        destination = "${NOMAD_SECRETS_DIR}/openbao-ca.pem"
-        change_mode = "noop"
-        data        = "{{ env \"OPENBAO_CA\" }}"
-      }
+      # The service reads the password again by itself.
+      dynamic "template" {
+        for_each = local.shared
 
-      template {
-        destination = "${NOMAD_SECRETS_DIR}/nomad-ca.pem"
-        change_mode = "noop"
-        data        = "{{ env \"NOMAD_CA\" }}"
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode = "noop"
+          data        = template.value
+        }
       }
 
       resources {
         cpu    = 200
-        memory = 384
+        memory = 768 # with two modules of OpenTofu side by side
+      }
+    }
+  }
+
+  # As many as one wants: they keep nothing.
+  dynamic "group" {
+    for_each = var.workers > 0 ? ["workers"] : []
+    labels   = [group.value]
+
+    content {
+      count = var.workers
+
+      restart {
+        attempts = 5
+        interval = "1m"
+        delay    = "2s"
+        mode     = "delay"
+      }
+
+      reschedule {
+        delay          = "5s"
+        delay_function = "exponential"
+        max_delay      = "1m"
+        unlimited      = true
+      }
+
+      network {
+        port "http" {}
+      }
+
+      # Asked for and not mounted: they run where PostgreSQL does, for they meet on loopback.
+      volume "database" {
+        type      = "host"
+        source    = "calvinverse-postgres"
+        read_only = true
+      }
+
+      shutdown_delay = "0s"
+
+      consul {}
+
+      service {
+        name         = "${var.environment}--worker"
+        port         = "http"
+        address_mode = "host"
+        tags         = ["http"]
+
+        meta {
+          scheme = "http"
+        }
+
+        check {
+          type     = "http"
+          path     = "/self/readiness"
+          interval = "2s"
+          timeout  = "2s"
+        }
+      }
+
+      task "worker" {
+        driver       = "docker"
+        user         = "10001"
+        kill_timeout = "20s"
+
+        config {
+          image        = var.image
+          force_pull   = false
+          network_mode = "host"
+          init         = true
+
+          healthchecks {
+            disable = true
+          }
+        }
+
+        dynamic "identity" {
+          for_each = local.identities
+
+          content {
+            name = identity.key
+            aud  = [identity.value]
+            file = true
+            ttl  = "1h"
+          }
+        }
+
+        env = merge(local.settings, {
+          CALVINVERSE_ROLE = "worker"
+        })
+
+        dynamic "vault" {
+          for_each = length(local.shared) > 0 ? ["environment"] : []
+
+          content {
+            env          = false
+            disable_file = true
+            change_mode  = "noop"
+          }
+        }
+
+        template {
+          destination = "${NOMAD_SECRETS_DIR}/connections.json"
+          change_mode = "noop"
+          data        = local.connections
+        }
+
+        dynamic "template" {
+          for_each = local.authorities
+
+          content {
+            destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+            change_mode = "noop"
+            data        = template.value
+          }
+        }
+
+        # The service reads the password again by itself.
+        dynamic "template" {
+          for_each = local.shared
+
+          content {
+            destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+            change_mode = "noop"
+            data        = template.value
+          }
+        }
+
+        resources {
+          cpu    = 200
+          memory = 768
+        }
       }
     }
   }

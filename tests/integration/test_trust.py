@@ -54,6 +54,8 @@ def test_a_job_reads_nothing_of_another_environment(
         vault.call("GET", f"/v1/secret/data/environments/{other}/app")
     with pytest.raises(BackendDenied):
         vault.call("GET", "/v1/secret/metadata/environments?list=true")
+    with pytest.raises(BackendDenied):  # the key of its own modules is none of a job's business either
+        vault.call("GET", f"/v1/secret/data/modules/{mine}")
     with pytest.raises(BackendDenied):
         vault.call("POST", f"/v1/pki/issue/{other}", {"common_name": "x"})
     with pytest.raises(BackendDenied):
@@ -99,10 +101,12 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
     consul.call("DELETE", "/v1/kv/environments/of-the-service/.owner")
 
     vault = _as(cluster, "vault", _log_in(cluster, "vault", manager.backend_jwt, tmp_path))
-    path = "environments/of-the-service/app"
-    vault.call("POST", f"/v1/secret/data/{path}", {"data": {"password": "x"}})
-    vault.call("POST", f"/v1/secret/metadata/{path}", {"custom_metadata": {"calvinverse-environment": "x"}})
-    vault.call("DELETE", f"/v1/secret/metadata/{path}")
+    for path in ("environments/of-the-service/app", "modules/of-the-service"):
+        vault.call("POST", f"/v1/secret/metadata/{path}", {"custom_metadata": {"calvinverse-environment": "x"}})
+        vault.call("POST", f"/v1/secret/data/{path}", {"data": {"password": "x"}, "options": {"cas": 0}})
+        assert vault.call("GET", f"/v1/secret/data/{path}")["data"]["data"] == {"password": "x"}
+        assert vault.call("GET", f"/v1/secret/metadata/{path}")["data"]["current_version"] == 1
+        vault.call("DELETE", f"/v1/secret/metadata/{path}")
     vault.call("POST", "/v1/pki/roles/of-the-service", {"allow_any_name": True, "generate_lease": True})
     vault.call("POST", "/v1/pki/issue/of-the-service", {"common_name": "x", "ttl": "60s"})
     prefix = "pki/issue/of-the-service"

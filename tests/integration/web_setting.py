@@ -14,12 +14,14 @@ from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
-from environments.domain.environment import ResourceRef
-from environments.domain.template import Bundle, make_bundle
+from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.plan import Change
+from environments.domain.template import Bundle, Step, make_bundle
 from environments.executors.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
@@ -55,6 +57,7 @@ def tools(connections: Connections) -> Toolbox:
             ServicesHandler(consul),
             IdentityHandler(vault.logins, nomad),
         ],
+        lookouts=[NomadLookout(nomad), ConsulLookout(consul, consul, consul), OpenBaoLookout(vault.secrets, vault.pki)],
     )
 
 
@@ -77,34 +80,54 @@ class Made:
 
     def apply(self, steps: Iterable[str] | None = None, limit: float = 60.0, **parameters: Any) -> None:
         """Applies steps (all) in their order."""
-        template = self.bundle.template()
-        defaults = {name: schema.get("default") for name, schema in template.parameters.items()}
-        for step in template.steps:
+        for step in self.bundle.template().steps:
             if steps is not None and step.name not in steps:
                 continue
             executor = self.box.executors[step.uses]
             assert executor.check(step.options, self.bundle) == []
-            names = {
-                "parameters": {**defaults, **parameters},
-                "steps": self.outputs,
-                "environment": {"name": self.owner.name},
-                "images": images_here.ByName(),
-            }
-            options = executor.options.model_validate(render(step.options, names, step.name))
-            context = StepContext(
-                self.owner,
-                step.name,
-                options,
-                self.bundle,
-                names["parameters"],
-                host_volumes=frozenset(template.host_volumes),
-            )
+            context = self._context(step, parameters)
             self.intended += [item for item in executor.resources(context) if item not in self.intended]
             run = Run(limit=limit)
             try:
                 self.outputs[step.name] = executor.apply(context, run)
             finally:
                 self.log += run.lines
+
+    def plan(self, **parameters: Any) -> dict[str, list[Change]]:
+        """What applying each step would do now, for those that would do anything."""
+        found = {}
+        for step in self.bundle.template().steps:
+            run = Run()
+            changes = list(self.box.executors[step.uses].plan(self._context(step, parameters), run))
+            assert run.effects == 0
+            if changes:
+                found[step.name] = changes
+        return found
+
+    def unexpected(self) -> list[Unexpected]:
+        """What the lookouts find beside what it has made."""
+        known = frozenset(item.ref for item in self.intended)
+        steps = frozenset(step.name for step in self.bundle.template().steps)
+        return [found for lookout in self.box.lookouts for found in lookout.unexpected(self.owner, known, steps)]
+
+    def _context(self, step: Step, parameters: Mapping[str, Any]) -> StepContext:
+        template = self.bundle.template()
+        defaults = {name: schema.get("default") for name, schema in template.parameters.items()}
+        names = {
+            "parameters": {**defaults, **parameters},
+            "steps": self.outputs,
+            "environment": {"name": self.owner.name},
+            "images": images_here.ByName(),
+        }
+        options = self.box.executors[step.uses].options.model_validate(render(step.options, names, step.name))
+        return StepContext(
+            self.owner,
+            step.name,
+            options,
+            self.bundle,
+            names["parameters"],
+            host_volumes=frozenset(template.host_volumes),
+        )
 
     @property
     def url(self) -> str:

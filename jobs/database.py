@@ -1,0 +1,64 @@
+"""Which database the deployed service has and how many workers: chosen once, kept by every later deployment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from environments.domain.errors import InvalidInput, NotAllowedNow
+from images.errors import ImageNotBuilt
+
+SQLITE = "sqlite"
+POSTGRESQL = "postgresql"
+
+IMAGE = "postgres"
+"""The image that PostgreSQL runs from."""
+
+_TITLES = {SQLITE: "SQLite", POSTGRESQL: "PostgreSQL"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person says of it; None: as it was, or SQLite and no worker beside the service at the first time.
+
+    `kind` is `sqlite` or `postgresql`; `port` is PostgreSQL's on loopback.
+    """
+
+    kind: str | None = None
+    workers: int | None = None
+    port: int | None = None
+
+
+def title(kind: str) -> str:
+    """The name of a kind of database for people."""
+    return _TITLES.get(kind, kind)
+
+
+def database_parameters(choice: Choice, image: str | None, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The parameters of `meta` that follow from a choice; what isn't among them stays as it is.
+
+    `image` is what PostgreSQL runs from, None if there is none; `before` the parameters so far, None at the first time.
+    Raises `NotAllowedNow` for another kind than before, `InvalidInput` for several workers on SQLite, `ImageNotBuilt`.
+    """
+    kept = None if before is None else str(before.get("database", SQLITE))
+    kind = choice.kind or kept or SQLITE
+    if kept is not None and kind != kept:
+        raise NotAllowedNow(
+            f"The deployed service keeps its data in {title(kept)}, and an update doesn't move it to {title(kind)}.",
+            hint=f"Leave the option out, or say `--database {kept}`. To begin anew with {title(kind)}, destroy the "
+            "environments and the service with `doit undeploy --destroy-environments` first.",
+        )
+    if kind == SQLITE:
+        if choice.workers:
+            raise InvalidInput(
+                "More workers than the one in the service need a database that they can share, and SQLite's isn't.",
+                hint="Leave --workers out, or choose --database postgresql at the first deployment.",
+            )
+        return {"database": kind}
+    if image is None:
+        raise ImageNotBuilt(f"There is no good image {IMAGE!r} for PostgreSQL.", hint=f"Run `doit build:{IMAGE}`.")
+    given = {"workers": choice.workers, "database_port": choice.port}
+    return {
+        "database": kind,
+        "postgres_image": image,
+        **{name: value for name, value in given.items() if value is not None},
+    }

@@ -1,0 +1,310 @@
+"""The meta environment on PostgreSQL with several workers: made from nothing, killed in parts, changed, removed."""
+
+import json
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.adapters.agents import free_ports
+from environments.adapters.connections import Connections, TokenFile
+from environments.client import HttpClient, connect
+from environments.context import stored_context
+from environments.domain.errors import CalvinverseError, NotAllowedNow, ServiceUnavailable
+from environments.domain.lifecycle import State
+from environments.domain.template import make_bundle
+from environments.domain.views import CreateRequest, PublishImageRequest
+from images.toolchain import require
+from jobs.database import Choice
+from jobs.deploy import Existing, Wish, deploy
+from jobs.places import Places
+from jobs.status import Line, look
+from jobs.undeploy import undeploy
+from tests import images_here
+from tests.census import Taker, describe
+from tests.cluster import Cluster
+from tests.service_process import free_port
+
+LIMIT = 90.0
+TAKE_OVER = 30.0
+"""Seconds within which another worker goes on (design.md)."""
+
+WORKING = 12
+"""Seconds that the step of `slow` takes."""
+
+SLOW = """
+[template]
+name = "slow"
+[[steps]]
+name = "work"
+uses = "nomad.job"
+with = { file = "work.nomad.hcl", variables = { image = "{{ images.web }}" } }
+"""
+WORK = f"""
+variable "image" {{}}
+job "work" {{
+  type = "batch"
+  group "work" {{
+    task "work" {{
+      driver = "docker"
+      config {{
+        image        = var.image
+        force_pull   = false
+        network_mode = "host"
+        entrypoint   = ["python3", "-c", "import time; time.sleep({WORKING})"]
+      }}
+      resources {{
+        cpu    = 20
+        memory = 32
+      }}
+    }}
+  }}
+}}
+"""
+
+
+class Deployment:
+    """A state folder that a service on PostgreSQL is deployed from."""
+
+    def __init__(self, state: Path, existing: Sequence[Existing] = ()) -> None:
+        self.where = Places(state)
+        self.said: list[str] = []
+        state.mkdir(mode=0o700)
+        self._wish = {
+            "image": images_here.reference("provisioning"),
+            "binaries": require("consul", "bao", "nomad"),
+            "images": {
+                name: PublishImageRequest(reference=images_here.reference(name), channel="qa")
+                for name in ("web", "postgres")
+            },
+            "ports": free_ports(random.SystemRandom()).model_dump(mode="json"),
+            "port": free_port(),
+            "existing": existing,
+        }
+        self._database_port = free_port()
+
+    def deploy(self, kind: str | None = None, workers: int | None = None) -> None:
+        """Deploys to the end."""
+        port = self._database_port if kind == "postgresql" else None
+        deploy(self.where, Wish(**self._wish, database=Choice(kind, workers, port)), self.said.append)  # type: ignore[arg-type]
+
+    def client(self) -> HttpClient:
+        """A client of the deployed service."""
+        context = stored_context(self.where.state)
+        assert context is not None
+        return connect(context)
+
+    @property
+    def connections(self) -> Connections:
+        """With the admin's credentials."""
+        return Connections.load(self.where.connections)
+
+    def allocations(self, group: str) -> list[str]:
+        """Ids of the running allocations of a group of the meta environment."""
+        found = self.connections.caller("nomad").call("GET", "/v1/allocations?namespace=meta")
+        return [item["ID"] for item in found if item["TaskGroup"] == group and item["ClientStatus"] == "running"]
+
+    def line(self, part: str) -> Line:
+        """What `doit status` says of a part."""
+        return next(line for line in look(self.where) if line.part == part)
+
+    def remove(self) -> None:
+        """Undeploys, whatever there is."""
+        undeploy(self.where, self.said.append, force=True)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    deployment = Deployment(tmp_path / "state")
+    yield deployment
+    deployment.remove()
+
+
+def docker(*arguments: str) -> list[str]:
+    """The lines that the engine answers with."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout.split("\n")[:-1]
+
+
+def containers(state: Path) -> dict[str, dict[str, Any]]:
+    """What the engine knows of the containers, running or not, that use a folder below a state folder; by name."""
+    ids = docker("ps", "--all", "--quiet", "--filter", "label=com.hashicorp.nomad.alloc_id")
+    found = json.loads("\n".join(docker("inspect", *ids))) if ids else []
+    return {
+        item["Name"].strip("/"): item
+        for item in found
+        if any(str(mount.get("Source", "")).startswith(f"{state}/") for mount in item["Mounts"])
+    }
+
+
+def until(true: Callable[[], Any], limit: float = LIMIT) -> Any:
+    """What comes when it is true. A service that is just coming back may refuse to say."""
+    end = time.monotonic() + limit
+    while True:
+        try:
+            found = true()
+        except ServiceUnavailable:
+            found = None
+        if found:
+            return found
+        assert time.monotonic() < end, "it didn't become so in time"
+        time.sleep(0.1)
+
+
+def ready(client: HttpClient, *names: str) -> None:
+    """Waits until these environments are ready."""
+
+    def all_ready() -> bool:
+        found = [client.environment(name) for name in names]
+        assert [view.failure for view in found if view.state is State.FAILED] == []
+        return all(view.state is State.READY for view in found)
+
+    until(all_ready)
+
+
+def mid_work(client: HttpClient, workers: Sequence[str]) -> tuple[str, str]:
+    """A worker of these allocations that holds a deployment now, by its allocation, and the deployment."""
+    for worker in client.workers():
+        allocation = worker.host.rpartition("/")[2]
+        if worker.alive and worker.running and allocation in workers:
+            return allocation, worker.running[0]
+    return "", ""
+
+
+def test_workers_and_database_may_die_and_undeploy_leaves_nothing(deployment: Deployment) -> None:
+    deployment.deploy("postgresql", workers=2)
+    assert [line.health[0] for line in look(deployment.where)] == ["✓"] * 7
+    assert deployment.line("workers").health == "✓ 3 of 3 alive"
+    assert deployment.line("database").address.startswith("postgresql://")
+    assert not list((deployment.where.state / "volumes" / "calvinverse-data").rglob("*.sqlite"))
+    _no_password_is_to_be_seen(deployment)
+    with deployment.client() as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        ready(client, "demo")
+        _a_worker_dies(deployment, client)
+        _the_database_dies(deployment, client)
+
+    deployment.deploy()  # without a word of the database
+    assert deployment.line("database").address.startswith("postgresql://")
+    with pytest.raises(NotAllowedNow, match="PostgreSQL"):
+        deployment.deploy("sqlite")
+    deployment.deploy(workers=1)
+    until(lambda: deployment.line("workers").health == "✓ 2 of 2 alive")
+    assert len(deployment.allocations("workers")) == 1
+    with deployment.client() as client:
+        ready(client, "demo")
+
+    assert undeploy(deployment.where, deployment.said.append, destroy_environments=True)
+    state = deployment.where.state
+    assert containers(state) == {}
+    assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(state) in line]
+    assert _processes(state) == []
+    assert [path.name for path in state.iterdir() if path.name != "deploy.lock"] == []
+
+
+def _no_password_is_to_be_seen(deployment: Deployment) -> None:
+    """In no variable, no command line and no log of a container, nor in what the service says of its environment."""
+    vault = deployment.connections.caller("vault")
+    kept = [
+        vault.call("GET", f"/v1/secret/data/environments/meta/{name}")["data"]["data"]
+        for name in ("database-password", "sealing-key")
+    ]
+    secrets = [value for data in kept for value in data.values()]
+    assert [len(value) for value in secrets] == [48, 43]
+    found = containers(deployment.where.state)
+    assert len(found) == 4
+    for name, container in found.items():
+        logs = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=30, check=True)
+        told = json.dumps([container["Config"], container["Args"]]) + logs.stdout + logs.stderr
+        assert [secret for secret in secrets if secret in told] == [], name
+        # Shared memory goes with a container only if it is the container's own.
+        assert container["HostConfig"]["IpcMode"] != "host"
+    with deployment.client() as client:
+        shown = client.environment("meta").model_dump_json()
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+def _a_worker_dies(deployment: Deployment, client: HttpClient) -> None:
+    """SIGKILL to a worker in the middle of a step: another one goes on, and nothing is made twice."""
+    client.push(make_bundle({"template.toml": SLOW.encode(), "work.nomad.hcl": WORK.encode()}))
+    names = ["slow-a", "slow-b", "slow-c", "slow-d"]
+    for name in names:
+        client.create(CreateRequest(name=name, template="slow"))
+    workers = [allocation[:8] for allocation in deployment.allocations("workers")]
+    victim, held = until(
+        lambda: next((found for found in [mid_work(client, workers)] if found[1]), None), limit=WORKING
+    )
+    before = {worker.name for worker in client.workers() if worker.alive}
+    (container,) = [name for name in containers(deployment.where.state) if victim in name]
+    docker("kill", "--signal=KILL", container)
+    began = time.monotonic()
+
+    def taken_over() -> bool:
+        holders = [w for w in client.workers() if w.alive and held in w.running and not w.host.endswith(victim)]
+        return bool(holders) or client.deployment(held).state.value == "succeeded"
+
+    until(taken_over, limit=TAKE_OVER)
+    print(f"taken over after {time.monotonic() - began:.1f} s")
+    ready(client, *names)
+    jobs = deployment.connections.caller("nomad")
+    for name in names:
+        (run,) = jobs.call("GET", f"/v1/job/work/allocations?namespace={name}")
+        assert run["ClientStatus"] == "complete", name
+    # Nomad starts it again, and that is another worker.
+    until(lambda: deployment.line("workers").health == "✓ 3 of 3 alive")
+    assert {worker.name for worker in client.workers() if worker.alive} - before
+
+
+def _the_database_dies(deployment: Deployment, client: HttpClient) -> None:
+    """SIGKILL to PostgreSQL: it comes back with everything, and the service finds it again."""
+    (container,) = [name for name in containers(deployment.where.state) if name.startswith("postgres-")]
+    docker("kill", "--signal=KILL", container)
+
+    def works() -> bool:
+        try:
+            client.create(CreateRequest(name="after", template="web"))
+        except CalvinverseError as error:
+            if error.code in ("service_unavailable", "database_unavailable", "storage_failed"):
+                return False
+            raise
+        return True
+
+    until(works)
+    ready(client, "demo", "after")
+
+
+def _processes(state: Path) -> list[str]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if str(state) in command:
+                found.append(f"{folder.name} {command}")
+    return found
+
+
+def test_on_an_existing_cluster_a_census_finds_nothing_left(cluster: Cluster, taker: Taker, tmp_path: Path) -> None:
+    existing = []
+    for part, name in (("consul", "consul"), ("openbao", "vault"), ("nomad", "nomad")):
+        endpoint = cluster.connections.endpoint(name)  # type: ignore[arg-type]  # the names are those of parts
+        assert isinstance(endpoint.authentication, TokenFile)
+        existing.append(Existing(part, endpoint.address, str(endpoint.authentication.token_file)))
+    before = taker.take()
+    deployment = Deployment(tmp_path / "state", existing)
+    try:
+        deployment.deploy("postgresql", workers=1)
+        assert deployment.line("workers").health == "✓ 2 of 2 alive"
+    finally:
+        deployment.remove()
+    left = taker.take().since(before)
+    left.pop("consul tokens", None)  # the manager's own logins end with their hour
+    left.pop("openbao tokens", None)
+    assert left == {}, describe(left)
+    assert containers(cluster.state) == {}

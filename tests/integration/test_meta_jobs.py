@@ -1,0 +1,186 @@
+"""The jobs of the meta environment, as Nomad itself reads them, and PostgreSQL as it runs there."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from environments.adapters.nomad import Nomad
+from environments.client.bundles import read_bundle
+from environments.executors import hcl
+from environments.executors.base import Owner
+from environments.executors.nomad_rules import adopt
+from jobs.deploy import TEMPLATE
+from tests import images_here
+from tests.cluster import Cluster
+from tests.integration.web_setting import Made, folder, leftovers, tools, until
+from tests.service_process import free_port
+
+SERVICE = {"environment": "meta", "image": "sha256:" + "a" * 64, "deployer": "ada", "deployer_token": "a:b"}
+DATABASE = {"environment": "meta", "image": "sha256:" + "b" * 64}
+URL = "postgresql://calvinverse@127.0.0.1:8432/calvinverse"
+MANAGERS = {"nomad-manager", "consul-manager", "openbao-manager"}
+
+
+@pytest.fixture
+def read(cluster: Cluster) -> Any:
+    """Reads a job file with values of its variables, and lets Nomad validate the job."""
+    nomad = cluster.connections.caller("nomad")
+
+    def read(file: str, **variables: Any) -> dict[str, Any]:
+        text = read_bundle(TEMPLATE).text(file)
+        parsed = Nomad(lambda: cluster.connections).parse(text, hcl.assignments(variables))
+        job = adopt(parsed, file.partition(".")[0], Owner("env-meta", "meta"), trusted=True)
+        answer = nomad.call("PUT", "/v1/validate/job", {"Job": {**job, "Namespace": "default"}})
+        assert not answer["Error"], answer
+        return job
+
+    return read
+
+
+def groups(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {group["Name"]: group for group in job["TaskGroups"]}
+
+
+def files(group: dict[str, Any]) -> set[str]:
+    """Names of the files that Nomad writes for the one task of a group."""
+    (task,) = group["Tasks"]
+    return {template["DestPath"].rpartition("/")[2] for template in task["Templates"]}
+
+
+def test_with_sqlite_the_service_is_alone_and_needs_nothing_of_openbao_to_start(read: Any) -> None:
+    job = read("provisioning.nomad.hcl", **SERVICE)
+    assert list(groups(job)) == ["provisioning"]
+    (task,) = groups(job)["provisioning"]["Tasks"]
+    assert not task["Vault"]
+    assert "sealing-key" not in files(groups(job)["provisioning"])
+    assert task["Env"]["CALVINVERSE_DATABASE"] == ""
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_with_postgresql_all_processes_share_database_key_and_identities(read: Any, workers: int) -> None:
+    found = groups(read("provisioning.nomad.hcl", **SERVICE, database=URL, workers=workers))
+    assert {name: group["Count"] for name, group in found.items()} == (
+        {"provisioning": 1, "workers": workers} if workers else {"provisioning": 1}
+    )
+    for name, group in found.items():
+        (task,) = group["Tasks"]
+        assert task["Env"]["CALVINVERSE_DATABASE"] == URL
+        assert task["Env"]["CALVINVERSE_DATABASE_PASSWORD_FILE"].endswith("/database-password")
+        assert task["Env"]["CALVINVERSE_SEALING_KEY"].endswith("/sealing-key")
+        assert task["Env"].get("CALVINVERSE_ROLE") == ("worker" if name == "workers" else None)
+        assert {"database-password", "sealing-key", "connections.json"} <= files(group)
+        assert {identity["Name"] for identity in task["Identities"]} >= MANAGERS
+        assert task["Vault"]["DisableFile"] is True
+        assert task["Vault"]["Env"] is False
+        (service,) = group["Services"]
+        assert service["Checks"][0]["Path"] == "/self/readiness"
+        assert bool(task["VolumeMounts"]) == (name == "provisioning")
+
+
+def test_postgresql_is_told_its_password_in_a_file_alone(read: Any) -> None:
+    (group,) = groups(read("postgres.nomad.hcl", **DATABASE, instances=1, port=9001)).values()
+    assert group["Count"] == 1
+    assert group["Networks"][0]["ReservedPorts"][0]["Value"] == 9001
+    assert [volume["Source"] for volume in group["Volumes"].values()] == ["calvinverse-postgres"]
+    (task,) = group["Tasks"]
+    assert task["Env"] == {"DATABASE_PASSWORD_FILE": "${NOMAD_SECRETS_DIR}/password"}
+    assert files(group) == {"password"}
+    assert task["KillSignal"] == "SIGINT"
+    assert [service["Name"] for service in group["Services"]] == ["meta--postgres"]
+
+
+def test_without_an_instance_nobody_waits_for_its_service(read: Any) -> None:
+    (group,) = groups(read("postgres.nomad.hcl", environment="meta", image="", instances=0)).values()
+    assert (group["Count"], group["Services"] or []) == (0, [])
+
+
+@pytest.fixture
+def files_of_postgres(cluster: Cluster) -> Iterator[Path]:
+    """The host volume, which stays when a job goes; emptied afterwards."""
+    volume = cluster.state / "volumes" / "calvinverse-postgres"
+    yield volume
+    for path in volume.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.fixture
+def made(cluster: Cluster) -> Iterator[Made]:
+    """A meta environment on the cluster of the tests, with nothing in it yet."""
+    made = Made(tools(cluster.connections), Owner("env-meta", "meta"), folder(TEMPLATE))
+    yield made
+    made.destroy()
+
+
+def container(cluster: Cluster) -> dict[str, Any]:
+    """What the engine knows of the PostgreSQL that works on the cluster's files; empty if there is none."""
+    command = ["docker", "ps", "--quiet", "--filter", "name=^/postgres-"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    for found in listed.stdout.split():
+        done = subprocess.run(["docker", "inspect", found], capture_output=True, text=True, check=False, timeout=20)
+        for item in json.loads(done.stdout or "[]"):
+            if any(mount["Source"].startswith(f"{cluster.state}/") for mount in item["Mounts"]):
+                return dict(item)
+    return {}
+
+
+def test_postgresql_runs_there_keeps_what_it_has_and_leaves_nothing(
+    cluster: Cluster, made: Made, files_of_postgres: Path
+) -> None:
+    before = leftovers(cluster.connections)
+    parameters: dict[str, Any] = {
+        "database": "postgresql",
+        "postgres_image": images_here.reference("postgres"),
+        "database_port": free_port(),
+    }
+    steps = ("database-password", "sealing-key", "postgres")
+    made.apply(steps, **parameters)
+    vault = cluster.connections.caller("vault")
+    secret = vault.call("GET", "/v1/secret/data/environments/meta/database-password")["data"]["data"]["password"]
+
+    def connect(password: str = secret) -> psycopg.Connection:
+        address: dict[str, Any] = {"host": "127.0.0.1", "port": parameters["database_port"], "connect_timeout": 5}
+        return psycopg.connect(user="calvinverse", dbname="calvinverse", password=password, **address)
+
+    with connect() as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 'here' AS word")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect("another")
+    first = container(cluster)
+    assert secret not in json.dumps([first["Config"], first["Args"]])
+    assert first["HostConfig"]["IpcMode"] != "host"
+
+    made.apply(steps, **parameters)  # again: the same password, the same container
+    assert container(cluster)["Id"] == first["Id"]
+    subprocess.run(["docker", "kill", "--signal=KILL", first["Id"]], check=True, capture_output=True, timeout=20)
+    until(lambda: container(cluster).get("Id", first["Id"]) != first["Id"], seconds=30)
+
+    def word() -> object:
+        try:
+            with connect() as connection:
+                return connection.execute("SELECT word FROM kept").fetchone()
+        except psycopg.OperationalError:
+            return None
+
+    until(lambda: word() == ("here",), seconds=30)
+    assert files_of_postgres.joinpath("data", "PG_VERSION").read_text() == "15\n"
+
+    made.destroy()
+    assert made.left() == []
+    assert container(cluster) == {}
+    after = leftovers(cluster.connections)
+    assert {kind: names - before[kind] for kind, names in after.items() if names - before[kind]} == {}
+
+
+def test_with_sqlite_the_job_stands_there_with_nothing_running(cluster: Cluster, made: Made) -> None:
+    made.apply(("database-password", "postgres"))
+    assert made.outputs["postgres"]["services"] == {}
+    assert container(cluster) == {}
+    nomad = cluster.connections.caller("nomad")
+    assert nomad.call("GET", "/v1/job/postgres/allocations?namespace=meta") == []
+    made.apply(("database-password", "postgres"))
