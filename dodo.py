@@ -25,13 +25,16 @@ SHARED = {"capture": False}
 PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
 
+TESTED = [*PARTS, "postgres"]
+"""What has to be there before tests on the real parts run."""
+
 KINDS = {
-    "unit": ("test the rules and everything that needs no other part", []),
-    "contract": ("test that fakes and real adapters behave alike", PARTS),
-    "integration": ("test single parts of ours on the real ones", PARTS),
-    "images": ("test what is inside the images", PARTS),
+    "unit": ("test the rules and everything that needs no other part", ["postgres"]),
+    "contract": ("test that fakes and real adapters behave alike", TESTED),
+    "integration": ("test single parts of ours on the real ones", TESTED),
+    "images": ("test what is inside the images", TESTED),
     "snapshots": ("test what the TUI looks like", []),
-    "e2e": ("test everything together on a real cluster", PARTS),
+    "e2e": ("test everything together on a real cluster", TESTED),
 }
 
 
@@ -43,6 +46,11 @@ def task_tools():
 def task_docker():
     """make sure that a Docker engine answers; on Debian, root gets one installed and started"""
     return {"actions": [room("images.tasks:docker")]}
+
+
+def task_postgres():
+    """make sure that PostgreSQL is here for tests; on Debian, root gets it installed"""
+    return {"actions": [room("images.tasks:postgres")]}
 
 
 def task_build():
@@ -121,7 +129,21 @@ def task_deploy():
                 "default": "qa",
                 "choices": [("qa", "what was proven last"), ("production", "what was promoted")],
                 "help": "which images are deployed and published",
-            }
+            },
+            {
+                "name": "database",
+                "long": "database",
+                "default": "",
+                "choices": [("sqlite", "a file"), ("postgresql", "a server that workers share")],
+                "help": "what the service keeps its data in; chosen once, at first sqlite",
+            },
+            {
+                "name": "workers",
+                "long": "workers",
+                "type": int,
+                "default": None,
+                "help": "how many workers beside the one in the service, up to 10, with PostgreSQL; default: as it was",
+            },
         ],
     }
 
@@ -149,7 +171,7 @@ def task_lint():
 
 def task_test():
     """run the static checks and every test on the real parts"""
-    return {"actions": [room("tests.suite:everything")], "task_dep": PARTS}
+    return {"actions": [room("tests.suite:everything")], "task_dep": TESTED}
 
 
 def task_test_kinds():
@@ -166,7 +188,12 @@ def task_test_kinds():
 
 def task_test_crash():
     """kill the service at many random moments and look for what is left or doubled"""
-    return {"basename": "test:crash", "actions": [room("tests.suite:crash")], "task_dep": PARTS}
+    return {"basename": "test:crash", "actions": [room("tests.suite:crash")], "task_dep": TESTED}
+
+
+def task_test_kill_matrix():
+    """kill the worker, and each part, at every point of every step, and write the table of what came of it"""
+    return {"basename": "test:kill-matrix", "actions": [room("tests.suite:kill_matrix")], "task_dep": TESTED}
 
 
 def task_bench():
@@ -175,6 +202,16 @@ def task_bench():
         "actions": [room("tests.bench.run:main")],
         "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 30}],
         "task_dep": PARTS,
+    }
+
+
+def task_bench_engine():
+    """measure the engine: beside plain tofu, pick-up and take-over, several workers, up to 10,000 environments"""
+    return {
+        "basename": "bench:engine",
+        "actions": [room("tests.bench.engine:main")],
+        "task_dep": PARTS,
+        "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 10}],
     }
 
 

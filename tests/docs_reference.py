@@ -108,12 +108,13 @@ def tasks() -> str:
 
 def step_kinds() -> str:
     """Every step kind: what it does, options, time limit, outputs, and the kinds of resources."""
-    from environments.bootstrap import make_toolbox
+    from environments.bootstrap import make_toolbox, with_modules
     from environments.settings import Settings
 
     with tempfile.TemporaryDirectory() as state:
-        made: Any = make_toolbox(Settings(state=Path(state)), _no_connections)  # type: ignore[arg-type]
-    toolbox = made[0] if isinstance(made, tuple) else made
+        settings = Settings(state=Path(state))
+        parts, vault = make_toolbox(settings, _no_connections)  # type: ignore[arg-type]
+        toolbox = with_modules(parts, settings, vault, None, None)  # type: ignore[arg-type]
     sections = []
     for kind, executor in sorted(toolbox.executors.items()):
         model = executor.options

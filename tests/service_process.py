@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from environments.client import Client, connect
@@ -63,12 +64,19 @@ class ServiceProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, seconds: float = 20) -> "ServiceProcess":
-        """Starts it and waits until it answers."""
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(
+        self, seconds: float = 20, *, module: str = "environments", more: Mapping[str, str] | None = None
+    ) -> "ServiceProcess":
+        """Starts it and waits until it answers; `module` may stand in for the program, with `more` variables."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "environments", "serve"],
-                env=self.environment,
+                [sys.executable, "-m", module, *(["serve"] if module == "environments" else [])],
+                env={**self.environment, **(more or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,11 +87,15 @@ class ServiceProcess:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                     pass
-                self.client.info()
+                self.ask()
                 return self
             except (OSError, CalvinverseError):
                 assert time.monotonic() < end, f"the service doesn't answer:\n{self.log.read_text()[-3000:]}"
                 time.sleep(0.02)
+
+    def ask(self) -> None:
+        """Returns when it answers, as it should; raises when it doesn't."""
+        self.client.info()
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -46,7 +46,7 @@ def arm(point: Point) -> None:
         real_end(self, *arguments, **named)
 
     Recorder.step = step  # type: ignore[method-assign]
-    Recorder.end = end  # type: ignore[method-assign,assignment]
+    Recorder.end = end  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

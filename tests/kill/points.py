@@ -42,7 +42,9 @@ class Point(BaseModel):
 Durations = Mapping[DeploymentKind, Mapping[str, float]]
 """Deployment → step → seconds that it takes undisturbed."""
 
-OTHERS = ("consul", "openbao", "nomad", "tofu")
+POSTGRESQL = "postgresql"
+
+OTHERS = ("consul", "openbao", "nomad", "tofu", POSTGRESQL)
 """Killed from outside while a step runs, beside the worker."""
 
 
@@ -80,6 +82,7 @@ def others(undisturbed: Durations, dice: random.Random) -> list[Point]:
         "openbao": ("password", "certificate"),
         "nomad": ("app",),
         "tofu": ("things",),
+        POSTGRESQL: ("things", "app"),
     }
     cells = []
     for kind, steps in undisturbed.items():

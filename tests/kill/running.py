@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from environments.client import Client
 from environments.client.bundles import read_bundle
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
@@ -14,21 +15,22 @@ from environments.domain.views import CreateRequest, UpdateRequest
 from tests.census import Census, Taker, describe
 from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
-from tests.kill.points import VARIABLE, Durations, Point, durations
+from tests.kill.points import POSTGRESQL, VARIABLE, Durations, Point, durations
+from tests.postgres import Postgres
 from tests.service_process import ServiceProcess
 
 HERE = Path(__file__).parent
 WEB = HERE.parent.parent / "environments" / "templates" / "web"
 TEMPLATE = "everything"
 
-_ENDED = {
-    DeploymentKind.CREATE: (State.READY, State.FAILED),
-    DeploymentKind.UPDATE: (State.READY, State.FAILED),
-    DeploymentKind.DESTROY: (State.DESTROYED, State.DESTROY_FAILED),
-}
-
 _SECONDS = 120
 """How long a deployment may take in which something was killed."""
+
+
+def push(client: Client) -> None:
+    """Pushes the template: its own files, and the job file of `web`."""
+    files = {**read_bundle(HERE / "template").files, "web.nomad.hcl": (WEB / "web.nomad.hcl").read_bytes()}
+    client.push(make_bundle(files))
 
 
 @dataclass(frozen=True)
@@ -49,35 +51,28 @@ class Matrix:
     cluster: Cluster
     taker: Taker
     things: CountingServer
+    postgres: Postgres | None = None
+    """What the service keeps its records in; None: SQLite."""
     _number: int = field(default=0, init=False)
 
     def prepare(self) -> None:
-        """Pushes the template: its own files, and the job file of `web`."""
-        files = {**read_bundle(HERE / "template").files, "web.nomad.hcl": (WEB / "web.nomad.hcl").read_bytes()}
-        self.service.client.push(make_bundle(files))
+        """Pushes the template."""
+        push(self.service.client)
 
     def undisturbed(self) -> Durations:
         """One create, update and destroy in peace: how long each step takes."""
         name = self._name()
-        self._create(name)
-        self._ended(name, DeploymentKind.CREATE)
-        self._update(name)
-        self._ended(name, DeploymentKind.UPDATE)
-        self._destroy(name)
-        assert self._ended(name, DeploymentKind.DESTROY) is State.DESTROYED, self.service.story(name)
+        for kind, ask, right in self._asks():
+            ask(name)
+            assert self._ended(name, kind) is right, self.service.story(name)
         return durations(self.service.client.deployments(name))
 
     def run(self, point: Point) -> Verdict:
-        """Create, update if that is meant, and destroy, with the kill in one; judges what is there in it and after it."""
+        """Create, update if that is meant, and destroy, with the kill in one; judges what is there then."""
         before, began, name = self.taker.take(), time.monotonic(), self._name()
         faults: list[str] = []
         killed = False
-        asks: tuple[tuple[DeploymentKind, Callable[[str], None], State], ...] = (
-            (DeploymentKind.CREATE, self._create, State.READY),
-            (DeploymentKind.UPDATE, self._update, State.READY),
-            (DeploymentKind.DESTROY, self._destroy, State.DESTROYED),
-        )
-        for kind, ask, right in asks:
+        for kind, ask, right in self._asks():
             if kind is DeploymentKind.UPDATE and point.kind is not DeploymentKind.UPDATE:
                 continue
             if kind is point.kind:
@@ -97,7 +92,15 @@ class Matrix:
 
     def _name(self) -> str:
         self._number += 1
-        return f"kill-{self._number}"
+        return f"kill-{'sqlite' if self.postgres is None else 'postgres'}-{self._number}"
+
+    def _asks(self) -> Sequence[tuple[DeploymentKind, Callable[[str], None], State]]:
+        """A life: what is asked for, how, and what the environment is when it has been done."""
+        return (
+            (DeploymentKind.CREATE, self._create, State.READY),
+            (DeploymentKind.UPDATE, self._update, State.READY),
+            (DeploymentKind.DESTROY, self._destroy, State.DESTROYED),
+        )
 
     def _create(self, name: str) -> None:
         request = CreateRequest(name=name, template=TEMPLATE, parameters={"server": self.things.address})
@@ -111,7 +114,15 @@ class Matrix:
         self.service.client.destroy(name)
 
     def _ended(self, name: str, kind: DeploymentKind) -> State:
-        return self.service.wait_for(name, *_ENDED[kind], seconds=_SECONDS).state
+        """The environment's state once its newest deployment, of that kind, has ended."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            environment = self.service.client.environment(name)
+            deployment = environment.deployment
+            if deployment is not None and deployment.kind is kind and deployment.ended_at is not None:
+                return environment.state
+            assert time.monotonic() < end, f"{name} is {environment.state}:\n{self.service.story(name)}"
+            time.sleep(0.02)
 
     def _objects(self, name: str, count: int) -> list[str]:
         wanted = [f"{name}-{number}" for number in range(count)]
@@ -124,14 +135,14 @@ class Matrix:
             # What the killed part itself does when it comes back (its own checks and leases) may take a moment.
             left = self.taker.take().since(before)
             objects = [found for found in self.things.objects() if found.startswith(f"{name}-")]
-            tofus = _tofus(self.service.state)
-            if not (left or objects or tofus) or time.monotonic() > end:
+            running = tofus(self.service.state)
+            if not (left or objects or running) or time.monotonic() > end:
                 break
             time.sleep(0.5)
         return [
             *([f"left over: {describe(left)}"] if left else []),
             *([f"objects left over: {objects}"] if objects else []),
-            *([f"processes left over: {tofus}"] if tofus else []),
+            *([f"processes left over: {running}"] if running else []),
         ]
 
     # --- killing -----------------------------------------------------------------------------------------------------
@@ -183,6 +194,11 @@ class Matrix:
                     return False
             time.sleep(0.01)
         time.sleep(point.seconds)
+        if point.victim == POSTGRESQL:
+            assert self.postgres is not None
+            self.postgres.kill()
+            self.postgres.start()
+            return True
         victims = self._victims(point.victim)
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
@@ -190,12 +206,12 @@ class Matrix:
 
     def _victims(self, victim: str) -> Sequence[int]:
         if victim == "tofu":
-            return _tofus(self.service.state)
+            return tofus(self.service.state)
         pid = self.cluster.agents.agent(victim).pid()
         return [] if pid is None else [pid]
 
 
-def _tofus(state: Path) -> list[int]:
+def tofus(state: Path) -> list[int]:
     """Processes of tofu (not of its warden) that work below the state folder."""
     found = []
     for process in Path("/proc").iterdir():
