@@ -108,7 +108,7 @@ def tasks() -> str:
 
 def step_kinds() -> str:
     """Every step kind: what it does, options, time limit, outputs, and the kinds of resources."""
-    from environments.bootstrap import make_toolbox, with_modules
+    from environments.bootstrap.parts import make_toolbox, with_modules
     from environments.settings import Settings
 
     with tempfile.TemporaryDirectory() as state:

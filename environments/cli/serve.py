@@ -51,7 +51,7 @@ def add_serve(app: typer.Typer) -> None:
     ) -> None:
         import gc
 
-        from environments.bootstrap import run
+        from environments.bootstrap.serving import run
         from environments.settings import read_settings
 
         # What was imported stays for ever: looking through it for garbage again and again doubled the slowest answers.

@@ -4,14 +4,14 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from environments import bootstrap
+from environments.bootstrap import parts
 from environments.cli import main
 from tests.fakes.world import ThingExecutor, ThingHandler, World
 
 
 def with_things() -> None:
     """Adds `test.thing` to what the service knows."""
-    real, world = bootstrap.make_toolbox, World()
+    real, world = parts.make_toolbox, World()
 
     def make_toolbox(*arguments: Any, **named: Any) -> Any:
         tools, *rest = real(*arguments, **named)
@@ -19,7 +19,7 @@ def with_things() -> None:
         handlers = {**tools.handlers, ThingHandler.kind: ThingHandler(world)}
         return (replace(tools, executors=executors, handlers=handlers), *rest)
 
-    bootstrap.make_toolbox = make_toolbox
+    parts.make_toolbox = make_toolbox
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from environments import bootstrap
+from environments.bootstrap import parts
 from environments.cli import main
 from tests.fleet.world import WORLD, FileHandler, GateExecutor
 
 
 def add_kind(world: Path) -> None:
     """Lets the service know the step kind; its own toolbox stays as it is otherwise."""
-    real = bootstrap.make_toolbox
+    real = parts.make_toolbox
 
     def make_toolbox(*arguments: Any) -> Any:
         tools, vault = real(*arguments)
@@ -21,7 +21,7 @@ def add_kind(world: Path) -> None:
         executors = {**tools.executors, gate.kind: gate}
         return replace(tools, executors=executors, handlers={**tools.handlers, handler.kind: handler}), vault
 
-    bootstrap.make_toolbox = make_toolbox  # type: ignore[assignment]
+    parts.make_toolbox = make_toolbox  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+"""The step kinds on the real parts, and what everything else is made with."""
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from environments.adapters.agents import LocalCluster
+from environments.adapters.connections import CONNECTIONS_FILE, Connections
+from environments.adapters.consul import Consul
+from environments.adapters.module_states import SealedKits, ServedStates
+from environments.adapters.nomad import Nomad
+from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
+from environments.adapters.vault import Vault
+from environments.adapters.web import WebClient
+from environments.domain.errors import MachineError
+from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
+from environments.executors.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
+from environments.executors.check_http import CheckHttp
+from environments.executors.cluster_trust import ClusterTrust
+from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
+from environments.executors.nomad_job import JobHandler, NomadJob
+from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
+from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_identity import IdentityHandler
+from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
+from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.service.module_states import ModuleStates
+from environments.settings import Settings
+
+
+def now() -> datetime:
+    """The present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id(kind: str) -> str:
+    """`env-` or the like, and 60 random bits that a person can read out."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return f"{kind}-{''.join(secrets.choice(alphabet) for _ in range(12))}"
+
+
+def connections_of(settings: Settings) -> Callable[[], Connections]:
+    """The connections as they are now: the file is read again when it has changed, for we may make the cluster."""
+    path = settings.connections or settings.state / CONNECTIONS_FILE
+    guard = threading.Lock()
+    seen: tuple[tuple[int, int, int], Connections] | None = None
+
+    def read() -> Connections:
+        nonlocal seen
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            if settings.connections is not None:
+                raise MachineError(f"There is no file {path} with the connections to the cluster.") from None
+            return Connections()
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        with guard:
+            if seen is None or seen[0] != stamp:
+                seen = (stamp, Connections.load(path))
+            return seen[1]
+
+    return read
+
+
+def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> tuple[Toolbox, Vault]:
+    """Every step kind on the real parts."""
+    consul, nomad, vault = Consul(connections), Nomad(connections), Vault(connections)
+    machine = LocalCluster(settings.state)
+    executors: list[Executor] = [
+        ConsulKv(consul),
+        VaultSecret(vault.secrets),
+        VaultCertificate(vault.pki),
+        NomadJob(nomad, consul, consul),
+        CheckHttp(consul, WebClient(), vault.pki),
+        AgentLocal(machine),
+        ClusterTrust(machine),
+    ]
+    handlers: list[ResourceHandler] = [
+        PrefixHandler(consul),
+        PolicyHandler(consul),
+        TokensHandler(consul),
+        ServicesHandler(consul),
+        SecretHandler(vault.secrets),
+        RoleHandler(vault.pki),
+        CertificatesHandler(vault.pki, now),
+        IdentityHandler(vault.logins, nomad),
+        ModuleKeyHandler(vault.secrets),
+        NamespaceHandler(nomad),
+        JobHandler(nomad),
+        AgentHandler(machine),
+    ]
+    agents = {"consul": "consul", "vault": "openbao", "nomad": "nomad"}
+    houses = {
+        handler.kind: (AGENT_KIND, agents[part])
+        for handler in handlers
+        if (part := handler.kind.partition(".")[0]) in agents
+    }
+    lookouts: list[Lookout] = [
+        NomadLookout(nomad),
+        ConsulLookout(consul, consul, consul),
+        OpenBaoLookout(vault.secrets, vault.pki),
+    ]
+    return toolbox(executors, handlers, houses, lookouts), vault
+
+
+def with_modules(tools: Toolbox, settings: Settings, vault: Vault, door: ServedStates, states: ModuleStates) -> Toolbox:
+    """The toolbox with OpenTofu's modules, which need the service for their states."""
+    folder = settings.data_folder / "opentofu"
+    installation = Installation(settings.tofu, settings.providers, folder / "providers")
+    folders, prepared = WorkFolders(folder / "work"), Prepared(folder / "prepared")
+    tofu = OpenTofu(installation, folders, prepared, settings.modules_at_once)
+    keys = VaultModuleKeys(vault.secrets)
+    kits = SealedKits(states, keys)
+    executor = OpenTofuModule(tofu, door, keys, kits)
+    handlers: list[ResourceHandler] = [
+        ModuleStateHandler(executor.modules),
+        ModuleResourceHandler(executor.modules),
+    ]
+    return replace(
+        tools,
+        executors={**tools.executors, executor.kind: executor},
+        handlers={**tools.handlers, **{handler.kind: handler for handler in handlers}},
+    )

@@ -1,0 +1,180 @@
+"""A provisioning service from its settings: everything that it is made of, and what runs in the background."""
+
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version as installed_version
+
+import structlog
+
+from environments.adapters.git import GitRepositories
+from environments.adapters.module_states import ServedStates
+from environments.adapters.parts import Parts
+from environments.adapters.revealing import Revealing
+from environments.api.state_server import StateServer
+from environments.bootstrap import parts
+from environments.bootstrap.parts import connections_of, new_id, now, with_modules
+from environments.client.bundles import read_bundle
+from environments.domain.admission import Lane
+from environments.domain.errors import InvalidTemplate
+from environments.domain.template import TEMPLATE_FILE
+from environments.engine.afterlook import AfterLook
+from environments.engine.clock import Alarm, Retention
+from environments.engine.feed import Feed
+from environments.engine.observe import WorldObserver
+from environments.engine.plan import WorldPlanner
+from environments.engine.watch import Watch
+from environments.engine.worker import Worker
+from environments.service.access import Access, Principal
+from environments.service.catalogue import Catalogue
+from environments.service.drift import Drifting
+from environments.service.images import Images
+from environments.service.mending import Mending
+from environments.service.module_access import SECRET_LABEL
+from environments.service.module_states import ModuleStates
+from environments.service.planning import Planning
+from environments.service.queueing import Queueing
+from environments.service.reading import Reading
+from environments.service.requests import Requests
+from environments.service.sources import Sources
+from environments.settings import Settings
+from environments.stores.database import Database, open_database
+from environments.stores.sealing import KeyFileSealer
+
+log = structlog.get_logger()
+
+SHIPPER = Principal("calvinverse", "admin", "shipped")
+"""Pushes the templates that come with the program."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A provisioning service: use cases for the API, and what runs in the background."""
+
+    settings: Settings
+    version: str
+    database: Database
+    access: Access
+    catalogue: Catalogue
+    sources: Sources
+    images: Images
+    requests: Requests
+    reading: Reading
+    planning: Planning
+    mending: Mending
+    drifting: Drifting
+    queueing: Queueing
+    module_states: ModuleStates
+    state_server: StateServer
+    feed: Feed
+    worker: Worker
+    clock: Alarm
+    watch: Watch
+
+    @property
+    def works(self) -> bool:
+        """Whether this process carries out deployments and takes its turn as the clock."""
+        return self.settings.role != "api"
+
+    def start(self) -> None:
+        """Begins to carry out deployments and to watch the clock."""
+        self.state_server.start()  # also where nothing is carried out: plans and looks read states
+        if self.works:
+            self.worker.start()
+            self.clock.start()
+            self.watch.start()
+
+    def stop(self) -> None:
+        """Ends in an orderly way: what runs goes on at the next start."""
+        if self.works:
+            self.watch.stop()
+            self.clock.stop()
+            self.worker.stop()
+        self.state_server.stop()  # last: an OpenTofu that is told to stop still hands in its state
+        self.database.close()
+
+
+def build(settings: Settings) -> Service:
+    """A service that doesn't run yet. Raises `StorageError` and its kin."""
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = open_database(settings.data_folder, settings.database, settings.database_password_file)
+    with database.write() as tx:
+        if not database.shared:
+            # Nobody else has this database open, so whoever held a lease is dead.
+            tx.deployments.release_all()
+            tx.workers.forget(now())
+        feed = Feed(tx.events.newest())
+    database.follow(feed.publish)
+    connections = connections_of(settings)
+    tools, vault = parts.make_toolbox(settings, connections)
+    sealer = KeyFileSealer(settings.key_file)
+    version = installed_version("calvinverse")
+    revealing = Revealing(vault)
+    access = Access(database, now, new_id)
+    module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
+    state_server = StateServer(access, module_states)
+    tools = with_modules(
+        tools, settings, vault, ServedStates(module_states, lambda: state_server.address), module_states
+    )
+    planner = WorldPlanner(database, tools)
+    drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
+    requests = Requests(database, sealer, now, new_id)
+    catalogue = Catalogue(database, tools.executors, now)
+    retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
+    service = Service(
+        settings=settings,
+        version=version,
+        database=database,
+        access=access,
+        catalogue=catalogue,
+        sources=Sources(catalogue, GitRepositories(settings.git_protocols.split(","), settings.git_credentials)),
+        images=Images(database, now),
+        requests=requests,
+        reading=Reading(
+            database,
+            revealing,
+            revealing,
+            Parts(connections, settings.database or str(settings.data_folder)),
+            tools.executors,
+            now,
+            version,
+        ),
+        planning=Planning(database, planner, sealer, now, new_id),
+        mending=Mending(database, now, new_id),
+        drifting=drifting,
+        queueing=Queueing(database, now),
+        module_states=module_states,
+        state_server=state_server,
+        feed=feed,
+        worker=Worker(
+            new_id("worker"),
+            database,
+            tools,
+            sealer,
+            feed,
+            now,
+            slots={Lane.DEPLOY: settings.slots_deploy, Lane.DESTROY: settings.slots_destroy},
+            host=settings.worker_host,
+            version=version,
+        ),
+        clock=Alarm(database, requests, now, retention, database.turn()),
+        watch=Watch([drifting.observe_due, AfterLook(database, tools, now).look_due]),
+    )
+    if settings.role == "worker":
+        return service
+    if settings.deployer_token:
+        prefix, _, hashed = settings.deployer_token.partition(":")
+        access.keep_known(hashed, prefix, settings.deployer or "deployer")
+    _push_shipped(service)
+    return service
+
+
+def _push_shipped(service: Service) -> None:
+    folder = service.settings.templates
+    if folder is None or not folder.is_dir():
+        return
+    for template in sorted(folder.glob(f"*/{TEMPLATE_FILE}")):
+        try:
+            service.catalogue.push(SHIPPER, read_bundle(template.parent))
+        except InvalidTemplate as error:
+            log.error("template.refused", template=template.parent.name, reason=error.message)

@@ -1,0 +1,117 @@
+"""Runs a service: where it listens, what it says when it starts, and how it ends."""
+
+import gc
+import getpass
+import signal
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+from types import FrameType
+
+import structlog
+
+from environments.api.app import create_app
+from environments.api.server import make_server
+from environments.api.worker import create_worker_app
+from environments.bootstrap.service import SHIPPER, Service, build
+from environments.context import Context, stored_context, write_context, write_private
+from environments.domain.errors import PortTaken, UnsafeAddress
+from environments.logging import configure_logging
+from environments.settings import Settings
+
+log = structlog.get_logger()
+
+_TOKEN_FILE = "token"
+
+
+def run(settings: Settings, announce: Callable[[str], None] = lambda line: None) -> None:
+    """Serves until SIGTERM or SIGINT. `announce` is told, in lines for people, where and how to go on.
+
+    Raises `UnsafeAddress`, `PortTaken`, `StorageError`.
+    """
+    configure_logging(settings.log_format)
+    _check_address(settings)
+    listener = _listen(settings)
+    try:
+        service = build(settings)
+    except BaseException:
+        listener.close()
+        raise
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if settings.tls_certificate else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    app = create_worker_app(service) if settings.role == "worker" else create_app(service)
+    server = make_server(app, host, port, tls_certificate=settings.tls_certificate, tls_key=settings.tls_key)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    service.start()
+    try:
+        for line in _welcome(service, address):
+            announce(line)
+        log.info(
+            "service.started",
+            address=address,
+            version=service.version,
+            role=settings.role,
+            database=service.database.where,
+        )
+        signal.signal(signal.SIGTERM, stop)
+        gc.freeze()  # what was loaded until here stays: the collector needn't walk through it in the middle of requests
+        server.run(sockets=[listener])
+    finally:
+        service.stop()
+        log.info("service.stopped")
+
+
+def _check_address(settings: Settings) -> None:
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise UnsafeAddress("TLS needs both a certificate and a key.")
+    try:
+        local = ip_address(settings.host).is_loopback
+    except ValueError:
+        local = settings.host == "localhost"
+    if not local and settings.tls_certificate is None:
+        raise UnsafeAddress(
+            f"Without TLS the service doesn't listen on {settings.host}: tokens could be read on the way."
+        )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; else each answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"The service can't listen on {settings.host} port {settings.port}: {error.strerror}.",
+            hint="Another service may run there; stop it, or give another --port.",
+        ) from error
+    return listener
+
+
+def _welcome(service: Service, address: str) -> list[str]:
+    """Gives whoever starts a service on a bare machine a token and a context; deploy makes those itself."""
+    settings = service.settings
+    lines = [f"Calvinverse {service.version} listens on {address}; its database is {service.database.where}."]
+    if settings.role == "worker":
+        return [f"A worker of Calvinverse {service.version} on {service.database.where}; ask {address} how it is."]
+    if settings.deployer_token:
+        return lines
+    token_file = settings.data_folder / _TOKEN_FILE
+    if not token_file.exists():
+        if service.database.shared and service.access.tokens(SHIPPER):
+            return [*lines, "Others use this database already: an admin makes tokens with `calvinverse token create`."]
+        owner = getpass.getuser()
+        write_private(token_file, service.access.first_token(owner, "made by the first start") + "\n")
+        lines.append(f"A token for {owner} is in {token_file}.")
+    known = stored_context(settings.state)
+    if known is None or known.token_file == token_file:
+        write_context(settings.state, Context(address=address, token_file=token_file, name="local"))
+        lines.append("Try `calvinverse template list` in another terminal.")
+    return lines
