@@ -114,8 +114,9 @@ class Link(Generic[Client]):
         if fault.status is None:
             return BackendUnavailable(f"{title} at {endpoint.address} is away: {said}.", details=details)
         if self._denied(fault):
-            # Consul and Nomad say so too in the first moments after a start, before they have read their state.
-            kind = CredentialUnknown if "not found" in said else BackendDenied
+            # Consul and Nomad say so too in the first moments after a start, before they have read their state: that
+            # they don't know the token, or that it may not. But it may do everything there, so that passes.
+            kind = BackendDenied if self._part == "vault" else CredentialUnknown
             return kind(f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details)
         if fault.status == 404:
             return Missing(f"{title} at {endpoint.address} has nothing there to {doing}: {said}.", details=details)

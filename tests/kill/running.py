@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+import httpx2
 
 from environments.client import Client
 from environments.client.bundles import read_bundle
@@ -22,6 +25,8 @@ from tests.service_process import ServiceProcess
 HERE = Path(__file__).parent
 WEB = HERE.parent.parent / "environments" / "templates" / "web"
 TEMPLATE = "everything"
+
+T = TypeVar("T")
 
 _SECONDS = 120
 """How long a deployment may take in which something was killed."""
@@ -69,7 +74,7 @@ class Matrix:
 
     def run(self, point: Point) -> Verdict:
         """Create, update if that is meant, and destroy, with the kill in one; judges what is there then."""
-        before, began, name = self.taker.take(), time.monotonic(), self._name()
+        before, began, name = self._census(), time.monotonic(), self._name()
         faults: list[str] = []
         killed = False
         for kind, ask, right in self._asks():
@@ -83,12 +88,26 @@ class Matrix:
             if state is not right:
                 faults.append(f"{kind.value} ended {state.value}")
             if kind is point.kind and kind is not DeploymentKind.DESTROY:
-                faults += self.taker.duplicates(name)
+                faults += self._answered(lambda: self.taker.duplicates(name))
                 faults += self._objects(name, 3 if kind is DeploymentKind.UPDATE else 2)
         faults += self._left(name, before)
         if faults:
             faults.append(self.service.story(name))
         return Verdict(point, killed, time.monotonic() - began, tuple(faults))
+
+    def _census(self) -> Census:
+        return self._answered(self.taker.take)
+
+    def _answered(self, ask: Callable[[], T]) -> T:
+        """What the parts say, once the one that was killed is back."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            try:
+                return ask()
+            except (httpx2.TransportError, httpx2.HTTPStatusError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def _name(self) -> str:
         self._number += 1
@@ -133,7 +152,7 @@ class Matrix:
         end = time.monotonic() + 20
         while True:
             # What the killed part itself does when it comes back (its own checks and leases) may take a moment.
-            left = self.taker.take().since(before)
+            left = self._census().since(before)
             objects = [found for found in self.things.objects() if found.startswith(f"{name}-")]
             running = tofus(self.service.state)
             if not (left or objects or running) or time.monotonic() > end:
