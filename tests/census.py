@@ -102,6 +102,11 @@ class Taker:
             "nomad variables": [
                 f"{item['Namespace']}/{item['Path']}" for item in self._get("nomad", "/v1/vars?namespace=*")
             ],
+            "nomad policies": [item["Name"] for item in self._get("nomad", "/v1/acl/policies")],
+            # Those of the service's own logins are for management, and end by themselves.
+            "nomad tokens": [
+                item["AccessorID"] for item in self._get("nomad", "/v1/acl/tokens") if item["Type"] == "client"
+            ],
             "nomad services": [
                 str(item) for item in self._get("nomad", "/v1/services?namespace=*") if item.get("Services")
             ],

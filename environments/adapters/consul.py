@@ -16,6 +16,7 @@ from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
 from environments.domain.errors import BackendError
 from environments.executors.consul_access import Instance, Policy, Rules
 from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
+from environments.executors.nomad_access import Issued
 
 _STATUS = re.compile(r"(\d{3})\b")
 
@@ -92,6 +93,16 @@ class Consul:
         """Accessor ids of the tokens that have the policy."""
         found = self._link.call("list ACL tokens", lambda client: client.acl.token.list(policy=policy_id))
         return [token["AccessorID"] for token in found or ()]
+
+    def create_token(self, policy: str, description: str, seconds: int) -> Issued:
+        """A token of this datacenter that ends by itself."""
+        made = self._link.call(
+            "make an ACL token",
+            lambda client: client.acl.token.create(
+                policies_name=[policy], description=description, expiration_ttl=f"{seconds}s", local=True
+            ),
+        )
+        return Issued(made["AccessorID"], made["SecretID"])
 
     def remove_token(self, accessor: str) -> None:
         """Removes a token, if it is there."""

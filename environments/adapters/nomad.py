@@ -25,7 +25,7 @@ class Nomad:
     """Implements `Scheduler` of the executors."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
-        self._link: Link[nomad.Nomad] = Link("nomad", connections, _build, _explain)
+        self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)
 
     def parse(self, text: str, variables: str) -> Job:
         """The canonical job of a job file."""
@@ -243,7 +243,8 @@ def _volumes(client: nomad.Nomad, params: Mapping[str, str]) -> list[dict[str, A
     return found or []
 
 
-def _build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.Nomad:
+def build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.Nomad:
+    """The library's client of one address."""
     return nomad.Nomad(
         address=endpoint.address.rstrip("/"),
         token=token,
@@ -253,7 +254,8 @@ def _build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.N
     )
 
 
-def _explain(error: Exception) -> Fault | None:
+def explain(error: Exception) -> Fault | None:
+    """What an exception of the library means."""
     if isinstance(error, URLNotFoundNomadException):
         return Fault(404, error.nomad_resp.text)
     if not isinstance(error, BaseNomadException | TimeoutNomadException):

@@ -11,7 +11,9 @@ from environments.adapters.connections import CONNECTIONS_FILE, Connections
 from environments.adapters.consul import Consul
 from environments.adapters.module_states import SealedKits, ServedStates
 from environments.adapters.nomad import Nomad
+from environments.adapters.nomad_access import NomadAcl
 from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
+from environments.adapters.opentofu.places import ConnectedPlaces
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import MachineError
@@ -22,10 +24,14 @@ from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
+from environments.executors.nomad_access import NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.opentofu_credentials import Credentials
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
+from environments.executors.opentofu_ports import Lender
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
 from environments.executors.vault_secret import SecretHandler, VaultSecret
@@ -69,7 +75,7 @@ def connections_of(settings: Settings) -> Callable[[], Connections]:
 
 def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> tuple[Toolbox, Vault]:
     """Every step kind on the real parts."""
-    consul, nomad, vault = Consul(connections), Nomad(connections), Vault(connections)
+    consul, nomad, vault, acl = Consul(connections), Nomad(connections), Vault(connections), NomadAcl(connections)
     machine = LocalCluster(settings.state)
     executors: list[Executor] = [
         ConsulKv(consul),
@@ -86,11 +92,14 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         TokensHandler(consul),
         ServicesHandler(consul),
         SecretHandler(vault.secrets),
+        FolderHandler(vault.secrets),
         RoleHandler(vault.pki),
         CertificatesHandler(vault.pki, now),
         IdentityHandler(vault.logins, nomad),
         ModuleKeyHandler(vault.secrets),
         NamespaceHandler(nomad),
+        NomadPolicyHandler(acl),
+        NomadTokensHandler(acl),
         JobHandler(nomad),
         AgentHandler(machine),
     ]
@@ -108,7 +117,20 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
     return toolbox(executors, handlers, houses, lookouts), vault
 
 
-def with_modules(tools: Toolbox, settings: Settings, vault: Vault, door: ServedStates, states: ModuleStates) -> Toolbox:
+def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:
+    """What lends credentials to modules."""
+    consul, nomad, acl = Consul(connections), Nomad(connections), NomadAcl(connections)
+    return Credentials(consul, consul, acl, nomad, vault.logins, vault.secrets, ConnectedPlaces(connections).where)
+
+
+def with_modules(
+    tools: Toolbox,
+    settings: Settings,
+    vault: Vault,
+    lender: Lender,
+    door: ServedStates,
+    states: ModuleStates,
+) -> Toolbox:
     """The toolbox with OpenTofu's modules, which need the service for their states."""
     folder = settings.data_folder / "opentofu"
     installation = Installation(settings.tofu, settings.providers, folder / "providers")
@@ -116,7 +138,7 @@ def with_modules(tools: Toolbox, settings: Settings, vault: Vault, door: ServedS
     tofu = OpenTofu(installation, folders, prepared, settings.modules_at_once)
     keys = VaultModuleKeys(vault.secrets)
     kits = SealedKits(states, keys)
-    executor = OpenTofuModule(tofu, door, keys, kits)
+    executor = OpenTofuModule(tofu, door, keys, kits, lender)
     handlers: list[ResourceHandler] = [
         ModuleStateHandler(executor.modules),
         ModuleResourceHandler(executor.modules),

@@ -12,7 +12,7 @@ from environments.adapters.parts import Parts
 from environments.adapters.revealing import Revealing
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
-from environments.bootstrap.parts import connections_of, new_id, now, with_modules
+from environments.bootstrap.parts import connections_of, make_lender, new_id, now, with_modules
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
@@ -113,9 +113,8 @@ def build(settings: Settings) -> Service:
     access = Access(database, now, new_id)
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
     state_server = StateServer(access, module_states)
-    tools = with_modules(
-        tools, settings, vault, ServedStates(module_states, lambda: state_server.address), module_states
-    )
+    door, lender = ServedStates(module_states, lambda: state_server.address), make_lender(connections, vault)
+    tools = with_modules(tools, settings, vault, lender, door, module_states)
     planner = WorldPlanner(database, tools)
     drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
     requests = Requests(database, sealer, now, new_id)

@@ -136,7 +136,7 @@ def plan_policy(access: AccessControl, owner: Owner) -> list[Change]:
 
 
 class PolicyHandler:
-    """Knows the policy of an environment (`env-<name>`)."""
+    """Knows a policy of an environment: that of its jobs (`env-<name>`) or of its modules (`env-<name>--module`)."""
 
     kind: ClassVar[str] = POLICY_KIND
 
@@ -158,7 +158,7 @@ class PolicyHandler:
 
 
 class TokensHandler:
-    """Knows the tokens that jobs of an environment got by logging in; its address is the policy that they have."""
+    """Knows the tokens that jobs got by logging in, and modules were lent; its address is the policy that they have."""
 
     kind: ClassVar[str] = TOKENS_KIND
 

@@ -33,6 +33,11 @@ class Kit:
         mine = self.module
         return (dict(mine.files), dict(mine.variables)) == (dict(module.files), dict(module.variables))
 
+    def equips(self, module: Module) -> bool:
+        """Whether it was run to an end, with at least these credentials."""
+        first = bool(self.in_flight) and self.made <= self.in_flight
+        return not first and set(module.credentials) <= set(self.module.credentials)
+
     def dump(self) -> bytes:
         """As bytes; they hold the variables, so they have to be sealed."""
         module = self.module
@@ -44,6 +49,7 @@ class Kit:
                 "encrypted": module.encrypted,
                 "parallelism": module.parallelism,
                 "lock": base64.b64encode(module.lock).decode(),
+                "credentials": list(module.credentials),
                 "in_flight": sorted(self.in_flight),
                 "made": sorted(self.made),
             }
@@ -61,5 +67,6 @@ class Kit:
             encrypted=told["encrypted"],
             parallelism=told["parallelism"],
             lock=base64.b64decode(told["lock"]),
+            credentials=tuple(told.get("credentials", ())),
         )
         return cls(module, frozenset(told["in_flight"]), frozenset(told["made"]))

@@ -11,18 +11,22 @@ from pydantic import Field
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import InvalidTemplate, StepFailed
-from environments.domain.plan import Change
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Options, Owner, StepContext, StepRun
+from environments.executors.changes import change
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_ports import (
     MODULE_KEY_KIND,
     RESOURCE_KIND,
     STATE_KIND,
     TIME_LIMIT,
+    CredentialPart,
     Kits,
+    Lender,
     Module,
     ModuleKeys,
+    NothingToLend,
     Output,
     Place,
     Planned,
@@ -57,6 +61,7 @@ class OpenTofuModuleOptions(Options):
 
     `outputs`: names of those that the step gives on; without it all that aren't sensitive. `encryption`: whether state
     and plans are encrypted with the environment's key. `parallelism`: how many resources are worked on at once.
+    `credentials`: parts of the cluster for whose providers each run gets a credential, good for the environment only.
     """
 
     folder: str
@@ -64,6 +69,7 @@ class OpenTofuModuleOptions(Options):
     outputs: list[str] | None = None
     encryption: bool = True
     parallelism: int = Field(default=10, ge=1, le=100)
+    credentials: list[CredentialPart] = Field(default_factory=list)
 
 
 class OpenTofuModule:
@@ -76,12 +82,13 @@ class OpenTofuModule:
     plans_itself: ClassVar[bool] = True
     """`apply` plans and changes only what differs: nobody needs to look before it (see `engine.stepping`)."""
 
-    def __init__(self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, kits: Kits) -> None:
+    def __init__(self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, kits: Kits, lender: Lender | None = None) -> None:
         self._tofu = tofu
         self._door = door
         self._keys = keys
         self._kits = kits
-        self.modules = Modules(tofu, door, keys, kits)
+        self._lender = lender or NothingToLend()
+        self.modules = Modules(tofu, door, keys, kits, self._lender)
         """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
 
     def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
@@ -97,9 +104,10 @@ class OpenTofuModule:
         return found
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The state, and the environment's key. What the module makes is known when it was planned."""
-        state = ResourceRef(kind=STATE_KIND, address=f"{context.owner.name}/{context.step}")
-        return [module_key_resource(context.owner), Intended(state)]
+        """The state, the environment's key, what credentials need. The module's own are known once it was planned."""
+        owner, parts = context.owner, _parts(context.options)
+        state = ResourceRef(kind=STATE_KIND, address=f"{owner.name}/{context.step}")
+        return [module_key_resource(owner), *self._lender.resources(owner, parts), Intended(state)]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives the outputs of the module that aren't sensitive, by name."""
@@ -135,7 +143,8 @@ class OpenTofuModule:
 
         spares = self.modules.spares(owner, step, run)
         try:
-            outputs = self._tofu.apply(place, module, run, write_down, settled, spares=spares)
+            with self.modules.equipped(place, module, run) as equipped:
+                outputs = self._tofu.apply(equipped, module, run, write_down, settled, spares=spares)
         finally:
             self.modules.forget(owner, step)
         if kit.in_flight:
@@ -143,19 +152,27 @@ class OpenTofuModule:
         return self._given(context, outputs, run)
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """What the module would make, change, replace and destroy."""
+        """What the module would make, change, replace and destroy.
+
+        A module that has never been applied with its credentials can't tell: a plan lends nothing that would have to be
+        made first. That goes by the module alone, so that a saved plan fits while other steps make what they share.
+        """
         owner, step = context.owner, context.step
         module = self._module(context)
         kit = self._kit(owner, step)
+        missing = self._lender.missing(owner, module.credentials)
+        if module.credentials and (missing or kit is None or not kit.equips(module)):
+            action = Action.CREATE if kit is None else Action.CHANGE
+            line = "what it makes is known when it is applied: it has not been applied with its credentials yet"
+            return [*missing, change(action, STATE_KIND, f"{owner.name}/{step}", details=[line])]
         if kit is not None and kit.module.files == module.files:
             module = replace(module, lock=kit.module.lock)
         # A plan makes nothing, no key either: where there is none, nothing is there that it would have to read.
         key = self._keys.existing(owner) or base64.b64encode(secrets.token_bytes(32)).decode()
         place = Place(owner, step, self._door.open(owner, step, None, encrypted=module.encrypted), key)
-        return [
-            change.model_copy(update={"address": f"{owner.name}/{step}/{change.address}"})
-            for change in self._tofu.plan(place, module, run)
-        ]
+        with self.modules.equipped(place, module, run) as equipped:
+            found = self._tofu.plan(equipped, module, run)
+        return [told.model_copy(update={"address": f"{owner.name}/{step}/{told.address}"}) for told in found]
 
     def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
         """Nothing: all that a module makes is its step's own."""
@@ -174,7 +191,7 @@ class OpenTofuModule:
         wrong = list(module_faults(files, options.variables, options.outputs))
         if wrong:
             raise InvalidTemplate(f"The module in {options.folder!r} is wrong: {'; '.join(wrong)}.")
-        return Module(files, options.variables, options.encryption, options.parallelism)
+        return Module(files, options.variables, options.encryption, options.parallelism, credentials=_parts(options))
 
     def _given(self, context: StepContext, outputs: Mapping[str, Output], run: StepRun) -> dict[str, Any]:
         wanted: list[str] | None = context.options.outputs
@@ -185,6 +202,10 @@ class OpenTofuModule:
         if hidden := sorted(name for name, output in given.items() if output.sensitive):
             run.log(f"not given on, because they are sensitive: {', '.join(hidden)}")
         return {name: output.value for name, output in given.items() if not output.sensitive}
+
+
+def _parts(options: OpenTofuModuleOptions) -> tuple[CredentialPart, ...]:
+    return tuple(dict.fromkeys(options.credentials))
 
 
 def _ref(owner: Owner, step: str, address: str) -> ResourceRef:

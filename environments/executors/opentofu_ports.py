@@ -1,12 +1,14 @@
 """What the step kind `opentofu.module` needs of others: tofu, a place for its state, keys, and kits for destroy."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from environments.domain.errors import MachineError
 from environments.domain.plan import Change
-from environments.executors.base import Holder, Owner, StepRun
+from environments.executors.base import Holder, Intended, Owner, StepRun
 
 TIME_LIMIT = timedelta(minutes=30)
 """What a module may take to be applied, or to go away, unless its step has a `timeout`."""
@@ -19,6 +21,10 @@ RESOURCE_KIND = "opentofu.resource"
 
 MODULE_KEY_KIND = "vault.module_key"
 """The key of an environment that encrypts states, plans and kits; its address is the environment's name."""
+
+
+CredentialPart = Literal["consul", "nomad", "openbao"]
+"""A part of the cluster that a module may work with, in the environment's own places."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class Module:
     """A module folder as content, and what it is run with. `encrypted`: whether state and plans are.
 
     `lock` is the lock file of providers that an earlier run made; empty: the one among the files, or a new one.
+    `credentials` are the parts of the cluster that it works with.
     """
 
     files: Mapping[str, bytes]
@@ -99,16 +106,69 @@ class Module:
     encrypted: bool = True
     parallelism: int = 10
     lock: bytes = b""
+    credentials: tuple[CredentialPart, ...] = ()
+
+
+@dataclass(frozen=True)
+class Loan:
+    """Credentials for one use of tofu: variables of its process, and CAs (PEM) by the variable that names their file.
+
+    `secrets` are those of the values that nobody may read.
+    """
+
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificates: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+class Lender(Protocol):
+    """Lends credentials that are good for the environment's own places and for a short time."""
+
+    def resources(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Intended]:
+        """What lending makes or may leave: to be written down before anything is lent. All of it is shared."""
+        ...
+
+    def missing(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Change]:
+        """What lending would have to make or mend first; reads only. Raises `ForeignResource`."""
+        ...
+
+    def lend(
+        self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
+    ) -> AbstractContextManager[Loan]:
+        """Makes what is missing, and credentials that end with this block, and in any case in about `seconds`.
+
+        They live for a minute at least and an hour at most. Raises `ForeignResource`, `BackendError`, `Interrupted`.
+        """
+        ...
+
+
+class NothingToLend:
+    """A `Lender` for a service without a cluster."""
+
+    def resources(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Intended]:
+        """None."""
+        return ()
+
+    def missing(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Change]:
+        """None."""
+        return ()
+
+    def lend(
+        self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
+    ) -> AbstractContextManager[Loan]:
+        """Raises `MachineError`."""
+        raise MachineError("This service has no cluster whose credentials it could lend to a module.")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one run of tofu belongs: whose module, and the state and key it works with."""
+    """Where one run of tofu belongs: whose module, the state and key it works with, and what it is lent."""
 
     owner: Owner
     step: str
     access: StateAccess
     key: str = field(repr=False)
+    loan: Loan = Loan()
 
 
 @dataclass(frozen=True)

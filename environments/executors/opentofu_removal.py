@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
@@ -15,6 +17,8 @@ from environments.executors.opentofu_ports import (
     STATE_KIND,
     TIME_LIMIT,
     Kits,
+    Lender,
+    Module,
     ModuleKeys,
     Place,
     Planned,
@@ -47,12 +51,14 @@ class Modules:
         door: StateDoor,
         keys: ModuleKeys,
         kits: Kits,
+        lender: Lender,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tofu = tofu
         self._door = door
         self._keys = keys
         self._kits = kits
+        self._lender = lender
         self._clock = clock
         self._guard = threading.Lock()
         self._looks: dict[tuple[str, str], tuple[float, Seen]] = {}
@@ -94,18 +100,28 @@ class Modules:
         """
         owner, step, holder = place.owner, place.step, _holder(run)
         run.log(f"recording what may have been made when tofu was killed: {', '.join(sorted(kit.in_flight))}")
-        self._tofu.apply(
-            place,
-            kit.module,
-            run,
-            _nothing_to_write,
-            _nothing_to_settle,
-            spares=self.spares(owner, step, run),
-            targets=sorted(kit.in_flight),
-        )
+        with self.equipped(place, kit.module, run) as place:
+            self._tofu.apply(
+                place,
+                kit.module,
+                run,
+                _nothing_to_write,
+                _nothing_to_settle,
+                spares=self.spares(owner, step, run),
+                targets=sorted(kit.in_flight),
+            )
         kit = kit.flying(())
         self._kits.save(owner, step, kit.dump(), holder)
         return kit
+
+    @contextmanager
+    def equipped(self, place: Place, module: Module, run: StepRun) -> Iterator[Place]:
+        """The place with the credentials that the module works with, which end with this."""
+        if not module.credentials:
+            yield place
+            return
+        with self._lender.lend(place.owner, module.credentials, run.time_left, run) as loan:
+            yield replace(place, loan=loan)
 
     def spares(self, owner: Owner, step: str, run: StepRun) -> "ModuleSpares":
         """The states that tofu could not hand in."""
@@ -159,7 +175,8 @@ class Modules:
                 if error.transient:
                     raise
                 why = error.message
-        self._tofu.destroy(place, kit.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
+        with self.equipped(place, kit.module, run) as equipped:
+            self._tofu.destroy(equipped, kit.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
         # What was adopted before the failure is gone with the rest, and what wasn't is still in nobody's state.
         left = self._recorded(owner, step, kit)
         if left:

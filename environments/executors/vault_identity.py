@@ -27,7 +27,7 @@ class Identities(Protocol):
     """What is needed of OpenBao's tokens and identities."""
 
     def find(self, auth_path: str, name: str) -> Identity:
-        """What logins at `auth_path` as `name` left."""
+        """What logins at `auth_path` as `name` left; at `token` what modules of that environment were lent."""
         ...
 
     def revoke(self, accessor: str) -> None:
@@ -40,7 +40,7 @@ class Identities(Protocol):
 
 
 class IdentityHandler:
-    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`).
+    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of its modules (`token/<name>`).
 
     It bears no mark of its own: it is foreign as long as a namespace of that name is.
     """

@@ -116,6 +116,22 @@ def test_tokens_are_found_by_their_policy_and_removed(consul: Setting, name: str
     port.remove_policy(policy.id)
 
 
+def test_a_token_that_is_made_is_found_by_its_policy(consul: Setting, name: str) -> None:
+    port = consul.port
+    port.create_policy(f"env-{name}--module", "", {})
+    policy = port.policy(f"env-{name}--module")
+    assert policy is not None
+    first = port.create_token(policy.name, "calvinverse environment env-1", 60)
+    second = port.create_token(policy.name, "calvinverse environment env-1", 3600)
+    assert len({first.accessor, first.secret, second.accessor, second.secret}) == 4
+    assert first.secret not in repr(first)
+    assert set(port.tokens(policy.id)) == {first.accessor, second.accessor}
+    port.remove_token(first.accessor)
+    assert port.tokens(policy.id) == [second.accessor]
+    port.remove_token(second.accessor)
+    port.remove_policy(policy.id)
+
+
 def test_instances_are_found_with_their_health_and_taken_out(consul: Setting, name: str) -> None:
     port, service = consul.port, f"{name}--web"
     assert port.services(f"{name}--") == []

@@ -131,5 +131,23 @@ def test_nobody_has_logged_in_and_removing_nothing_is_fine(vault: Setting, name:
     vault.logins.remove_entity("no-such-entity")
 
 
+def test_tokens_for_modules_are_found_by_the_environments_name_with_their_entity(vault: Setting, name: str) -> None:
+    logins = vault.logins
+    issued = [logins.issue(environment, 60, {"owner": "me"}) for environment in (name, name, f"{name}-b")]
+    assert len({made.secret for made in issued}) == 3
+    found = logins.find("token", name)
+    assert set(found.accessors) == {made.accessor for made in issued[:2]}
+    assert len(found.entities) == 1
+    assert logins.find("jwt-nomad", name).accessors == ()
+    for made in issued:
+        logins.revoke(made.accessor)
+        logins.revoke(made.accessor)
+    left = logins.find("token", name)
+    assert (left.accessors, left.entities) == ((), found.entities)
+    for entity in (*left.entities, *logins.find("token", f"{name}-b").entities):
+        logins.remove_entity(entity)
+    assert logins.find("token", name).entities == ()
+
+
 def _of(vault: Setting, name: str) -> list[Certificate]:
     return [found for found in vault.pki.unrevoked() if found.unit == f"calvinverse {name}"]

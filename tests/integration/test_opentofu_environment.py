@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.lifecycle import ENDED_DEPLOYMENTS, ResourceStatus, State
+from environments.adapters.calls import Part
+from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, UpdateRequest
+from environments.domain.views import CreateRequest, PlanRequest, UpdateRequest
 from images.toolchain import provider_mirror, require
+from tests.census import Taker
 from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
 from tests.integration.opentofu_setting import MODULE, PASSPHRASE, thing, wait_until
 from tests.service_process import ServiceProcess
+
+PARTS: tuple[Part, ...] = ("consul", "nomad", "vault")
 
 TEMPLATE = f"""
 [template]
@@ -124,3 +128,66 @@ def test_a_service_that_is_killed_while_tofu_works_goes_on_and_doubles_nothing(
     ended = service.wait_for("mod", State.DESTROYED, State.DESTROY_FAILED)
     assert ended.state is State.DESTROYED, service.story("mod")
     assert things.objects() == {}
+
+
+def test_credentials_of_a_killed_module_end_and_nothing_of_them_outlives_the_environment(
+    service: ServiceProcess, things: CountingServer, cluster: Cluster
+) -> None:
+    taker = Taker(cluster.connections, cluster.state)
+    before = taker.take()
+    text = TEMPLATE.replace('"modular"', '"lent"').replace(
+        'folder = "module"', 'folder = "module"\ncredentials = ["consul", "nomad", "openbao"]'
+    )
+    service.client.push(make_bundle({"template.toml": text.encode(), "module/main.tf": MODULE.encode()}))
+    shown = service.client.plan(
+        "mod", PlanRequest(kind=DeploymentKind.CREATE, template="lent", parameters={"server": things.address})
+    )
+    assert taker.take().since(before) == {}, "a plan makes nothing"
+    assert "opentofu.state" in {change.kind for step in shown.steps for change in step.changes}
+    things.hold("a")
+    service.client.apply_plan(shown.id)
+    things.wait_until_asked("POST", "a", 60)
+    assert len(_tokens(cluster)) == 3
+    service.kill()
+    things.release()
+    service.start()
+    environment = service.wait_for("mod", State.READY, State.FAILED)
+    assert environment.state is State.READY, service.story("mod")
+    left = _tokens(cluster)
+    assert len(left) == 3, "those of the killed worker, until they end by themselves"
+    plan = service.client.plan("mod", PlanRequest(kind=DeploymentKind.UPDATE, parameters={"names": ["b", "c"]}))
+    assert {change.address for step in plan.steps for change in step.changes} == {
+        f"mod/things/{thing(name)}" for name in ("a", "c")
+    }
+    assert _tokens(cluster) == left
+    service.client.apply_plan(plan.id)
+    wait_until(lambda: service.client.deployments("mod")[0].state in ENDED_DEPLOYMENTS, "the update has ended", 60)
+    assert sorted(things.objects()) == ["b", "c"], service.story("mod")
+    assert _tokens(cluster) == left
+    without = TEMPLATE.replace('"modular"', '"lent"')
+    service.client.push(make_bundle({"template.toml": without.encode(), "module/main.tf": MODULE.encode()}))
+    service.client.update("mod", UpdateRequest())
+    wait_until(lambda: service.client.deployments("mod")[0].state in ENDED_DEPLOYMENTS, "the update has ended", 60)
+    assert service.client.environment("mod").state is State.READY, service.story("mod")
+    news = taker.take().since(before)
+    assert not {kind for kind in news if kind.startswith(("nomad", "consul")) or "token" in kind}, news
+    assert _tokens(cluster) == set()
+    service.client.destroy("mod")
+    ended = service.wait_for("mod", State.DESTROYED, State.DESTROY_FAILED)
+    assert ended.state is State.DESTROYED, service.story("mod")
+    assert things.objects() == {}
+    assert taker.take().since(before) == {}
+    taker.close()
+
+
+def _tokens(cluster: Cluster) -> set[str]:
+    """Accessors of what was lent, by the vendors' lists."""
+    policy = "env-mod--module"
+    consul, nomad, vault = (cluster.connections.caller(part) for part in PARTS)
+    found = {token["AccessorID"] for token in consul.get("/v1/acl/tokens") if policy in str(token.get("Policies"))}
+    found |= {token["AccessorID"] for token in nomad.get("/v1/acl/tokens") if policy in (token["Policies"] or ())}
+    for accessor in vault.get("/v1/auth/token/accessors?list=true")["data"]["keys"]:
+        told = vault.call("POST", "/v1/auth/token/lookup-accessor", {"accessor": accessor})["data"]
+        if told["path"] == "auth/token/create/calvinverse-module":
+            found.add(accessor)
+    return found

@@ -115,6 +115,16 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
     vault.call("DELETE", "/v1/pki/roles/of-the-service")
     assert vault.call("GET", "/v1/auth/token/accessors?list=true")["data"]["keys"]
     assert vault.call("GET", "/v1/identity/entity-alias/id?list=true")["data"]["keys"]
+    lent = vault.call("POST", "/v1/auth/token/create/calvinverse-module", {"entity_alias": "of-the-service"})["auth"]
+    assert (lent["policies"], lent["orphan"], lent["renewable"]) == (["calvinverse-module"], True, False)
+    vault.call("POST", "/v1/auth/token/revoke-accessor", {"accessor": lent["accessor"]})
+    vault.call("DELETE", f"/v1/identity/entity/id/{lent['entity_id']}")
+    for body in ({"policies": ["calvinverse-manager"]}, {"policies": ["root"]}):
+        with pytest.raises(BackendError):  # the role makes tokens with its one policy only
+            vault.call("POST", "/v1/auth/token/create/calvinverse-module", body)
+    for path in ("auth/token/create", "auth/token/create-orphan", "auth/token/roles/mine"):
+        with pytest.raises(BackendDenied):
+            vault.call("POST", f"/v1/{path}", {})
     with pytest.raises(BackendDenied):
         vault.call("PUT", "/v1/sys/policies/acl/mine", {"policy": ""})
     with pytest.raises(BackendDenied):
@@ -177,6 +187,20 @@ BREAKS = [
     ),
     ("vault", "DELETE", "/v1/sys/policies/acl/calvinverse-manager", None, "the policy of the provisioning service"),
     ("vault", "DELETE", "/v1/sys/auth/jwt-nomad", None, "the login for workloads"),
+    (
+        "vault",
+        "POST",
+        "/v1/auth/token/roles/calvinverse-module",
+        {"allowed_policies": ["calvinverse-module", "calvinverse-manager"]},
+        "the role calvinverse-module of modules",
+    ),
+    (
+        "vault",
+        "PUT",
+        "/v1/sys/policies/acl/calvinverse-module",
+        {"policy": 'path "secret/*" { capabilities = ["read"] }'},
+        "the one policy of modules",
+    ),
     ("nomad", "DELETE", "/v1/acl/auth-method/nomad-manager", None, "the auth method nomad-manager"),
     (
         "nomad",

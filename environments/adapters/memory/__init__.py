@@ -2,6 +2,7 @@
 
 from environments.adapters.memory.consul import MemoryConsul
 from environments.adapters.memory.nomad import MemoryNomad
+from environments.adapters.memory.nomad_access import MemoryNomadAcl
 from environments.adapters.memory.vault import MemoryLogins, MemoryPki, MemorySecrets
 
-__all__ = ["MemoryConsul", "MemoryLogins", "MemoryNomad", "MemoryPki", "MemorySecrets"]
+__all__ = ["MemoryConsul", "MemoryLogins", "MemoryNomad", "MemoryNomadAcl", "MemoryPki", "MemorySecrets"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from environments.executors.consul_access import Instance, Policy, Rules
 from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree
+from environments.executors.nomad_access import Issued
 
 
 class MemoryConsul:
@@ -76,6 +77,11 @@ class MemoryConsul:
     def tokens(self, policy_id: str) -> list[str]:
         """Accessor ids of the tokens that have the policy."""
         return [accessor for accessor, policy in self._tokens.items() if policy == policy_id]
+
+    def create_token(self, policy: str, description: str, seconds: int) -> Issued:
+        """A token of the policy of that name; it never ends by itself here."""
+        accessor = self.log_in(policy)
+        return Issued(accessor, f"secret-of-{accessor}")
 
     def remove_token(self, accessor: str) -> None:
         """Removes a token."""

@@ -11,6 +11,7 @@ from environments.adapters.trust.names import (
     OPENBAO_AUDIENCE,
     OPENBAO_LOGIN,
     OPENBAO_MANAGER,
+    OPENBAO_MODULES,
     OPENBAO_SIGNING,
     OPENBAO_SIGNING_KEY,
     OPENBAO_WORKLOADS,
@@ -51,12 +52,15 @@ path "identity/entity/id" { capabilities = ["list"] }
 path "identity/entity/id/*" { capabilities = ["read", "delete"] }
 path "identity/entity-alias/id" { capabilities = ["list"] }
 path "identity/entity-alias/id/*" { capabilities = ["read", "delete"] }
+# Credentials for OpenTofu's modules: the role gives them one policy, for one environment's places.
+path "auth/token/create/calvinverse-module" { capabilities = ["create", "update"] }
 # To find the accessor of the login, and to see that the mounts are there.
 path "sys/auth" { capabilities = ["read"] }
 path "sys/mounts" { capabilities = ["read"] }
 """
 
 _UNSIGNED = "images that are made here stay unsigned"
+_UNLENT = "modules get no credentials of OpenBao"
 
 
 def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
@@ -90,6 +94,7 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
     }
     path = f"/v1/auth/{OPENBAO_LOGIN}/role"
     yield _written(vault, f"the role {OPENBAO_WORKLOADS} of workloads", f"{path}/{OPENBAO_WORKLOADS}", workloads)
+    yield from _modules(vault)
     yield _policy(vault, OPENBAO_MANAGER, _MANAGER_RULES, "the policy of the provisioning service")
     # `sub` holds colons, so this entity is never that of an environment.
     manager = {
@@ -120,9 +125,39 @@ path "pki/issue/{environment}" {{ capabilities = ["create", "update"] }}
 """
 
 
-def _accessor(vault: Caller) -> str | None:
+def _modules(vault: Caller) -> Iterator[Setting]:
+    """The credentials of modules: one policy, and a role that can make tokens with no other one."""
+    accessor = _accessor(vault, "token")
+    assert accessor is not None, "OpenBao always has its own tokens"
+    environment = "{{identity.entity.aliases.%s.name}}" % accessor  # noqa: UP031 - braces are OpenBao's
+    rules = f"""# An OpenTofu module works with the secrets of its own environment, and gets certificates from its role.
+path "secret/data/environments/{environment}/*" {{ capabilities = ["create", "read", "update", "patch", "delete"] }}
+path "secret/metadata/environments/{environment}/*" {{
+  capabilities = ["create", "read", "update", "patch", "delete", "list"]
+}}
+path "secret/delete/environments/{environment}/*" {{ capabilities = ["update"] }}
+path "secret/destroy/environments/{environment}/*" {{ capabilities = ["update"] }}
+path "pki/issue/{environment}" {{ capabilities = ["create", "update"] }}
+path "auth/token/lookup-self" {{ capabilities = ["read"] }}
+"""
+    yield replace(_policy(vault, OPENBAO_MODULES, rules, "the one policy of modules"), lost=_UNLENT)
+    role = {
+        "allowed_policies": [OPENBAO_MODULES],
+        "allowed_entity_aliases": ["*"],
+        # The service's own token is replaced within the hour, and its children would end with it.
+        "orphan": True,
+        "renewable": False,
+        "token_type": "service",
+        "token_no_default_policy": True,
+        "token_explicit_max_ttl": 3600,
+    }
+    path = f"/v1/auth/token/roles/{OPENBAO_MODULES}"
+    yield replace(_written(vault, f"the role {OPENBAO_MODULES} of modules", path, role), lost=_UNLENT)
+
+
+def _accessor(vault: Caller, path: str = OPENBAO_LOGIN) -> str | None:
     mounts = vault.call("GET", "/v1/sys/auth")
-    mount = mounts.get(f"{OPENBAO_LOGIN}/")
+    mount = mounts.get(f"{path}/")
     return str(mount["accessor"]) if mount else None
 
 

@@ -1,0 +1,28 @@
+"""Where the parts of the cluster are, for the providers of modules."""
+
+from collections.abc import Callable
+
+from environments.adapters.calls import Part
+from environments.adapters.connections import Connections
+from environments.domain.errors import MachineError
+from environments.executors.opentofu_credentials import Where
+from environments.executors.opentofu_ports import CredentialPart
+
+_PARTS: dict[CredentialPart, Part] = {"consul": "consul", "nomad": "nomad", "openbao": "vault"}
+
+
+class ConnectedPlaces:
+    """Tells it as the connections have it now."""
+
+    def __init__(self, connections: Callable[[], Connections]) -> None:
+        self._connections = connections
+
+    def where(self, part: CredentialPart) -> Where:
+        """Address and CA. Raises `MachineError` when there is no such part, or its CA can't be read."""
+        endpoint = self._connections().endpoint(_PARTS[part])
+        if endpoint.ca_file is None:
+            return Where(endpoint.address)
+        try:
+            return Where(endpoint.address, endpoint.ca_file.read_text())
+        except OSError as error:
+            raise MachineError(f"The CA in {endpoint.ca_file} can't be read: {error.strerror}.") from error

@@ -1,0 +1,140 @@
+"""What an environment's modules may do in Nomad, and what they leave there: a policy and its tokens."""
+
+import json
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from environments.domain.plan import Action, Change
+from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.executors.changes import change
+from environments.executors.marks import ABSENT, foreign, policy_description
+
+NOMAD_POLICY_KIND = "nomad.policy"
+NOMAD_TOKENS_KIND = "nomad.tokens"
+
+_JOBS = ["list-jobs", "parse-job", "read-job", "submit-job"]
+_VARIABLES = ["list", "read", "write", "destroy"]
+
+
+@dataclass(frozen=True)
+class NomadPolicy:
+    """An ACL policy of Nomad; `rules` is its text, and `description` bears the mark."""
+
+    name: str
+    description: str
+    rules: str
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A token that was made: what it is found and revoked by, and the token itself."""
+
+    accessor: str
+    secret: str = field(repr=False)
+
+
+class NomadAccess(Protocol):
+    """What is needed of Nomad's ACL system."""
+
+    def policy(self, name: str) -> NomadPolicy | None:
+        """The policy of that name."""
+        ...
+
+    def write_policy(self, policy: NomadPolicy) -> None:
+        """Makes or changes a policy."""
+        ...
+
+    def remove_policy(self, name: str) -> None:
+        """Removes a policy, if it is there. Its tokens stay, without its rights."""
+        ...
+
+    def tokens(self, policy: str) -> list[str]:
+        """Accessor ids of the tokens that have the policy of that name, be it there or not."""
+        ...
+
+    def create_token(self, policy: str, name: str, seconds: int) -> Issued:
+        """A token that has the policy and ends by itself. `name` bears the mark."""
+        ...
+
+    def remove_token(self, accessor: str) -> None:
+        """Removes a token, if it is there."""
+        ...
+
+
+def wanted_policy(name: str, owner: Owner) -> NomadPolicy:
+    """Submit and read jobs of its own namespace, and work with the variables there.
+
+    Host volumes aren't named, so Nomad refuses jobs that ask for one.
+    """
+    space = {"capabilities": _JOBS, "variables": {"path": {"*": {"capabilities": _VARIABLES}}}}
+    return NomadPolicy(name, policy_description(owner), json.dumps({"namespace": {owner.name: space}}))
+
+
+def ensure_nomad_policy(access: NomadAccess, name: str, owner: Owner, run: StepRun) -> None:
+    """Makes or mends the policy. Raises `ForeignResource`."""
+    if plan_nomad_policy(access, name, owner):
+        run.before_effect()
+        access.write_policy(wanted_policy(name, owner))
+
+
+def plan_nomad_policy(access: NomadAccess, name: str, owner: Owner) -> list[Change]:
+    """What `ensure_nomad_policy` would do. Raises `ForeignResource`."""
+    found, wanted = access.policy(name), wanted_policy(name, owner)
+    if found is None:
+        return [change(Action.CREATE, NOMAD_POLICY_KIND, name, after=wanted.rules)]
+    if found.description != wanted.description:
+        raise foreign(f"a Nomad policy {name!r}", owner)
+    if found.rules == wanted.rules:
+        return []
+    lines = ["its rules aren't those of an environment's modules"]
+    return [change(Action.CHANGE, NOMAD_POLICY_KIND, name, before=found.rules, after=wanted.rules, details=lines)]
+
+
+class NomadPolicyHandler:
+    """Knows the policy of an environment's modules (`env-<name>--module`)."""
+
+    kind: ClassVar[str] = NOMAD_POLICY_KIND
+
+    def __init__(self, access: NomadAccess) -> None:
+        self._access = access
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Looks at the mark in the description."""
+        return _observed(self._access.policy(address), owner)
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Removes it."""
+        if self.observe(address, owner).presence is Presence.OURS:
+            run.before_effect()
+            self._access.remove_policy(address)
+
+
+class NomadTokensHandler:
+    """Knows the tokens that were lent to modules of an environment; its address is the policy that they have."""
+
+    kind: ClassVar[str] = NOMAD_TOKENS_KIND
+
+    def __init__(self, access: NomadAccess) -> None:
+        self._access = access
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Counts them. They are ours unless the policy is somebody else's."""
+        tokens = self._access.tokens(address)
+        if not tokens:
+            return ABSENT
+        policy = self._access.policy(address)
+        presence = Presence.OURS if policy is None else _observed(policy, owner).presence
+        return Observation(presence, f"{len(tokens)} tokens")
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Removes them."""
+        if self.observe(address, owner).presence is Presence.OURS:
+            for accessor in self._access.tokens(address):
+                run.before_effect()
+                self._access.remove_token(accessor)
+
+
+def _observed(policy: NomadPolicy | None, owner: Owner) -> Observation:
+    if policy is None:
+        return ABSENT
+    return Observation(Presence.OURS if policy.description == policy_description(owner) else Presence.FOREIGN)

@@ -1,0 +1,403 @@
+"""What modules are lent, for how long, and that nothing of it stays: on twins in memory."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from environments.adapters.memory import MemoryConsul, MemoryLogins, MemoryNomad, MemoryNomadAcl, MemorySecrets
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import (
+    BackendUnavailable,
+    CalvinverseError,
+    ForeignResource,
+    Interrupted,
+    MachineError,
+    StepFailed,
+)
+from environments.domain.plan import Change
+from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
+from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
+from environments.executors.consul_kv import PrefixHandler, Put
+from environments.executors.marks import MARK, mark
+from environments.executors.nomad_access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
+from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.opentofu_credentials import Credentials, Where
+from environments.executors.opentofu_kit import Kit
+from environments.executors.opentofu_module import ModuleStateHandler, OpenTofuModule
+from environments.executors.opentofu_ports import CredentialPart, Loan, Module, Place
+from environments.executors.vault_folder import FolderHandler
+from environments.executors.vault_identity import IdentityHandler
+from environments.executors.vault_secret import SecretHandler
+from tests.unit.executor_setting import Run
+from tests.unit.test_opentofu import ALPHA, PLACE, FakeTofu, House
+
+ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
+POLICY = "env-alpha--module"
+
+
+class Cluster:
+    """The three parts in memory, and a lender on them."""
+
+    def __init__(self) -> None:
+        self.consul = MemoryConsul()
+        self.nomad = MemoryNomad(self.consul)
+        self.acl = MemoryNomadAcl()
+        self.logins = MemoryLogins()
+        self.secrets = MemorySecrets()
+        self.lender = Credentials(
+            self.consul, self.consul, self.acl, self.nomad, self.logins, self.secrets, self._where
+        )
+        handlers: list[ResourceHandler] = [
+            PrefixHandler(self.consul),
+            PolicyHandler(self.consul),
+            TokensHandler(self.consul),
+            NamespaceHandler(self.nomad),
+            NomadPolicyHandler(self.acl),
+            NomadTokensHandler(self.acl),
+            IdentityHandler(self.logins, self.nomad),
+            SecretHandler(self.secrets),
+            FolderHandler(self.secrets),
+        ]
+        self.handlers = {handler.kind: handler for handler in handlers}
+
+    def tokens(self) -> list[int]:
+        """How many there are, by part."""
+        policy = self.consul.policy(POLICY)
+        return [
+            len(self.consul.tokens(policy.id)) if policy else 0,
+            len(self.acl.tokens(POLICY)),
+            len(self.logins.find("token", "alpha").accessors),
+        ]
+
+    def left(self) -> list[ResourceRef]:
+        """What of the lender's resources is there."""
+        refs = [item.ref for item in self.lender.resources(ALPHA, ALL)]
+        return [ref for ref in refs if self.presence(ref) is not Presence.ABSENT]
+
+    def presence(self, ref: ResourceRef) -> Presence:
+        """Of one of them."""
+        return self.handlers[ref.kind].observe(ref.address, ALPHA).presence
+
+    def destroy(self) -> None:
+        """As the engine does it: in reverse order of ranks."""
+        for item in sorted(self.lender.resources(ALPHA, ALL), key=lambda item: -item.rank):
+            self.handlers[item.ref.kind].destroy(item.ref.address, ALPHA, Run())
+
+    @staticmethod
+    def _where(part: CredentialPart) -> Where:
+        return Where(f"https://{part}:1", "PEM" if part == "nomad" else "")
+
+
+class LentTofu(FakeTofu):
+    """Remembers what it was lent, and looks at what is good meanwhile."""
+
+    def __init__(self, house: House, cluster: Cluster) -> None:
+        super().__init__(house.states)
+        self.loans: list[Loan] = []
+        self.good: list[list[int]] = []
+        self._cluster = cluster
+
+    def apply(self, place: Place, module: Module, run: StepRun, *args: Any, **named: Any) -> Any:
+        """Like any."""
+        self._look(place)
+        return super().apply(place, module, run, *args, **named)
+
+    def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
+        """Like any."""
+        self._look(place)
+        return super().plan(place, module, run)
+
+    def destroy(self, place: Place, module: Module, run: StepRun, *args: Any, **named: Any) -> None:
+        """Like any."""
+        self._look(place)
+        super().destroy(place, module, run, *args, **named)
+
+    def _look(self, place: Place) -> None:
+        self.loans.append(place.loan)
+        self.good.append(self._cluster.tokens())
+
+
+class Lent(House):
+    """The executor with a lender."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = Cluster()
+        self.lent = LentTofu(self, self.cluster)
+        self.executor = OpenTofuModule(self.lent, self.states, self.keys, self.states, self.cluster.lender)
+        self.state = ModuleStateHandler(self.executor.modules)
+
+
+@pytest.fixture
+def house() -> Lent:
+    return Lent()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def test_what_is_lent_is_good_for_one_block_and_told_to_tofu_alone(cluster: Cluster) -> None:
+    run = Run()
+    with cluster.lender.lend(ALPHA, ALL, 300, run) as loan:
+        assert cluster.tokens() == [1, 1, 1]
+        assert {name for name in loan.variables if loan.variables[name] not in loan.secrets} == {
+            "CONSUL_HTTP_ADDR",
+            "NOMAD_ADDR",
+            "NOMAD_NAMESPACE",
+            "TERRAFORM_VAULT_SKIP_CHILD_TOKEN",
+            "VAULT_ADDR",
+        }
+        assert (loan.variables["NOMAD_ADDR"], loan.variables["NOMAD_NAMESPACE"]) == ("https://nomad:1", "alpha")
+        assert loan.certificates == {"NOMAD_CACERT": "PEM"}
+        tokens = {loan.variables[name] for name in ("CONSUL_HTTP_TOKEN", "NOMAD_TOKEN", "VAULT_TOKEN")}
+        assert (len(tokens), set(loan.secrets)) == (3, tokens)
+        assert not any(token in f"{loan!r} {run.lines}" for token in tokens)
+    assert cluster.tokens() == [0, 0, 0]
+
+
+def test_rights_are_the_environments_own(cluster: Cluster) -> None:
+    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        pass
+    consul, nomad = cluster.consul.policy(POLICY), cluster.acl.policy(POLICY)
+    assert consul is not None
+    assert nomad is not None
+    assert consul.rules == {
+        "key_prefix": {"environments/alpha/": {"policy": "write"}},
+        "service_prefix": {"alpha--": {"policy": "write"}, "": {"policy": "read"}},
+        "node_prefix": {"": {"policy": "read"}},
+    }
+    assert nomad.rules.startswith('{"namespace": {"alpha": ')
+    assert "host_volume" not in nomad.rules
+
+
+@pytest.mark.parametrize(("asked", "given"), [(1.0, 60), (-5.0, 60), (300.7, 300), (90_000.0, 3600)])
+def test_a_credential_ends_with_the_step_but_within_an_hour(cluster: Cluster, asked: float, given: int) -> None:
+    with cluster.lender.lend(ALPHA, ["nomad"], asked, Run()):
+        ((name, _, seconds),) = cluster.acl.issued.values()
+    assert (name, seconds) == ("calvinverse environment env-1", given)
+
+
+@pytest.mark.parametrize("reason", [StepFailed("no"), Interrupted("The worker stops."), KeyboardInterrupt()])
+def test_credentials_end_whatever_ends_their_use(cluster: Cluster, reason: BaseException) -> None:
+    seen = []
+
+    def use() -> None:
+        with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+            seen.append(cluster.tokens())
+            raise reason
+
+    with pytest.raises(type(reason)):
+        use()
+    assert seen == [[1, 1, 1]]
+    assert cluster.tokens() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("effect", range(1, 9))
+def test_an_interruption_while_lending_leaves_no_credential_and_a_destroy_takes_the_rest(
+    cluster: Cluster, effect: int
+) -> None:
+    with pytest.raises(Interrupted), cluster.lender.lend(ALPHA, ALL, 300, Run(stop_at=effect)):
+        raise AssertionError
+    assert cluster.tokens() == [0, 0, 0]
+    cluster.destroy()
+    assert cluster.left() == []
+
+
+def test_a_credential_of_a_killed_worker_goes_with_the_environment(cluster: Cluster) -> None:
+    loan = cluster.lender.lend(ALPHA, ALL, 300, Run())
+    loan.__enter__()
+    cluster.consul.commit([Put("environments/alpha/by-the-module", b"1")])
+    cluster.secrets.write("environments/alpha/by-the-module", {"a": "b"}, 0)
+    cluster.secrets.mark("environments/alpha/of-a-step", mark(ALPHA))
+    cluster.secrets.mark("environments/alpha-b/of-another", {})
+    assert len(cluster.left()) == 9
+    cluster.destroy()
+    assert cluster.tokens() == [0, 0, 0]
+    assert cluster.left() == []
+    assert cluster.consul.tree("environments/alpha/") == {}
+    assert cluster.secrets.paths("environments/") == ["environments/alpha-b/of-another", "environments/alpha/of-a-step"]
+
+
+def test_a_credential_that_cannot_be_revoked_is_told_and_what_was_done_counts(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(accessor: str) -> None:
+        raise BackendUnavailable("Nomad is away.")
+
+    monkeypatch.setattr(cluster.acl, "remove_token", away)
+    run = Run()
+    with cluster.lender.lend(ALPHA, ALL, 300, run):
+        pass
+    assert cluster.tokens() == [0, 1, 0]
+    assert run.lines == [
+        "the module's credential for Nomad could not be revoked and ends by itself within 300 s: Nomad is away."
+    ]
+
+
+def _strange_folder(cluster: Cluster) -> None:
+    cluster.consul.commit([Put("environments/alpha/theirs", b"1")])
+
+
+def _strange_consul_policy(cluster: Cluster) -> None:
+    cluster.consul.create_policy(POLICY, "theirs", {})
+
+
+def _strange_nomad_policy(cluster: Cluster) -> None:
+    cluster.acl.write_policy(NomadPolicy(POLICY, "theirs", ""))
+
+
+def _strange_secret(cluster: Cluster) -> None:
+    cluster.secrets.mark("environments/alpha/theirs", {})
+
+
+def _strange_namespace(cluster: Cluster) -> None:
+    cluster.nomad.write_namespace("alpha", "", {MARK: "env-2"})
+
+
+@pytest.mark.parametrize(
+    "spoil", [_strange_folder, _strange_consul_policy, _strange_nomad_policy, _strange_namespace, _strange_secret]
+)
+def test_what_belongs_to_others_is_neither_used_nor_destroyed(
+    cluster: Cluster, spoil: Callable[[Cluster], None]
+) -> None:
+    spoil(cluster)
+    with pytest.raises(ForeignResource):
+        cluster.lender.missing(ALPHA, ALL)
+    with pytest.raises(ForeignResource), cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        raise AssertionError
+    assert cluster.tokens() == [0, 0, 0]
+    cluster.destroy()
+    assert [cluster.presence(ref) for ref in cluster.left()] == [Presence.FOREIGN]
+
+
+def test_changed_rules_are_told_and_mended(cluster: Cluster) -> None:
+    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        pass
+    assert cluster.lender.missing(ALPHA, ALL) == []
+    policy = cluster.consul.policy(POLICY)
+    assert policy is not None
+    cluster.consul.update_policy(Policy(policy.id, policy.name, policy.description, {}))
+    cluster.acl.write_policy(NomadPolicy(POLICY, "calvinverse environment env-1", "{}"))
+    assert [(found.kind, found.action.value) for found in cluster.lender.missing(ALPHA, ALL)] == [
+        ("consul.policy", "change"),
+        ("nomad.policy", "change"),
+    ]
+    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        pass
+    assert cluster.lender.missing(ALPHA, ALL) == []
+
+
+def test_all_that_lending_makes_is_known_beforehand_and_shared(house: Lent) -> None:
+    found = house.executor.resources(house.context(credentials=list(ALL)))
+    assert [(item.ref.kind, item.ref.address) for item in found if item.shared] == [
+        ("vault.module_key", "alpha"),
+        ("consul.kv", "environments/alpha/"),
+        ("consul.policy", POLICY),
+        ("consul.tokens", POLICY),
+        ("nomad.namespace", "alpha"),
+        ("nomad.policy", POLICY),
+        ("nomad.tokens", POLICY),
+        ("vault.secret", "secret/environments/alpha/.owner"),
+        ("vault.identity", "token/alpha"),
+        ("vault.folder", "secret/environments/alpha/"),
+    ]
+
+
+def test_each_use_of_tofu_has_its_own_credentials_and_a_destroy_too(house: Lent) -> None:
+    house.apply(credentials=["nomad", "consul", "nomad"])
+    house.executor.plan(house.context(credentials=["nomad", "consul"]), Run())
+    house.state.destroy("alpha/net", ALPHA, Run())
+    assert house.lent.good == [[1, 1, 0]] * 3
+    assert len({loan.variables["NOMAD_TOKEN"] for loan in house.lent.loans}) == 3
+    assert house.cluster.tokens() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("reason", [StepFailed("no"), Interrupted("The worker stops.")])
+def test_a_failed_apply_ends_its_credentials(house: Lent, reason: CalvinverseError) -> None:
+    house.lent.fails = reason
+    with pytest.raises(type(reason)):
+        house.apply(credentials=list(ALL))
+    assert house.lent.good == [[1, 1, 1]]
+    assert house.cluster.tokens() == [0, 0, 0]
+
+
+def test_a_module_without_the_option_gets_nothing(house: Lent) -> None:
+    house.apply()
+    house.executor.plan(house.context(), Run())
+    house.state.destroy("alpha/net", ALPHA, Run())
+    assert house.lent.loans == [Loan()] * 3
+    assert house.cluster.left() == []
+
+
+def test_a_plan_makes_nothing_to_lend(house: Lent) -> None:
+    run = Run()
+    found = house.executor.plan(house.context(credentials=list(ALL)), run)
+    assert [told.kind for told in found] == [
+        "consul.kv",
+        "consul.policy",
+        "nomad.namespace",
+        "nomad.policy",
+        "vault.folder",
+        "vault.identity",
+        "opentofu.state",
+    ]
+    assert run.effects == 0
+    assert house.lent.loans == []
+    assert house.cluster.left() == []
+
+
+def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_run_have_lent(house: Lent) -> None:
+    context = house.context(credentials=["consul"])
+    shown = house.executor.plan(context, Run())
+    with house.cluster.lender.lend(ALPHA, ["consul"], 300, Run()):
+        pass
+    assert house.executor.plan(context, Run()) == shown[-1:]
+    house.lent.dies = True
+    with pytest.raises(BackendUnavailable):
+        house.apply(credentials=["consul"])
+    (resumed,) = house.executor.plan(context, Run())
+    assert (resumed.kind, resumed.address) == ("opentofu.state", "alpha/net")
+    house.lent.dies = False
+    house.apply(credentials=["consul"])
+    assert [told.kind for told in house.executor.plan(context, Run())] == ["opentofu.resource"]
+    more = house.executor.plan(house.context(credentials=["consul", "nomad"]), Run())
+    assert [told.kind for told in more] == ["nomad.namespace", "nomad.policy", "opentofu.state"]
+
+
+def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_then(house: Lent) -> None:
+    house.lent.dies = True
+    with pytest.raises(BackendUnavailable):
+        house.apply(credentials=["consul"])
+    house.lent.dies = False
+    house.apply(variables={"size": 2})
+    assert house.lent.good == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_a_kit_of_before_credentials_can_be_read(house: Lent) -> None:
+    house.apply()
+    content = house.states.kits[PLACE].replace(b', "credentials": []', b"")
+    assert b"credentials" not in content
+    assert Kit.load(content).module.credentials == ()
+
+
+def test_other_parts_are_refused(house: Lent) -> None:
+    assert house.executor.check({"folder": "net", "credentials": ["docker"]}, house.context().bundle)
+
+
+def test_a_service_without_a_cluster_says_so() -> None:
+    house = House()
+    with pytest.raises(MachineError, match="no cluster"):
+        house.apply(credentials=["consul"])
+
+
+def test_another_owners_tokens_are_not_ours(cluster: Cluster) -> None:
+    with cluster.lender.lend(ALPHA, ["nomad"], 300, Run()):
+        handler = cluster.handlers["nomad.tokens"]
+        assert handler.observe(POLICY, ALPHA).detail == "1 tokens"
+        other = Owner("env-2", "alpha")
+        assert handler.observe(POLICY, other).presence is Presence.FOREIGN
+        handler.destroy(POLICY, other, Run())
+        assert cluster.tokens() == [0, 1, 0]
