@@ -32,11 +32,14 @@ def list_environments(
     session: Session,
     ended: Annotated[bool, typer.Option("--ended", help="Also those that are gone.")] = False,
     owner: Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Only this owner's.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, max=1000, help="Only so many, the newest.")] = None,
 ) -> None:
     from environments.cli.environment_tables import listing
 
-    views = session.client.environments(ended=ended, owner=owner)
+    views = session.client.environments(ended=ended, owner=owner, limit=limit)
     session.show(views, lambda: listing(views, session.now()))
+    if limit is not None and len(views) == limit and not session.json:
+        session.say("There may be more: leave --limit out to see all.")
     if not views and not session.json:
         session.say("There are no environments. Make one: `calvinverse env create NAME --template web`.")
 

@@ -118,8 +118,11 @@ class HttpClient:
 
     # --- environments ------------------------------------------------------------------------------------------------
 
-    def environments(self, *, ended: bool = False, owner: str | None = None) -> list[EnvironmentView]:
-        answer = self._get("/v1/environments", {"ended": ended, "owner": owner})
+    def environments(
+        self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[EnvironmentView]:
+        asked = {"ended": ended, "owner": owner, "limit": limit, "before": before}
+        answer = self._get("/v1/environments", asked)
         return self._read(answer, list[EnvironmentView])
 
     def environment(self, name: str) -> EnvironmentView:

@@ -81,8 +81,13 @@ class Client(Protocol):
         """Where the service is, for messages."""
         ...
 
-    def environments(self, *, ended: bool = False, owner: str | None = None) -> list[EnvironmentView]:
-        """The caller's environments, of all owners for an admin; with `ended` also those that are gone."""
+    def environments(
+        self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[EnvironmentView]:
+        """The caller's environments, newest first, of all owners for an admin; with `ended` also those that are gone.
+
+        With `limit` at most so many (1 to 1,000), with `before` only those older than the one with that id.
+        """
         ...
 
     def environment(self, name: str) -> EnvironmentView:

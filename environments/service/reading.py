@@ -67,14 +67,20 @@ class Reading:
         self._views = Views()
 
     def environments(
-        self, principal: Principal, *, ended: bool = False, owner: str | None = None
+        self,
+        principal: Principal,
+        *,
+        ended: bool = False,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
     ) -> list[EnvironmentView]:
-        """Newest first."""
-        limit = principal.sees_only
-        if limit is not None and owner not in (None, limit):
+        """Newest first; at most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`."""
+        only = principal.sees_only
+        if only is not None and owner not in (None, only):
             return []
         with self._storage.read() as tx:
-            found = tx.environments.all(owner=limit or owner, ended=ended)
+            found = tx.environments.all(owner=only or owner, ended=ended, limit=limit, before=before)
         return self._views.of(found)
 
     def environment(self, principal: Principal, name: str) -> EnvironmentView:

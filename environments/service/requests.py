@@ -32,6 +32,9 @@ from environments.service.presenting import environment_view
 from environments.service.storage import KnownRequest, Storage, Transaction
 from environments.service.visibility import owned
 
+_AT_ONCE = 50
+"""Environments whose destroy the clock asks for in one transaction."""
+
 
 class Requests:
     """Takes requests; the engine carries them out."""
@@ -98,12 +101,19 @@ class Requests:
 
     def destroy_due(self) -> list[str]:
         """Asks to destroy every environment whose time is over, and tries failed destroys again; their names."""
+        names: list[str] = []
+        while found := self._destroy_some():
+            names += found
+        return names
+
+    def _destroy_some(self) -> list[str]:
+        """Likewise for a few: however many are due at once, others get to write in between."""
         now = self._clock()
         with self._storage.read() as tx:
-            if not tx.environments.due(now):
+            if not tx.environments.due(now, 1):
                 return []
         with self._storage.write() as tx:
-            due = tx.environments.due(now)
+            due = tx.environments.due(now, _AT_ONCE)
             for environment in due:
                 again = environment.state is State.DESTROY_FAILED
                 reason = "tried again" if again else f"its time was over at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"

@@ -40,8 +40,13 @@ class Environments(Protocol):
         """The live environment of that name, else the newest ended one; or the one with that id."""
         ...
 
-    def all(self, *, owner: str | None = None, ended: bool = False) -> list[Environment]:
-        """Newest first; ended ones only if asked for."""
+    def all(
+        self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
+    ) -> list[Environment]:
+        """Newest first; ended ones only if asked for. At most `limit`, older than the one with the id `before`.
+
+        Raises `UnknownEnvironment` when there is none of that id.
+        """
         ...
 
     def change(self, environment_id: str, **values: Any) -> None:
@@ -52,8 +57,11 @@ class Environments(Protocol):
         """The encrypted secret parameters that still wait to be handed to OpenBao."""
         ...
 
-    def due(self, now: datetime) -> list[Environment]:
-        """Those whose deadline has passed and which nothing destroys yet, and failed destroys to try again."""
+    def due(self, now: datetime, limit: int) -> list[Environment]:
+        """Those whose deadline has passed and which nothing destroys yet, and failed destroys to try again.
+
+        At most `limit`, the longest overdue first.
+        """
         ...
 
     def to_warn(self, now: datetime) -> list[Environment]:

@@ -6,13 +6,13 @@ from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, cast, func, select, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, and_, cast, func, or_, select, type_coerce
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import NullType
 
 from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import Environment
-from environments.domain.errors import NameTaken
+from environments.domain.errors import NameTaken, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, State
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
 from environments.stores.schema import environments as table
@@ -41,7 +41,9 @@ def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
 
 
 _UNREAD = {
-    dialect: select(*(_unread(column, dialect) for column in _RECORD)).order_by(table.c.created_at.desc())
+    dialect: select(*(_unread(column, dialect) for column in _RECORD)).order_by(
+        table.c.created_at.desc(), table.c.id.desc()
+    )
     for dialect in (SQLITE, POSTGRESQL)
 }
 """The same columns, the id first, as the driver gives them: nothing is parsed. By dialect."""
@@ -105,13 +107,27 @@ class SqlEnvironments:
         row = self._connection.execute(self._locks.rows(query)).one_or_none()
         return None if row is None else _environment(row)
 
-    def all(self, *, owner: str | None = None, ended: bool = False) -> list[Environment]:
+    def all(
+        self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
+    ) -> list[Environment]:
         query = _UNREAD[self._connection.dialect.name]
         if owner is not None:
             query = query.where(table.c.owner == owner)
         if not ended:
             query = query.where(table.c.destroyed_at.is_(None))
+        if before is not None:
+            query = query.where(self._older_than(before))
+        if limit is not None:
+            query = query.limit(limit)
         return self._known.environments([tuple(row) for row in self._connection.execute(query)], self._read)
+
+    def _older_than(self, environment_id: str) -> ColumnElement[bool]:
+        moment = self._connection.execute(
+            select(table.c.created_at).where(table.c.id == environment_id)
+        ).scalar_one_or_none()
+        if moment is None:
+            raise UnknownEnvironment(f"There is no environment {environment_id!r} to go on from.")
+        return or_(table.c.created_at < moment, and_(table.c.created_at == moment, table.c.id < environment_id))
 
     def _read(self, ids: Sequence[str]) -> list[Environment]:
         found: list[Environment] = []
@@ -127,10 +143,11 @@ class SqlEnvironments:
         query = select(table.c.sealed).where(table.c.id == environment_id)
         return self._connection.execute(query).scalar_one_or_none()
 
-    def due(self, now: datetime) -> list[Environment]:
+    def due(self, now: datetime, limit: int) -> list[Environment]:
         passed = table.c.state.in_(_DUE) & (table.c.deadline <= now)
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
-        query = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again).order_by(table.c.deadline)
+        found = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again)
+        query = found.order_by(table.c.deadline).limit(limit)
         # Who changes one of them now is not waited for: the next look comes within a second.
         return [_environment(row) for row in self._connection.execute(self._locks.rows(query, skip=True))]
 

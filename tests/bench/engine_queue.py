@@ -11,6 +11,7 @@ from pathlib import Path
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
+from tests.fleet import Member
 from tests.postgres import Postgres
 from tests.service_process import ServiceProcess
 
@@ -57,17 +58,20 @@ def processes(folder: Path, postgres: Postgres | None, workers: int) -> Iterator
     """A service that answers, and beside it so many workers (on PostgreSQL); on SQLite it is one process for all."""
     folder.mkdir(parents=True)
     if postgres is None:
-        started = [ServiceProcess(folder / "all")]
+        started: list[ServiceProcess] = [ServiceProcess(folder / "all")]
     else:
-        shared = {
-            "CALVINVERSE_DATABASE": postgres.new_database(),
-            "CALVINVERSE_DATABASE_PASSWORD_FILE": str(_readable(postgres.password, folder)),
-            "CALVINVERSE_SEALING_KEY": str(folder / "sealing.key"),
-        }
-        started = [ServiceProcess(folder / "api", None, CALVINVERSE_ROLE="api", **shared)]
-        started += [
-            ServiceProcess(folder / f"worker-{number}", None, CALVINVERSE_ROLE="worker", **shared)
-            for number in range(workers)
+        database = postgres.new_database()
+        names = ["api", *(f"worker-{number}" for number in range(workers))]
+        started = [
+            Member(
+                folder / name,
+                name.partition("-")[0],
+                database,
+                postgres.password_file,
+                folder,
+                CALVINVERSE_SLOTS_DEPLOY="8",
+            )
+            for name in names
         ]
     try:
         for process in started:
@@ -78,14 +82,6 @@ def processes(folder: Path, postgres: Postgres | None, workers: int) -> Iterator
     finally:
         for process in reversed(started):
             process.stop()
-
-
-def _readable(password: str, folder: Path) -> Path:
-    """The password in a file of our own: the server's belongs to the user that it runs as."""
-    path = folder / "password"
-    path.touch(mode=0o600)
-    path.write_text(password)
-    return path
 
 
 def pick_ups(service: ServiceProcess, count: int) -> list[float]:

@@ -1,10 +1,13 @@
 """What many environments cost: list, show and the clock's sweep, from 100 to 10,000 of them."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import structlog
 
 from environments.engine.clock import Alarm, Retention
 from environments.service.access import Principal
@@ -17,6 +20,12 @@ SIZES = (100, 1000, 10_000)
 """Environments in the database."""
 
 LOOKS = 100
+WHOLE = 5
+"""Whole lists: nobody waits for one of 10,000 often."""
+
+PAGE = 99
+"""Environments of a page: what a screen shows, and less than the smallest number of environments."""
+
 SWEEPS = 20
 
 WHO = Principal("bench", "admin", "bench")
@@ -24,11 +33,13 @@ WHO = Principal("bench", "admin", "bench")
 
 @dataclass(frozen=True)
 class Scale:
-    """Seconds, for one number of environments: whole list, show of one, a sweep that finds nothing due, and one that
-    finds `due` whose time is over.
+    """Seconds, for one number of environments.
+
+    A page of them, the whole list, show of one, a sweep that finds nothing due, and one that finds `due` ones.
     """
 
     environments: int
+    pages: list[float]
     lists: list[float]
     shows: list[float]
     sweeps: list[float]
@@ -42,14 +53,17 @@ def scale(folder: Path, template: Path, count: int) -> Scale:
     names = fill(service, template, count)
     service.start()
     try:
-        lists, shows = measure(service, names, LOOKS)
+        pages, shows = measure(service, names, LOOKS, PAGE)
+        lists, _ = measure(service, names, WHOLE)
     finally:
         service.stop()
     sweeps, busy, due = _sweeps(service, count)
-    return Scale(count, lists, shows, sweeps, busy, due)
+    return Scale(count, pages, lists, shows, sweeps, busy, due)
 
 
 def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, int]:
+    # The clock says of each environment that it destroys it.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     database = open_filled(service)
     try:
         later = timedelta(0)

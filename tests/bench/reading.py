@@ -109,8 +109,13 @@ def open_filled(service: ServiceProcess) -> Database:
     return open_database(service.state / "service")
 
 
-def measure(service: ServiceProcess, names: list[str], count: int) -> tuple[list[float], list[float]]:
-    """Seconds of `count` lists and `count` shows in turns, through the client, on one kept connection."""
+def measure(
+    service: ServiceProcess, names: list[str], count: int, page: int | None = None
+) -> tuple[list[float], list[float]]:
+    """Seconds of `count` lists and `count` shows in turns, through the client, on one kept connection.
+
+    With `page` a list is one page of so many, beginning at a random place; else it is whole.
+    """
     client, dice = service.client, random.Random(1)
     # A front end of its own has none of what the bench has loaded: the collector shan't walk through it here.
     gc.collect()
@@ -118,12 +123,13 @@ def measure(service: ServiceProcess, names: list[str], count: int) -> tuple[list
     lists: list[float] = []
     shows: list[float] = []
     for number in range(-5, count):  # the first few warm up
+        before = f"env-{dice.choice(names[: -page or None])}" if page else None
         began = time.perf_counter()
-        found = client.environments()
+        found = client.environments(limit=page, before=before)
         listed = time.perf_counter()
         shown = client.environment(dice.choice(names))
         ended = time.perf_counter()
-        assert len(found) == len(names), f"{len(found)} environments were listed"
+        assert len(found) == (page or len(names)), f"{len(found)} environments were listed"
         assert shown.deployment is not None
         assert shown.deployment.steps
         if number >= 0:

@@ -255,13 +255,17 @@ class FakeClient:
 
     # --- the client ---------------------------------------------------------------------------------------------------
 
-    def environments(self, *, ended: bool = False, owner: str | None = None) -> list[EnvironmentView]:
+    def environments(
+        self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
+    ) -> list[EnvironmentView]:
         self._called("environments", ended, owner)
-        return [
+        found = [
             view.model_copy(update={"deployment": None})
             for view in self.views.values()
             if (ended or view.state not in ENDED) and owner in (None, view.owner)
         ]
+        first = 1 + [view.id for view in found].index(before) if before else 0
+        return found[first:][:limit]
 
     def environment(self, name: str) -> EnvironmentView:
         self._called("environment", name)

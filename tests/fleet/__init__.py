@@ -66,7 +66,7 @@ class Member(ServiceProcess):
             "CALVINVERSE_SLOTS_DEPLOY": "1",
             WORLD: str(world),
         }
-        super().__init__(folder, connections, CALVINVERSE_ROLE=role, **shared, **settings)
+        super().__init__(folder, connections, CALVINVERSE_ROLE=role, **{**shared, **settings})
 
     def begin(self, module: str = "tests.fleet.program") -> "Member":
         """Starts it and waits until it answers."""

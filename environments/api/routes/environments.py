@@ -1,6 +1,7 @@
 """Environments: asked for, changed, looked at."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Response, status
 from pydantic import TypeAdapter
@@ -49,16 +50,26 @@ def environment_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["environments"])
     reading, requests = service.reading, service.requests
 
-    @router.get("/environments", responses=problems(), response_model=list[EnvironmentView])
+    @router.get("/environments", responses=_ONE, response_model=list[EnvironmentView])
     def list_environments(
         caller: Caller,
         ended: Annotated[bool, Query(description="Also those that are destroyed or abandoned.")] = False,
         owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
+        limit: Annotated[int | None, Query(ge=1, le=1000, description="At most so many; without it, all.")] = None,
+        before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
     ) -> Response:
-        """Lists the caller's environments, newest first; everybody's for an admin."""
+        """Lists the caller's environments, newest first; everybody's for an admin.
+
+        A page that is full names the address of the next one in its Link header (RFC 8288).
+        """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
-        found = reading.environments(caller, ended=ended, owner=owner)
-        return Response(_LIST.dump_json(found), media_type="application/json")
+        found = reading.environments(caller, ended=ended, owner=owner, limit=limit, before=before)
+        response = Response(_LIST.dump_json(found), media_type="application/json")
+        if limit is not None and len(found) == limit:
+            asked = {"ended": str(ended).lower(), "limit": limit, "before": found[-1].id}
+            query = urlencode(asked | ({"owner": owner} if owner else {}))
+            response.headers["Link"] = f'</v1/environments?{query}>; rel="next"'
+        return response
 
     @router.post(
         "/environments",
