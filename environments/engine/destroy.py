@@ -125,7 +125,26 @@ class Destroy:
         return [resource for resource in reversed(found) if resource.step == name]
 
     def _prove(self, resources: Sequence[Resource], run: Progress) -> None:
-        """Looks at everything that was ever written down, whatever we believe to have removed."""
+        """Looks at everything that was ever written down, whatever we believe to have removed.
+
+        What is there is taken away once more, then looked for again: a part that has just started may have said that it
+        had nothing, when it hadn't read all of its own records yet.
+        """
+        found_left = self._left(resources, run)
+        if found_left:
+            again = {(resource.kind, resource.address) for resource, _ in found_left}
+            with self._lease.write(going_on=True) as tx:
+                shared = tx.inventory.shared_by_rank(self._lease.environment.id)
+            own = [resource for resource in reversed(resources) if resource.step is not None]
+            for resource in (*own, *shared):
+                if (resource.kind, resource.address) in again:
+                    run.log(f"{resource.kind} {resource.address} is still there, and is taken away once more.")
+                    self._removal.remove(resource, run)
+            found_left = self._left(resources, run)
+        if found_left:
+            raise left(found_left)
+
+    def _left(self, resources: Sequence[Resource], run: Progress) -> list[tuple[Resource, Observation]]:
         found_left = []
         for resource in resources:
             if resource.status is not ResourceStatus.ABANDONED:
@@ -133,8 +152,7 @@ class Destroy:
                 if found.presence is Presence.OURS:
                     self._removal.record(resource, ResourceStatus.STUCK, found.detail)
                     found_left.append((resource, found))
-        if found_left:
-            raise left(found_left)
+        return found_left
 
     def _look(self, resource: Resource, run: Progress) -> Observation:
         run.before_effect()

@@ -159,3 +159,21 @@ def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(
     setting.requests.destroy(ADMIN, "one")
     setting.wait_for(State.DESTROYED)
     assert setting.world.things == {}
+
+
+def test_what_is_back_when_the_proof_looks_is_taken_away_once_more(setting: Setting) -> None:
+    setting.create(parameters={"code": "swordfish"})
+    environment = setting.wait_for(State.READY)
+    came_back = []
+
+    def come_back(verb: str, address: str) -> None:
+        if (verb, address) == ("remove", "one/everybody") and not came_back:
+            came_back.append(address)
+            setting.world.things["one/right"] = environment.id
+
+    setting.world.before = come_back
+    setting.requests.destroy(ADMIN, "one")
+    assert setting.wait_for(State.DESTROYED, State.DESTROY_FAILED).state is State.DESTROYED
+    assert came_back == ["one/everybody"]
+    assert setting.world.removed.count("one/right") == 2
+    assert setting.world.things == {}
