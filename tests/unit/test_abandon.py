@@ -164,7 +164,7 @@ def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(
 def test_what_is_back_when_the_proof_looks_is_taken_away_once_more(setting: Setting) -> None:
     setting.create(parameters={"code": "swordfish"})
     environment = setting.wait_for(State.READY)
-    came_back = []
+    came_back: list[str] = []
 
     def come_back(verb: str, address: str) -> None:
         if (verb, address) == ("remove", "one/everybody") and not came_back:
