@@ -3,12 +3,12 @@
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from images.places import cache_folder
 from images.toolchain.catalogue import Tool
+from images.toolchain.once import made_once
 
 DEFAULT_SOURCE_HOST = "registry.opentofu.org"
 """What the address of a provider begins with when a module names none. Part of the layout; nothing is asked there."""
@@ -38,19 +38,9 @@ def mirror_folder(found: Mapping[Tool, Path]) -> Path:
     """A folder in the cache with these providers, made if need be."""
     mark = "\0".join(sorted(f"{tool.provider} {tool.key()}" for tool in found))
     folder = cache_folder() / "providers" / hashlib.sha256(mark.encode()).hexdigest()[:16]
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-    try:
+
+    def make(unfinished: Path) -> None:
         lay_out(found, unfinished)
         unfinished.chmod(0o755)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            # Another process was faster and made the same folder.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
+
+    return made_once(folder, make)

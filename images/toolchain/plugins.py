@@ -2,13 +2,12 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from images.commands import run
 from images.places import cache_folder
+from images.toolchain.once import made_once
 
 SOURCE = "github.com/hashicorp/docker"
 """The address by which a Packer file asks for the docker plugin in `required_plugins`."""
@@ -22,22 +21,12 @@ def plugin_folder(packer: Path, plugin: Path) -> Path:
     facts = plugin.stat()
     mark = f"{packer}\0{plugin}\0{facts.st_mtime_ns}\0{facts.st_size}"
     folder = cache_folder() / "packer-plugins" / hashlib.sha256(mark.encode()).hexdigest()[:16]
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-    try:
+
+    def make(unfinished: Path) -> None:
         command = [str(packer), "plugins", "install", "--path", str(plugin), SOURCE]
         run(command, limit=120, env={**os.environ, **_settings(unfinished)}).check("Packer refuses its docker plugin")
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            # Another process was faster and made the same folder.
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
+
+    return made_once(folder, make)
 
 
 def packer_environment(found: Mapping[str, Path]) -> dict[str, str]:
