@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 from environments.domain.environment import Resource
-from environments.domain.errors import Interrupted, StorageError
 from environments.domain.lifecycle import StepState
 from environments.domain.plan import Change
 from environments.engine.contexts import Contexts
@@ -13,7 +12,7 @@ from environments.engine.graph import run_graph
 from environments.engine.keeping import Keeping
 from environments.engine.leftovers import Stock, of_step, other_kinds, steps_to_remove, to_destroy, unclaimed
 from environments.engine.logs import LogWriter
-from environments.engine.progress import Progress, failure_of, persist
+from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
 from environments.engine.removal import SHARED, Looks, Removal, turned_round
 from environments.executors.base import Toolbox
@@ -76,11 +75,11 @@ class Clearing:
     def _take_away(self, name: str) -> None:
         self._lease.check()
         resources, kinds = self._of(name)
-        run = Progress(self._lease, self._logs, name, self._looks.time_limit(resources))
+        run = Progress(self._recorder, self._logs, name, self._looks.time_limit(resources))
         if name not in self._kept:
             with self._lease.write(going_on=True) as tx:
                 self._recorder.step(tx, name, StepState.RUNNING)
-        try:
+        with self._recorder.failing(self._logs, name):
             if self._keeping is not None:
                 self._keeping.check_removal(name, self._changes(name, resources, kinds, run))
             for kind in kinds:
@@ -88,13 +87,6 @@ class Clearing:
                     persist(run, partial(executor.clear, name, self._contexts.owner, run))
             for resource in resources:
                 self._removal.remove(resource, run)
-        except (Interrupted, StorageError):
-            raise
-        except Exception as error:
-            self._logs.flush()
-            with self._lease.write() as tx:
-                self._recorder.step(tx, name, StepState.FAILED, failure=failure_of(error, name))
-            raise
         self._logs.flush()
         if name not in self._kept:
             with self._lease.write() as tx:

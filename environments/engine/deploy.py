@@ -20,11 +20,11 @@ from environments.domain.lifecycle import DeploymentState, State, StepState, sta
 from environments.domain.template import OnFailure, Template
 from environments.engine.clearing import Clearing
 from environments.engine.contexts import CHECKS, TAKES_SECRETS, Contexts
+from environments.engine.failures import failure_of
 from environments.engine.graph import run_graph
 from environments.engine.keeping import Keeping
 from environments.engine.leftovers import take_stock
 from environments.engine.logs import LogWriter
-from environments.engine.progress import failure_of
 from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
 from environments.executors.base import Toolbox

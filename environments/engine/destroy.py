@@ -6,13 +6,13 @@ import structlog
 
 from environments.domain.deadline import destroy_again_after
 from environments.domain.environment import Resource
-from environments.domain.errors import Interrupted, InvalidTemplate, StorageError
+from environments.domain.errors import InvalidTemplate
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 from environments.domain.template import Step
 from environments.engine.deploy import first_failure
 from environments.engine.graph import run_graph
 from environments.engine.logs import LogWriter
-from environments.engine.progress import Progress, failure_of
+from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
 from environments.engine.removal import OVER, SHARED, Looks, Removal, left, rows_to_destroy
 from environments.executors.base import Observation, Owner, Presence, Toolbox
@@ -95,22 +95,14 @@ class Destroy:
         with self._lease.write() as tx:
             self._recorder.step(tx, name, StepState.RUNNING)
             resources = self._resources(tx, name)
-        run = Progress(self._lease, self._logs, name, self._looks.time_limit(resources))
-        try:
+        run = Progress(self._recorder, self._logs, name, self._looks.time_limit(resources))
+        with self._recorder.failing(self._logs, name):
             if name == PROOF:
                 self._prove(resources, run)
             else:
                 for resource in resources:
                     if resource.status not in OVER:
                         self._removal.remove(resource, run)
-        except (Interrupted, StorageError):
-            # The step stays `running` in the journal: whoever goes on with the deployment does it again.
-            raise
-        except Exception as error:
-            self._logs.flush()
-            with self._lease.write() as tx:
-                self._recorder.step(tx, name, StepState.FAILED, failure=failure_of(error, name))
-            raise
         self._logs.flush()
         with self._lease.write() as tx:
             self._recorder.step(tx, name, StepState.DONE)

@@ -46,10 +46,6 @@ class LogWriter:
         except CalvinverseError as error:
             log.warning("log.lost", lines=len(self._lines), reason=error.message)
 
-    def now(self) -> datetime:
-        """The present moment, as it is written beside lines."""
-        return self._clock()
-
     def add(self, environment_id: str, deployment_id: str, step: str | None, line: str) -> None:
         """Takes a line; it is written within a tenth of a second."""
         text = line.rstrip()

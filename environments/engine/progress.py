@@ -1,16 +1,17 @@
 """What the engine offers to a step while it runs, and how it tries again what may pass by itself."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from environments.domain.deadline import format_duration
-from environments.domain.environment import EventType, Failure, Resource, ResourceRef
+from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, StepTimeout
 from environments.domain.lifecycle import ResourceStatus
-from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
+from environments.engine.recorder import Recorder
 from environments.executors.base import Holder, Intended, StepRun
 
 _POLL = 0.25
@@ -27,22 +28,42 @@ LONGEST_RETRY_PAUSE = 60.0
 T = TypeVar("T")
 
 
-class Progress:
-    """See `environments.executors.base.StepRun`."""
+class _Timed(ABC):
+    """Time that runs out, and sleep that is interrupted by whatever `before_effect` raises."""
 
-    def __init__(self, lease: Lease, logs: LogWriter, step: str, time_limit: float) -> None:
-        self._lease = lease
-        self._logs = logs
-        self._step = step
+    def __init__(self, time_limit: float) -> None:
         self._limit = time_limit
         self._end = time.monotonic() + time_limit
-        self.intended: list[ResourceRef] = []
-        """What the step wrote down beside the resources that were known before it began."""
 
     @property
     def time_left(self) -> float:
         """Seconds until the time limit."""
         return self._end - time.monotonic()
+
+    @abstractmethod
+    def before_effect(self) -> None:
+        """See `StepRun`."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, and looks in between whether to go on."""
+        end = time.monotonic() + min(seconds, max(self.time_left, 0))
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL))
+            self.before_effect()
+        self.before_effect()
+
+
+class Progress(_Timed):
+    """See `environments.executors.base.StepRun`."""
+
+    def __init__(self, recorder: Recorder, logs: LogWriter, step: str, time_limit: float) -> None:
+        super().__init__(time_limit)
+        self._recorder = recorder
+        self._lease = recorder.lease
+        self._logs = logs
+        self._step = step
+        self.intended: list[ResourceRef] = []
+        """What the step wrote down beside the resources that were known before it began."""
 
     @property
     def holder(self) -> Holder | None:
@@ -56,39 +77,15 @@ class Progress:
 
     def intend(self, resources: Sequence[Intended]) -> None:
         """Writes resources into the inventory, as this step's or as shared ones."""
-        environment, now = self._lease.environment, self._logs.now()
-        rows = [
-            Resource(
-                environment_id=environment.id,
-                kind=item.ref.kind,
-                address=item.ref.address,
-                step=None if item.shared else self._step,
-                status=ResourceStatus.INTENDED,
-                created_at=now,
-                updated_at=now,
-            )
-            for item in resources
-        ]
         with self._lease.write(going_on=True) as tx:
-            tx.inventory.intend(rows, {f"{item.ref.kind} {item.ref.address}": item.rank for item in resources})
+            self._recorder.intend(tx, self._step, resources)
         self.intended += [item.ref for item in resources]
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """Writes into the inventory that resources are gone, and tells it."""
-        environment, deployment, now = self._lease.environment, self._lease.deployment, self._logs.now()
-        status = ResourceStatus.GONE
         with self._lease.write() as tx:
             for ref in resources:
-                tx.inventory.set(environment.id, ref.kind, ref.address, status, "", now)
-                tx.events.add(
-                    EventType.RESOURCE_STATUS,
-                    environment.id,
-                    now,
-                    deployment_id=deployment.id,
-                    step=self._step,
-                    message=f"{ref.kind} {ref.address}: {status.value}",
-                    data={"kind": ref.kind, "address": ref.address, "status": status.value},
-                )
+                self._recorder.resource(tx, ref, ResourceStatus.GONE, step=self._step)
         self.intended = [ref for ref in self.intended if ref not in resources]
 
     def before_effect(self) -> None:
@@ -97,21 +94,13 @@ class Progress:
         if self.time_left <= 0:
             raise StepTimeout(f"The step {self._step!r} took longer than {format_seconds(self._limit)}.")
 
-    def wait(self, seconds: float) -> None:
-        """Sleeps, and looks at the lease in between."""
-        end = time.monotonic() + min(seconds, max(self.time_left, 0))
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _POLL))
-            self.before_effect()
-        self.before_effect()
-
     def log(self, line: str) -> None:
         """Stores and streams a line."""
         environment, deployment = self._lease.environment, self._lease.deployment
         self._logs.add(environment.id, deployment.id, self._step, line)
 
 
-class Looking:
+class Looking(_Timed):
     """A step while it is only looked at: see `environments.executors.base.StepRun`. Nothing may be changed."""
 
     def __init__(
@@ -120,15 +109,9 @@ class Looking:
         check: Callable[[], None] = lambda: None,
         log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._limit = time_limit
+        super().__init__(time_limit)
         self._check = check
         self._log = log
-        self._end = time.monotonic() + time_limit
-
-    @property
-    def time_left(self) -> float:
-        """Seconds until the time limit."""
-        return self._end - time.monotonic()
 
     @property
     def holder(self) -> None:
@@ -153,14 +136,6 @@ class Looking:
         self._check()
         if self.time_left <= 0:
             raise StepTimeout(f"Looking took longer than {format_seconds(self._limit)}.")
-
-    def wait(self, seconds: float) -> None:
-        """Sleeps, and looks in between whether to go on."""
-        end = time.monotonic() + min(seconds, max(self.time_left, 0))
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, _POLL))
-            self.before_effect()
-        self.before_effect()
 
     def log(self, line: str) -> None:
         """A line for whoever waits for this; nobody does where a plan is made only to be shown."""
@@ -193,19 +168,6 @@ def pause_before(attempt: int, chance: float) -> float:
     """
     longest = min(RETRY_PAUSE * 2.0 ** min(attempt - 1, 10), LONGEST_RETRY_PAUSE)
     return longest * (0.5 + chance / 2)
-
-
-def failure_of(error: BaseException, step: str | None = None) -> Failure:
-    """What a person reads about an error."""
-    if isinstance(error, CalvinverseError):
-        return Failure(code=error.code, message=error.message, hint=error.hint, step=step)
-    kind = type(error).__name__
-    return Failure(
-        code=CalvinverseError.code,
-        message=f"Calvinverse has a fault: {kind} in step {step!r}." if step else f"Calvinverse has a fault: {kind}.",
-        hint=CalvinverseError.default_hint,
-        step=step,
-    )
 
 
 def format_seconds(seconds: float) -> str:

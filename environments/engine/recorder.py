@@ -1,13 +1,17 @@
 """Writes down how a deployment goes: every change with its event, in one fenced transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from environments.domain.environment import EventType, Failure
-from environments.domain.errors import Cancelled
+from environments.domain.environment import EventType, Failure, Resource, ResourceRef
+from environments.domain.errors import Cancelled, Interrupted, StorageError
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, check_move
+from environments.engine.failures import failure_of
 from environments.engine.lease import Lease
+from environments.engine.logs import LogWriter
+from environments.executors.base import Intended
 from environments.service.storage import Transaction
 
 
@@ -44,11 +48,57 @@ class Recorder:
         message = f"{name}: {failure.message if failure else state.value}"
         self._event(tx, EventType.STEP_STATE, message, data, step=name)
 
-    def resource(self, tx: Transaction, kind: str, address: str, status: ResourceStatus, detail: str = "") -> None:
-        """What is known of a resource now."""
+    @contextmanager
+    def failing(self, logs: LogWriter, name: str, begun: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """What is raised in here is the end of that step, and goes on being raised.
+
+        Not what interrupts the deployment or keeps us from writing: then the line stays as it is, and whoever goes on
+        with the deployment does the step again. `begun` tells whether the journal has the step's beginning.
+        """
+        try:
+            yield
+        except (Interrupted, StorageError):
+            raise
+        except Exception as error:
+            logs.flush()
+            with self.lease.write() as tx:
+                if not begun():
+                    self.step(tx, name, StepState.RUNNING)
+                self.step(tx, name, StepState.FAILED, failure=failure_of(error, name))
+            raise
+
+    def intend(self, tx: Transaction, step: str, intended: Sequence[Intended]) -> None:
+        """Writes down what a step is about to make, as its own or as shared."""
+        now = self.clock()
+        resources = [
+            Resource(
+                environment_id=self.lease.environment.id,
+                kind=item.ref.kind,
+                address=item.ref.address,
+                step=None if item.shared else step,
+                status=ResourceStatus.INTENDED,
+                created_at=now,
+                updated_at=now,
+            )
+            for item in intended
+        ]
+        tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
+
+    def resource(
+        self,
+        tx: Transaction,
+        ref: ResourceRef,
+        status: ResourceStatus,
+        detail: str = "",
+        *,
+        step: str | None = None,
+    ) -> None:
+        """What is known of a resource now; `step` found it out."""
+        kind, address = ref.kind, ref.address
         tx.inventory.set(self.lease.environment.id, kind, address, status, detail, self.clock())
         text = f"{kind} {address}: {status.value}{f' ({detail})' if detail else ''}"
-        self._event(tx, EventType.RESOURCE_STATUS, text, {"kind": kind, "address": address, "status": status.value})
+        data = {"kind": kind, "address": address, "status": status.value}
+        self._event(tx, EventType.RESOURCE_STATUS, text, data, step=step)
 
     def begin(self, tx: Transaction) -> None:
         """The deployment runs here now."""

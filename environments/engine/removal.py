@@ -108,7 +108,7 @@ class Removal:
     def record(self, resource: Resource, status: ResourceStatus, detail: str) -> None:
         """Writes down what is known of the resource now."""
         with self._recorder.lease.write() as tx:
-            self._recorder.resource(tx, resource.kind, resource.address, status, detail)
+            self._recorder.resource(tx, resource.ref, status, detail)
 
 
 def left(found: Sequence[tuple[Resource, Observation]], hint: str = "") -> StepFailed:

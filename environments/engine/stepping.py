@@ -5,18 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from environments.domain.environment import Resource, ResourceRef, StepRecord
+from environments.domain.environment import ResourceRef, StepRecord
 from environments.domain.errors import CalvinverseError, Interrupted, StorageError
-from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
+from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.plan import Change
 from environments.domain.template import Step
 from environments.engine.contexts import CHECKS, Contexts, Prepared
 from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
-from environments.engine.progress import Looking, Progress, failure_of, format_seconds, pause_before, persist
+from environments.engine.progress import Looking, Progress, format_seconds, pause_before, persist
 from environments.engine.recorder import Recorder
 from environments.executors.base import Executor, Intended
-from environments.service.storage import Transaction
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ class Steps:
         """Brings one step to its end, good or bad, and writes that down."""
         begun = False
         written: list[ResourceRef] = []
-        try:
+        with self._recorder.failing(self._logs, step.name, lambda: begun):
             prepared = self._contexts.prepare(step, self.outputs)
             intended = prepared.executor.resources(prepared.context)
             outputs, kept = None, False
@@ -66,23 +65,13 @@ class Steps:
                 with self._lease.write(going_on=True) as tx:
                     if not begun:
                         self._recorder.step(tx, step.name, StepState.RUNNING)
-                    self._intend(tx, step, intended)
+                    self._recorder.intend(tx, step.name, intended)
                 begun = True
                 outputs = self._apply(step, prepared, written)
-        except (Interrupted, StorageError):
-            # The step stays as it is in the journal: whoever goes on with the deployment does it again.
-            raise
-        except Exception as error:
-            self._logs.flush()
-            with self._lease.write() as tx:
-                if not begun:
-                    self._recorder.step(tx, step.name, StepState.RUNNING)
-                self._recorder.step(tx, step.name, StepState.FAILED, failure=failure_of(error, step.name))
-            raise
         self._logs.flush()
         with self._lease.write() as tx:
             if kept:
-                self._intend(tx, step, intended)  # it may have been another step's
+                self._recorder.intend(tx, step.name, intended)  # it may have been another step's
             refs = [(ref.kind, ref.address) for ref in (*(item.ref for item in intended), *written)]
             tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
             self._recorder.step(tx, step.name, StepState.DONE, outputs=outputs, inputs=prepared.inputs)
@@ -135,7 +124,7 @@ class Steps:
         """The outputs; `written` gets what the executor wrote down while it ran."""
 
         def apply() -> dict[str, Any]:
-            run = Progress(self._lease, self._logs, step.name, self._limit(step, prepared.executor))
+            run = Progress(self._recorder, self._logs, step.name, self._limit(step, prepared.executor))
             outputs = persist(run, partial(prepared.executor.apply, prepared.context, run))
             written.extend(run.intended)
             return outputs
@@ -157,7 +146,7 @@ class Steps:
                 pause = pause_before(tried, random.random())  # noqa: S311 - only spreads attempts over time
                 again = f"attempt {tried} of {step.retries} more in {format_seconds(pause)}"
                 self._log(step, f"{error.message} The step is tried again: {again}.")
-            Progress(self._lease, self._logs, step.name, pause + self._limit(step, executor)).wait(pause)
+            Progress(self._recorder, self._logs, step.name, pause + self._limit(step, executor)).wait(pause)
             with self._lease.write(going_on=True) as tx:
                 self._recorder.step(tx, step.name, StepState.RUNNING)
 
@@ -167,23 +156,6 @@ class Steps:
     def _log(self, step: Step, line: str) -> None:
         deployment = self._lease.deployment
         self._logs.add(deployment.environment_id, deployment.id, step.name, line)
-
-    def _intend(self, tx: Transaction, step: Step, intended: Sequence[Intended]) -> None:
-        """Writes down what the step is about to make."""
-        now = self._recorder.clock()
-        resources = [
-            Resource(
-                environment_id=self._lease.environment.id,
-                kind=item.ref.kind,
-                address=item.ref.address,
-                step=None if item.shared else step.name,
-                status=ResourceStatus.INTENDED,
-                created_at=now,
-                updated_at=now,
-            )
-            for item in intended
-        ]
-        tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
 
 
 def plans_itself(executor: Executor) -> bool:

@@ -20,11 +20,11 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.engine.cancelling import end_cancelled
 from environments.engine.deploy import Deploy
 from environments.engine.destroy import Destroy
+from environments.engine.failures import failure_of
 from environments.engine.feed import Feed
 from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
-from environments.engine.progress import failure_of
 from environments.engine.recorder import Recorder
 from environments.executors.base import Toolbox
 from environments.service.requests import Sealer
