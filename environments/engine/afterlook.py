@@ -24,13 +24,13 @@ class AfterLook:
         self._clock = clock
 
     def look_due(self) -> list[str]:
-        """Looks at those whose moment has come; their names."""
+        """Looks at one whose moment has come; its name, or nothing."""
         now = self._clock()
         with self._storage.read() as tx:
-            if not any(found.state is State.ABANDONED for found in tx.environments.to_observe(now)):
+            if not tx.environments.to_observe(now, State.ABANDONED, 1):
                 return []
         with self._storage.write() as tx:
-            due = [found for found in tx.environments.to_observe(now) if found.state is State.ABANDONED]
+            due = tx.environments.to_observe(now, State.ABANDONED, 1)
             for environment in due:
                 # Before looking: nobody else looks too, and a part that can't be asked isn't asked again at once.
                 again = now + look_again_after(now - environment.state_since)

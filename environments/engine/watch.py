@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class Watch:
-    """One thread that calls each of `looks`, which do what is due and give the names of what they looked at."""
+    """One thread that calls each of `looks` until nothing is due; they give the names of what they looked at."""
 
     def __init__(self, looks: Sequence[Callable[[], Sequence[str]]]) -> None:
         self._looks = looks
@@ -38,8 +38,8 @@ class Watch:
         while not self._stopping.wait(EVERY):
             for look in self._looks:
                 try:
-                    for name in look():
-                        log.info("watch.looked", environment=name)
+                    while not self._stopping.is_set() and (names := look()):
+                        log.info("watch.looked", environments=names)
                 except CalvinverseError as error:
                     log.warning("watch.failed", reason=error.message)
                 except Exception as error:  # the watch must not end: what can't be seen now may be seen later

@@ -55,13 +55,13 @@ class Drifting:
         return _view(found)
 
     def observe_due(self) -> list[str]:
-        """Looks at the ready environments whose moment has come; their names. The next moment is set beforehand."""
+        """Looks at one ready environment whose moment has come; its name, or nothing. The next moment is set first."""
         now = self._clock()
         with self._storage.read() as tx:
-            if not any(environment.state is State.READY for environment in tx.environments.to_observe(now)):
+            if not tx.environments.to_observe(now, State.READY, 1):
                 return []
         with self._storage.write() as tx:
-            due = [found for found in tx.environments.to_observe(now) if found.state is State.READY]
+            due = tx.environments.to_observe(now, State.READY, 1)
             newest = {environment.id: _newest(tx, environment) for environment in due}
             for environment in due:
                 bundle = tx.templates.bundle(environment.bundle)

@@ -100,14 +100,10 @@ class Requests:
             return self._destroy(tx, owned(tx, principal, name), principal.owner, reason, self._clock())
 
     def destroy_due(self) -> list[str]:
-        """Asks to destroy every environment whose time is over, and tries failed destroys again; their names."""
-        names: list[str] = []
-        while found := self._destroy_some():
-            names += found
-        return names
+        """Asks to destroy environments whose time is over, and tries failed destroys again; their names.
 
-    def _destroy_some(self) -> list[str]:
-        """Likewise for a few: however many are due at once, others get to write in between."""
+        A few at a time, to be called again: however many are due at once, others get to write in between.
+        """
         now = self._clock()
         with self._storage.read() as tx:
             if not tx.environments.due(now, 1):

@@ -68,8 +68,8 @@ class Environments(Protocol):
         """Live ones with a deadline within the longest notice that were not warned yet."""
         ...
 
-    def to_observe(self, now: datetime) -> list[Environment]:
-        """Those whose `observe_at` has come: ready ones, and abandoned ones of which something may be left."""
+    def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
+        """Those in that state whose `observe_at` has come; at most `limit`, the longest overdue first."""
         ...
 
     def next_moment(self) -> datetime | None:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, and_, cast, func, or_, select, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, cast, func, select, tuple_, type_coerce
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import NullType
 
@@ -127,7 +127,7 @@ class SqlEnvironments:
         ).scalar_one_or_none()
         if moment is None:
             raise UnknownEnvironment(f"There is no environment {environment_id!r} to go on from.")
-        return or_(table.c.created_at < moment, and_(table.c.created_at == moment, table.c.id < environment_id))
+        return tuple_(table.c.created_at, table.c.id) < (moment, environment_id)
 
     def _read(self, ids: Sequence[str]) -> list[Environment]:
         found: list[Environment] = []
@@ -161,16 +161,12 @@ class SqlEnvironments:
         )
         return [_environment(row) for row in self._connection.execute(query)]
 
-    def to_observe(self, now: datetime) -> list[Environment]:
-        query = select(*_RECORD).where(
-            table.c.managed_by.is_(None),
-            table.c.state.in_([State.READY.value, State.ABANDONED.value]),
-            table.c.observe_at <= now,
+    def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
+        found = select(*_RECORD).where(
+            table.c.managed_by.is_(None), table.c.state == state.value, table.c.observe_at <= now
         )
-        return [
-            _environment(row)
-            for row in self._connection.execute(self._locks.rows(query.order_by(table.c.observe_at), skip=True))
-        ]
+        query = found.order_by(table.c.observe_at).limit(limit)
+        return [_environment(row) for row in self._connection.execute(self._locks.rows(query, skip=True))]
 
     def next_moment(self) -> datetime | None:
         deadline = select(func.min(table.c.deadline)).where(table.c.managed_by.is_(None), table.c.state.in_(_DUE))

@@ -95,7 +95,10 @@ environments = Table(
         postgresql_where=text("destroyed_at IS NULL"),
     ),
     Index("ix_environments_state_deadline", "state", "deadline"),
-    Index("ix_environments_created_at", "created_at"),
+    Index("ix_environments_state_observe_at", "state", "observe_at"),
+    Index("ix_environments_deadline", "deadline"),
+    Index("ix_environments_created_at", "created_at", "id"),
+    Index("ix_environments_name", "name"),
 )
 
 deployments = Table(

@@ -79,7 +79,12 @@ def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, in
         alarm.tick()  # the first also forgets what is old
         sweeps = [_timed(alarm.tick) for _ in range(SWEEPS)]
         later = timedelta(hours=9)  # past every deadline
-        return sweeps, _timed(alarm.tick), count
+
+        def ask_for_all() -> None:
+            while requests.destroy_due():
+                pass
+
+        return sweeps, _timed(ask_for_all), count
     finally:
         database.close()
 

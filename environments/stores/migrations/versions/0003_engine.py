@@ -33,6 +33,11 @@ def upgrade() -> None:
     for added in new:
         op.add_column("deployments", added)
     op.add_column("steps", sa.Column("inputs", sa.String(length=64), nullable=False, server_default=""))
+    op.drop_index("ix_environments_created_at", table_name="environments")
+    op.create_index("ix_environments_created_at", "environments", ["created_at", "id"], unique=False)
+    op.create_index("ix_environments_name", "environments", ["name"], unique=False)
+    op.create_index("ix_environments_deadline", "environments", ["deadline"], unique=False)
+    op.create_index("ix_environments_state_observe_at", "environments", ["state", "observe_at"], unique=False)
     op.drop_index("ix_deployments_state", table_name="deployments")
     op.create_index("ix_deployments_state", "deployments", ["state", "kind"], unique=False)
     op.create_index(
