@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic_core import from_json
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from environments.domain.errors import StorageError
 from environments.stores.listening import Listener
@@ -17,7 +17,7 @@ from environments.stores.postgres_calls import (
     migration_limits,
     storage_errors,
 )
-from environments.stores.transaction import Database, SqlTransaction
+from environments.stores.transaction import Database
 from environments.stores.turns import ClockTurn
 
 OLDEST = 14
@@ -44,26 +44,19 @@ class PostgresDatabase(Database):
     def __init__(self, engine: Engine, maker: ConnectionMaker) -> None:
         super().__init__(maker.where)
         self._engine = engine
-        self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._maker = maker
         self._listener: Listener | None = None
 
     @contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
-        """See `Database.write`."""
+    def _writing(self) -> Iterator[Connection]:
         with storage_errors(self.where), self._engine.connect() as connection:
-            transaction = SqlTransaction(connection, self._known, writes=True)
-            yield transaction
-            transaction.events.flush()
-            connection.commit()
-        for tell in self.on_commit:
-            tell(transaction.events.last)
+            yield connection
 
     @contextmanager
-    def read(self) -> Iterator[SqlTransaction]:
-        """See `Database.read`."""
-        with storage_errors(self.where), self._reading.connect() as connection:
-            yield SqlTransaction(connection, self._known, writes=False)
+    def _reading(self) -> Iterator[Connection]:
+        with storage_errors(self.where), self._reader.connect() as connection:
+            yield connection
 
     def follow(self, tell: Callable[[int], None]) -> None:
         """See `Database.follow`: our own commits at once, those of others as the database tells of them."""

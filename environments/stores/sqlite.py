@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from environments.domain.errors import DatabaseCorrupt, DatabaseInUse, DatabaseUnavailable, DiskFull, StorageError
 from environments.stores.migrating import missing, upgrade
-from environments.stores.transaction import Database, SqlTransaction
+from environments.stores.transaction import Database
 
 BUSY_TIMEOUT = 10.0
 """Seconds that a transaction waits for the writer before it."""
@@ -47,23 +47,16 @@ class SqliteDatabase(Database):
         self._writer = threading.Lock()
 
     @contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
-        """See `Database.write`."""
+    def _writing(self) -> Iterator[Connection]:
         with self._writer, _storage_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            transaction = SqlTransaction(connection, self._known, writes=True)
-            yield transaction
-            transaction.events.flush()
-            connection.commit()
-        for tell in self.on_commit:
-            tell(transaction.events.last)
+            yield connection
 
     @contextmanager
-    def read(self) -> Iterator[SqlTransaction]:
-        """See `Database.read`."""
+    def _reading(self) -> Iterator[Connection]:
         with _storage_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
-            yield SqlTransaction(connection, self._known, writes=False)
+            yield connection
 
     def follow(self, tell: Callable[[int], None]) -> None:
         """See `Database.follow`: nobody else commits."""

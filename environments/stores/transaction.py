@@ -1,8 +1,8 @@
 """One transaction on either database: its parts by noun, over one connection; and what both databases can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Protocol
 
@@ -83,13 +83,30 @@ class Database(ABC):
         self.on_commit: list[Callable[[int], None]] = []
         self._known = KnownRows()
 
-    @abstractmethod
-    def write(self) -> AbstractContextManager[SqlTransaction]:
+    @contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
         """A transaction that may write. Raises `StorageError`."""
+        with self._writing() as connection:
+            transaction = SqlTransaction(connection, self._known, writes=True)
+            yield transaction
+            transaction.events.flush()
+            connection.commit()
+        for tell in self.on_commit:
+            tell(transaction.events.last)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        """A consistent view for reading. Raises `StorageError`."""
+        with self._reading() as connection:
+            yield SqlTransaction(connection, self._known, writes=False)
 
     @abstractmethod
-    def read(self) -> AbstractContextManager[SqlTransaction]:
-        """A consistent view for reading. Raises `StorageError`."""
+    def _writing(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that may write, rolled back unless it is committed. Raises `StorageError`."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that sees one moment. Raises `StorageError`."""
 
     @abstractmethod
     def follow(self, tell: Callable[[int], None]) -> None:
