@@ -104,9 +104,23 @@ def policy_rules(environment: str) -> Rules:
     }
 
 
-def ensure_policy(access: AccessControl, owner: Owner, run: StepRun) -> None:
+@dataclass(frozen=True)
+class WantedPolicy:
+    """A policy as it is to be. `whose`, for people: `an environment`."""
+
+    name: str
+    rules: Rules
+    whose: str
+
+
+def jobs_policy(owner: Owner) -> WantedPolicy:
+    """That of the environment's jobs."""
+    return WantedPolicy(policy_name(owner.name), policy_rules(owner.name), "an environment")
+
+
+def ensure_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner, run: StepRun) -> None:
     """Makes or mends the policy; steps side by side may call it at once. Raises `ForeignResource`."""
-    name, description, rules = policy_name(owner.name), policy_description(owner), policy_rules(owner.name)
+    name, description, rules = wanted.name, policy_description(owner), wanted.rules
     policy = access.policy(name)
     if policy is None:
         run.before_effect()
@@ -120,9 +134,9 @@ def ensure_policy(access: AccessControl, owner: Owner, run: StepRun) -> None:
         access.update_policy(Policy(policy.id, name, description, rules))
 
 
-def plan_policy(access: AccessControl, owner: Owner) -> list[Change]:
+def plan_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner) -> list[Change]:
     """What `ensure_policy` would do. Raises `ForeignResource`."""
-    name, rules = policy_name(owner.name), policy_rules(owner.name)
+    name, rules = wanted.name, wanted.rules
     policy = access.policy(name)
     if policy is None:
         return [change(Action.CREATE, POLICY_KIND, name, after=rules)]
@@ -131,7 +145,7 @@ def plan_policy(access: AccessControl, owner: Owner) -> list[Change]:
     if policy.rules == rules:
         return []
     # Rules that somebody wrote as HCL are read as none, so nothing can be said about them in detail.
-    lines = ["its rules aren't those of an environment"]
+    lines = [f"its rules aren't those of {wanted.whose}"]
     return [change(Action.CHANGE, POLICY_KIND, name, before=policy.rules, after=rules, details=lines)]
 
 

@@ -24,6 +24,7 @@ from environments.executors.consul_access import (
     Catalogue,
     Instance,
     ensure_policy,
+    jobs_policy,
     plan_policy,
     policy_name,
 )
@@ -113,7 +114,7 @@ class NomadJob(OwnThingsOnly):
         with ThreadPoolExecutor(2) as pool:
             for done in [
                 pool.submit(ensure_namespace, self._scheduler, owner, run),
-                pool.submit(ensure_policy, self._access, owner, run),
+                pool.submit(ensure_policy, self._access, jobs_policy(owner), owner, run),
             ]:
                 done.result()
         registered = self._register(job, owner, run)
@@ -129,7 +130,7 @@ class NomadJob(OwnThingsOnly):
         """
         owner, job = context.owner, self._read(context)
         namespace = plan_namespace(self._scheduler, owner)
-        shared = [*namespace, *plan_policy(self._access, owner)]
+        shared = [*namespace, *plan_policy(self._access, jobs_policy(owner), owner)]
         address = f"{owner.name}/{job['ID']}"
         # In a namespace that isn't there, there is nothing to be asked for.
         present = None if namespace else self._present(job["ID"], owner)

@@ -11,7 +11,15 @@ from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
 from environments.executors.base import Intended, Owner, StepRun
 from environments.executors.changes import change
-from environments.executors.consul_access import POLICY_KIND, TOKENS_KIND, AccessControl, Policy, Rules
+from environments.executors.consul_access import (
+    POLICY_KIND,
+    TOKENS_KIND,
+    AccessControl,
+    Rules,
+    WantedPolicy,
+    ensure_policy,
+    plan_policy,
+)
 from environments.executors.consul_kv import MARKER, PREFIX_KIND, Create, KeyValueStore
 from environments.executors.marks import foreign, mark, policy_description
 from environments.executors.nomad_access import (
@@ -75,6 +83,11 @@ def module_rules(environment: str) -> Rules:
         "service_prefix": {service_prefix(environment): {"policy": "write"}, "": {"policy": "read"}},
         "node_prefix": {"": {"policy": "read"}},
     }
+
+
+def modules_policy(owner: Owner) -> WantedPolicy:
+    """That of the environment's modules in Consul."""
+    return WantedPolicy(module_policy(owner.name), module_rules(owner.name), "an environment's modules")
 
 
 class _Part(Protocol):
@@ -177,17 +190,9 @@ class _Consul:
         return [(PREFIX_KIND, kv_prefix(owner.name), 10), (POLICY_KIND, policy, 30), (TOKENS_KIND, policy, 31)]
 
     def missing(self, owner: Owner) -> list[Change]:
-        name, prefix, rules = module_policy(owner.name), kv_prefix(owner.name), module_rules(owner.name)
+        prefix = kv_prefix(owner.name)
         changes = [] if self._marked(owner) else [change(Action.CREATE, PREFIX_KIND, prefix, after=owner.id)]
-        policy = self._access.policy(name)
-        if policy is None:
-            changes.append(change(Action.CREATE, POLICY_KIND, name, after=rules))
-        elif policy.description != policy_description(owner):
-            raise foreign(f"a Consul policy {name!r}", owner)
-        elif policy.rules != rules:
-            lines = ["its rules aren't those of an environment's modules"]
-            changes.append(change(Action.CHANGE, POLICY_KIND, name, before=policy.rules, after=rules, details=lines))
-        return changes
+        return changes + plan_policy(self._access, modules_policy(owner), owner)
 
     def prepare(self, owner: Owner, run: StepRun) -> None:
         # The prefix bears the mark before a module can write below it: so its keys go with the environment.
@@ -196,18 +201,7 @@ class _Consul:
             run.before_effect()
             if not self._store.commit([Create(marker, owner.id.encode())]) and not self._marked(owner):
                 raise foreign(f"a folder {kv_prefix(owner.name)} in Consul", owner)
-        name, description, rules = module_policy(owner.name), policy_description(owner), module_rules(owner.name)
-        policy = self._access.policy(name)
-        if policy is None:
-            run.before_effect()
-            if self._access.create_policy(name, description, rules):
-                return
-            policy = self._access.policy(name)
-        if policy is None or policy.description != description:
-            raise foreign(f"a Consul policy {name!r}", owner)
-        if policy.rules != rules:
-            run.before_effect()
-            self._access.update_policy(Policy(policy.id, name, description, rules))
+        ensure_policy(self._access, modules_policy(owner), owner, run)
 
     def issue(self, owner: Owner, seconds: int) -> Issued:
         return self._access.create_token(module_policy(owner.name), policy_description(owner), seconds)
