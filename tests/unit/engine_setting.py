@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from environments.domain.environment import Environment
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
 from environments.engine.clock import Alarm, Retention
@@ -108,6 +108,18 @@ class Setting:
         while not true():
             assert time.monotonic() < end, f"timed out; {self.environment()!r}"
             time.sleep(0.01)
+
+    def ended(self, deployment_id: str | None) -> DeploymentState:
+        """How a deployment ends, once it has."""
+
+        def state() -> DeploymentState:
+            with self.database.read() as tx:
+                found = tx.deployments.get(str(deployment_id))
+            assert found is not None
+            return found.state
+
+        self.until(lambda: state() not in (DeploymentState.QUEUED, DeploymentState.RUNNING))
+        return state()
 
     def stop(self) -> None:
         """Ends the service in an orderly way."""

@@ -53,19 +53,6 @@ def shown(plan: PlanView) -> dict[str, list[str]]:
     return {step.step: [f"{change.action} {change.address}" for change in step.changes] for step in plan.steps}
 
 
-def ended(setting: Setting, deployment_id: str | None) -> DeploymentState:
-    """How a deployment ended."""
-
-    def state() -> DeploymentState:
-        with setting.database.read() as tx:
-            found = tx.deployments.get(str(deployment_id))
-        assert found is not None
-        return found.state
-
-    setting.until(lambda: state() not in (DeploymentState.QUEUED, DeploymentState.RUNNING))
-    return state()
-
-
 def test_a_plan_to_create_shows_what_will_be_made_and_changes_nothing(setting: Setting) -> None:
     made = plan(setting, DeploymentKind.CREATE, template="things", parameters={"word": "hi", **SECRET})
     assert shown(made) == {
@@ -128,7 +115,7 @@ def test_a_plan_of_what_is_as_it_should_be_is_empty(ready: Setting) -> None:
 def test_a_plan_to_update_is_kept_to(ready: Setting) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     accepted = ready.planning.apply(ADMIN, made.id)
-    assert ended(ready, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert ready.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert ready.environment().outputs["word"]["value"] == "bye!"
     assert sorted(ready.world.changed) == ["one/left", "one/top"]
     assert sorted(ready.world.made) == sorted(ALL)
@@ -154,7 +141,7 @@ def test_a_plan_to_repair_shows_what_was_changed_by_hand_and_puts_it_right(ready
     assert shown(made)["left"] == ["change one/left"]
     assert shown(made)["right"] == ["create one/right"]
     accepted = ready.planning.apply(ADMIN, made.id)
-    assert ended(ready, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert ready.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert ready.world.said["one/left"] == "hello"
     assert "one/right" in ready.world.things
 
@@ -177,7 +164,7 @@ def test_steps_that_share_a_thing_keep_to_the_plan_together(setting: Setting) ->
     assert shown(made)["left"][1] == shown(made)["right"][1] == "create one/everybody"
     setting.worker.start()
     accepted = setting.planning.apply(ADMIN, made.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
 
 
 def test_what_a_deferred_step_shares_with_others_may_be_there_already(setting: Setting) -> None:
@@ -195,13 +182,13 @@ with = { shared = true }
     assert shown(made)["last"] == ["create one/last", "create one/everybody"]
     setting.worker.start()
     accepted = setting.planning.apply(ADMIN, made.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
 
 
 def test_what_another_deployment_did_makes_a_plan_stale(ready: Setting) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     other = ready.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "other"}))
-    assert ended(ready, other.deployment_id) is DeploymentState.SUCCEEDED
+    assert ready.ended(other.deployment_id) is DeploymentState.SUCCEEDED
     with pytest.raises(PlanStale) as refused:
         ready.planning.apply(ADMIN, made.id)
     assert refused.value.details["moved"] == [f"ada asked to update one ({other.deployment_id}) after it"]
@@ -269,7 +256,7 @@ def test_a_world_that_moved_fails_the_step_before_any_effect(ready: Setting) -> 
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.world.tamper("one/left", "somebody else's word")
     accepted = ready.planning.apply(ADMIN, made.id)
-    assert ended(ready, accepted.deployment_id) is DeploymentState.FAILED
+    assert ready.ended(accepted.deployment_id) is DeploymentState.FAILED
     failure = ready.wait_for(State.FAILED).failure
     assert failure is not None
     assert (failure.code, failure.step) == ("plan_stale", "left")
@@ -282,7 +269,7 @@ def test_a_thing_that_went_after_the_plan_fails_the_step(ready: Setting) -> None
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.world.lose("one/right")  # the plan says that nothing is to be done with it
     accepted = ready.planning.apply(ADMIN, made.id)
-    assert ended(ready, accepted.deployment_id) is DeploymentState.FAILED
+    assert ready.ended(accepted.deployment_id) is DeploymentState.FAILED
     failure = ready.environment().failure
     assert failure is not None
     assert "thing one/right would be created now" in failure.message
@@ -293,7 +280,7 @@ def test_a_deferred_step_is_decided_when_its_turn_comes(ready: Setting) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.world.lose("one/top")
     accepted = ready.planning.apply(ADMIN, made.id)
-    assert ended(ready, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert ready.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert ready.world.said["one/top"] == "bye!"
 
 
@@ -321,7 +308,7 @@ def test_a_crash_in_the_middle_of_a_planned_deployment_goes_on(ready: Setting, e
         with ready.database.write() as tx:
             tx.deployments.release_all()
         ready.worker.start()
-    assert ended(ready, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert ready.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert ready.environment().outputs["word"]["value"] == "bye!"
     assert sorted(ready.world.made) == sorted(ALL)
     with ready.database.read() as tx:

@@ -60,25 +60,12 @@ def start(setting: Setting, template: str) -> None:
     setting.world.made.clear()
 
 
-def ended(setting: Setting, deployment_id: str | None) -> DeploymentState:
-    """How a deployment ended."""
-
-    def state() -> DeploymentState:
-        with setting.database.read() as tx:
-            found = tx.deployments.get(str(deployment_id))
-        assert found is not None
-        return found.state
-
-    setting.until(lambda: state() not in (DeploymentState.QUEUED, DeploymentState.RUNNING))
-    return state()
-
-
 def update(setting: Setting, template: str | None = None, **parameters: Any) -> tuple[DeploymentState, str]:
     """Updates to a new version of the template, if one is given; how it ended, and its id."""
     if template is not None:
         setting.push(template)
     accepted = setting.requests.update(ADMIN, "one", UpdateRequest(parameters=parameters))
-    return ended(setting, accepted.deployment_id), accepted.deployment_id or ""
+    return setting.ended(accepted.deployment_id), accepted.deployment_id or ""
 
 
 def journal(setting: Setting, deployment_id: str) -> dict[str, StepRecord]:
@@ -231,7 +218,7 @@ def test_a_plan_shows_the_steps_that_go(setting: Setting) -> None:
     }
     assert list(gone) == ["c", "b"]
     accepted = setting.planning.apply(ADMIN, plan.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert setting.world.removed == ["one/c", "one/b"]
 
 
@@ -258,7 +245,7 @@ def test_a_resource_that_a_kept_step_does_not_name_any_more_goes(
     changes = [f"{change.action} {change.address}" for change in plan.steps[0].changes]
     assert changes == ["create one/bye", "change one/everybody", "destroy one/hello"]
     accepted = setting.planning.apply(ADMIN, plan.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert sorted(setting.world.things) == ["one/bye", "one/everybody"]
 
 
@@ -309,7 +296,7 @@ def test_a_step_of_another_kind_takes_away_what_the_old_kind_made(setting: Setti
         "change one/everybody",
     ]
     accepted = setting.planning.apply(ADMIN, plan.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert sorted(setting.world.things) == ["one/a", "one/everybody"]
     assert [step for _, step in setting.world.notes] == ["a"]
 
@@ -322,7 +309,7 @@ def test_what_the_plan_does_not_show_is_not_taken_away(setting: Setting) -> None
     owner = setting.environment().id
     setting.world.things["one/b"] = owner  # it is back, by hand
     accepted = setting.planning.apply(ADMIN, plan.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.FAILED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.FAILED
     failure = setting.environment().failure
     assert failure is not None
     assert (failure.code, failure.step) == ("plan_stale", "b")
@@ -354,7 +341,7 @@ def test_a_crash_while_steps_are_taken_away_goes_on(setting: Setting, effects: i
     with setting.database.write() as tx:
         tx.deployments.release_all()
     setting.worker.start()
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert sorted(setting.world.things) == ["one/a", "one/everybody"]
     assert [step for _, step in setting.world.notes] == ["a"]
 
@@ -377,7 +364,7 @@ def test_a_failed_update_is_rolled_back_by_hand(setting: Setting) -> None:
     assert setting.environment().last_good == good
     allow(setting)
     back = setting.mending.rollback(ADMIN, "one", RollbackRequest())
-    assert ended(setting, back.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(back.deployment_id) is DeploymentState.SUCCEEDED
     environment = setting.environment()
     assert environment.state is State.READY
     assert (environment.template_version, environment.parameters) == ("1", {"word": "hello"})
@@ -406,7 +393,7 @@ def test_a_named_earlier_deployment_is_gone_back_to_through_a_plan(setting: Sett
     plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE, rollback_to=first))
     assert plan.parameters == {"word": "hello"}
     accepted = setting.planning.apply(ADMIN, plan.id)
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert setting.environment().outputs["word"]["value"] == "hello!"
 
 
@@ -435,7 +422,7 @@ def test_a_step_may_ask_for_a_rollback(setting: Setting) -> None:
     setting.world.before = once
     state, failed = update(setting, new, word="bye")
     assert state is DeploymentState.FAILED
-    assert ended(setting, f"{failed}-back") is DeploymentState.SUCCEEDED
+    assert setting.ended(f"{failed}-back") is DeploymentState.SUCCEEDED
     environment = setting.wait_for(State.READY)
     assert environment.outputs["word"]["value"] == "hello!"
     assert setting.world.said["one/left"] == "hello"
@@ -454,7 +441,7 @@ def test_a_rollback_is_never_rolled_back(setting: Setting) -> None:
     refuse(setting, "one/right", BackendError("Nomad is cross today."))
     state, failed = update(setting, new.replace('"new"', '"newer"'))
     assert state is DeploymentState.FAILED
-    assert ended(setting, f"{failed}-back") is DeploymentState.FAILED
+    assert setting.ended(f"{failed}-back") is DeploymentState.FAILED
     with setting.database.read() as tx:
         known = tx.deployments.of(setting.environment().id)
     assert len(known) == 4
@@ -587,7 +574,7 @@ def test_a_repair_puts_right_what_was_changed_by_hand_and_nothing_else(setting: 
     setting.world.tamper("one/left")
     setting.world.lose("one/right")
     accepted = setting.mending.repair(ADMIN, "one")
-    assert ended(setting, accepted.deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert setting.world.made == ["one/right"]
     assert setting.world.changed == ["one/left"]
     with setting.database.read() as tx:
