@@ -126,7 +126,13 @@ class NomadAgent(Agent):
                     "config": {
                         "allow_privileged": False,
                         "volumes": {"enabled": False},
-                        "gc": {"image": False, "container": True},
+                        "gc": {
+                            "image": False,
+                            "container": True,
+                            # It would remove every container with Nomad's label that it doesn't know: those of every
+                            # other Nomad on this Docker engine.
+                            "dangling_containers": {"enabled": False},
+                        },
                     }
                 }
             },
