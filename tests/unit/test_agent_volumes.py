@@ -62,3 +62,13 @@ def test_a_change_of_the_volumes_is_a_change_of_the_configuration(
     assert stat.S_IMODE(nomad.site.volumes.stat().st_mode) == 0o700
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     assert nomad.configure()
+
+
+def test_jobs_get_docker_alone_without_privileges_and_without_host_paths(nomad: NomadAgent) -> None:
+    configuration = nomad._configuration()
+    assert configuration["client"]["options"]["driver.allowlist"] == "docker"
+    assert list(configuration["plugin"]) == ["docker"]
+    docker = configuration["plugin"]["docker"]["config"]
+    assert docker["allow_privileged"] is False
+    assert docker["volumes"] == {"enabled": False}
+    assert set(docker) <= {"allow_privileged", "volumes", "gc", "infra_image", "extra_labels"}
