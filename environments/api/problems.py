@@ -19,6 +19,8 @@ from environments.domain.views import Problem
 
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "urn:calvinverse:problem:"
+_RETRY_AFTER = 5
+"""Seconds until an error that passes by itself may have passed."""
 
 
 def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None = None) -> Response:
@@ -36,7 +38,7 @@ def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None 
     if isinstance(error, Unauthenticated):
         all_headers.setdefault("WWW-Authenticate", 'Bearer realm="calvinverse"')
     if error.transient:
-        all_headers.setdefault("Retry-After", "5")
+        all_headers.setdefault("Retry-After", str(error.details.get("retry_after", _RETRY_AFTER)))
     return Response(problem.model_dump_json(), error.status, all_headers, MEDIA_TYPE)
 
 

@@ -20,7 +20,7 @@ EXIT_STATUSES = {
     4: "it doesn't fit the present state",
     5: "no token, a bad one, or one that may not do this",
     6: "a step, or a part such as Nomad, failed",
-    7: "the service doesn't answer",
+    7: "the service doesn't answer, or has too much to do",
     8: "the database of the service can't be used",
     9: "this machine lacks something",
     INTERRUPTED: "stopped with Ctrl-C",

@@ -9,6 +9,7 @@ from environments.domain.errors import (
     InvalidInput,
     NotFound,
     ServiceUnavailable,
+    TooManyRequests,
     Unauthenticated,
     all_errors,
 )
@@ -23,6 +24,7 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
     413: InvalidInput,
     415: InvalidInput,
     422: InvalidInput,
+    429: TooManyRequests,
 }
 
 

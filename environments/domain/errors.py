@@ -156,6 +156,19 @@ class NotJson(InvalidInput):
     default_hint = "Send application/json."
 
 
+class TooManyRequests(CalvinverseError):
+    """Too much of a kind is asked for at once, by one owner or by all; nothing was done.
+
+    `details["retry_after"]`, if given: seconds after which another try makes sense.
+    """
+
+    code = "too_many_requests"
+    status = 429
+    exit_code = 7
+    transient = True
+    default_hint = "Wait until earlier requests are done, then send the same request again."
+
+
 class Conflict(CalvinverseError):
     """The request doesn't fit the present state."""
 
