@@ -19,7 +19,8 @@ from environments.api.problems import problem_response, unforeseen
 from environments.api.routes import module_states
 from environments.domain.errors import CalvinverseError, InvalidInput, NotJson, RequestTooLarge, Unauthenticated
 from environments.domain.template import LARGEST_BUNDLE
-from environments.service.access import Access, Principal
+from environments.service.access import Access
+from environments.service.authorization import Principal
 from environments.service.module_states import ModuleStates
 
 OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness"})

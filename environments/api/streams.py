@@ -13,7 +13,8 @@ import anyio.to_thread
 from environments.api.ports import Feed
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
-from environments.service.access import Access, Principal
+from environments.service.access import Access
+from environments.service.authorization import Principal
 from environments.service.reading import Reading
 
 HEARTBEAT_SECONDS = 10.0

@@ -24,7 +24,8 @@ from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.engine.watch import Watch
 from environments.engine.worker import Worker
-from environments.service.access import Access, Principal
+from environments.service.access import Access
+from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.images import Images

@@ -29,6 +29,7 @@ from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
 from environments.executors.base import Toolbox
 from environments.service import changing
+from environments.service.authorization import ENGINE
 from environments.service.calendar import next_look
 from environments.service.changing import Asked, Sealer
 from environments.service.drafting import Draft, rolled_back
@@ -180,7 +181,7 @@ class Deploy:
         environment = tx.environments.get(deployment.environment_id)
         assert environment is not None
         try:
-            back = rolled_back(tx, environment, None)
+            back = rolled_back(tx, ENGINE, environment, None)
         except (NotAllowedNow, NotFound, InvalidTemplate):
             return "There is nothing to roll back to: no earlier deployment has made the environment ready."
         if (back.environment.bundle, back.environment.parameters) == (deployment.bundle, environment.parameters):

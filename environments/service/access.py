@@ -3,33 +3,17 @@
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, cast
+from typing import cast
 
 from environments.domain.deadline import parse_duration
-from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
+from environments.service.authorization import Principal, Role, check_new_token
 from environments.service.storage import Storage, TokenRecord
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
-
-Role = Literal["admin", "user"]
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who asks."""
-
-    owner: str
-    role: Role
-    token_id: str
-
-    @property
-    def sees_only(self) -> str | None:
-        """The owner whose environments this principal may see; None: everybody's."""
-        return None if self.role == "admin" else self.owner
 
 
 class Access:
@@ -58,8 +42,7 @@ class Access:
 
     def create_token(self, principal: Principal, request: TokenRequest) -> NewToken:
         """A new token; only an admin makes tokens for others, or for admins. Raises `Forbidden`, `InvalidInput`."""
-        if principal.role != "admin" and (request.owner != principal.owner or request.role != "user"):
-            raise Forbidden("Only an admin makes tokens for others.")
+        check_new_token(principal, request.owner, request.role)
         if not request.owner.strip():
             raise InvalidInput("The owner's name is empty.")
         expires = None if request.ttl is None else self._clock() + parse_duration(request.ttl)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.errors import Forbidden, InvalidTemplate, UnknownTemplate
+from environments.domain.errors import InvalidTemplate, UnknownTemplate
 from environments.domain.names import META
 from environments.domain.template import Bundle, Template
 from environments.domain.views import TemplateSource, TemplateStepView, TemplateView
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may
 from environments.service.calendar import fault as calendar_fault
 from environments.service.parameters import schema_faults
 from environments.service.rendering import fault
@@ -54,7 +54,7 @@ class Catalogue:
 
         `source` is kept with it; the same content from the same commit changes nothing.
         """
-        check_may_push(principal)
+        may(principal, Action.TEMPLATE_PUSH)
         problems = self.validate(bundle)
         if problems:
             raise InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": problems})
@@ -100,12 +100,6 @@ class Catalogue:
                 yield f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
             yield from (f"step {step.name!r}: {problem}" for problem in kind.check(step.options, bundle))
             yield from (f"step {step.name!r}: {problem}" for problem in _expression_faults(step.options))
-
-
-def check_may_push(principal: Principal) -> None:
-    """Raises `Forbidden`: what a template's jobs do is not confined like what a person types into its parameters."""
-    if principal.role != "admin":
-        raise Forbidden("Only an admin pushes templates: everybody makes environments from them.")
 
 
 def _expression_faults(value: Any) -> Iterator[str]:

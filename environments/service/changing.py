@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, check_move
+from environments.service.authorization import Allowed
 from environments.service.drafting import Draft
 from environments.service.storage import Transaction
 
@@ -51,7 +52,7 @@ def create(tx: Transaction, draft: Draft, sealer: Sealer, asked: Asked) -> Deplo
         message=f"{asked.by} asked for {environment.name} ({environment.template})",
         data={"deadline": environment.deadline.isoformat() if environment.deadline else None},
     )
-    return queue(tx, environment, DeploymentKind.CREATE, asked)
+    return queue(tx, environment, DeploymentKind.CREATE, asked, draft.allowed)
 
 
 def change(tx: Transaction, draft: Draft, sealer: Sealer, asked: Asked) -> Deployment:
@@ -62,7 +63,7 @@ def change(tx: Transaction, draft: Draft, sealer: Sealer, asked: Asked) -> Deplo
         known = sealer.unseal(waiting) if waiting else {}
         sealed = {"sealed": sealer.seal({**known, **draft.secrets})}
     tx.environments.change(environment.id, **_asked_for(environment), **sealed)
-    return queue(tx, environment, DeploymentKind.UPDATE, asked)
+    return queue(tx, environment, DeploymentKind.UPDATE, asked, draft.allowed)
 
 
 def roll_back(tx: Transaction, draft: Draft, asked: Asked) -> Deployment:
@@ -72,14 +73,16 @@ def roll_back(tx: Transaction, draft: Draft, asked: Asked) -> Deployment:
     """
     environment = draft.environment
     tx.environments.change(environment.id, **_asked_for(environment), sealed=None)
-    return queue(tx, environment, DeploymentKind.UPDATE, asked, rollback_to=draft.rollback_to)
+    return queue(tx, environment, DeploymentKind.UPDATE, asked, draft.allowed, rollback_to=draft.rollback_to)
 
 
 def _asked_for(environment: Environment) -> dict[str, Any]:
     return {name: getattr(environment, name) for name in ("bundle", "template_version", "parameters")}
 
 
-def destroy(tx: Transaction, environment: Environment, asked: Asked) -> tuple[Environment, Deployment]:
+def destroy(
+    tx: Transaction, environment: Environment, asked: Asked, allowed: Allowed
+) -> tuple[Environment, Deployment]:
     """Destroys now, whatever runs; one that is being destroyed already keeps its deployment. Raises `NotAllowedNow`."""
     running = [run for run in tx.deployments.unfinished(environment.id) if run.kind is DeploymentKind.DESTROY]
     if running:
@@ -98,16 +101,24 @@ def destroy(tx: Transaction, environment: Environment, asked: Asked) -> tuple[En
         data={"state": State.DESTROYING.value},
     )
     environment = environment.model_copy(update=changes)
-    return environment, queue(tx, environment, DeploymentKind.DESTROY, asked)
+    return environment, queue(tx, environment, DeploymentKind.DESTROY, asked, allowed)
 
 
 def queue(
-    tx: Transaction, environment: Environment, kind: DeploymentKind, asked: Asked, *, rollback_to: str | None = None
+    tx: Transaction,
+    environment: Environment,
+    kind: DeploymentKind,
+    asked: Asked,
+    allowed: Allowed,
+    *,
+    rollback_to: str | None = None,
 ) -> Deployment:
-    """Puts a deployment of the environment as it is to be into the queue.
+    """Puts a deployment of the environment as it is to be into the queue. `allowed` has to be for just that.
 
     Raises `NotAllowedNow` while another one waits or runs; a destroy goes before them.
     """
+    if not allowed.covers(environment, kind):
+        raise TypeError(f"{allowed} is not for {kind.value} of {environment.id} with {environment.bundle}")
     if kind is not DeploymentKind.DESTROY and tx.deployments.unfinished(environment.id):
         raise NotAllowedNow(f"A deployment of environment {environment.name!r} waits or runs already.")
     deployment = Deployment(

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from environments.domain.deadline import first_deadline, parse_duration
 from environments.domain.environment import Deployment, Environment
-from environments.domain.errors import Forbidden, NotAllowedNow, NotFound, UnknownTemplate
+from environments.domain.errors import NotAllowedNow, NotFound, UnknownTemplate
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle, Template
 from environments.domain.views import CreateRequest, UpdateRequest
-from environments.service.access import Principal
+from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
 from environments.service.parameters import check_parameters, split_secrets
 from environments.service.storage import Transaction
 
@@ -21,11 +21,15 @@ LAST_GOOD = "last-good"
 
 
 class Draft(NamedTuple):
-    """An environment as it is to be. `secrets` are the secret parameters that come with the request."""
+    """An environment as it is to be. `secrets` are the secret parameters that come with the request.
+
+    `allowed`: that whoever asks may have it so.
+    """
 
     environment: Environment
     bundle: Bundle
     secrets: dict[str, str]
+    allowed: Allowed
     rollback_to: str | None = None
     """The earlier deployment whose template and parameters these are."""
 
@@ -37,12 +41,22 @@ def new_environment(
 
     Raises `InvalidName`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime` and `Forbidden`.
     """
-    if request.template == META and principal.role != "admin":
-        raise Forbidden("Only an admin makes the meta environment.")
+    check_template_name(principal, request.template)
     name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
     bundle = catalogued(tx, request.template, request.digest)
     template = bundle.template()
-    _check_volumes(principal, template)
+    environment = Environment(
+        id=environment_id,
+        name=name,
+        owner=principal.owner,
+        template=template.name,
+        template_version=template.version,
+        bundle=bundle.digest,
+        state=State.REQUESTED,
+        state_since=now,
+        created_at=now,
+    )
+    allowed = may(principal, Action.ENVIRONMENT_CREATE, environment, becomes=bundle)
     opened, secrets = split_secrets(template, check_parameters(template, request.parameters))
     for service in _literal_services(template):
         service_name(name, service)
@@ -54,21 +68,9 @@ def new_environment(
         ttl=None if request.ttl is None else parse_duration(request.ttl),
         until=request.until,
     )
-    environment = Environment(
-        id=environment_id,
-        name=name,
-        owner=principal.owner,
-        template=template.name,
-        template_version=template.version,
-        bundle=bundle.digest,
-        parameters=opened,
-        state=State.REQUESTED,
-        state_since=now,
-        created_at=now,
-        deadline=deadline,
-        maximum_deadline=now + lifetime.maximum if lifetime.maximum else None,
-    )
-    return Draft(environment, bundle, secrets)
+    latest = now + lifetime.maximum if lifetime.maximum else None
+    asked = {"parameters": opened, "deadline": deadline, "maximum_deadline": latest}
+    return Draft(environment.model_copy(update=asked), bundle, secrets, allowed)
 
 
 def updated(tx: Transaction, principal: Principal, environment: Environment, request: UpdateRequest) -> Draft:
@@ -77,20 +79,20 @@ def updated(tx: Transaction, principal: Principal, environment: Environment, req
     Raises `UnknownTemplate`, `InvalidParameters` and `Forbidden`.
     """
     bundle = catalogued(tx, environment.template, request.digest)
+    allowed = may(principal, Action.ENVIRONMENT_UPDATE, environment, becomes=bundle)
     template = bundle.template()
-    _check_volumes(principal, template)
     given = {**environment.parameters, **(request.parameters or {})}
     # What the new version doesn't know any more is dropped, unless somebody asks for it just now.
     given = {name: value for name, value in given.items() if name in template.parameters or _asked(request, name)}
     # Secrets that were handed to OpenBao stay there unless new ones come.
     opened, secrets = split_secrets(template, check_parameters(template, given, known=template.secret_parameters()))
-    return Draft(_with(environment, bundle, template, opened), bundle, secrets)
+    return Draft(_with(environment, bundle, template, opened), bundle, secrets, allowed)
 
 
-def rolled_back(tx: Transaction, environment: Environment, wanted: str | None) -> Draft:
+def rolled_back(tx: Transaction, principal: Principal, environment: Environment, wanted: str | None) -> Draft:
     """The environment as an earlier deployment was to make it; None or `last-good`: the last good one.
 
-    Secret parameters stay as they are in OpenBao. Raises `NotFound` and `NotAllowedNow`.
+    Secret parameters stay as they are in OpenBao. Raises `NotFound`, `NotAllowedNow` and `Forbidden`.
     """
     good = _earlier(tx, environment, wanted)
     bundle = tx.templates.bundle(good.bundle)
@@ -98,16 +100,17 @@ def rolled_back(tx: Transaction, environment: Environment, wanted: str | None) -
         raise NotAllowedNow(
             f"What deployment {good.id!r} applied isn't known any more.", hint="Update the environment instead."
         )
+    allowed = may(principal, Action.ENVIRONMENT_ROLL_BACK, environment, becomes=bundle)
     back = _with(environment, bundle, bundle.template(), good.parameters)
-    return Draft(back, bundle, {}, rollback_to=good.id)
+    return Draft(back, bundle, {}, allowed, rollback_to=good.id)
 
 
-def unchanged(tx: Transaction, environment: Environment) -> Draft:
-    """The environment as it was last asked for. Raises `UnknownTemplate`."""
+def unchanged(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> Draft:
+    """The environment as it was last asked for. Raises `UnknownTemplate` and `Forbidden`."""
     bundle = tx.templates.bundle(environment.bundle)
     if bundle is None:
         raise UnknownTemplate(f"The content of template {environment.template!r} is gone.")
-    return Draft(environment, bundle, {})
+    return Draft(environment, bundle, {}, may(principal, action, environment))
 
 
 def catalogued(tx: Transaction, template: str, digest: str | None) -> Bundle:
@@ -144,14 +147,6 @@ def _with(environment: Environment, bundle: Bundle, template: Template, paramete
 
 def _asked(request: UpdateRequest, name: str) -> bool:
     return request.parameters is not None and name in request.parameters
-
-
-def _check_volumes(principal: Principal, template: Template) -> None:
-    if template.host_volumes and principal.role != "admin":
-        raise Forbidden(
-            f"Only an admin makes or updates environments with the template {template.name!r}: "
-            f"its jobs get {', '.join(template.host_volumes)} of their node."
-        )
 
 
 def _literal_services(template: Template) -> set[str]:

@@ -8,7 +8,7 @@ from environments.domain.environment import Drift, Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.views import DriftView
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may
 from environments.service.calendar import next_look
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import visible
@@ -39,6 +39,7 @@ class Drifting:
         """Looks now. Raises `NotAllowedNow` unless the environment is ready, and stays so while we look."""
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
+            may(principal, Action.ENVIRONMENT_OBSERVE, environment)
             newest = _newest(tx, environment)
         if environment.state is not State.READY:
             raise NotAllowedNow(

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from environments.domain.errors import Forbidden, ImageNotPublished
+from environments.domain.errors import ImageNotPublished
 from environments.domain.images import check_image_name, check_reference
 from environments.domain.names import check_label
 from environments.domain.views import ImageView, PublishImageRequest
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may
 from environments.service.storage import PublishedImage, Storage, Transaction
 
 
@@ -23,7 +23,7 @@ class Images:
 
         Only an admin may: everybody's environments run it. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
         """
-        _check_admin(principal)
+        may(principal, Action.IMAGE_PUBLISH)
         image = PublishedImage(
             name=check_image_name(name),
             reference=check_reference(request.reference),
@@ -63,7 +63,7 @@ class Images:
 
     def withdraw(self, principal: Principal, name: str) -> ImageView:
         """From now on no deployment gets the image; its history stays. Raises `Forbidden`, `ImageNotPublished`."""
-        _check_admin(principal)
+        may(principal, Action.IMAGE_WITHDRAW)
         now = self._clock()
         with self._storage.write() as tx:
             image = _newest(tx, name)
@@ -76,11 +76,6 @@ class Images:
 def references(tx: Transaction) -> dict[str, str]:
     """Name → reference of every image that deployments get now."""
     return {image.name: image.reference for image in tx.images.current()}
-
-
-def _check_admin(principal: Principal) -> None:
-    if principal.role != "admin":
-        raise Forbidden("Only an admin publishes and withdraws images: everybody's environments run them.")
 
 
 def _newest(tx: Transaction, name: str) -> PublishedImage | None:

@@ -9,7 +9,7 @@ from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
 from environments.domain.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 from environments.service import changing
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may
 from environments.service.changing import Asked
 from environments.service.drafting import rolled_back
 from environments.service.presenting import environment_view
@@ -32,21 +32,23 @@ class Mending:
         """
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
+            allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
             check_request(environment.name, environment.state, DeploymentKind.REPAIR)
             asked = Asked(self._new_id("dep"), principal.owner, "repaired", self._clock())
-            deployment = changing.queue(tx, environment, DeploymentKind.REPAIR, asked)
+            deployment = changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
         return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
 
     def rollback(self, principal: Principal, name: str, request: RollbackRequest) -> Accepted:
         """Goes back to what the last good deployment applied, or an earlier one that is named.
 
         Secret parameters stay as they are in OpenBao. Raises `NotAllowedNow`, also when there is nothing to go back
-        to, and `NotFound` for a deployment that isn't this environment's.
+        to, `NotFound` for a deployment that isn't this environment's, and `Forbidden` for a version of the template
+        that asks for host volumes, unless an admin asks.
         """
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = rolled_back(tx, environment, request.deployment)
+            draft = rolled_back(tx, principal, environment, request.deployment)
             asked = Asked(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
             deployment = changing.roll_back(tx, draft, asked)
         return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
@@ -59,6 +61,7 @@ class Mending:
         now = self._clock()
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
+            may(principal, Action.ENVIRONMENT_ABANDON, environment)
             if environment.state is not State.DESTROY_FAILED:
                 raise NotAllowedNow(
                     f"Environment {environment.name!r} is {environment.state.value}: only what could not be destroyed "

@@ -18,7 +18,7 @@ from environments.domain.deadline import format_duration
 from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentState, StepState
 from environments.domain.views import PendingView
-from environments.service.access import Principal
+from environments.service.authorization import Principal, sees
 from environments.service.storage import Transaction, WorkerRecord
 
 _NO_WORKER = "No worker is alive: start one."
@@ -49,9 +49,7 @@ def _place(order: Sequence[Waiting], place: int, principal: Principal, lane: Lan
     where = f"Position {place + 1} of {len(order)} in the {lane.value} lane"
     if place == 0:
         return f"{where}."
-    ahead = Counter(
-        waiting.owner if principal.sees_only in (None, waiting.owner) else None for waiting in order[:place]
-    )
+    ahead = Counter(waiting.owner if sees(principal, waiting.owner) else None for waiting in order[:place])
     counts: list[str] = []
     for owner, count in ahead.most_common():
         whose = "others'" if owner is None else f"{owner}'s"

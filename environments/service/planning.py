@@ -13,7 +13,7 @@ from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
 from environments.domain.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
 from environments.service import changing
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may, sees
 from environments.service.changing import Asked, Sealer
 from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
 from environments.service.presenting import environment_view
@@ -23,6 +23,11 @@ from environments.service.visibility import owned
 
 KEPT = timedelta(hours=24)
 """How long a plan can be applied."""
+
+_ACTIONS = {
+    DeploymentKind.REPAIR: Action.ENVIRONMENT_REPAIR,
+    DeploymentKind.DESTROY: Action.ENVIRONMENT_DESTROY,
+}
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,9 @@ class Planning:
         environment = owned(tx, principal, name)
         check_request(environment.name, environment.state, request.kind)
         if request.kind is not DeploymentKind.UPDATE:
-            return unchanged(tx, environment)
+            return unchanged(tx, principal, _ACTIONS[request.kind], environment)
         if request.rollback_to is not None:
-            return rolled_back(tx, environment, request.rollback_to)
+            return rolled_back(tx, principal, environment, request.rollback_to)
         update = UpdateRequest(digest=request.digest, parameters=request.parameters)
         return updated(tx, principal, environment, update)
 
@@ -160,12 +165,16 @@ class Planning:
         environment = owned(tx, principal, plan.environment_id)
         _check_unmoved(tx, plan, environment)
         if plan.kind is DeploymentKind.DESTROY:
-            return changing.destroy(tx, environment, asked)
+            return changing.destroy(tx, environment, asked, may(principal, Action.ENVIRONMENT_DESTROY, environment))
         bundle = tx.templates.bundle(plan.bundle)
         if bundle is None:
             raise _stale(plan, f"the content of template {plan.template!r} that it was made for is gone")
         if plan.kind is DeploymentKind.REPAIR:
-            return environment, changing.queue(tx, environment, DeploymentKind.REPAIR, asked)
+            allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
+            return environment, changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
+        rollback_to = plan.request.get("rollback_to")
+        action = Action.ENVIRONMENT_UPDATE if rollback_to is None else Action.ENVIRONMENT_ROLL_BACK
+        allowed = may(principal, action, environment, becomes=bundle)
         after = environment.model_copy(
             update={
                 "bundle": plan.bundle,
@@ -173,7 +182,7 @@ class Planning:
                 "parameters": plan.parameters,
             }
         )
-        draft = Draft(after, bundle, secrets, rollback_to=plan.request.get("rollback_to"))
+        draft = Draft(after, bundle, secrets, allowed, rollback_to)
         if draft.rollback_to is not None:
             return after, changing.roll_back(tx, draft, asked)
         return after, changing.change(tx, draft, self._sealer, asked)
@@ -256,10 +265,9 @@ def _newest(tx: Transaction, environment: Environment) -> Deployment | None:
 
 
 def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:
-    if principal.sees_only in (None, plan.requested_by):
-        return True
+    """One of an environment that there isn't yet is its maker's; else it is the environment's owner's."""
     environment = tx.environments.get(plan.environment_id)
-    return environment is not None and environment.owner == principal.sees_only
+    return sees(principal, plan.requested_by if environment is None else environment.owner)
 
 
 def _view(plan: Plan) -> PlanView:

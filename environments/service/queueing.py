@@ -7,7 +7,7 @@ from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import NotAllowedNow, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.views import CancelRequest, DeploymentView, PendingView, WorkerView
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may, sees
 from environments.service.pending import pending
 from environments.service.presenting import with_journal
 from environments.service.storage import Storage, Transaction
@@ -28,7 +28,7 @@ class Queueing:
         with self._storage.read() as tx:
             deployment = tx.deployments.get(deployment_id)
             environment = tx.environments.get(deployment.environment_id) if deployment else None
-            if deployment is None or environment is None or principal.sees_only not in (None, environment.owner):
+            if deployment is None or environment is None or not sees(principal, environment.owner):
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return pending(tx, principal, deployment, now)
 
@@ -40,9 +40,7 @@ class Queueing:
                 WorkerView(
                     **{name: getattr(worker, name) for name in WorkerView.model_fields if name != "running"},
                     running=tuple(
-                        run.id
-                        for run in running
-                        if run.worker == worker.name and principal.sees_only in (None, run.owner)
+                        run.id for run in running if run.worker == worker.name and sees(principal, run.owner)
                     ),
                 )
                 for worker in tx.workers.all()
@@ -58,6 +56,7 @@ class Queueing:
         now = self._clock()
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
+            may(principal, Action.ENVIRONMENT_CANCEL, environment)
             deployment = _to_cancel(tx, environment)
             # Between the look and the write it may have begun, or ended.
             if not self._withdraw(tx, principal, environment, deployment, now) and not self._ask(

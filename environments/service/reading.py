@@ -9,7 +9,7 @@ from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import parse_reference
 from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
-from environments.service.access import Principal
+from environments.service.authorization import Action, Principal, may, sees
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
 from environments.service.storage import Storage
 from environments.service.visibility import visible
@@ -94,6 +94,8 @@ class Reading:
         """The outputs; with `reveal` secret ones are read from OpenBao, whose audit log notes it."""
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
+            if reveal:
+                may(principal, Action.ENVIRONMENT_REVEAL, environment)
         masked = outputs_view(environment.outputs)
         if not reveal:
             return masked
@@ -118,7 +120,7 @@ class Reading:
         with self._storage.read() as tx:
             deployment = tx.deployments.get(deployment_id)
             environment = tx.environments.get(deployment.environment_id) if deployment else None
-            if deployment is None or environment is None or principal.sees_only not in (None, environment.owner):
+            if deployment is None or environment is None or not sees(principal, environment.owner):
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return deployment_view(deployment, tx.journal.steps(deployment.id), tx.journal.needs(deployment.id))
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from environments.domain.deadline import check_deadline, parse_duration
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import (
-    Forbidden,
     IdempotencyMismatch,
     InvalidLifetime,
     InvalidTemplate,
@@ -24,7 +23,7 @@ from environments.domain.views import (
     UpdateRequest,
 )
 from environments.service import changing
-from environments.service.access import Principal
+from environments.service.authorization import CLOCK, Action, Allowed, Principal, may
 from environments.service.changing import Asked
 from environments.service.changing import Sealer as Sealer  # where others look for it
 from environments.service.drafting import new_environment, updated
@@ -86,18 +85,22 @@ class Requests:
         now = self._clock()
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
+            allowed = may(principal, Action.ENVIRONMENT_RETRY, environment)
             if environment.state is State.DESTROY_FAILED:
-                return self._destroy(tx, environment, principal.owner, "tried again by hand", now)
+                asked = self._asked(principal.owner, "tried again by hand", now)
+                return _destroy(tx, environment, asked, allowed)
             check_request(environment.name, environment.state, DeploymentKind.CREATE)
             asked = self._asked(principal.owner, "tried again", now)
-            deployment = changing.queue(tx, environment, DeploymentKind.CREATE, asked)
+            deployment = changing.queue(tx, environment, DeploymentKind.CREATE, asked, allowed)
         return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
 
     def destroy(self, principal: Principal, name: str, request: DestroyRequest | None = None) -> Accepted:
         """Destroys now, whatever runs; asked again while it runs, it names the running deployment."""
         reason = (request.reason if request else "") or f"asked for by {principal.owner}"
         with self._storage.write() as tx:
-            return self._destroy(tx, owned(tx, principal, name), principal.owner, reason, self._clock())
+            environment = owned(tx, principal, name)
+            allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
+            return _destroy(tx, environment, self._asked(principal.owner, reason, self._clock()), allowed)
 
     def destroy_due(self) -> list[str]:
         """Asks to destroy environments whose time is over, and tries failed destroys again; their names.
@@ -113,7 +116,8 @@ class Requests:
             for environment in due:
                 again = environment.state is State.DESTROY_FAILED
                 reason = "tried again" if again else f"its time was over at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
-                self._destroy(tx, environment, "clock", reason, now, by_machine=True)
+                allowed = may(CLOCK, Action.ENVIRONMENT_DESTROY, environment)
+                _destroy(tx, environment, self._asked(CLOCK.owner, reason, now, by_machine=True), allowed)
         return [environment.name for environment in due]
 
     def extend(self, principal: Principal, name: str, request: ExtendRequest) -> EnvironmentView:
@@ -123,6 +127,7 @@ class Requests:
             raise InvalidLifetime("Give one of: how much longer, how long from now, or until when.")
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
+            may(principal, Action.ENVIRONMENT_EXTEND, environment)
             if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
                 raise NotAllowedNow(f"Environment {environment.name!r} is {environment.state.value} already.")
             if request.by is not None:
@@ -147,8 +152,7 @@ class Requests:
 
     def mirror(self, principal: Principal, view: EnvironmentView) -> EnvironmentView:
         """Shows an environment that somebody else owns, read-only. Raises `Forbidden`, `NameTaken`."""
-        if principal.role != "admin":
-            raise Forbidden("Only an admin shows environments from outside.")
+        may(principal, Action.ENVIRONMENT_MIRROR)
         if view.managed_by is None:
             raise InvalidTemplate("An environment from outside has to say who manages it.")
         fields = {name: getattr(view, name) for name in Environment.model_fields if hasattr(view, name)}
@@ -173,22 +177,13 @@ class Requests:
             )
         return environment_view(environment)
 
-    def _destroy(
-        self,
-        tx: Transaction,
-        environment: Environment,
-        by: str,
-        reason: str,
-        now: datetime,
-        *,
-        by_machine: bool = False,
-    ) -> Accepted:
-        asked = self._asked(by, reason, now, by_machine=by_machine)
-        environment, deployment = changing.destroy(tx, environment, asked)
-        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
-
     def _asked(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> Asked:
         return Asked(self._new_id("dep"), by, reason, now, by_machine=by_machine)
+
+
+def _destroy(tx: Transaction, environment: Environment, asked: Asked, allowed: Allowed) -> Accepted:
+    environment, deployment = changing.destroy(tx, environment, asked, allowed)
+    return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
 
 
 def again(tx: Transaction, known: KnownRequest, body: str, key: str) -> Accepted:

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 from environments.domain.errors import InvalidSource
 from environments.domain.template import Bundle
 from environments.domain.views import GitPushRequest, TemplateSource, TemplateView
-from environments.service.access import Principal
-from environments.service.catalogue import Catalogue, check_may_push
+from environments.service.authorization import Action, Principal, may
+from environments.service.catalogue import Catalogue
 
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
 
@@ -43,7 +43,7 @@ class Sources:
 
         Only an admin may. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
         """
-        check_may_push(principal)
+        may(principal, Action.TEMPLATE_PUSH)
         path = _checked_path(request.path)
         if request.ref is not None:
             _check_ref(request.ref)

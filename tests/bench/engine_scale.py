@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from environments.engine.clock import Alarm, Retention
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from environments.service.requests import Requests
 from environments.stores.sealing import KeyFileSealer
 from tests.bench.reading import fill, measure, open_filled

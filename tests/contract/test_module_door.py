@@ -17,7 +17,7 @@ from environments.domain.views import CreateRequest
 from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import Kits, ModuleKeys, StateAccess, StateDoor
 from environments.executors.vault_module_key import VaultModuleKeys
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from tests.fakes.service import make_service
 
 

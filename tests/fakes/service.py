@@ -23,7 +23,8 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import StepPlan
 from environments.domain.template import Bundle, make_bundle
 from environments.engine.feed import Feed
-from environments.service.access import Access, Principal
+from environments.service.access import Access
+from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.images import Images

@@ -18,7 +18,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
 from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import StateAccess
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from images.toolchain import require
 from tests.fakes.service import FakeService, make_service
 

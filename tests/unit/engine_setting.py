@@ -19,7 +19,7 @@ from environments.engine.feed import Feed
 from environments.engine.plan import WorldPlanner
 from environments.engine.worker import Worker
 from environments.executors.base import Toolbox
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.mending import Mending
 from environments.service.planning import Planning

@@ -12,7 +12,7 @@ from environments.domain.errors import Cancelled, InvalidTemplate, ManagedOutsid
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.template import Bundle
 from environments.domain.views import CancelRequest, DeploymentView, UpdateRequest
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from tests.postgres import Postgres
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 

@@ -12,7 +12,7 @@ from environments.domain.template import Bundle, make_bundle
 from environments.domain.views import CreateRequest, UpdateRequest
 from environments.executors.base import Owner
 from environments.executors.nomad_rules import adopt
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from tests.fakes.service import WEB, FakeService, make_service
 
 EVE = Principal("eve", "user", "tok-eve")

@@ -12,7 +12,7 @@ from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.views import CancelRequest, CreateRequest, PendingView, UpdateRequest
 from environments.engine.worker import Worker
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from environments.service.storage import WorkerRecord
 from environments.stores.schema import deployments
 from tests.fakes.world import thing_toolbox

@@ -1,0 +1,131 @@
+"""One place says who may do what, and nothing gets into the queue past it."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import environments
+from environments.domain.environment import Environment
+from environments.domain.errors import Forbidden, UnknownEnvironment
+from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.template import Bundle, make_bundle
+from environments.domain.views import CreateRequest
+from environments.service import changing
+from environments.service.authorization import QUEUES, Action, Allowed, Principal, may
+from environments.service.changing import Asked
+from tests.fakes.service import WEB, FakeService, make_service
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
+ADMIN = Principal("root", "admin", "tok-r")
+PLAIN = make_bundle({"template.toml": WEB.encode()})
+MOUNTS = make_bundle({"template.toml": WEB.replace("[lifetime]", 'host_volumes = ["builds"]\n[lifetime]').encode()})
+
+APPLIES = (Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Action.ENVIRONMENT_ROLL_BACK)
+FOR_ADMINS = (
+    Action.ENVIRONMENT_MIRROR,
+    Action.TEMPLATE_PUSH,
+    Action.TEMPLATE_VALIDATE,
+    Action.IMAGE_PUBLISH,
+    Action.IMAGE_WITHDRAW,
+)
+
+
+def environment(bundle: Bundle = PLAIN) -> Environment:
+    """One of alice's."""
+    return Environment(
+        id="env-1",
+        name="hers",
+        owner="alice",
+        template="web",
+        template_version="3",
+        bundle=bundle.digest,
+        state=State.READY,
+        state_since=NOW,
+        created_at=NOW,
+    )
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_every_action_is_the_owners_or_an_admins_or_nobodys(action: Action) -> None:
+    becomes = PLAIN if action in APPLIES else None
+    with pytest.raises(UnknownEnvironment, match="env-1"):
+        may(BOB, action, environment(), becomes=becomes)
+    may(ADMIN, action, environment(), becomes=becomes)
+    if action in FOR_ADMINS:
+        with pytest.raises(Forbidden):
+            may(ALICE, action, environment())
+        return
+    may(ALICE, action, environment(), becomes=becomes)
+    if action in APPLIES:
+        with pytest.raises(Forbidden, match="builds"):
+            may(ALICE, action, environment(), becomes=MOUNTS)
+        with pytest.raises(TypeError):
+            may(ALICE, action, environment())
+
+
+def test_nobody_else_makes_an_allowance() -> None:
+    with pytest.raises(TypeError):
+        Allowed(Action.ENVIRONMENT_DESTROY, "env-1", "sha256:x", object())
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[FakeService]:
+    service = make_service(tmp_path)
+    yield service
+    service.database.close()
+
+
+def test_nothing_queues_a_deployment_that_was_not_allowed(service: FakeService) -> None:
+    service.requests.create(ALICE, CreateRequest(name="hers", template="web"))
+    service.finish("hers", State.READY)
+    (found,) = service.reading.environments(ADMIN)
+    with service.database.read() as tx:
+        (record,) = tx.environments.all()
+    asked = Asked("dep-x", "alice", "", NOW)
+    other = record.model_copy(update={"id": "env-other"})
+    for kind in DeploymentKind:
+        wrong = [
+            *(
+                may(ALICE, action, record)
+                for action, kinds in QUEUES.items()
+                if action not in APPLIES and kind not in kinds
+            ),
+            may(ALICE, Action.ENVIRONMENT_READ, record),
+            may(ALICE, Action.ENVIRONMENT_DESTROY, other),
+            may(ADMIN, Action.ENVIRONMENT_UPDATE, record, becomes=MOUNTS),
+        ]
+        for allowed in wrong:
+            with service.database.write() as tx, pytest.raises(TypeError):
+                changing.queue(tx, record, kind, asked, allowed)
+    with service.database.read() as tx:
+        assert len(tx.deployments.of(found.id)) == 1
+
+
+def test_deployments_enter_the_queue_in_one_place_only() -> None:
+    root = Path(inspect.getfile(environments)).parent
+    places = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("deployments.add")
+    }
+    assert places == {"service/changing.py"}
+
+
+def test_who_gets_an_environment_to_change_it_says_what_for() -> None:
+    """A function that takes an environment which the service owns asks `may`, or hands it to one that does."""
+    root = Path(inspect.getfile(environments)).parent / "service"
+    asks = {"may", "updated", "rolled_back", "unchanged"}
+    forgot = []
+    for path in root.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                called = {ast.unparse(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
+                if "owned" in called and not called & asks:
+                    forgot.append(f"{path.name} {node.name}")
+    assert forgot == []
