@@ -75,7 +75,13 @@ def environment_routes(service: Service) -> APIRouter:
         "/environments",
         status_code=status.HTTP_202_ACCEPTED,
         responses=problems(
-            UnknownTemplate, NameTaken, InvalidName, InvalidParameters, InvalidLifetime, IdempotencyMismatch
+            UnknownTemplate,
+            Forbidden,
+            NameTaken,
+            InvalidName,
+            InvalidParameters,
+            InvalidLifetime,
+            IdempotencyMismatch,
         ),
     )
     def create_environment(
@@ -100,7 +106,9 @@ def environment_routes(service: Service) -> APIRouter:
     @router.put(
         "/environments/{name}",
         status_code=status.HTTP_202_ACCEPTED,
-        responses=problems(UnknownEnvironment, UnknownTemplate, NotAllowedNow, ManagedOutside, InvalidParameters),
+        responses=problems(
+            UnknownEnvironment, UnknownTemplate, Forbidden, NotAllowedNow, ManagedOutside, InvalidParameters
+        ),
     )
     def update_environment(caller: Caller, name: str, request: UpdateRequest) -> Accepted:
         """Applies the newest (or the named) version of the template, and changed parameters."""

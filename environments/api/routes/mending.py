@@ -6,6 +6,7 @@ from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import (
+    Forbidden,
     ManagedOutside,
     NotAllowedNow,
     NotFound,
@@ -32,7 +33,7 @@ def mending_routes(service: Service) -> APIRouter:
     @router.post(
         "/environments/{name}/rollback",
         status_code=status.HTTP_202_ACCEPTED,
-        responses=problems(*_CHANGED, NotFound),
+        responses=problems(*_CHANGED, NotFound, Forbidden),
     )
     def roll_back_environment(caller: Caller, name: str, request: RollbackRequest | None = None) -> Accepted:
         """Goes back to the template version and parameters of the last good deployment, or of the one that is named."""
