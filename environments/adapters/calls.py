@@ -1,12 +1,12 @@
 """Plain calls of the HTTP interfaces of Consul, OpenBao (or Vault) and Nomad: JSON in and out, errors as sentences."""
 
 import json
-import ssl
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import httpx2
+import requests
 
+from environments.adapters.bounded import AnswerTooLarge, bounded_session, trusting
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
 
 Part = Literal["consul", "vault", "nomad"]
@@ -16,6 +16,9 @@ TOKEN_HEADERS: dict[Part, str] = {
     "vault": "X-Vault-Token",
     "nomad": "X-Nomad-Token",
 }
+
+LARGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes; the largest are lists of everything in a cluster."""
 
 _LONGEST_QUOTE = 300
 """Characters of a backend's answer that an error message repeats."""
@@ -47,7 +50,7 @@ class FixedToken:
 
 
 class Caller:
-    """Calls one part at one address. Every call has a time limit; a refused token is renewed once."""
+    """Calls one part at one address. A call takes at most `timeout` seconds; a refused token is renewed once."""
 
     def __init__(
         self,
@@ -61,12 +64,10 @@ class Caller:
         self.part: Part = part
         self.address = address
         self._tokens = tokens
-        verify: ssl.SSLContext | bool = address.startswith("https:")  # reading all CAs takes longer than most calls
-        if verify and ca_file is not None:
-            verify = ssl.create_default_context(cafile=str(ca_file))
+        context = trusting(str(ca_file) if ca_file else None) if address.startswith("https:") else None
+        self._session = bounded_session(context=context, seconds=timeout, largest=LARGEST_ANSWER, scatter=True, keep=1)
         # No connection outlives its call: calls are rare, callers many, and nobody has to close them.
-        limits = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.Client(base_url=address, timeout=timeout, verify=verify, trust_env=False, limits=limits)
+        self._session.headers["Connection"] = "close"
 
     def get(self, path: str) -> Any:
         """The answer's JSON, or None when there is no such thing."""
@@ -85,39 +86,41 @@ class Caller:
                 response = self._send(method, path, body, other)
         if response.status_code == 404 and missing_ok:
             return None
-        if response.is_success:
+        if 200 <= response.status_code < 300:
             return self._content(response)
         raise self._error(method, path, response)
 
     def status(self, path: str) -> int | None:
         """The status of a GET without a token; None when nobody answers."""
         try:
-            return self._client.get(path).status_code
-        except httpx2.HTTPError:
+            return self._session.get(self.address + path).status_code
+        except requests.RequestException:
             return None
 
-    def _send(self, method: str, path: str, body: Any, token: str | None) -> httpx2.Response:
+    def _send(self, method: str, path: str, body: Any, token: str | None) -> requests.Response:
         headers = {TOKEN_HEADERS[self.part]: token} if token else {}
         content = None
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         try:
-            return self._client.request(method, path, content=content, headers=headers)
-        except httpx2.TimeoutException as error:
+            return self._session.request(method, self.address + path, data=content, headers=headers)
+        except requests.Timeout as error:
             raise BackendUnavailable(f"{TITLES[self.part]} at {self.address} didn't answer in time.") from error
-        except httpx2.HTTPError as error:
+        except AnswerTooLarge as error:
+            raise BackendError(f"{TITLES[self.part]} at {self.address}: {error}.") from error
+        except requests.RequestException as error:
             raise BackendUnavailable(f"{TITLES[self.part]} at {self.address} can't be reached: {error}.") from error
 
-    def _content(self, response: httpx2.Response) -> Any:
+    def _content(self, response: requests.Response) -> Any:
         if not response.content:
             return None
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return response.text
 
-    def _error(self, method: str, path: str, response: httpx2.Response) -> BackendError:
+    def _error(self, method: str, path: str, response: requests.Response) -> BackendError:
         title, status = TITLES[self.part], response.status_code
         said = " ".join(response.text.split())[:_LONGEST_QUOTE]
         place = path.split("?")[0]

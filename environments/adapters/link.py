@@ -1,19 +1,20 @@
 """What the vendors' clients have in common here: where they find a part and a token, time limits, errors in words."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import requests
-from requests.adapters import HTTPAdapter
 
-from environments.adapters.calls import TITLES, Part, TokenSource
+from environments.adapters.bounded import AnswerTooLarge, bounded_session, trusting
+from environments.adapters.calls import LARGEST_ANSWER, TITLES, Part, TokenSource
 from environments.adapters.connections import Connections, Endpoint, token_source
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CredentialUnknown
 
 CALL_LIMIT = 15.0
-"""Seconds that one call may take, beyond the wait that a blocking query asks for."""
+"""Seconds that one call may take as a whole, beyond the wait that a blocking query asks for."""
 
 _POOL = 32
 """Connections kept open to a part: steps run side by side."""
@@ -100,6 +101,10 @@ class Link(Generic[Client]):
     def _fault(self, error: Exception) -> Fault | None:
         if isinstance(error, requests.Timeout):
             return Fault(None, "it didn't answer in time")
+        if isinstance(error, AnswerTooLarge):
+            return Fault(None, str(error))
+        if isinstance(error, RecursionError | json.JSONDecodeError):
+            return Fault(None, "its answer can't be read")
         if isinstance(error, requests.RequestException):
             return Fault(None, "it can't be reached")
         return self._explain(error)
@@ -128,10 +133,15 @@ class Link(Generic[Client]):
 
 
 def _session(endpoint: Endpoint) -> requests.Session:
-    session = requests.Session()
-    # Neither a proxy nor a netrc file of the machine has a say between us and our own parts.
-    session.trust_env = False
-    session.verify = str(endpoint.ca_file) if endpoint.ca_file else True
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=_POOL))
+    context = None
+    if endpoint.address.startswith("https:"):
+        context = trusting(str(endpoint.ca_file) if endpoint.ca_file else None)
+    session = bounded_session(context=context, seconds=CALL_LIMIT, largest=LARGEST_ANSWER, scatter=True, keep=_POOL)
+    session.hooks["response"].append(_refuse_redirect)
     return session
+
+
+def _refuse_redirect(response: requests.Response, *_: object, **__: object) -> None:
+    """The vendors' clients take everything below 400 for what they asked for."""
+    if response.is_redirect:
+        raise requests.TooManyRedirects("it points elsewhere", response=response)

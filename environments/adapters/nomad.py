@@ -110,18 +110,17 @@ class Nomad:
         if index and wait:
             params |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
 
-        def get(client: nomad.Nomad) -> requests.Response:
-            response: requests.Response = client.job.request(
+        def get(client: nomad.Nomad) -> tuple[str, Any]:
+            response = client.job.request(
                 _escape(job), "allocations", method="get", params=dict(params), timeout=CALL_LIMIT + wait
             )
-            return response
+            return response.headers.get("X-Nomad-Index", ""), response.json()
 
         try:
-            response = self._link.call("list allocations", get)
+            newest, listed = self._link.call("list allocations", get)
         except Missing:
             return 0, []
-        found = [allocation(item) for item in response.json() or ()]
-        return int(response.headers.get("X-Nomad-Index") or 0), found
+        return int(newest) if newest.isdecimal() else 0, [allocation(item) for item in listed or ()]
 
     def rollout(self, namespace: str, job: str) -> Rollout | None:
         """The job's newest deployment."""

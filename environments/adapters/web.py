@@ -3,8 +3,9 @@
 import ssl
 import threading
 
-import httpx2
+import requests
 
+from environments.adapters.bounded import bounded_session, trusting
 from environments.executors.check_http import Answer, NoAnswer
 
 _LARGEST = 1024 * 1024
@@ -19,22 +20,17 @@ class WebClient:
         self._lock = threading.Lock()
 
     def get(self, url: str, *, ca: str | None, limit: float) -> Answer:
-        """The answer to a GET, redirects not followed."""
-        verify: ssl.SSLContext | bool = True if ca is None else self._context(ca)
+        """The answer to a GET after at most `limit` seconds, redirects not followed; a long text is cut."""
+        context = None
+        if url.startswith("https:"):
+            context = trusting() if ca is None else self._context(ca)
         try:
-            with (
-                httpx2.Client(verify=verify, timeout=limit, trust_env=False) as client,
-                client.stream("GET", url) as response,
-            ):
-                content = b""
-                for piece in response.iter_bytes():
-                    content += piece
-                    if len(content) >= _LARGEST:
-                        break
-                return Answer(response.status_code, content[:_LARGEST].decode(errors="replace"))
-        except httpx2.TimeoutException as error:
-            raise NoAnswer(f"nothing came within {limit:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            with bounded_session(context=context, seconds=limit, largest=_LARGEST, cut=True, keep=1) as session:
+                answer = session.get(url)
+                return Answer(answer.status_code, answer.content.decode(errors="replace"))
+        except requests.Timeout as error:
+            raise NoAnswer(f"no whole answer came within {limit:g} s") from error
+        except (requests.RequestException, ValueError) as error:
             raise NoAnswer(str(error) or type(error).__name__) from error
 
     def _context(self, ca: str) -> ssl.SSLContext:

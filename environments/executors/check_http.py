@@ -41,9 +41,9 @@ class Web(Protocol):
     """What this step needs to ask a service."""
 
     def get(self, url: str, *, ca: str | None, limit: float) -> Answer:
-        """The answer to a GET. An https address must show a certificate of `ca` (PEM) that covers it.
+        """The answer to a GET, as a whole within `limit` seconds. Redirects aren't followed.
 
-        Raises `NoAnswer`.
+        An https address must show a certificate of `ca` (PEM) that covers it. Raises `NoAnswer`.
         """
         ...
 
