@@ -12,10 +12,11 @@ import anyio.to_thread
 
 from environments.api.ports import Feed
 from environments.domain.environment import Event
-from environments.domain.errors import CalvinverseError, UnknownEnvironment
+from environments.domain.errors import CalvinverseError
 from environments.service.access import Access
-from environments.service.authorization import Principal
+from environments.service.authorization import Principal, sees
 from environments.service.reading import Reading
+from environments.service.storage import OwnedEvent
 
 HEARTBEAT_SECONDS = 10.0
 """How often a silent stream says something, so that both ends notice when the other is gone."""
@@ -27,7 +28,6 @@ BATCH = 500
 LONGEST_QUEUE = 2000
 """Events that wait for a slow reader; beyond that it reads them from the database again."""
 
-_LONGEST_MEMORY = 10_000
 _PAUSE_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 """How long the reading thread takes to notice that it should stop."""
@@ -43,19 +43,19 @@ class Subscription:
         self.position = position
         """Events up to this id are not in the queue and have to be read from the database."""
         self.closed = False
-        self._queue: deque[Event] = deque()
+        self._queue: deque[OwnedEvent] = deque()
         self._wake = asyncio.Event()
 
-    def put(self, events: list[Event]) -> None:
+    def put(self, events: list[OwnedEvent]) -> None:
         """More events, in order."""
         if len(self._queue) + len(events) > LONGEST_QUEUE:
             self._queue.clear()
-            self.position = events[-1].id
+            self.position = events[-1].event.id
         else:
             self._queue.extend(events)
         self._wake.set()
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[OwnedEvent]:
         """What waits."""
         events = list(self._queue)
         self._queue.clear()
@@ -84,7 +84,6 @@ class Hub:
         self._stopping = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._visible: dict[tuple[str, str], bool] = {}
 
     async def start(self) -> None:
         """Begins to read, at what is newest now."""
@@ -122,35 +121,13 @@ class Hub:
         finally:
             self._subscriptions.discard(subscription)
 
-    async def visible(self, principal: Principal, events: list[Event]) -> list[Event]:
-        """Those of `events` that the principal may see. An environment's owner never changes, so answers are kept."""
-        if principal.sees_only is None:
-            return events
-        shown = []
-        for event in events:
-            key = (principal.sees_only, event.environment_id)
-            if key not in self._visible:
-                if len(self._visible) >= _LONGEST_MEMORY:
-                    self._visible.clear()
-                self._visible[key] = await anyio.to_thread.run_sync(self._may_see, principal, event.environment_id)
-            if self._visible[key]:
-                shown.append(event)
-        return shown
-
-    def _may_see(self, principal: Principal, environment_id: str) -> bool:
-        try:
-            self._reading.environment(principal, environment_id)
-        except UnknownEnvironment:
-            return False
-        return True
-
     def _run(self, loop: asyncio.AbstractEventLoop, position: int) -> None:
         while not self._stopping.is_set():
             try:
                 if not self._feed.wait(position, _POLL_SECONDS):
                     continue
                 newest = self._feed.newest
-                events = self._reading.events(_SYSTEM, None, after=position, limit=BATCH)
+                events = self._reading.events_for(_SYSTEM, None, after=position, limit=BATCH)
             except CalvinverseError as error:
                 _log.warning("events can't be read: %s", error.message)
                 self._stopping.wait(_PAUSE_SECONDS)
@@ -162,14 +139,14 @@ class Hub:
             if not events:
                 position = newest  # what was there has been forgotten since
                 continue
-            position = events[-1].id
+            position = events[-1].event.id
             try:
                 loop.call_soon_threadsafe(self._pass_on, events)
             except RuntimeError:  # the loop has been closed: nobody listens any more
                 return
 
-    def _pass_on(self, events: list[Event]) -> None:
-        self._position = events[-1].id
+    def _pass_on(self, events: list[OwnedEvent]) -> None:
+        self._position = events[-1].event.id
         for subscription in self._subscriptions:
             subscription.put(events)
 
@@ -185,8 +162,9 @@ class Reader:
         self._token = token
 
     async def stream(self, after: int | None, environment: str | None) -> AsyncIterator[bytes]:
-        """Server-sent events. `environment` is an id; it is visible to the principal. `after` None: only what comes.
+        """Server-sent events. `environment` is an id. `after` None: only what comes.
 
+        Who may see an event is decided by who owns its environment, as it was read together with the event.
         An event with an id and no data tells the place from which to go on, also when everything so far was invisible.
         """
         with self._hub.subscribed() as subscription:
@@ -207,15 +185,16 @@ class Reader:
                         sent, cursor = True, event.id
                     if len(batch) < BATCH:
                         cursor = max(cursor, target)
-                fresh = [event for event in waiting if event.id > cursor]
-                if environment is not None:
-                    shown = [event for event in fresh if event.environment_id == environment]
-                else:
-                    shown = await self._hub.visible(self._principal, fresh)
+                fresh = [(event, owner) for event, owner in waiting if event.id > cursor]
+                shown = [
+                    event
+                    for event, owner in fresh
+                    if environment in (None, event.environment_id) and sees(self._principal, owner)
+                ]
                 if shown:
                     yield b"".join(map(encode, shown))
                     sent = True
-                cursor = fresh[-1].id if fresh else cursor
+                cursor = fresh[-1][0].id if fresh else cursor
                 if time.monotonic() - checked >= CHECK_SECONDS:
                     if not await self._still_allowed():
                         return
@@ -226,11 +205,12 @@ class Reader:
                     yield b": still here\n" + _place(cursor)
 
     def _missed(self, environment: str | None, after: int) -> list[Event]:
-        return self._reading.events(self._principal, environment, after=after, limit=BATCH)
+        found = self._reading.events_for(self._principal, environment, after=after, limit=BATCH)
+        return [event for event, _ in found]
 
     async def _still_allowed(self) -> bool:
         try:
-            await anyio.to_thread.run_sync(self._access.authenticate, self._token)
+            self._principal = await anyio.to_thread.run_sync(self._access.authenticate, self._token)
         except CalvinverseError:
             return False
         return True

@@ -17,6 +17,7 @@ from environments.adapters.opentofu.places import ConnectedPlaces
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import MachineError
+from environments.domain.names import ID_ALPHABET, ID_LENGTH
 from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
 from environments.executors.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
@@ -45,9 +46,8 @@ def now() -> datetime:
 
 
 def new_id(kind: str) -> str:
-    """`env-` or the like, and 60 random bits that a person can read out."""
-    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
-    return f"{kind}-{''.join(secrets.choice(alphabet) for _ in range(12))}"
+    """`env-` or the like, and 60 random bits that a person can read out; see `environments.domain.names.is_id`."""
+    return f"{kind}-{''.join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))}"
 
 
 def connections_of(settings: Settings) -> Callable[[], Connections]:

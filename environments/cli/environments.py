@@ -106,9 +106,10 @@ def update(
 
     values = None
     if parameters:
-        template = session.client.environment(name).template
-        schema = session.client.template(template, digest).parameters_schema
-        values = read_parameters(schema, parameters, template=template)
+        view = session.client.environment(name)
+        name = view.id  # what is updated is what the parameters were read for
+        schema = session.client.template(view.template, digest).parameters_schema
+        values = read_parameters(schema, parameters, template=view.template)
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.UPDATE, digest=digest, parameters=values))
     else:
@@ -183,10 +184,11 @@ def destroy(
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.DESTROY))
         return
+    wanted = name
     if not yes:
-        session.client.environment(name)  # a name that isn't there is told before it has to be typed
+        wanted = session.client.environment(name).id  # a name that isn't there is told before it has to be typed
     session.confirm(for_command("env", "destroy"), name, yes)
-    finish(session, session.client.destroy(name, reason), wait)
+    finish(session, session.client.destroy(wanted, reason), wait)
 
 
 def _say_deadline(session: Session, view: "EnvironmentView") -> None:

@@ -162,7 +162,10 @@ def logs(
 )
 def watch(
     session: Session,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An environment, by name or id.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="An environment, by name or id; `id:…` and `name:…` say which."),
+    ] = None,
 ) -> None:
     from environments.cli.progress import check_succeeded
     from environments.domain.lifecycle import ENDED_DEPLOYMENTS

@@ -22,6 +22,19 @@ DATABASE_VOLUME = "calvinverse-postgres"
 SERVICE_VOLUMES = frozenset({DATA_VOLUME, DATABASE_VOLUME})
 """Host volumes that no environment but META gets."""
 
+ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+"""What the random part of an id is written in: nothing that people take for something else."""
+
+ID_LENGTH = 12
+"""Characters of the random part: 60 bits."""
+
+BY_ID = "id:"
+"""Before what is meant as an environment's id, whatever it looks like. No name holds a colon."""
+
+BY_NAME = "name:"
+"""Before what is meant as an environment's name, whatever it looks like."""
+
+_ID = re.compile(rf"env-[{ID_ALPHABET}]{{{ID_LENGTH}}}")
 _LABEL = re.compile(r"[a-z]([a-z0-9]|-(?!-))*(?<!-)")
 _RESERVED = frozenset({"default", META})
 
@@ -30,8 +43,10 @@ def check_environment_name(name: str, *, reserved_allowed: bool = False) -> str:
     """The name itself, if an environment may have it.
 
     A double hyphen separates environment and service, so that the policy for `a--*` never covers environment `a-b`.
-    Raises `InvalidName`.
+    What looks like an id is no name: it would stand for another environment. Raises `InvalidName`.
     """
+    if is_id(name):
+        raise InvalidName(f"{name!r} can't be an environment's name: it looks like an id.", hint="Choose another name.")
     if len(name) > LONGEST_ENVIRONMENT:
         raise InvalidName(f"The name {name[:50]!r} has {len(name)} characters; {LONGEST_ENVIRONMENT} is the most.")
     if not _LABEL.fullmatch(name):
@@ -39,6 +54,11 @@ def check_environment_name(name: str, *, reserved_allowed: bool = False) -> str:
     if name in _RESERVED and not reserved_allowed:
         raise InvalidName(f"The name {name!r} is reserved.", hint="Choose another name.")
     return name
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the shape of the ids that the service gives to environments."""
+    return _ID.fullmatch(text) is not None
 
 
 def check_label(name: str, what: str) -> str:

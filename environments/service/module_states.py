@@ -258,8 +258,7 @@ def _keeps(tx: Transaction, lock: StateLock, caller: StateCaller) -> bool:
 
 
 def _check_environment(tx: Transaction, environment_id: str) -> None:
-    environment = tx.environments.get(environment_id)
-    if environment is None or environment.id != environment_id:
+    if tx.environments.get(environment_id) is None:
         raise StateRefused(
             f"There is no environment {environment_id!r} any more.", hint="It was destroyed and forgotten long ago."
         )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, InvalidInput, NameTaken, PlanStale, UnknownPlan
 from environments.domain.lifecycle import ENDED, DeploymentKind, check_request
+from environments.domain.names import BY_ID
 from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
 from environments.domain.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
@@ -162,7 +163,7 @@ class Planning:
         if plan.kind is DeploymentKind.CREATE:
             draft = self._create_again(tx, principal, plan, secrets, now)
             return draft.environment, changing.create(tx, draft, self._sealer, asked)
-        environment = owned(tx, principal, plan.environment_id)
+        environment = owned(tx, principal, BY_ID + plan.environment_id)
         _check_unmoved(tx, plan, environment)
         if plan.kind is DeploymentKind.DESTROY:
             return changing.destroy(tx, environment, asked, may(principal, Action.ENVIRONMENT_DESTROY, environment))
@@ -238,8 +239,8 @@ def _check_fields(request: PlanRequest) -> None:
 
 
 def _check_free(tx: Transaction, name: str) -> None:
-    found = tx.environments.get(name)
-    if found is not None and found.name == name and found.state not in ENDED:
+    found = tx.environments.named(name)
+    if found is not None and found.state not in ENDED:
         raise NameTaken(f"There is an environment named {name!r} already.")
 
 

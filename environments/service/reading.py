@@ -11,7 +11,7 @@ from environments.domain.references import parse_reference
 from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
-from environments.service.storage import Storage
+from environments.service.storage import OwnedEvent, Storage
 from environments.service.visibility import visible
 
 
@@ -133,11 +133,21 @@ class Reading:
                 for resource in tx.inventory.of(environment.id)
             ]
 
-    def events(self, principal: Principal, name: str | None, *, after: int = 0, limit: int = 500) -> list[Event]:
-        """Events newer than an id, oldest first; of one environment or of all that the principal may see."""
+    def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+        """Events of an environment newer than an id, oldest first. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
-            environment_id = None if name is None else visible(tx, principal, name).id
+            environment_id = visible(tx, principal, name).id
             return tx.events.after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
+
+    def events_for(
+        self, principal: Principal, environment_id: str | None, *, after: int, limit: int
+    ) -> list[OwnedEvent]:
+        """Events newer than an id, oldest first; of the environment of that id, or of all that the principal may see.
+
+        With each comes who owns its environment, read in the same moment.
+        """
+        with self._storage.read() as tx:
+            return tx.events.owned_after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
 
     def newest_event(self) -> int:
         """The id of the newest event, whoever may see it: where a stream that shows only what is new begins."""

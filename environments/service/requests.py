@@ -14,6 +14,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request
+from environments.domain.names import check_environment_name
 from environments.domain.views import (
     Accepted,
     CreateRequest,
@@ -151,7 +152,7 @@ class Requests:
             return environment_view(environment.model_copy(update={"deadline": deadline, "warned": False}))
 
     def mirror(self, principal: Principal, view: EnvironmentView) -> EnvironmentView:
-        """Shows an environment that somebody else owns, read-only. Raises `Forbidden`, `NameTaken`."""
+        """Shows an environment that somebody else owns, read-only. Raises `Forbidden`, `InvalidName`, `NameTaken`."""
         may(principal, Action.ENVIRONMENT_MIRROR)
         if view.managed_by is None:
             raise InvalidTemplate("An environment from outside has to say who manages it.")
@@ -161,6 +162,7 @@ class Requests:
         with self._storage.write() as tx:
             known = tx.environments.get(environment.id)
             if known is None:
+                check_environment_name(environment.name, reserved_allowed=True)
                 tx.environments.add(environment)
             elif known.managed_by is None:
                 raise NotAllowedNow(f"Environment {environment.name!r} is owned by this service.")

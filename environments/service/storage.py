@@ -36,8 +36,15 @@ class Environments(Protocol):
         """Raises `NameTaken` when a live environment has the name. `sealed` are the encrypted secret parameters."""
         ...
 
-    def get(self, name_or_id: str) -> Environment | None:
-        """The live environment of that name, else the newest ended one; or the one with that id."""
+    def get(self, environment_id: str) -> Environment | None:
+        """The one with that id; a name finds nothing."""
+        ...
+
+    def named(self, name: str, *, owner: str | None = None) -> Environment | None:
+        """The live environment of that name, else the newest ended one; of that owner's, if one is given.
+
+        An id finds nothing. Only for what a person typed.
+        """
         ...
 
     def all(
@@ -247,6 +254,13 @@ class Inventory(Protocol):
         ...
 
 
+class OwnedEvent(NamedTuple):
+    """An event, and who owned its environment when it was read."""
+
+    event: Event
+    owner: str
+
+
 class Events(Protocol):
     """What happened, in order."""
 
@@ -277,6 +291,17 @@ class Events(Protocol):
         limit: int,
     ) -> list[Event]:
         """Events newer than an id, oldest first; of one environment, or of those of an owner."""
+        ...
+
+    def owned_after(
+        self,
+        event_id: int,
+        *,
+        environment_id: str | None,
+        owner: str | None,
+        limit: int,
+    ) -> list[OwnedEvent]:
+        """Likewise, each with who owns its environment, out of one query."""
         ...
 
     def newest(self) -> int:

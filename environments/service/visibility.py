@@ -2,28 +2,48 @@
 
 from environments.domain.environment import Environment
 from environments.domain.errors import ManagedOutside, UnknownEnvironment
+from environments.domain.names import BY_ID, BY_NAME, is_id
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.storage import Transaction
 
+# Names and ids are two namespaces. What a person types is looked up here; all else goes by ids.
 
-def visible(tx: Transaction, principal: Principal, name: str) -> Environment:
-    """The environment of that name or id, if the principal may see it. Raises `UnknownEnvironment`.
+
+def visible(tx: Transaction, principal: Principal, said: str) -> Environment:
+    """The environment that a person means, if they may see it. Raises `UnknownEnvironment`.
+
+    `id:…` is an id and `name:…` a name. Else what has the shape of an id is one, unless the principal sees none of that
+    id: it may be the name of an environment from when such names were allowed. All else is a name.
 
     In a transaction that writes, nobody else changes it until that has ended.
     """
-    environment = tx.environments.get(name)
-    if environment is None or not sees(principal, environment.owner):
-        raise UnknownEnvironment(f"There is no environment {name!r}.")
+    environment = _meant(tx, principal, said)
+    if environment is None:
+        raise UnknownEnvironment(f"There is no environment {said!r}.")
     may(principal, Action.ENVIRONMENT_READ, environment)
     return environment
 
 
-def owned(tx: Transaction, principal: Principal, name: str) -> Environment:
+def owned(tx: Transaction, principal: Principal, said: str) -> Environment:
     """Likewise, and this service carries it out. Raises `ManagedOutside` too.
 
     What is done with it then needs its own `environments.service.authorization.may`.
     """
-    environment = visible(tx, principal, name)
+    environment = visible(tx, principal, said)
     if environment.managed_by is not None:
         raise ManagedOutside(f"Environment {environment.name!r} is managed by {environment.managed_by}.")
     return environment
+
+
+def _meant(tx: Transaction, principal: Principal, said: str) -> Environment | None:
+    if said.startswith(BY_ID):
+        return _seen(tx, principal, said.removeprefix(BY_ID))
+    if said.startswith(BY_NAME):
+        return tx.environments.named(said.removeprefix(BY_NAME), owner=principal.sees_only)
+    found = _seen(tx, principal, said) if is_id(said) else None
+    return found or tx.environments.named(said, owner=principal.sees_only)
+
+
+def _seen(tx: Transaction, principal: Principal, environment_id: str) -> Environment | None:
+    environment = tx.environments.get(environment_id)
+    return environment if environment is not None and sees(principal, environment.owner) else None

@@ -6,7 +6,20 @@ from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, cast, func, select, tuple_, type_coerce
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    cast,
+    func,
+    select,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import NullType
 
@@ -97,13 +110,17 @@ class SqlEnvironments:
                 raise
             raise NameTaken(f"There is an environment named {environment.name!r} already.") from error
 
-    def get(self, name_or_id: str) -> Environment | None:
-        query = (
-            select(*_RECORD)
-            .where((table.c.name == name_or_id) | (table.c.id == name_or_id))
-            .order_by(table.c.destroyed_at.is_not(None), table.c.created_at.desc())
-            .limit(1)
-        )
+    def get(self, environment_id: str) -> Environment | None:
+        return self._one(select(*_RECORD).where(table.c.id == environment_id))
+
+    def named(self, name: str, *, owner: str | None = None) -> Environment | None:
+        query = select(*_RECORD).where(table.c.name == name)
+        if owner is not None:
+            query = query.where(table.c.owner == owner)
+        live_first = (table.c.destroyed_at.is_not(None), table.c.created_at.desc(), table.c.id.desc())
+        return self._one(query.order_by(*live_first).limit(1))
+
+    def _one(self, query: Select[Any]) -> Environment | None:
         row = self._connection.execute(self._locks.rows(query)).one_or_none()
         return None if row is None else _environment(row)
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, or_, select, text
 
 from environments.domain.environment import Event, EventType
+from environments.service.storage import OwnedEvent
 from environments.stores.listening import CHANNEL
 from environments.stores.locks import Locks
 from environments.stores.schema import environments
@@ -82,8 +83,20 @@ class SqlEvents:
         owner: str | None,
         limit: int,
     ) -> list[Event]:
+        return [
+            event for event, _ in self.owned_after(event_id, environment_id=environment_id, owner=owner, limit=limit)
+        ]
+
+    def owned_after(
+        self,
+        event_id: int,
+        *,
+        environment_id: str | None,
+        owner: str | None,
+        limit: int,
+    ) -> list[OwnedEvent]:
         query = (
-            select(table, environments.c.name.label("environment"))
+            select(table, environments.c.name.label("environment"), environments.c.owner)
             .join(environments, environments.c.id == table.c.environment_id)
             .where(table.c.id > event_id)
             .order_by(table.c.id)
@@ -93,7 +106,7 @@ class SqlEvents:
             query = query.where(table.c.environment_id == environment_id)
         if owner is not None:
             query = query.where(environments.c.owner == owner)
-        return [Event.model_validate(row._mapping) for row in self._connection.execute(query)]
+        return [OwnedEvent(Event.model_validate(row._mapping), row.owner) for row in self._connection.execute(query)]
 
     def newest(self) -> int:
         return self._connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0

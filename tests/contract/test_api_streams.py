@@ -2,18 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from environments.api import streams
-from environments.client import Connected, Disconnected, EventStream, HttpClient, StreamItem
-from environments.domain.environment import Event, EventType
+from environments.client import Connected, Disconnected, HttpClient
+from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest, TokenRequest
+from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, Served, listening, make_service, served
 
 
@@ -21,52 +22,6 @@ from tests.fakes.service import FakeService, Served, listening, make_service, se
 def api(tmp_path: Path) -> Iterator[Served]:
     with served(tmp_path) as running:
         yield running
-
-
-class Listener:
-    """Reads a stream in a thread of its own."""
-
-    def __init__(self, stream: EventStream) -> None:
-        self.items: list[StreamItem] = []
-        self.error: Exception | None = None
-        self._stream = stream
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        try:
-            for item in self._stream:
-                self.items.append(item)
-        except Exception as error:  # noqa: BLE001 - handed to the test
-            self.error = error
-
-    @property
-    def events(self) -> list[Event]:
-        """The events so far."""
-        return [item for item in self.items if isinstance(item, Event)]
-
-    @property
-    def messages(self) -> list[str]:
-        """The log lines so far."""
-        return [event.message for event in self.events if event.type is EventType.LOG]
-
-    def until(self, condition: Callable[["Listener"], object]) -> None:
-        """Waits until something holds of what was read."""
-        end = time.monotonic() + 10
-        while not condition(self):
-            assert time.monotonic() < end, (self.items, self.error)
-            time.sleep(0.01)
-
-    def close(self) -> None:
-        """Ends the stream; the thread has to follow at once."""
-        self._stream.close()
-        self._thread.join(2)
-        assert not self._thread.is_alive()
-
-
-def connected(listener: Listener) -> bool:
-    """Whether the stream is there."""
-    return any(isinstance(item, Connected) for item in listener.items)
 
 
 def raw(api: Served, headers: dict[str, str], seconds: float = 1.0) -> str:
@@ -127,7 +82,7 @@ def test_a_slow_reader_loses_nothing(api: Served, monkeypatch: pytest.MonkeyPatc
         listener = Listener(client.events())
         listener.until(connected)
         with api.service.database.write() as tx:
-            environment = tx.environments.get("demo")
+            environment = tx.environments.named("demo")
             assert environment is not None
             for number in range(100):
                 tx.events.add(EventType.LOG, environment.id, environment.created_at, message=str(number))

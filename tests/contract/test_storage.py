@@ -121,6 +121,43 @@ def test_what_fails_leaves_nothing(setting: Setting) -> None:
         assert told(tx) == []
 
 
+def test_names_and_ids_are_two_namespaces(setting: Setting) -> None:
+    later, ended = NOW + timedelta(hours=1), {"state": State.DESTROYED, "destroyed_at": NOW}
+    with setting.database.write() as tx:
+        tx.environments.add(environment(1))
+        tx.environments.add(environment(2, name="env-1", owner="eve"))
+        tx.environments.add(environment(3, name="old", created_at=NOW, **ended))
+        tx.environments.add(environment(4, name="old", created_at=later, **ended))
+        tx.environments.add(environment(5, name="name-1", owner="eve", created_at=later, **ended))
+    for open_transaction in (setting.database.read, setting.database.write):
+        with open_transaction() as tx:
+
+            def named(name: str, owner: str | None = None, tx: Transaction = tx) -> str | None:
+                found = tx.environments.named(name, owner=owner)
+                return None if found is None else found.id
+
+            assert [getattr(tx.environments.get(said), "name", None) for said in ("env-1", "env-2", "name-1")] == [
+                "name-1",
+                "env-1",
+                None,
+            ]
+            assert (named("env-1"), named("env-2"), named("old")) == ("env-2", None, "env-4")
+            assert (named("name-1"), named("name-1", "eve"), named("env-1", "ada")) == ("env-1", "env-5", None)
+
+
+def test_events_come_with_the_owner_as_it_is_now(setting: Setting) -> None:
+    with setting.database.write() as tx:
+        tx.environments.add(environment(1))
+        tx.events.add(EventType.LOG, "env-1", NOW, message="first")
+    for owner in ("ada", "eve"):
+        with setting.database.write() as tx:
+            tx.environments.change("env-1", owner=owner)
+        with setting.database.read() as tx:
+            found = tx.events.owned_after(0, environment_id=None, owner=None, limit=10)
+            assert [(event.message, who) for event, who in found] == [("first", owner)]
+            assert [event for event, _ in found] == tx.events.after(0, environment_id="env-1", owner=owner, limit=10)
+
+
 def test_a_view_does_not_change_while_it_is_read(setting: Setting, other: Database) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))

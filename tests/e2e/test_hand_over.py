@@ -123,7 +123,7 @@ def _owns(folder: Path) -> bool:
         database = open_database(Path(copy))
         try:
             with database.read() as tx:
-                meta = tx.environments.get("meta")
+                meta = tx.environments.named("meta")
         finally:
             database.close()
     return meta is not None and meta.state is not State.DESTROYED and meta.managed_by is None

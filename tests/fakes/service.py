@@ -20,6 +20,7 @@ from environments.client import HttpClient
 from environments.domain.environment import Drift, Environment, EventType, Failure
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
+from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
 from environments.domain.template import Bundle, make_bundle
 from environments.engine.feed import Feed
@@ -162,7 +163,7 @@ class FakeService:
         """Moves a step of the newest deployment, telling of it."""
         now = datetime.now(UTC)
         with self.database.write() as tx:
-            environment = tx.environments.get(name)
+            environment = tx.environments.named(name)
             assert environment is not None
             deployment = tx.deployments.of(environment.id)[0]
             template = self.catalogue.bundle(environment.template).template()
@@ -181,7 +182,7 @@ class FakeService:
         """Ends the environment's newest deployment, in `state` of the environment."""
         now = datetime.now(UTC)
         with self.database.write() as tx:
-            environment = tx.environments.get(name)
+            environment = tx.environments.named(name)
             assert environment is not None
             newest = tx.deployments.of(environment.id)[0]
             claim = tx.deployments.claim("test", 60, list(DeploymentKind), now)
@@ -202,7 +203,7 @@ class FakeService:
     def log(self, name: str, *lines: str, step: str = "app") -> None:
         """Writes lines of log."""
         with self.database.write() as tx:
-            environment = tx.environments.get(name)
+            environment = tx.environments.named(name)
             assert environment is not None
             deployment = tx.deployments.of(environment.id)[0]
             now = datetime.now(UTC)
@@ -211,14 +212,14 @@ class FakeService:
     def outputs(self, name: str, outputs: dict[str, Any]) -> None:
         """Sets an environment's outputs: name → {value, description, secret}."""
         with self.database.write() as tx:
-            environment = tx.environments.get(name)
+            environment = tx.environments.named(name)
             assert environment is not None
             tx.environments.change(environment.id, outputs=outputs)
 
 
 def _move(tx: Transaction, name: str, state: State, message: str, failure: Failure | None) -> None:
     now = datetime.now(UTC)
-    environment = tx.environments.get(name)
+    environment = tx.environments.named(name)
     assert environment is not None
     ended = {"destroyed_at": now} if state is State.DESTROYED else {}
     tx.environments.change(environment.id, state=state, state_since=now, failure=failure, **ended)
@@ -237,7 +238,8 @@ def make_service(folder: Path) -> FakeService:
         return datetime.now(UTC)
 
     def new_id(kind: str) -> str:
-        return f"{kind}-{next(numbers):06d}"
+        """Of the shape of real ids, in the order of making."""
+        return f"{kind}-{next(numbers):0{ID_LENGTH}}".replace("0", "a").replace("1", "b")
 
     kinds = {"fake": AnyKind()}
     catalogue = Catalogue(database, kinds, clock)

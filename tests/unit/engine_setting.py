@@ -93,7 +93,7 @@ class Setting:
     def environment(self, name: str = "one") -> Environment:
         """As it is now."""
         with self.database.read() as tx:
-            found = tx.environments.get(name)
+            found = tx.environments.named(name)
         assert found is not None
         return found
 

@@ -53,7 +53,7 @@ def stuck(setting: Setting) -> None:
 
 def statuses(setting: Setting) -> dict[str, ResourceStatus]:
     with setting.database.read() as tx:
-        environment = tx.environments.get("one")
+        environment = tx.environments.named("one")
         assert environment is not None
         return {found.address: found.status for found in tx.inventory.of(environment.id)}
 

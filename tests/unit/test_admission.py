@@ -219,7 +219,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 def write_down(database: Database, one: Request, kind: DeploymentKind = DeploymentKind.CREATE) -> None:
     with database.write() as tx:
-        if tx.environments.get(one.environment) is None:
+        if tx.environments.named(one.environment) is None:
             tx.environments.add(
                 Environment(
                     id=one.environment,

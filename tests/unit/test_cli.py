@@ -107,7 +107,7 @@ def until(condition: Callable[[], object]) -> None:
 def exists(service: FakeService, name: str) -> bool:
     """Whether there is an environment of that name."""
     with service.database.read() as tx:
-        return tx.environments.get(name) is not None
+        return tx.environments.named(name) is not None
 
 
 def deploy(service: FakeService, name: str) -> None:
@@ -468,7 +468,7 @@ def test_destroy_waits_until_nothing_is_left(cli: CommandLine) -> None:
     def engine() -> None:
         def destroying() -> bool:
             with cli.service.database.read() as tx:
-                environment = tx.environments.get("gone")
+                environment = tx.environments.named("gone")
                 return environment is not None and environment.state is State.DESTROYING
 
         until(destroying)

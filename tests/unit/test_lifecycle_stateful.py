@@ -413,7 +413,7 @@ class Lives(RuleBasedStateMachine):
     def _check_effect(self, verb: str, address: str) -> None:
         name, thing = address.split("/")
         with self.setting.database.read() as tx:
-            environment = tx.environments.get(name)
+            environment = tx.environments.named(name)
             assert environment is not None
             running = [item for item in tx.deployments.of(environment.id) if item.state is DeploymentState.RUNNING]
             statuses = {item.address: item.status for item in tx.inventory.of(environment.id)}

@@ -65,7 +65,7 @@ def test_a_plan_to_create_shows_what_will_be_made_and_changes_nothing(setting: S
     assert summary(made.steps) == "3 to create; 1 step decided later"
     assert setting.world.made == []
     with setting.database.read() as tx:
-        assert tx.environments.get("one") is None
+        assert tx.environments.named("one") is None
 
 
 def test_a_plan_to_create_makes_what_it_showed(setting: Setting) -> None:

@@ -100,7 +100,12 @@ def environment_routes(service: Service) -> APIRouter:
 
     @router.get("/environments/{name}", responses=_ONE)
     def show_environment(caller: Caller, name: str) -> EnvironmentView:
-        """Shows an environment, by name or id, with its newest deployment and steps."""
+        """Shows an environment with its newest deployment and steps.
+
+        Here and wherever a path names an environment: what has the shape of an id (`env-` and 12 of the letters and
+        digits that ids are made of) is an id, all else a name. `id:…` and `name:…` say which. An environment that is
+        older than this rule may be named like an id: it is found by that name if the caller sees none with that id.
+        """
         return reading.environment(caller, name)
 
     @router.put(

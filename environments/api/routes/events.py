@@ -29,7 +29,9 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
     async def stream_events(
         request: Request,
         caller: Caller,
-        environment: Annotated[str | None, Query(description="Only this environment's, by name or id.")] = None,
+        environment: Annotated[
+            str | None, Query(description="Only this environment's, by name or id, as in paths.")
+        ] = None,
         after: Annotated[
             int | None, Query(ge=0, le=LARGEST_ID, description="Begin behind this event; without it, with the next.")
         ] = None,
