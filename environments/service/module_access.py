@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -15,9 +16,15 @@ from urllib.parse import quote, unquote
 from environments.domain.errors import Unauthenticated
 
 READ_ONLY = "read-only"
-"""The user name that may look at the state and do nothing else."""
+"""Begins the user name of who may look at the state and do nothing else."""
+
+READ_ONLY_LASTS = timedelta(hours=1)
+"""How long such a credential is good. Each run of tofu gets one, and none that only looks takes longer: a plan has ten
+minutes, a look two, and both may have to wait for their turn.
+"""
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,11}")
 
 PLAIN = "plain."
 """Begins the user name of who writes states that aren't encrypted, because their step says so."""
@@ -45,7 +52,8 @@ class Credential(NamedTuple):
 class StateCaller:
     """Who asks for which state; `holder` None: for reading only. `encrypted`: whether the state has to be.
 
-    `opened` counts the credentials of a holder, each made for one run of OpenTofu.
+    `opened` counts the credentials of a holder, each made for one run of OpenTofu: they are good while the deployment
+    is held. `until` is when one for reading ends, in seconds since 1970 (POSIX).
     """
 
     environment_id: str
@@ -53,6 +61,12 @@ class StateCaller:
     holder: StateHolder | None
     encrypted: bool = True
     opened: int = 0
+    until: int = 0
+
+
+def reader(environment_id: str, step: str, now: datetime) -> StateCaller:
+    """Who may read that state for a while from now on."""
+    return StateCaller(environment_id, step, None, until=int((now + READ_ONLY_LASTS).timestamp()))
 
 
 def make_credential(caller: StateCaller, key: bytes) -> Credential:
@@ -60,31 +74,39 @@ def make_credential(caller: StateCaller, key: bytes) -> Credential:
     return Credential(_username(caller), _password(caller, key))
 
 
-def check_credential(environment_id: str, step: str, shown: Credential, key: bytes) -> StateCaller:
-    """Who shows this credential for the state of that step. Raises `Unauthenticated`."""
+def check_credential(environment_id: str, step: str, shown: Credential, key: bytes, now: datetime) -> StateCaller:
+    """Who shows this credential for the state of that step, by the service's clock. Raises `Unauthenticated`."""
     caller = _read_username(environment_id, step, shown.username)
     if not hmac.compare_digest(_password(caller, key).encode(), shown.password.encode()):
         raise _unknown()
+    if caller.holder is None and now >= datetime.fromtimestamp(caller.until, UTC):
+        raise Unauthenticated(
+            "The credential for reading the state is over.", hint="Each run of OpenTofu gets a credential of its own."
+        )
     return caller
 
 
 def _password(caller: StateCaller, key: bytes) -> str:
     holder = None if caller.holder is None else list(caller.holder)
-    text = json.dumps([caller.environment_id, caller.step, holder, caller.encrypted, caller.opened])
+    text = json.dumps([caller.environment_id, caller.step, holder, caller.encrypted, caller.opened, caller.until])
     return hmac.new(key, text.encode(), sha256).hexdigest()
 
 
 def _username(caller: StateCaller) -> str:
-    """`<deployment>.<worker>.<epoch>.<opened>`; a worker's name may hold anything, and a user name no colon."""
+    """`<deployment>.<worker>.<epoch>.<opened>`; a worker's name may hold anything, and a user name no colon.
+
+    For reading only: `read-only.<until>`.
+    """
     if caller.holder is None:
-        return READ_ONLY
+        return f"{READ_ONLY}.{caller.until}"
     deployment, worker, epoch = caller.holder
     return f"{'' if caller.encrypted else PLAIN}{deployment}.{quote(worker, safe='')}.{epoch}.{caller.opened}"
 
 
 def _read_username(environment_id: str, step: str, username: str) -> StateCaller:
-    if username == READ_ONLY:
-        return StateCaller(environment_id, step, None)
+    kind, _, until = username.partition(".")
+    if kind == READ_ONLY and _SECONDS.fullmatch(until):
+        return StateCaller(environment_id, step, None, until=int(until))
     deployment, _, rest = username.removeprefix(PLAIN).partition(".")
     worker, *numbers = rest.rsplit(".", 2)
     if not deployment or not worker or len(numbers) != 2 or not all(map(_NUMBER.fullmatch, numbers)):

@@ -25,6 +25,7 @@ from environments.service.module_access import (
     StateHolder,
     check_credential,
     make_credential,
+    reader,
 )
 from environments.service.storage import StateLock, StateVersion, Storage, Transaction
 
@@ -46,14 +47,15 @@ class ModuleStates:
     # --- for the step that runs OpenTofu -----------------------------------------------------------------------------
 
     def open(self, environment_id: str, step: str, holder: StateHolder | None, *, encrypted: bool = True) -> Credential:
-        """A credential for that state; with a holder one that may write, while it holds its deployment.
+        """A credential for that state; with a holder one that may write, while it holds its deployment, else one that
+        may read, for an hour.
 
         To be asked for before each run of OpenTofu that may write. Its run has to begin when the one before of the same
         step has ended: a lock that one still has is taken over. `encrypted`: states that are not are refused. Raises
         `LeaseLost`.
         """
         if holder is None:
-            return make_credential(StateCaller(environment_id, step, None), self._secret())
+            return make_credential(reader(environment_id, step, self._clock()), self._secret())
         with self._storage.write() as tx:
             _fence(tx, environment_id, holder)
         caller = StateCaller(environment_id, step, holder, encrypted, next(self._opened))
@@ -112,7 +114,7 @@ class ModuleStates:
 
     def admit(self, environment_id: str, step: str, username: str, password: str) -> StateCaller:
         """Who shows this credential for that state. Looks nothing up. Raises `Unauthenticated`."""
-        return check_credential(environment_id, step, Credential(username, password), self._secret())
+        return check_credential(environment_id, step, Credential(username, password), self._secret(), self._clock())
 
     def read(self, caller: StateCaller) -> bytes | None:
         """The state; None when there is none. Raises `StateRefused` when the environment is gone.

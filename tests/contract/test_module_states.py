@@ -21,6 +21,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest, Problem
 from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import StateAccess
+from environments.service.module_states import ModuleStates
 from tests.fakes.service import Served, served
 
 
@@ -441,3 +442,15 @@ def test_beside_a_worker_states_are_served_on_loopback_until_it_has_ended(scene:
     with pytest.raises(httpx2.ConnectError):
         tofu.get()
     tofu.close()
+
+
+def test_a_credential_for_reading_ends_after_an_hour(scene: Scene) -> None:
+    """One that was issued long ago is refused, whatever end it claims; a new one reads."""
+    service, owner = scene.api.service, scene.owner
+    long_ago = ModuleStates(service.database, lambda: b"\1" * 32, lambda: datetime.now(UTC) - timedelta(minutes=61))
+    old = ServedStates(long_ago, lambda: scene.api.address).open(owner, "app", None)
+    end = int(old.username.rpartition(".")[2])
+    for username in (old.username, f"read-only.{end + 7200}", "read-only"):
+        answer = httpx2.get(old.address, auth=(username, old.password), trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert scene.speak(None).get().is_success
