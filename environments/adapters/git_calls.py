@@ -1,5 +1,6 @@
 """Running `git` for the service: with a clean environment, a time limit, and errors in words."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,7 +8,9 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.errors import InvalidTemplate, SourceDenied, SourceFailed, SourceUnavailable
 
 _KEPT = (
@@ -58,6 +61,7 @@ class Git:
         self._seconds = seconds
         self._settings = [f"--git-dir={folder}", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"]
         self._settings += ["-c", "credential.helper="]
+        self._cleaner = Cleaner(_passwords(credentials))
         if credentials is not None:
             # Only to be read: git would take a credential out of it that was refused. Its name comes as a variable, for
             # this goes through a shell.
@@ -79,7 +83,8 @@ class Git:
         """What git prints. Raises `SourceFailed` and its kin; `details["refused"]`: the server gives that name not."""
         status, printed, said = self._call(arguments, given)
         if status != 0:
-            raise _error(said)
+            # A server says what it likes, the credential that it was shown included.
+            raise _error(self._cleaner.clean(said))
         return printed
 
     def maybe(self, *arguments: str) -> bytes | None:
@@ -142,8 +147,23 @@ class Git:
         return SourceUnavailable(f"The git repository didn't answer within {self._seconds:g} s.")
 
 
+def _passwords(credentials: Path | None) -> list[str]:
+    """What the file of credentials holds and nobody may read; an unreadable one is git's to complain about."""
+    if credentials is None:
+        return []
+    try:
+        lines = credentials.read_text(errors="replace").split()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            found += [word for word in (urlsplit(line).password,) if word]
+    return [*found, *map(unquote, found)]
+
+
 def _error(said: str) -> SourceFailed:
-    """What git's own words mean. They hold no secret: addresses with one are refused before."""
+    """What git's own words mean."""
     # A host that is away is told in the same breath as a repository that isn't there, so it is looked for first.
     if found := _AWAY.search(said):
         return SourceUnavailable(f"The git repository can't be reached: {_quote(said, found.start())}.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.environment import Failure
 from environments.domain.errors import (
     CalvinverseError,
@@ -20,7 +21,7 @@ from environments.domain.lifecycle import DeploymentState, State, StepState, sta
 from environments.domain.template import OnFailure, Template
 from environments.engine.clearing import Clearing
 from environments.engine.contexts import CHECKS, TAKES_SECRETS, Contexts
-from environments.engine.failures import failure_of
+from environments.engine.failures import PLAIN, failure_of
 from environments.engine.graph import run_graph
 from environments.engine.keeping import Keeping
 from environments.engine.leftovers import take_stock
@@ -64,13 +65,13 @@ class Deploy:
         raise_interrupts(outcome.errors, self._lease.deployment.id)
         fatal = {name: error for name, error in outcome.errors.items() if self._stops(name, error)}
         missing = kept - outcome.done
-        failure = _first(fatal)
+        failure = _first(fatal, self._recorder.cleaner)
         outputs: dict[str, Any] = {}
         if failure is None:
             try:
                 outputs = self._contexts.outputs(self._steps.outputs, whole=not missing)
             except (InvalidTemplate, ImageNotPublished) as error:
-                failure = failure_of(error)
+                failure = failure_of(error, cleaner=self._recorder.cleaner)
         if failure is None and not missing:
             # With something missing nobody can say what of the rest is still in use; the next update looks again.
             failure = self._clear_away(done)
@@ -83,8 +84,9 @@ class Deploy:
         try:
             errors = self._clearing.run(self._steps.outputs, done)
         except (InvalidTemplate, ImageNotPublished) as error:
-            return failure_of(error)  # an image may have been withdrawn since the step was done
-        return first_failure(errors, self._lease.deployment.id)
+            # An image may have been withdrawn since the step was done.
+            return failure_of(error, cleaner=self._recorder.cleaner)
+        return first_failure(errors, self._lease.deployment.id, self._recorder.cleaner)
 
     def _begin(self) -> set[str]:
         """Lays the journal out and moves the environment on; gives the lines that an earlier worker finished."""
@@ -95,6 +97,7 @@ class Deploy:
             self._template = bundle.template()
             sealed = tx.environments.sealed(environment.id)
             secrets = self._sealer.unseal(sealed) if sealed else {}
+            self._recorder.cleaner = Cleaner(secrets.values())
             plan = tx.plans.get(deployment.plan_id) if deployment.plan_id else None
             assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
             keeping = None if plan is None else Keeping(plan)
@@ -147,7 +150,7 @@ class Deploy:
                     if row.state is StepState.PENDING:
                         self._recorder.step(tx, row.name, StepState.SKIPPED)
             self._recorder.move(tx, State.READY, failure=None, outputs=outputs, **changes)
-            self._recorder.end(tx, DeploymentState.SUCCEEDED, None, _without(left_out, errors))
+            self._recorder.end(tx, DeploymentState.SUCCEEDED, None, _without(left_out, errors, self._recorder.cleaner))
 
     def _fail(self, template: Template, failure: Failure) -> None:
         """The environment has failed; goes back to the last good deployment if the step that failed asks for that."""
@@ -189,10 +192,10 @@ class Deploy:
         return back
 
 
-def first_failure(errors: Mapping[str, BaseException], deployment_id: str) -> Failure | None:
+def first_failure(errors: Mapping[str, BaseException], deployment_id: str, cleaner: Cleaner = PLAIN) -> Failure | None:
     """The failure to show of a graph's errors; None when there are none. Raises what `raise_interrupts` raises."""
     raise_interrupts(errors, deployment_id)
-    return _first(errors)
+    return _first(errors, cleaner)
 
 
 def raise_interrupts(errors: Mapping[str, BaseException], deployment_id: str) -> None:
@@ -206,13 +209,13 @@ def raise_interrupts(errors: Mapping[str, BaseException], deployment_id: str) ->
             log.error("step.fault", step=name, deployment=deployment_id, exc_info=error)
 
 
-def _first(errors: Mapping[str, BaseException]) -> Failure | None:
-    return next((failure_of(error, name) for name, error in errors.items()), None)
+def _first(errors: Mapping[str, BaseException], cleaner: Cleaner) -> Failure | None:
+    return next((failure_of(error, name, cleaner) for name, error in errors.items()), None)
 
 
-def _without(left_out: list[str], errors: Mapping[str, BaseException]) -> str:
+def _without(left_out: list[str], errors: Mapping[str, BaseException], cleaner: Cleaner) -> str:
     """What the end of a deployment says of steps whose failure didn't stop it."""
     if not left_out:
         return ""
-    why = "; ".join(f"{name}: {failure_of(error, name).message}" for name, error in errors.items())
+    why = "; ".join(f"{name}: {failure_of(error, name, cleaner).message}" for name, error in errors.items())
     return f"without {', '.join(left_out)} ({why})"

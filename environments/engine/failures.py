@@ -1,13 +1,21 @@
 """What a person reads about an error that ended a step or a deployment."""
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError
 
+LONGEST = 4000
+"""Characters of a message; the rest of a longer one is cut off, visibly."""
 
-def failure_of(error: BaseException, step: str | None = None) -> Failure:
-    """What a person reads about an error."""
+PLAIN = Cleaner()
+"""For what no secrets are known of."""
+
+
+def failure_of(error: BaseException, step: str | None = None, cleaner: Cleaner = PLAIN) -> Failure:
+    """What a person reads about an error: messages may quote programs, which say what they like."""
     if isinstance(error, CalvinverseError):
-        return Failure(code=error.code, message=error.message, hint=error.hint, step=step)
+        message, hint = (cleaner.clean(text, LONGEST) for text in (error.message, error.hint))
+        return Failure(code=error.code, message=message, hint=hint, step=step)
     kind = type(error).__name__
     return Failure(
         code=CalvinverseError.code,

@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 
 from environments.domain.errors import CalvinverseError
+from environments.engine.failures import PLAIN
 from environments.service.storage import Storage
 
 FLUSHED_EVERY = 0.1
@@ -48,7 +49,7 @@ class LogWriter:
 
     def add(self, environment_id: str, deployment_id: str, step: str | None, line: str) -> None:
         """Takes a line; it is written within a tenth of a second."""
-        text = line.rstrip()
+        text = PLAIN.clean(line).rstrip()
         if len(text) > LONGEST_LINE:
             text = f"{text[:LONGEST_LINE]} … ({len(text) - LONGEST_LINE} more characters)"
         with self._guard:

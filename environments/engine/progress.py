@@ -97,7 +97,7 @@ class Progress(_Timed):
     def log(self, line: str) -> None:
         """Stores and streams a line."""
         environment, deployment = self._lease.environment, self._lease.deployment
-        self._logs.add(environment.id, deployment.id, self._step, line)
+        self._logs.add(environment.id, deployment.id, self._step, self._recorder.cleaner.clean(line))
 
 
 class Looking(_Timed):

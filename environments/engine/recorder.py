@@ -8,7 +8,7 @@ from typing import Any
 from environments.domain.environment import EventType, Failure, Resource, ResourceRef
 from environments.domain.errors import Cancelled, Interrupted, StorageError
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, check_move
-from environments.engine.failures import failure_of
+from environments.engine.failures import PLAIN, failure_of
 from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
 from environments.executors.base import Intended
@@ -22,6 +22,8 @@ class Recorder:
         self.lease = lease
         self.clock = clock
         self.state = lease.environment.state
+        self.cleaner = PLAIN
+        """Knows the secrets that the deployment was given: failures and log lines are cleaned of them."""
 
     def check(self, tx: Transaction, *, despite_cancel: bool = False) -> None:
         """Raises `LeaseLost`, `Superseded` and `Cancelled`; with `despite_cancel` the last one not."""
@@ -64,7 +66,7 @@ class Recorder:
             with self.lease.write() as tx:
                 if not begun():
                     self.step(tx, name, StepState.RUNNING)
-                self.step(tx, name, StepState.FAILED, failure=failure_of(error, name))
+                self.step(tx, name, StepState.FAILED, failure=failure_of(error, name, self.cleaner))
             raise
 
     def intend(self, tx: Transaction, step: str, intended: Sequence[Intended]) -> None:

@@ -155,7 +155,7 @@ class Steps:
 
     def _log(self, step: Step, line: str) -> None:
         deployment = self._lease.deployment
-        self._logs.add(deployment.environment_id, deployment.id, step.name, line)
+        self._logs.add(deployment.environment_id, deployment.id, step.name, self._recorder.cleaner.clean(line))
 
 
 def plans_itself(executor: Executor) -> bool:

@@ -1,9 +1,10 @@
 """Watching a job until it is healthy, telling what happens to its tasks as it happens."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.errors import StepFailed, StepTimeout
 from environments.executors.base import StepRun
 from environments.executors.consul_access import Catalogue
@@ -11,7 +12,7 @@ from environments.executors.nomad_namespace import SLICE
 from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task
 from environments.executors.nomad_rules import group_services
 
-_TAIL = 2000
+_TAIL = 8000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
 
 _TAIL_LINES = 5
@@ -56,11 +57,20 @@ class Watch:
     passing checks (`min_healthy_time = "0s"`), the watch asks Consul itself.
     """
 
-    def __init__(self, scheduler: Scheduler, catalogue: Catalogue, registered: Registered, run: StepRun) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        catalogue: Catalogue,
+        registered: Registered,
+        run: StepRun,
+        cleaner: Callable[[], Cleaner] = Cleaner,
+    ) -> None:
+        """`cleaner` is asked for when something that a task wrote is quoted."""
         self._scheduler = scheduler
         self._checks = _Checks(catalogue, registered.job)
         self._job = registered
         self._run = run
+        self._cleaner = cleaner
         self._told: set[tuple[str, str, int, str]] = set()
         self._obstacle = ""
         self._allocations: list[Allocation] = []
@@ -195,6 +205,9 @@ class Watch:
                 break
             time.sleep(pause)
             text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
+        if len(text.encode()) >= _TAIL:
+            text = text.partition("\n")[2]  # half a line may be half a secret
+        text = self._cleaner().clean(text)
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
 
 

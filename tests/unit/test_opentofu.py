@@ -11,6 +11,7 @@ from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryM
 from environments.adapters.opentofu.messages import Messages, error_of
 from environments.adapters.opentofu.plans import changes, hide
 from environments.adapters.opentofu.process import grace
+from environments.domain.cleaning import Cleaner
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
     BackendDenied,
@@ -408,7 +409,7 @@ def test_what_went_wrong_becomes_one_of_our_errors(
 
 
 def test_nothing_secret_is_passed_on() -> None:
-    messages = Messages(("hush",))
+    messages = Messages(Cleaner(["hush"]))
     assert messages.take(diagnostic("refused hush", "the password hush", address="x.a")) == (
         "error: x.a: refused ***: the password ***"
     )
@@ -463,9 +464,9 @@ def show(actions: Sequence[str], **change: Any) -> dict[str, Any]:
     ],
 )
 def test_actions_of_a_plan(actions: list[str], action: Action) -> None:
-    (change,) = changes(show(actions, before={}, after={}))
+    (change,) = changes(show(actions, before={}, after={}), Cleaner())
     assert change.action is action
-    assert changes(show(["no-op"])) == []
+    assert changes(show(["no-op"]), Cleaner()) == []
 
 
 def test_a_change_shows_what_differs_and_nothing_sensitive() -> None:
@@ -478,16 +479,31 @@ def test_a_change_shows_what_differs_and_nothing_sensitive() -> None:
             before_sensitive={"password": True},
             after_sensitive={"password": True},
             replace_paths=[["size"]],
-        )
+        ),
+        Cleaner(),
     )
     assert change.details == ("replaced because of size", "id: (none) → (known later)", "size: 1 → 2")
-    other = show(["update"], before={"size": 1}, after={"size": 3})
-    assert (
-        changes(other)[0].fingerprint != changes(show(["update"], before={"size": 1}, after={"size": 2}))[0].fingerprint
-    )
+    prints = {
+        changes(show(["update"], before={"size": 1}, after={"size": size}), Cleaner())[0].fingerprint for size in (2, 3)
+    }
+    assert len(prints) == 2
     assert hide({"a": [{"b": "s", "c": 1}]}, {"a": [{"b": True}]}) == {"a": [{"b": "(sensitive)", "c": 1}]}
     many = {f"n{number:02}": number for number in range(30)}
-    assert changes(show(["create"], before=None, after=many))[0].details[-1] == "and 10 more"
+    assert changes(show(["create"], before=None, after=many), Cleaner())[0].details[-1] == "and 10 more"
+
+
+def test_a_change_shows_no_secret_that_tofu_was_given_not_even_a_part() -> None:
+    secret = "lent-token-" * 10
+    shown = show(["update"], before={"body": "a" * 50}, after={"body": "a" * 50 + secret, "list": [secret]})
+    (change,) = changes(shown, Cleaner([secret]))
+    assert "lent" not in str(change)
+
+
+def test_an_output_that_holds_a_secret_of_the_run_is_not_given_on() -> None:
+    messages = Messages(Cleaner(["lent-token"]))
+    told = {"a": {"sensitive": False, "value": {"x": ["lent-token"]}}, "b": {"sensitive": False, "value": "fine"}}
+    messages.take(json.dumps({"type": "outputs", "outputs": told}).encode())
+    assert messages.outputs == {"a": Output(None, sensitive=True), "b": Output("fine")}
 
 
 def test_how_long_tofu_may_take_to_end_depends_on_why() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from environments.adapters.agents import processes
 from environments.adapters.private_files import locked, private_folder, write_if_changed
+from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 
 _CALL_SECONDS = 60.0
@@ -138,7 +139,7 @@ class Supervisor:
         except subprocess.TimeoutExpired as error:
             raise MachineError("supervisord didn't start within 30 s.", hint=f"See {self._folder}.") from error
         if done.returncode or not processes.wait_for(self.answers, 15):
-            said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+            said = Cleaner().clean((done.stderr or done.stdout).decode(errors="replace"), 1000).strip().splitlines()
             raise MachineError(
                 f"supervisord doesn't start: {said[0] if said else 'it gives no reason'}.",
                 hint=f"See the log in {self._folder}.",

@@ -1,10 +1,11 @@
 """What tofu says with `-json`: lines for people without values, and what went wrong as one of our errors."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.errors import (
     BackendDenied,
     BackendError,
@@ -76,9 +77,9 @@ class Diagnostic:
 
 @dataclass
 class Messages:
-    """Collects what matters of one run. `secrets` are words that are never passed on, wherever they turn up."""
+    """Collects what matters of one run. `cleaner` knows the secrets that the run was given: none is passed on."""
 
-    secrets: Sequence[str] = field(default=(), repr=False)
+    cleaner: Cleaner = field(default=Cleaner(), repr=False)
     planned_before: bool = False
     """Whether people have read already what is planned."""
     planned: dict[str, list[str]] = field(default_factory=dict)
@@ -99,6 +100,10 @@ class Messages:
 
     def take(self, line: bytes) -> str | None:
         """Reads one line of tofu; a line for people where there is something to say."""
+        said = self._take(line)
+        return None if said is None else self.clean(said)
+
+    def _take(self, line: bytes) -> str | None:
         try:
             message = json.loads(line)
         except ValueError:
@@ -121,10 +126,7 @@ class Messages:
             self.steady_outputs = bool(message["outputs"]) and all(
                 told.get("action") == "noop" for told in message["outputs"].values()
             )
-            self.outputs = {
-                name: Output(None if told.get("sensitive") else told.get("value"), bool(told.get("sensitive")))
-                for name, told in message["outputs"].items()
-            }
+            self.outputs = {name: self.output(told) for name, told in message["outputs"].items()}
             return None
         hook = message.get("hook") or {}
         if kind == "apply_start":
@@ -143,11 +145,13 @@ class Messages:
         return Settlement(frozenset(self.began), frozenset(self.gone))
 
     def clean(self, text: str) -> str:
-        """The text without anything secret."""
-        for secret in self.secrets:
-            if secret:
-                text = text.replace(secret, "***")
-        return text
+        """The text with nothing secret in it, and nothing that a terminal would obey."""
+        return self.cleaner.clean(text)
+
+    def output(self, told: Mapping[str, Any]) -> Output:
+        """An output as tofu tells it. One that holds a secret which the run was given counts as sensitive."""
+        sensitive = bool(told.get("sensitive")) or self.cleaner.holds_secret(told.get("value"))
+        return Output(None if sensitive else told.get("value"), sensitive)
 
     def _diagnostic(self, message: dict[str, Any]) -> str:
         told = message["diagnostic"]
@@ -157,8 +161,8 @@ class Messages:
             told.get("severity", "error"),
             self.clean(told.get("summary", "")),
             self.clean(told.get("detail", "")),
-            told.get("address", ""),
-            place,
+            self.clean(told.get("address") or ""),
+            self.clean(place),
         )
         self.diagnostics.append(found)
         return f"{found.severity}: {found.sentence()}"
@@ -194,8 +198,8 @@ def error_of(messages: Messages, complaint: str, phase: str) -> CalvinverseError
     """What went wrong in a run of tofu that failed. `phase` is its command: `init`, `plan`, `apply`, `destroy`, …"""
     errors = messages.errors()
     if not errors:
-        text = " ".join(filter(None, (*messages.plain, messages.clean(complaint).strip())))
-        return StepFailed(f"tofu {phase} failed and didn't say why: {text[:LONGEST] or 'no output'}.")
+        text = " ".join(" ".join((*messages.plain, messages.clean(complaint))).split())
+        return StepFailed(f"tofu {phase} failed and didn't say why: {text[-LONGEST:] or 'no output'}.")
     first, text = errors[0], _sentences(errors)
     if any(found.summary == _LOCKED for found in errors):
         return BackendUnavailable(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.plan import Action, Change
 from environments.executors.opentofu_ports import RESOURCE_KIND
 
@@ -19,11 +20,14 @@ _UNKNOWN = "(known later)"
 _ABSENT = "(none)"
 
 
-def changes(document: Mapping[str, Any]) -> list[Change]:
-    """Every managed resource that will be created, changed, replaced or destroyed, in tofu's order."""
+def changes(document: Mapping[str, Any], cleaner: Cleaner) -> list[Change]:
+    """Every managed resource that will be created, changed, replaced or destroyed, in tofu's order.
+
+    `cleaner` knows the secrets that tofu was given.
+    """
     drifted = {found["address"] for found in document.get("resource_drift", ())}
     return [
-        _change(found, action, found["address"] in drifted)
+        _change(found, action, found["address"] in drifted, cleaner)
         for found in document.get("resource_changes", ())
         if found.get("mode") == "managed" and (action := _action(found["change"]["actions"])) is not None
     ]
@@ -43,13 +47,13 @@ def _action(actions: Sequence[str]) -> Action | None:
             return None
 
 
-def _change(found: Mapping[str, Any], action: Action, drifted: bool) -> Change:
+def _change(found: Mapping[str, Any], action: Action, drifted: bool, cleaner: Cleaner) -> Change:
     change = found["change"]
     before = hide(change.get("before"), change.get("before_sensitive", False))
     after = hide(change.get("after"), change.get("after_sensitive", False))
     unknown = change.get("after_unknown", False)
     facts = [found["address"], found.get("type"), change["actions"], before, after, unknown]
-    lines = [] if action is Action.DESTROY else list(_differences(before or {}, after or {}, unknown or {}))
+    lines = [] if action is Action.DESTROY else list(_differences(before or {}, after or {}, unknown or {}, cleaner))
     if change.get("replace_paths"):
         reasons = ", ".join(sorted(".".join(map(str, path)) for path in change["replace_paths"]))
         lines.insert(0, f"replaced because of {reasons}")
@@ -79,7 +83,9 @@ def hide(value: Any, sensitive: Any) -> Any:
     return value
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any], unknown: Mapping[str, Any]) -> Iterator[str]:
+def _differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], unknown: Mapping[str, Any], cleaner: Cleaner
+) -> Iterator[str]:
     for name in sorted({*before, *after, *unknown}):
         was = before.get(name)
         if unknown.get(name) is True:
@@ -91,11 +97,12 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any], unknown: M
         else:
             now = None
         if was != now and not (was is None and now is None):
-            yield f"{name}: {_shown(was)} → {_shown(now)}" if before else f"{name}: {_shown(now)}"
+            then = _shown(now, cleaner)
+            yield f"{name}: {_shown(was, cleaner)} → {then}" if before else f"{name}: {then}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, cleaner: Cleaner) -> str:
     if value is None:
         return _ABSENT
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    text = cleaner.clean(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

@@ -31,6 +31,9 @@ SAFETY = 1.0
 
 _COMPLAINTS = ".calvinverse-complaints"
 
+LONGEST_COMPLAINT = 64 * 1024
+"""Bytes of standard error that are looked at, from its end."""
+
 LONGEST_END = 20.0
 """Seconds that the warden may take to end after tofu's output has ended."""
 
@@ -146,7 +149,18 @@ def run_guarded(
         guarded.follow()
     finally:
         status = guarded.close()
-    return Ended(status, (cwd / _COMPLAINTS).read_text(errors="replace")[-4000:], guarded.interruption)
+    return Ended(status, _last(cwd / _COMPLAINTS), guarded.interruption)
+
+
+def _last(complaints: Path) -> str:
+    """The end of a file, in whole lines: half a secret could not be told from other text."""
+    with complaints.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - LONGEST_COMPLAINT, 0))
+        said = file.read(LONGEST_COMPLAINT)
+    if size > LONGEST_COMPLAINT:
+        said = said.partition(b"\n")[2]
+    return said.decode(errors="replace")
 
 
 def _start(

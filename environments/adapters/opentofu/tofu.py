@@ -17,6 +17,7 @@ from environments.adapters.opentofu.messages import Messages, error_of
 from environments.adapters.opentofu.plans import changes
 from environments.adapters.opentofu.prepared import Prepared, outdated
 from environments.adapters.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
+from environments.domain.cleaning import Cleaner
 from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost
 from environments.domain.plan import Change
 from environments.executors.base import StepRun
@@ -79,7 +80,7 @@ class OpenTofu:
         with self._looking(place, module, Looking(PLAN_LIMIT, run)) as session:
             session.ready()
             session.plan("-lock=false", say=False)
-            return changes(json.loads(session.read("show", "-json", "-no-color", _PLAN)))
+            return changes(json.loads(session.read("show", "-json", "-no-color", _PLAN)), session.cleaner)
 
     def addresses(self, place: Place, *, encrypted: bool) -> frozenset[str]:
         """See `Tofu`."""
@@ -154,7 +155,7 @@ class _Session:
         self._keep = (key_file(place.key),) if module.encrypted else ()
         self._env = environment(workplace.folder, place.access, self._keep[0] if self._keep else None)
         self._loan = place.loan
-        self._secrets = (place.access.password, place.key, *place.loan.secrets)
+        self.cleaner = Cleaner((place.access.password, place.key, *place.loan.secrets))
         self._key = ""
         self._nothing_to_do = False
         self.say: Callable[[str], None] = _silent
@@ -205,10 +206,8 @@ class _Session:
         self._forget_variables()
         if self._nothing_to_do:
             told = json.loads(self.read("output", "-json", "-no-color"))
-            return {
-                name: Output(None if output["sensitive"] else output["value"], output["sensitive"])
-                for name, output in told.items()
-            }
+            said = Messages(self.cleaner)
+            return {name: said.output(output) for name, output in told.items()}
         command = ["apply", *_QUIET, "-json", _WAIT_FOR_LOCK, self._parallel(), _PLAN]
         return self._run(command, self.say, settled=settled, planned=True).outputs
 
@@ -233,7 +232,7 @@ class _Session:
             raise ended.interruption
         if ended.status != 0:
             self._lifeline.check()
-            raise _plain_error(Messages(self._secrets), ended.complaint, " ".join(command[:2]))
+            raise _plain_error(Messages(self.cleaner), ended.complaint, " ".join(command[:2]))
         return b"\n".join(lines)
 
     def _initialise(self) -> None:
@@ -256,7 +255,7 @@ class _Session:
 
         `planned`: what it plans has been said before.
         """
-        said = Messages(self._secrets, planned_before=planned)
+        said = Messages(self.cleaner, planned_before=planned)
 
         def on_line(line: bytes) -> None:
             if (text := said.take(line)) is not None:

@@ -1,0 +1,136 @@
+"""Text that programs wrote, made fit to be kept and shown: no secrets, no control characters, not too long.
+
+Whoever runs a program knows which secrets it was given. What it says may hold them as they are, or encoded in the ways
+that programs encode what they send or quote.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "***"
+"""What stands in place of a secret."""
+
+SHORTEST = 3
+"""Characters of a secret that can be hidden: what is shorter is part of nearly every text."""
+
+_SHORTEST_PIECE = 8
+"""Characters of a line of a secret that is looked for alone, and of a secret that is looked for in hexadecimal."""
+
+_SHORTEST_CORE = 6
+"""Characters of what is always the same of a secret in base64, that are looked for."""
+
+_SEQUENCES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, the cursor (ECMA-48, 5.4)
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # titles, links and other strings (5.6)
+    r"|\x1b[ -/]*[0-~]"
+    r"|\x9b[0-?]*[ -/]*[@-~]",
+    re.MULTILINE,
+)
+_KNOWN_SHAPES = re.compile(
+    r"(?P<url>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>]+@"  # RFC 3986, 3.2.1
+    r"|(?P<header>(?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z][a-z-]*\s+)?)[^\s\"',;]+"
+    r"|(?P<token>x-(?:vault|consul|nomad)-token[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+"
+    r"|(?<![\w-])(?:hv[sbr]\.[\w-]{20,}|[sbr]\.[a-z0-9]{24,})"  # tokens of OpenBao and Vault
+    r"|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",  # RFC 7519: an identity of Nomad
+    re.IGNORECASE,
+)
+
+
+class Cleaner:
+    """Cleans what was said by a program that was given these secrets; also without any it knows some shapes of them."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        # The longest first: where one holds another, all of it goes.
+        ordered = sorted(filter(None, forms), key=lambda form: (-len(form), form))
+        self._secret = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def clean(self, text: str, longest: int | None = None) -> str:
+        """The text with neither secrets nor control characters, cut off visibly after `longest` characters."""
+        plain = printable(text)
+        if self._secret is not None:
+            plain = self._secret.sub(HIDDEN, plain)
+        plain = _KNOWN_SHAPES.sub(_hide, plain)
+        return plain if longest is None or len(plain) <= longest else f"{plain[:longest]} …"
+
+    def holds_secret(self, value: Any) -> bool:
+        """Whether a JSON value has one of the given secrets in it."""
+        if isinstance(value, Mapping):
+            return any(map(self.holds_secret, (*value, *value.values())))
+        if isinstance(value, list | tuple):
+            return any(map(self.holds_secret, value))
+        return self._secret is not None and self._secret.search(printable(str(value))) is not None
+
+
+def printable(text: str) -> str:
+    """The text without control sequences and characters; lines stay, a tab becomes a space."""
+    if text.isprintable():
+        return text
+    plain = _SEQUENCES.sub("", text)
+    return "".join(
+        character if character.isprintable() or character == "\n" else " " if character == "\t" else ""
+        for character in plain
+    )
+
+
+def _hide(found: re.Match[str]) -> str:
+    kept = found["url"] or found["header"] or found["token"] or ""
+    return f"{kept}{HIDDEN}@" if found["url"] else f"{kept}{HIDDEN}"
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Everything that a secret may look like in a text that was made printable."""
+    lines = [line.strip() for line in secret.splitlines()]
+    pieces = [secret, secret.strip(), *(line for line in lines if len(line) >= _SHORTEST_PIECE), " ".join(lines)]
+    for piece in dict.fromkeys(piece for piece in pieces if len(piece) >= SHORTEST):
+        yield printable(piece)
+        yield from map(printable, _quoted(piece))
+        yield from _percent(piece)
+        yield from _base64(piece.encode(errors="surrogatepass"))
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """As JSON, Go, HCL, Python and a shell write it inside of quotes, once and in each other."""
+    for ascii_only in (True, False):
+        once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        # encoding/json of Go writes these so, because of HTML.
+        html = once.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        for form in (once, html):
+            yield form
+            yield json.dumps(form)[1:-1]
+            yield form.replace("/", "\\/")
+            yield form.replace("${", "$${").replace("%{", "%%{")
+    yield repr(text)[1:-1]
+    yield text.replace("'", "'\\''")
+    yield text.replace("'", "'\"'\"'")
+    for mark, named in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
+        text = text.replace(mark, named)
+    yield text
+
+
+def _percent(text: str) -> Iterator[str]:
+    for safe in ("", "/", "/:@!$&'()*+,;=~"):
+        for form in (quote(text, safe=safe, errors="surrogatepass"), quote_plus(text, safe, errors="surrogatepass")):
+            yield form
+            yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), form)
+
+
+def _base64(content: bytes) -> Iterator[str]:
+    """Alone, and as it stands inside of something longer, such as `user:password`: three ways to begin."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        alone = encode(content).decode()
+        yield alone
+        yield alone.rstrip("=")
+        for before in range(3):
+            text = encode(b"\0" * before + content).decode().rstrip("=")
+            # The first characters depend on what stands before it, the last one on what follows.
+            core = text[(0, 2, 3)[before] : len(text) - (1 if (before + len(content)) % 3 else 0)]
+            if len(core) >= _SHORTEST_CORE:
+                yield core
+    if len(content) >= _SHORTEST_PIECE:
+        yield content.hex()
+        yield content.hex().upper()

@@ -1,0 +1,99 @@
+"""What programs said, before it is kept: no secret survives, in whatever way it is written."""
+
+import base64
+import json
+import string
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from environments.domain.cleaning import HIDDEN, SHORTEST, Cleaner, printable
+
+secrets = st.text(
+    st.sampled_from(string.ascii_letters + string.digits + "!\"#$%&'()+,-./:;<=>?@[\\]^_`{|}~ äß€𝄞"),
+    min_size=SHORTEST,
+    max_size=40,
+).filter(lambda secret: secret == secret.strip() and len(set(secret)) > 1)
+around = st.text(st.characters(codec="utf-8"), max_size=20)
+
+WAYS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda secret: secret,
+    "JSON": lambda secret: json.dumps({"token": secret}),
+    "JSON without escapes of Unicode": lambda secret: json.dumps([secret], ensure_ascii=False),
+    "JSON in JSON": lambda secret: json.dumps(json.dumps(secret)),
+    "Go's JSON": lambda secret: (
+        json.dumps(secret).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    ),
+    "a query": lambda secret: f"https://host/?q={quote_plus(secret)}",
+    "a path": lambda secret: f"https://host/{quote(secret, safe='')}/x",
+    "base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "base64 for URLs, without its end": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
+    "colours in it": lambda secret: "\x1b[1m".join(secret),
+    "zeros in it": lambda secret: "\0".join(secret),
+    "a title of a terminal": lambda secret: f"\x1b]0;{secret}\x07 {secret}",
+    "Python": lambda secret: repr(secret),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@given(secrets, around, around, st.lists(secrets, max_size=3))
+def test_no_secret_survives(way: str, secret: str, before: str, after: str, others: list[str]) -> None:
+    # Chance: the text around it, or what hides another one, holds it itself.
+    assume(secret not in printable(before + after) and secret not in HIDDEN * 2)
+    said = WAYS[way](secret)
+    cleaned = Cleaner([*others, secret]).clean(f"{before}\n{said}\n{after}")
+    assert secret not in cleaned
+    assert printable(said) not in cleaned
+
+
+@given(st.text(st.characters(codec="ascii"), min_size=6, max_size=40), st.sampled_from(["u", "me", "ada"]))
+def test_a_password_in_basic_authentication_is_hidden(secret: str, user: str) -> None:
+    encoded = base64.b64encode(f"{user}:{secret}".encode()).decode()
+    assert encoded not in Cleaner([secret]).clean(f"sent {encoded} to it")
+    assert encoded not in Cleaner().clean(f"> Authorization: Basic {encoded}")
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("fatal: unable to access 'https://ada:hunter2@host/x.git/': 403", "'https://***@host/x.git/': 403"),
+        ('"Authorization": "Bearer abc.def-123"', '"Authorization": "Bearer ***"'),
+        ("authorization: token-without-scheme", "authorization: ***"),
+        ("X-Vault-Token: abc", "X-Vault-Token: ***"),
+        ("logged in as s.CAESIJx0qVRjUeZnD0aYlkQhbaYr", "logged in as ***"),
+        ("jwt eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "jwt ***"),
+        ("see https://host/a@b and ada@host", "see https://host/a@b and ada@host"),
+        ("a\tb\r\n\x1b[31mred\x1b[0m \u202egnp\u202c", "a b\nred gnp"),
+    ],
+)
+def test_some_shapes_are_known_without_being_told(said: str, kept: str) -> None:
+    assert Cleaner().clean(said).endswith(kept)
+
+
+def test_a_secret_of_many_lines_is_hidden_in_each_of_them() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
+    cleaner = Cleaner([key])
+    for line in key.splitlines():
+        assert cleaner.clean(f"> {line}") == f"> {HIDDEN}"
+    assert cleaner.clean(json.dumps({"key": key})) == '{"key": "***"}'
+    assert cleaner.clean(" ".join(key.split("\n"))).strip() == HIDDEN
+
+
+def test_a_text_is_cut_off_after_its_secrets_are_gone() -> None:
+    secret = "s3cret-" * 10
+    assert Cleaner([secret]).clean("x" * 90 + secret + "y" * 90, 100) == "x" * 90 + HIDDEN + "y" * 7 + " …"
+
+
+def test_a_value_that_holds_a_secret_is_found_wherever_it_is() -> None:
+    cleaner = Cleaner(["hunter2", "31337"])
+    encoded = base64.b64encode(b"hunter2").decode()
+    holding: list[Any] = ["hunter2", {"a": [{"b": "xhunter2x"}]}, {"hunter2": 1}, [31337], encoded]
+    assert all(map(cleaner.holds_secret, holding))
+    without: list[Any] = [None, True, 1.5, "hunter", {"a": ["b"]}]
+    for value in without:
+        assert not cleaner.holds_secret(value)
+        assert not Cleaner().holds_secret(value)
