@@ -18,7 +18,7 @@ from environments.domain.errors import BackendError
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
-from environments.executors.vault_secret import MOUNT, SecretHead
+from environments.executors.vault_secret import MOUNT, KeptSecret, SecretHead
 
 PKI = "pki"
 
@@ -64,13 +64,21 @@ class Secrets(_Part):
 
     def read(self, path: str) -> dict[str, Any] | None:
         """The newest version's data."""
+        found = self.kept(path)
+        return None if found is None else dict(found.data)
+
+    def kept(self, path: str) -> KeptSecret | None:
+        """The newest version's data with the metadata, both of the same moment."""
         found = self._maybe(
             "read a secret",
             lambda client: client.secrets.kv.v2.read_secret_version(
                 path, mount_point=MOUNT, raise_on_deleted_version=True
             ),
         )
-        return None if found is None else dict(found["data"]["data"] or {})
+        if found is None:
+            return None
+        told = found["data"]
+        return KeptSecret(told["data"] or {}, told["metadata"].get("custom_metadata") or {})
 
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:
         """Sets the metadata."""

@@ -9,15 +9,17 @@ from pydantic import ValidationError
 
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidTemplate
+from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
 from environments.executors.base import Executor, Owner, StepContext, Toolbox
-from environments.service.rendering import render, scope
+from environments.service.rendering import refuse_references, render, scope
+from environments.service.secret_outputs import checked_output
 
 CHECKS = "check."
 """How the kinds of steps begin that make nothing and always run."""
 
-TAKES_SECRETS = "vault.secret"
+TAKES_SECRETS = SECRET_STEPS
 """The one kind of step that is told the secret parameters."""
 
 Outputs = Mapping[str, Mapping[str, Any]]
@@ -65,7 +67,8 @@ class Contexts:
     def prepare(self, step: Step, outputs: Outputs) -> Prepared:
         """The step with its options. Raises `InvalidTemplate`, `ImageNotPublished`."""
         executor = self.executor(step.uses)
-        options = render(step.options, self._names(outputs, self.needed(step.name)), f"step {step.name!r}")
+        where = f"step {step.name!r}"
+        options = refuse_references(render(step.options, self._names(outputs, self.needed(step.name)), where), where)
         try:
             read = executor.options.model_validate(options)
         except ValidationError as error:
@@ -104,6 +107,7 @@ class Contexts:
                 if whole:
                     raise
                 continue
+            value = checked_output(value, output, self._environment, f"output {name!r}")
             found[name] = {"value": value, "description": output.description, "secret": output.secret}
         return found
 

@@ -162,7 +162,7 @@ class Executor(Protocol):
         ...
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Makes or mends the resources and gives the outputs (JSON values; secrets only as references).
+        """Makes or mends the resources and gives the outputs (JSON values; secrets only as `SecretReference`s).
 
         Idempotent. Raises `CalvinverseError`; `ForeignResource` when something of that name isn't ours.
         """

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
@@ -12,7 +12,7 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidParameters
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
-from environments.domain.references import SecretReference
+from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change
@@ -34,6 +34,14 @@ class SecretHead:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class KeptSecret:
+    """The newest version of a secret: its data and the metadata, as they are at the same moment."""
+
+    data: Mapping[str, Any] = field(repr=False)
+    metadata: Mapping[str, str]
+
+
 class SecretStore(Protocol):
     """What this step needs of OpenBao; paths have no mount."""
 
@@ -43,6 +51,10 @@ class SecretStore(Protocol):
 
     def read(self, path: str) -> dict[str, Any] | None:
         """The newest version's data, None if there is none or it is deleted."""
+        ...
+
+    def kept(self, path: str) -> KeptSecret | None:
+        """Likewise, with the metadata of the same moment."""
         ...
 
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:
@@ -96,7 +108,7 @@ class VaultSecretOptions(Options):
 class VaultSecret(OwnThingsOnly):
     """Writes one secret. Generated values are kept when the step is applied again."""
 
-    kind: ClassVar[str] = "vault.secret"
+    kind: ClassVar[str] = SECRET_STEPS
     options: ClassVar[type[Options]] = VaultSecretOptions
     time_limit: ClassVar[timedelta] = timedelta(seconds=30)
     description: ClassVar[str] = "Keeps generated or given secrets in OpenBao, under secret/environments/<name>/<step>."
@@ -123,7 +135,7 @@ class VaultSecret(OwnThingsOnly):
         return [Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `path` (as templates of Nomad want it) and `references`: key → `secret:<path>#<key>`."""
+        """Gives `path` (as templates of Nomad want it) and `references`: key → what a secret output has to be."""
         path = _path(context)
         head, kept = self._found(path, context.owner)
         data = self._data(context, kept)
@@ -136,7 +148,7 @@ class VaultSecret(OwnThingsOnly):
                 raise BackendError(f"Somebody else writes the secret {MOUNT}/{path} in OpenBao at the same time.")
         return {
             "path": f"{MOUNT}/data/{path}",
-            "references": {key: str(SecretReference(path, key)) for key in data},
+            "references": {key: SecretReference(context.owner.id, context.step, path, key) for key in data},
         }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:

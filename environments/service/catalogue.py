@@ -12,6 +12,7 @@ from environments.service.authorization import Action, Principal, may
 from environments.service.calendar import fault as calendar_fault
 from environments.service.parameters import schema_faults
 from environments.service.rendering import fault
+from environments.service.secret_outputs import option_faults, output_faults
 from environments.service.storage import PushedTemplate, Storage
 
 _ONLY_META = frozenset({"agent.local", "cluster.trust"})
@@ -47,6 +48,7 @@ class Catalogue:
             *([calendar] if calendar else []),
             *self._step_faults(template, bundle),
             *_output_faults(template),
+            *output_faults(template),
         ]
 
     def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> TemplateView:
@@ -100,6 +102,7 @@ class Catalogue:
                 yield f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
             yield from (f"step {step.name!r}: {problem}" for problem in kind.check(step.options, bundle))
             yield from (f"step {step.name!r}: {problem}" for problem in _expression_faults(step.options))
+            yield from (f"step {step.name!r}: {problem}" for problem in option_faults(template, step.options))
 
 
 def _expression_faults(value: Any) -> Iterator[str]:

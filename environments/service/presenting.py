@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from environments.domain.environment import Deployment, Environment, StepRecord
-from environments.domain.references import MASK
+from environments.domain.references import MASK, references_in
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, StepView
 from environments.service.storage import Transaction
 
@@ -14,9 +14,13 @@ _SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"ou
 def outputs_view(outputs: Mapping[str, Any]) -> dict[str, OutputView]:
     """The outputs of an environment, secret ones masked."""
     return {
-        name: OutputView.model_validate({**output, "value": MASK} if output.get("secret") else output)
+        name: OutputView.model_validate({**output, "value": MASK, "secret": True} if _is_secret(output) else output)
         for name, output in outputs.items()
     }
+
+
+def _is_secret(output: Mapping[str, Any]) -> bool:
+    return bool(output.get("secret")) or any(references_in(output.get("value")))
 
 
 class Views:

@@ -7,10 +7,11 @@ from typing import Protocol
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.references import parse_reference
+from environments.domain.references import SecretReference
 from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
+from environments.service.secret_outputs import secret_of
 from environments.service.storage import OwnedEvent, Storage
 from environments.service.visibility import visible
 
@@ -18,8 +19,11 @@ from environments.service.visibility import visible
 class Secrets(Protocol):
     """Reads a secret for a person who asked to see it."""
 
-    def read_secret(self, path: str, key: str) -> str:
-        """The value. Raises `NotFound`, `BackendError`."""
+    def read_secrets(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
+        """The values, by the same names; all are of one environment, and so must be what is found there.
+
+        Raises `NotFound`, `ForeignResource`, `BackendError`.
+        """
         ...
 
 
@@ -96,17 +100,11 @@ class Reading:
             environment = visible(tx, principal, name)
             if reveal:
                 may(principal, Action.ENVIRONMENT_REVEAL, environment)
-        masked = outputs_view(environment.outputs)
-        if not reveal:
-            return masked
-        shown = {}
-        for output, view in masked.items():
-            if view.secret:
-                reference = parse_reference(str(environment.outputs[output]["value"]))
-                value = self._secrets.read_secret(reference.path, reference.key)
-                shown[output] = view.model_copy(update={"value": value})
-            else:
-                shown[output] = view
+            shown = outputs_view(environment.outputs)
+            hidden = [output for output, view in shown.items() if view.secret]
+            references = {output: secret_of(tx, environment, output) for output in hidden} if reveal else {}
+        for output, value in self._secrets.read_secrets(references).items():
+            shown[output] = shown[output].model_copy(update={"value": value})
         return shown
 
     def deployments(self, principal: Principal, name: str) -> list[DeploymentView]:

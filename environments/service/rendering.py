@@ -1,15 +1,16 @@
 """Expressions in templates: Jinja2, sandboxed, one pass; what a parameter holds is data, never an expression."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from jinja2 import StrictUndefined, TemplateError, UndefinedError
+from jinja2 import StrictUndefined, TemplateError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from environments.domain.environment import Environment
 from environments.domain.errors import ImageNotPublished, InvalidTemplate
+from environments.domain.references import references_in
 
 _WHOLE = re.compile(r"\s*\{\{(?P<expression>(?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
 
@@ -30,7 +31,30 @@ class _Expressions(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
-_jinja = _Expressions(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+def refuse_references(value: Any, where: str = "") -> Any:
+    """The value itself, if it holds no reference to a secret. `where` begins the message of `InvalidTemplate`."""
+    for found in references_in(value):
+        raise InvalidTemplate(
+            f"{f'{where}: ' if where else ''}the reference to the secret {found.key!r} of step {found.step!r} stands "
+            "where only a secret output may have one.",
+            hint=f"A job reads the secret at {{{{ steps.{found.step}.path }}}}; people see it by an output that is the "
+            "whole reference and has secret = true.",
+        )
+    return value
+
+
+# `finalize` gets whatever an expression writes into a text: a reference is passed on as a whole or not at all.
+_jinja = _Expressions(
+    undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=refuse_references
+)
+
+
+class Whole(NamedTuple):
+    """A text that is one expression. `names` are those that it uses; `chain` is `("steps", "a", "url")` if it is
+    nothing but `steps.a.url`, else empty."""
+
+    names: frozenset[str]
+    chain: tuple[str, ...]
 
 
 def scope(
@@ -80,6 +104,8 @@ def _render_text(text: str, names: Mapping[str, Any], where: str) -> Any:
         return _jinja.from_string(text).render(**names)
     except ImageNotPublished as error:
         raise ImageNotPublished(f"{where}: {error.message}") from error
+    except InvalidTemplate as error:
+        raise InvalidTemplate(f"{where}: {error.message}", hint=error.hint) from error
     except UndefinedError as error:
         raise InvalidTemplate(f"{where}: {error.message}.") from error
     except SecurityError as error:
@@ -97,3 +123,34 @@ def fault(text: str) -> str | None:
     except TemplateError as error:
         return str(error)
     return None
+
+
+def whole_expression(text: str) -> Whole | None:
+    """What can be seen of a text that is one whole expression; None when it is something else or is wrong."""
+    whole = _WHOLE.fullmatch(text)
+    if whole is None or fault(text) is not None:
+        return None
+    tree = _jinja.parse("{{" + whole["expression"] + "}}")
+    written = [node for part in tree.find_all(nodes.Output) for node in part.nodes]
+    chain = _chain(written[0]) if len(written) == 1 else ()
+    return Whole(frozenset(name.name for name in tree.find_all(nodes.Name)), chain)
+
+
+def chains(text: str) -> Iterator[tuple[str, ...]]:
+    """Every path such as `("steps", "a", "url")` in the expressions of a text, its beginnings too."""
+    if fault(text) is None:
+        for node in _jinja.parse(text).find_all((nodes.Getattr, nodes.Getitem)):
+            yield _chain(node)
+
+
+def _chain(node: nodes.Node) -> tuple[str, ...]:
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case nodes.Getattr():
+            inner, last = _chain(node.node), node.attr
+        case nodes.Getitem(arg=nodes.Const(value=str() as last)):
+            inner = _chain(node.node)
+        case _:
+            return ()
+    return (*inner, last) if inner else ()

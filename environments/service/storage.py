@@ -26,6 +26,7 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.plan import Plan
+from environments.domain.references import SecretReference
 from environments.domain.template import Bundle
 
 
@@ -214,6 +215,10 @@ class Journal(Protocol):
 
     def latest(self, environment_id: str) -> dict[str, StepRecord]:
         """For each step its line in the newest deployment, destroys aside, in which it began."""
+        ...
+
+    def references(self, environment_id: str) -> list[SecretReference]:
+        """Every reference that a step which keeps secrets has given in a deployment of the environment."""
         ...
 
 

@@ -28,6 +28,7 @@ from environments.domain.environment import Environment
 from environments.domain.errors import NameTaken, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, State
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
+from environments.stores.schema import Outputs
 from environments.stores.schema import environments as table
 
 _LIVE_NAME = "uq_environments_live_name"
@@ -48,7 +49,7 @@ def _plain(value: Any) -> Any:
 
 def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
     # The driver of PostgreSQL would parse JSON by itself.
-    if dialect == POSTGRESQL and isinstance(column.type, JSON):
+    if dialect == POSTGRESQL and isinstance(column.type, JSON | Outputs):
         return cast(column, Text).label(column.name)
     return type_coerce(column, NullType()).label(column.name)
 

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from environments.domain.environment import Resource, StepRecord
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
+from environments.domain.references import SECRET_STEPS, SecretReference, read_before, references_in
 from environments.stores.environments import plain
 from environments.stores.schema import deployments, resources, steps
 
-_STEP = [steps.c[name] for name in StepRecord.model_fields]
+_STEPS = select(*(steps.c[name] for name in StepRecord.model_fields), deployments.c.environment_id).join(
+    deployments, deployments.c.id == steps.c.deployment_id
+)
 _RESOURCE = [resources.c[name] for name in Resource.model_fields]
 
 
@@ -42,8 +45,8 @@ class SqlJournal:
             self._connection.execute(steps.insert(), new)
 
     def steps(self, deployment_id: str) -> list[StepRecord]:
-        query = select(*_STEP).where(steps.c.deployment_id == deployment_id).order_by(steps.c.position)
-        return [StepRecord.model_validate(row._mapping) for row in self._connection.execute(query)]
+        query = _STEPS.where(steps.c.deployment_id == deployment_id).order_by(steps.c.position)
+        return [_record(row) for row in self._connection.execute(query)]
 
     def needs(self, deployment_id: str) -> dict[str, tuple[str, ...]]:
         query = select(steps.c.name, steps.c.needs).where(steps.c.deployment_id == deployment_id)
@@ -70,17 +73,21 @@ class SqlJournal:
         )
 
     def latest(self, environment_id: str) -> dict[str, StepRecord]:
-        query = (
-            select(*_STEP)
-            .join(deployments, deployments.c.id == steps.c.deployment_id)
-            .where(
-                deployments.c.environment_id == environment_id,
-                deployments.c.kind != DeploymentKind.DESTROY.value,
-                steps.c.attempts > 0,
-            )
-            .order_by(deployments.c.requested_at, deployments.c.started_at)
+        query = _STEPS.where(
+            deployments.c.environment_id == environment_id,
+            deployments.c.kind != DeploymentKind.DESTROY.value,
+            steps.c.attempts > 0,
+        ).order_by(deployments.c.requested_at, deployments.c.started_at)
+        return {row.name: _record(row) for row in self._connection.execute(query)}
+
+    def references(self, environment_id: str) -> list[SecretReference]:
+        query = _STEPS.where(
+            deployments.c.environment_id == environment_id,
+            steps.c.uses == SECRET_STEPS,
+            steps.c.state == StepState.DONE.value,
         )
-        return {row.name: StepRecord.model_validate(row._mapping) for row in self._connection.execute(query)}
+        made = (found for row in self._connection.execute(query) for found in references_in(_record(row).outputs))
+        return list(dict.fromkeys(made))
 
 
 class SqlInventory:
@@ -158,6 +165,14 @@ class SqlInventory:
     def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
         for kind, address in refs:
             self.set(environment_id, kind, address, ResourceStatus.PRESENT, "", now)
+
+
+def _record(row: Row[*tuple[Any, ...]]) -> StepRecord:
+    values = dict(row._mapping)
+    environment = values.pop("environment_id")
+    if values["uses"] == SECRET_STEPS:
+        values["outputs"] = read_before(environment, values["name"], values["outputs"])
+    return StepRecord.model_validate(values)
 
 
 def _key(resource: Resource) -> tuple[str, str, str]:

@@ -25,6 +25,8 @@ from sqlalchemy import (
     text,
 )
 
+from environments.domain.references import from_json, to_json
+
 
 class Moment(TypeDecorator[datetime]):
     """A moment in UTC. SQLite keeps no zone: it is taken off when written and put back when read."""
@@ -47,6 +49,21 @@ class Moment(TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Outputs(TypeDecorator[Any]):
+    """JSON whose values may be references to secrets."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """References as JSON."""
+        return to_json(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """References again."""
+        return from_json(value)
 
 
 Long = BigInteger().with_variant(Integer, "sqlite")
@@ -78,7 +95,7 @@ environments = Table(
     Column("deadline", Moment),
     Column("maximum_deadline", Moment),
     Column("warned", Boolean, nullable=False),
-    Column("outputs", JSON, nullable=False),
+    Column("outputs", Outputs, nullable=False),
     Column("failure", JSON),
     Column("destroy_attempts", Integer, nullable=False),
     Column("destroy_again_at", Moment),
@@ -238,7 +255,7 @@ steps = Table(
     Column("attempts", Integer, nullable=False),
     Column("started_at", Moment),
     Column("ended_at", Moment),
-    Column("outputs", JSON, nullable=False),
+    Column("outputs", Outputs, nullable=False),
     Column("inputs", String(64), nullable=False, server_default=""),
     Column("failure", JSON),
 )

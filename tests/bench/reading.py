@@ -12,6 +12,7 @@ from pathlib import Path
 from environments.client import read_bundle
 from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.references import SecretReference
 from environments.stores.database import Database, open_database
 from tests.service_process import ServiceProcess
 
@@ -59,7 +60,9 @@ def fill(service: ServiceProcess, template: Path, count: int) -> list[str]:
                     "url": {"value": f"https://127.0.0.1:{20000 + number}", "description": "", "secret": False},
                     "message_key": {"value": f"environments/{name}/message", "description": "", "secret": False},
                     "password": {
-                        "value": f"secret:environments/{name}/password#password",
+                        "value": SecretReference(
+                            f"env-{name}", "password", f"environments/{name}/password", "password"
+                        ),
                         "description": "",
                         "secret": True,
                     },

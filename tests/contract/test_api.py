@@ -309,13 +309,12 @@ def test_changes_of_an_environment(http: httpx2.Client) -> None:
 
 def test_secret_outputs_are_masked_until_revealed(api: Served, http: httpx2.Client) -> None:
     create(http)
-    api.service.world.secrets["environments/demo/password", "password"] = "hunter2"
-    reference = "secret:environments/demo/password#password"
+    reference = api.service.keep_secret("demo", "password", "password", "hunter2")
     api.service.outputs("demo", {"url": {"value": "https://x"}, "password": {"value": reference, "secret": True}})
     for path in ("/v1/environments/demo", "/v1/environments", "/v1/environments/demo/outputs"):
         text = http.get(path).text
         assert "hunter2" not in text
-        assert "secret:" not in text
+        assert "$secret" not in text
     shown = http.get("/v1/environments/demo/outputs?reveal=true").json()
     assert shown["password"]["value"] == "hunter2"
     assert shown["url"]["value"] == "https://x"

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import (
@@ -17,7 +18,8 @@ from environments.domain.errors import (
     NotAllowedNow,
     StorageError,
 )
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
+from environments.domain.references import SecretReference
 from environments.domain.views import CreateRequest, UpdateRequest
 from environments.service.requests import Requests
 from environments.service.storage import Transaction
@@ -156,6 +158,39 @@ def test_events_come_with_the_owner_as_it_is_now(setting: Setting) -> None:
             found = tx.events.owned_after(0, environment_id=None, owner=None, limit=10)
             assert [(event.message, who) for event, who in found] == [("first", owner)]
             assert [event for event, _ in found] == tx.events.after(0, environment_id="env-1", owner=owner, limit=10)
+
+
+REFERENCE = SecretReference("env-1", "password", "environments/name-1/password", "key")
+
+
+@pytest.mark.parametrize("written_before", [False, True])
+def test_references_to_secrets_are_kept_as_what_they_are(setting: Setting, written_before: bool) -> None:
+    """Those of the environment's own steps, in outputs and in the journal; also as version 1 wrote them, as texts."""
+    lookalike = {"$secret": {"environment": "env-1", "step": "a", "path": "b", "key": "c"}}
+    outputs = {"a": {"value": REFERENCE, "secret": True}, "b": {"value": lookalike, "secret": False}}
+    given = {"references": {"key": REFERENCE}}
+    with setting.database.write() as tx:
+        for number in (1, 2):
+            tx.environments.add(environment(number, outputs=outputs))
+            tx.deployments.add(deployment(number, of=number))
+            rows = [("password", "vault.secret", ()), ("module", "opentofu.module", ())]
+            tx.journal.lay_out(f"dep-{number}", rows)
+        for step, told in (("password", given), ("module", {"value": lookalike})):
+            tx.journal.set("dep-1", step, StepState.RUNNING, NOW)
+            tx.journal.set("dep-1", step, StepState.DONE, NOW, outputs=told)
+        if written_before:
+            connection = tx._connection
+            old = '{"references": {"key": "secret:environments/name-1/password#key"}}'
+            connection.execute(text("update steps set outputs = :old where name = 'password'"), {"old": old})
+    with setting.database.read() as tx:
+        assert [found.outputs for found in tx.environments.all()] == [outputs, outputs]
+        assert {name: row.outputs for name, row in tx.journal.latest("env-1").items()} == {
+            "password": given,
+            "module": {"value": lookalike},
+        }
+        assert [row.outputs for row in tx.journal.steps("dep-1")] == [given, {"value": lookalike}]
+        assert tx.journal.references("env-1") == [REFERENCE]
+        assert tx.journal.references("env-2") == [], "its step is not done"
 
 
 def test_a_view_does_not_change_while_it_is_read(setting: Setting, other: Database) -> None:

@@ -22,6 +22,7 @@ from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
+from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle, make_bundle
 from environments.engine.feed import Feed
 from environments.service.access import Access
@@ -109,11 +110,11 @@ class World:
             raise self.fault
         return Drift(observed_at=datetime.now(UTC), steps=self.steps)
 
-    def read_secret(self, path: str, key: str) -> str:
+    def read_secrets(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
         try:
-            return self.secrets[path, key]
-        except KeyError:
-            raise NotFound(f"There is no secret at {path}.") from None
+            return {name: self.secrets[found.path, found.key] for name, found in references.items()}
+        except KeyError as error:
+            raise NotFound(f"There is no secret {error}.") from None
 
     def ca_chain(self) -> str:
         return CA
@@ -215,6 +216,20 @@ class FakeService:
             environment = tx.environments.named(name)
             assert environment is not None
             tx.environments.change(environment.id, outputs=outputs)
+
+    def keep_secret(self, name: str, step: str, key: str, value: str) -> SecretReference:
+        """What a step that keeps secrets does: it keeps one, and gives the reference that its line of journal has."""
+        with self.database.write() as tx:
+            environment = tx.environments.named(name)
+            assert environment is not None
+            deployment = tx.deployments.of(environment.id)[0]
+            reference = SecretReference(environment.id, step, f"environments/{environment.name}/{step}", key)
+            tx.journal.lay_out(deployment.id, [(step, SECRET_STEPS, ())])
+            given = {"references": {key: reference}}
+            tx.journal.set(deployment.id, step, StepState.RUNNING, datetime.now(UTC))
+            tx.journal.set(deployment.id, step, StepState.DONE, datetime.now(UTC), outputs=given)
+        self.world.secrets[reference.path, key] = value
+        return reference
 
 
 def _move(tx: Transaction, name: str, state: State, message: str, failure: Failure | None) -> None:

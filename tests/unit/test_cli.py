@@ -118,9 +118,8 @@ def deploy(service: FakeService, name: str) -> None:
     service.step(name, "app", StepState.RUNNING)
     service.log(name, "pulling the \x1b[31mimage")
     service.step(name, "app", StepState.DONE)
-    service.outputs(
-        name, {"url": {"value": URL}, "password": {"value": f"secret:environments/{name}/p#p", "secret": True}}
-    )
+    reference = service.keep_secret(name, "p", "p", "hunter2")
+    service.outputs(name, {"url": {"value": URL}, "password": {"value": reference, "secret": True}})
     service.finish(name, State.READY)
 
 
@@ -368,7 +367,6 @@ def test_list_shows_state_and_time_left(cli: CommandLine) -> None:
 def test_outputs_hide_secrets_until_they_are_revealed(cli: CommandLine) -> None:
     cli("env", "create", "secretive", "-t", "web", "--no-wait")
     assert "no outputs" in cli("env", "outputs", "secretive").err
-    cli.service.world.secrets["environments/secretive/p", "p"] = "hunter2"
     deploy(cli.service, "secretive")
     assert "hunter2" not in cli("env", "outputs", "secretive").out
     assert "hunter2" not in cli("env", "outputs", "secretive", "-o", "json").out

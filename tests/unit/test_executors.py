@@ -3,6 +3,7 @@
 import pytest
 
 from environments.domain.errors import ForeignResource, InvalidParameters, InvalidTemplate, StepTimeout
+from environments.domain.references import SecretReference
 from environments.executors.base import Owner, Presence
 from environments.executors.check_http import Answer
 from environments.executors.consul_access import Instance
@@ -93,7 +94,7 @@ def test_a_generated_secret_is_kept_when_applied_again(world: World) -> None:
     outputs = world.apply("vault.secret", options, step="db")
     assert outputs == {
         "path": "secret/data/environments/alpha/db",
-        "references": {"password": "secret:environments/alpha/db#password"},
+        "references": {"password": SecretReference("env-1", "db", "environments/alpha/db", "password")},
     }
     assert world.secrets.read("environments/alpha/db") == {"password": "x" * 12}
     again = World()

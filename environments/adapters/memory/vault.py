@@ -8,7 +8,7 @@ from typing import Any
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
-from environments.executors.vault_secret import SecretHead
+from environments.executors.vault_secret import KeptSecret, SecretHead
 
 
 @dataclass
@@ -32,6 +32,11 @@ class MemorySecrets:
         """The newest version's data."""
         found = self._secrets.get(path)
         return dict(found.versions[-1]) if found and found.versions else None
+
+    def kept(self, path: str) -> KeptSecret | None:
+        """The newest version's data with the metadata."""
+        found = self._secrets.get(path)
+        return KeptSecret(dict(found.versions[-1]), dict(found.metadata)) if found and found.versions else None
 
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:
         """Sets the metadata."""

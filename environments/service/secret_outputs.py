@@ -1,0 +1,88 @@
+"""Secret outputs: what may be one, and which secret of its environment it stands for.
+
+A reference works like a key: only a step makes one, it is passed on as a whole or not at all, and it opens only what
+the step of that very environment keeps. So nothing that anybody types leads to a secret.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from environments.domain.environment import Environment
+from environments.domain.errors import InvalidTemplate, NotAllowedNow
+from environments.domain.lifecycle import ENDED
+from environments.domain.names import kv_prefix
+from environments.domain.references import SECRET_STEPS, SecretReference
+from environments.domain.template import Output, Template
+from environments.service.rendering import chains, refuse_references, whole_expression
+from environments.service.storage import Transaction
+
+_MENDED_BY_UPDATE = "Update the environment to a version of its template whose output is one whole reference."
+
+
+def output_faults(template: Template) -> Iterator[str]:
+    """What can be seen of outputs before anything is rendered, in words."""
+    for name, output in template.outputs.items():
+        whole = whole_expression(output.value)
+        if output.secret and (whole is None or "steps" not in whole.names):
+            yield (
+                f"output {name!r} is secret, so its value must be one whole expression that gives a reference of a "
+                "step, such as {{ steps.password.references.password }}"
+            )
+        elif output.secret and whole is not None and whole.chain and not _is_reference(template, whole.chain):
+            yield f"output {name!r} is secret, and {'.'.join(whole.chain)} is no reference of a step to a secret"
+        elif not output.secret and any(_is_reference(template, chain) for chain in chains(output.value)):
+            yield f"output {name!r} uses a reference to a secret: it must be that reference alone, with secret = true"
+
+
+def option_faults(template: Template, options: Any) -> Iterator[str]:
+    """Likewise of the options of a step, which can't use references."""
+    if isinstance(options, str):
+        for chain in chains(options):
+            if _is_reference(template, chain):
+                yield f"{'.'.join(chain)} is a reference to a secret, which only a secret output can be"
+    elif isinstance(options, Mapping):
+        for part in options.values():
+            yield from option_faults(template, part)
+    elif isinstance(options, list):
+        for part in options:
+            yield from option_faults(template, part)
+
+
+def checked_output(value: Any, output: Output, environment: Environment, where: str) -> Any:
+    """The rendered value of an output, if it may be one. Raises `InvalidTemplate`."""
+    if not output.secret:
+        refuse_references(value, where)
+        return value
+    if not isinstance(value, SecretReference) or value.environment != environment.id:
+        raise InvalidTemplate(
+            f"{where} is secret, but its value is no reference that a step of this environment made.",
+            hint="Give it one whole reference, such as {{ steps.password.references.password }}. A text is none.",
+        )
+    return value
+
+
+def secret_of(tx: Transaction, environment: Environment, name: str) -> SecretReference:
+    """The secret that an output stands for. Raises `NotAllowedNow`.
+
+    The journal of this very environment must have it from a step that keeps secrets, and it must lie where that step
+    keeps them, in the folder of the environment that has the name.
+    """
+    if environment.state in ENDED or environment.destroyed_at is not None:
+        raise NotAllowedNow(
+            f"Environment {environment.name!r} is {environment.state.value}: its secrets are no longer its own.",
+            hint="The name, and with it the place of its secrets, may be another environment's by now.",
+        )
+    value = environment.outputs[name].get("value")
+    for made in tx.journal.references(environment.id):
+        own = made.environment == environment.id and made.path == kv_prefix(environment.name) + made.step
+        if own and value in (made, made.before):
+            return made
+    raise NotAllowedNow(
+        f"The output {name!r} of {environment.name!r} is no reference that a step of it made.", hint=_MENDED_BY_UPDATE
+    )
+
+
+def _is_reference(template: Template, chain: tuple[str, ...]) -> bool:
+    if len(chain) != 4 or chain[0] != "steps" or chain[2] != "references":
+        return False
+    return any(step.name == chain[1] and step.uses == SECRET_STEPS for step in template.steps)

@@ -1,0 +1,349 @@
+"""References to secrets: values of a type of their own, which no text and no JSON of people or modules becomes."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from environments.domain.environment import Environment
+from environments.domain.errors import InvalidTemplate, NotAllowedNow
+from environments.domain.lifecycle import State, StepState
+from environments.domain.references import MASK, SecretReference, from_json, references_in, to_json
+from environments.domain.template import Output, make_bundle, parse_template
+from environments.domain.views import CreateRequest
+from environments.engine.contexts import Contexts
+from environments.service.access import Principal
+from environments.service.presenting import outputs_view
+from environments.service.rendering import render
+from environments.service.secret_outputs import checked_output, option_faults, output_faults
+from tests.fakes.service import FakeService, make_service
+from tests.fakes.world import World, thing_toolbox
+
+ADA = Principal("ada", "user", "tok-ada")
+REFERENCE = SecretReference("env-1", "password", "environments/demo/password", "password")
+
+plain_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["$secret", "$$secret", "a"]) | st.text(), inner),
+    max_leaves=8,
+)
+references = st.builds(SecretReference, st.text(), st.text(), st.text(), st.text())
+
+
+# --- in JSON ----------------------------------------------------------------------------------------------------------
+
+
+@given(plain_json)
+def test_no_json_of_people_becomes_a_reference(value: Any) -> None:
+    kept = json.loads(json.dumps(to_json(value)))
+    assert from_json(kept) == value
+    assert not any(references_in(from_json(kept)))
+
+
+@given(references)
+def test_a_reference_comes_back_from_json_wherever_it_stands(reference: SecretReference) -> None:
+    value = {"references": {"a": reference}, "list": [reference]}
+    kept = to_json(value)
+    assert from_json(json.loads(json.dumps(kept))) == value
+    # The same, typed by a person: it is kept so that it never is one.
+    assert from_json(to_json(kept)) == kept
+
+
+# --- in expressions ---------------------------------------------------------------------------------------------------
+
+NAMES = {"steps": {"p": {"references": {"k": REFERENCE}, "path": "secret/data/x"}}, "parameters": {"x": "text"}}
+WHOLE = "{{ steps.p.references.k }}"
+
+
+@pytest.mark.parametrize("expression", [WHOLE, "{{ steps.p.references.k if true else parameters.x }}"])
+def test_a_whole_reference_stays_one(expression: str) -> None:
+    assert render(expression, NAMES, "here") is REFERENCE
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "a {{ steps.p.references.k }}",
+        "{{ steps.p.references.k }}\n.",
+        "{{ steps.p.references.k }}{{ steps.p.references.k }}",
+        "{{ steps.p.references }} all",
+        "{% for r in [steps.p.references.k] %}{{ r }}{% endfor %}",
+        "{% set r = steps.p.references.k %}{{ r }}",
+    ],
+)
+def test_a_reference_is_not_written_into_a_text(expression: str) -> None:
+    with pytest.raises(InvalidTemplate, match="here: the reference to the secret 'password' of step 'password'"):
+        render(expression, NAMES, "here")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ steps.p.references.k ~ '' }}",
+        "{{ steps.p.references.k | string }}",
+        "{{ [steps.p.references.k] | join }}",
+        "{{ '%s' | format(steps.p.references.k) }}",
+        "{{ steps.p.references.k.path }}",
+        "{{ steps.p.references.k.before }}",
+        "{{ parameters.x }}",
+        "secret:environments/demo/password#password",
+    ],
+)
+def test_a_text_that_was_made_of_a_reference_is_none(expression: str) -> None:
+    value = render(expression, NAMES, "here")
+    assert isinstance(value, str)
+    with pytest.raises(InvalidTemplate, match="output 'x' is secret, but its value is no reference"):
+        checked_output(value, Output(value=expression, secret=True), _environment(), "output 'x'")
+
+
+@pytest.mark.parametrize("call", ["__class__('a','b','c','d')", "replace(path='x')", "model_copy()", "_asdict()"])
+def test_an_expression_makes_no_reference_of_another(call: str) -> None:
+    with pytest.raises(InvalidTemplate):
+        render(f"{{{{ steps.p.references.k.{call} }}}}", NAMES, "here")
+
+
+def test_a_reference_of_another_environment_is_no_secret_output() -> None:
+    foreign = SecretReference("env-2", "password", "environments/demo/password", "password")
+    output = Output(value=WHOLE, secret=True)
+    assert checked_output(REFERENCE, output, _environment(), "output 'x'") is REFERENCE
+    with pytest.raises(InvalidTemplate, match="no reference that a step of this environment made"):
+        checked_output(foreign, output, _environment(), "output 'x'")
+
+
+def test_a_reference_in_an_output_that_is_not_secret_is_refused() -> None:
+    for value in (REFERENCE, {"a": [REFERENCE]}):
+        with pytest.raises(InvalidTemplate, match="only a secret output"):
+            checked_output(value, Output(value=WHOLE), _environment(), "output 'x'")
+
+
+@pytest.mark.parametrize("kind", ["options", "nested"])
+def test_a_step_is_not_told_a_reference(kind: str) -> None:
+    """A key in Consul, a variable of a job, a path of a check: all of them are options."""
+    says = "\"{{ steps['p']['references'].values() | first }}\""
+    options = f"{{ says = {says if kind == 'options' else f'{{ a = [{says}] }}'} }}"
+    template = f"""
+[template]
+name = "things"
+[[steps]]
+name = "p"
+uses = "test.thing"
+[[steps]]
+name = "b"
+uses = "test.thing"
+needs = ["p"]
+with = {options}
+"""
+    bundle = make_bundle({"template.toml": template.encode()})
+    contexts = Contexts(thing_toolbox(World()), _environment(), bundle, {}, {})
+    with pytest.raises(InvalidTemplate, match="step 'b': the reference to the secret 'password'"):
+        contexts.prepare(bundle.template().step("b"), {"p": {"references": {"k": REFERENCE}}})
+
+
+# --- when a template is pushed ----------------------------------------------------------------------------------------
+
+TEMPLATE = """
+[template]
+name = "t"
+[parameters.x]
+type = "string"
+[[steps]]
+name = "password"
+uses = "vault.secret"
+[[steps]]
+name = "other"
+uses = "consul.kv"
+[outputs.it]
+value = "{value}"
+secret = {secret}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "secret", "says"),
+    [
+        ("{{ steps.password.references.password }}", True, None),
+        ("{{ steps['password'].references['pass-word'] }}", True, None),
+        ("{{ steps.password.references.a if parameters.x else steps.password.references.b }}", True, None),
+        ("{{ parameters.x }}", True, "must be one whole expression"),
+        ("secret:environments/demo/password#password", True, "must be one whole expression"),
+        ("x{{ steps.password.references.password }}", True, "must be one whole expression"),
+        ("{{ steps.password.path }}", True, "steps.password.path is no reference"),
+        ("{{ steps.other.references.password }}", True, "steps.other.references.password is no reference"),
+        ("{{ steps.password.references.password }}", False, "that reference alone, with secret = true"),
+        ("x{{ steps.password.references.password | upper }}", False, "that reference alone, with secret = true"),
+        ("{{ steps.other.url }}", False, None),
+    ],
+)
+def test_what_can_be_seen_of_an_output_is_told_at_once(value: str, secret: bool, says: str | None) -> None:
+    template = parse_template(TEMPLATE.format(value=value.replace('"', "'"), secret=str(secret).lower()))
+    found = list(output_faults(template))
+    assert [(says or "?") in fault for fault in found] == ([] if says is None else [True])
+    if not secret:
+        assert bool(list(option_faults(template, {"keys": [{"a": value}]}))) == (says is not None)
+
+
+# --- followed ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FakeService:
+    return make_service(tmp_path)
+
+
+def _make(service: FakeService, name: str) -> None:
+    service.requests.create(ADA, CreateRequest(name=name, template="web"))
+
+
+def _output(value: Any) -> dict[str, Any]:
+    return {"password": {"value": value, "description": "", "secret": True}}
+
+
+def _refused(service: FakeService, name: str) -> bool:
+    with pytest.raises(NotAllowedNow) as caught:
+        service.reading.outputs(ADA, name, reveal=True)
+    assert "victim" not in caught.value.message
+    return True
+
+
+def test_a_reference_is_followed_in_the_environment_whose_step_made_it(service: FakeService) -> None:
+    _make(service, "one")
+    made = service.keep_secret("one", "password", "password", "hunter2")
+    service.outputs("one", _output(made))
+    assert service.reading.outputs(ADA, "one")["password"].value == MASK
+    assert service.reading.outputs(ADA, "one", reveal=True)["password"].value == "hunter2"
+
+
+def test_a_reference_of_another_environment_is_not_followed(service: FakeService) -> None:
+    for name in ("one", "victim"):
+        _make(service, name)
+    made = service.keep_secret("victim", "password", "password", "hunter2")
+    for value in (made, made.before, str(made), to_json(made), to_json(made)["$secret"]):
+        service.outputs("one", _output(value))
+        assert _refused(service, "one")
+    # Neither one that looks like its own, nor one whose step of that name keeps something else.
+    own = service.keep_secret("one", "password", "password", "mine")
+    service.outputs("one", _output(SecretReference(own.environment, "password", made.path, "password")))
+    assert _refused(service, "one")
+
+
+def test_a_secret_outside_of_the_environments_folder_is_not_followed(service: FakeService) -> None:
+    """Also if the journal says so: it is the name's folder, and the name that counts is the one it has."""
+    _make(service, "one")
+    with service.database.read() as tx:
+        environment = tx.environments.named("one")
+    assert environment is not None
+    for path in ("environments/victim/password", "environments/one/../victim/password", "modules/one"):
+        forged = SecretReference(environment.id, "password", path, "password")
+        with service.database.write() as tx:
+            deployment = tx.deployments.of(environment.id)[0]
+            tx.journal.lay_out(deployment.id, [("password", "vault.secret", ())])
+            values = {"outputs": {"references": {"password": forged}}}
+            tx.journal.set(deployment.id, "password", StepState.DONE, deployment.requested_at, **values)
+        service.outputs("one", _output(forged))
+        assert _refused(service, "one")
+
+
+def test_only_a_step_that_keeps_secrets_makes_references(service: FakeService) -> None:
+    """Outputs of a module are what its author and what it reads say."""
+    _make(service, "one")
+    with service.database.write() as tx:
+        environment = tx.environments.named("one")
+        assert environment is not None
+        deployment = tx.deployments.of(environment.id)[0]
+        made = SecretReference(environment.id, "module", "environments/one/module", "password")
+        tx.journal.lay_out(deployment.id, [("module", "opentofu.module", ())])
+        tx.journal.set(deployment.id, "module", StepState.DONE, deployment.requested_at, outputs={"a": made})
+    service.outputs("one", _output(made))
+    assert _refused(service, "one")
+
+
+@pytest.mark.parametrize("end", [State.DESTROYED, State.ABANDONED])
+def test_an_environment_that_has_ended_reveals_nothing_of_the_next_one_of_its_name(
+    service: FakeService, end: State
+) -> None:
+    _make(service, "one")
+    with service.database.read() as tx:
+        old = tx.environments.named("one")
+    assert old is not None
+    service.outputs("one", _output(service.keep_secret("one", "password", "password", "old")))
+    with service.database.write() as tx:
+        tx.environments.change(old.id, state=end, destroyed_at=old.created_at)
+    _make(service, "one")
+    service.outputs("one", _output(service.keep_secret("one", "password", "password", "victim's")))
+    assert _refused(service, old.id)
+    assert service.reading.outputs(ADA, old.id)["password"].value == MASK
+    assert service.reading.outputs(ADA, "one", reveal=True)["password"].value == "victim's"
+
+
+def test_what_looks_like_a_reference_stays_text_where_people_see_it() -> None:
+    lookalike = "secret:environments/prod/database#password"
+    shown = outputs_view({"a": {"value": lookalike, "secret": False}, "b": {"value": [REFERENCE]}})
+    assert (shown["a"].value, shown["a"].secret) == (lookalike, False)
+    assert (shown["b"].value, shown["b"].secret) == (MASK, True), "hidden by its type"
+
+
+# --- rows of the version before ---------------------------------------------------------------------------------------
+
+
+def _as_before(service: FakeService, name: str, outputs: dict[str, Any], journal: dict[str, Any]) -> None:
+    """Writes into the database what version 1 wrote."""
+    with service.database.write() as tx:
+        connection = tx._connection
+        connection.execute(
+            text("update environments set outputs = :outputs where name = :name"),
+            {"outputs": json.dumps(outputs), "name": name},
+        )
+        connection.execute(
+            text(
+                "update steps set outputs = :outputs where name = 'password' and deployment_id in (select d.id "
+                "from deployments d join environments e on e.id = d.environment_id where e.name = :name)"
+            ),
+            {"outputs": json.dumps(journal), "name": name},
+        )
+
+
+def test_references_that_the_version_before_wrote_are_read_and_checked_alike(service: FakeService) -> None:
+    for name in ("one", "victim", "mallory"):
+        _make(service, name)
+        service.keep_secret(name, "password", "password", f"of {name}")
+        before = f"secret:environments/{name}/password#password"
+        journal = {"path": f"secret/data/environments/{name}/password", "references": {"password": before}}
+        _as_before(service, name, _output(before), journal)
+    with service.database.read() as tx:
+        environment = tx.environments.named("one")
+        assert environment is not None
+        made = SecretReference(environment.id, "password", "environments/one/password", "password")
+        assert tx.journal.latest(environment.id)["password"].outputs["references"] == {"password": made}
+        assert tx.journal.references(environment.id) == [made]
+    assert service.reading.outputs(ADA, "one")["password"].value == MASK
+    assert service.reading.outputs(ADA, "one", reveal=True)["password"].value == "of one"
+    # A text that a parameter gave; and one that some step says which keeps no secrets.
+    victim = "secret:environments/victim/password#password"
+    _as_before(service, "mallory", _output(victim), {"references": {}})
+    assert _refused(service, "mallory")
+    with service.database.write() as tx:
+        tx._connection.execute(
+            text("update steps set uses = 'opentofu.module', outputs = :outputs where name = 'password'"),
+            {"outputs": json.dumps({"references": {"password": victim}})},
+        )
+    assert _refused(service, "mallory")
+
+
+def _environment() -> Environment:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Environment(
+        id="env-1",
+        name="demo",
+        owner="ada",
+        template="t",
+        template_version="1",
+        bundle="sha256:0",
+        state=State.READY,
+        state_since=now,
+        created_at=now,
+    )
