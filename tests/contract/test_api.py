@@ -1,5 +1,6 @@
 """Every route of the API, on the real use cases and database, over a real socket."""
 
+import base64
 import json
 import logging
 import re
@@ -12,6 +13,7 @@ import pytest
 
 from environments.api.guard import LARGEST_BODY
 from environments.domain.errors import CalvinverseError, all_errors
+from environments.domain.references import MASK
 from environments.domain.views import Problem, TokenRequest
 from tests.fakes.service import WEB, Served, served
 
@@ -318,6 +320,39 @@ def test_secret_outputs_are_masked_until_revealed(api: Served, http: httpx2.Clie
     shown = http.get("/v1/environments/demo/outputs?reveal=true").json()
     assert shown["password"]["value"] == "hunter2"
     assert shown["url"]["value"] == "https://x"
+
+
+def test_no_text_reveals_a_secret_of_another_environment(api: Served, http: httpx2.Client) -> None:
+    """Neither does a template take one, nor is one followed that is there already."""
+    create(http, "victim")
+    made = api.service.keep_secret("victim", "database", "password", "victim's password")
+    for value in ("{{ parameters.login }}", made.before, "{{ parameters.login ~ steps.a.references.b }}x"):
+        toml = f"""
+[template]
+name = "db"
+[parameters.login]
+type = "string"
+[[steps]]
+name = "a"
+uses = "fake"
+[outputs.login]
+value = "{value}"
+secret = true
+"""
+        files = {"template.toml": base64.b64encode(toml.encode()).decode()}
+        refused = problem_of(http.post("/v1/templates", json={"files": files}))
+        assert refused.code == "invalid_template"
+        assert "output 'login' is secret" in refused.detail
+    with api.client() as admin:
+        secret = admin.create_token(TokenRequest(owner="mallory")).secret
+    with httpx2.Client(base_url=api.address, headers={"Authorization": f"Bearer {secret}"}, trust_env=False) as mallory:
+        create(mallory, "mine")
+        for given in (made, made.before, {"$secret": {"step": "database"}}):
+            api.service.outputs("mine", {"login": {"value": given, "secret": True}})
+            answer = mallory.get("/v1/environments/mine/outputs?reveal=true")
+            assert problem_of(answer).code == "not_allowed_now"
+            assert "victim" not in answer.text
+            assert mallory.get("/v1/environments/mine/outputs").json()["login"]["value"] == MASK
 
 
 def test_users_see_and_change_only_their_own(api: Served, http: httpx2.Client) -> None:

@@ -17,7 +17,7 @@ from environments.domain.references import MASK, SecretReference, from_json, ref
 from environments.domain.template import Output, make_bundle, parse_template
 from environments.domain.views import CreateRequest
 from environments.engine.contexts import Contexts
-from environments.service.access import Principal
+from environments.service.authorization import Principal
 from environments.service.presenting import outputs_view
 from environments.service.rendering import render
 from environments.service.secret_outputs import checked_output, option_faults, output_faults
@@ -142,6 +142,30 @@ with = {options}
     contexts = Contexts(thing_toolbox(World()), _environment(), bundle, {}, {})
     with pytest.raises(InvalidTemplate, match="step 'b': the reference to the secret 'password'"):
         contexts.prepare(bundle.template().step("b"), {"p": {"references": {"k": REFERENCE}}})
+
+
+def test_a_secret_output_that_a_parameter_chose_fails_the_deployment_in_words() -> None:
+    template = """
+[template]
+name = "t"
+[parameters.x]
+type = "string"
+[[steps]]
+name = "p"
+uses = "vault.secret"
+[outputs.it]
+value = "{{ parameters.x or steps.p.references.k }}"
+secret = true
+"""
+    bundle = make_bundle({"template.toml": template.encode()})
+    given = {"p": {"references": {"k": REFERENCE}}}
+    typed = _environment().model_copy(update={"parameters": {"x": "secret:environments/prod/database#password"}})
+    for whole in (True, False):
+        with pytest.raises(InvalidTemplate, match="output 'it' is secret, but its value is no reference"):
+            Contexts(thing_toolbox(World()), typed, bundle, {}, {}).outputs(given, whole=whole)
+    empty = typed.model_copy(update={"parameters": {"x": ""}})
+    found = Contexts(thing_toolbox(World()), empty, bundle, {}, {}).outputs(given, whole=True)
+    assert found["it"] == {"value": REFERENCE, "description": "", "secret": True}
 
 
 # --- when a template is pushed ----------------------------------------------------------------------------------------
