@@ -18,7 +18,10 @@ app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, ri
     app,
     "token",
     "create",
-    more="Only the token is written to standard output; with --to it goes to a file that only you can read.",
+    more="""
+        Only the token is written to standard output; with --to it goes to a file that only you can read. It ends with
+        the token that it is made with: when that one expires or is revoked, at the latest.
+    """,
     examples="""
         calvinverse token create --owner ada --to ada.token
         calvinverse token create --owner ci --ttl 90d --note "build agent"
@@ -70,15 +73,22 @@ def list_tokens(session: Session) -> None:
                 token.role,
                 _state(token, session),
                 f"{coarse(session.now() - token.last_used_at)} ago" if token.last_used_at else "never",
+                token.parent_id or "",
                 token.note,
             )
             for token in found
         ]
 
-    session.show(found, lambda: table(("ID", "OWNER", "ROLE", "STATE", "USED", "NOTE"), rows()))
+    session.show(found, lambda: table(("ID", "OWNER", "ROLE", "STATE", "USED", "MADE WITH", "NOTE"), rows()))
 
 
-@command(app, "token", "revoke", examples="calvinverse token revoke tok-7f3k --yes")
+@command(
+    app,
+    "token",
+    "revoke",
+    more="Tokens that were made with it, and with those, are revoked too.",
+    examples="calvinverse token revoke tok-7f3k --yes",
+)
 def revoke(
     session: Session,
     token_id: Annotated[str, typer.Argument(metavar="ID", help="As `calvinverse token list` shows it.")],

@@ -228,7 +228,10 @@ class Accepted(_View):
 
 
 class TokenView(_View):
-    """A token without its secret part. `role`: an admin sees and does everything, a user has own environments."""
+    """A token without its secret part. `role`: an admin sees and does everything, a user has own environments.
+
+    `parent_id` is the token that it was made with, and ends with.
+    """
 
     id: str
     owner: str
@@ -238,6 +241,7 @@ class TokenView(_View):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    parent_id: str | None = None
 
 
 class NewToken(_View):

@@ -1,4 +1,7 @@
-"""Who may ask: tokens, random and stored hashed; a token's owner owns what is made with it."""
+"""Who may ask: tokens, random and stored hashed; a token's owner owns what is made with it.
+
+A token that was made with another one ends with it.
+"""
 
 import hmac
 import secrets
@@ -7,13 +10,18 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from environments.domain.deadline import parse_duration
-from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
+from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
 from environments.service.authorization import Principal, Role, check_new_token
 from environments.service.storage import Storage, TokenRecord
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
+
+LONGEST_LINE = 8
+"""Tokens that were made with one another: the eighth makes none."""
+
+_RANKS = ("user", "admin")
 
 
 class Access:
@@ -25,29 +33,52 @@ class Access:
         self._new_id = new_id
 
     def authenticate(self, bearer: str) -> Principal:
-        """Whose token this is. Raises `Unauthenticated`."""
+        """Whose token this is. Raises `Unauthenticated`, also when a token that it was made with has ended."""
         now = self._clock()
         with self._storage.read() as tx:
             token = tx.tokens.by_prefix(secret_prefix(bearer))
+            line = [] if token is None or token.parent_id is None else tx.tokens.line(token.id, LONGEST_LINE)[1:]
         if token is None or not hmac.compare_digest(token.hash, secret_hash(bearer)):
             raise Unauthenticated("The token is not known here.")
-        if token.revoked_at is not None:
-            raise Unauthenticated("The token has been revoked.")
-        if token.expires_at is not None and token.expires_at <= now:
-            raise Unauthenticated("The token has expired.")
+        _check_good(token, "The token", now)
+        for older in line:
+            _check_good(older, "The token that it was made with", now)
+        if (line[-1] if line else token).parent_id is not None:
+            raise Unauthenticated("The token that it was made with is gone.")
         if token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY:
             with self._storage.write() as tx:
                 tx.tokens.used(token.id, now)
-        return Principal(token.owner, cast(Role, token.role), token.id)
+        role = min((one.role for one in (token, *line)), key=_RANKS.index)  # nobody outranks who made them
+        return Principal(token.owner, cast(Role, role), token.id)
 
     def create_token(self, principal: Principal, request: TokenRequest) -> NewToken:
-        """A new token; only an admin makes tokens for others, or for admins. Raises `Forbidden`, `InvalidInput`."""
+        """A new token; only an admin makes tokens for others, or for admins.
+
+        It ends with the token that it is made with, at the latest when that expires, and is revoked with it. Raises
+        `Forbidden`, `InvalidInput`, and `Unauthenticated` when that one has just ended.
+        """
         check_new_token(principal, request.owner, request.role)
         if not request.owner.strip():
             raise InvalidInput("The owner's name is empty.")
-        expires = None if request.ttl is None else self._clock() + parse_duration(request.ttl)
+        now = self._clock()
+        expires = None if request.ttl is None else now + parse_duration(request.ttl)
         secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
-        token = self._keep(secret, request.owner.strip(), request.role, request.note, expires)
+        token = self._make(secret, request.owner.strip(), request.role, request.note, now)
+        with self._storage.write() as tx:
+            # What asks inside of this process, such as the pusher of shipped templates, has no token.
+            line = tx.tokens.line(principal.token_id, LONGEST_LINE)
+            if line:
+                parent = line[0]
+                _check_good(parent, "The token", now)
+                if len(line) >= LONGEST_LINE:
+                    raise Forbidden(
+                        f"The token {parent.id!r} comes from {len(line) - 1} others that were made with one another.",
+                        hint="Make the token with an older one.",
+                    )
+                expires = min((moment for moment in (expires, parent.expires_at) if moment is not None), default=None)
+                token = token._replace(parent_id=parent.id)
+            token = token._replace(expires_at=expires)
+            tx.tokens.add(token)
         return NewToken(token=_view(token), secret=secret)
 
     def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
@@ -63,7 +94,8 @@ class Access:
     def first_token(self, owner: str, note: str) -> str:
         """An admin's token for the person who starts a service on a bare machine; the secret."""
         secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
-        self._keep(secret, owner, "admin", note, None)
+        with self._storage.write() as tx:
+            tx.tokens.add(self._make(secret, owner, "admin", note, self._clock()))
         return secret
 
     def tokens(self, principal: Principal) -> list[TokenView]:
@@ -72,7 +104,7 @@ class Access:
             return [_view(token) for token in tx.tokens.all(principal.sees_only)]
 
     def revoke(self, principal: Principal, token_id: str) -> TokenView:
-        """Ends a token at once. Raises `NotFound`."""
+        """Ends a token at once, and all that were made with it, and so on. Raises `NotFound`."""
         with self._storage.write() as tx:
             if token_id not in {token.id for token in tx.tokens.all(principal.sees_only)}:
                 raise NotFound(f"There is no token {token_id!r}.", hint="See the tokens with `calvinverse token list`.")
@@ -80,22 +112,26 @@ class Access:
         assert revoked is not None
         return _view(revoked)
 
-    def _keep(self, secret: str, owner: str, role: str, note: str, expires: datetime | None) -> TokenRecord:
-        token = TokenRecord(
+    def _make(self, secret: str, owner: str, role: str, note: str, now: datetime) -> TokenRecord:
+        return TokenRecord(
             id=self._new_id("tok"),
             prefix=secret_prefix(secret),
             hash=secret_hash(secret),
             owner=owner,
             role=role,
             note=note,
-            created_at=self._clock(),
-            expires_at=expires,
+            created_at=now,
+            expires_at=None,
             revoked_at=None,
             last_used_at=None,
         )
-        with self._storage.write() as tx:
-            tx.tokens.add(token)
-        return token
+
+
+def _check_good(token: TokenRecord, which: str, now: datetime) -> None:
+    if token.revoked_at is not None:
+        raise Unauthenticated(f"{which} has been revoked.")
+    if token.expires_at is not None and token.expires_at <= now:
+        raise Unauthenticated(f"{which} has expired.")
 
 
 def _view(token: TokenRecord) -> TokenView:
@@ -108,4 +144,5 @@ def _view(token: TokenRecord) -> TokenView:
         expires_at=token.expires_at,
         revoked_at=token.revoked_at,
         last_used_at=token.last_used_at,
+        parent_id=token.parent_id,
     )

@@ -28,6 +28,10 @@ class Sealer(Protocol):
         """What was sealed."""
         ...
 
+    def derive(self, label: str) -> bytes:
+        """32 bytes that follow from the key of this service and a label, and give neither away."""
+        ...
+
 
 @dataclass(frozen=True)
 class Asked:

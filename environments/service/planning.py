@@ -1,6 +1,5 @@
 """Plans: made by looking at the world, saved for a day, and applied as they were shown or not at all."""
 
-import hashlib
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,9 +16,9 @@ from environments.service import changing
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.changing import Asked, Sealer
 from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
+from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
-from environments.service.requests import again
-from environments.service.storage import KnownRequest, Storage, Transaction
+from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
 KEPT = timedelta(hours=24)
@@ -114,12 +113,10 @@ class Planning:
         Raises `UnknownPlan`, `IdempotencyMismatch`, and `PlanStale` when something has moved since it was made.
         """
         now = self._clock()
-        body = hashlib.sha256(f"plan {plan_id}".encode()).hexdigest()
+        once = Once(principal, idempotency_key, f"plan {plan_id}", self._sealer, now=now)
         with self._storage.write() as tx:
-            if idempotency_key is not None:
-                known = tx.requests.find(principal.token_id, idempotency_key)
-                if known is not None:
-                    return again(tx, known, body, idempotency_key)
+            if (before := once.known(tx)) is not None:
+                return before
             plan = self._find(tx, principal, plan_id)
             if plan.used_by is not None:
                 raise _stale(plan, f"deployment {plan.used_by} has applied it already")
@@ -128,9 +125,7 @@ class Planning:
             environment, deployment = self._apply(tx, principal, plan, secrets, now)
             if deployment.plan_id == plan.id and not tx.plans.use(plan.id, deployment.id):
                 raise _stale(plan, "it has been applied already")
-            if idempotency_key is not None:
-                entry = KnownRequest(body, environment.id, deployment.id)
-                tx.requests.add(principal.token_id, idempotency_key, entry, now)
+            once.remember(tx, environment, deployment.id)
         return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
 
     def _draft(self, tx: Transaction, principal: Principal, name: str, request: PlanRequest, now: datetime) -> Draft:

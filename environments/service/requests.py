@@ -1,17 +1,14 @@
 """What people (and the clock) ask for: one transaction writes the environment, the deployment and the event."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
 from environments.domain.deadline import check_deadline, parse_duration
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import (
-    IdempotencyMismatch,
     InvalidLifetime,
     InvalidTemplate,
     NotAllowedNow,
-    UnknownEnvironment,
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request
 from environments.domain.names import check_environment_name
@@ -28,8 +25,9 @@ from environments.service.authorization import CLOCK, Action, Allowed, Principal
 from environments.service.changing import Asked
 from environments.service.changing import Sealer as Sealer  # where others look for it
 from environments.service.drafting import new_environment, updated
+from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
-from environments.service.storage import KnownRequest, Storage, Transaction
+from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
 _AT_ONCE = 50
@@ -54,17 +52,13 @@ class Requests:
         `IdempotencyMismatch`, and `Forbidden` for a template that asks for host volumes, unless an admin asks.
         """
         now = self._clock()
-        body = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+        once = Once(principal, idempotency_key, request.model_dump_json(), self._sealer, now=now)
         with self._storage.write() as tx:
-            if idempotency_key is not None:
-                known = tx.requests.find(principal.token_id, idempotency_key)
-                if known is not None:
-                    return again(tx, known, body, idempotency_key)
+            if (before := once.known(tx)) is not None:
+                return before
             draft = new_environment(tx, principal, request, self._new_id("env"), now)
             deployment = changing.create(tx, draft, self._sealer, self._asked(principal.owner, "created", now))
-            if idempotency_key is not None:
-                entry = KnownRequest(body, draft.environment.id, deployment.id)
-                tx.requests.add(principal.token_id, idempotency_key, entry, now)
+            once.remember(tx, draft.environment, deployment.id)
         return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
 
     def update(self, principal: Principal, name: str, request: UpdateRequest) -> Accepted:
@@ -186,13 +180,3 @@ class Requests:
 def _destroy(tx: Transaction, environment: Environment, asked: Asked, allowed: Allowed) -> Accepted:
     environment, deployment = changing.destroy(tx, environment, asked, allowed)
     return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
-
-
-def again(tx: Transaction, known: KnownRequest, body: str, key: str) -> Accepted:
-    """What a request with this Idempotency-Key was answered before. Raises `IdempotencyMismatch`."""
-    if known.request_hash != body:
-        raise IdempotencyMismatch(f"The Idempotency-Key {key!r} was used for another request.")
-    environment = tx.environments.get(known.environment_id)
-    if environment is None:
-        raise UnknownEnvironment("The environment that this Idempotency-Key made is gone.")
-    return Accepted(environment=environment_view(environment), deployment_id=known.deployment_id)

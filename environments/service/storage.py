@@ -383,7 +383,10 @@ class Images(Protocol):
 
 
 class TokenRecord(NamedTuple):
-    """A token as stored; `hash` is SHA-256 of the whole secret, in hex."""
+    """A token as stored; `hash` is SHA-256 of the whole secret, in hex.
+
+    `parent_id` is the token that it was made with; None: it comes from the service itself, or from an older version.
+    """
 
     id: str
     prefix: str
@@ -395,6 +398,7 @@ class TokenRecord(NamedTuple):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    parent_id: str | None = None
 
 
 class Tokens(Protocol):
@@ -412,17 +416,24 @@ class Tokens(Protocol):
         """Newest first."""
         ...
 
+    def line(self, token_id: str, longest: int) -> list[TokenRecord]:
+        """The token, the one that it was made with, and so on; at most `longest`."""
+        ...
+
     def used(self, token_id: str, now: datetime) -> None:
         """Notes the use."""
         ...
 
     def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
-        """The revoked token; None if there is none of that id."""
+        """The revoked token; None if there is none of that id. All that were made with it, and so on, are revoked too.
+
+        One that was revoked before keeps the moment.
+        """
         ...
 
 
 class KnownRequest(NamedTuple):
-    """What an Idempotency-Key stood for."""
+    """What an Idempotency-Key stood for. `request_hash`: see `environments.service.idempotency`."""
 
     request_hash: str
     environment_id: str

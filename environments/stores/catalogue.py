@@ -5,7 +5,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, literal, select
 
 from environments.domain.template import Bundle
 from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
@@ -104,12 +104,33 @@ class SqlTokens:
             query = query.where(tokens.c.owner == owner)
         return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
 
+    def line(self, token_id: str, longest: int) -> list[TokenRecord]:
+        line = (
+            select(tokens.c.id, tokens.c.parent_id, literal(1).label("place"))
+            .where(tokens.c.id == token_id)
+            .cte("line", recursive=True)
+        )
+        older = tokens.alias("older")
+        line = line.union_all(
+            select(older.c.id, older.c.parent_id, line.c.place + 1).where(
+                older.c.id == line.c.parent_id, line.c.place < longest
+            )
+        )
+        query = select(tokens).join(line, line.c.id == tokens.c.id).order_by(line.c.place)
+        return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
+
     def used(self, token_id: str, now: datetime) -> None:
         self._connection.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=now))
 
     def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
+        ended = select(tokens.c.id).where(tokens.c.id == token_id).cte("ended", recursive=True)
+        younger = tokens.alias("younger")
+        # UNION and not UNION ALL: a circle, which nobody makes, ends too.
+        ended = ended.union(select(younger.c.id).where(younger.c.parent_id == ended.c.id))
         self._connection.execute(
-            tokens.update().where(tokens.c.id == token_id).values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
+            tokens.update()
+            .where(tokens.c.id.in_(select(ended.c.id)))
+            .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
         )
         row = self._connection.execute(select(tokens).where(tokens.c.id == token_id)).one_or_none()
         return None if row is None else TokenRecord(**row._mapping)

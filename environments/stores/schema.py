@@ -353,8 +353,11 @@ tokens = Table(
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
     Column("last_used_at", Moment),
+    Column("parent_id", String(40)),
     UniqueConstraint("prefix"),
+    Index("ix_tokens_parent_id", "parent_id"),
 )
+"""`parent_id`: the token that it was made with, and with which it ends."""
 
 idempotency = Table(
     "idempotency",

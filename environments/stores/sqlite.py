@@ -141,12 +141,27 @@ def _migrate(engine: Engine, path: Path) -> None:
         now, head = missing(connection, str(path))
         if head is None:
             return
-        if now is not None:
-            _copy(path, f"{path.name}.before-{head}")
+        copy = None if now is None else _copy(path, f"{path.name}.before-{head}")
         upgrade(connection)
+    # What a migration deleted because nobody should read it stays neither in the log of writes nor in the copy.
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    if copy is not None:
+        _forget_requests(copy)
 
 
-def _copy(path: Path, name: str) -> None:
+def _forget_requests(copy: Path) -> None:
+    """Takes what stands for requests out of a copy: in older versions anybody could guess their secrets by it."""
+    connection = sqlite3.connect(copy)
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("DELETE FROM idempotency")
+        connection.commit()
+    finally:
+        connection.close()
+
+
+def _copy(path: Path, name: str) -> Path:
     """A consistent copy by SQLite's own backup; older copies than the newest few are removed."""
     part = path.with_name(f"{name}.part")
     source, target = sqlite3.connect(path), sqlite3.connect(part)
@@ -160,6 +175,7 @@ def _copy(path: Path, name: str) -> None:
     copies = sorted(path.parent.glob(f"{path.name}.before-*"), key=lambda copy: copy.stat().st_mtime)
     for old in copies[:-COPIES_KEPT]:
         old.unlink()
+    return path.with_name(name)
 
 
 @contextmanager

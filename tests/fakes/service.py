@@ -132,6 +132,9 @@ class World:
         opened: dict[str, str] = json.loads(sealed[::-1])
         return opened
 
+    def derive(self, label: str) -> bytes:
+        return f"secret {label}".encode()
+
 
 @dataclass
 class FakeService:

@@ -87,8 +87,9 @@ def test_an_older_database_is_migrated_with_all_it_holds(tmp_path: Path) -> None
         connection.commit()
     engine.dispose()
     with sqlite3.connect(tmp_path / FILE) as raw:
-        columns = ", ".join(TOKEN._fields)
-        values = [f"{NOW:%Y-%m-%d %H:%M:%S.%f}" if value is NOW else value for value in TOKEN]
+        there = {name: value for name, value in TOKEN._asdict().items() if name != "parent_id"}
+        columns = ", ".join(there)
+        values = [f"{NOW:%Y-%m-%d %H:%M:%S.%f}" if value is NOW else value for value in there.values()]
         raw.execute(f"INSERT INTO tokens ({columns}) VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608
     raw.close()
     database = open_database(tmp_path)
@@ -98,7 +99,7 @@ def test_an_older_database_is_migrated_with_all_it_holds(tmp_path: Path) -> None
             assert tx.images.current() == []
     finally:
         database.close()
-    assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0003"]
+    assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0004"]
 
 
 def test_a_database_of_a_newer_version_is_left_alone(postgres: Postgres, address: str, tmp_path: Path) -> None:

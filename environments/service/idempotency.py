@@ -1,0 +1,58 @@
+"""The same request sent twice does one thing: what an Idempotency-Key stood for, kept without telling what was asked.
+
+A request may hold secret parameters, some of them short. So what is stored is no plain hash, from which a PIN is
+guessed at once, but an HMAC with a key that isn't in the database.
+"""
+
+import hmac
+import json
+from datetime import datetime
+from hashlib import sha256
+
+from environments.domain.environment import Environment
+from environments.domain.errors import IdempotencyMismatch, UnknownEnvironment
+from environments.domain.views import Accepted
+from environments.service.authorization import Principal, sees
+from environments.service.changing import Sealer
+from environments.service.presenting import environment_view
+from environments.service.storage import KnownRequest, Transaction
+
+LABEL = "calvinverse: requests with an Idempotency-Key"
+"""What the key of the HMAC is derived from the service's key with."""
+
+
+class Once:
+    """One request with an Idempotency-Key of a principal's token; without a key it remembers nothing."""
+
+    def __init__(self, principal: Principal, key: str | None, body: str, sealer: Sealer, *, now: datetime) -> None:
+        self._principal = principal
+        self._key = key
+        self._now = now
+        self._hash = "" if key is None else _hash(sealer.derive(LABEL), principal.token_id, key, body)
+
+    def known(self, tx: Transaction) -> Accepted | None:
+        """What the same request was answered before; None: it comes for the first time.
+
+        Raises `IdempotencyMismatch`, and `UnknownEnvironment` when what it made is gone.
+        """
+        known = None if self._key is None else tx.requests.find(self._principal.token_id, self._key)
+        if known is None:
+            return None
+        if not hmac.compare_digest(known.request_hash, self._hash):
+            raise IdempotencyMismatch(f"The Idempotency-Key {self._key!r} was used for another request.")
+        environment = tx.environments.get(known.environment_id)
+        if environment is None or not sees(self._principal, environment.owner):
+            raise UnknownEnvironment("The environment that this Idempotency-Key made is gone.")
+        return Accepted(environment=environment_view(environment), deployment_id=known.deployment_id)
+
+    def remember(self, tx: Transaction, environment: Environment, deployment_id: str) -> None:
+        """Keeps what the request did, for when it comes again."""
+        if self._key is not None:
+            request = KnownRequest(self._hash, environment.id, deployment_id)
+            tx.requests.add(self._principal.token_id, self._key, request, self._now)
+
+
+def _hash(key: bytes, token_id: str, idempotency_key: str, body: str) -> str:
+    """Token and Idempotency-Key go in too: equal requests of two people don't look equal."""
+    text = json.dumps([token_id, idempotency_key, body])
+    return hmac.new(key, text.encode(), sha256).hexdigest()
