@@ -9,7 +9,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from environments.api import problems
-from environments.api.guard import Authenticated, Limited, Watched
+from environments.api.bodies import Limited
+from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.routes.deployments import deployment_routes
@@ -25,6 +26,7 @@ from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes
 from environments.api.streams import Hub
+from environments.api.turns import Looks
 from environments.domain.views import Problem
 
 _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys them on time."
@@ -32,6 +34,7 @@ _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys t
 
 def create_app(service: Service) -> FastAPI:
     """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop."""
+    looks = Looks()
     hub = Hub(service.reading, service.feed)
     metrics = Metrics(service.reading, service.version)
 
@@ -57,21 +60,22 @@ def create_app(service: Service) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Limited)
+    app.add_middleware(Shared)
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
     for router in (
-        environment_routes(service),
-        plan_routes(service),
+        environment_routes(service, looks),
+        plan_routes(service, looks),
         mending_routes(service),
-        drift_routes(service),
+        drift_routes(service, looks),
         deployment_routes(service),
         event_routes(service, hub),
-        template_routes(service),
+        template_routes(service, looks),
         image_routes(service),
         token_routes(service),
         worker_routes(service),
         module_state_routes(service.module_states),
-        self_routes(service, metrics),
+        self_routes(service, metrics, looks),
     ):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

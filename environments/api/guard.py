@@ -1,14 +1,17 @@
-"""What stands before every route: counting, errors nobody foresaw, authentication, and limits on bodies.
+"""What stands before every route: counting, errors nobody foresaw, authentication, and turns.
 
 Plain ASGI and not dependencies of routes, so that paths which don't exist, and /openapi.json, are guarded as well.
 """
 
-import json
+import hashlib
 import logging
+import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
+import anyio
 import anyio.to_thread
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -17,8 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from environments.api.problems import problem_response, unforeseen
 from environments.api.routes import module_states
-from environments.domain.errors import CalvinverseError, InvalidInput, NotJson, RequestTooLarge, Unauthenticated
-from environments.domain.template import LARGEST_BUNDLE
+from environments.api.turns import Turns
+from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.module_states import ModuleStates
@@ -26,13 +29,20 @@ from environments.service.module_states import ModuleStates
 OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness"})
 """What answers without a token: what a supervisor asks."""
 
-LARGEST_BODY = 256 * 1024
-"""Bytes; a request with parameters and the text of a certificate is far below."""
+EACH_AT_ONCE = 16
+"""Requests of one owner that go on side by side."""
 
-LARGEST_PUSH = LARGEST_BUNDLE * 4 // 3 + LARGEST_BODY
-"""Bytes; a bundle in base64 and its paths."""
+EACH_WAITING = 100
+WAITING_SECONDS = 30.0
 
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "LOCK", "UNLOCK"})
+_LEFT_UNREAD = frozenset({401, 408, 413, 429})
+"""Statuses of answers that may come before the request's body does: the rest of it isn't waited for."""
+
+_STRANGERS = 200
+"""Tokens that nobody has shown before and that wait to be looked up; more are refused."""
+
+_KNOWN = 1000
+"""Tokens that were good before and are remembered for it."""
 
 _log = logging.getLogger(__name__)
 _scheme = HTTPBearer(description="A token made with `calvinverse token create`.", auto_error=False)
@@ -85,6 +95,8 @@ class Watched:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
+                if status in _LEFT_UNREAD:
+                    headers["Connection"] = "close"
                 self._observer(scope["method"], route_of(scope), status, time.perf_counter() - began)
             await send(message)
 
@@ -109,8 +121,8 @@ class Authenticated:
 
     def __init__(self, app: ASGIApp, access: Access, states: ModuleStates) -> None:
         self._app = app
-        self._access = access
         self._states = states
+        self._tokens = _Tokens(access)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -127,84 +139,76 @@ class Authenticated:
     async def _take_token(self, scope: Scope) -> None:
         try:
             token = bearer(scope)
-            scope["state"]["principal"] = await anyio.to_thread.run_sync(self._access.authenticate, token)
-        except Unauthenticated:
+            scope["state"]["principal"] = await self._tokens.principal(token)
+        except (Unauthenticated, TooManyRequests):
             if scope["path"] not in OPEN_PATHS:
                 raise
 
 
-class Limited:
-    """Bodies are JSON of a sensible size, and hold only what can be stored: no NaN, no half characters."""
+class _Tokens:
+    """Looks tokens up, in threads of its own; whoever shows made-up ones keeps no good one waiting."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._lanes: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
+
+    async def principal(self, token: str) -> Principal:
+        """Whose token this is by now. Raises `Unauthenticated`, `TooManyRequests`."""
+        if self._lanes is None:
+            self._lanes = anyio.CapacityLimiter(8), anyio.CapacityLimiter(4)
+        fast, slow = self._lanes
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        known = digest in self._known
+        if not known and slow.statistics().tasks_waiting >= _STRANGERS:
+            raise TooManyRequests("Too many tokens that are not known here are shown at once.")
+        try:
+            found = await anyio.to_thread.run_sync(self._access.authenticate, token, limiter=fast if known else slow)
+        except Unauthenticated:
+            self._known.pop(digest, None)
+            raise
+        self._known[digest] = None
+        self._known.move_to_end(digest)
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        return found
+
+
+class Shared:
+    """No owner takes all: so many requests of each go on at once, the others wait, and too many are refused.
+
+    A stream of events counts until it begins; it takes no thread.
+    """
+
+    def __init__(self, app: ASGIApp, *, each: int = EACH_AT_ONCE, waiting: int = EACH_WAITING) -> None:
         self._app = app
+        self._turns = Turns("requests", each=each, most=sys.maxsize, waiting=waiting, patience=WAITING_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
+        principal = scope["state"].get("principal") if scope["type"] == "http" else None
+        if principal is None:
             await self._app(scope, receive, send)
             return
-        largest, content = _limits(scope)
-        body = await _read(scope, receive, largest)
-        if body is None:
-            return
-        if body:
-            kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                raise NotJson(f"The body is {kind or 'of no type'}, and not JSON.")
-            if not content:
-                check_json(body)
-        given = False
+        await self._turns.take(principal.owner)
+        taken = True
 
-        async def replay() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
+        def give() -> None:
+            nonlocal taken
+            if taken:
+                taken = False
+                self._turns.give(principal.owner)
 
-        await self._app(scope, replay, send)
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kind = Headers(raw=message.get("headers", [])).get("content-type", "")
+                if kind.startswith("text/event-stream"):
+                    give()
+            await send(message)
 
-
-def _limits(scope: Scope) -> tuple[int, bool]:
-    """How large a body may be, and whether it carries content that is looked at elsewhere."""
-    if scope["state"].get("state_caller") is not None and scope["method"] == "POST":
-        return module_states.LARGEST_STATE, True
-    if scope["path"] in ("/v1/templates", "/v1/templates/validate"):
-        return LARGEST_PUSH, True
-    return LARGEST_BODY, False
-
-
-async def _read(scope: Scope, receive: Receive, largest: int) -> bytes | None:
-    """The body; None when its sender has gone. Raises `RequestTooLarge`."""
-    announced = Headers(scope=scope).get("content-length", "")
-    parts: list[bytes] = []
-    size = int(announced) if announced.isdigit() else 0
-    more = True
-    while more and size <= largest:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        size = sum(map(len, parts))
-        more = message.get("more_body", False)
-    if size > largest:
-        raise RequestTooLarge(f"The body of the request is larger than {largest} bytes.")
-    return b"".join(parts)
-
-
-def check_json(body: bytes) -> None:
-    """Raises `InvalidInput` for what Python reads as JSON but nobody else does, or can't be stored."""
-    try:
-        document = json.loads(body, parse_constant=_refuse)
-        if b"\\u" in body:
-            json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InvalidInput(f"The body is not JSON: {reason}.", hint="Send one JSON object in UTF-8.") from error
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not a value of JSON")
+        try:
+            await self._app(scope, receive, watched_send)
+        finally:
+            give()
 
 
 def route_of(scope: Scope) -> str:

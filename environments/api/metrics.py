@@ -14,6 +14,11 @@ _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds."""
 
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "LOCK", "UNLOCK"})
+OTHER = "other"
+"""The label of all other methods: anybody can make them up, and each would be a series that stays."""
+
+
 class Metrics:
     """A registry of its own: two services in one process don't mix."""
 
@@ -36,6 +41,7 @@ class Metrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts a request. `route` is its template; a path would make a series of its own for each name."""
+        method = method if method in METHODS else OTHER
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 

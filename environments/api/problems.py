@@ -12,6 +12,7 @@ from environments.domain.errors import (
     InvalidInput,
     MethodNotAllowed,
     RequestTooLarge,
+    TooManyRequests,
     Unauthenticated,
     UnknownRoute,
 )
@@ -98,9 +99,15 @@ def _from_http(request: Request, error: HTTPException) -> CalvinverseError:
 
 
 def problems(*classes: type[CalvinverseError]) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the errors of a route; 401, 422 and 500 can come from every one."""
+    """What OpenAPI says of the errors of a route; 401, 422, 429 and 500 can come from every one."""
     described: dict[int, list[str]] = {}
-    every: tuple[type[CalvinverseError], ...] = (Unauthenticated, *classes, InvalidInput, CalvinverseError)
+    every: tuple[type[CalvinverseError], ...] = (
+        Unauthenticated,
+        *classes,
+        InvalidInput,
+        TooManyRequests,
+        CalvinverseError,
+    )
     for cls in every:
         described.setdefault(cls.status, []).append(f"`{cls.code}`: {title(cls)}")
     schema = {"$ref": "#/components/schemas/Problem"}

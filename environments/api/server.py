@@ -6,6 +6,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from environments.api.connections import patient_protocol
+
 STOP_SECONDS = 5
 """How long running requests may take to end when the server stops."""
 
@@ -43,6 +45,8 @@ def make_server(
             server_header=False,
             timeout_graceful_shutdown=STOP_SECONDS,
             timeout_keep_alive=30,
+            http=patient_protocol(),
+            ws="none",
             lifespan="on",
         )
     )

@@ -9,7 +9,8 @@ import threading
 from fastapi import FastAPI
 
 from environments.api import problems
-from environments.api.guard import Authenticated, Limited, Watched
+from environments.api.bodies import Limited
+from environments.api.guard import Authenticated, Watched
 from environments.api.routes.module_states import module_state_routes
 from environments.api.server import make_server
 from environments.domain.errors import PortTaken

@@ -3,10 +3,12 @@
 from fastapi import FastAPI
 
 from environments.api import problems
-from environments.api.guard import Authenticated, Limited, Watched
+from environments.api.bodies import Limited
+from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.routes.itself import self_routes
+from environments.api.turns import Looks
 
 
 def create_worker_app(service: Service) -> FastAPI:
@@ -18,7 +20,8 @@ def create_worker_app(service: Service) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Limited)
+    app.add_middleware(Shared)
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
-    app.include_router(self_routes(service, metrics))
+    app.include_router(self_routes(service, metrics, Looks()))
     return app

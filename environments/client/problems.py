@@ -20,6 +20,7 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
     403: Forbidden,
     404: NotFound,
     405: InvalidInput,
+    408: InvalidInput,
     409: Conflict,
     413: InvalidInput,
     415: InvalidInput,

@@ -148,6 +148,14 @@ class RequestTooLarge(InvalidInput):
     default_hint = "Send less."
 
 
+class RequestTooSlow(InvalidInput):
+    """The body of a request takes too long to come."""
+
+    code = "request_too_slow"
+    status = 408
+    default_hint = "Send it again over a faster connection."
+
+
 class NotJson(InvalidInput):
     """The body of a request is of another type than JSON."""
 

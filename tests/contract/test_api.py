@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from environments.api.guard import LARGEST_BODY
+from environments.api.bodies import LARGEST_BODY
 from environments.domain.errors import CalvinverseError, all_errors
 from environments.domain.references import MASK
 from environments.domain.views import Problem, TokenRequest

@@ -1,10 +1,13 @@
 """Drift: how the world differs from what an environment's steps made."""
 
+from functools import partial
+
 from fastapi import APIRouter
 
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.turns import Looks
 from environments.domain.errors import (
     BackendError,
     BackendUnavailable,
@@ -15,7 +18,7 @@ from environments.domain.errors import (
 from environments.domain.views import DriftView
 
 
-def drift_routes(service: Service) -> APIRouter:
+def drift_routes(service: Service, looks: Looks) -> APIRouter:
     """Looking at an environment, and what the last look found."""
     router = APIRouter(prefix="/v1", tags=["drift"])
 
@@ -28,8 +31,8 @@ def drift_routes(service: Service) -> APIRouter:
         "/environments/{name}/observe",
         responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside, BackendError, BackendUnavailable),
     )
-    def observe_environment(caller: Caller, name: str) -> DriftView:
+    async def observe_environment(caller: Caller, name: str) -> DriftView:
         """Looks now: every step compares, and things that no step made are listed. Changes nothing in the world."""
-        return service.drifting.observe(caller, name)
+        return await looks.run(caller.owner, partial(service.drifting.observe, caller, name))
 
     return router

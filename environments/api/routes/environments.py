@@ -1,14 +1,17 @@
 """Environments: asked for, changed, looked at."""
 
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
+import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Response, status
 from pydantic import TypeAdapter
 
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.turns import Looks
 from environments.domain.environment import Event
 from environments.domain.errors import (
     BackendError,
@@ -45,7 +48,7 @@ _ONE = problems(UnknownEnvironment)
 _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
 
-def environment_routes(service: Service) -> APIRouter:
+def environment_routes(service: Service, looks: Looks) -> APIRouter:
     """Everything below /v1/environments, and the mirror of what other services own."""
     router = APIRouter(prefix="/v1", tags=["environments"])
     reading, requests = service.reading, service.requests
@@ -140,13 +143,14 @@ def environment_routes(service: Service) -> APIRouter:
     @router.get(
         "/environments/{name}/outputs", responses=problems(UnknownEnvironment, BackendError, BackendUnavailable)
     )
-    def show_outputs(
+    async def show_outputs(
         caller: Caller,
         name: str,
         reveal: Annotated[bool, Query(description="Show secret values; OpenBao's audit log notes it.")] = False,
     ) -> dict[str, OutputView]:
         """Shows the outputs; secrets are masked unless they are revealed."""
-        return reading.outputs(caller, name, reveal=reveal)
+        found = partial(reading.outputs, caller, name, reveal=reveal)
+        return await (looks.run(caller.owner, found) if reveal else anyio.to_thread.run_sync(found))
 
     @router.get("/environments/{name}/deployments", responses=_ONE)
     def list_deployments(caller: Caller, name: str) -> list[DeploymentView]:

@@ -6,16 +6,19 @@ from environments.api.guard import Caller
 from environments.api.metrics import CONTENT_TYPE, Metrics
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.readiness import Ready
+from environments.api.turns import Looks
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.views import Info, Readiness
 
 PEM = "application/x-pem-file"
 
 
-def self_routes(service: Service, metrics: Metrics) -> APIRouter:
+def self_routes(service: Service, metrics: Metrics, looks: Looks) -> APIRouter:
     """/self, /metrics and /v1/ca."""
     router = APIRouter(tags=["service"])
     reading = service.reading
+    ready = Ready(reading.ready)
 
     @router.get("/self/info", responses=problems())
     def show_info(caller: Caller) -> Info:
@@ -32,12 +35,13 @@ def self_routes(service: Service, metrics: Metrics) -> APIRouter:
         openapi_extra={"security": []},
         responses={503: {"description": "The service can't do its work.", "model": Readiness}},
     )
-    def readiness(request: Request, response: Response) -> Readiness:
+    async def readiness(request: Request, response: Response) -> Readiness:
         """Tells whether the service can do its work; needs no token, but says what is wrong only to who has one."""
-        troubles = reading.ready()
+        known = "principal" in request.scope["state"]
+        troubles = await ready.troubles(fresh=known)
         if troubles:
             response.status_code = 503
-        if "principal" not in request.scope["state"]:
+        if not known:
             troubles = dict.fromkeys(troubles, "not ready")
         return Readiness(ready=not troubles, problems=troubles)
 
@@ -58,10 +62,13 @@ def self_routes(service: Service, metrics: Metrics) -> APIRouter:
     @router.get(
         "/v1/ca",
         response_class=Response,
-        responses={**problems(BackendError, BackendUnavailable), 200: {"description": "PEM.", "content": {PEM: {}}}},
+        responses={
+            **problems(BackendError, BackendUnavailable),
+            200: {"description": "PEM.", "content": {PEM: {}}},
+        },
     )
-    def show_ca(caller: Caller) -> Response:
+    async def show_ca(caller: Caller) -> Response:
         """Gives the certificate of the authority that signs environments' certificates."""
-        return Response(reading.ca(), media_type=PEM)
+        return Response(await looks.run(caller.owner, reading.ca), media_type=PEM)
 
     return router

@@ -1,5 +1,6 @@
 """Plans: what a change will do, saved, shown, and applied as it was shown."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response, status
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Header, Response, status
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.turns import Looks
 from environments.domain.errors import (
     BackendError,
     BackendUnavailable,
@@ -28,7 +30,7 @@ from environments.domain.errors import (
 from environments.domain.views import Accepted, PlanRequest, PlanView
 
 
-def plan_routes(service: Service) -> APIRouter:
+def plan_routes(service: Service, looks: Looks) -> APIRouter:
     """Making a plan of an environment, and everything below /v1/plans."""
     router = APIRouter(prefix="/v1", tags=["plans"])
 
@@ -51,12 +53,12 @@ def plan_routes(service: Service) -> APIRouter:
             BackendUnavailable,
         ),
     )
-    def make_plan(caller: Caller, name: str, request: PlanRequest, response: Response) -> PlanView:
+    async def make_plan(caller: Caller, name: str, request: PlanRequest, response: Response) -> PlanView:
         """Tells what a change would do, step by step, and saves it to be applied as shown. Changes nothing.
 
         A plan to create names the environment that would be made.
         """
-        plan = service.planning.plan(caller, name, request)
+        plan = await looks.run(caller.owner, partial(service.planning.plan, caller, name, request))
         response.headers["Location"] = f"/v1/plans/{plan.id}"
         return plan
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Query
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.turns import Looks
 from environments.domain.errors import (
     Forbidden,
     InvalidSource,
@@ -27,7 +29,7 @@ from environments.domain.views import GitPushRequest, PushRequest, TemplateView,
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
 
 
-def template_routes(service: Service) -> APIRouter:
+def template_routes(service: Service, looks: Looks) -> APIRouter:
     """Everything below /v1/templates."""
     router = APIRouter(prefix="/v1", tags=["templates"])
     catalogue, sources = service.catalogue, service.sources
@@ -55,12 +57,12 @@ def template_routes(service: Service) -> APIRouter:
             MachineError,
         ),
     )
-    def push_template_from_git(caller: Caller, request: GitPushRequest) -> TemplateView:
+    async def push_template_from_git(caller: Caller, request: GitPushRequest) -> TemplateView:
         """Reads a template from a git repository, pins its commit, and adds it like one that was pushed. Admins only.
 
         Asked again it reads again; the same content from the same commit changes nothing.
         """
-        return sources.push(caller, request)
+        return await looks.run(caller.owner, partial(sources.push, caller, request))
 
     @router.post("/templates/validate", responses=problems(RequestTooLarge))
     def validate_template(caller: Caller, request: PushRequest) -> Validation:

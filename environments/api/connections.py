@@ -1,0 +1,138 @@
+"""Connections of whoever comes, also without a token: none is kept for one that does nothing, or next to nothing.
+
+uvicorn waits for ever for the headers of a request, and reads a body in pieces as small as they come.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+HEAD_SECONDS = 15.0
+"""How long the headers of a request may take to come, from the connection's begin or its last answer on."""
+
+UNREAD_SECONDS = 60.0
+"""How long an answer, or an event of a stream, may wait for somebody who doesn't read."""
+
+MOST_WAITING = 400
+"""Connections without a request; when there are more, the one that has waited longest is closed."""
+
+_SMALL_PIECES = 2000
+_PIECE = 256
+"""A body may come in so many pieces, and one more for each so many bytes."""
+
+
+class _Requests(h11.Connection):
+    """Reads requests; refuses a body that comes in too small pieces, for each costs as much as a large one."""
+
+    def __init__(self, largest: int) -> None:
+        super().__init__(h11.SERVER, largest)
+        self._pieces = 0
+        self._bytes = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._bytes += len(event.data)
+            if self._pieces > _SMALL_PIECES + self._bytes // _PIECE:
+                raise h11.RemoteProtocolError("the body comes in too small pieces")
+        return event
+
+
+class Patient(H11Protocol):
+    """uvicorn's protocol with time limits, and a limit on connections that wait. A class for each server."""
+
+    waiting: "OrderedDict[Patient, None]"
+    head_seconds = HEAD_SECONDS
+    unread_seconds = UNREAD_SECONDS
+    most_waiting = MOST_WAITING
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, object],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = _Requests(config.h11_max_incomplete_event_size or 64 * 1024)
+        self._head: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there, and may send a request."""
+        super().connection_made(transport)
+        self._wait()
+        if len(self.waiting) > self.most_waiting:
+            oldest, _ = self.waiting.popitem(last=False)
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Somebody has gone."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+        self._stop_unread()
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request, or several."""
+        try:
+            super().data_received(data)
+        except h11.LocalProtocolError:
+            self.transport.abort()  # a fault in the rest of a request that is being answered
+        self._look()
+
+    def on_response_complete(self) -> None:
+        """A request is done."""
+        super().on_response_complete()
+        self._look()
+
+    def pause_writing(self) -> None:
+        """Nobody reads what we write."""
+        super().pause_writing()
+        self._stop_unread()
+        self._unread = self.loop.call_later(self.unread_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Somebody reads again."""
+        super().resume_writing()
+        self._stop_unread()
+
+    def _look(self) -> None:
+        if self._answered is False:
+            self._stop_waiting()
+        elif self._head is None and not self.transport.is_closing():
+            self._wait()
+
+    def _wait(self) -> None:
+        """For the headers of a request."""
+        self.waiting[self] = None
+        seconds = self.head_seconds if self._answered is None else max(self.head_seconds, self.timeout_keep_alive)
+        self._head = self.loop.call_later(seconds, self.transport.abort)
+
+    @property
+    def _answered(self) -> bool | None:
+        """Whether the newest request has its answer; None when there was none yet."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return None if cycle is None else cycle.response_complete
+
+    def _stop_waiting(self) -> None:
+        self.waiting.pop(self, None)
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+
+def patient_protocol() -> type[Patient]:
+    """The protocol of one server, whose connections are counted on their own."""
+    return type("PatientProtocol", (Patient,), {"waiting": OrderedDict()})
