@@ -3,7 +3,7 @@
 import ctypes
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,20 +15,31 @@ from environments.domain.errors import MachineError
 
 _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 _CGROUPS = Path("/sys/fs/cgroup")
+_HELPERS = frozenset({b"logmon", b"docker_logger", b"executor"})
+"""First arguments of the processes that a Nomad agent starts beside containers, and that outlive it."""
 
 
 def clear(data: Path, cgroups: Sequence[str]) -> None:
     """Removes everything that the agent with this data folder and these cgroups left. It must have ended itself.
 
+    Other agents may use the same Docker engine and the same machine, whether they run or not. So a thing goes only if
+    this data folder proves it ours: a container with a mount below it, a helper with an open file below it, a mount
+    point below it, a cgroup that is named after an allocation in it. `cgroups` are names that nobody else uses.
+
     Raises `MachineError` naming what can't be removed.
     """
+    allocations = allocations_of(data)
     _remove_containers(lambda: containers_of(data))
-    processes.stop(processes.holding_files_below(data), patience=5)
+    processes.stop(helpers_of(data), patience=5)
     for mount in mounts_below(data):
         _unmount(mount)
+
+    def folders() -> list[Path]:
+        return [*cgroup_folders(*cgroups), *scopes_of(allocations)]
+
     # A process in a cgroup may need a moment to end.
-    processes.wait_for(lambda: all(_remove_cgroup(folder) for folder in cgroup_folders(*cgroups)), 5)
-    remaining = [*mounts_below(data), *cgroup_folders(*cgroups)]
+    processes.wait_for(lambda: all(_remove_cgroup(folder) for folder in folders()), 5)
+    remaining = [*mounts_below(data), *folders()]
     if remaining:
         raise MachineError(
             f"Nomad left behind what can't be removed: {', '.join(map(str, remaining))}.",
@@ -46,6 +57,32 @@ def clear_volumes(volumes: Path) -> None:
 def containers_of(data: Path) -> list[str]:
     """Ids of the containers, running or not, that use a folder below an agent's data folder."""
     return _containers_with_mounts_below(data, {"label": [_ALLOCATION_LABEL]})
+
+
+def helpers_of(data: Path) -> list[int]:
+    """Ids of the helpers of an agent (`logmon`, `docker_logger`) that have a file below its data folder open."""
+    lines = dict(processes.command_lines())
+    return [pid for pid in processes.holding_files_below(data) if _HELPERS & set(lines.get(pid, ())[1:2])]
+
+
+def allocations_of(data: Path) -> frozenset[str]:
+    """Ids of the allocations that an agent keeps a folder for."""
+    folder = data / "alloc"
+    return frozenset(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else frozenset()
+
+
+def scopes_of(allocations: Collection[str]) -> list[Path]:
+    """Cgroups of tasks of these allocations (`<allocation>.<task>`, with cgroup v2 `<allocation>.<task>.scope`).
+
+    All agents of a machine share the folders around them, `nomad` or `nomad.slice` with what is in it for shared and
+    reserved cores. Those stay: nobody can tell whether another agent, which may be stopped or in a container, needs them.
+    """
+    return [
+        scope
+        for place in ("*/nomad/*", "*/nomad/*/*", "nomad.slice/*/*")
+        for scope in sorted(_CGROUPS.glob(place))
+        if scope.name.partition(".")[0] in allocations
+    ]
 
 
 def _containers_with_mounts_below(folder: Path, filters: Mapping[str, Sequence[str]]) -> list[str]:
@@ -77,12 +114,14 @@ def cgroup_folders(*names: str) -> list[Path]:
 
 
 def _remove_containers(find: Callable[[], list[str]]) -> None:
+    if engine.socket() is None:
+        return  # no Docker, no containers
     try:
         for container in find():
             with _docker() as client:
                 _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
     except httpx2.HTTPError:
-        return  # no Docker, no containers
+        return  # nor where it doesn't answer
 
 
 def _docker() -> httpx2.Client:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from environments.adapters.agents import engine, leftovers, processes
+from environments.adapters.agents import engine, leftovers
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
 from environments.adapters.agents.site import DATACENTER, NODE, VOLUME_OWNER
@@ -16,8 +16,6 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.domain.names import SERVICE_VOLUMES
 
 _ADMIN_NAME = "calvinverse-admin"
-_OLD_CGROUP = "nomad"
-"""With cgroup v1, Nomad knows only this one, for all agents of a machine."""
 
 BUILDS_VOLUME = "builds"
 """Nomad's name of the host volume in which images are built."""
@@ -243,7 +241,7 @@ class NomadAgent(Agent):
             with contextlib.suppress(CalvinverseError):  # if it isn't well, what it leaves is cleared away below
                 self.empty(self.admin())
         self.stop()
-        leftovers.clear(self.data, [self.cgroup, _OLD_CGROUP] if not _other_agents() else [self.cgroup])
+        leftovers.clear(self.data, [self.cgroup])
         leftovers.clear_volumes(self.site.volumes)
         super().remove()
 
@@ -256,15 +254,6 @@ class NomadAgent(Agent):
         admin.call("PUT", "/v1/system/gc")
         folder = self.data / "alloc"
         self.wait_until(lambda: not folder.exists() or not any(folder.iterdir()), "clearing allocations", seconds=30)
-
-
-def _other_agents() -> list[int]:
-    """Ids of the Nomad agents that run on this machine; ours has ended."""
-    return [
-        pid
-        for pid, words in processes.command_lines()
-        if words[0].rpartition(b"/")[2] == b"nomad" and b"agent" in words
-    ]
 
 
 def _all_ended(admin: Caller) -> bool:

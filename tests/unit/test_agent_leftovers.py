@@ -1,0 +1,164 @@
+"""What is cleared away after an agent is what its own data folder proves to be its own; what others have stays."""
+
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from environments.adapters.agents import LocalAgents, leftovers, processes
+from environments.adapters.agents.nomad import NomadAgent
+
+OURS, THEIRS = "0aa1b2c3-0000-4000-8000-000000000001", "0aa1b2c3-0000-4000-8000-000000000002"
+LABEL = "com.hashicorp.nomad.alloc_id"
+
+
+class Engine(socketserver.ThreadingUnixStreamServer):
+    """A Docker engine that has `containers` (id → sources of its mounts) and answers on a socket of its own."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, containers: dict[str, list[str]]) -> None:
+        self.containers = containers
+        super().__init__(str(path), _Answers)
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Engine
+
+    def do_GET(self) -> None:
+        found = [
+            {"Id": name, "Labels": {LABEL: "any"}, "Mounts": [{"Source": source} for source in sources]}
+            for name, sources in self.server.containers.items()
+        ]
+        self._say(json.dumps(found).encode())
+
+    def do_DELETE(self) -> None:
+        gone = self.server.containers.pop(self.path.split("/")[2].partition("?")[0], None)
+        self._say(b"", 404 if gone is None else 204)
+
+    def _say(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+    def address_string(self) -> str:
+        return "a socket"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "agents" / "nomad" / "data"
+    (folder / "alloc" / OURS / "app").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Groups as cgroup v1 and v2 have them: one folder for all agents of the machine."""
+    root = tmp_path / "cgroup"
+    for name in (OURS, THEIRS):
+        for place in ("freezer/nomad", "memory/nomad", "cpuset/nomad/reserve", "cpuset/nomad/share"):
+            (root / place / f"{name}.app").mkdir(parents=True)
+        (root / "nomad.slice" / "share.slice" / f"{name}.app.scope").mkdir(parents=True)
+    (root / "memory" / "mine.slice" / "inner").mkdir(parents=True)
+    monkeypatch.setattr(leftovers, "_CGROUPS", root)
+    return root
+
+
+@pytest.fixture
+def engine(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    path = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    containers = {
+        "ours": [f"{data}/alloc/{OURS}/alloc"],
+        "another-checkout": ["/elsewhere/agents/nomad/data/alloc/x/alloc"],
+        "same-beginning": [f"{data}-of-somebody/alloc"],
+        "without-mounts": [],
+    }
+    with Engine(path, containers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_containers_and_groups_of_others_stay(engine: Engine, cgroups: Path, data: Path) -> None:
+    leftovers.clear(data, ["mine.slice"])
+    assert sorted(engine.containers) == ["another-checkout", "same-beginning", "without-mounts"]
+    left = {str(path.relative_to(cgroups)) for path in cgroups.rglob("*") if path.is_dir()}
+    assert not any(OURS in path or "mine.slice" in path for path in left)
+    theirs = {path for path in left if THEIRS in path}
+    assert len(theirs) == 5
+    # The parents too: an agent that is stopped, has another name or is in a container may need them.
+    parents = {"freezer/nomad", "memory/nomad", "cpuset/nomad/reserve", "cpuset/nomad/share", "nomad.slice/share.slice"}
+    assert parents <= left
+
+
+def test_without_an_engine_the_rest_is_cleared(cgroups: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    leftovers.clear(data, [])
+    assert not any(OURS in str(path) for path in cgroups.rglob("*"))
+
+
+@pytest.mark.parametrize(("helper", "ends"), [("logmon", True), ("somebody-who-reads", False)])
+def test_only_helpers_of_the_agent_are_ended(
+    data: Path, cgroups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, helper: str, ends: bool
+) -> None:
+    """Somebody may read a file below the folder, or stand in it with a shell."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    file = data / "alloc" / OURS / "log"
+    file.write_text("")
+    # Python takes the second word for its program, and looks for it where it works.
+    (tmp_path / helper).write_text("import sys\nsys.stdin.read()\n")
+    with (
+        file.open() as log,
+        subprocess.Popen(
+            ["nomad", helper],
+            executable=sys.executable,
+            pass_fds=[log.fileno()],
+            stdin=subprocess.PIPE,
+            cwd=tmp_path,
+        ) as process,
+    ):
+        try:
+            assert processes.wait_for(lambda: process.pid in processes.holding_files_below(data), 20)
+            leftovers.clear(data, [])
+            assert processes.is_alive(process.pid) is not ends
+        finally:
+            process.kill()
+            process.wait(timeout=20)
+
+
+def test_our_nomad_removes_no_container_that_it_does_not_know(tmp_path: Path) -> None:
+    """In what it runs with, as it stands in the file; `gc` of its own containers stays."""
+    nomad = LocalAgents(tmp_path / "state", {}).nomad
+    assert nomad.configure()
+    plugin = json.loads(nomad.config.read_text())["plugin"]["docker"]["config"]
+    assert plugin["gc"]["dangling_containers"] == {"enabled": False}
+    assert plugin["gc"]["container"] is True
+
+
+def test_every_nomad_that_we_configure_has_that_from_one_place() -> None:
+    """A second place that writes the configuration of an agent would have to be held to the same."""
+    root = Path(__file__).parents[2]
+    folders = ("environments", "images", "jobs")
+    places = [
+        str(path.relative_to(root))
+        for folder in folders
+        for path in (root / folder).rglob("*")
+        if path.suffix in (".py", ".hcl", ".json", ".toml")
+        and any(word in path.read_text() for word in ("allow_privileged", "alloc_mounts_dir"))
+    ]
+    assert places == [os.path.relpath(sys.modules[NomadAgent.__module__].__file__ or "", root)]
