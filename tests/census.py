@@ -168,15 +168,23 @@ class Taker:
             mounts = [line.split()[1] for line in file]
         return {
             "containers": self._containers(all=True),
-            "mounts": [mount for mount in mounts if mount.startswith(str(self._state))],
+            "mounts": [mount for mount in mounts if mount.startswith(f"{self._state}/")],
             "processes": _helpers(self._state),
         }
 
     def _containers(self, *, all: bool) -> list[str]:
-        """Containers with something below the state folder mounted: those that this cluster's Nomad made."""
-        ids = _docker("ps", "-q", *(["-a"] if all else []), "--filter", "label=com.hashicorp.nomad.alloc_id")
-        lines = _docker("inspect", "--format", "{{.Name}} {{range .Mounts}}{{.Source}} {{end}}", *ids) if ids else []
-        return [line.split()[0].strip("/") for line in lines if f" {self._state}/" in line]
+        """Containers with something below the state folder mounted: those that this cluster's Nomad made.
+
+        One question to the engine: those of others come and go meanwhile.
+        """
+        label, form = "label=com.hashicorp.nomad.alloc_id", "{{.Names}} {{.Mounts}}"
+        lines = _docker("ps", *(["-a"] if all else []), "--no-trunc", "--filter", label, "--format", form)
+        found = [line.partition(" ") for line in lines]
+        return [
+            name
+            for name, _, mounts in found
+            if any(source.startswith(f"{self._state}/") for source in mounts.split(","))
+        ]
 
 
 def _docker(*arguments: str) -> list[str]:
@@ -193,7 +201,7 @@ def _helpers(state: Path) -> list[str]:
         try:
             command = (process / "cmdline").read_bytes().split(b"\0")
             helper = any(part in (b"logmon", b"docker_logger", b"executor") for part in command)
-            if helper and any(str(file.resolve()).startswith(str(state)) for file in (process / "fd").iterdir()):
+            if helper and any(str(file.resolve()).startswith(f"{state}/") for file in (process / "fd").iterdir()):
                 found.append(f"{process.name} {b' '.join(command).decode(errors='replace')}")
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import ipaddress
 import ssl
+import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -84,6 +85,9 @@ class HttpClient:
         self._address = address.rstrip("/")
         self._make_key = make_key
         self._streams: weakref.WeakSet[HttpEventStream] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._requests = 0
+        self._closed = False
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {_checked_token(token)}"
@@ -112,9 +116,13 @@ class HttpClient:
         return self._address
 
     def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle = not self._requests
         for stream in list(self._streams):
             stream.close()
-        self._http.close()
+        if idle:
+            self._http.close()
 
     # --- environments ------------------------------------------------------------------------------------------------
 
@@ -305,23 +313,49 @@ class HttpClient:
         if content is not None:
             sent_headers["Content-Type"] = "application/json"
         limits = self._http.timeout if seconds is None else httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
-        for attempt in (1, 2):
-            try:
-                response = self._http.request(
-                    method, path, params=_given(query), content=content, headers=sent_headers, timeout=limits
-                )
-                break
-            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
-                if attempt == 2 or not again:
+        with self._open():
+            for attempt in (1, 2):
+                try:
+                    response = self._http.request(
+                        method, path, params=_given(query), content=content, headers=sent_headers, timeout=limits
+                    )
+                    break
+                except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
+                    if attempt == 2 or not again:
+                        raise self._unreachable(error) from error
+                except httpx2.HTTPError as error:
                     raise self._unreachable(error) from error
-            except httpx2.HTTPError as error:
-                raise self._unreachable(error) from error
         if not response.is_success and response.status_code not in expected:
             raise error_from(self._address, response.status_code, _json_or_none(response))
         return response
 
     @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        """Around a request. Another thread may close the client meanwhile: then the last request closes the connections.
+
+        The library would lose one that is just being made, and leave its socket open. Raises `ServiceUnavailable` when
+        the client is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise self._unreachable(RuntimeError("the client was closed"))
+            self._requests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._requests -= 1
+                last = self._closed and not self._requests
+            if last:
+                self._http.close()
+
+    @contextlib.contextmanager
     def _open_stream(self, after: int | None, environment: str | None) -> Iterator[httpx2.Response]:
+        with self._open(), self._streaming(after, environment) as response:
+            yield response
+
+    @contextlib.contextmanager
+    def _streaming(self, after: int | None, environment: str | None) -> Iterator[httpx2.Response]:
         headers = {"Accept": "text/event-stream"}
         if after is not None:
             headers["Last-Event-ID"] = str(after)
@@ -330,7 +364,7 @@ class HttpClient:
         try:
             opened = self._http.stream("GET", "/v1/events", params=query, headers=headers, timeout=limits)
             response = opened.__enter__()
-        except (httpx2.HTTPError, RuntimeError) as error:  # RuntimeError: the client was closed meanwhile
+        except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         try:
             if not response.is_success:

@@ -1,5 +1,6 @@
 """The client over HTTP: errors as themselves, one request however often the wire breaks, and no endless waiting."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -332,3 +333,50 @@ def test_a_plan_is_applied_once_though_the_connection_was_dropped() -> None:
     with client_of(answer) as client:
         assert client.apply_plan("plan-1").deployment_id == "dep-1"
     assert keys == ["key", "key"]
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["request", "stream"])
+def test_a_connection_that_is_made_while_the_client_is_closed_is_closed_too(
+    monkeypatch: pytest.MonkeyPatch, streaming: bool
+) -> None:
+    """As when the terminal UI ends while it connects again: on a busy machine that takes a while."""
+    connecting, closed = threading.Event(), threading.Event()
+    made: list[socket.socket] = []
+    connect = socket.create_connection
+
+    def slow(*arguments: Any, **options: Any) -> socket.socket:
+        connecting.set()
+        assert closed.wait(20)
+        made.append(connect(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = HttpClient(f"http://127.0.0.1:{server.getsockname()[1]}", "cv_token")
+
+        def ask() -> None:
+            with contextlib.suppress(CalvinverseError):
+                if streaming:
+                    list(client.events())
+                else:
+                    client.info()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 2\r\n\r\n{}")
+                connection.recv(1)  # until the other side closes
+
+        threads = [threading.Thread(target=target, daemon=True) for target in (ask, answer)]
+        for thread in threads:
+            thread.start()
+        assert connecting.wait(20)
+        client.close()
+        closed.set()
+        for thread in threads:
+            thread.join(20)
+            assert not thread.is_alive()
+    assert [connection.fileno() for connection in made] == [-1]
+    with pytest.raises(ServiceUnavailable):
+        client.info()
