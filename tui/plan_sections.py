@@ -76,6 +76,8 @@ def drift_title(drift: Drift | None, now: datetime) -> str:
         found.append(summary(drift.steps))
     if drift.unexpected:
         found.append(f"{len(drift.unexpected)} unexpected")
+    if drift.incidents:
+        found.append(f"{len(drift.incidents)} from outside")
     if drift.troubles:
         found.append(f"{len(drift.troubles)} not seen")
     return f"Drift — {', '.join(found) or 'none'}, looked {coarse(now - drift.observed_at)} ago"
@@ -99,6 +101,10 @@ def drift(found: Drift | None, width: int) -> Content | None:
                 _short(one.address, width, kind + 16 + len(detail)),
                 (detail, "$faint"),
             )
+        )
+    for incident in found.incidents:
+        lines.append(
+            Content.assemble((f"! from outside  {clean(incident.address)}: ", "$warning"), clean(incident.detail))
         )
     for step, why in sorted(found.troubles.items()):
         lines.append(Content.assemble((f"✗ not seen  {clean(step)}: ", "$error"), clean(why)))

@@ -8,6 +8,10 @@ from typing import Any
 from environments.executors.nomad_ports import Allocation, Edit, JobPlan, Task, TaskEvent
 
 _REPLACING = "create/destroy update"
+_KILLED = 137
+"""The exit code of a container that ended by SIGKILL."""
+_ENDINGS = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
+"""Kinds of events by which Nomad asks a task to end, or hands on somebody's signal."""
 
 
 def allocation(item: Mapping[str, Any]) -> Allocation:
@@ -47,11 +51,25 @@ def job_plan(answer: Mapping[str, Any]) -> JobPlan:
 
 
 def _task(name: str, state: Mapping[str, Any]) -> Task:
-    events = tuple(
-        TaskEvent(event["Time"], event["Type"], event.get("DisplayMessage") or event.get("Message") or "", _bad(event))
-        for event in state.get("Events") or ()
-    )
-    return Task(name, state.get("State") or "pending", bool(state.get("Failed")), events)
+    return Task(name, state.get("State") or "pending", bool(state.get("Failed")), tuple(_events(state)))
+
+
+def _events(state: Mapping[str, Any]) -> Iterator[TaskEvent]:
+    asked_to_end = False
+    for event in state.get("Events") or ():
+        kind = event["Type"]
+        if kind in _ENDINGS:
+            asked_to_end = True
+        from_outside = kind == "Terminated" and not asked_to_end and _was_killed(event)
+        if kind in ("Started", "Terminated"):
+            asked_to_end = False
+        message = event.get("DisplayMessage") or event.get("Message") or ""
+        yield TaskEvent(event["Time"], kind, message, _bad(event), from_outside)
+
+
+def _was_killed(event: Mapping[str, Any]) -> bool:
+    details = event.get("Details") or {}
+    return event.get("ExitCode") == _KILLED and details.get("oom_killed") != "true"
 
 
 def _bad(event: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
-from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
+from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_access import NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
@@ -114,7 +114,7 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         ConsulLookout(consul, consul, consul),
         OpenBaoLookout(vault.secrets, vault.pki),
     ]
-    return toolbox(executors, handlers, houses, lookouts), vault
+    return toolbox(executors, handlers, houses, lookouts, [NomadWitness(nomad)]), vault
 
 
 def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:

@@ -92,6 +92,9 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
     if drift.unexpected:
         rows = [(one.kind, one.address, one.detail) for one in drift.unexpected]
         yield from section("Unexpected: no step made these", table(("KIND", "ADDRESS", "DETAIL"), rows))
+    if drift.incidents:
+        lines = [f"{moment(one.at, zone)}  {one.address}, {one.detail}" for one in drift.incidents]
+        yield from section("Done to it from outside since its last deployment", lines)
     if drift.troubles:
         yield from section("Could not be looked at", pairs(sorted(drift.troubles.items())))
 

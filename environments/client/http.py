@@ -331,7 +331,7 @@ class HttpClient:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[None]:
-        """Around a request. Another thread may close the client meanwhile: then the last request closes the connections.
+        """Around a request. If another thread closes the client meanwhile, the last request closes the connections.
 
         The library would lose one that is just being made, and leave its socket open. Raises `ServiceUnavailable` when
         the client is closed.

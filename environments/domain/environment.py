@@ -28,17 +28,27 @@ class Unexpected(_Record):
     detail: str = ""
 
 
+class Incident(_Record):
+    """Something that somebody did to an environment from outside, whatever has become of it since."""
+
+    at: datetime
+    kind: str
+    address: str
+    detail: str
+
+
 class Drift(_Record):
     """What a look at an environment found: how the world differs from what its steps made.
 
     `steps` is what a repair would do; no changes and nothing unexpected: it is as it should be. `troubles` names, by
-    step, what could not be looked at.
+    step, what could not be looked at. `incidents` are those since the last deployment, which may be over and mended.
     """
 
     observed_at: datetime
     steps: tuple[StepPlan, ...] = ()
     unexpected: tuple[Unexpected, ...] = ()
     troubles: dict[str, str] = Field(default_factory=dict)
+    incidents: tuple[Incident, ...] = ()
 
     @property
     def found(self) -> bool:
@@ -173,6 +183,7 @@ class EventType(StrEnum):
     ENVIRONMENT_EXTENDED = "environment.extended"
     ENVIRONMENT_WARNING = "environment.warning"
     ENVIRONMENT_DRIFT = "environment.drift"
+    ENVIRONMENT_INCIDENT = "environment.incident"
     DEPLOYMENT_REQUESTED = "deployment.requested"
     DEPLOYMENT_STATE = "deployment.state"
     STEP_STATE = "step.state"

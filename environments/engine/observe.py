@@ -5,12 +5,15 @@ from datetime import datetime
 
 import structlog
 
-from environments.domain.environment import Drift, Environment, ResourceRef, Unexpected
+from environments.domain.environment import Drift, Environment, Incident, ResourceRef, Unexpected
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus
 from environments.executors.base import Owner, Toolbox
 from environments.service.planning import Planner, Target
 from environments.service.storage import Storage
+
+INCIDENTS = 20
+"""How many incidents are kept of one look."""
 
 log = structlog.get_logger()
 
@@ -31,6 +34,7 @@ class WorldObserver:
         with self._storage.read() as tx:
             bundle = tx.templates.bundle(environment.bundle)
             inventory = tx.inventory.of(environment.id)
+            deployments = tx.deployments.of(environment.id)
         assert bundle is not None, "bundles in use are never deleted"
         try:
             # Secret parameters are in OpenBao already: a repair has none to bring.
@@ -48,7 +52,26 @@ class WorldObserver:
             for found in self._unexpected(environment, known, names, troubles)
             if (found.kind, found.address) not in planned
         )
-        return Drift(observed_at=observed_at, steps=steps, unexpected=unexpected, troubles=troubles)
+        since = deployments[0].ended_at if deployments else None
+        return Drift(
+            observed_at=observed_at,
+            steps=steps,
+            unexpected=unexpected,
+            troubles=troubles,
+            incidents=tuple(self._incidents(known, since, troubles)),
+        )
+
+    def _incidents(
+        self, known: frozenset[ResourceRef], since: datetime | None, troubles: dict[str, str]
+    ) -> list[Incident]:
+        """The newest that happened after the last deployment: what happened during one stands in its log."""
+        found: list[Incident] = []
+        for witness in self._toolbox.witnesses:
+            try:
+                found += [one for one in witness.incidents(known) if since is None or one.at > since]
+            except CalvinverseError as error:
+                troubles[witness.part] = error.message
+        return sorted(found, key=lambda one: one.at)[-INCIDENTS:]
 
     def _unexpected(
         self,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle
 
@@ -224,9 +224,20 @@ class Lookout(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Remembers what was done to an environment from outside, also when it is over."""
+
+    part: ClassVar[str]
+    """Whom it asks, for people."""
+
+    def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
+        """What happened to things of the inventory; reads only. Raises `BackendUnavailable` when nobody can tell."""
+        ...
+
+
 @dataclass(frozen=True)
 class Toolbox:
-    """Every executor and handler of a service, by kind, and the lookouts for drift.
+    """Every executor and handler of a service, by kind, and the lookouts and witnesses for drift.
 
     `houses` says for a kind of resource in which other resource (kind, address) such things are, if the same
     environment made that: when the house is gone, so is what was in it, and nobody is left to ask.
@@ -236,6 +247,7 @@ class Toolbox:
     handlers: Mapping[str, ResourceHandler]
     houses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     lookouts: Sequence[Lookout] = ()
+    witnesses: Sequence[Witness] = ()
 
 
 def toolbox(
@@ -243,13 +255,14 @@ def toolbox(
     handlers: Sequence[ResourceHandler],
     houses: Mapping[str, tuple[str, str]] | None = None,
     lookouts: Sequence[Lookout] = (),
+    witnesses: Sequence[Witness] = (),
 ) -> Toolbox:
     """A toolbox; two parts of the same kind are a programming error."""
     by_kind = {executor.kind: executor for executor in executors}
     by_resource = {handler.kind: handler for handler in handlers}
     assert len(by_kind) == len(executors)
     assert len(by_resource) == len(handlers)
-    return Toolbox(by_kind, by_resource, houses or {}, lookouts)
+    return Toolbox(by_kind, by_resource, houses or {}, lookouts, witnesses)
 
 
 Clock = Callable[[], datetime]

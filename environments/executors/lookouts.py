@@ -5,14 +5,16 @@ step and unexpected, under one kind and address, until a repair has put it right
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import ClassVar
 
-from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.names import kv_prefix, service_prefix
 from environments.executors.base import Owner, Presence
 from environments.executors.consul_access import POLICY_KIND, AccessControl, Catalogue, policy_name
 from environments.executors.consul_kv import MARKER, PREFIX_KIND, KeyValueStore, step_flags
 from environments.executors.marks import MARK, whose
+from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.executors.nomad_job import JOB_KIND
 from environments.executors.nomad_namespace import NAMESPACE_KIND
 from environments.executors.nomad_ports import Scheduler
@@ -59,6 +61,28 @@ class NomadLookout:
             yield _stray(VARIABLE_KIND, f"{namespace}/{path}", "")
         for volume in self._scheduler.volumes(namespace):
             yield _stray(VOLUME_KIND, f"{namespace}/{volume}", "")
+
+
+class NomadWitness:
+    """Tells of the containers of an environment's jobs."""
+
+    part: ClassVar[str] = "Nomad"
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
+        """What Nomad remembers: it forgets all but the last ten events of a task, and ended allocations in time."""
+        found = []
+        for ref in sorted(known, key=lambda ref: ref.address):
+            if ref.kind != JOB_KIND:
+                continue
+            namespace, _, job = ref.address.partition("/")
+            for at, allocation, task in killed_from_outside(self._scheduler.allocations(namespace, job)[1]):
+                detail = f"task {task} of allocation {allocation[:8]}: {KILLED_FROM_OUTSIDE}. {LIKELY_CAUSE}."
+                moment = datetime.fromtimestamp(at // 1000 / 1_000_000, UTC)
+                found.append(Incident(at=moment, kind=JOB_KIND, address=ref.address, detail=detail))
+        return found
 
 
 class ConsulLookout:

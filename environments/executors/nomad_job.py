@@ -169,6 +169,8 @@ class NomadJob(OwnThingsOnly):
         for attempt in range(_REGISTRATIONS):
             present = self._present(name, owner)
             wanted = self._wanted(job, present, owner)
+            if present is not None and self._has_run(wanted, present, owner):
+                return Registered(wanted, present.get("Version", 0), "")
             run.before_effect()
             try:
                 index = present["JobModifyIndex"] if present else 0
@@ -183,6 +185,20 @@ class NomadJob(OwnThingsOnly):
             current = self._scheduler.job(owner.name, name) or {}
             return Registered(wanted, current.get("Version", 0), evaluation)
         raise AssertionError("unreachable")
+
+    def _has_run(self, wanted: Job, present: Job, owner: Owner) -> bool:
+        """Whether instances of this very job run or have run, and it ends by itself: then it isn't registered again.
+
+        Nomad keeps with a job which token registered it. Ours changes each hour and with each start of the service, and
+        the same job with another token is a new version: what has completed would run once more.
+        """
+        if not Registered(wanted, 0, "").runs_to_its_end or present.get("Stop"):
+            return False
+        version = present.get("Version", 0)
+        _, allocations = self._scheduler.allocations(owner.name, wanted["ID"])
+        if not any(found.job_version == version for found in allocations):
+            return False
+        return not self._scheduler.plan(owner.name, wanted).edits
 
     def _present(self, name: str, owner: Owner) -> Job | None:
         present = self._scheduler.job(owner.name, name)

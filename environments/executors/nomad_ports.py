@@ -14,12 +14,16 @@ ENDED = frozenset({"complete", "failed", "lost"})
 
 @dataclass(frozen=True)
 class TaskEvent:
-    """Something that happened to a task; `at` in nanoseconds since 1970."""
+    """Something that happened to a task; `at` in nanoseconds since 1970.
+
+    `from_outside`: its container was killed, neither by Nomad nor for want of memory.
+    """
 
     at: int
     kind: str
     message: str
     failed: bool = False
+    from_outside: bool = False
 
 
 @dataclass(frozen=True)

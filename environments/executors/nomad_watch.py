@@ -8,6 +8,7 @@ from environments.domain.cleaning import Cleaner
 from environments.domain.errors import StepFailed, StepTimeout
 from environments.executors.base import StepRun
 from environments.executors.consul_access import Catalogue
+from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.executors.nomad_namespace import SLICE
 from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task
 from environments.executors.nomad_rules import group_services
@@ -142,16 +143,21 @@ class Watch:
         return any((group.get("Update") or {}).get("MaxParallel") for group in self._job.job.get("TaskGroups") or [])
 
     def _tell(self) -> None:
-        fresh = []
+        fresh: list[tuple[int, list[str]]] = []
         for allocation in self._allocations:
             for task in allocation.tasks:
                 for event in task.events:
                     mark = (allocation.id, task.name, event.at, event.kind)
                     if mark not in self._told:
                         self._told.add(mark)
-                        fresh.append((event.at, f"{allocation.id[:8]} {task.name}: {event.kind}: {event.message}"))
-        for _, line in sorted(fresh):
-            self._run.log(line.rstrip(": "))
+                        who = f"{allocation.id[:8]} {task.name}"
+                        lines = [f"{who}: {event.kind}: {event.message}".rstrip(": ")]
+                        if event.from_outside:
+                            lines.append(f"{who}: {KILLED_FROM_OUTSIDE}. {LIKELY_CAUSE}.")
+                        fresh.append((event.at, lines))
+        for _, lines in sorted(fresh):
+            for line in lines:
+                self._run.log(line)
 
     def _check_placement(self) -> None:
         wanted = sum(group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or [])
@@ -174,9 +180,15 @@ class Watch:
         if not self._job.runs_to_its_end:
             rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
             if rollout and rollout.job_version == self._job.version and rollout.status in _ENDED_BADLY:
-                raise StepFailed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
+                raise self._failed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
         if any(found.client in ("failed", "lost") for found in self._live()) and not self._has_rollout():
-            raise StepFailed(f"Job {self._job.id!r} failed: {self._reason()}.")
+            raise self._failed(f"Job {self._job.id!r} failed: {self._reason()}.")
+
+    def _failed(self, sentence: str) -> StepFailed:
+        """With what to do about containers that were killed from outside, if any were."""
+        if killed_from_outside(self._allocations):
+            return StepFailed(sentence, hint=f"{LIKELY_CAUSE}. Then `calvinverse env retry`.")
+        return StepFailed(sentence)
 
     def _reason(self, otherwise: str = "") -> str:
         """Which task is in trouble, and what it says."""

@@ -84,6 +84,12 @@ class Drifting:
                 message = f"{now.name} {what}"
                 data = {"found": drift.found}
                 tx.events.add(EventType.ENVIRONMENT_DRIFT, now.id, drift.observed_at, message=message, data=data)
+            known = now.drift.incidents if now.drift is not None else ()
+            for incident in drift.incidents:
+                if incident not in known:
+                    message = f"{now.name}, {incident.address}: {incident.detail}"
+                    at = {"at": incident.at.isoformat()}
+                    tx.events.add(EventType.ENVIRONMENT_INCIDENT, now.id, drift.observed_at, message=message, data=at)
             return now.model_copy(update={"drift": drift})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from environments.domain.environment import ResourceRef, Unexpected
+from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import (
@@ -46,7 +46,15 @@ class World:
     """Called after each effect in the same way; raises where the process dies before anybody learns of the effect."""
     looking: Callable[[str], None] = lambda address: None
     """Called before each look of a plan or a lookout; raises to inject a fault."""
+    struck: list[Incident] = field(default_factory=list)
+    """What was done to things from outside."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    part: ClassVar[str] = "the world"
+
+    def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
+        """As a witness tells it."""
+        return [one for one in self.struck if ResourceRef(kind=one.kind, address=one.address) in known]
 
     def make(self, address: str, owner: Owner, says: Any = "", note: tuple[str, Any] | None = None) -> None:
         """Makes the thing unless it is there, and lets it say that. `note` goes into it: step, what the step says."""
@@ -232,4 +240,9 @@ def _is_of(address: str, owner: Owner) -> bool:
 
 def thing_toolbox(world: World) -> Toolbox:
     """The executors, the handler and the lookout of a world."""
-    return toolbox([ThingExecutor(world), CheckExecutor(world)], [ThingHandler(world)], lookouts=[StrayLookout(world)])
+    return toolbox(
+        [ThingExecutor(world), CheckExecutor(world)],
+        [ThingHandler(world)],
+        lookouts=[StrayLookout(world)],
+        witnesses=[world],
+    )

@@ -21,7 +21,7 @@ from environments.executors.base import Intended, Owner, Presence, StepContext, 
 from environments.executors.check_http import CheckHttp
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
-from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
+from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
@@ -58,6 +58,7 @@ def tools(connections: Connections) -> Toolbox:
             IdentityHandler(vault.logins, nomad),
         ],
         lookouts=[NomadLookout(nomad), ConsulLookout(consul, consul, consul), OpenBaoLookout(vault.secrets, vault.pki)],
+        witnesses=[NomadWitness(nomad)],
     )
 
 

@@ -97,12 +97,12 @@ class Setting:
         assert found is not None
         return found
 
-    def wait_for(self, *states: State, name: str = "one", seconds: float = 15) -> Environment:
+    def wait_for(self, *states: State, name: str = "one", seconds: float = 60) -> Environment:
         """The environment once it is in one of these states."""
         self.until(lambda: self.environment(name).state in states, seconds)
         return self.environment(name)
 
-    def until(self, true: Callable[[], bool], seconds: float = 15) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = 60) -> None:
         """Waits until something holds; fails the test when it doesn't in time."""
         end = time.monotonic() + seconds
         while not true():

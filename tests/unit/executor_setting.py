@@ -15,7 +15,7 @@ from environments.executors.base import Holder, Intended, Owner, Presence, StepC
 from environments.executors.check_http import Answer, CheckHttp, NoAnswer
 from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
-from environments.executors.lookouts import ConsulLookout, NomadLookout, OpenBaoLookout
+from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
@@ -159,6 +159,7 @@ class World:
                 ConsulLookout(self.consul, self.consul, self.consul),
                 OpenBaoLookout(self.secrets, self.pki),
             ],
+            witnesses=[NomadWitness(self.nomad)],
         )
 
     def context(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.environment import Drift, EventType
+from environments.domain.environment import Drift, EventType, Incident
 from environments.domain.errors import BackendUnavailable, InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.plan import Action
@@ -43,10 +43,10 @@ def looked(drifting: Drifting) -> Drift:
     return drift
 
 
-def told(setting: Setting) -> list[str]:
+def told(setting: Setting, kind: EventType = EventType.ENVIRONMENT_DRIFT) -> list[str]:
     with setting.database.read() as tx:
         events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
-    return [event.message for event in events if event.type is EventType.ENVIRONMENT_DRIFT]
+    return [event.message for event in events if event.type is kind]
 
 
 def test_nothing_differs_after_a_deployment(setting: Setting, drifting: Drifting) -> None:
@@ -77,6 +77,23 @@ def test_it_is_told_when_it_is_gone(setting: Setting, drifting: Drifting) -> Non
     setting.world.strays.clear()
     assert not looked(drifting).found
     assert told(setting)[-1] == "one has no drift any more"
+
+
+def test_what_was_done_from_outside_is_told_once_and_is_no_drift(setting: Setting, drifting: Drifting) -> None:
+    def struck(minutes: int, address: str = "one/top") -> Incident:
+        at = setting.clock() + timedelta(minutes=minutes)
+        return Incident(at=at, kind="thing", address=address, detail=f"killed at {minutes}")
+
+    setting.world.struck = [struck(-60), struck(1), struck(2), struck(3, "two/top")]
+    drift = looked(drifting)
+    assert not drift.found
+    # The first was before the last deployment had ended, the last is another environment's.
+    assert [one.detail for one in drift.incidents] == ["killed at 1", "killed at 2"]
+    assert told(setting, EventType.ENVIRONMENT_INCIDENT) == ["one, one/top: killed at 1", "one, one/top: killed at 2"]
+    setting.world.struck.append(struck(4))
+    looked(drifting)
+    assert told(setting, EventType.ENVIRONMENT_INCIDENT)[2:] == ["one, one/top: killed at 4"]
+    assert told(setting) == []
 
 
 def test_what_cannot_be_looked_at_is_named(setting: Setting, drifting: Drifting) -> None:

@@ -26,7 +26,7 @@ from images.web.app.certificates import CertificateFiles
 from images.web.app.content import Content
 from images.web.app.settings import Settings, read_settings
 
-LIMIT = 15.0
+LIMIT = 60.0
 
 
 def write_certificate(file: Path) -> None:
@@ -221,4 +221,4 @@ def test_it_stops_at_once_and_well(tmp_path: Path) -> None:
         started = time.monotonic()
         process.terminate()
         assert process.wait(LIMIT) == 0
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 20

@@ -155,7 +155,7 @@ def test_leaving_does_not_wait_for_a_call_that_hangs() -> None:
     class Hanging(FakeClient):
         def retry(self, name: str) -> None:  # type: ignore[override]  # it never answers
             hanging.set()
-            let_go.wait(20)
+            let_go.wait(60)
 
     client = Hanging(*everything().views.values())
     started = 0.0
@@ -169,5 +169,5 @@ def test_leaving_does_not_wait_for_a_call_that_hangs() -> None:
         started = time.monotonic()
 
     drive(script, client)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     let_go.set()

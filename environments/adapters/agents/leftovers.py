@@ -75,7 +75,7 @@ def scopes_of(allocations: Collection[str]) -> list[Path]:
     """Cgroups of tasks of these allocations (`<allocation>.<task>`, with cgroup v2 `<allocation>.<task>.scope`).
 
     All agents of a machine share the folders around them, `nomad` or `nomad.slice` with what is in it for shared and
-    reserved cores. Those stay: nobody can tell whether another agent, which may be stopped or in a container, needs them.
+    reserved cores. Those stay: nobody can tell whether another agent, perhaps stopped or in a container, needs them.
     """
     return [
         scope

@@ -232,6 +232,20 @@ class MemoryNomad:
             found.allocations[-1] = replace(last, client="failed", healthy=False)
             self._bump()
 
+    def kill_from_outside(self, namespace: str, job: str, at: int) -> None:
+        """What another Nomad on the engine does: a task's container is removed, and Nomad starts another."""
+        with self._changed:
+            found = self._jobs[namespace, job]
+            last = found.allocations[-1]
+            (task,) = last.tasks
+            events = (
+                TaskEvent(at, "Terminated", 'Exit Code: 137, Exit Message: "killed"', failed=True, from_outside=True),
+                TaskEvent(at + 1, "Restarting", "Task restarting in 15s"),
+                TaskEvent(at + 2, "Started", "Task started by client"),
+            )
+            found.allocations[-1] = replace(last, tasks=(replace(task, events=(*task.events, *events)),))
+            self._bump()
+
     def _start(self, registered: _Registered, evaluation: str) -> None:
         job, version = registered.job, registered.job["Version"]
         if self.fate is Fate.WITHOUT_ROOM:
