@@ -14,9 +14,9 @@ KILLED_FROM_OUTSIDE = "its container was killed by SIGKILL, which its Nomad didn
 """What happened, after the name of a task."""
 
 LIKELY_CAUSE = (
-    "Another Nomad on the same Docker engine does that to containers that it doesn't know, every 5 minutes, until its "
-    "docker plugin has `gc { dangling_containers { enabled = false } }`; `calvinverse doctor` on that machine looks for "
-    "one"
+    "Another Nomad on the same Docker engine does that, every 5 minutes, to containers that it doesn't know, until its "
+    "docker plugin has `gc { dangling_containers { enabled = false } }`; `calvinverse doctor` on that machine looks "
+    "for one"
 )
 """Why, most likely, and what to do."""
 
