@@ -70,7 +70,7 @@ class ServiceProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(
-        self, seconds: float = 20, *, module: str = "environments", more: Mapping[str, str] | None = None
+        self, seconds: float = 60, *, module: str = "environments", more: Mapping[str, str] | None = None
     ) -> "ServiceProcess":
         """Starts it and waits until it answers; `module` may stand in for the program, with `more` variables."""
         with self.log.open("ab") as log:
@@ -107,7 +107,7 @@ class ServiceProcess:
         """SIGTERM, as Nomad does it; fails the test if it doesn't end."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=60)
         if self._client is not None:
             self._client.close()
             self._client = None

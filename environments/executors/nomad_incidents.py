@@ -1,22 +1,22 @@
 """Containers that somebody other than their Nomad killed: how that shows, and what people are told.
 
-Measured with Nomad 1.10: whoever removes a running container by force, as another Nomad on the same Docker engine does
-with those that it doesn't know, leaves `Terminated` with exit code 137 (SIGKILL) on the task, without `OOM Killed`, and
-without anything before it by which Nomad asked for the end. The engine's own record goes with the container, so nobody
-can say who it was.
+Measured with Nomad 1.10 and Docker 20.10: whoever removes a running container by force, as another Nomad on the same
+engine does with those that it doesn't know, leaves `Terminated` with exit code 137 (SIGKILL) on the task, `oom_killed`
+false, and nothing before it by which Nomad asked for the end. A program that kills itself, or that a machine without
+memory ends, leaves the same; and the engine's record goes with the container. So the cause is told as the likely one.
 """
 
 from collections.abc import Sequence
 
 from environments.executors.nomad_ports import Allocation
 
-KILLED_FROM_OUTSIDE = "its container was killed by SIGKILL, which its Nomad didn't ask for"
+KILLED_FROM_OUTSIDE = "its container was killed (SIGKILL), and its Nomad didn't ask for that"
 """What happened, after the name of a task."""
 
 LIKELY_CAUSE = (
-    "Another Nomad on the same Docker engine does that, every 5 minutes, to containers that it doesn't know, until its "
-    "docker plugin has `gc { dangling_containers { enabled = false } }`; `calvinverse doctor` on that machine looks "
-    "for one"
+    "Unless the program did that itself or the machine ran out of memory: another Nomad on the same Docker engine "
+    "removes, every 5 minutes, containers that it doesn't know. Set `gc { dangling_containers { enabled = false } }` "
+    "in its docker plugin; `calvinverse doctor` on that machine looks for one"
 )
 """Why, most likely, and what to do."""
 

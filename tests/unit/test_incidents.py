@@ -74,7 +74,7 @@ def test_the_log_of_a_deployment_says_what_may_have_done_it_and_what_to_do(world
     world.apply("nomad.job", SERVICE, run)
     (line,) = [line for line in run.lines if KILLED_FROM_OUTSIDE in line]
     assert line.startswith("alpha-we task: ")
-    assert "Another Nomad on the same Docker engine" in line
+    assert "another Nomad on the same Docker engine" in line
     assert "dangling_containers { enabled = false }" in line
     assert "calvinverse doctor" in line
 
