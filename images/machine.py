@@ -13,6 +13,7 @@ from typing import Literal
 from environments.context import state_folder
 from images.docker_engine import ask_engine
 from images.errors import RightsMissing
+from images.neighbours import ADVICE, neighbours
 from images.places import cache_folder
 from images.report import size
 from images.system import can_install_packages, is_root
@@ -55,6 +56,7 @@ def examine() -> list[Check]:
         ("python", python),
         ("rights", rights),
         ("docker", docker),
+        ("neighbours", others),
         ("cgroups", cgroups),
         ("iptables", iptables),
         ("kernel", kernel),
@@ -113,6 +115,14 @@ def docker() -> Iterator[Check]:
         yield Check("docker", "warn", f"No Docker engine answers: {engine.reason}.", "`doit docker` starts one.")
     else:
         yield Check("docker", "bad", f"No Docker engine answers: {engine.reason}.", "Install Docker and start it.")
+
+
+def others() -> Iterator[Check]:
+    """Whether another Nomad works on the same Docker engine: it may remove our containers."""
+    if seen := neighbours(state_folder()):
+        yield Check("neighbours", "warn", seen.sentence(), ADVICE)
+    else:
+        yield Check("neighbours", "ok", "No other Nomad was seen on this Docker engine.")
 
 
 def cgroups() -> Iterator[Check]:

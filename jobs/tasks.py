@@ -5,6 +5,7 @@ from pathlib import Path
 from environments.domain.views import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
+from images.neighbours import ADVICE, neighbours
 from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
@@ -40,6 +41,8 @@ def deploy(channel: str = "qa", database: str = "", workers: int | None = None, 
         ],
         database=Choice(kind=database or None, workers=workers),
     )
+    if not existing["nomad"] and (seen := neighbours(where.state)):
+        report(f"Warning: {seen.sentence()} {ADVICE}")
     done = deployment.deploy(where, wish, report)
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
     for part, address in sorted(done.info.parts.items()):

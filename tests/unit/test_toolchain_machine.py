@@ -18,7 +18,19 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
 
 def test_every_part_of_the_machine_is_looked_at_and_nothing_is_raised() -> None:
     checks = by_name(examine())
-    expected = {"python", "rights", "docker", "cgroups", "iptables", "kernel", "go", "disk", "port 8400", *NAMES}
+    expected = {
+        "python",
+        "rights",
+        "docker",
+        "cgroups",
+        "iptables",
+        "kernel",
+        "go",
+        "disk",
+        "port 8400",
+        "neighbours",
+        *NAMES,
+    }
     assert expected <= set(checks)
     for check in checks.values():
         assert check.sentence.endswith("."), check

@@ -1,0 +1,87 @@
+"""Other Nomads on the Docker engine of this machine, which may remove containers that they don't know: ours."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LABEL = "com.hashicorp.nomad.alloc_id"
+"""Every container that a Nomad starts has it."""
+
+ANSWER_LIMIT = 20.0
+"""Seconds that the engine may take to list them."""
+
+NAMED = 3
+"""How many of each kind are named; the rest is counted."""
+
+ADVICE = (
+    "Unless the docker plugin of its agents has `gc { dangling_containers { enabled = false } }`, it removes every "
+    "container that it doesn't know each 5 minutes, the service's and those of environments: set that there. "
+    'Calvinverse\'s own Nomad has it, and removes nothing of others. See docs/how-to/operate.md, "Another Nomad".'
+)
+"""What such a Nomad may do to us, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What was seen of others: names of running containers, and processes of agents (`nomad (4711)`)."""
+
+    containers: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.containers or self.agents)
+
+    def sentence(self) -> str:
+        """Who is there."""
+        parts = [
+            f"{len(found)} {what}{'s' if len(found) > 1 else ''} ({_some(found)})"
+            for what, found in (("running container", self.containers), ("agent", self.agents))
+            if found
+        ]
+        return f"Another Nomad works on this machine's Docker engine: {' and '.join(parts)} not of this deployment."
+
+
+def neighbours(state: Path, processes: Path = Path("/proc")) -> Neighbours:
+    """Whom there is beside the deployment with this state folder; empty where nobody can be asked.
+
+    An agent in a container of its own, or under another name, isn't seen; its containers are.
+    """
+    return Neighbours(tuple(_containers(state)), tuple(_agents(state, processes)))
+
+
+def _containers(state: Path) -> Iterator[str]:
+    command = ["docker", "ps", "--no-trunc", "--filter", f"label={LABEL}", "--format", "{{.Names}} {{.Mounts}}"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=ANSWER_LIMIT,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return
+    for line in sorted(done.stdout.splitlines()):
+        name, _, mounts = line.partition(" ")
+        if not any(source.startswith(f"{state}/") for source in mounts.split(",")):
+            yield name
+
+
+def _agents(state: Path, processes: Path) -> Iterator[str]:
+    for folder in sorted(processes.glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has just ended
+        if words[0].rpartition(b"/")[2] != b"nomad" or b"agent" not in words[1:]:
+            continue
+        if not any(word.startswith(f"{state}/".encode()) for word in words[1:]):
+            yield f"nomad ({folder.name})"
+
+
+def _some(found: Sequence[str]) -> str:
+    named = ", ".join(found[:NAMED])
+    return named if len(found) <= NAMED else f"{named} and {len(found) - NAMED} more"
