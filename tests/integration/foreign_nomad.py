@@ -46,6 +46,8 @@ class Door(socketserver.ThreadingUnixStreamServer):
         self.engine = httpx2.Client(
             transport=httpx2.HTTPTransport(uds=str(engine.socket_path())), base_url="http://docker", timeout=60
         )
+        self.nomad = ""
+        """The agent's address."""
         super().__init__(str(path), _Passage)
 
     def server_close(self) -> None:
@@ -143,7 +145,8 @@ def foreign_nomad(folder: Path, plugin: Mapping[str, Any], shows: Callable[[Cont
             stderr=output,
         )
         try:
-            _wait_until_ready(f"http://127.0.0.1:{ports.nomad_http}", agent, log)
+            door.nomad = f"http://127.0.0.1:{ports.nomad_http}"
+            _wait_until_ready(door.nomad, agent, log)
             yield door
         finally:
             agent.terminate()

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from environments.adapters.calls import Caller
 from environments.adapters.connections import Endpoint, TokenFile
 from environments.adapters.nomad import Nomad
+from environments.adapters.trust.nomad import leaves_others_alone
 from environments.client import Client
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
@@ -164,6 +166,11 @@ def in_service(client: Client, name: str, kind: EventType) -> list[str]:
     return [event.message for event in client.history(name, limit=500) if event.type is kind]
 
 
+def configuration(nomad: str) -> dict[str, Any]:
+    found: dict[str, Any] = Caller("nomad", nomad, None).call("GET", "/v1/agent/self")["config"]
+    return found
+
+
 def run_lasting(nomad: Nomad, namespace: str) -> None:
     """The service of the template, by Nomad alone."""
     job = nomad.parse(FILES["lasting.nomad.hcl"], f'image = "{images_here.reference("base")}"')
@@ -208,6 +215,7 @@ def test_neighbours_on_one_engine(
         quiet = stack.enter_context(foreign_nomad(tmp_path / "quiet", plugin(), ours))
         loud = stack.enter_context(foreign_nomad(tmp_path / "loud", plugin(enabled=True), ours))
         quiet.open.set()
+        assert [leaves_others_alone(configuration(door.nomad)) for door in (quiet, loud)] == [True, False]
         at_first = (quiet.looks, loud.looks)
         # The first look comes after the grace; the one that started later has looked several times by then.
         until(lambda: loud.looks >= at_first[1] + 3, "the foreign Nomad's looks at the engine")

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from environments.adapters.agents import LocalAgents, leftovers, processes
 from environments.adapters.agents.nomad import NomadAgent
+from environments.adapters.trust.nomad import leaves_others_alone
 
 OURS, THEIRS = "0aa1b2c3-0000-4000-8000-000000000001", "0aa1b2c3-0000-4000-8000-000000000002"
 LABEL = "com.hashicorp.nomad.alloc_id"
@@ -148,6 +150,30 @@ def test_our_nomad_removes_no_container_that_it_does_not_know(tmp_path: Path) ->
     plugin = json.loads(nomad.config.read_text())["plugin"]["docker"]["config"]
     assert plugin["gc"]["dangling_containers"] == {"enabled": False}
     assert plugin["gc"]["container"] is True
+
+
+GC = {"dangling_containers": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    ("client", "plugins", "alone"),
+    [
+        (True, [{"Name": "docker", "Config": {"gc": GC}}], True),
+        (True, [{"Name": "docker", "Config": {"gc": [{"dangling_containers": [{"enabled": False}]}]}}], True),
+        (True, [{"Name": "raw_exec", "Config": None}, {"Name": "docker", "Config": {"gc": GC}}], True),
+        (True, [{"Name": "docker", "Config": {"gc": {"image": False}}}], False),
+        (True, [{"Name": "docker", "Config": {"gc": [{"dangling_containers": [{"period": "1h"}]}]}}], False),
+        (True, [{"Name": "docker", "Config": {"gc": {"dangling_containers": {"enabled": True}}}}], False),
+        (True, [{"Name": "docker", "Config": None}], False),
+        (True, [], False),
+        (True, None, False),
+        (False, None, True),
+    ],
+)
+def test_a_nomad_of_others_is_known_by_its_configuration(
+    client: bool, plugins: list[dict[str, Any]] | None, alone: bool
+) -> None:
+    assert leaves_others_alone({"Client": {"Enabled": client}, "Plugins": plugins}) is alone
 
 
 def test_every_nomad_that_we_configure_has_that_from_one_place() -> None:

@@ -103,9 +103,33 @@ def _configured(nomad: Caller) -> Iterator[Setting]:
         f'in the `client` block of one agent, set host_volume "{DATA_VOLUME}" to a folder of user 10001',
     )
 
+    yield _advised(
+        nomad,
+        "a docker plugin that leaves containers of others alone",
+        lambda: leaves_others_alone(nomad.call("GET", "/v1/agent/self")["config"]),
+        "in the docker plugin of each client, set gc { dangling_containers { enabled = false } }",
+        lost="every 5 minutes it removes the containers of any other Nomad on the same Docker engine",
+    )
 
-def _advised(nomad: Caller, what: str, present: Callable[[], bool], advice: str) -> Setting:
-    return Setting(what=what, caller=nomad, method="", path="", body={}, present=present, advice=advice)
+
+def leaves_others_alone(config: dict[str, Any]) -> bool:
+    """Whether the docker plugin of an agent with this configuration removes no container that it doesn't know.
+
+    True for an agent that runs no jobs: only the one that answers tells of its plugins. The default is to remove them.
+    """
+    if not (config.get("Client") or {}).get("Enabled"):
+        return True
+    plugins = [plugin for plugin in config.get("Plugins") or [] if plugin.get("Name") == "docker"]
+    value: Any = plugins[0].get("Config") if plugins else None
+    for name in ("gc", "dangling_containers", "enabled"):
+        # A block of a configuration in HCL is a list of maps, of one in JSON a map.
+        block = value[-1] if isinstance(value, list) and value else value
+        value = block.get(name) if isinstance(block, dict) else None
+    return value in (False, "false")
+
+
+def _advised(nomad: Caller, what: str, present: Callable[[], bool], advice: str, lost: str = "") -> Setting:
+    return Setting(what=what, caller=nomad, method="", path="", body={}, present=present, advice=advice, lost=lost)
 
 
 def _same_method(expected: dict[str, Any], actual: Any) -> bool:
