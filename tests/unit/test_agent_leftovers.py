@@ -143,6 +143,22 @@ def test_only_helpers_of_the_agent_are_ended(
             process.wait(timeout=20)
 
 
+def test_who_reads_an_agents_configuration_is_not_taken_for_the_agent(tmp_path: Path) -> None:
+    nomad = LocalAgents(tmp_path / "state", {}).nomad
+    assert nomad.configure()
+    (tmp_path / "watch").write_text("import sys\nsys.stdin.read()\n")
+    command = [sys.executable, str(tmp_path / "watch"), str(nomad.config)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/") as reader:
+        try:
+            assert processes.wait_for(lambda: reader.pid in processes.started_with(str(nomad.config)), 20)
+            assert nomad.pid() is None
+            nomad.stop()
+            assert processes.is_alive(reader.pid)
+        finally:
+            reader.kill()
+            reader.wait(timeout=20)
+
+
 def test_our_nomad_removes_no_container_that_it_does_not_know(tmp_path: Path) -> None:
     """In what it runs with, as it stands in the file; `gc` of its own containers stays."""
     nomad = LocalAgents(tmp_path / "state", {}).nomad

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from environments.cli.program import run
-from environments.domain.environment import Drift, EventType, Unexpected
+from environments.domain.environment import Drift, EventType, Incident, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
 from environments.domain.plan import StepPlan
 from environments.domain.views import (
@@ -311,6 +311,15 @@ def test_drift_without_differences(cli: Commands) -> None:
     assert "there is more" in cli("env", "drift", "demo")[1]
     cli.client.looks["demo"] = Drift(observed_at=NOW, troubles={"app": "Nomad is away."})
     assert "not everything could be looked at" in cli("env", "drift", "demo")[1]
+
+
+def test_what_was_done_from_outside_is_told_though_nothing_differs(cli: Commands) -> None:
+    incident = Incident(at=NOW, kind="nomad.job", address="demo/web", detail="its container was killed.")
+    cli.client.looks["demo"] = Drift(observed_at=NOW, incidents=(incident,))
+    out, err = cli("env", "drift", "demo")
+    assert out.splitlines()[-2] == "Done to it from outside since its last deployment"
+    assert out.splitlines()[-1].endswith("demo/web, its container was killed.")
+    assert err == "demo is as its steps made it.\n"
 
 
 def test_why_names_the_place_in_the_queue_and_the_reasons(cli: Commands) -> None:

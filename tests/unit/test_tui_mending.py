@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from textual.widgets import Button, Checkbox, Input
 
-from environments.domain.environment import Drift, EventType, Unexpected
+from environments.domain.environment import Drift, EventType, Incident, Unexpected
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import StepPlan
@@ -220,15 +220,17 @@ def test_the_detail_says_what_drifted_and_what_is_unexpected() -> None:
         steps=plan_steps()[:2],
         unexpected=(Unexpected(kind="nomad.job", address="stranger", detail="running"),),
         troubles={"token": "OpenBao is sealed."},
+        incidents=(Incident(at=NOW, kind="nomad.job", address="demo/web", detail="its container was killed."),),
     )
 
     async def script(driver: Driver) -> None:
         await _open(driver, "checkout-fix")
-        title = "Drift — 1 to create, 1 to change, 1 unexpected, 1 not seen, looked 3m ago"
+        title = "Drift — 1 to create, 1 to change, 1 unexpected, 1 from outside, 1 not seen, looked 3m ago"
         await driver.until(lambda: driver.static("#drift-title") == title, "the drift")
         body = driver.static("#drift")
         assert "~ change   consul.kv  …ironments/checkout-fix/message" in body
         assert "? unexpected  nomad.job  stranger  running" in body
+        assert "! from outside  demo/web: its container was killed." in body
         assert "✗ not seen  token: OpenBao is sealed." in body
 
     drive(script, client, size=(120, 50))

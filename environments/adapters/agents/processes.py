@@ -8,10 +8,13 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 
-def started_with(argument: str) -> list[int]:
-    """Ids of the processes that have exactly this argument on their command line."""
-    wanted = argument.encode()
-    return [pid for pid, arguments in command_lines() if wanted in arguments]
+def started_with(*arguments: str) -> list[int]:
+    """Ids of the processes whose command line ends with exactly these arguments.
+
+    One alone, such as a path, may be found with anybody who reads that file.
+    """
+    wanted = [*(argument.encode() for argument in arguments), b""]
+    return [pid for pid, words in command_lines() if words[-len(wanted) :] == wanted and len(words) > len(wanted)]
 
 
 def holding_files_below(folder: Path) -> list[int]:

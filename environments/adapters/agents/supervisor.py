@@ -62,7 +62,7 @@ class Supervisor:
             # Somebody else may have asked it to stop, and died before it had.
             processes.wait_for(lambda: self._state(name) != "STOPPING", self._programs[name].patience + 5)
             if self._state(name) not in _RUNNING:
-                processes.stop(processes.started_with(self._programs[name].command[-1]), patience=30)
+                processes.stop(self.strays(name), patience=30)
                 self._call("supervisor.startProcess", name, False)
 
     def stop(self, name: str) -> None:
@@ -79,12 +79,12 @@ class Supervisor:
 
     def pid(self, name: str) -> int | None:
         """The process id of a running program."""
-        found = processes.started_with(self._programs[name].command[-1])
+        found = self.strays(name)
         return found[0] if found else None
 
     def strays(self, name: str) -> list[int]:
         """Processes that run that program."""
-        return processes.started_with(self._programs[name].command[-1])
+        return processes.started_with(*self._programs[name].command[-2:])
 
     def is_failing(self, name: str) -> bool:
         """Whether the program ended as soon as it was started, or isn't started again."""
@@ -102,7 +102,7 @@ class Supervisor:
     def shut_down(self) -> None:
         """Ends supervisord and every program; afterwards none of these processes is left."""
         with locked(self._folder / "lock"):
-            processes.stop(processes.started_with(str(self.config)), patience=40)
+            processes.stop(processes.started_with("-c", str(self.config)), patience=40)
             for name in self._programs:
                 processes.stop(self.strays(name), patience=30)
             self.socket.unlink(missing_ok=True)
@@ -121,7 +121,7 @@ class Supervisor:
         if self.answers():
             self._reload()
             return
-        processes.stop(processes.started_with(str(self.config)), patience=40)
+        processes.stop(processes.started_with("-c", str(self.config)), patience=40)
         _private_socket_folder(self.socket.parent)
         for program in self._programs.values():
             private_folder(program.log.parent)
