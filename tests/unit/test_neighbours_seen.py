@@ -1,6 +1,7 @@
 """What `calvinverse doctor` and `doit deploy` see of other Nomads on the engine, and what they say."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,8 +106,10 @@ def test_deploy_warns_before_it_starts(
     monkeypatch.setattr(tasks, "neighbours", lambda folder: Neighbours(agents=("nomad (7)",)))
     monkeypatch.setattr(tasks, "Catalogue", Images)
     monkeypatch.setattr(tasks, "require", lambda *names: {})
-    monkeypatch.setattr(tasks.deployment, "deploy", deploy)
-    parts = {f"{part}{what}": "" for part in ("consul", "openbao", "nomad") for what in ("", "_token_file", "_ca_file")}
+    monkeypatch.setattr("jobs.deploy.deploy", deploy)
+    parts: dict[str, Any] = {
+        f"{part}{what}": "" for part in ("consul", "openbao", "nomad") for what in ("", "_token_file", "_ca_file")
+    }
     with pytest.raises(Stop):
         tasks.deploy(**{**parts, "nomad": nomad, "nomad_token_file": "token"})
     said = "".join(capsys.readouterr())
