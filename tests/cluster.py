@@ -3,6 +3,7 @@
 By hand: `python -m tests.cluster FOLDER` runs one until it is interrupted.
 """
 
+import contextlib
 import hashlib
 import os
 import random
@@ -68,11 +69,14 @@ def _claim(state: Path) -> TextIO:
 def remove_stale() -> None:
     """Removes the clusters of test runs that were killed."""
     for path in _CLAIMS.glob("*"):
-        with path.open() as file:
+        # Runs side by side do this too, and those that end take their claims with them.
+        with contextlib.suppress(FileNotFoundError), path.open() as file:
             try:
                 flock(file, LOCK_EX | LOCK_NB)
             except BlockingIOError:
                 continue  # its run is alive
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                continue  # somebody has just removed it, and another run has claimed the same folder
             state = file.read()
             if state:
                 _remove_left(Path(state))

@@ -185,9 +185,10 @@ def _owner() -> tuple[int, int] | None:
 def _remove_stale() -> None:
     """Removes the folders of test runs that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        run = folder / _RUN
-        if run.is_file() and (pid := run.read_text()) and not _lives(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
+        # Runs side by side do this too, and those that end take their folders with them.
+        with suppress(FileNotFoundError):
+            if (pid := (folder / _RUN).read_text()) and not _lives(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lives(pid: int) -> bool:

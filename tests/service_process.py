@@ -1,6 +1,7 @@
 """The provisioning service as a process of its own, to be killed and started again."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,13 +17,20 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
 from environments.domain.views import EnvironmentView
 
+_PORTS = range(61_000, 65_500)
+"""Above those that Linux gives to outgoing connections by default (32768 to 60999)."""
+
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody has now, and that no outgoing connection gets while nobody listens on it."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class ServiceProcess:

@@ -21,7 +21,7 @@ variable "parent" { type = string }
 variable "labels" { type = map(string) }
 
 source "docker" "it" {
-  image       = var.parent == "" ? "calvinverse/base:qa" : var.parent
+  image       = var.parent == "" ? "//base" : var.parent
   pull        = false
   commit      = true
   exec_user   = "0"
@@ -114,7 +114,7 @@ def untagged_of(checkout: Checkout) -> list[str]:
 @pytest.fixture
 def image_checkout(tmp_path: Path) -> Iterator[Checkout]:
     """A checkout of two images that starts from `base`; afterwards none of its images is left."""
-    Builder().good_image("base")
+    base = Builder().good_image("base").image_id  # other checkouts move its tags
     mark = secrets.token_hex(3)
     made = Checkout(tmp_path / "checkout", tmp_path / "state", f"test-{mark}-a", f"test-{mark}-b")
     tests = made.folder / "tests" / "images"
@@ -125,7 +125,7 @@ def image_checkout(tmp_path: Path) -> Iterator[Checkout]:
     for name, parent in ((made.first, ""), (made.second, f'parent = "{made.first}"')):
         folder = made.folder / "images" / name
         folder.mkdir(parents=True)
-        (folder / "it.pkr.hcl").write_text(RECIPE)
+        (folder / "it.pkr.hcl").write_text(RECIPE.replace("//base", base))
         about = f'[image]\ntitle = "T"\ndescription = "D"\n{parent}\n'
         (folder / "image.toml").write_text(f'{about}[validate]\ncommand = ["sleep", "60"]\n')
         (tests / f"test_{name}.py").write_text(OWN_TEST)

@@ -28,6 +28,7 @@ from images.errors import (
     NotPromoted,
     UnknownBuild,
 )
+from images.pipeline.builder import Builder
 from images.toolchain import require
 from tests.fakes.signer import MemorySigner
 from tests.integration.image_checkout import Checkout, docker, id_of
@@ -221,7 +222,7 @@ class TestVerify:
         file.write_text(good)
 
     def another_image(self, checkout: Checkout, record: BuildRecord, signer: MemorySigner) -> None:
-        docker("tag", "calvinverse/base:qa", record.reference)
+        docker("tag", Builder().good_image("base").image_id, record.reference)
         with pytest.raises(ImageMismatch, match="another image"):
             verify_build(checkout.catalogue, record, signer.public_keys())
         docker("tag", record.image_id, record.reference)
