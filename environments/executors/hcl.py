@@ -1,5 +1,6 @@
 """Values as HCL literals, so that nothing in a value can become code."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,8 @@ def literal(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidJob("A variable of a job file holds a number that isn't finite.")
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):

@@ -13,7 +13,7 @@ from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import service_prefix
 from environments.domain.plan import Change
 from environments.domain.template import Bundle
-from environments.executors import hcl, nomad_plan
+from environments.executors import nomad_plan, nomad_values
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly
 from environments.executors.consul_access import (
@@ -32,7 +32,7 @@ from environments.executors.marks import ABSENT, foreign, whose
 from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, ensure_namespace, plan_namespace, stop_jobs
 from environments.executors.nomad_plan import RETRY
 from environments.executors.nomad_ports import Allocation, Job, Scheduler
-from environments.executors.nomad_rules import adopt, declared, job_label, refuse_injection, services, unsafe
+from environments.executors.nomad_rules import adopt, declared, job_label, services
 from environments.executors.nomad_watch import Registered, Watch
 from environments.executors.options import faults
 from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND
@@ -146,23 +146,9 @@ class NomadJob(OwnThingsOnly):
         variables = dict(options.variables)
         if ENVIRONMENT_VARIABLE in declared(text, variables):
             variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
-        job = self._scheduler.parse(text, hcl.assignments(variables))
-        self._refuse_injection(job, text, variables)
+        job = nomad_values.read(self._scheduler.parse, text, variables)
         trusted = context.owner.name in self._trusted
         return adopt(job, label, context.owner, trusted=trusted, volumes=context.host_volumes)
-
-    def _refuse_injection(self, job: Job, text: str, variables: Mapping[str, Any]) -> None:
-        names = unsafe(variables)
-        if not names:
-            return
-        # Parsed once more with words that occur nowhere else, to see where the values end up.
-        words = {name: f"calvinverse-probe-{number}-" for number, name in enumerate(names)}
-        try:
-            probe = self._scheduler.parse(text, hcl.assignments({**variables, **words}))
-        except InvalidJob:
-            refuse_injection(job, variables)
-        else:
-            refuse_injection(probe, variables, words)
 
     def _register(self, job: Job, owner: Owner, run: StepRun) -> Registered:
         name = job["ID"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from environments.domain.plan import Action, Change
 from environments.executors.changes import change, moved, shown
+from environments.executors.nomad_fields import DOLLAR, typed
 from environments.executors.nomad_ports import Edit, Job, JobPlan
 from environments.executors.nomad_rules import services
 
@@ -43,6 +44,8 @@ def _contents(job: Job) -> Iterator[str]:
 
 def _lines(edits: Sequence[Edit]) -> Iterator[str]:
     for edit in edits:
+        if edit.field == f"Meta[{DOLLAR}]":
+            continue
         # Of a template only its place is told: what stands in it may be long, and more than a plan has to say.
         if "Template" in edit.place:
             yield _template(edit)
@@ -54,7 +57,7 @@ def _lines(edits: Sequence[Edit]) -> Iterator[str]:
             verb = "is added" if edit.old is None else "is removed"
             yield f"{_where(edit)} {verb}"
         else:
-            yield moved(_where(edit), edit.old or "", edit.new or "")
+            yield moved(_where(edit), typed(edit.old or ""), typed(edit.new or ""))
 
 
 def _template(edit: Edit) -> str:

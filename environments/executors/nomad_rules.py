@@ -16,14 +16,14 @@ OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
 OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
 
-_UNSAFE_IN_TEMPLATE = re.compile(r"[{}\"`\\\r\n]")
-_VARIABLE = re.compile(r'^[ \t]*variable[ \t]+"([^"\n]*)"[ \t]*\{', re.MULTILINE)
-_JOB_LABEL = re.compile(r'^[ \t]*job[ \t]+"([^"\n]*)"[ \t]*\{', re.MULTILINE)
+# A label may be written without quotes, too.
+_VARIABLE = re.compile(r'^[ \t]*variable[ \t]*(?:"([^"\n]*)"|[ \t]([\w-]+))[ \t]*\{', re.MULTILINE)
+_JOB_LABEL = re.compile(r'^[ \t]*job[ \t]*(?:"([^"\n]*)"|[ \t]([\w-]+))[ \t]*\{', re.MULTILINE)
 
 
 def job_label(text: str) -> str:
     """The id of the job in a job file, which must be written as a plain name. Raises `InvalidJob`."""
-    labels = _JOB_LABEL.findall(text)
+    labels = [quoted or plain for quoted, plain in _JOB_LABEL.findall(text)]
     if len(labels) != 1:
         raise InvalidJob('A job file must hold one block `job "<name>" {`, with the name written out.')
     label: str = labels[0]
@@ -34,7 +34,7 @@ def job_label(text: str) -> str:
 
 def declared(text: str, given: Iterable[str]) -> set[str]:
     """Names of the variables that a job file declares. Raises `InvalidJob` for others, which Nomad would ignore."""
-    names = set(_VARIABLE.findall(text))
+    names = {quoted or plain for quoted, plain in _VARIABLE.findall(text)}
     if unknown := sorted(set(given) - names):
         raise InvalidJob(f"The job file declares no variable {unknown[0]!r}.")
     return names
@@ -66,27 +66,6 @@ def group_services(group: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield from group.get("Services") or []
     for task in group.get("Tasks") or []:
         yield from task.get("Services") or []
-
-
-def refuse_injection(job: Job, variables: Mapping[str, Any], find: Mapping[str, str] | None = None) -> None:
-    """Raises `InvalidJob` when a text that could change a template stands inside the data of one.
-
-    A person's parameters reach a job through Consul or environment variables, never as code of a template. `find` gives
-    for each variable the text to look for instead of its value.
-    """
-    data = [template.get("EmbeddedTmpl") or "" for task in _tasks(job) for template in task.get("Templates") or []]
-    for name in unsafe(variables):
-        needle = (find or {}).get(name) or str(variables[name])
-        if any(needle.lower() in text.lower() for text in data):
-            raise InvalidJob(
-                f"The variable {name!r} has characters that could change a template of the job, and stands inside one.",
-                hint="Give it to the job through consul.kv or as an environment variable.",
-            )
-
-
-def unsafe(variables: Mapping[str, Any]) -> list[str]:
-    """Names of the variables whose texts could change a template: braces, quotes, backslashes, line breaks."""
-    return [name for name, value in variables.items() if isinstance(value, str) and _UNSAFE_IN_TEMPLATE.search(value)]
 
 
 def _problems(job: Job, name: str, owner: Owner, trusted: bool, volumes: frozenset[str]) -> Iterator[str]:
@@ -170,8 +149,3 @@ def _service_problems(service: Mapping[str, Any], owner: Owner, trusted: bool) -
     if service.get("Namespace"):
         yield f"{where} names the Consul namespace {service['Namespace']!r}"
     yield from _identity_problems(service.get("Identity"), where, trusted)
-
-
-def _tasks(job: Job) -> Iterator[dict[str, Any]]:
-    for group in job.get("TaskGroups") or []:
-        yield from group.get("Tasks") or []

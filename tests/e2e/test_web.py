@@ -29,6 +29,7 @@ from tui.create import CreateScreen
 from tui.fields import FormField
 
 MESSAGE = """Quotes " ' and {{ braces }}, ${dollars}, %{percents}, <tags> & äöü"""
+BRANCH = "${VAULT_TOKEN} ${meta.calvinverse_builds} ${attr.kernel.name} $${NOMAD_JOB_ID} %{ if true } {{ env `A` }}"
 
 
 def calvinverse(service: ServiceProcess, *arguments: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
@@ -60,7 +61,8 @@ def trusting(ca: str) -> ssl.SSLContext:
 
 def test_by_command_line_then_gone(service: ServiceProcess, cluster: Cluster, taker: Taker) -> None:
     before = taker.take()
-    made = calvinverse(service, "env", "create", "by-hand", "--template", "web", "--message", MESSAGE, "--ttl", "1h")
+    given = ("--message", MESSAGE, "--branch", BRANCH, "--ttl", "1h")
+    made = calvinverse(service, "env", "create", "by-hand", "--template", "web", *given)
     assert made.returncode == 0, made.stderr
     assert "password" not in service.log.read_text().casefold()
 
@@ -70,6 +72,7 @@ def test_by_command_line_then_gone(service: ServiceProcess, cluster: Cluster, ta
     with httpx2.Client(verify=trusting(ca), trust_env=False) as browser:
         page = browser.get(url).text
         assert "Quotes &quot; &#x27; and {{ braces }}, ${dollars}, %{percents}, &lt;tags&gt; &amp; äöü" in page
+        assert f"<dt>branch<dd>{BRANCH}" in page
 
         masked = outputs["password"]["value"]
         secret = output(service, "env", "outputs", "by-hand", "--reveal")["password"]["value"]

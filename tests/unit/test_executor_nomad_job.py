@@ -10,11 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from environments.adapters.memory.nomad import Fate
-from environments.domain.errors import ForeignResource, Interrupted, InvalidJob, StepFailed, StepTimeout
-from environments.executors import hcl
+from environments.domain.errors import (
+    ForeignResource,
+    Interrupted,
+    InvalidJob,
+    InvalidTemplate,
+    StepFailed,
+    StepTimeout,
+)
+from environments.executors import hcl, nomad_plan
 from environments.executors.base import Owner, Presence
 from environments.executors.marks import MARK
-from environments.executors.nomad_rules import adopt, job_label
+from environments.executors.nomad_fields import DOLLAR
+from environments.executors.nomad_ports import Edit, JobPlan
+from environments.executors.nomad_rules import adopt, declared, job_label
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}
@@ -183,6 +192,30 @@ def test_a_job_that_asks_for_what_is_not_its_own_is_refused(job: dict[str, Any],
     assert reason in caught.value.message
 
 
+@pytest.mark.parametrize("file", ["../web.nomad.hcl", "/etc/passwd", "./web.nomad.hcl", ""])
+def test_a_value_that_names_the_job_file_chooses_among_the_templates_files_only(world: World, file: str) -> None:
+    with pytest.raises(InvalidTemplate, match="has no file"):
+        world.apply("nomad.job", {**OPTIONS, "file": file})
+
+
+@pytest.mark.parametrize("text", ["variable x {}\njob web {\n}", '# job "a" {\nvariable "x"{}\njob "web"{\n}'])
+def test_labels_are_found_however_they_are_written(text: str) -> None:
+    assert job_label(text) == "web"
+    assert declared(text, ["x"]) == {"x"}
+
+
+def test_a_plan_shows_values_as_they_were_typed(world: World) -> None:
+    edits = (
+        Edit((), f"Meta[{DOLLAR}]", None, "$"),
+        Edit(("Group: g", "Task: t"), "Env[A]", "main", f"${{NOMAD_META_{DOLLAR}}}{{VAULT_TOKEN}}"),
+        Edit(("Group: g", "Task: t", "Config"), "args[0]", "a", '${"$"}{x} ${"%"}{y}'),
+    )
+    (change,) = nomad_plan.changed("nomad.job", "alpha/web", JobPlan(edits))
+    assert [line for line in change.details if "calvinverse" in line] == []
+    assert any("${VAULT_TOKEN}" in line for line in change.details)
+    assert any("${x} %{y}" in line for line in change.details)
+
+
 def test_a_plain_job_and_the_identities_of_the_meta_environment_are_fine() -> None:
     identities = {"Vault": {"Role": "", "Cluster": "default"}, "Identities": [{"Audience": ["vault.io"]}]}
     assert adopt(_job(task=identities), "web", ALPHA)["Namespace"] == "alpha"
@@ -192,7 +225,7 @@ def test_a_plain_job_and_the_identities_of_the_meta_environment_are_fine() -> No
 
 @pytest.mark.parametrize("text", ["{{ env `X` }}", "}} {{", '" | plugin "x', "`", "a\nb", "{"])
 def test_a_text_that_could_change_a_template_never_stands_in_one(world: World, text: str) -> None:
-    with pytest.raises(InvalidJob, match="'text' has characters that could change a template"):
+    with pytest.raises(InvalidJob, match=r"'text' would become code of the job: .* could change the template"):
         world.apply("nomad.job", {**OPTIONS, "variables": {"text": text, "count": 1}})
     assert world.nomad.registrations == 0
     elsewhere = JOB.replace("it is ${var.text}", 'it is {{ env `A` }} "and" more')

@@ -1,0 +1,233 @@
+"""Values whose characters can be told from an author's own after Nomad has read a job file with them.
+
+Each character is exchanged for one that stands nowhere else, one to one. Order and upper and lower case of letters are
+kept, so that functions such as `sort`, `upper` and `split` carry the characters along. What still holds such characters
+in the job that Nomad gives back came from a value.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ACTIVE = frozenset("$%{}\"'`\\")
+"""Without one of these no text changes what Nomad, HCL or a template does."""
+
+DOLLARS = frozenset("$%{}")
+"""Without one of these no text changes what Nomad or HCL does, outside of templates."""
+
+
+class _Unencoded(Container[str]):
+    def __contains__(self, character: object) -> bool:
+        return isinstance(character, str) and character > " " and character not in '"\\<>&\x7f\u2028\u2029'
+
+
+UNENCODED = _Unencoded()
+"""What `jsonencode` leaves as it is."""
+
+CONTROLS = frozenset(map(chr, [*range(9), *range(10, 32), 127]))
+"""Characters that end a line, or that no template's text should hold."""
+
+_LOW = 0xE000  # what comes before "A": digits, blanks, most punctuation; for some marks all of ASCII
+_CAPITALS = 0x10400  # Deseret, the only script with enough letters in two cases that nobody's job file is written in
+_BETWEEN = _CAPITALS + 26
+_SMALL = 0x10428
+_SMALL_BETWEEN = _SMALL + 26  # what `lower` makes of those between
+_ABOVE = 0xF0000  # what comes after "z"
+_RESERVED = re.compile(r"[\ue000-\ue07f\U00010400-\U0001044f\U000f0000-\U0010ffff]")
+_JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)
+_DEPTH = 3
+"""How often a text is looked into that may be encoded more than once."""
+
+
+def reserved(text: str) -> bool:
+    """Whether a text holds characters that marked values are made of."""
+    return _RESERVED.search(text) is not None
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All texts of a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A value with marks, and those of its texts that have none."""
+
+    value: Any
+    kept: tuple[str, ...] = ()
+    whole: bool = False
+    """Whether each character has a mark, except for keys."""
+
+
+class Marking:
+    """Exchanges the characters of some values, and gives them back."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        """`values`: all that will be marked."""
+        found = {character for text in texts(values) for inside in depths(text) for character in inside}
+        above = sorted(character for character in found if character > "z")
+        self._marks = {chr(point): _low_mark(point) for point in range(ord("z") + 1)}
+        self._marks |= {character: chr(_ABOVE + rank) for rank, character in enumerate(above)}
+        self._back = {mark: character for character, mark in self._marks.items()}
+        self._some = {chr(point): chr(_LOW + point) for point in range(128)}
+        self._back |= {mark: character for character, mark in self._some.items()}
+        self._back |= {chr(_SMALL_BETWEEN + rank): chr(ord("Z") + 1 + rank) for rank in range(6)}
+
+    def mark(self, text: str) -> str:
+        """The text, each character marked."""
+        return "".join(self._marks[character] for character in text)
+
+    def mark_some(self, text: str, which: Container[str] = ACTIVE) -> str:
+        """The text, only some characters marked: by default those that could change something."""
+        # Encoders for YAML leave these marks alone, unlike those of longer codes.
+        return "".join(
+            character
+            if character not in which and not reserved(character)
+            else self._some.get(character) or self._marks[character]
+            for character in text
+        )
+
+    def unmark(self, text: str) -> str:
+        """The text as it was."""
+        return "".join(self._back.get(character, character) for character in text)
+
+    def marked(self, character: str) -> bool:
+        """Whether that character is a mark."""
+        return character in self._back
+
+    def tracked(self, value: Any) -> Iterator[Marked]:
+        """The value with marks on each character: as a whole, without its keys, inside of the JSON or base64 it holds.
+
+        A text that a job file decodes must still be decodable, and an object keeps the attributes that the file names.
+        """
+        seen = []
+        for change in (self.mark, self._in_json, self._in_json_values, self._in_base64, self._in_all):
+            for keys in (change, self.mark_some):
+                kept: list[str] = []
+                if keys == self.mark_some:
+                    kept += _keys(value)
+                if change == self._in_json_values:
+                    kept += [inside for text in texts(value) for inside in _json_texts(text, keys=True) or ()]
+                marked = _mapped(value, change, keys)
+                if marked not in seen:
+                    seen.append(marked)
+                    yield Marked(marked, tuple(kept), whole=True)
+
+    def partly(self, value: Any, which: Container[str] = ACTIVE) -> Marked:
+        """The value with marks on those characters only that could change something; the others decide things."""
+
+        def change(text: str) -> str:
+            return self.mark_some(text, which)
+
+        return Marked(_mapped(value, change, change), tuple(texts(value)))
+
+    def _in_json(self, text: str) -> str:
+        return self.mark(text) if _json_texts(text) is None else _in_json(text, self.mark, self.mark)
+
+    def _in_json_values(self, text: str) -> str:
+        return self.mark(text) if _json_texts(text) is None else _in_json(text, self.mark, self.mark_some)
+
+    def _in_base64(self, text: str) -> str:
+        inside = _decoded(text)
+        return self.mark(text) if inside is None else _encoded(self.mark(inside))
+
+    def _in_all(self, text: str, depth: int = 0) -> str:
+        def deeper(inside: str) -> str:
+            return self._in_all(inside, depth + 1)
+
+        if depth == _DEPTH:
+            return self.mark(text)
+        if _json_texts(text) is not None:
+            return _in_json(text, deeper, self.mark)
+        inside = _decoded(text)
+        return self.mark(text) if inside is None else _encoded(deeper(inside))
+
+
+def depths(text: str, depth: int = 0) -> Iterator[str]:
+    """The text, and what it holds in JSON or base64, several times over."""
+    yield text
+    if depth < _DEPTH:
+        for inside in [*(_json_texts(text) or ()), *filter(None, [_decoded(text)])]:
+            yield from depths(inside, depth + 1)
+
+
+def harmless(value: Any) -> Any:
+    """The value without characters that could change something: to see what depends on them."""
+
+    def change(text: str) -> str:
+        return "".join("x" if character in ACTIVE or character in CONTROLS else character for character in text)
+
+    return _mapped(value, change, change)
+
+
+def _low_mark(point: int) -> str:
+    if point < ord("A"):
+        return chr(_LOW + point)
+    return chr(_CAPITALS + point - ord("A") if point < ord("a") else _SMALL + point - ord("a"))
+
+
+def _mapped(value: Any, change: Callable[[str], str], keys: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {keys(str(key)): _mapped(item, change, keys) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(item, change, keys) for item in value]
+    return value
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from map(str, value)
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _keys(item)
+
+
+def _json_texts(text: str, *, keys: bool = False) -> list[str] | None:
+    """The texts (only the keys) inside of a list, an object or a text in JSON; None if it is none."""
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return None
+    try:
+        json.loads(text)
+        return [
+            json.loads(found[0].removesuffix(found[1] or ""))
+            for found in _JSON_TEXT.finditer(text)
+            if found[1] or not keys
+        ]
+    except (ValueError, RecursionError):
+        return None
+
+
+def _in_json(text: str, change: Callable[[str], str], keys: Callable[[str], str]) -> str:
+    def changed(found: re.Match[str]) -> str:
+        colon = found[1] or ""
+        inside = json.loads(found[0].removesuffix(colon))
+        return json.dumps((keys if colon else change)(inside), ensure_ascii=False) + colon
+
+    return _JSON_TEXT.sub(changed, text)
+
+
+def _decoded(text: str) -> str | None:
+    """The text inside of a text in base64; None if there is none."""
+    try:
+        return base64.b64decode(text, validate=True).decode() or None
+    except (ValueError, binascii.Error):
+        return None
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,275 @@
+"""What a real Nomad runs is what was typed: in environment, arguments, templates and services, after a restart too."""
+
+import base64
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+import pytest
+
+from environments.adapters.nomad import Nomad
+from environments.domain.errors import InvalidJob
+from environments.executors import nomad_values
+from environments.executors.base import Owner
+from environments.executors.nomad_rules import adopt
+from tests import images_here
+from tests.cluster import Cluster
+from tests.fakes.nomad_at_run_time import PIECES, configured, environment
+from tests.integration import workloads
+from tests.integration.workloads import Backends, await_done
+
+NAME = "values"
+OWNER = Owner("env-values", NAME)
+
+JOB = r"""
+variable "image" { type = string }
+variable "environment" { type = string }
+variable "values" { type = list(string) }
+variable "table" { type = map(string) }
+variable "nested" {}
+variable "json" { type = string }
+variable "base64" { type = string }
+variable "words" { type = list(string) }
+variable "size" { type = string }
+variable "limit" { type = string }
+
+locals {
+  sizes = { small = 1, large = 3 }
+  typed = { for number, value in var.values : "V${number}" => value }
+  made = {
+    JOINED   = join("", var.values)
+    TABLE    = join(";", [for key, value in var.table : "${key}=${value}"])
+    NESTED   = jsonencode(var.nested)
+    JSON     = jsondecode(var.json)[0]
+    BASE64   = base64decode(var.base64)
+    UPPER    = upper(var.values[0])
+    FORMAT   = format("%s and $${NOMAD_ALLOC_INDEX}", var.values[0])
+    OWN      = "$${NOMAD_ALLOC_INDEX}"
+    CHOSEN   = var.size == "large" ? "$${NOMAD_GROUP_NAME}" : "none"
+    RESTARTS = local.sizes[var.size]
+  }
+}
+
+job app {
+  type = "service"
+
+  group "app" {
+    service {
+      name     = "${var.environment}--app"
+      provider = "consul"
+      port     = "1"
+      tags     = var.words
+      meta {
+        word = var.words[0]
+      }
+    }
+
+    task "app" {
+      driver       = "docker"
+      kill_timeout = var.limit
+
+      # job "other" { the check isn't confused by comments
+      config {
+        image        = var.image
+        force_pull   = false
+        init         = true
+        network_mode = "host"
+        command      = "/usr/bin/bash"
+        args         = concat(["-c", <<-EOT
+          env -0 | base64 -w0 > $NOMAD_TASK_DIR/env
+          printf '%s\0' "$@" | base64 -w0 > $NOMAD_TASK_DIR/args
+          touch $NOMAD_TASK_DIR/done
+          while :; do sleep 1; done
+        EOT
+        , "bash", "$${NOMAD_GROUP_NAME}: ${var.values[0]}."], var.values)
+      }
+
+      env = merge(local.typed, local.made)
+
+      vault {}
+
+      template {
+        destination = "local/words"
+        data        = "${join("\n", var.words)}\n{{ env \"NOMAD_GROUP_NAME\" }}"
+      }
+
+      resources {
+        cpu    = 20
+        memory = 32
+      }
+    }
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def backends(cluster: Cluster) -> Backends:
+    return Backends(cluster.connections)
+
+
+@pytest.fixture(scope="module")
+def nomad(cluster: Cluster) -> Nomad:
+    return Nomad(lambda: cluster.connections)
+
+
+@pytest.fixture(scope="module")
+def place(backends: Backends) -> Iterator[None]:
+    with workloads.environment(backends, NAME):
+        yield
+
+
+def variables(values: list[str]) -> dict[str, Any]:
+    return {
+        "image": images_here.reference("base"),
+        "environment": NAME,
+        "values": values,
+        "table": {value: value for value in values[:20]},
+        "nested": {"a": [*values[:20], {"b": values[20:30], "n": 1.5, "t": True, "z": None}]},
+        "json": json.dumps(["".join(values[:9])]),
+        "base64": base64.b64encode("".join(values[:9]).encode()).decode(),
+        "words": ["Hello, world!", "50% off", "$5", "a'b", "x=y;z", "é \U0001f600", "a:b/c@d"],
+        "size": "large",
+        "limit": "2s",
+    }
+
+
+def hostile(count: int, seed: int) -> list[str]:
+    """Texts made of hostile pieces: those that come in other tests at random, here the same each time."""
+    chance = random.Random(seed)
+    return ["${VAULT_TOKEN}", *PIECES, *("".join(chance.choices(PIECES, k=chance.randint(1, 6))) for _ in range(count))]
+
+
+def composed(text: str) -> str:
+    """As HCL has it: accents belong to their letters."""
+    return normalize("NFC", text)
+
+
+def test_what_runs_is_what_was_typed(backends: Backends, nomad: Nomad, place: None) -> None:
+    given = variables(hostile(200, 1))
+    values = given["values"]
+    job = adopt(nomad_values.read(nomad.parse, JOB, given), "app", OWNER)
+    backends.nomad.call("POST", f"/v1/jobs?namespace={NAME}", {"Job": job})
+    allocation = await_done(backends.nomad, NAME, "app")
+    path = f"/v1/client/allocation/{allocation}/restart?namespace={NAME}"
+    for again in (False, True):
+        if again:
+            before = _handed(backends, allocation, "env", raw=True)
+            backends.nomad.call("PUT", path, {"AllTasks": True})
+            _await_start(backends, allocation)
+            assert before
+        env = dict(item.split("=", 1) for item in _handed(backends, allocation, "env"))
+        assert {key: found for key, found in env.items() if key[0] == "V" and key[1:].isdigit()} == {
+            f"V{number}": value for number, value in enumerate(values)
+        }
+        assert composed(env["JOINED"]) == composed("".join(values))
+        assert {composed(key) for key in given["table"]} == {composed(key) for key in given["table"].values()}
+        assert sorted(env["TABLE"]) == sorted(
+            ";".join(f"{composed(key)}={item}" for key, item in given["table"].items())
+        )
+        assert json.loads(env["NESTED"]) == given["nested"]
+        assert env["JSON"] == env["BASE64"] == "".join(values[:9])
+        assert env["UPPER"] == values[0].upper()
+        assert (env["OWN"], env["CHOSEN"], env["RESTARTS"]) == ("0", "app", "3")
+        assert env["FORMAT"] == f"{values[0]} and 0"
+        assert env["VAULT_TOKEN"] not in "".join(env[f"V{number}"] for number in range(len(values)))
+        args = _handed(backends, allocation, "args")
+        assert [*map(composed, args)] == [f"app: {values[0]}.", *map(composed, values)]
+    shown = f"/v1/client/fs/cat/{allocation}?namespace={NAME}&path=app/local/words"
+    assert backends.nomad.call("GET", shown) == "\n".join([*given["words"], "app"])
+    (instance,) = backends.consul.call("GET", f"/v1/catalog/service/{NAME}--app") or []
+    assert instance["ServiceTags"] == given["words"]
+    assert instance["ServiceMeta"]["word"] == given["words"][0]
+
+
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_the_rules_hold_for_what_nomad_makes_of_a_job_file(nomad: Nomad, seed: int) -> None:
+    given = variables(hostile(60, seed))
+    job = nomad_values.read(nomad.parse, JOB, given)
+    env = environment(job)
+    assert [env[f"V{number}"] for number in range(len(given["values"]))] == given["values"]
+    assert json.loads(env["NESTED"]) == given["nested"]
+    args = _task(job)["Config"]["args"]
+    assert [composed(configured(found)) for found in args[4:]] == [*map(composed, given["values"])]
+
+
+FIELDS = [
+    ("meta", "meta { k = var.x }"),
+    ("group meta", 'group "h" { meta { k = var.x } }'),
+    ("constraint", "constraint { attribute = var.x }"),
+    ("constraint value", 'constraint {\n attribute = "$${attr.kernel.name}"\n value = var.x\n }'),
+    ("affinity", "affinity { attribute = var.x }"),
+    ("spread", "spread { attribute = var.x }"),
+    ("a name in env", "TASK env = { (var.x) = 1 }"),
+    ("destination", 'TASK template {\n data = "a"\n destination = var.x\n }'),
+    ("delimiter", 'TASK template {\n data = "a"\n destination = "a"\n left_delimiter = var.x\n }'),
+    ("data", 'TASK template {\n data = "a ${var.x}"\n destination = "a"\n }'),
+    ("decoded data", 'TASK template {\n data = join("", jsondecode(jsonencode([var.x])))\n destination = "a"\n }'),
+    ("yaml", 'TASK template {\n data = yamldecode(yamlencode([var.x]))[0]\n destination = "a"\n }'),
+    ("yaml text", 'TASK template {\n data = yamlencode([var.x])\n destination = "a"\n }'),
+    ("artifact", "TASK artifact { source = var.x }"),
+    ("artifact option", 'TASK artifact {\n source = "http://127.0.0.1"\n options { k = var.x }\n }'),
+    ("user", "TASK user = var.x"),
+    ("service tag", 'TASK service {\n name = "a"\n tags = [var.x]\n }'),
+    ("service meta", 'TASK service {\n name = "a"\n meta { k = var.x }\n }'),
+    ("check", 'TASK service {\n name = "a"\n check {\n type = "http"\n path = var.x\n }\n }'),
+    ("volume", 'TASK volume_mount {\n volume = "a"\n destination = var.x\n }'),
+    ("identity", "TASK identity {\n name = var.x\n file = true\n }"),
+    ("network", 'group "h" { network { hostname = var.x } }'),
+    ("dns", 'group "h" {\n network {\n dns { servers = [var.x] }\n }\n }'),
+    ("kill_signal", "TASK kill_signal = var.x"),
+    ("label of a container", "TASK config {\n labels = { (var.x) = 1 }\n }"),
+    ("log of a container", "TASK config {\n logging {\n config { tag = var.x }\n }\n }"),
+]
+
+
+@pytest.mark.parametrize(("field", "text"), FIELDS)
+def test_elsewhere_a_value_that_nomad_would_act_on_is_refused(nomad: Nomad, field: str, text: str) -> None:
+    block = text.replace("{ ", "{\n").replace(" }", "\n}")
+    if block.startswith("TASK"):
+        block = f'group "g" {{\n task "t" {{\n driver = "docker"\n {block.removeprefix("TASK")}\n }}\n }}'
+    file = f'variable "x" {{ type = string }}\njob "app" {{\n {block}\n}}\n'
+    for value in ("${VAULT_TOKEN}{{.ID}}", "${attr.kernel.name}{{ env `X` }}"):
+        with pytest.raises(InvalidJob, match=r"'x' (would become code|decides what)"):
+            nomad_values.read(nomad.parse, file, {"x": value})
+    if field != "delimiter":
+        assert nomad_values.read(nomad.parse, file, {"x": "plain"})
+
+
+INJECT = Path(__file__).parents[1] / "cases" / "templates" / "inject"
+
+
+@pytest.mark.parametrize("case", ["list.json", "text.json"])
+def test_a_list_or_a_decoded_text_is_no_code_of_a_template(nomad: Nomad, case: str) -> None:
+    file = (INJECT / "app.nomad.hcl").read_text()
+    plain = {"image": "any", "environment": NAME, "lines": ["plain"], "text": '["hi"]'}
+    data = [found["EmbeddedTmpl"] for found in _task(nomad_values.read(nomad.parse, file, plain))["Templates"]]
+    assert data == ["A: plain\n", "B: hi\n"]
+    with pytest.raises(InvalidJob, match="could change the template"):
+        nomad_values.read(nomad.parse, file, {**plain, **json.loads((INJECT / case).read_text())})
+
+
+def _task(job: Any) -> Any:
+    return job["TaskGroups"][0]["Tasks"][0]
+
+
+def _handed(backends: Backends, allocation: str, name: str, *, raw: bool = False) -> list[str]:
+    path = f"/v1/client/fs/cat/{allocation}?namespace={NAME}&path=app/local/{name}"
+    found = str(backends.nomad.call("GET", path))
+    return [found] if raw else base64.b64decode(found).decode().removesuffix("\0").split("\0")
+
+
+def _await_start(backends: Backends, allocation: str) -> None:
+    end = time.monotonic() + workloads.LIMIT
+    while time.monotonic() < end:
+        found = backends.nomad.call("GET", f"/v1/allocation/{allocation}?namespace={NAME}")
+        state = found["TaskStates"]["app"]
+        if state["Restarts"] and state["State"] == "running":
+            time.sleep(1)
+            return
+        time.sleep(0.2)
+    raise AssertionError("the task doesn't start again")
