@@ -72,7 +72,11 @@ def check_label(name: str, what: str) -> str:
 
 
 def service_name(environment: str, service: str) -> str:
-    """`<environment>--<service>`, the name in Consul. Raises `InvalidName` when it is no DNS label."""
+    """`<environment>--<service>`, the name in Consul. Raises `InvalidName` when it is no DNS label.
+
+    The service's own name may have come from a value: it must not be able to ask Consul or OpenBao for anything else.
+    """
+    check_label(service, "a service")
     full = f"{environment}--{service}"
     if len(full) > LONGEST_LABEL:
         raise InvalidName(

@@ -14,9 +14,10 @@ from pydantic import Field, model_validator
 
 from environments.domain.deadline import format_duration
 from environments.domain.environment import ResourceRef
+from environments.domain.errors import InvalidTemplate
 from environments.domain.names import service_name, service_prefix
 from environments.domain.plan import Action, Change
-from environments.domain.template import Bundle, Duration
+from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
 from environments.executors.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change, moved
 from environments.executors.marks import ABSENT, certificate_unit, foreign
@@ -212,6 +213,10 @@ def _names(context: StepContext) -> list[str]:
     options: VaultCertificateOptions = context.options
     service = options.service
     own = [] if service is None else [f"{service_name(context.owner.name, service)}.service.consul"]
+    for name in options.names:
+        # To OpenBao an asterisk stands for any text: the template's author may write one, a value may not hold one.
+        if "*" in name and name not in context.bundle.text(TEMPLATE_FILE):
+            raise InvalidTemplate(f"The name {name!r} of a certificate holds an asterisk that came from a value.")
     return [*own, *options.names]
 
 

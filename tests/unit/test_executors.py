@@ -2,8 +2,9 @@
 
 import pytest
 
-from environments.domain.errors import ForeignResource, InvalidParameters, InvalidTemplate, StepTimeout
+from environments.domain.errors import ForeignResource, InvalidName, InvalidParameters, InvalidTemplate, StepTimeout
 from environments.domain.references import SecretReference
+from environments.domain.template import TEMPLATE_FILE
 from environments.executors.base import Owner, Presence
 from environments.executors.check_http import Answer
 from environments.executors.consul_access import Instance
@@ -164,6 +165,21 @@ def test_the_role_covers_the_environments_names_only(world: World) -> None:
     assert role["generate_lease"] is True
     assert role["allow_any_name"] is False
     assert role["ttl"] == 7200
+
+
+@pytest.mark.parametrize("service", ["*", "web/../../kv", "web?token=x", "web.service.consul", "", "${NOMAD_JOB_ID}"])
+@pytest.mark.parametrize("kind", ["vault.certificate", "check.http"])
+def test_a_service_that_a_value_names_is_a_plain_label(world: World, kind: str, service: str) -> None:
+    with pytest.raises(InvalidName):
+        world.apply(kind, {"service": service})
+
+
+def test_no_value_makes_a_certificate_good_for_any_name(world: World) -> None:
+    with pytest.raises(InvalidTemplate, match="asterisk that came from a value"):
+        world.apply("vault.certificate", {"names": ["*"]})
+    assert world.pki.role("alpha") is None
+    written = {TEMPLATE_FILE: f'{TEMPLATE}\n# names = ["*.shop.example"]'}
+    assert world.apply("vault.certificate", {"names": ["*.shop.example"]}, files=written)
 
 
 def test_certificates_are_revoked_even_without_a_lease(world: World) -> None:
