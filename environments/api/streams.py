@@ -5,14 +5,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 
 import anyio.to_thread
 
 from environments.api.ports import Feed
 from environments.domain.environment import Event
-from environments.domain.errors import CalvinverseError
+from environments.domain.errors import CalvinverseError, TooManyRequests
 from environments.service.access import Access
 from environments.service.authorization import Principal, sees
 from environments.service.reading import Reading
@@ -28,10 +28,18 @@ BATCH = 500
 LONGEST_QUEUE = 2000
 """Events that wait for a slow reader; beyond that it reads them from the database again."""
 
+MOST_STREAMS = 500
+"""Streams open at once, of everybody: each costs a socket and a place in the queue."""
+
+MOST_OF_ONE = 100
+"""Of them, those of one owner, with whatever tokens."""
+
 _PAUSE_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 """How long the reading thread takes to notice that it should stop."""
 _SYSTEM = Principal(owner="calvinverse", role="admin", token_id="")
+
+_CLOSE_ONE = "Every terminal UI, `env watch` and followed deployment has one open: close some, or try again later."
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +88,7 @@ class Hub:
         self._reading = reading
         self._feed = feed
         self._subscriptions: set[Subscription] = set()
+        self._open: Counter[str] = Counter()
         self._position = 0
         self._stopping = threading.Event()
         self._closed = False
@@ -109,6 +118,21 @@ class Hub:
     def position(self) -> int:
         """The newest event that was passed on."""
         return self._position
+
+    @contextlib.contextmanager
+    def place(self, owner: str) -> Iterator[None]:
+        """One of the streams that may be open at once, until the end. Raises `TooManyRequests`."""
+        if self._open[owner] >= MOST_OF_ONE:
+            raise TooManyRequests(f"{owner} has {MOST_OF_ONE} streams of events open already.", hint=_CLOSE_ONE)
+        if self._open.total() >= MOST_STREAMS:
+            raise TooManyRequests(f"{MOST_STREAMS} streams of events are open already.", hint=_CLOSE_ONE)
+        self._open[owner] += 1
+        try:
+            yield
+        finally:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
 
     @contextlib.contextmanager
     def subscribed(self) -> Iterator[Subscription]:

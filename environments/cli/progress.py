@@ -4,7 +4,14 @@ from environments.cli.environments_reading import PAGE
 from environments.cli.session import Session
 from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import Event, EventType, Failure
-from environments.domain.errors import CalvinverseError, Cancelled, StepFailed, Superseded, all_errors
+from environments.domain.errors import (
+    CalvinverseError,
+    Cancelled,
+    StepFailed,
+    Superseded,
+    TooManyRequests,
+    all_errors,
+)
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState, StepState
 from environments.domain.views import DeploymentView, StepView
 from environments.words import STEPS, clean, taken
@@ -65,8 +72,9 @@ def follow(
                 if not away:
                     session.say(f"  … {item.error.message} The deployment goes on; trying again.")
                 away = True
-                continue
-            if isinstance(item, Connected):
+                if not isinstance(item.error, TooManyRequests):
+                    continue  # else the service is there, and tells at each attempt how far it is
+            elif isinstance(item, Connected):
                 if away:
                     session.say("  … the service is back.")
                 away = False

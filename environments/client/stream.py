@@ -44,7 +44,7 @@ class HttpEventStream:
                     yield from self._read(response)
                 error = ServiceUnavailable("The service ended the stream of events.")
             except CalvinverseError as failure:
-                if 400 <= failure.status < 500:
+                if 400 <= failure.status < 500 and not failure.transient:
                     raise
                 error = failure
             except (httpx2.HTTPError, httpx2.StreamError, OSError) as failure:

@@ -1,5 +1,6 @@
 """Live events: in order, each once, across lost connections, only to who may see them, never in the server's way."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -206,3 +207,48 @@ def test_the_server_stops_at_once_and_readers_go_on_when_it_is_back(tmp_path: Pa
             client.close()
     finally:
         service.database.close()
+
+
+def test_an_owner_has_only_so_many_streams_open_and_all_have_only_so_many(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(streams, "MOST_STREAMS", 3)
+    with api.client() as admin:
+        tokens = [admin.create_token(TokenRequest(owner=owner)).secret for owner in ("ada", "ada", "grace", "eve")]
+    ada, ada_too, grace, eve = tokens
+    with contextlib.ExitStack() as stack:
+
+        def opened(token: str) -> httpx2.Response:
+            everything = {"Authorization": f"Bearer {token}"}
+            http = stack.enter_context(httpx2.Client(base_url=api.address, headers=everything, trust_env=False))
+            return stack.enter_context(http.stream("GET", "/v1/events", timeout=30))
+
+        mine = opened(ada)
+        assert [response.status_code for response in (mine, opened(ada_too))] == [200, 200]
+        refused = opened(ada)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+        assert "ada has 2 streams" in refused.read().decode()
+        assert opened(grace).status_code == 200
+        full = opened(eve)
+        assert full.status_code == 429
+        assert "3 streams of events are open" in full.read().decode()
+        # A client waits for a place, and tells.
+        with api.client(ada) as client:
+            listener = Listener(client.events())
+            listener.until(lambda seen: any(isinstance(item, Disconnected) for item in seen.items))
+            mine.close()
+            listener.until(connected)
+            listener.close()
+
+
+def test_a_stream_that_was_not_to_be_takes_no_place(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MOST_OF_ONE", 1)
+    with api.client() as client:
+        for _ in range(3):
+            with pytest.raises(UnknownEnvironment):
+                next(iter(client.events(None, "nope")))
+        for _ in range(3):
+            listener = Listener(client.events())
+            listener.until(connected)
+            listener.close()

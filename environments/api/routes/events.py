@@ -1,17 +1,34 @@
 """The stream of live events."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from environments.api.guard import Caller, bearer
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.routes.environments import LARGEST_ID
 from environments.api.streams import Hub, Reader
-from environments.domain.errors import InvalidInput, UnknownEnvironment
+from environments.domain.errors import InvalidInput, TooManyRequests, UnknownEnvironment
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events, which take one of the places of their owner from before they begin until they have ended."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, hub: Hub, owner: str, events: AsyncIterator[bytes]) -> None:
+        super().__init__(events, headers={"X-Accel-Buffering": "no"})
+        self._hub = hub
+        self._owner = owner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._hub.place(self._owner):
+            await super().__call__(scope, receive, send)
 
 
 def event_routes(service: Service, hub: Hub) -> APIRouter:
@@ -22,7 +39,7 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
         "/events",
         response_class=StreamingResponse,
         responses={
-            **problems(UnknownEnvironment),
+            **problems(UnknownEnvironment, TooManyRequests),
             200: {"description": "Server-sent events without end.", "content": {"text/event-stream": {}}},
         },
     )
@@ -37,7 +54,10 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
         ] = None,
         last_event_id: Annotated[str | None, Header(description="Like `after`, and stronger.")] = None,
     ) -> StreamingResponse:
-        """Streams what happens: `id` is the event's id, `event` its type, `data` the event as JSON."""
+        """Streams what happens: `id` is the event's id, `event` its type, `data` the event as JSON.
+
+        An owner has at most 100 streams open at once, and all together 500.
+        """
         if last_event_id:
             if not last_event_id.isdecimal() or int(last_event_id) > LARGEST_ID:
                 raise InvalidInput("Last-Event-ID is not the id of an event.")
@@ -47,8 +67,6 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
             view = await anyio.to_thread.run_sync(service.reading.environment, caller, environment)
             wanted = view.id
         reader = Reader(hub, service.reading, service.access, caller, bearer(request.scope))
-        return StreamingResponse(
-            reader.stream(after, wanted), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )
+        return EventStream(hub, caller.owner, reader.stream(after, wanted))
 
     return router
