@@ -62,6 +62,7 @@ HEARTBEAT_SECONDS = 10.0
 
 _Query = Mapping[str, str | int | bool | None]
 T = TypeVar("T")
+V = TypeVar("V", bound=BaseModel)
 
 
 def connect(context: Context) -> "HttpClient":
@@ -129,9 +130,10 @@ class HttpClient:
     def environments(
         self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
     ) -> list[EnvironmentView]:
-        asked = {"ended": ended, "owner": owner, "limit": limit, "before": before}
-        answer = self._get("/v1/environments", asked)
-        return self._read(answer, list[EnvironmentView])
+        asked: _Query = {"ended": ended, "owner": owner, "limit": limit, "before": before}
+        if limit is None:
+            return self._pages("/v1/environments", EnvironmentView, asked)
+        return self._read(self._get("/v1/environments", asked), list[EnvironmentView])
 
     def environment(self, name: str) -> EnvironmentView:
         return self._read(self._get(f"/v1/environments/{_part(name)}"), EnvironmentView)
@@ -189,20 +191,20 @@ class HttpClient:
         return self._read(self._get(f"/v1/deployments/{_part(deployment_id)}/why"), PendingView)
 
     def workers(self) -> list[WorkerView]:
-        return self._read(self._get("/v1/workers"), list[WorkerView])
+        return self._pages("/v1/workers", WorkerView)
 
     def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
         answer = self._get(f"/v1/environments/{_part(name)}/outputs", {"reveal": reveal})
         return self._read(answer, dict[str, OutputView])
 
     def deployments(self, name: str) -> list[DeploymentView]:
-        return self._read(self._get(f"/v1/environments/{_part(name)}/deployments"), list[DeploymentView])
+        return self._pages(f"/v1/environments/{_part(name)}/deployments", DeploymentView)
 
     def deployment(self, deployment_id: str) -> DeploymentView:
         return self._read(self._get(f"/v1/deployments/{_part(deployment_id)}"), DeploymentView)
 
     def resources(self, name: str) -> list[ResourceView]:
-        return self._read(self._get(f"/v1/environments/{_part(name)}/resources"), list[ResourceView])
+        return self._pages(f"/v1/environments/{_part(name)}/resources", ResourceView)
 
     def history(self, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
         answer = self._get(f"/v1/environments/{_part(name)}/events", {"after": after, "limit": limit})
@@ -219,7 +221,7 @@ class HttpClient:
     # --- templates ---------------------------------------------------------------------------------------------------
 
     def templates(self) -> list[TemplateView]:
-        return self._read(self._get("/v1/templates"), list[TemplateView])
+        return self._pages("/v1/templates", TemplateView)
 
     def template(self, name: str, digest: str | None = None) -> TemplateView:
         return self._read(self._get(f"/v1/templates/{_part(name)}", {"digest": digest}), TemplateView)
@@ -241,13 +243,13 @@ class HttpClient:
     # --- images ------------------------------------------------------------------------------------------------------
 
     def images(self) -> list[ImageView]:
-        return self._read(self._get("/v1/images"), list[ImageView])
+        return self._pages("/v1/images", ImageView)
 
     def image(self, name: str) -> ImageView:
         return self._read(self._get(f"/v1/images/{_part(name)}"), ImageView)
 
     def image_history(self, name: str) -> list[ImageView]:
-        return self._read(self._get(f"/v1/images/{_part(name)}/history"), list[ImageView])
+        return self._pages(f"/v1/images/{_part(name)}/history", ImageView)
 
     def publish_image(self, name: str, request: PublishImageRequest) -> ImageView:
         return self._read(self._send("PUT", f"/v1/images/{_part(name)}", request, again=True), ImageView)
@@ -258,7 +260,7 @@ class HttpClient:
     # --- access and the service itself -------------------------------------------------------------------------------
 
     def tokens(self) -> list[TokenView]:
-        return self._read(self._get("/v1/tokens"), list[TokenView])
+        return self._pages("/v1/tokens", TokenView)
 
     def create_token(self, request: TokenRequest) -> NewToken:
         return self._read(self._send("POST", "/v1/tokens", request), NewToken)
@@ -279,6 +281,19 @@ class HttpClient:
 
     def _get(self, path: str, query: _Query | None = None) -> httpx2.Response:
         return self._request("GET", path, query=query, again=True)
+
+    def _pages(self, path: str, kind: type[V], query: _Query | None = None) -> list[V]:
+        """All of a list, page by page: each that is full names the next one (RFC 8288)."""
+        answer = self._get(path, query)
+        found = self._read(answer, list[kind])  # type: ignore[valid-type]  # a class that is passed in
+        # Only further into the same list: an address somewhere else would get the token.
+        while (further := answer.links.get("next", {}).get("url", "")).startswith(f"{path}?"):
+            answer = self._get(further)
+            page = self._read(answer, list[kind])  # type: ignore[valid-type]
+            if not page:
+                break
+            found += page
+        return found
 
     def _send(
         self,
@@ -317,7 +332,12 @@ class HttpClient:
             for attempt in (1, 2):
                 try:
                     response = self._http.request(
-                        method, path, params=_given(query), content=content, headers=sent_headers, timeout=limits
+                        method,
+                        path,
+                        params=_given(query) or None,
+                        content=content,
+                        headers=sent_headers,
+                        timeout=limits,
                     )
                     break
                 except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:

@@ -13,7 +13,7 @@ from environments.domain.deadline import parse_duration
 from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
-from environments.service.authorization import Principal, Role, check_new_token
+from environments.service.authorization import Principal, Role, check_new_token, sees
 from environments.service.storage import Storage, TokenRecord
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
@@ -98,15 +98,19 @@ class Access:
             tx.tokens.add(self._make(secret, owner, "admin", note, self._clock()))
         return secret
 
-    def tokens(self, principal: Principal) -> list[TokenView]:
-        """An admin sees every token, others their own; newest first."""
+    def tokens(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> list[TokenView]:
+        """An admin sees every token, others their own; newest first, at most `limit`, older than the one of that id.
+
+        Raises `NotFound` when there is none of that id.
+        """
         with self._storage.read() as tx:
-            return [_view(token) for token in tx.tokens.all(principal.sees_only)]
+            return [_view(token) for token in tx.tokens.all(principal.sees_only, limit=limit, before=before)]
 
     def revoke(self, principal: Principal, token_id: str) -> TokenView:
         """Ends a token at once, and all that were made with it, and so on. Raises `NotFound`."""
         with self._storage.write() as tx:
-            if token_id not in {token.id for token in tx.tokens.all(principal.sees_only)}:
+            found = tx.tokens.line(token_id, 1)
+            if not found or not sees(principal, found[0].owner):
                 raise NotFound(f"There is no token {token_id!r}.", hint="See the tokens with `calvinverse token list`.")
             revoked = tx.tokens.revoke(token_id, self._clock())
         assert revoked is not None

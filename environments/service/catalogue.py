@@ -68,12 +68,11 @@ class Catalogue:
                 tx.templates.push(template.name, bundle, principal.owner, self._clock(), kept)
         return self.template(template.name)
 
-    def templates(self) -> list[TemplateView]:
-        """The newest of each name."""
+    def templates(self, *, after: str = "", limit: int | None = None) -> list[TemplateView]:
+        """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
-            return [
-                _view(push, _content(tx.templates.bundle(push.digest), push.name)) for push in tx.templates.newest()
-            ]
+            pushes = tx.templates.newest(after=after, limit=limit)
+            return [_view(push, _content(tx.templates.bundle(push.digest), push.name)) for push in pushes]
 
     def template(self, name: str, digest: str | None = None) -> TemplateView:
         """The newest of that name, or the one with that digest. Raises `UnknownTemplate`."""

@@ -94,7 +94,7 @@ class Drifting:
 
 
 def _newest(tx: Transaction, environment: Environment) -> str | None:
-    deployments = tx.deployments.of(environment.id)
+    deployments = tx.deployments.of(environment.id, limit=1)
     return deployments[0].id if deployments else None
 
 

@@ -40,10 +40,10 @@ class Images:
             tx.images.publish(image)
         return _view(image)
 
-    def images(self) -> list[ImageView]:
-        """The newest of each name that wasn't withdrawn."""
+    def images(self, *, after: str = "", limit: int | None = None) -> list[ImageView]:
+        """The newest of each name that wasn't withdrawn; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
-            return [_view(image) for image in tx.images.current()]
+            return [_view(image) for image in tx.images.current(after=after, limit=limit)]
 
     def image(self, name: str) -> ImageView:
         """The newest of that name. Raises `ImageNotPublished`."""
@@ -53,11 +53,14 @@ class Images:
             raise _unknown(name)
         return _view(image)
 
-    def history(self, name: str) -> list[ImageView]:
-        """Everything that was ever published under that name, newest first. Raises `ImageNotPublished`."""
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> list[ImageView]:
+        """What was ever published under that name, newest first; at most `limit`, without the first `skip`.
+
+        Raises `ImageNotPublished`.
+        """
         with self._storage.read() as tx:
-            images = tx.images.history(name)
-        if not images:
+            images = tx.images.history(name, limit=limit, skip=skip)
+        if not images and not skip:
             raise _unknown(name)
         return [_view(image) for image in images]
 
@@ -79,7 +82,7 @@ def references(tx: Transaction) -> dict[str, str]:
 
 
 def _newest(tx: Transaction, name: str) -> PublishedImage | None:
-    history = tx.images.history(name)
+    history = tx.images.history(name, limit=1)
     return history[0] if history and history[0].withdrawn_at is None else None
 
 

@@ -257,7 +257,7 @@ def _stale(plan: Plan, moved: str) -> PlanStale:
 
 
 def _newest(tx: Transaction, environment: Environment) -> Deployment | None:
-    return next(iter(tx.deployments.of(environment.id)), None)
+    return next(iter(tx.deployments.of(environment.id, limit=1)), None)
 
 
 def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:

@@ -32,8 +32,11 @@ class Queueing:
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return pending(tx, principal, deployment, now)
 
-    def workers(self, principal: Principal) -> list[WorkerView]:
-        """Every worker that was heard of lately, newest first; users see which of their own deployments it runs."""
+    def workers(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> list[WorkerView]:
+        """The workers that were heard of lately, newest first; users see which of their own deployments each runs.
+
+        At most `limit`, without the first `skip`.
+        """
         with self._storage.read() as tx:
             running = tx.deployments.running()
             return [
@@ -43,7 +46,7 @@ class Queueing:
                         run.id for run in running if run.worker == worker.name and sees(principal, run.owner)
                     ),
                 )
-                for worker in tx.workers.all()
+                for worker in tx.workers.all(limit=limit, skip=skip)
             ]
 
     def cancel(self, principal: Principal, name: str, request: CancelRequest) -> DeploymentView:

@@ -91,7 +91,7 @@ class Reading:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
-            newest = tx.deployments.of(environment.id)[:1]
+            newest = tx.deployments.of(environment.id, limit=1)
             return environment_view(environment, with_journal(tx, newest[0]) if newest else None)
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
@@ -107,11 +107,17 @@ class Reading:
             shown[output] = shown[output].model_copy(update={"value": value})
         return shown
 
-    def deployments(self, principal: Principal, name: str) -> list[DeploymentView]:
-        """The history of an environment, newest first, with the journals."""
+    def deployments(
+        self, principal: Principal, name: str, *, limit: int | None = None, before: str | None = None
+    ) -> list[DeploymentView]:
+        """The history of an environment, newest first, with the journals; at most `limit`, older than that id.
+
+        Raises `UnknownEnvironment`, and `NotFound` when there is none of that id.
+        """
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
-            return [with_journal(tx, deployment) for deployment in tx.deployments.of(environment.id)]
+            found = tx.deployments.of(environment.id, limit=limit, before=before)
+            return [with_journal(tx, deployment) for deployment in found]
 
     def deployment(self, principal: Principal, deployment_id: str) -> DeploymentView:
         """One deployment with its journal. Raises `NotFound`."""
@@ -122,13 +128,15 @@ class Reading:
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return deployment_view(deployment, tx.journal.steps(deployment.id), tx.journal.needs(deployment.id))
 
-    def resources(self, principal: Principal, name: str) -> list[ResourceView]:
-        """The inventory of an environment, in the order of making."""
+    def resources(
+        self, principal: Principal, name: str, *, limit: int | None = None, skip: int = 0
+    ) -> list[ResourceView]:
+        """The inventory of an environment, in the order of making; at most `limit`, without the first `skip`."""
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
             return [
                 ResourceView.model_validate(resource.model_dump(include=set(ResourceView.model_fields)))
-                for resource in tx.inventory.of(environment.id)
+                for resource in tx.inventory.of(environment.id, limit=limit, skip=skip)
             ]
 
     def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:

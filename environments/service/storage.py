@@ -107,8 +107,11 @@ class Deployments(Protocol):
         """One deployment."""
         ...
 
-    def of(self, environment_id: str) -> list[Deployment]:
-        """Newest first."""
+    def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> list[Deployment]:
+        """Newest first; at most `limit`, older than the one with the id `before`.
+
+        Raises `NotFound` when there is none of that id.
+        """
         ...
 
     def unfinished(self, environment_id: str) -> list[Deployment]:
@@ -234,8 +237,8 @@ class Inventory(Protocol):
         """
         ...
 
-    def of(self, environment_id: str) -> list[Resource]:
-        """In the order of making."""
+    def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> list[Resource]:
+        """In the order of making; at most `limit`, without the first `skip`."""
         ...
 
     def shared_by_rank(self, environment_id: str) -> list[Resource]:
@@ -335,8 +338,8 @@ class Templates(Protocol):
         """Keeps the bundle, and makes it the newest of its name."""
         ...
 
-    def newest(self) -> list[PushedTemplate]:
-        """The newest of each name, by name."""
+    def newest(self, *, after: str = "", limit: int | None = None) -> list[PushedTemplate]:
+        """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
         ...
 
     def find(self, name: str, digest: str | None) -> PushedTemplate | None:
@@ -369,12 +372,12 @@ class Images(Protocol):
         """Makes it the newest of its name."""
         ...
 
-    def current(self) -> list[PublishedImage]:
-        """Those that count, by name."""
+    def current(self, *, after: str = "", limit: int | None = None) -> list[PublishedImage]:
+        """Those that count, by name; at most `limit`, those whose names come behind `after`."""
         ...
 
-    def history(self, name: str) -> list[PublishedImage]:
-        """All of that name, newest first; withdrawn ones too."""
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> list[PublishedImage]:
+        """All of that name, newest first; withdrawn ones too. At most `limit`, without the first `skip`."""
         ...
 
     def withdraw(self, name: str, by: str, now: datetime) -> None:
@@ -412,8 +415,11 @@ class Tokens(Protocol):
         """The token whose secret begins like this."""
         ...
 
-    def all(self, owner: str | None) -> list[TokenRecord]:
-        """Newest first."""
+    def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> list[TokenRecord]:
+        """Newest first; at most `limit`, older than the one with the id `before`.
+
+        Raises `NotFound` when there is none of that id.
+        """
         ...
 
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:
@@ -496,8 +502,8 @@ class Workers(Protocol):
         """Says that the worker lives, for `lease` seconds; a new one is added."""
         ...
 
-    def all(self) -> list[WorkerRecord]:
-        """Newest first."""
+    def all(self, *, limit: int | None = None, skip: int = 0) -> list[WorkerRecord]:
+        """Newest first; at most `limit`, without the first `skip`."""
         ...
 
     def leave(self, name: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, literal, select
 from environments.domain.template import Bundle
 from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
 from environments.stores.locks import Locks
+from environments.stores.paging import older_than
 from environments.stores.schema import bundles, idempotency, images, templates, tokens
 
 
@@ -30,9 +31,9 @@ class SqlTemplates:
             templates.insert().values(name=name, digest=digest, pushed_at=now, pushed_by=by, source=source)
         )
 
-    def newest(self) -> list[PushedTemplate]:
-        latest = select(func.max(templates.c.id)).group_by(templates.c.name)
-        query = select(templates).where(templates.c.id.in_(latest)).order_by(templates.c.name)
+    def newest(self, *, after: str = "", limit: int | None = None) -> list[PushedTemplate]:
+        latest = select(func.max(templates.c.id)).where(templates.c.name > after).group_by(templates.c.name)
+        query = select(templates).where(templates.c.id.in_(latest)).order_by(templates.c.name).limit(limit)
         return [_pushed(row) for row in self._connection.execute(query)]
 
     def find(self, name: str, digest: str | None) -> PushedTemplate | None:
@@ -64,13 +65,15 @@ class SqlImages:
     def publish(self, image: PublishedImage) -> None:
         self._connection.execute(images.insert().values(**image._asdict()))
 
-    def current(self) -> list[PublishedImage]:
-        latest = select(func.max(images.c.id)).group_by(images.c.name)
-        query = select(images).where(images.c.id.in_(latest), images.c.withdrawn_at.is_(None)).order_by(images.c.name)
+    def current(self, *, after: str = "", limit: int | None = None) -> list[PublishedImage]:
+        latest = select(func.max(images.c.id)).where(images.c.name > after).group_by(images.c.name)
+        query = select(images).where(images.c.id.in_(latest), images.c.withdrawn_at.is_(None))
+        query = query.order_by(images.c.name).limit(limit)
         return [_published(row) for row in self._connection.execute(query)]
 
-    def history(self, name: str) -> list[PublishedImage]:
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> list[PublishedImage]:
         query = select(images).where(images.c.name == name).order_by(images.c.id.desc())
+        query = query.limit(limit).offset(skip or None)
         return [_published(row) for row in self._connection.execute(query)]
 
     def withdraw(self, name: str, by: str, now: datetime) -> None:
@@ -98,10 +101,12 @@ class SqlTokens:
         row = self._connection.execute(select(tokens).where(tokens.c.prefix == prefix)).one_or_none()
         return None if row is None else TokenRecord(**row._mapping)
 
-    def all(self, owner: str | None) -> list[TokenRecord]:
-        query = select(tokens).order_by(tokens.c.created_at.desc())
+    def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> list[TokenRecord]:
+        query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc()).limit(limit)
         if owner is not None:
             query = query.where(tokens.c.owner == owner)
+        if before is not None:
+            query = query.where(older_than(self._connection, tokens, "created_at", before, "token"))
         return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
 
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:

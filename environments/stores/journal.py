@@ -131,8 +131,9 @@ class SqlInventory:
             .values(step=resource.step)
         )
 
-    def of(self, environment_id: str) -> list[Resource]:
+    def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> list[Resource]:
         query = select(*_RESOURCE).where(resources.c.environment_id == environment_id).order_by(resources.c.id)
+        query = query.limit(limit).offset(skip or None)
         return [Resource.model_validate(row._mapping) for row in self._connection.execute(query)]
 
     def shared_by_rank(self, environment_id: str) -> list[Resource]:

@@ -25,9 +25,10 @@ class SqlWorkers:
             row = {name: getattr(worker, name) for name in WorkerRecord._fields if name != "alive"}
             self._connection.execute(table.insert().values(**row, lease_until=until))
 
-    def all(self) -> list[WorkerRecord]:
+    def all(self, *, limit: int | None = None, skip: int = 0) -> list[WorkerRecord]:
         named = [table.c[name] for name in WorkerRecord._fields if name != "alive"]
-        query = select(*named, (table.c.lease_until >= self._now).label("alive")).order_by(table.c.started_at.desc())
+        query = select(*named, (table.c.lease_until >= self._now).label("alive"))
+        query = query.order_by(table.c.started_at.desc(), table.c.name).limit(limit).offset(skip or None)
         return [WorkerRecord(**{**row._mapping, "alive": bool(row.alive)}) for row in self._connection.execute(query)]
 
     def leave(self, name: str) -> None:

@@ -1,62 +1,158 @@
-"""A long list of environments, page by page."""
+"""Every list comes in pages, which the client puts together: over a socket, on the real use cases and database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from environments.domain.views import CreateRequest
-from tests.fakes.service import Served, served
+from environments.api import paging
+from environments.client import HttpClient
+from environments.domain.environment import Resource
+from environments.domain.lifecycle import ResourceStatus, State
+from environments.domain.template import make_bundle
+from environments.domain.views import CreateRequest, PublishImageRequest, TokenRequest, UpdateRequest
+from environments.service.storage import PublishedImage, WorkerRecord
+from tests.fakes.service import WEB, Served, served
 
-NAMES = [f"page-{number}" for number in range(5)]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MANY = 7
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as running:
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("pages")) as running:
+        fill(running)
         yield running
 
 
 @pytest.fixture
 def http(api: Served) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {api.token}"}
-    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False) as client:
-        for name in NAMES:
-            request = CreateRequest(name=name, template="web").model_dump(exclude_none=True)
-            assert client.post("/v1/environments", json=request).status_code == 202
-        yield client
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=30) as made:
+        yield made
 
 
-def names(response: httpx2.Response) -> list[str]:
-    assert response.status_code == 200, response.text
-    return [found["name"] for found in response.json()]
+def fill(api: Served) -> None:
+    """Several of everything that is listed."""
+    service = api.service
+    with api.client() as client:
+        environment = client.create(CreateRequest(name="demo", template="web")).environment
+        service.finish("demo", State.READY)
+        for number in range(MANY):
+            client.create(CreateRequest(name=f"more-{number}", template="web"))
+            client.update("demo", UpdateRequest(parameters={"message": str(number)}))
+            service.finish("demo", State.READY)
+            text = WEB.replace('name = "web"', f'name = "web-{number}"', 1)
+            client.push(make_bundle({"template.toml": text.encode()}))
+            client.create_token(TokenRequest(owner="ada"))
+            reference = f"sha256:{number:064x}"
+            client.publish_image(f"image-{number}", PublishImageRequest(reference=reference, channel="qa"))
+            client.publish_image("image", PublishImageRequest(reference=reference, channel="qa"))
+    with service.database.write() as tx:
+        for number in range(MANY):
+            worker = WorkerRecord(f"worker-{number}", "host", number, "1", {}, NOW + timedelta(hours=number), NOW, True)
+            tx.workers.beat(worker, 60)
+            resource = Resource(
+                environment_id=environment.id,
+                kind="fake",
+                address=f"thing-{number}",
+                step="app",
+                status=ResourceStatus.PRESENT,
+                created_at=NOW,
+                updated_at=NOW,
+            )
+            tx.inventory.intend([resource], {})
+        images = tx.images.history("image")
+    assert all(isinstance(image, PublishedImage) for image in images)
 
 
-def test_pages_follow_each_other_to_the_end(http: httpx2.Client) -> None:
-    newest_first = names(http.get("/v1/environments"))
-    assert sorted(newest_first) == NAMES
-    seen: list[str] = []
-    response = http.get("/v1/environments", params={"limit": 2, "ended": True})
-    while True:
-        seen += names(response)
-        if "next" not in response.links:
-            break
-        response = http.get(response.links["next"]["url"])
-    assert seen == newest_first
-    assert len(names(response)) == 1
+LISTS: dict[str, Callable[[HttpClient], list[Any]]] = {
+    "/v1/environments": lambda client: client.environments(),
+    "/v1/environments/demo/deployments": lambda client: client.deployments("demo"),
+    "/v1/environments/demo/resources": lambda client: client.resources("demo"),
+    "/v1/environments/demo/events": lambda client: client.history("demo"),
+    "/v1/templates": lambda client: client.templates(),
+    "/v1/images": lambda client: client.images(),
+    "/v1/images/image/history": lambda client: client.image_history("image"),
+    "/v1/tokens": lambda client: client.tokens(),
+    "/v1/workers": lambda client: client.workers(),
+}
 
 
-def test_a_whole_list_names_no_next_page(http: httpx2.Client) -> None:
-    assert "link" not in http.get("/v1/environments").headers
-    assert "link" not in http.get("/v1/environments", params={"limit": 10}).headers
+def test_every_list_has_a_limit(http: httpx2.Client) -> None:
+    """Whatever route is added: it gives a list only in pages, none larger than the largest."""
+    lists = {}
+    for path, methods in http.get("/openapi.json").json()["paths"].items():
+        answer = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json")
+        if answer and answer["schema"].get("type") == "array":
+            parameters = {parameter["name"]: parameter["schema"] for parameter in methods["get"]["parameters"]}
+            lists[path] = parameters.get("limit", {})
+    assert {path.replace("{name}", "demo", 1) if "images" not in path else path for path in lists} == {
+        path if "images/" not in path else "/v1/images/{name}/history" for path in LISTS
+    }
+    for path, limit in lists.items():
+        assert limit.get("maximum") == paging.LARGEST_PAGE, path
+        assert 0 < limit.get("default", 0) <= paging.LARGEST_PAGE, path
 
 
-def test_an_environment_that_nobody_knows_is_no_place_to_go_on_from(http: httpx2.Client) -> None:
-    response = http.get("/v1/environments", params={"before": "env-nothing"})
-    assert (response.status_code, response.json()["code"]) == (404, "unknown_environment")
+@pytest.mark.parametrize("path", LISTS)
+def test_pages_follow_each_other_without_gap(http: httpx2.Client, path: str) -> None:
+    whole = http.get(path, params={"limit": 1000}).json()
+    assert len(whole) >= MANY
+    for size in (1, 2, 3, len(whole)):
+        found: list[Any] = []
+        address: str | None = f"{path}?limit={size}"
+        while address is not None:
+            answer = http.get(address)
+            assert answer.status_code == 200
+            assert len(answer.json()) <= size
+            found += answer.json()
+            address = answer.links.get("next", {}).get("url")
+        assert found == whole
+    for wrong in ("0", "1001", "-1", "many"):
+        assert http.get(path, params={"limit": wrong}).status_code == 422
 
 
-@pytest.mark.parametrize("limit", [0, 1001])
-def test_a_page_has_between_one_and_a_thousand(http: httpx2.Client, limit: int) -> None:
-    assert http.get("/v1/environments", params={"limit": limit}).status_code == 422
+@pytest.mark.parametrize("path", [path for path in LISTS if not path.endswith("events")])
+def test_the_client_reads_all_pages(api: Served, http: httpx2.Client, path: str) -> None:
+    whole = http.get(path, params={"limit": 1000}).json()
+
+    def small(request: httpx2.Request) -> httpx2.Response:
+        """The service, with a smaller page where none is asked for."""
+        url = request.url if "limit" in request.url.params else request.url.copy_merge_params({"limit": "2"})
+        answer = http.get(str(url).removeprefix(api.address))
+        return httpx2.Response(200, headers={"Link": answer.headers.get("Link", "")}, content=answer.content)
+
+    with HttpClient(api.address, api.token, transport=httpx2.MockTransport(small)) as client:
+        found = LISTS[path](client)
+    assert [each.model_dump(mode="json") for each in found] == [
+        type(found[0]).model_validate(each).model_dump(mode="json") for each in whole
+    ]
+
+
+def test_the_client_follows_no_address_out_of_the_list() -> None:
+    asked = []
+
+    def elsewhere(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return httpx2.Response(200, headers={"Link": '<http://evil.example/v1/tokens?x=1>; rel="next"'}, json=[])
+
+    with HttpClient("http://127.0.0.1:1", "cv_x", transport=httpx2.MockTransport(elsewhere)) as client:
+        assert client.tokens() == []
+    assert asked == ["http://127.0.0.1:1/v1/tokens"]
+
+
+def test_a_place_that_is_not_there_is_told(http: httpx2.Client) -> None:
+    for path in ("/v1/environments", "/v1/environments/demo/deployments", "/v1/tokens"):
+        answer = http.get(path, params={"before": "nothing"})
+        assert answer.status_code == 404
+        assert "'nothing' to go on from" in answer.json()["detail"]
+
+
+def test_a_page_keeps_what_was_asked_for(http: httpx2.Client, tmp_path: Path) -> None:
+    answer = http.get("/v1/environments", params={"limit": 1, "ended": "true", "owner": "root"})
+    url = httpx2.URL(answer.links["next"]["url"])
+    assert dict(url.params) == {"limit": "1", "ended": "true", "owner": "root", "before": answer.json()[0]["id"]}

@@ -2,13 +2,13 @@
 
 from functools import partial
 from typing import Annotated
-from urllib.parse import urlencode
 
 import anyio.to_thread
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from pydantic import TypeAdapter
 
 from environments.api.guard import Caller
+from environments.api.paging import LARGEST_PAGE, PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.turns import Looks
@@ -25,6 +25,7 @@ from environments.domain.errors import (
     ManagedOutside,
     NameTaken,
     NotAllowedNow,
+    NotFound,
     UnknownEnvironment,
     UnknownTemplate,
 )
@@ -56,22 +57,20 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
     @router.get("/environments", responses=_ONE, response_model=list[EnvironmentView])
     def list_environments(
         caller: Caller,
+        request: Request,
         ended: Annotated[bool, Query(description="Also those that are destroyed or abandoned.")] = False,
         owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
-        limit: Annotated[int | None, Query(ge=1, le=1000, description="At most so many; without it, all.")] = None,
+        limit: Limit = LARGEST_PAGE,
         before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
     ) -> Response:
         """Lists the caller's environments, newest first; everybody's for an admin.
 
-        A page that is full names the address of the next one in its Link header (RFC 8288).
+        Like every list it comes in pages: one that is full names the address of the next in its Link header (RFC 8288).
         """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
         found = reading.environments(caller, ended=ended, owner=owner, limit=limit, before=before)
         response = Response(_LIST.dump_json(found), media_type="application/json")
-        if limit is not None and len(found) == limit:
-            asked = {"ended": str(ended).lower(), "limit": limit, "before": found[-1].id}
-            query = urlencode(asked | ({"owner": owner} if owner else {}))
-            response.headers["Link"] = f'</v1/environments?{query}>; rel="next"'
+        link_next(request, response, found, limit, before=found[-1].id if found else "")
         return response
 
     @router.post(
@@ -152,25 +151,42 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
         found = partial(reading.outputs, caller, name, reveal=reveal)
         return await (looks.run(caller.owner, found) if reveal else anyio.to_thread.run_sync(found))
 
-    @router.get("/environments/{name}/deployments", responses=_ONE)
-    def list_deployments(caller: Caller, name: str) -> list[DeploymentView]:
+    @router.get("/environments/{name}/deployments", responses=problems(UnknownEnvironment, NotFound))
+    def list_deployments(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        name: str,
+        limit: Limit = PAGE,
+        before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
+    ) -> list[DeploymentView]:
         """Lists the deployments of an environment, newest first."""
-        return reading.deployments(caller, name)
+        found = reading.deployments(caller, name, limit=limit, before=before)
+        link_next(request, response, found, limit, before=found[-1].id if found else "")
+        return found
 
     @router.get("/environments/{name}/resources", responses=_ONE)
-    def list_resources(caller: Caller, name: str) -> list[ResourceView]:
+    def list_resources(
+        caller: Caller, request: Request, response: Response, name: str, limit: Limit = LARGEST_PAGE, skip: Skip = 0
+    ) -> list[ResourceView]:
         """Lists the inventory: everything that was made or may have been made for an environment."""
-        return reading.resources(caller, name)
+        found = reading.resources(caller, name, limit=limit, skip=skip)
+        link_next(request, response, found, limit, skip=skip + limit)
+        return found
 
     @router.get("/environments/{name}/events", responses=_ONE)
     def list_events(
         caller: Caller,
+        request: Request,
+        response: Response,
         name: str,
         after: Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only events with a larger id.")] = 0,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+        limit: Limit = 500,
     ) -> list[Event]:
         """Lists stored events of an environment, oldest first; log lines are events of type `log`."""
-        return reading.events(caller, name, after=after, limit=limit)
+        found = reading.events(caller, name, after=after, limit=limit)
+        link_next(request, response, found, limit, after=found[-1].id if found else after)
+        return found
 
     @router.put("/mirror/{name}", responses=problems(Forbidden, NameTaken, NotAllowedNow))
     def mirror_environment(caller: Caller, name: str, view: EnvironmentView) -> EnvironmentView:

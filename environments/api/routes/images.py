@@ -1,8 +1,11 @@
 """Images: which one stands behind a name, by its content."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from environments.api.guard import Caller
+from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidName
@@ -15,9 +18,17 @@ def image_routes(service: Service) -> APIRouter:
     images = service.images
 
     @router.get("/images", responses=problems())
-    def list_images(caller: Caller) -> list[ImageView]:
+    def list_images(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        limit: Limit = PAGE,
+        after: Annotated[str, Query(description="Only those whose names come behind this one.")] = "",
+    ) -> list[ImageView]:
         """Lists the images that deployments get now, by name."""
-        return images.images()
+        found = images.images(after=after, limit=limit)
+        link_next(request, response, found, limit, after=found[-1].name if found else after)
+        return found
 
     @router.get("/images/{name}", responses=problems(ImageNotPublished))
     def show_image(caller: Caller, name: str) -> ImageView:
@@ -25,9 +36,13 @@ def image_routes(service: Service) -> APIRouter:
         return images.image(name)
 
     @router.get("/images/{name}/history", responses=problems(ImageNotPublished))
-    def list_image_history(caller: Caller, name: str) -> list[ImageView]:
+    def list_image_history(
+        caller: Caller, request: Request, response: Response, name: str, limit: Limit = PAGE, skip: Skip = 0
+    ) -> list[ImageView]:
         """Lists every image that was published under a name, newest first."""
-        return images.history(name)
+        found = images.history(name, limit=limit, skip=skip)
+        link_next(request, response, found, limit, skip=skip + limit)
+        return found
 
     @router.put("/images/{name}", responses=problems(Forbidden, InvalidName, InvalidImage))
     def publish_image(caller: Caller, name: str, request: PublishImageRequest) -> ImageView:

@@ -5,9 +5,10 @@ import binascii
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 
 from environments.api.guard import Caller
+from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.turns import Looks
@@ -35,9 +36,17 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
     catalogue, sources = service.catalogue, service.sources
 
     @router.get("/templates", responses=problems())
-    def list_templates(caller: Caller) -> list[TemplateView]:
-        """Lists the newest version of each template."""
-        return catalogue.templates()
+    def list_templates(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        limit: Limit = PAGE,
+        after: Annotated[str, Query(description="Only those whose names come behind this one.")] = "",
+    ) -> list[TemplateView]:
+        """Lists the newest version of each template, by name."""
+        found = catalogue.templates(after=after, limit=limit)
+        link_next(request, response, found, limit, after=found[-1].name if found else after)
+        return found
 
     @router.post("/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge))
     def push_template(caller: Caller, request: PushRequest) -> TemplateView:

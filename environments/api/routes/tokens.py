@@ -1,8 +1,11 @@
 """Tokens: an admin makes and ends everybody's, others their own."""
 
-from fastapi import APIRouter, status
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, status
 
 from environments.api.guard import Caller
+from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import Forbidden, InvalidLifetime, NotFound
@@ -14,10 +17,18 @@ def token_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["tokens"])
     access = service.access
 
-    @router.get("/tokens", responses=problems())
-    def list_tokens(caller: Caller) -> list[TokenView]:
+    @router.get("/tokens", responses=problems(NotFound))
+    def list_tokens(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        limit: Limit = PAGE,
+        before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
+    ) -> list[TokenView]:
         """Lists tokens without their secret part, newest first."""
-        return access.tokens(caller)
+        found = access.tokens(caller, limit=limit, before=before)
+        link_next(request, response, found, limit, before=found[-1].id if found else "")
+        return found
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidLifetime))
     def create_token(caller: Caller, request: TokenRequest) -> NewToken:

@@ -1,8 +1,9 @@
 """Workers: who carries out deployments."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from environments.api.guard import Caller
+from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.views import WorkerView
@@ -13,8 +14,12 @@ def worker_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["service"])
 
     @router.get("/workers", responses=problems())
-    def list_workers(caller: Caller) -> list[WorkerView]:
+    def list_workers(
+        caller: Caller, request: Request, response: Response, limit: Limit = PAGE, skip: Skip = 0
+    ) -> list[WorkerView]:
         """Lists the workers that were heard of lately, newest first, and the caller's deployments that they run."""
-        return service.queueing.workers(caller)
+        found = service.queueing.workers(caller, limit=limit, skip=skip)
+        link_next(request, response, found, limit, skip=skip + limit)
+        return found
 
     return router
