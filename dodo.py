@@ -34,6 +34,8 @@ KINDS = {
     "integration": ("test single parts of ours on the real ones", TESTED),
     "images": ("test what is inside the images", TESTED),
     "snapshots": ("test what the TUI looks like", []),
+    "attack": ("attack a deployed service as its users, its neighbours and a hostile job would", TESTED),
+    "fuzz": ("send anything to the API, and make anything of templates, for ten minutes", TESTED),
     "e2e": ("test everything together on a real cluster", TESTED),
 }
 
@@ -144,6 +146,13 @@ def task_deploy():
                 "default": None,
                 "help": "how many workers beside the one in the service, up to 10, with PostgreSQL; default: as it was",
             },
+            {
+                "name": "first_port",
+                "long": "first-port",
+                "type": int,
+                "default": None,
+                "help": "first of 100 ports for all that runs, beside another Calvinverse; chosen once, at first",
+            },
         ],
     }
 
@@ -194,6 +203,19 @@ def task_test_crash():
 def task_test_kill_matrix():
     """kill the worker, and each part, at every point of every step, and write the table of what came of it"""
     return {"basename": "test:kill-matrix", "actions": [room("tests.suite:kill_matrix")], "task_dep": TESTED}
+
+
+def task_test_upgrade():
+    """deploy an older commit, upgrade it in place on both databases, and see that nothing is lost or left"""
+    return {
+        "basename": "test:upgrade",
+        "actions": [room("tests.upgrade.run:main")],
+        "params": [
+            {"name": "commit", "long": "from", "default": "", "help": "default: the last commit of the issue before"},
+            {"name": "database", "long": "database", "default": "", "help": "only this one; default: both"},
+        ],
+        "task_dep": TESTED,
+    }
 
 
 def task_bench():

@@ -9,22 +9,31 @@ from images.neighbours import ADVICE, neighbours
 from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
-from jobs.database import Choice
+from jobs.database import POSTGRESQL, Choice
 from jobs.places import places
+from jobs.ports import block
 from jobs.status import look, table
 from jobs.undeploy import undeploy as remove
 
 
-def deploy(channel: str = "qa", database: str = "", workers: int | None = None, **existing: str) -> None:
+def deploy(
+    channel: str = "qa",
+    database: str = "",
+    workers: int | None = None,
+    first_port: int | None = None,
+    **existing: str,
+) -> None:
     """Make or repair the meta environment, publish the images, and say how to go on.
 
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
-    beside the one in the service, stay as they were when they are left out. `existing` has `consul`,
-    `consul_token_file`, `consul_ca_file` and so on for parts that run already.
+    beside the one in the service, stay as they were when they are left out, and so do the ports, which are the makers'
+    own at first, or those of a block that begins at `first_port`. `existing` has `consul`, `consul_token_file`,
+    `consul_ca_file` and so on for parts that run already.
     """
     report = console()
     where = places()
     images = Catalogue()
+    ports = None if first_port is None else block(first_port)
     wish = deployment.Wish(
         image=images.deployable("provisioning", Channel(channel)).reference,
         binaries=require("consul", "bao", "nomad"),
@@ -39,7 +48,13 @@ def deploy(channel: str = "qa", database: str = "", workers: int | None = None, 
             for part in ("consul", "openbao", "nomad")
             if existing[part]
         ],
-        database=Choice(kind=database or None, workers=workers),
+        ports={} if ports is None else ports.agents,
+        port=None if ports is None else ports.service,
+        database=Choice(
+            kind=database or None,
+            workers=workers,
+            port=None if ports is None or database != POSTGRESQL else ports.database,
+        ),
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")
