@@ -1,35 +1,26 @@
 """The meta environment on PostgreSQL with several workers: made from nothing, killed in parts, changed, removed."""
 
 import json
-import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from environments.adapters.agents import free_ports
-from environments.adapters.connections import Connections, TokenFile
-from environments.client import HttpClient, connect
-from environments.context import stored_context
-from environments.domain.errors import CalvinverseError, NotAllowedNow, ServiceUnavailable
+from environments.adapters.connections import TokenFile
+from environments.client import HttpClient
+from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PublishImageRequest
-from images.toolchain import require
-from jobs.database import Choice
-from jobs.deploy import Existing, Wish, deploy
-from jobs.places import Places
-from jobs.status import Line, look
+from environments.domain.views import CreateRequest
+from jobs.deploy import Existing
+from jobs.status import look
 from jobs.undeploy import undeploy
-from tests import images_here
 from tests.census import Taker, describe
 from tests.cluster import Cluster
-from tests.service_process import free_port
+from tests.deployment import Deployment, containers, docker, until
 
-LIMIT = 90.0
 TAKE_OVER = 30.0
 """Seconds within which another worker goes on (design.md)."""
 
@@ -67,92 +58,11 @@ job "work" {{
 """
 
 
-class Deployment:
-    """A state folder that a service on PostgreSQL is deployed from."""
-
-    def __init__(self, state: Path, existing: Sequence[Existing] = ()) -> None:
-        self.where = Places(state)
-        self.said: list[str] = []
-        state.mkdir(mode=0o700)
-        self._wish = {
-            "image": images_here.reference("provisioning"),
-            "binaries": require("consul", "bao", "nomad"),
-            "images": {
-                name: PublishImageRequest(reference=images_here.reference(name), channel="qa")
-                for name in ("web", "postgres")
-            },
-            "ports": free_ports(random.SystemRandom()).model_dump(mode="json"),
-            "port": free_port(),
-            "existing": existing,
-        }
-        self._database_port = free_port()
-
-    def deploy(self, kind: str | None = None, workers: int | None = None) -> None:
-        """Deploys to the end."""
-        port = self._database_port if kind == "postgresql" else None
-        deploy(self.where, Wish(**self._wish, database=Choice(kind, workers, port)), self.said.append)  # type: ignore[arg-type]
-
-    def client(self) -> HttpClient:
-        """A client of the deployed service."""
-        context = stored_context(self.where.state)
-        assert context is not None
-        return connect(context)
-
-    @property
-    def connections(self) -> Connections:
-        """With the admin's credentials."""
-        return Connections.load(self.where.connections)
-
-    def allocations(self, group: str) -> list[str]:
-        """Ids of the running allocations of a group of the meta environment."""
-        found = self.connections.caller("nomad").call("GET", "/v1/allocations?namespace=meta")
-        return [item["ID"] for item in found if item["TaskGroup"] == group and item["ClientStatus"] == "running"]
-
-    def line(self, part: str) -> Line:
-        """What `doit status` says of a part."""
-        return next(line for line in look(self.where) if line.part == part)
-
-    def remove(self) -> None:
-        """Undeploys, whatever there is."""
-        undeploy(self.where, self.said.append, force=True)
-
-
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
     deployment = Deployment(tmp_path / "state")
     yield deployment
     deployment.remove()
-
-
-def docker(*arguments: str) -> list[str]:
-    """The lines that the engine answers with."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=30, check=True)
-    return done.stdout.split("\n")[:-1]
-
-
-def containers(state: Path) -> dict[str, dict[str, Any]]:
-    """What the engine knows of the containers, running or not, that use a folder below a state folder; by name."""
-    ids = docker("ps", "--all", "--quiet", "--filter", "label=com.hashicorp.nomad.alloc_id")
-    found = json.loads("\n".join(docker("inspect", *ids))) if ids else []
-    return {
-        item["Name"].strip("/"): item
-        for item in found
-        if any(str(mount.get("Source", "")).startswith(f"{state}/") for mount in item["Mounts"])
-    }
-
-
-def until(true: Callable[[], Any], limit: float = LIMIT) -> Any:
-    """What comes when it is true. A service that is just coming back may refuse to say."""
-    end = time.monotonic() + limit
-    while True:
-        try:
-            found = true()
-        except ServiceUnavailable:
-            found = None
-        if found:
-            return found
-        assert time.monotonic() < end, "it didn't become so in time"
-        time.sleep(0.1)
 
 
 def ready(client: HttpClient, *names: str) -> None:
