@@ -66,7 +66,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "validate:recipes",
         "bench:images",
         "dispatch",
-        *(f"test:{kind}" for kind in (*suite.KINDS, "crash", "kill-matrix")),
+        *(f"test:{kind}" for kind in (*suite.KINDS, "crash", "kill-matrix", "upgrade")),
     }
     expected |= {"bench:engine"}
     images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}

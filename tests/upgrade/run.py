@@ -1,0 +1,102 @@
+"""`doit test:upgrade --from COMMIT`: deploys it, makes environments, upgrades in place, updates, destroys, counts."""
+
+import random
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from doit.exceptions import TaskFailed
+
+from environments.adapters.agents import free_ports
+from images.places import state_folder
+from tests.suite import say
+from tests.upgrade import world
+from tests.upgrade.old import OldCheckout, undeploy, upgrade
+
+BEFORE = "bcc3928"
+"""The newest commit of the issue before."""
+
+DATABASES = ("sqlite", "postgresql")
+
+
+def main(commit: str = "", database: str = "") -> object:
+    """Whether nothing was lost or left, on both databases or on one. Removes all that it made, also when it fails."""
+    root = state_folder() / "upgrade"
+    old = OldCheckout(commit or BEFORE, root / "old", say)
+    faults: dict[str, list[str]] = {}
+    try:
+        _remove_earlier(root, old)
+        records = root / "records"
+        records.mkdir(mode=0o700, parents=True)
+        shutil.copytree(state_folder() / "images", records / "images")
+        old.make(records)
+        for kind in (database,) if database else DATABASES:
+            faults[kind] = _on(kind, old, records, root / kind)
+    finally:
+        old.remove()
+        shutil.rmtree(root, ignore_errors=True)
+    for kind, found in faults.items():
+        say(f"{kind}: {'nothing was lost, and nothing is left' if not found else ''}")
+        for fault in found:
+            say(f"  {fault}")
+    count = sum(len(found) for found in faults.values())
+    return TaskFailed(f"The upgrade from {old.commit} shows {count} faults.") if count else True
+
+
+def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
+    """What went wrong on one database."""
+    state.mkdir(mode=0o700)
+    shutil.copytree(records / "images", state / "images")
+    first_port = int(free_ports(random.SystemRandom()).consul_http)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        say(f"[{kind}, {time.monotonic() - began:3.0f} s] {text}")
+
+    try:
+        tell(f"Deploying {old.commit} on ports from {first_port} on.")
+        old.deploy(state, kind, 1, first_port)
+        tell("Making environments.")
+        made = world.make(state, tell)
+        tell("Upgrading in place.")
+        shutil.rmtree(state / "images")
+        shutil.copytree(state_folder() / "images", state / "images")
+        upgrade(state, tell)
+        faults = world.compare(made)
+        tell("Updating each of them.")
+        faults += world.update(state, made)
+        tell("Destroying each of them.")
+        faults += world.destroy(state, made)
+        tell("Removing the deployment.")
+        undeploy(state, tell)
+        return faults + _left(state)
+    finally:
+        if (state / "local").exists():
+            undeploy(state, tell, "--force")
+
+
+def _left(state: Path) -> list[str]:
+    """What an undeploy has left of a state folder."""
+    mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(state) in line]
+    processes = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if str(state) in command:
+                processes.append(command.replace("\0", " "))
+    return [f"left by undeploy: {thing}" for thing in (*mounts, *processes)]
+
+
+def _remove_earlier(root: Path, old: OldCheckout) -> None:
+    """What a run has left that was killed."""
+    for kind in DATABASES:
+        if (root / kind / "local").exists():
+            say(f"Removing what an earlier run has left in {root / kind}.")
+            undeploy(root / kind, say, "--force")
+    old.remove()
+    if root.exists():
+        subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True, timeout=120)

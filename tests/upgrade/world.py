@@ -1,0 +1,241 @@
+"""Environments of every kind, made in an older version; what has to be so before and after the upgrade.
+
+All over HTTP, and by the makers' APIs of the parts: nothing here depends on what either version looks like inside.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from environments.adapters.connections import Connections
+from tests.attack.setting import Person, bundle, until
+from tests.census import Taker
+from tests.denial import denied
+
+CASES = Path(__file__).resolve().parent.parent / "cases" / "upgrade"
+SECONDS = 240.0
+"""Within which an environment settles."""
+
+ID_LIKE = "env-abcdefghjkmn"
+GIVEN_UP = "up-given-up"
+WORKING = 45
+"""Seconds that the update takes which runs while the upgrade goes on."""
+
+KEPT = ("id", "name", "owner", "template", "state", "parameters", "outputs", "deadline", "created_at", "bundle")
+"""What an upgrade doesn't change of an environment at rest."""
+
+Tell = Callable[[str], object]
+
+
+@dataclass
+class World:
+    """What was made, by the name that it is spoken of."""
+
+    admin: Person
+    alice: Person
+    child: Person
+    ids: dict[str, str] = field(default_factory=dict)
+    views: dict[str, dict[str, Any]] = field(default_factory=dict)
+    revealed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+    plan: str = ""
+    abandoned: str = ""
+
+
+def people(state: Path) -> tuple[Person, Person, Person]:
+    """An admin, a user, and the user by a token that another one of theirs made; all of the older version."""
+    context = json.loads((state / "context.json").read_text())
+    admin = Person("admin", context["address"], (state / "token").read_text().strip())
+    first = admin.post("/v1/tokens", {"owner": "alice", "ttl": "30d"})
+    alice = Person("alice", admin.address, first["secret"])
+    child = alice.post("/v1/tokens", {"owner": "alice", "ttl": "10d", "note": "made by a token"})
+    return admin, alice, Person("child", admin.address, child["secret"])
+
+
+def make(state: Path, tell: Tell) -> World:
+    """Makes them all, in the older version."""
+    admin, alice, child = people(state)
+    world = World(admin, alice, child)
+    for folder in ("notes", "failing", "slow", "module", "pattern", "volumes"):
+        admin.push(CASES / folder)
+    # A newer version takes no such template; whoever typed a reference revealed the secrets of others by it.
+    reader = admin.http.post("/v1/templates", json={"files": bundle(CASES / "reader")})
+    asked: dict[str, tuple[Person, str, Mapping[str, Any]]] = {
+        "up-web": (alice, "web", {"branch": "feature/x", "message": "before"}),
+        "up-module": (alice, "up-module", {"size": 1}),
+        "up-failed": (alice, "up-failing", {"pin": "4711"}),
+        "up-slow": (alice, "up-slow", {}),
+        "up-cancelled": (child, "up-slow", {"seconds": 600}),
+        GIVEN_UP: (alice, "up-notes", {}),
+        ID_LIKE: (alice, "up-notes", {"message": "named like an id"}),
+        "up-planned": (alice, "up-notes", {}),
+        "up-gone": (alice, "up-notes", {}),
+        "up-pattern": (alice, "up-pattern", {}),
+        "up-volumes": (admin, "up-volumes", {}),
+    }
+    if reader.status_code == 200:
+        asked["up-reader"] = (child, "up-reader", {"admin_login": "secret:environments/up-web/password#password"})
+    for name, (person, template, parameters) in asked.items():
+        body = {"name": name, "template": template, "parameters": dict(parameters), "ttl": "8h"}
+        tell(f"  {name}")
+        world.ids[name] = person.post("/v1/environments", body)["environment"]["id"]
+    for name in asked:
+        if name == "up-cancelled":
+            _when_working(alice, name)
+            alice.post(f"/v1/environments/{name}/cancel", {"force": True})
+        view = admin.settled(name, SECONDS)
+        expected = "failed" if name in ("up-failed", "up-cancelled") else "ready"
+        assert view["state"] == expected, (name, view["state"], view["failure"])
+    alice.post("/v1/environments/up-web/extend", {"ttl": "30h"})
+    plan = alice.post("/v1/environments/up-planned/plan", {"kind": "update", "parameters": {"message": "planned"}})
+    world.plan = plan["id"]
+    assert alice.destroy("up-gone", SECONDS)["state"] == "destroyed"
+    _give_up(state, world)
+    world.views = {name: admin.get(f"/v1/environments/{id}") for name, id in world.ids.items()}
+    for name, id in world.ids.items():
+        world.revealed[name] = _revealed(admin, id)
+        world.events[name] = len(admin.get(f"/v1/environments/{id}/events?limit=1000"))
+    alice.put("/v1/environments/up-slow", {"parameters": {"seconds": WORKING}})
+    _when_working(alice, "up-slow")
+    return world
+
+
+def _when_working(person: Person, name: str) -> None:
+    """Waits until its job is being run."""
+
+    def working() -> bool:
+        deployment = person.get(f"/v1/environments/{name}")["deployment"]
+        return any(step["name"] == "work" and step["state"] == "running" for step in deployment["steps"])
+
+    until(working, f"{name} doesn't begin to work", SECONDS)
+
+
+def _give_up(state: Path, world: World) -> None:
+    """Makes a destroy fail, abandons the environment, and asks for another one of the same name, as was possible."""
+    with denied(Connections.load(state / "connections.json").caller("vault"), GIVEN_UP):
+        ended = world.alice.destroy(GIVEN_UP, SECONDS)
+        assert ended["state"] == "destroy_failed", ended
+        world.abandoned = world.ids.pop(GIVEN_UP)
+        world.alice.post(f"/v1/environments/{world.abandoned}/abandon", {"reason": "nobody can remove its secret"})
+    again = world.alice.ask(GIVEN_UP, "up-notes")
+    if again.status_code == 202:
+        world.ids[GIVEN_UP] = again.json()["environment"]["id"]
+        world.alice.settled(world.ids[GIVEN_UP], SECONDS)
+
+
+def _revealed(person: Person, id: str) -> Any:
+    """The outputs with their secrets; of an environment that is gone, that they can't be read."""
+    response = person.http.get(f"/v1/environments/{id}/outputs?reveal=true")
+    return response.json() if response.status_code == 200 else response.json()["code"]
+
+
+def compare(world: World) -> list[str]:
+    """What was lost or changed by the upgrade alone."""
+    faults = []
+    listed = {view["id"] for view in world.admin.get("/v1/environments?ended=true")}
+    for name, id in world.ids.items():
+        before = world.views[name]
+        if id not in listed:
+            faults.append(f"{name} is not in the list any more")
+            continue
+        after = world.admin.get(f"/v1/environments/{id}")
+        if name not in ("up-slow", "up-reader"):
+            faults += [
+                f"{name}: {what} was {before[what]!r} and is {after[what]!r}"
+                for what in KEPT
+                if before[what] != after[what]
+            ]
+        if name not in ("up-gone", "up-reader") and _revealed(world.admin, id) != world.revealed[name]:
+            faults.append(f"{name}: an output reveals something else than before")
+        if len(world.admin.get(f"/v1/environments/{id}/events?limit=1000")) < world.events[name]:
+            faults.append(f"{name}: events are gone")
+    reader = world.ids.get("up-reader")
+    if reader and world.revealed["up-web"]["password"]["value"] in json.dumps(_revealed(world.admin, reader)):
+        faults.append("a typed reference, kept from before, reveals a secret of another environment")
+    if world.alice.get(f"/v1/environments/{ID_LIKE}")["id"] != world.ids[ID_LIKE]:
+        faults.append(f"{ID_LIKE} doesn't lead to the environment of that name")
+    if world.admin.get(f"/v1/environments/{world.abandoned}")["state"] != "abandoned":
+        faults.append("what was abandoned is not so any more")
+    for person in (world.alice, world.child):
+        if person.get("/self/info")["owner"] != "alice":
+            faults.append(f"the token of {person.name} is not alice's any more")
+    for template in ("up-notes", "up-failing", "up-slow", "up-module", "up-pattern", "up-volumes"):
+        if world.alice.http.get(f"/v1/templates/{template}/bundle").status_code != 200:
+            faults.append(f"the template {template} is gone")
+    return faults
+
+
+def update(state: Path, world: World) -> list[str]:
+    """Updates each of them in the newer version."""
+    faults = []
+    view = world.alice.settled("up-slow", SECONDS)
+    if view["state"] != "ready" or view["parameters"]["seconds"] != WORKING:
+        faults.append(f"the update that ran during the upgrade ended as {view['state']}: {view['failure']}")
+    files = bundle(CASES / "failing-mended")
+    assert base64.b64decode(files["template.toml"])
+    world.admin.post("/v1/templates", {"files": files})
+    changes: dict[str, tuple[Person, dict[str, Any]]] = {
+        "up-web": (world.alice, {"message": "after"}),
+        "up-module": (world.child, {"size": 2}),
+        "up-failed": (world.alice, {}),
+        "up-slow": (world.alice, {"seconds": 1}),
+        "up-cancelled": (world.alice, {"seconds": 0}),
+        ID_LIKE: (world.alice, {"message": "after"}),
+        "up-volumes": (world.admin, {"message": "after"}),
+    }
+    for name, (person, parameters) in changes.items():
+        response = person.http.put(f"/v1/environments/{name}", json={"parameters": parameters})
+        if response.status_code != 202:
+            faults.append(f"{name} can't be updated: {response.text}")
+    pattern = world.alice.http.put("/v1/environments/up-pattern", json={"parameters": {"word": "cab"}})
+    if pattern.status_code not in (202, 422) or (pattern.status_code == 422 and "word" not in pattern.text):
+        faults.append(f"up-pattern: {pattern.status_code} {pattern.text}")
+    applied = world.alice.http.post(f"/v1/plans/{world.plan}/apply")
+    if applied.status_code not in (202, 409):
+        faults.append(f"the saved plan: {applied.status_code} {applied.text}")
+    for name in [*changes, "up-planned", "up-pattern"]:
+        view = world.admin.settled(name, SECONDS)
+        if view["state"] != "ready":
+            faults.append(f"{name} is {view['state']} after its update: {view['failure']}")
+    vault = Connections.load(state / "connections.json").caller("vault")
+    kept = vault.call("GET", "/v1/secret/data/environments/up-failed/keys")
+    if kept["data"]["data"] != {"pin": "4711"}:
+        faults.append("the secret parameter that waited in the database did not arrive")
+    password = world.admin.get("/v1/environments/up-web/outputs?reveal=true")["password"]["value"]
+    if password != world.revealed["up-web"]["password"]["value"]:
+        faults.append("the update of up-web made another password")
+    return faults
+
+
+def destroy(state: Path, world: World) -> list[str]:
+    """Destroys each of them, and counts what is left by the makers' own APIs."""
+    faults = []
+    connections = Connections.load(state / "connections.json")
+    # Of what was abandoned a person has to remove what is left.
+    connections.caller("vault").call("DELETE", f"/v1/secret/metadata/environments/{GIVEN_UP}/database")
+    connections.caller("consul").call("DELETE", f"/v1/kv/environments/{GIVEN_UP}/?recurse=true")
+    for name, id in world.ids.items():
+        if name != "up-gone":
+            response = world.admin.http.post(f"/v1/environments/{id}/destroy", json={"reason": "upgraded"})
+            if response.status_code not in (200, 202):
+                faults.append(f"{name} can't be destroyed: {response.text}")
+    for name, id in world.ids.items():
+        view = world.admin.settled(id, SECONDS)
+        if view["state"] != "destroyed":
+            faults.append(f"{name} is {view['state']}: {view['failure']}")
+    taker = Taker(connections, state)
+    try:
+        things = taker.take().things
+    finally:
+        taker.close()
+    names = [*world.ids, GIVEN_UP]
+    for kind, found in things.items():
+        if left := sorted(thing for thing in found if any(name in thing for name in names)):
+            faults.append(f"left behind, {kind}: {', '.join(left)}")
+    for kind in ("nomad namespaces", "openbao pki roles", "openbao leases"):
+        if strange := sorted(things[kind] - {"default", "meta"}):
+            faults.append(f"left behind, {kind}: {', '.join(strange)}")
+    return faults
