@@ -1,0 +1,127 @@
+"""A deployed Calvinverse with three people, once for all attacks.
+
+CALVINVERSE_ATTACKED=process attacks a service that runs from this checkout, beside a test cluster, instead: that needs
+no image of it, and proves less.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from environments.adapters.connections import Connections, TokenFile
+from tests import images_here
+from tests.attack.setting import CASES, Person, Target
+from tests.cluster import start_cluster
+from tests.deployment import Deployment, containers
+from tests.service_process import ServiceProcess
+
+IMAGES = ("web", "base")
+"""What environments may be made of."""
+
+_HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
+
+
+def _parts(connections: Connections) -> dict[str, httpx2.Client]:
+    clients = {}
+    for part, header in _HEADERS.items():
+        endpoint = getattr(connections, part)
+        assert isinstance(endpoint.authentication, TokenFile)
+        token = endpoint.authentication.token_file.read_text().strip()
+        clients[part] = httpx2.Client(base_url=endpoint.address, headers={header: token}, timeout=20, trust_env=False)
+    return clients
+
+
+@pytest.fixture(scope="session")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """What is attacked."""
+    folder = tmp_path_factory.mktemp("attacked")
+    if os.environ.get("CALVINVERSE_ATTACKED") == "process":
+        yield from _beside(folder)
+    else:
+        yield from _deployed(folder)
+
+
+def _deployed(folder: Path) -> Iterator[Target]:
+    deployment = Deployment(folder / "state", images=IMAGES)
+
+    def process() -> int:
+        (pid,) = [
+            int(item["State"]["Pid"])
+            for name, item in containers(deployment.where.state).items()
+            if name.startswith("provisioning-") and item["State"]["Running"]
+        ]
+        return pid
+
+    try:
+        deployment.deploy()
+        token = deployment.where.token.read_text().strip()
+        yield from _opened(deployment.context.address, token, deployment.connections, deployment.where.state, process)
+    finally:
+        deployment.remove()
+
+
+def _beside(folder: Path) -> Iterator[Target]:
+    cluster = start_cluster(folder)
+    service = ServiceProcess(folder / "service", cluster.agents.site.connections_file)
+    try:
+        service.start()
+        images_here.publish(service.client, *IMAGES)
+        token = (service.state / "service" / "token").read_text().strip()
+        yield from _opened(service.address, token, cluster.connections, service.state, lambda: service.pid)
+    finally:
+        service.stop()
+        cluster.close()
+
+
+def _opened(address: str, token: str, connections: Connections, folder: Path, process: object) -> Iterator[Target]:
+    admin = Person("admin", address, token)
+    people = {
+        name: Person(name, address, admin.post("/v1/tokens", {"owner": name})["secret"])
+        for name in ("alice", "mallory")
+    }
+    target = Target(
+        address=address,
+        admin=admin,
+        nobody=Person("nobody", address, ""),
+        parts=_parts(connections),
+        folder=folder,
+        connections=connections,
+        process=process,  # type: ignore[arg-type]  # a function without arguments that gives a number
+        **people,
+    )
+    try:
+        for template in sorted(CASES.iterdir()):
+            admin.push(template)
+        yield target
+    finally:
+        for person in (admin, target.nobody, *people.values()):
+            person.http.close()
+        for client in target.parts.values():
+            client.close()
+
+
+@pytest.fixture
+def admin(target: Target) -> Person:
+    """May do everything."""
+    return target.admin
+
+
+@pytest.fixture
+def alice(target: Target) -> Person:
+    """A user with something to lose."""
+    return target.alice
+
+
+@pytest.fixture
+def mallory(target: Target) -> Person:
+    """A user who wants it."""
+    return target.mallory
+
+
+@pytest.fixture
+def nobody(target: Target) -> Person:
+    """Somebody without a token."""
+    return target.nobody

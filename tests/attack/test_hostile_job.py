@@ -1,0 +1,66 @@
+"""A job that tries everything with what Nomad gave it: its own places open, everything else shut."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.attack.setting import CASES, Person, Target, bundle
+
+
+@pytest.fixture(scope="module")
+def report(target: Target) -> Any:
+    """What the job says of itself, run by mallory beside an environment of alice."""
+    target.alice.made("hostile-victim", "attack-notes")
+    addresses = {part: str(client.base_url).rstrip("/") for part, client in target.parts.items()}
+    try:
+        parameters = {"victim": "hostile-victim", "addresses": {**addresses, "service": target.address}}
+        target.mallory.made("hostile", "attack-hostile", parameters)
+        (line,) = [line for line in target.output("hostile", "app").splitlines() if line.startswith("REPORT ")]
+        yield json.loads(line.removeprefix("REPORT "))
+    finally:
+        print(target.output("hostile", "app"))
+        target.mallory.destroy("hostile")
+        target.alice.destroy("hostile-victim")
+
+
+def test_its_own_places_are_open(report: Any) -> None:
+    assert {what: status for what, (status, _) in report["own"].items() if status != 200} == {}
+
+
+def test_everything_else_is_shut(report: Any) -> None:
+    refused = (400, 401, 403, 404)
+    # A list may also be answered without what the asker mayn't see.
+    open_ones = {
+        what: (status, said)
+        for what, (status, said) in report["shut"].items()
+        if status not in refused and said.strip() not in ("[]", "null")
+    }
+    assert open_ones == {}
+    assert len(report["shut"]) > 20
+
+
+def test_no_token_of_the_service_is_in_its_environment(report: Any) -> None:
+    assert report["tokens"] == []
+    assert "VAULT_TOKEN" in report["names"]
+    assert not [name for name in report["names"] if name.startswith("CALVINVERSE")]
+
+
+@pytest.mark.parametrize("way", ["privileged = true", 'volumes = ["/etc:/h"]', 'cap_add = ["sys_admin"]'])
+def test_a_job_gets_no_way_out_of_its_container(target: Target, admin: Person, mallory: Person, way: str) -> None:
+    """An admin's template may ask; the node refuses."""
+    files = bundle(CASES / "echo", {'name = "attack-echo"': 'name = "attack-out"'})
+    text = base64.b64decode(files["app.nomad.hcl"]).decode()
+    files["app.nomad.hcl"] = base64.b64encode(
+        text.replace("force_pull   = false", f"force_pull = false\n        {way}").encode()
+    ).decode()
+    answer = admin.http.post("/v1/templates", json={"files": files})
+    if answer.status_code == 422:
+        return
+    name = "out-of-it"
+    try:
+        view = mallory.create(name, "attack-out")
+        assert view["state"] == "failed", view
+    finally:
+        mallory.destroy(name)

@@ -1,0 +1,69 @@
+variable "environment" {
+  type = string
+}
+
+variable "image" {
+  type = string
+}
+
+variable "text" {
+  type = string
+}
+
+variable "lines" {
+  type = list(string)
+}
+
+variable "tree" {
+  type = map(string)
+}
+
+job "app" {
+  type = "batch"
+
+  meta {
+    text = var.text
+  }
+
+  group "g" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    task "main" {
+      driver       = "docker"
+      kill_timeout = "2s"
+
+      config {
+        image        = var.image
+        force_pull   = false
+        network_mode = "host"
+        command      = "python3"
+
+        args = concat([
+          "-c",
+          "import json, os, sys; print(json.dumps({'env': os.environ['SAID'], 'list': os.environ['LIST'], 'tree': os.environ['TREE'], 'meta': os.environ['NOMAD_META_text'], 'args': sys.argv[1:]}))",
+        ], [var.text], var.lines)
+      }
+
+      env {
+        SAID = var.text
+        LIST = jsonencode(var.lines)
+        TREE = jsonencode(var.tree)
+      }
+
+      vault {}
+
+      resources {
+        cpu    = 20
+        memory = 48
+      }
+    }
+  }
+}
