@@ -7,14 +7,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-
 from environments.domain.deadline import parse_duration, parse_moment
 from environments.domain.errors import InvalidLifetime
+from environments.schemas.keywords import ValidationError, validator_for
+from environments.schemas.patterns import UnusablePattern
 from tui.clock import Clock
 
 Kind = Literal["string", "integer", "number", "boolean", "choice", "json"]
+
+
+_CHECKED_HERE = frozenset(
+    {
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "maximum",
+        "maxLength",
+        "minimum",
+        "minLength",
+        "multipleOf",
+        "pattern",
+        "type",
+    }
+)
+"""Keywords that are checked as somebody types: they cost no more than the value is long. The service checks the others,
+within limits, and refuses a pattern that it can't run."""
 
 
 class Unset:
@@ -90,7 +107,11 @@ class Parameter:
             if self.required:
                 raise FieldProblem("A value is needed.")
             return value
-        fault = next(iter(Draft202012Validator(dict(self.schema)).iter_errors(value)), None)
+        schema = {keyword: limit for keyword, limit in self.schema.items() if keyword in _CHECKED_HERE}
+        try:
+            fault = next(iter(validator_for(schema).iter_errors(value)), None)
+        except UnusablePattern as error:
+            raise FieldProblem(f"The template's pattern {error.pattern} can't be run ({error}).") from None
         if fault is not None:
             raise FieldProblem(self._sentence(fault))
         return value

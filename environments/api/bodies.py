@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -146,12 +147,19 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 def check_json(body: bytes) -> None:
     """Raises `InvalidInput` for what Python reads as JSON but nobody else does, or can't be stored."""
     try:
-        document = json.loads(body, parse_constant=_refuse)
+        document = json.loads(body, parse_constant=_refuse, parse_float=_finite)
         if b"\\u" in body:
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"The body is not JSON: {reason}.", hint="Send one JSON object in UTF-8.") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is larger than any number that can be stored")
+    return number
 
 
 def _refuse(constant: str) -> Any:

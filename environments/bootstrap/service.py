@@ -1,11 +1,12 @@
 """A provisioning service from its settings: everything that it is made of, and what runs in the background."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version as installed_version
 
 import structlog
 
+from environments.adapters.checking.pool import CheckPool
 from environments.adapters.git import GitRepositories
 from environments.adapters.module_states import ServedStates
 from environments.adapters.parts import Parts
@@ -66,6 +67,7 @@ class Service:
     queueing: Queueing
     module_states: ModuleStates
     state_server: StateServer
+    checks: CheckPool
     feed: Feed
     worker: Worker
     clock: Alarm
@@ -78,6 +80,7 @@ class Service:
 
     def start(self) -> None:
         """Begins to carry out deployments and to watch the clock."""
+        self.checks.start()
         self.state_server.start()  # also where nothing is carried out: plans and looks read states
         if self.works:
             self.worker.start()
@@ -90,6 +93,7 @@ class Service:
             self.watch.stop()
             self.clock.stop()
             self.worker.stop()
+        self.checks.stop()
         self.state_server.stop()  # last: an OpenTofu that is told to stop still hands in its state
         self.database.close()
 
@@ -115,11 +119,13 @@ def build(settings: Settings) -> Service:
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
     state_server = StateServer(access, module_states)
     door, lender = ServedStates(module_states, lambda: state_server.address), make_lender(connections, vault)
+    checks = CheckPool()
+    tools = replace(tools, expressions=checks.expression)
     tools = with_modules(tools, settings, vault, lender, door, module_states)
     planner = WorldPlanner(database, tools)
     drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
-    requests = Requests(database, sealer, now, new_id)
-    catalogue = Catalogue(database, tools.executors, now)
+    requests = Requests(database, sealer, now, new_id, checks)
+    catalogue = Catalogue(database, checks, now)
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
     service = Service(
         settings=settings,
@@ -139,12 +145,13 @@ def build(settings: Settings) -> Service:
             now,
             version,
         ),
-        planning=Planning(database, planner, sealer, now, new_id),
+        planning=Planning(database, planner, sealer, now, new_id, checks),
         mending=Mending(database, now, new_id),
         drifting=drifting,
         queueing=Queueing(database, now),
         module_states=module_states,
         state_server=state_server,
+        checks=checks,
         feed=feed,
         worker=Worker(
             new_id("worker"),

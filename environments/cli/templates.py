@@ -47,14 +47,14 @@ def show(
     "template",
     "validate",
     more="""
-        What the rules of templates say is checked here; job files and step kinds are checked by the service, when there
-        is one. Nothing is stored.
+        What the rules of templates say is checked here, the schemas of parameters too. Job files, modules and step
+        kinds are checked by the service, when there is one and the token is an admin's. Nothing is stored.
     """,
     examples="calvinverse template validate ./web",
 )
 def validate(session: Session, folder: Folder) -> None:
     from environments.client import read_bundle
-    from environments.domain.errors import InvalidTemplate, ServiceUnavailable, Unauthenticated
+    from environments.domain.errors import Forbidden, InvalidTemplate, ServiceUnavailable, Unauthenticated
     from environments.domain.views import Validation
 
     bundle = read_bundle(folder)
@@ -63,9 +63,10 @@ def validate(session: Session, folder: Folder) -> None:
     if not found.problems:
         try:
             found = session.client.validate(bundle)
-        except (ServiceUnavailable, Unauthenticated) as error:
+        except (ServiceUnavailable, Unauthenticated, Forbidden) as error:
             unasked = error.message
-            found = Validation(warnings=("job files and step kinds were not checked: the service was not asked",))
+            why = "it checks for admins only" if isinstance(error, Forbidden) else "the service was not asked"
+            found = Validation(warnings=(f"job files, modules and step kinds were not checked: {why}",))
     lines = [*(f"✗ {problem}" for problem in found.problems), *(f"! {warning}" for warning in found.warnings)]
     session.show(found, lambda: lines)
     if found.problems:
@@ -169,12 +170,14 @@ def _origin(view: "TemplateView", before: str = "") -> str:
 def _offline(bundle: "Bundle") -> "Validation":
     from environments.domain.errors import InvalidTemplate
     from environments.domain.views import Validation
+    from environments.schemas.faults import schema_faults
 
     try:
-        bundle.template()
+        template = bundle.template()
     except InvalidTemplate as error:
         return Validation(problems=tuple(error.details.get("problems") or [error.message]))
-    return Validation()
+    faults = (fault for name, schema in template.parameters.items() for fault in schema_faults(name, schema))
+    return Validation(problems=tuple(faults))
 
 
 def _lifetime(seconds: float | None) -> str:

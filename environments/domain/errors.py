@@ -74,6 +74,26 @@ class InvalidJob(InvalidTemplate):
     default_hint = "Mend the job file and check it with `nomad job validate`."
 
 
+class SchemaUnsupported(InvalidTemplate):
+    """A parameter's schema in a pushed template has a pattern or a reference that the service doesn't run.
+
+    `details` has the `parameter`, and the `keyword` and `value` to change.
+    """
+
+    code = "schema_unsupported"
+    default_hint = (
+        "An admin changes it and pushes the template again (docs/how-to/new-template.md, Patterns and limits). "
+        "Environments made from it can be destroyed as they are."
+    )
+
+
+class CheckTooCostly(InvalidInput):
+    """A check of what somebody sent takes more time or memory than one may; `details["place"]` says where it was."""
+
+    code = "check_too_costly"
+    default_hint = "Make the value or the template simpler: docs/how-to/new-template.md, Patterns and limits."
+
+
 class InvalidSource(InvalidInput):
     """A git repository is named in a way that can't be taken: its address, the revision or the folder in it."""
 

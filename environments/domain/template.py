@@ -2,6 +2,7 @@
 
 import hashlib
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -148,8 +149,10 @@ def parse_template(text: str) -> Template:
     """The template that `template.toml` holds. Raises `InvalidTemplate` naming all faults that can be found."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also numbers of more digits than Python reads
         raise InvalidTemplate(f"{TEMPLATE_FILE} is not TOML: {error}.") from error
+    except RecursionError:
+        raise InvalidTemplate(f"{TEMPLATE_FILE} is nested too deeply.") from None
     head = document.pop("template", None)
     if not isinstance(head, dict):
         raise _invalid(["there is no table [template]"])
@@ -188,8 +191,8 @@ def _problems(template: Template) -> Iterator[str]:
         yield error.message.rstrip(".")
     if not template.steps:
         yield "there are no steps"
-    names = [step.name for step in template.steps]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(step.name for step in template.steps)
+    for name in sorted(name for name, count in names.items() if count > 1):
         yield f"two steps are named {name!r}"
     for step in template.steps:
         try:

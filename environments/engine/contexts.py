@@ -67,8 +67,8 @@ class Contexts:
     def prepare(self, step: Step, outputs: Outputs) -> Prepared:
         """The step with its options. Raises `InvalidTemplate`, `ImageNotPublished`."""
         executor = self.executor(step.uses)
-        where = f"step {step.name!r}"
-        options = refuse_references(render(step.options, self._names(outputs, self.needed(step.name)), where), where)
+        where, names = f"step {step.name!r}", self._names(outputs, self.needed(step.name))
+        options = refuse_references(render(step.options, names, where, self._toolbox.expressions), where)
         try:
             read = executor.options.model_validate(options)
         except ValidationError as error:
@@ -102,7 +102,7 @@ class Contexts:
         found = {}
         for name, output in self.template.outputs.items():
             try:
-                value = render(output.value, names, f"output {name!r}")
+                value = render(output.value, names, f"output {name!r}", self._toolbox.expressions)
             except InvalidTemplate:
                 if whole:
                     raise

@@ -92,7 +92,8 @@ class AgentLocal(OwnThingsOnly):
     def __init__(self, host: AgentHost) -> None:
         self._host = host
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options and wrong values."""
         return faults(AgentLocalOptions, options)
 

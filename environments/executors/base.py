@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle
+from environments.service.rendering import Evaluate, evaluate
 
 
 class Options(BaseModel):
@@ -240,7 +241,8 @@ class Toolbox:
     """Every executor and handler of a service, by kind, and the lookouts and witnesses for drift.
 
     `houses` says for a kind of resource in which other resource (kind, address) such things are, if the same
-    environment made that: when the house is gone, so is what was in it, and nobody is left to ask.
+    environment made that: when the house is gone, so is what was in it, and nobody is left to ask. `expressions`
+    evaluates expressions of templates that could cost more than their size.
     """
 
     executors: Mapping[str, Executor]
@@ -248,6 +250,7 @@ class Toolbox:
     houses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     lookouts: Sequence[Lookout] = ()
     witnesses: Sequence[Witness] = ()
+    expressions: Evaluate = evaluate
 
 
 def toolbox(

@@ -87,7 +87,8 @@ class CheckHttp(OwnThingsOnly):
         self._web = web
         self._authority = authority
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options and wrong values."""
         return faults(CheckHttpOptions, options)
 

@@ -61,7 +61,8 @@ class ClusterTrust(OwnThingsOnly):
     def __init__(self, keeper: TrustKeeper) -> None:
         self._keeper = keeper
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options."""
         return faults(ClusterTrustOptions, options)
 

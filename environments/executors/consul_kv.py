@@ -119,7 +119,8 @@ class ConsulKv:
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options and impossible names of keys."""
         found = faults(ConsulKvOptions, options)
         keys = options.get("keys")

@@ -75,7 +75,8 @@ class NomadJob(OwnThingsOnly):
         self._catalogue = catalogue
         self._trusted = trusted
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options, a missing file, and a job file that doesn't write out its job's name."""
         found = faults(NomadJobOptions, options)
         file, variables = options.get("file"), options.get("variables")

@@ -7,6 +7,7 @@ from typing import Any
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
 from environments.executors.base import Owner
+from environments.executors.hcl_blocks import blocks
 from environments.executors.marks import MARK, mark
 from environments.executors.nomad_ports import Job
 
@@ -16,17 +17,13 @@ OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
 OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
 
-# A label may be written without quotes, too.
-_VARIABLE = re.compile(r'^[ \t]*variable[ \t]*(?:"([^"\n]*)"|[ \t]([\w-]+))[ \t]*\{', re.MULTILINE)
-_JOB_LABEL = re.compile(r'^[ \t]*job[ \t]*(?:"([^"\n]*)"|[ \t]([\w-]+))[ \t]*\{', re.MULTILINE)
-
 
 def job_label(text: str) -> str:
     """The id of the job in a job file, which must be written as a plain name. Raises `InvalidJob`."""
-    labels = [quoted or plain for quoted, plain in _JOB_LABEL.findall(text)]
+    labels = _labels("job", text)
     if len(labels) != 1:
         raise InvalidJob('A job file must hold one block `job "<name>" {`, with the name written out.')
-    label: str = labels[0]
+    label = labels[0]
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", label):
         raise InvalidJob(f"{label!r} can't be a job's name; use lower-case letters, digits and hyphens.")
     return label
@@ -34,10 +31,16 @@ def job_label(text: str) -> str:
 
 def declared(text: str, given: Iterable[str]) -> set[str]:
     """Names of the variables that a job file declares. Raises `InvalidJob` for others, which Nomad would ignore."""
-    names = {quoted or plain for quoted, plain in _VARIABLE.findall(text)}
+    names = set(_labels("variable", text))
     if unknown := sorted(set(given) - names):
         raise InvalidJob(f"The job file declares no variable {unknown[0]!r}.")
     return names
+
+
+def _labels(kind: str, text: str) -> list[str]:
+    """The label of each block of a kind at the top of a job file."""
+    found = [block.header for block in blocks(text) if block.around is None]
+    return [header[1] for header in found if header[0] == kind and len(header) == 2]
 
 
 def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False, volumes: Collection[str] = ()) -> Job:

@@ -91,7 +91,8 @@ class OpenTofuModule:
         self.modules = Modules(tofu, door, keys, kits, self._lender)
         """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options, a folder without a module, and blocks and names that the module may not have."""
         found = faults(OpenTofuModuleOptions, options)
         folder = options.get("folder")

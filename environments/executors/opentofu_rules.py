@@ -1,11 +1,11 @@
 """What can be seen of a module without running tofu: its files, what it declares, and what it may not say."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from environments.domain.template import Bundle
+from environments.executors.hcl_blocks import Block, blocks
 
 _SUFFIXES = (".tf", ".tofu", ".tf.json", ".tofu.json")
 _OURS = {
@@ -13,15 +13,6 @@ _OURS = {
     "cloud": "the state lies with the service",
     "encryption": "the service encrypts with the environment's key",
 }
-_NOISE = re.compile(
-    r"""
-    \#[^\n]* | //[^\n]*                                  # comments to the end of the line
-    | /\*.*?\*/                                          # and longer ones
-    | <<[-~]?\s*(?P<mark>\w+)[^\n]*\n.*?^\s*(?P=mark)\b  # heredocs
-    | (?P<string>"(?:\\.|[^"\\\n])*")
-    """,
-    re.VERBOSE | re.DOTALL | re.MULTILINE,
-)
 
 
 def module_files(bundle: Bundle, folder: str) -> dict[str, bytes]:
@@ -44,36 +35,28 @@ def module_faults(files: Mapping[str, bytes], variables: Any, outputs: Any) -> I
         for block in sorted(_terraform_blocks(path, text) & _OURS.keys()):
             yield f"{path}: the module may have no {block!r} block: {_OURS[block]}"
     if all(path.endswith((".tf", ".tofu")) for path in own):
-        declared = {kind: _labels(kind, texts.values()) for kind in ("variable", "output")}
+        told = [block for text in texts.values() for block in blocks(text)]
+        declared = {kind: _labels(kind, told) for kind in ("variable", "output")}
         for kind, asked in (("variable", variables), ("output", outputs)):
             for name in asked if isinstance(asked, Mapping | list | tuple) else ():
                 if isinstance(name, str) and name not in declared[kind]:
                     yield f"the module declares no {kind} {name!r}"
 
 
-def _labels(kind: str, texts: Any) -> set[str]:
-    return {name for text in texts for name in re.findall(rf'^\s*{kind}\s+"?([\w-]+)"?\s*{{', text, re.MULTILINE)}
+def _labels(kind: str, found: Iterable[Block]) -> set[str]:
+    return {
+        block.header[1] for block in found if block.header[0] == kind and len(block.header) == 2 and not block.around
+    }
 
 
 def _terraform_blocks(path: str, text: str) -> set[str]:
-    """The names of the blocks and arguments directly inside of `terraform` blocks."""
+    """The names of the blocks directly inside of `terraform` blocks; in JSON also those of arguments."""
     if path.endswith(".json"):
         try:
             told = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return set()
         inside = told.get("terraform", {}) if isinstance(told, dict) else {}
-        return {name for found in (inside if isinstance(inside, list) else [inside]) for name in found}
-    plain = _NOISE.sub(lambda found: '""' if found["string"] else " ", text)
-    names: set[str] = set()
-    depth, outer = 0, False
-    for found in re.finditer(r'(?:(?P<name>[\w-]+)\s*(?:""\s*)*)?(?P<brace>[{}])|=\s*(?P<value>{)', plain):
-        if found["brace"] == "}":
-            depth -= 1
-            continue
-        if depth == 0:
-            outer = found["name"] == "terraform"
-        elif depth == 1 and outer and found["name"]:
-            names.add(found["name"])
-        depth += 1
-    return names
+        parts = inside if isinstance(inside, list) else [inside]
+        return {str(name) for part in parts if isinstance(part, Mapping) for name in part}
+    return {block.header[0] for block in blocks(text) if block.around == ("terraform",)}

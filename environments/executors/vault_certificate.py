@@ -97,11 +97,12 @@ class VaultCertificate(OwnThingsOnly):
     def __init__(self, authority: CertificateAuthority) -> None:
         self._authority = authority
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options, and a second step of this kind: an environment has one role."""
         found = faults(VaultCertificateOptions, options)
-        if sum(step.uses == self.kind for step in bundle.template().steps) > 1:
-            found.append(f"a template has one step {self.kind} at most; give all names there")
+        if sum(step.uses == cls.kind for step in bundle.template().steps) > 1:
+            found.append(f"a template has one step {cls.kind} at most; give all names there")
         return found
 
     def resources(self, context: StepContext) -> Sequence[Intended]:

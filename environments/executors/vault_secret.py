@@ -117,7 +117,8 @@ class VaultSecret(OwnThingsOnly):
         self._store = store
         self._choose = choose
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         """Unknown options, keys given twice, and parameters that are no secret parameters of the template."""
         found = faults(VaultSecretOptions, options)
         given = options.get("from_parameters")

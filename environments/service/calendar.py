@@ -11,6 +11,9 @@ from cronsim import CronSim, CronSimError
 
 from environments.domain.template import Looks
 
+_LONGEST = 200
+"""Characters of a cron expression."""
+
 
 def fault(looks: Looks) -> str | None:
     """What is wrong with a rule; None: nothing."""
@@ -21,14 +24,18 @@ def fault(looks: Looks) -> str | None:
     if looks.schedule is None:
         return None
     try:
+        if len(looks.schedule) > _LONGEST:
+            raise ValueError
         next(CronSim(looks.schedule, datetime.now(zone)))
-    except (CronSimError, StopIteration):
-        return f"drift.schedule: {looks.schedule!r} is no cron expression whose moment comes, such as '0 4 * * *'"
+    except (CronSimError, StopIteration, ValueError, OverflowError):
+        told = looks.schedule[:_LONGEST]
+        return f"drift.schedule: {told!r} is no cron expression whose moment comes, such as '0 4 * * *'"
     return None
 
 
 def next_look(looks: Looks, after: datetime) -> datetime | None:
-    """The first moment of the rule after another one (both UTC); None: there is no rule."""
+    """The first moment of the rule after another one (both UTC); None: there is no rule, or its moment doesn't come."""
     if looks.schedule is None:
         return None
-    return next(CronSim(looks.schedule, after.astimezone(ZoneInfo(looks.zone)))).astimezone(UTC)
+    moment = next(CronSim(looks.schedule, after.astimezone(ZoneInfo(looks.zone))), None)
+    return None if moment is None else moment.astimezone(UTC)

@@ -1,55 +1,31 @@
 """The catalogue of templates: pushed as bundles, checked with the executors that will run them, kept by digest."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
 
 from environments.domain.errors import InvalidTemplate, UnknownTemplate
-from environments.domain.names import META
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
 from environments.domain.views import TemplateSource, TemplateStepView, TemplateView
 from environments.service.authorization import Action, Principal, may
-from environments.service.calendar import fault as calendar_fault
-from environments.service.parameters import schema_faults
-from environments.service.rendering import fault
-from environments.service.secret_outputs import option_faults, output_faults
+from environments.service.checking import Checks
 from environments.service.storage import PushedTemplate, Storage
-
-_ONLY_META = frozenset({"agent.local", "cluster.trust"})
-"""Step kinds that act on the service's own machine and on the cluster as a whole."""
-
-
-class StepKind(Protocol):
-    """What the catalogue needs of an executor."""
-
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Faults in a step's options that can be seen before it runs."""
-        ...
 
 
 class Catalogue:
     """Takes, checks and gives templates."""
 
-    def __init__(self, storage: Storage, kinds: Mapping[str, StepKind], clock: Callable[[], datetime]) -> None:
+    def __init__(self, storage: Storage, checks: Checks, clock: Callable[[], datetime]) -> None:
         self._storage = storage
-        self._kinds = kinds
+        self._checks = checks
         self._clock = clock
 
-    def validate(self, bundle: Bundle) -> list[str]:
-        """Every fault that can be found without running anything, in words; none: it is valid."""
-        try:
-            template = bundle.template()
-        except InvalidTemplate as error:
-            problems = error.details.get("problems")
-            return list(problems) if problems else [error.message]
-        calendar = calendar_fault(template.drift)
-        return [
-            *schema_faults(template),
-            *([calendar] if calendar else []),
-            *self._step_faults(template, bundle),
-            *_output_faults(template),
-            *output_faults(template),
-        ]
+    def validate(self, principal: Principal, bundle: Bundle) -> list[str]:
+        """Every fault that can be found without running anything, in words; none: it is valid.
+
+        Raises `Forbidden`: who may not push has no use for it, and looking may be costly.
+        """
+        may(principal, Action.TEMPLATE_VALIDATE)
+        return self._checks.template(principal.owner, bundle)
 
     def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> TemplateView:
         """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
@@ -57,7 +33,7 @@ class Catalogue:
         `source` is kept with it; the same content from the same commit changes nothing.
         """
         may(principal, Action.TEMPLATE_PUSH)
-        problems = self.validate(bundle)
+        problems = self._checks.template(principal.owner, bundle)
         if problems:
             raise InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": problems})
         template = bundle.template()
@@ -90,38 +66,6 @@ class Catalogue:
                 version = f" with digest {digest}" if digest else ""
                 raise UnknownTemplate(f"There is no template {name!r}{version}.")
             return push, _content(tx.templates.bundle(push.digest), name)
-
-    def _step_faults(self, template: Template, bundle: Bundle) -> Iterator[str]:
-        for step in template.steps:
-            kind = self._kinds.get(step.uses)
-            if kind is None:
-                yield f"step {step.name!r} uses {step.uses!r}, which is no step kind ({', '.join(sorted(self._kinds))})"
-                continue
-            if step.uses in _ONLY_META and template.name != META:
-                yield f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
-            yield from (f"step {step.name!r}: {problem}" for problem in kind.check(step.options, bundle))
-            yield from (f"step {step.name!r}: {problem}" for problem in _expression_faults(step.options))
-            yield from (f"step {step.name!r}: {problem}" for problem in option_faults(template, step.options))
-
-
-def _expression_faults(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        found = fault(value)
-        if found:
-            yield f"in {value!r}: {found}"
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _expression_faults(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _expression_faults(part)
-
-
-def _output_faults(template: Template) -> Iterator[str]:
-    for name, output in template.outputs.items():
-        found = fault(output.value)
-        if found:
-            yield f"output {name!r}: {found}"
 
 
 def _content(bundle: Bundle | None, name: str) -> Bundle:

@@ -13,7 +13,8 @@ from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle, Template
 from environments.domain.views import CreateRequest, UpdateRequest
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
-from environments.service.parameters import check_parameters, split_secrets
+from environments.service.checking import Verdicts
+from environments.service.parameters import split_secrets
 from environments.service.storage import Transaction
 
 LAST_GOOD = "last-good"
@@ -35,11 +36,16 @@ class Draft(NamedTuple):
 
 
 def new_environment(
-    tx: Transaction, principal: Principal, request: CreateRequest, environment_id: str, now: datetime
+    tx: Transaction,
+    principal: Principal,
+    request: CreateRequest,
+    environment_id: str,
+    now: datetime,
+    verdicts: Verdicts,
 ) -> Draft:
     """The environment that a request to create asks for.
 
-    Raises `InvalidName`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime` and `Forbidden`.
+    Raises `InvalidName`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`, `Forbidden`, what `Verdicts` raise.
     """
     check_template_name(principal, request.template)
     name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
@@ -57,7 +63,7 @@ def new_environment(
         created_at=now,
     )
     allowed = may(principal, Action.ENVIRONMENT_CREATE, environment, becomes=bundle)
-    opened, secrets = split_secrets(template, check_parameters(template, request.parameters))
+    opened, secrets = split_secrets(template, verdicts.parameters(template, request.parameters))
     for service in _literal_services(template):
         service_name(name, service)
     lifetime = template.lifetime
@@ -73,10 +79,12 @@ def new_environment(
     return Draft(environment.model_copy(update=asked), bundle, secrets, allowed)
 
 
-def updated(tx: Transaction, principal: Principal, environment: Environment, request: UpdateRequest) -> Draft:
+def updated(
+    tx: Transaction, principal: Principal, environment: Environment, request: UpdateRequest, verdicts: Verdicts
+) -> Draft:
     """The environment with the newest (or named) version of its template and changed parameters.
 
-    Raises `UnknownTemplate`, `InvalidParameters` and `Forbidden`.
+    Raises `UnknownTemplate`, `InvalidParameters`, `Forbidden`, and what `Verdicts` raise.
     """
     bundle = catalogued(tx, environment.template, request.digest)
     allowed = may(principal, Action.ENVIRONMENT_UPDATE, environment, becomes=bundle)
@@ -85,7 +93,7 @@ def updated(tx: Transaction, principal: Principal, environment: Environment, req
     # What the new version doesn't know any more is dropped, unless somebody asks for it just now.
     given = {name: value for name, value in given.items() if name in template.parameters or _asked(request, name)}
     # Secrets that were handed to OpenBao stay there unless new ones come.
-    opened, secrets = split_secrets(template, check_parameters(template, given, known=template.secret_parameters()))
+    opened, secrets = split_secrets(template, verdicts.parameters(template, given, known=template.secret_parameters()))
     return Draft(_with(environment, bundle, template, opened), bundle, secrets, allowed)
 
 

@@ -1,13 +1,31 @@
 """Parameters of an environment: defaults filled in, checked against the template's JSON Schema (draft 2020-12)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import InvalidParameters
 from environments.domain.template import Template
+from environments.schemas.faults import (
+    BROKEN,
+    DEEPEST,
+    ENDLESS,
+    NO_SCHEMA,
+    check_usable,
+    deeper_than,
+    leads_nowhere,
+    unsupported,
+)
+from environments.schemas.keywords import ValidationError, validator_for
+from environments.schemas.patterns import UnusablePattern
+
+_MOST_FAULTS = 20
+"""Of one parameter; what a schema finds wrong in a long list is told only so far."""
+
+_LONGEST_REASON = 300
+"""Characters; the words of a validator repeat the value."""
 
 
 def check_parameters(
@@ -15,23 +33,40 @@ def check_parameters(
 ) -> dict[str, Any]:
     """The given parameters and the defaults of the others; those in `known`, given before, may be left out.
 
-    Raises `InvalidParameters` naming every fault at once.
+    Raises `InvalidParameters` naming every fault at once, and `SchemaUnsupported`.
     """
-    values = {name: schema["default"] for name, schema in template.parameters.items() if "default" in schema}
-    values |= dict(given)
-    secret = template.secret_parameters()
-    schema = template.parameters_schema()
-    schema["required"] = [name for name in schema["required"] if name not in known]
-    faults = sorted(Draft202012Validator(schema).iter_errors(values), key=lambda fault: list(fault.path))
-    if faults:
-        problems = [problem for fault in faults for problem in _sentences(fault, secret)]
-        by_name = {str(fault.path[0]): _reason(fault, secret) for fault in faults if fault.path}
+    return check_values(template.name, template.parameters, given, known)
+
+
+def check_values(
+    template: str,
+    schemas: Mapping[str, Mapping[str, Any]],
+    given: Mapping[str, Any],
+    known: Collection[str] = (),
+    note: Callable[[str], None] = lambda place: None,
+) -> dict[str, Any]:
+    """What `check_parameters` does, for the `schemas` of a template's parameters; `note` is told of each beforehand."""
+    check_usable(template, schemas)
+    values = {name: schema["default"] for name, schema in schemas.items() if "default" in schema} | dict(given)
+    problems = [f"{name}: is missing" for name in schemas if name not in values and name not in known]
+    problems += [f"{name}: there is no such parameter" for name in values if name not in schemas]
+    by_name: dict[str, str] = {}
+    for name in sorted(schemas.keys() & values.keys()):
+        note(f"parameter {name!r}")
+        if deeper_than(values[name], DEEPEST):
+            problems.append(f"{name}: is nested deeper than {DEEPEST} levels")
+            by_name[name] = f"is nested deeper than {DEEPEST} levels"
+            continue
+        for place, reason in _faults(template, name, schemas[name], values[name]):
+            problems.append(f"{place}: {reason}")
+            by_name[name] = reason
+    if problems:
         raise InvalidParameters(
-            f"The parameters don't fit template {template.name!r}: {'; '.join(problems)}.",
-            hint=f"See which parameters it takes with `calvinverse template show {template.name}`.",
+            f"The parameters don't fit template {template!r}: {'; '.join(problems)}.",
+            hint=f"See which parameters it takes with `calvinverse template show {template}`.",
             details={"problems": problems, "by_name": by_name},
         )
-    return {name: values[name] for name in template.parameters if name in values}
+    return {name: values[name] for name in schemas if name in values}
 
 
 def split_secrets(template: Template, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -41,38 +76,26 @@ def split_secrets(template: Template, values: Mapping[str, Any]) -> tuple[dict[s
     return opened, {name: str(value) for name, value in values.items() if name in secret}
 
 
-def schema_faults(template: Template) -> list[str]:
-    """What is wrong with the schemas of a template's parameters, and defaults that their own schema refuses."""
-    faults = []
-    for name, schema in template.parameters.items():
-        try:
-            Draft202012Validator.check_schema(schema)
-        except SchemaError as error:
-            faults.append(f"parameters.{name}: {error.message}")
-            continue
-        if schema.get("type") is None and "enum" not in schema and "const" not in schema:
-            faults.append(f"parameters.{name}: a type is missing")
-        if "default" in schema:
-            if schema.get("writeOnly") is True:
-                faults.append(f"parameters.{name}: a secret can't have a default")
-            for wrong in Draft202012Validator(schema).iter_errors(schema["default"]):
-                faults.append(f"parameters.{name}: the default doesn't fit: {wrong.message}")
-    return faults
+def _faults(template: str, name: str, schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str, str]]:
+    """Where a value doesn't fit, and why."""
+    secret = schema.get("writeOnly") is True
+    try:
+        found = list(islice(validator_for(schema).iter_errors(value), _MOST_FAULTS))
+    except RecursionError:
+        raise unsupported(template, name, ENDLESS) from None
+    except Unresolvable as error:
+        raise unsupported(template, name, leads_nowhere(error), "$ref", str(error.ref)) from None
+    except UnusablePattern as error:
+        raise unsupported(template, name, f"its pattern can't be run ({error})", "pattern", error.pattern) from None
+    except BROKEN:
+        raise unsupported(template, name, NO_SCHEMA) from None
+    for fault in sorted(found, key=lambda fault: [str(part) for part in fault.path]):
+        yield ".".join([name, *(str(part) for part in fault.path)]), _reason(fault, secret)
 
 
-def _sentences(fault: ValidationError, secret: frozenset[str]) -> Iterator[str]:
-    schema: Any = fault.schema
-    given: Any = fault.instance
-    if fault.validator == "required":
-        yield from (f"{name}: is missing" for name in schema["required"] if fault.message.startswith(repr(name)))
-    elif fault.validator == "additionalProperties" and not fault.path:
-        yield from (f"{name}: there is no such parameter" for name in given if name not in schema["properties"])
-    else:
-        yield f"{'.'.join(str(part) for part in fault.path)}: {_reason(fault, secret)}"
-
-
-def _reason(fault: ValidationError, secret: frozenset[str]) -> str:
+def _reason(fault: ValidationError, secret: bool) -> str:
     """The validator's own words; not for secrets, because they quote the value."""
-    if fault.path and fault.path[0] in secret:
+    if secret:
         return f"does not fit ({fault.validator})"
-    return fault.message
+    said = fault.message
+    return said if len(said) <= _LONGEST_REASON else f"{said[: _LONGEST_REASON // 2]} … {said[-_LONGEST_REASON // 2 :]}"

@@ -15,6 +15,7 @@ from environments.domain.views import Accepted, CreateRequest, PlanRequest, Plan
 from environments.service import changing
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.changing import Asked, Sealer
+from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
 from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
@@ -65,7 +66,9 @@ class Planning:
         sealer: Sealer,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
+        checks: Checks,
     ) -> None:
+        self._checks = checks
         self._storage = storage
         self._planner = planner
         self._sealer = sealer
@@ -75,11 +78,15 @@ class Planning:
     def plan(self, principal: Principal, name: str, request: PlanRequest) -> PlanView:
         """What the change would do, saved. Raises what the request itself would raise, and what looking may raise."""
         now = self._clock()
-        with self._storage.read() as tx:
-            draft = self._draft(tx, principal, name, request, now)
-            environment = draft.environment
-            newest = _newest(tx, environment)
-            waiting = tx.environments.sealed(environment.id)
+        verdicts = Verdicts(self._checks, principal.owner)
+
+        def drafted() -> tuple[Draft, Deployment | None, bytes | None]:
+            with self._storage.read() as tx:
+                draft = self._draft(tx, principal, name, request, now, verdicts)
+                return draft, _newest(tx, draft.environment), tx.environments.sealed(draft.environment.id)
+
+        draft, newest, waiting = verdicts.settle(drafted)
+        environment = draft.environment
         secrets = {**(self._sealer.unseal(waiting) if waiting else {}), **draft.secrets}
         steps = self._planner.plan(Target(request.kind, environment, draft.bundle, secrets))
         plan = Plan(
@@ -112,6 +119,10 @@ class Planning:
 
         Raises `UnknownPlan`, `IdempotencyMismatch`, and `PlanStale` when something has moved since it was made.
         """
+        verdicts = Verdicts(self._checks, principal.owner)
+        return verdicts.settle(lambda: self._applied(principal, plan_id, idempotency_key, verdicts))
+
+    def _applied(self, principal: Principal, plan_id: str, idempotency_key: str | None, verdicts: Verdicts) -> Accepted:
         now = self._clock()
         once = Once(principal, idempotency_key, f"plan {plan_id}", self._sealer, now=now)
         with self._storage.write() as tx:
@@ -122,13 +133,21 @@ class Planning:
                 raise _stale(plan, f"deployment {plan.used_by} has applied it already")
             sealed = tx.plans.sealed(plan.id)
             secrets = self._sealer.unseal(sealed) if sealed else {}
-            environment, deployment = self._apply(tx, principal, plan, secrets, now)
+            environment, deployment = self._apply(tx, principal, plan, secrets, now, verdicts)
             if deployment.plan_id == plan.id and not tx.plans.use(plan.id, deployment.id):
                 raise _stale(plan, "it has been applied already")
             once.remember(tx, environment, deployment.id)
         return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
 
-    def _draft(self, tx: Transaction, principal: Principal, name: str, request: PlanRequest, now: datetime) -> Draft:
+    def _draft(
+        self,
+        tx: Transaction,
+        principal: Principal,
+        name: str,
+        request: PlanRequest,
+        now: datetime,
+        verdicts: Verdicts,
+    ) -> Draft:
         _check_fields(request)
         if request.kind is DeploymentKind.CREATE:
             asked = CreateRequest(
@@ -139,7 +158,7 @@ class Planning:
                 ttl=request.ttl,
                 until=request.until,
             )
-            draft = new_environment(tx, principal, asked, self._new_id("env"), now)
+            draft = new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
             _check_free(tx, draft.environment.name)
             return draft
         environment = owned(tx, principal, name)
@@ -149,14 +168,20 @@ class Planning:
         if request.rollback_to is not None:
             return rolled_back(tx, principal, environment, request.rollback_to)
         update = UpdateRequest(digest=request.digest, parameters=request.parameters)
-        return updated(tx, principal, environment, update)
+        return updated(tx, principal, environment, update, verdicts)
 
     def _apply(
-        self, tx: Transaction, principal: Principal, plan: Plan, secrets: dict[str, str], now: datetime
+        self,
+        tx: Transaction,
+        principal: Principal,
+        plan: Plan,
+        secrets: dict[str, str],
+        now: datetime,
+        verdicts: Verdicts,
     ) -> tuple[Environment, Deployment]:
         asked = Asked(self._new_id("dep"), principal.owner, f"as plan {plan.id} shows", now, plan_id=plan.id)
         if plan.kind is DeploymentKind.CREATE:
-            draft = self._create_again(tx, principal, plan, secrets, now)
+            draft = self._create_again(tx, principal, plan, secrets, now, verdicts)
             return draft.environment, changing.create(tx, draft, self._sealer, asked)
         environment = owned(tx, principal, BY_ID + plan.environment_id)
         _check_unmoved(tx, plan, environment)
@@ -184,7 +209,13 @@ class Planning:
         return after, changing.change(tx, draft, self._sealer, asked)
 
     def _create_again(
-        self, tx: Transaction, principal: Principal, plan: Plan, secrets: dict[str, str], now: datetime
+        self,
+        tx: Transaction,
+        principal: Principal,
+        plan: Plan,
+        secrets: dict[str, str],
+        now: datetime,
+        verdicts: Verdicts,
     ) -> Draft:
         """The environment of the plan, with a lifetime that begins now."""
         try:
@@ -201,7 +232,7 @@ class Planning:
             ttl=plan.request.get("ttl"),
             until=plan.request.get("until"),
         )
-        return new_environment(tx, principal, asked, plan.environment_id, now)
+        return new_environment(tx, principal, asked, plan.environment_id, now, verdicts)
 
     def _find(self, tx: Transaction, principal: Principal, plan_id: str) -> Plan:
         plan = tx.plans.get(plan_id)

@@ -1,18 +1,33 @@
-"""Expressions in templates: Jinja2, sandboxed, one pass; what a parameter holds is data, never an expression."""
+"""Expressions in templates: Jinja2, sandboxed, one pass; what a parameter holds is data, never an expression.
 
-import re
+An expression whose cost is bounded by what it reads (`is_plain`) is evaluated in place. Any other could take all time
+and memory there are (`{{ 'x' * 10**9 }}`), and is handed to an `Evaluate` that sets limits.
+"""
+
+import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from jinja2 import StrictUndefined, TemplateError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from environments.domain.environment import Environment
-from environments.domain.errors import ImageNotPublished, InvalidTemplate
+from environments.domain.errors import CheckTooCostly, ImageNotPublished, InvalidTemplate
 from environments.domain.references import references_in
+from environments.service.plain_expressions import is_plain
 
-_WHOLE = re.compile(r"\s*\{\{(?P<expression>(?:(?!\{\{|\}\}).)*)\}\}\s*", re.DOTALL)
+LARGEST_RENDERED = 4 * 1024 * 1024
+"""Characters of everything that one step's options, or one output, may become."""
+
+
+class Evaluate(Protocol):
+    """Evaluates one text that isn't plain, within limits; like `evaluate`."""
+
+    def __call__(self, text: str, names: Mapping[str, Any], where: str) -> Any:
+        """The value. Raises what `render` raises."""
+        ...
 
 
 class _Images(dict[str, str]):
@@ -71,33 +86,70 @@ def scope(
         "parameters": dict(parameters),
         "environment": {"id": environment.id, "name": environment.name, "owner": environment.owner},
         "steps": {name: dict(outputs) for name, outputs in steps.items()},
-        "images": _Images(images),
+        "images": known_images(images),
     }
 
 
-def render(value: Any, names: Mapping[str, Any], where: str) -> Any:
+def known_images(images: Mapping[str, str]) -> Mapping[str, str]:
+    """The references as `scope` has them: one that isn't there is told as an image that isn't published."""
+    return _Images(images)
+
+
+def render(value: Any, names: Mapping[str, Any], where: str, costly: Evaluate | None = None) -> Any:
     """`value` with every expression in it evaluated, tables and lists included.
 
     A text that is one whole expression keeps the type of its value (design.md). `where` begins the message of the
-    `InvalidTemplate` that an unknown name or a fault in an expression raises, and of the `ImageNotPublished` that an
-    image without a reference raises.
+    `InvalidTemplate` that an unknown name or a fault in an expression raises, of the `ImageNotPublished` that an
+    image without a reference raises, and of the `CheckTooCostly` for what becomes too large. `costly` evaluates texts
+    that aren't plain; None: they are evaluated here like the others.
     """
-    if isinstance(value, str):
-        return _render_text(value, names, where)
-    if isinstance(value, Mapping):
-        return {key: render(part, names, f"{where}.{key}") for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [render(part, names, f"{where}[{index}]") for index, part in enumerate(value)]
-    return value
+    return _Rendering(names, costly or evaluate).render(value, where)
 
 
-def _render_text(text: str, names: Mapping[str, Any], where: str) -> Any:
-    if "{{" not in text and "{%" not in text:
-        return text
+class _Rendering:
+    """One call of `render`: what it has made until now is counted."""
+
+    def __init__(self, names: Mapping[str, Any], costly: Evaluate) -> None:
+        self._names = names
+        self._costly = costly
+        self._left = LARGEST_RENDERED
+
+    def render(self, value: Any, where: str) -> Any:
+        if isinstance(value, str):
+            return self._text(value, where)
+        if isinstance(value, Mapping):
+            return {key: self.render(part, f"{where}.{key}") for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.render(part, f"{where}[{index}]") for index, part in enumerate(value)]
+        return value
+
+    def _text(self, text: str, where: str) -> Any:
+        if "{{" not in text and "{%" not in text:
+            return text
+        found = evaluate(text, self._names, where) if _evaluated_here(text) else self._costly(text, self._names, where)
+        self._left -= _size(found)
+        if self._left < 0:
+            raise CheckTooCostly(
+                f"{where}: what the expressions give has more than {LARGEST_RENDERED} characters.",
+                details={"place": where},
+            )
+        return found
+
+
+@lru_cache(maxsize=256)
+def _evaluated_here(text: str) -> bool:
     try:
-        whole = _WHOLE.fullmatch(text)
-        if whole:
-            found = _jinja.compile_expression(whole["expression"], undefined_to_none=False)(**names)
+        return is_plain(_jinja.parse(text))
+    except (TemplateError, RecursionError, MemoryError):
+        return False
+
+
+def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
+    """The value of one text with expressions, whatever that costs. Raises what `render` raises."""
+    try:
+        whole = _whole(text)
+        if whole is not None:
+            found = _jinja.compile_expression(whole, undefined_to_none=False)(**names)
             if isinstance(found, StrictUndefined):
                 str(found)
             return found
@@ -107,30 +159,36 @@ def _render_text(text: str, names: Mapping[str, Any], where: str) -> Any:
     except InvalidTemplate as error:
         raise InvalidTemplate(f"{where}: {error.message}", hint=error.hint) from error
     except UndefinedError as error:
-        raise InvalidTemplate(f"{where}: {error.message}.") from error
+        raise InvalidTemplate(f"{where}: {error}.") from error
     except SecurityError as error:
         raise InvalidTemplate(f"{where}: the expression does what templates may not: {error}.") from error
     except TemplateError as error:
         raise InvalidTemplate(f"{where}: {error}.") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except RecursionError as error:
+        raise InvalidTemplate(f"{where}: the expression is nested too deeply.") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError) as error:
         raise InvalidTemplate(f"{where}: the expression fails: {error}.") from error
 
 
 def fault(text: str) -> str | None:
     """What is wrong with the syntax of the expressions in a text; None when nothing is."""
     try:
-        _jinja.parse(text)
+        _jinja.compile(text)
     except TemplateError as error:
         return str(error)
+    except RecursionError:
+        return "it is nested too deeply"
+    except (SyntaxError, ValueError, OverflowError) as error:
+        return f"it can't be compiled: {error}"
     return None
 
 
 def whole_expression(text: str) -> Whole | None:
     """What can be seen of a text that is one whole expression; None when it is something else or is wrong."""
-    whole = _WHOLE.fullmatch(text)
-    if whole is None or fault(text) is not None:
+    whole = _whole(text)
+    tree = None if whole is None else _parsed("{{" + whole + "}}")
+    if tree is None:
         return None
-    tree = _jinja.parse("{{" + whole["expression"] + "}}")
     written = [node for part in tree.find_all(nodes.Output) for node in part.nodes]
     chain = _chain(written[0]) if len(written) == 1 else ()
     return Whole(frozenset(name.name for name in tree.find_all(nodes.Name)), chain)
@@ -138,9 +196,18 @@ def whole_expression(text: str) -> Whole | None:
 
 def chains(text: str) -> Iterator[tuple[str, ...]]:
     """Every path such as `("steps", "a", "url")` in the expressions of a text, its beginnings too."""
-    if fault(text) is None:
-        for node in _jinja.parse(text).find_all((nodes.Getattr, nodes.Getitem)):
+    tree = _parsed(text)
+    if tree is not None:
+        for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
             yield _chain(node)
+
+
+def _parsed(text: str) -> nodes.Template | None:
+    """The tree of a text's expressions; None when they are wrong."""
+    try:
+        return _jinja.parse(text)
+    except TemplateError:
+        return None
 
 
 def _chain(node: nodes.Node) -> tuple[str, ...]:
@@ -154,3 +221,23 @@ def _chain(node: nodes.Node) -> tuple[str, ...]:
         case _:
             return ()
     return (*inner, last) if inner else ()
+
+
+def _whole(text: str) -> str | None:
+    """The expression that a text is from end to end; None when there is something beside it."""
+    stripped = text.strip()
+    if not (stripped.startswith("{{") and stripped.endswith("}}") and len(stripped) >= 4):
+        return None
+    inside = stripped[2:-2]
+    return None if "{{" in inside or "}}" in inside else inside
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if value is None or isinstance(value, bool | int | float):
+        return 8
+    try:
+        return len(json.dumps(value, default=str))
+    except (TypeError, ValueError, RecursionError):
+        return len(str(value))

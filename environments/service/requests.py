@@ -24,6 +24,7 @@ from environments.service import changing
 from environments.service.authorization import CLOCK, Action, Allowed, Principal, may
 from environments.service.changing import Asked
 from environments.service.changing import Sealer as Sealer  # where others look for it
+from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import new_environment, updated
 from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
@@ -38,8 +39,14 @@ class Requests:
     """Takes requests; the engine carries them out."""
 
     def __init__(
-        self, storage: Storage, sealer: Sealer, clock: Callable[[], datetime], new_id: Callable[[str], str]
+        self,
+        storage: Storage,
+        sealer: Sealer,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+        checks: Checks,
     ) -> None:
+        self._checks = checks
         self._storage = storage
         self._sealer = sealer
         self._clock = clock
@@ -49,14 +56,21 @@ class Requests:
         """A new environment, to be deployed. The same key (per token) with the same body makes one.
 
         Raises `InvalidName`, `NameTaken`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`,
-        `IdempotencyMismatch`, and `Forbidden` for a template that asks for host volumes, unless an admin asks.
+        `IdempotencyMismatch`, and `Forbidden` for a template that asks for host volumes, unless an admin asks; and what
+        `Checks` raises.
         """
+        verdicts = Verdicts(self._checks, principal.owner)
+        return verdicts.settle(lambda: self._create(principal, request, idempotency_key, verdicts))
+
+    def _create(
+        self, principal: Principal, request: CreateRequest, idempotency_key: str | None, verdicts: Verdicts
+    ) -> Accepted:
         now = self._clock()
         once = Once(principal, idempotency_key, request.model_dump_json(), self._sealer, now=now)
         with self._storage.write() as tx:
             if (before := once.known(tx)) is not None:
                 return before
-            draft = new_environment(tx, principal, request, self._new_id("env"), now)
+            draft = new_environment(tx, principal, request, self._new_id("env"), now, verdicts)
             deployment = changing.create(tx, draft, self._sealer, self._asked(principal.owner, "created", now))
             once.remember(tx, draft.environment, deployment.id)
         return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
@@ -67,11 +81,15 @@ class Requests:
         What steps made that the new version lacks is destroyed. Raises `NotAllowedNow`, `InvalidParameters`,
         `UnknownTemplate`, and `Forbidden` as `create` does.
         """
+        verdicts = Verdicts(self._checks, principal.owner)
+        return verdicts.settle(lambda: self._update(principal, name, request, verdicts))
+
+    def _update(self, principal: Principal, name: str, request: UpdateRequest, verdicts: Verdicts) -> Accepted:
         now = self._clock()
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = updated(tx, principal, environment, request)
+            draft = updated(tx, principal, environment, request, verdicts)
             deployment = changing.change(tx, draft, self._sealer, self._asked(principal.owner, "updated", now))
         return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
 

@@ -11,6 +11,7 @@ import structlog
 
 from environments.engine.clock import Alarm, Retention
 from environments.service.authorization import Principal
+from environments.service.checking import DirectChecks
 from environments.service.requests import Requests
 from environments.stores.sealing import KeyFileSealer
 from tests.bench.reading import fill, measure, open_filled
@@ -73,7 +74,11 @@ def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, in
 
         numbers = iter(range(10**9))
         requests = Requests(
-            database, KeyFileSealer(service.state / "key"), clock, lambda kind: f"{kind}-{next(numbers)}"
+            database,
+            KeyFileSealer(service.state / "key"),
+            clock,
+            lambda kind: f"{kind}-{next(numbers)}",
+            DirectChecks({}),
         )
         alarm = Alarm(database, requests, clock, Retention())
         alarm.tick()  # the first also forgets what is old

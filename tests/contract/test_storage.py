@@ -340,7 +340,7 @@ def test_commits_of_others_are_told_at_once(setting: Setting, other: Database, m
 
 
 def test_the_same_key_makes_one_environment(setting: Setting, other: Database) -> None:
-    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id)
+    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         request = CreateRequest(name=f"name-{number}", template="things", parameters=SECRET)
         first, again = at_once(
@@ -351,7 +351,7 @@ def test_the_same_key_makes_one_environment(setting: Setting, other: Database) -
 
 
 def test_one_of_two_gets_the_name(setting: Setting, other: Database) -> None:
-    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id)
+    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         request = CreateRequest(name=f"name-{number}", template="things", parameters=SECRET)
         given = at_once(
@@ -379,7 +379,7 @@ def claimed(tx: Transaction, worker: str, lease: float = 30.0) -> Deployment:
 
 
 def test_two_who_destroy_get_the_same_deployment(setting: Setting, other: Database) -> None:
-    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id)
+    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         name = f"name-{number}"
         ready(setting, name)
@@ -396,7 +396,7 @@ def test_two_who_destroy_get_the_same_deployment(setting: Setting, other: Databa
 
 
 def test_a_destroy_wins_over_an_update(setting: Setting, other: Database) -> None:
-    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id)
+    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         name = f"name-{number}"
         environment_id = ready(setting, name)
@@ -491,7 +491,7 @@ def test_a_destroy_waits_for_what_a_worker_writes_and_neither_gives_up(setting: 
     setting.create("one", parameters=SECRET)
     with setting.database.write() as tx:
         held = claimed(tx, "maker")
-    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id)
+    second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     given: list[object] = []
     thread = threading.Thread(target=lambda: given.append(second.destroy(ADMIN, "one").deployment_id))
     with setting.database.write() as tx:

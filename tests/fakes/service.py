@@ -23,11 +23,12 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
-from environments.domain.template import Bundle, make_bundle
+from environments.domain.template import make_bundle
 from environments.engine.feed import Feed
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
+from environments.service.checking import Checks, DirectChecks
 from environments.service.drift import Drifting
 from environments.service.images import Images
 from environments.service.mending import Mending
@@ -39,6 +40,7 @@ from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.storage import Transaction
 from environments.stores.database import Database, open_database
+from tests.fakes.kinds import AnyKind
 
 WEB = """
 [template]
@@ -80,13 +82,6 @@ url = "{{ steps.app.url }}"
 """
 
 CA = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n"
-
-
-class AnyKind:
-    """A step kind that finds nothing wrong."""
-
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        return []
 
 
 class World:
@@ -244,8 +239,8 @@ def _move(tx: Transaction, name: str, state: State, message: str, failure: Failu
     tx.events.add(EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value})
 
 
-def make_service(folder: Path) -> FakeService:
-    """A service on a new database in `folder`, with the template `web`."""
+def make_service(folder: Path, checks: Checks | None = None) -> FakeService:
+    """A service on a new database in `folder`, with the template `web`. `checks`: others than without limits."""
     database = open_database(folder)
     feed = Feed()
     database.on_commit.append(feed.publish)
@@ -260,7 +255,8 @@ def make_service(folder: Path) -> FakeService:
         return f"{kind}-{next(numbers):0{ID_LENGTH}}".replace("0", "a").replace("1", "b")
 
     kinds = {"fake": AnyKind()}
-    catalogue = Catalogue(database, kinds, clock)
+    checks = DirectChecks(kinds) if checks is None else checks
+    catalogue = Catalogue(database, checks, clock)
     service = FakeService(
         database=database,
         world=world,
@@ -268,9 +264,9 @@ def make_service(folder: Path) -> FakeService:
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
-        requests=Requests(database, world, clock, new_id),
+        requests=Requests(database, world, clock, new_id, checks),
         reading=Reading(database, world, world, world, kinds, clock, "0.1.0"),
-        planning=Planning(database, world, world, clock, new_id),
+        planning=Planning(database, world, world, clock, new_id, checks),
         mending=Mending(database, clock, new_id),
         drifting=Drifting(database, world, clock),
         queueing=Queueing(database, clock),
@@ -295,9 +291,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[Served]:
+def served(folder: Path, checks: Checks | None = None) -> Iterator[Served]:
     """The service in `folder`, serving on a free port of loopback until the end."""
-    service = make_service(folder)
+    service = make_service(folder, checks)
     try:
         with listening(service) as address:
             yield Served(service, address, service.access.first_token("root", "test"))

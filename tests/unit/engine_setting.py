@@ -21,6 +21,7 @@ from environments.engine.worker import Worker
 from environments.executors.base import Toolbox
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
+from environments.service.checking import DirectChecks
 from environments.service.mending import Mending
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
@@ -65,9 +66,12 @@ class Setting:
         self.database.follow(self.feed.publish)
         toolbox = self.make_toolbox()
         sealer = KeyFileSealer(self.folder / "key")
-        self.catalogue = Catalogue(self.database, toolbox.executors, self.clock)
-        self.requests = Requests(self.database, sealer, self.clock, self.new_id)
-        self.planning = Planning(self.database, WorldPlanner(self.database, toolbox), sealer, self.clock, self.new_id)
+        self.checks = DirectChecks(toolbox.executors)
+        self.catalogue = Catalogue(self.database, self.checks, self.clock)
+        self.requests = Requests(self.database, sealer, self.clock, self.new_id, self.checks)
+        self.planning = Planning(
+            self.database, WorldPlanner(self.database, toolbox), sealer, self.clock, self.new_id, self.checks
+        )
         self.mending = Mending(self.database, self.clock, self.new_id)
         self.queueing = Queueing(self.database, self.clock)
         name = f"worker-{next(self._worker_ids)}"

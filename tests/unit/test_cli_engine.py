@@ -18,6 +18,7 @@ from environments.engine.worker import Worker
 from environments.executors.check_http import Answer
 from environments.executors.consul_kv import Put
 from environments.service.catalogue import Catalogue
+from environments.service.checking import DirectChecks
 from environments.service.drift import Drifting
 from environments.service.planning import Planning
 from tests.fakes.service import FakeService, listening, make_service
@@ -117,9 +118,10 @@ def put_on(service: FakeService, world: World) -> None:
     numbers = iter(range(1, 1000))
     new_id: Callable[[str], str] = lambda kind: f"{kind}-n{next(numbers)}"  # noqa: E731 - one line of test setting
     planner = WorldPlanner(service.database, world.toolbox)
-    service.planning = Planning(service.database, planner, service.world, now, new_id)
+    checks = DirectChecks(world.toolbox.executors)
+    service.planning = Planning(service.database, planner, service.world, now, new_id, checks)
     service.drifting = Drifting(service.database, WorldObserver(service.database, world.toolbox, planner, now), now)
-    service.catalogue = Catalogue(service.database, world.toolbox.executors, now)
+    service.catalogue = Catalogue(service.database, checks, now)
     push(service, TEMPLATE)
 
 

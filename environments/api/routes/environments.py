@@ -16,6 +16,7 @@ from environments.domain.environment import Event
 from environments.domain.errors import (
     BackendError,
     BackendUnavailable,
+    CheckTooCostly,
     Forbidden,
     IdempotencyMismatch,
     InvalidInput,
@@ -26,6 +27,8 @@ from environments.domain.errors import (
     NameTaken,
     NotAllowedNow,
     NotFound,
+    SchemaUnsupported,
+    TooManyRequests,
     UnknownEnvironment,
     UnknownTemplate,
 )
@@ -84,6 +87,9 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
             InvalidParameters,
             InvalidLifetime,
             IdempotencyMismatch,
+            SchemaUnsupported,
+            CheckTooCostly,
+            TooManyRequests,
         ),
     )
     def create_environment(
@@ -114,7 +120,15 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
         "/environments/{name}",
         status_code=status.HTTP_202_ACCEPTED,
         responses=problems(
-            UnknownEnvironment, UnknownTemplate, Forbidden, NotAllowedNow, ManagedOutside, InvalidParameters
+            UnknownEnvironment,
+            UnknownTemplate,
+            Forbidden,
+            NotAllowedNow,
+            ManagedOutside,
+            InvalidParameters,
+            SchemaUnsupported,
+            CheckTooCostly,
+            TooManyRequests,
         ),
     )
     def update_environment(caller: Caller, name: str, request: UpdateRequest) -> Accepted:

@@ -13,6 +13,7 @@ from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.turns import Looks
 from environments.domain.errors import (
+    CheckTooCostly,
     Forbidden,
     InvalidSource,
     InvalidTemplate,
@@ -21,11 +22,13 @@ from environments.domain.errors import (
     SourceDenied,
     SourceFailed,
     SourceUnavailable,
+    TooManyRequests,
     UnknownRevision,
     UnknownTemplate,
 )
 from environments.domain.template import Bundle, make_bundle
 from environments.domain.views import GitPushRequest, PushRequest, TemplateView, Validation
+from environments.service.authorization import Action, may
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
 
@@ -48,7 +51,9 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
         link_next(request, response, found, limit, after=found[-1].name if found else after)
         return found
 
-    @router.post("/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge))
+    @router.post(
+        "/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge, CheckTooCostly, TooManyRequests)
+    )
     def push_template(caller: Caller, request: PushRequest) -> TemplateView:
         """Adds a version of a template, used for new environments; the same content changes nothing. Admins only."""
         return catalogue.push(caller, _bundle(request))
@@ -58,6 +63,8 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
         responses=problems(
             Forbidden,
             InvalidTemplate,
+            CheckTooCostly,
+            TooManyRequests,
             InvalidSource,
             UnknownRevision,
             SourceDenied,
@@ -73,14 +80,15 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
         """
         return await looks.run(caller.owner, partial(sources.push, caller, request))
 
-    @router.post("/templates/validate", responses=problems(RequestTooLarge))
+    @router.post("/templates/validate", responses=problems(Forbidden, RequestTooLarge, CheckTooCostly, TooManyRequests))
     def validate_template(caller: Caller, request: PushRequest) -> Validation:
-        """Names every fault of a template that can be found without running it."""
+        """Names every fault of a template that can be found without running it. Admins only."""
+        may(caller, Action.TEMPLATE_VALIDATE)
         try:
             bundle = _bundle(request)
         except InvalidTemplate as error:
             return Validation(problems=tuple(error.details.get("problems") or [error.message]))
-        return Validation(problems=tuple(catalogue.validate(bundle)))
+        return Validation(problems=tuple(catalogue.validate(caller, bundle)))
 
     @router.get("/templates/{name}", responses=problems(UnknownTemplate))
     def show_template(caller: Caller, name: str, digest: _Digest = None) -> TemplateView:

@@ -1,0 +1,25 @@
+"""Every step kind by name, for what needs only the rules of its options and none of the parts that it works with."""
+
+from environments.executors.agent_local import AgentLocal
+from environments.executors.check_http import CheckHttp
+from environments.executors.cluster_trust import ClusterTrust
+from environments.executors.consul_kv import ConsulKv
+from environments.executors.nomad_job import NomadJob
+from environments.executors.opentofu_module import OpenTofuModule
+from environments.executors.vault_certificate import VaultCertificate
+from environments.executors.vault_secret import VaultSecret
+from environments.service.inspecting import StepKind
+
+STEP_KINDS: dict[str, StepKind] = {
+    kind.kind: kind
+    for kind in (
+        AgentLocal,
+        CheckHttp,
+        ClusterTrust,
+        ConsulKv,
+        NomadJob,
+        OpenTofuModule,
+        VaultCertificate,
+        VaultSecret,
+    )
+}

@@ -1,0 +1,84 @@
+"""A validator of draft 2020-12 that fetches nothing and matches patterns in linear time."""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+from referencing import Registry
+
+from environments.schemas.patterns import found
+
+_NOTHING: Registry[Any] = Registry()
+"""Knows no schema and retrieves none: a reference to outside of the schema can't be followed."""
+
+_NO_FORMATS = FormatChecker(formats=())
+_library_multiple = Draft202012Validator.VALIDATORS["multipleOf"]
+
+
+def validator_for(schema: Mapping[str, Any]) -> Validator:
+    """A validator of values. Its errors come one by one (`iter_errors`); it may also raise `UnusablePattern`,
+    `referencing.exceptions.Unresolvable` and `RecursionError`."""
+    validator: Validator = _Checked(schema, registry=_NOTHING)
+    return validator
+
+
+def check_is_schema(schema: Mapping[str, Any]) -> None:
+    """Raises `SchemaError` for what is no JSON Schema of draft 2020-12."""
+    Draft202012Validator.check_schema(schema, format_checker=_NO_FORMATS)
+
+
+def _pattern(validator: Validator, pattern: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and not found(pattern, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, Mapping):
+        return
+    for pattern, inner in patterns.items():
+        for name, value in instance.items():
+            if found(pattern, name):
+                yield from validator.descend(value, inner, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(instance, Mapping):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    extra = [name for name in instance if name not in named and not any(found(one, name) for one in patterns)]
+    if isinstance(wanted, Mapping):
+        for name in extra:
+            yield from validator.descend(instance[name], wanted, path=name)
+    elif not wanted and extra:
+        names = ", ".join(repr(name) for name in sorted(extra))
+        yield ValidationError(f"Additional properties are not allowed ({names} {_were(extra)} unexpected)")
+
+
+def _were(names: list[str]) -> str:
+    return "was" if len(names) == 1 else "were"
+
+
+def _multiple_of(validator: Any, divisor: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    try:
+        yield from _library_multiple(validator, divisor, instance, schema)
+    except (OverflowError, ValueError):
+        # Numbers beyond those of a float, and infinite quotients of them.
+        if (Fraction(instance) / Fraction(divisor)).denominator != 1:
+            yield ValidationError(f"the number is not a multiple of {divisor}")
+
+
+_Checked: Any = extend(  # type: ignore[no-untyped-call]  # the stubs lack the types of its parameters
+    Draft202012Validator,
+    {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+        "multipleOf": _multiple_of,
+    },
+)
+
+__all__ = ["SchemaError", "ValidationError", "check_is_schema", "validator_for"]

@@ -1,0 +1,140 @@
+"""Blocks of HCL files: what is one, what only looks like one, and that looking grows linearly with the file."""
+
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from environments.domain.errors import InvalidJob
+from environments.executors.hcl_blocks import _Scanner, blocks
+from environments.executors.nomad_rules import declared, job_label
+from environments.executors.opentofu_rules import _terraform_blocks, module_faults
+
+TRICKS = """
+# terraform { backend "s3" {} }
+// terraform { backend "s3" {} }
+/* terraform {
+  backend "s3" {} */
+locals {
+  text  = "terraform { ${lookup({ a = "}" }, "a", "{")} backend {"
+  other = "$${ not a template } %%{ nor this }"
+  words = <<-EOT
+    terraform {
+      backend "s3" {
+    ${ join(",", [for x in ["a"] : "${x} }"]) }
+    EOT not yet
+    EOT
+  object = { terraform = { backend = {} } }
+  merged = merge({ a = 1 }, {
+    backend = {}
+  })
+}
+terraform {
+  required_providers {
+    time = { source = "hashicorp/time" }
+  }
+}
+output "out" { value = { backend = 1 } }
+"""
+
+
+def headers(text: str) -> list[tuple[str, ...]]:
+    return [block.header for block in blocks(text)]
+
+
+def test_blocks_are_told_from_what_looks_like_them() -> None:
+    assert headers(TRICKS) == [("locals",), ("terraform",), ("required_providers",), ("output", "out")]
+    assert _terraform_blocks("m.tf", TRICKS) == {"required_providers"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'terraform { backend "s3" {} }',
+        'terraform {\n  backend "s3" {\n  }\n}',
+        'terraform\t{\n/* } */ backend /* x */ "s3" { # {\n}\n}',
+        'locals { a = "${"}"}" }\nterraform {\n  backend "local" {}\n}',
+        'x = <<A\n${"\n}\nA\n"}\nA\nterraform {\n  backend "local" {}\n}',
+        'a = "%{ if true }}%{ endif }"\nterraform { backend "local" {} }',
+        "}}}\nterraform { backend local {} }",
+        'terraform { required_version = ">1" }\nterraform { backend "s3" {} }',
+    ],
+)
+def test_a_backend_is_seen_however_it_is_written(text: str) -> None:
+    assert "backend" in _terraform_blocks("m.tf", text)
+
+
+def test_a_job_file_is_read_with_the_same_rules() -> None:
+    text = 'variable "a" {}\nvariable "b" { default = "job \\"x\\" {" }\n'
+    text += '/* job "no" { */\njob "web" {\n group "g" {\n }\n}\n'
+    assert job_label(text) == "web"
+    assert declared(text, ["a"]) == {"a", "b"}
+    with pytest.raises(InvalidJob, match="declares no variable 'c'"):
+        declared(text, ["c"])
+    with pytest.raises(InvalidJob, match="must hold one block"):
+        job_label('locals {\n  x = <<E\njob "web" {\nE\n}\n')
+
+
+@given(st.text(alphabet='ab1 \n{}"$%<-=#/*\\.', max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_read_in_two_steps_a_character_at_most(text: str) -> None:
+    scanner = _Scanner(text)
+    for block in scanner.blocks():
+        assert block.header
+    assert scanner.steps <= 2 * len(text)
+
+
+PARTS = [
+    "/*",
+    "<<a\n",
+    "<<-a\nx\n",
+    "a ",
+    "a",
+    '"',
+    '"${',
+    "${",
+    "{",
+    "}",
+    "a {",
+    '"\\',
+    "%{",
+    "<<",
+    "<",
+    "/",
+    "#",
+    "a=",
+    "\n",
+    '<<a\n${"',
+    'a "b" {',
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_repeated_parts_cost_as_much_each_as_once(part: str) -> None:
+    """Counted in steps and in the calls that they make."""
+
+    def work(count: int) -> int:
+        calls = 0
+
+        def count_calls(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        scanner = _Scanner(part * count)
+        sys.setprofile(count_calls)
+        try:
+            list(scanner.blocks())
+        finally:
+            sys.setprofile(None)
+        return scanner.steps + calls
+
+    few, many = work(500), work(5000)
+    assert many <= 11 * few + 50
+
+
+def test_a_module_of_half_a_megabyte_of_marks_is_looked_at() -> None:
+    """Four megabytes is what a template may have; a look that grew with the square would take days."""
+    for part in ("/*", "<<m1x\n", "a ", "${", 'x = "', "{"):
+        text = part * (500_000 // len(part))
+        list(module_faults({"main.tf": text.encode()}, {}, []))
