@@ -36,7 +36,7 @@ from environments.domain.lifecycle import (
     StepState,
     check_request,
 )
-from environments.domain.names import check_environment_name
+from environments.domain.names import BY_ID, BY_NAME, check_environment_name
 from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.references import MASK
 from environments.domain.template import Bundle
@@ -641,9 +641,13 @@ class FakeClient:
             raise refusal
 
     def _find(self, name: str) -> EnvironmentView:
-        for view in self.views.values():
-            if name in (view.name, view.id):
-                return view
+        """By id or by name, as the service does it for an admin."""
+        said = name.removeprefix(BY_ID).removeprefix(BY_NAME)
+        views = list(self.views.values())
+        by_id = [] if name.startswith(BY_NAME) else [view for view in views if view.id == said]
+        by_name = [] if name.startswith(BY_ID) else [view for view in views if view.name == said]
+        for view in (*by_id, *by_name):
+            return view
         raise UnknownEnvironment(f"There is no environment {name!r}.")
 
     def _saved(self, plan_id: str) -> PlanView:

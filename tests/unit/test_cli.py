@@ -609,3 +609,37 @@ def test_a_reader_that_leaves_is_no_trouble(cli: CommandLine) -> None:
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (0, "[\n")
     assert done.stderr == ""
+
+
+def test_commands_stay_with_the_environment_that_was_named(cli: CommandLine) -> None:
+    """Also beside one that is named like its id, as an older version allowed; that is reached by `name:`."""
+    for name in ("shadowed", "shadow"):
+        created = cli("env", "create", name, "--template", "web", "--no-wait", "-o", "json")
+        deploy(cli.service, name)
+        assert created.status == 0
+    mine, other = (cli("env", "show", name, "-o", "json").json["id"] for name in ("shadowed", "shadow"))
+    with cli.service.database.write() as tx:
+        tx.environments.change(other, name=mine)
+    running = beside(lambda: deploy_update(cli.service, mine))
+    updated = cli("env", "update", "shadowed", "-p", "message=clash", "-o", "json")
+    running.join()
+    assert (updated.status, updated.json["id"]) == (0, mine)
+    for said, found in (("shadowed", mine), (mine, mine), (f"id:{mine}", mine), (f"name:{mine}", other)):
+        assert cli("env", "show", said, "-r", "-o", "json").json["id"] == found
+    watched = cli("env", "watch", "shadowed")
+    assert watched.status == 0, watched.err
+    assert cli("env", "create", mine, "--template", "web").status == 2
+    destroyed = cli("env", "destroy", f"name:{mine}", "--yes", "--no-wait", "-o", "json")
+    assert destroyed.json["id"] == other
+    assert cli("env", "show", "shadowed", "-o", "json").json["state"] == "ready"
+
+
+def deploy_update(service: FakeService, environment_id: str) -> None:
+    """What an engine would do with an update, once it has been asked for."""
+
+    def asked() -> bool:
+        with service.database.read() as tx:
+            return bool(tx.deployments.unfinished(environment_id))
+
+    until(asked)
+    service.finish("shadowed", State.READY)
