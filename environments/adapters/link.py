@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -77,8 +78,19 @@ class Link(Generic[Client]):
             other = tokens.renew(token) if self._denied(fault) else None
             if other is None or other == token:
                 raise self._error(endpoint, doing, fault) from error
+        return self.call_as(endpoint, self._client_for(endpoint, other), doing, use)
+
+    @contextmanager
+    def lent(self, token: str) -> Iterator["Lent[Client]"]:
+        """The same part with another token, which isn't renewed: for as long as it is needed for one use."""
+        endpoint, _ = self._find()
+        with _session(endpoint) as session:
+            yield Lent(self, endpoint, self._build(endpoint, token, session))
+
+    def call_as(self, endpoint: Endpoint, client: Client, doing: str, use: Callable[[Client], Result]) -> Result:
+        """What `use` gives with that client. Raises what `call` raises."""
         try:
-            return use(self._client_for(endpoint, other))
+            return use(client)
         except Exception as error:
             fault = self._fault(error)
             if fault is None:
@@ -130,6 +142,19 @@ class Link(Generic[Client]):
         return BackendError(
             f"{title} at {endpoint.address} failed to {doing}: {said} (status {fault.status}).", details=details
         )
+
+
+class Lent(Generic[Client]):
+    """One part with a token that somebody lent: see `Link.lent`."""
+
+    def __init__(self, link: Link[Client], endpoint: Endpoint, client: Client) -> None:
+        self._link = link
+        self._endpoint = endpoint
+        self._client = client
+
+    def call(self, doing: str, use: Callable[[Client], Result]) -> Result:
+        """See `Link.call`."""
+        return self._link.call_as(self._endpoint, self._client, doing, use)
 
 
 def _session(endpoint: Endpoint) -> requests.Session:

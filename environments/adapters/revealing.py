@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from environments.adapters.vault import Vault
+from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, ForeignResource, NotFound
 from environments.domain.references import SecretReference
 from environments.executors.marks import MARK
@@ -14,17 +15,22 @@ class Revealing:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
-    def read_secrets(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
-        """The values. A secret that bears another environment's mark, or none, is not read out."""
-        return {name: self._read(reference) for name, reference in references.items()}
+    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, str]:
+        """The values, with a token that opens nothing but the environment's folder.
 
-    def _read(self, reference: SecretReference) -> str:
-        found = self._vault.secrets.kept(reference.path)
-        if found is None or reference.key not in found.data:
-            raise NotFound(f"There is no secret {reference.path}#{reference.key} in OpenBao any more.")
-        if found.metadata.get(MARK) != reference.environment:
-            raise ForeignResource(f"The secret {reference.path} in OpenBao doesn't belong to this environment.")
-        return str(found.data[reference.key])
+        A secret that bears another environment's mark, or none, is not read out.
+        """
+        with self._vault.secrets.of(environment.name) as folder:
+            found = {path: folder.kept(path) for path in {reference.path for reference in references.values()}}
+        shown = {}
+        for name, reference in references.items():
+            kept = found[reference.path]
+            if kept is None or reference.key not in kept.data:
+                raise NotFound(f"There is no secret {reference.path}#{reference.key} in OpenBao any more.")
+            if kept.metadata.get(MARK) != environment.id:
+                raise ForeignResource(f"The secret {reference.path} in OpenBao doesn't belong to this environment.")
+            shown[name] = str(kept.data[reference.key])
+        return shown
 
     def ca_chain(self) -> str:
         """PEM. Raises `BackendError`."""

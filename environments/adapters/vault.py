@@ -1,7 +1,8 @@
 """OpenBao (or Vault) through hvac: secrets, the PKI mount, tokens and identities."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from typing import Any
 
@@ -12,8 +13,8 @@ from cryptography.x509.oid import NameOID
 from hvac import exceptions
 
 from environments.adapters.connections import Connections, Endpoint
-from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
-from environments.adapters.trust.names import OPENBAO_MODULES
+from environments.adapters.link import CALL_LIMIT, Fault, Lent, Link, Missing
+from environments.adapters.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
 from environments.domain.errors import BackendError
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
@@ -21,6 +22,12 @@ from environments.executors.vault_identity import Identity
 from environments.executors.vault_secret import MOUNT, KeptSecret, SecretHead
 
 PKI = "pki"
+
+ENVIRONMENTS = "environments"
+"""The folder of the mount `secret` that has one of each environment."""
+
+LENT_SECONDS = 60
+"""How long a token for the secrets of one environment lives, at most: a use takes a call or two."""
 
 _STATUS: dict[type[exceptions.VaultError], int] = {
     exceptions.InvalidRequest: 400,
@@ -38,7 +45,7 @@ _STATUS: dict[type[exceptions.VaultError], int] = {
 class _Part:
     """What each view of OpenBao shares: one link."""
 
-    def __init__(self, link: Link[hvac.Client]) -> None:
+    def __init__(self, link: Link[hvac.Client] | Lent[hvac.Client]) -> None:
         self._link = link
 
     def _maybe(self, doing: str, use: Callable[[hvac.Client], Any]) -> Any:
@@ -48,8 +55,71 @@ class _Part:
             return None
 
 
+class _Data(_Part):
+    """What secrets say, as far as the token goes."""
+
+    def kept(self, path: str) -> KeptSecret | None:
+        """The newest version's data with the metadata, both of the same moment."""
+        found = self._maybe(
+            "read a secret",
+            lambda client: client.secrets.kv.v2.read_secret_version(
+                path, mount_point=MOUNT, raise_on_deleted_version=True
+            ),
+        )
+        if found is None:
+            return None
+        told = found["data"]
+        return KeptSecret(told["data"] or {}, told["metadata"].get("custom_metadata") or {})
+
+    def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
+        """Writes the version after `version`; False when that isn't the newest."""
+        try:
+            self._link.call(
+                "write a secret",
+                lambda client: client.secrets.kv.v2.create_or_update_secret(
+                    path, dict(data), cas=version, mount_point=MOUNT
+                ),
+            )
+        except BackendError as error:
+            if "check-and-set" in error.message:
+                return False
+            raise
+        return True
+
+
 class Secrets(_Part):
-    """Implements `SecretStore` on the KV v2 mount `secret`."""
+    """Implements `SecretStore` on the KV v2 mount `secret`.
+
+    The service's own token sees metadata only. What secrets of an environment say is read and written with a token for
+    that environment's folder, which is made for one use.
+    """
+
+    def __init__(self, link: Link[hvac.Client], logins: "Logins") -> None:
+        super().__init__(link)
+        self._own = link
+        self._logins = logins
+
+    @contextmanager
+    def of(self, environment: str) -> Iterator[_Data]:
+        """The secrets in the folder of the environment of that name, and no others."""
+        issued = self._logins.issue(environment, LENT_SECONDS, {}, role=OPENBAO_SECRETS)
+        try:
+            with self._own.lent(issued.secret) as link:
+                yield _Data(link)
+        finally:
+            # Where it can't be revoked, it ends by itself in a minute.
+            with suppress(BackendError):
+                self._logins.revoke(issued.accessor)
+
+    @contextmanager
+    def _at(self, path: str) -> Iterator[_Data]:
+        """Likewise, by a path: that of an environment's secret, or one that is only the service's."""
+        kind, _, rest = path.partition("/")
+        if kind != ENVIRONMENTS:
+            yield _Data(self._own)
+            return
+        with self.of(rest.partition("/")[0]) as data:
+            yield data
 
     def head(self, path: str) -> SecretHead | None:
         """The secret's newest version and metadata."""
@@ -69,16 +139,8 @@ class Secrets(_Part):
 
     def kept(self, path: str) -> KeptSecret | None:
         """The newest version's data with the metadata, both of the same moment."""
-        found = self._maybe(
-            "read a secret",
-            lambda client: client.secrets.kv.v2.read_secret_version(
-                path, mount_point=MOUNT, raise_on_deleted_version=True
-            ),
-        )
-        if found is None:
-            return None
-        told = found["data"]
-        return KeptSecret(told["data"] or {}, told["metadata"].get("custom_metadata") or {})
+        with self._at(path) as data:
+            return data.kept(path)
 
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:
         """Sets the metadata."""
@@ -91,18 +153,8 @@ class Secrets(_Part):
 
     def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
         """Writes the version after `version`; False when that isn't the newest."""
-        try:
-            self._link.call(
-                "write a secret",
-                lambda client: client.secrets.kv.v2.create_or_update_secret(
-                    path, dict(data), cas=version, mount_point=MOUNT
-                ),
-            )
-        except BackendError as error:
-            if "check-and-set" in error.message:
-                return False
-            raise
-        return True
+        with self._at(path) as folder:
+            return folder.write(path, data, version)
 
     def remove(self, path: str) -> None:
         """Removes all versions and the metadata."""
@@ -213,19 +265,22 @@ class Logins(_Part):
         if mount is not None:
             entity = self._entity(name, mount["accessor"])
             entities = (entity,) if entity else ()
-        made_at = f"auth/{auth_path}/" + (f"create/{OPENBAO_MODULES}" if auth_path == "token" else "login")
-        display = (made_at, f"{auth_path}-{name}")
+        lent = [f"create/{role}" for role in (OPENBAO_MODULES, OPENBAO_SECRETS)]
+        origins = {(f"auth/{auth_path}/{made}", f"{auth_path}-{name}") for made in (*lent, "login")}
         return Identity(
-            entities, tuple(accessor for accessor in self._accessors() if self._origin(accessor) == display)
+            entities, tuple(accessor for accessor in self._accessors() if self._origin(accessor) in origins)
         )
 
-    def issue(self, name: str, seconds: int, metadata: Mapping[str, str]) -> Issued:
-        """A token for the places of the environment of that name: the policy reads the name from the entity's alias."""
+    def issue(self, name: str, seconds: int, metadata: Mapping[str, str], *, role: str = OPENBAO_MODULES) -> Issued:
+        """A token for the places of the environment of that name: the policy reads the name from the entity's alias.
+
+        `role` is one that gives the policy of its own name.
+        """
         made = self._link.call(
             "make a token",
             lambda client: client.auth.token.create(
-                role_name=OPENBAO_MODULES,
-                policies=[OPENBAO_MODULES],
+                role_name=role,
+                policies=[role],
                 entity_alias=name,
                 display_name=name,
                 meta=dict(metadata),
@@ -287,9 +342,9 @@ class Vault:
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         link: Link[hvac.Client] = Link("vault", connections, _build, _explain)
-        self.secrets = Secrets(link)
-        self.pki = Pki(link)
         self.logins = Logins(link)
+        self.secrets = Secrets(link, self.logins)
+        self.pki = Pki(link)
 
 
 def _build(endpoint: Endpoint, token: str, session: requests.Session) -> hvac.Client:

@@ -34,15 +34,12 @@ from environments.executors.nomad_namespace import NAMESPACE_KIND, ensure_namesp
 from environments.executors.nomad_ports import Scheduler
 from environments.executors.opentofu_ports import CredentialPart, Loan
 from environments.executors.vault_folder import FOLDER_KIND, ensure_folder, folder, folder_marker, plan_folder
-from environments.executors.vault_identity import IDENTITY_KIND, Identities
+from environments.executors.vault_identity import IDENTITY_KIND, TOKEN_PATH, Identities
 from environments.executors.vault_secret import SECRET_KIND, SecretStore
 
 SHORTEST = 60
 LONGEST = 3600
 """Seconds that a credential lives; Consul and Nomad make none for less than a minute."""
-
-TOKEN_PATH = "token"
-"""Where credentials of OpenBao are made; the alias of the entity there is the environment's name."""
 
 _TITLES: dict[CredentialPart, str] = {"consul": "Consul", "nomad": "Nomad", "openbao": "OpenBao"}
 

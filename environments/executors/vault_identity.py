@@ -6,11 +6,15 @@ Nomad 1.10 never revokes the tokens of workloads, and OpenBao keeps entities for
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.domain.environment import ResourceRef
+from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
 from environments.executors.marks import ABSENT, whose
 from environments.executors.nomad_ports import Scheduler
 
 IDENTITY_KIND = "vault.identity"
+TOKEN_PATH = "token"
+"""Where tokens for the places of one environment are made; the alias of the entity there is the environment's name."""
+
 AUTH_PATH = "jwt-nomad"
 """Where workloads log in; the alias of an entity there is the job's namespace (`user_claim`)."""
 
@@ -39,8 +43,13 @@ class Identities(Protocol):
         ...
 
 
+def lending_resource(owner: Owner) -> Intended:
+    """What making tokens for an environment's secrets, or for its modules, leaves in the inventory."""
+    return Intended(ResourceRef(kind=IDENTITY_KIND, address=f"{TOKEN_PATH}/{owner.name}"), shared=True, rank=34)
+
+
 class IdentityHandler:
-    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of its modules (`token/<name>`).
+    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of tokens that are lent (`token/<name>`).
 
     It bears no mark of its own: it is foreign as long as a namespace of that name is.
     """

@@ -18,6 +18,7 @@ from environments.executors.base import Intended, Observation, Options, Owner, P
 from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.marks import ABSENT, foreign, mark, whose
 from environments.executors.options import faults
+from environments.executors.vault_identity import lending_resource
 
 SECRET_KIND = "vault.secret"
 MOUNT = "secret"
@@ -132,8 +133,9 @@ class VaultSecret(OwnThingsOnly):
         return found
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The secret."""
-        return [Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))]
+        """The secret, and what reading and writing it leaves of an identity."""
+        own = Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))
+        return [lending_resource(context.owner), own]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `path` (as templates of Nomad want it) and `references`: key → what a secret output has to be."""

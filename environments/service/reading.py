@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from environments.domain.environment import Event
+from environments.domain.environment import Environment, Event
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import SecretReference
@@ -19,8 +19,8 @@ from environments.service.visibility import visible
 class Secrets(Protocol):
     """Reads a secret for a person who asked to see it."""
 
-    def read_secrets(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
-        """The values, by the same names; all are of one environment, and so must be what is found there.
+    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, str]:
+        """The values, by the same names; the references are the environment's, and so must be what is found there.
 
         Raises `NotFound`, `ForeignResource`, `BackendError`.
         """
@@ -103,7 +103,8 @@ class Reading:
             shown = outputs_view(environment.outputs)
             hidden = [output for output, view in shown.items() if view.secret]
             references = {output: secret_of(tx, environment, output) for output in hidden} if reveal else {}
-        for output, value in self._secrets.read_secrets(references).items():
+        revealed = self._secrets.read_secrets(environment, references) if references else {}
+        for output, value in revealed.items():
             shown[output] = shown[output].model_copy(update={"value": value})
         return shown
 

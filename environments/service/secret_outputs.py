@@ -9,12 +9,14 @@ from typing import Any
 
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidTemplate, NotAllowedNow
-from environments.domain.lifecycle import ENDED
+from environments.domain.lifecycle import ENDED, State
 from environments.domain.names import kv_prefix
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Output, Template
 from environments.service.rendering import chains, refuse_references, whole_expression
 from environments.service.storage import Transaction
+
+_GOING = ENDED | {State.DESTROYING}
 
 _MENDED_BY_UPDATE = "Update the environment to a version of its template whose output is one whole reference."
 
@@ -67,7 +69,7 @@ def secret_of(tx: Transaction, environment: Environment, name: str) -> SecretRef
     The journal of this very environment must have it from a step that keeps secrets, and it must lie where that step
     keeps them, in the folder of the environment that has the name.
     """
-    if environment.state in ENDED or environment.destroyed_at is not None:
+    if environment.state in _GOING or environment.destroyed_at is not None:
         raise NotAllowedNow(
             f"Environment {environment.name!r} is {environment.state.value}: its secrets are no longer its own.",
             hint="The name, and with it the place of its secrets, may be another environment's by now.",

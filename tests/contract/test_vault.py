@@ -1,15 +1,22 @@
 """What the executors rely on in OpenBao."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from environments.adapters.connections import Connections
 from environments.adapters.memory import MemoryLogins, MemoryPki, MemorySecrets
+from environments.adapters.revealing import Revealing
 from environments.adapters.vault import Logins, Pki, Secrets, Vault
+from environments.domain.environment import Environment
+from environments.domain.errors import BackendDenied, ForeignResource, NotFound
+from environments.domain.lifecycle import State
+from environments.domain.references import SecretReference
+from environments.executors.marks import MARK
 from environments.executors.vault_certificate import Certificate
+from environments.executors.vault_identity import Identity
 
 
 @dataclass
@@ -151,3 +158,57 @@ def test_tokens_for_modules_are_found_by_the_environments_name_with_their_entity
 
 def _of(vault: Setting, name: str) -> list[Certificate]:
     return [found for found in vault.pki.unrevoked() if found.unit == f"calvinverse {name}"]
+
+
+def test_secrets_are_read_and_written_with_tokens_that_are_gone_afterwards(vault: Setting, name: str) -> None:
+    """What is left of them is the identity `token/<name>`, which the inventory has."""
+    secrets, path = vault.secrets, f"environments/{name}/db"
+    secrets.mark(path, {"owner": "me"})
+    assert vault.logins.find("token", name) == Identity(), "marks need none"
+    assert secrets.write(path, {"password": "x"}, 0)
+    kept = secrets.kept(path)
+    assert kept is not None
+    assert (kept.data, kept.metadata) == ({"password": "x"}, {"owner": "me"})
+    left = vault.logins.find("token", name)
+    assert left.accessors == ()
+    for entity in left.entities:
+        vault.logins.remove_entity(entity)
+    assert vault.logins.find("token", name) == Identity()
+    secrets.remove(path)
+
+
+def test_a_secret_is_revealed_from_its_environments_folder_and_by_its_mark_only(
+    real: Callable[[], Connections], name: str
+) -> None:
+    client = Vault(real)
+    one, other = _environment(f"env-{name}", name), _environment(f"env-{name}x", f"{name}x")
+    for environment in (one, other):
+        path = f"environments/{environment.name}/db"
+        client.secrets.mark(path, {MARK: environment.id})
+        assert client.secrets.write(path, {"password": f"of {environment.name}"}, 0)
+    own, foreign = (
+        SecretReference(found.id, "db", f"environments/{found.name}/db", "password") for found in (one, other)
+    )
+    revealing = Revealing(client)
+    try:
+        assert revealing.read_secrets(one, {"a": own}) == {"a": f"of {name}"}
+        with pytest.raises(BackendDenied):  # by OpenBao itself, whatever the caller believes
+            revealing.read_secrets(one, {"a": own, "b": foreign})
+        with pytest.raises(NotFound):
+            revealing.read_secrets(one, {"a": replace(own, key="another")})
+        client.secrets.mark(own.path, {MARK: other.id})
+        with pytest.raises(ForeignResource):
+            revealing.read_secrets(one, {"a": own})
+    finally:
+        for environment in (one, other):
+            client.secrets.remove(f"environments/{environment.name}/db")
+            for entity in client.logins.find("token", environment.name).entities:
+                client.logins.remove_entity(entity)
+
+
+def _environment(id: str, name: str) -> Environment:
+    now = datetime.now(UTC)
+    values = {"owner": "ada", "template": "t", "template_version": "1", "bundle": "sha256:0"}
+    return Environment.model_validate(
+        {"id": id, "name": name, "state": State.READY, "state_since": now, "created_at": now, **values}
+    )

@@ -105,7 +105,7 @@ class World:
             raise self.fault
         return Drift(observed_at=datetime.now(UTC), steps=self.steps)
 
-    def read_secrets(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
+    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, str]:
         try:
             return {name: self.secrets[found.path, found.key] for name, found in references.items()}
         except KeyError as error:

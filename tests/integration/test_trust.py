@@ -101,25 +101,25 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
     consul.call("DELETE", "/v1/kv/environments/of-the-service/.owner")
 
     vault = _as(cluster, "vault", _log_in(cluster, "vault", manager.backend_jwt, tmp_path))
-    for path in ("environments/of-the-service/app", "modules/of-the-service"):
-        vault.call("POST", f"/v1/secret/metadata/{path}", {"custom_metadata": {"calvinverse-environment": "x"}})
-        vault.call("POST", f"/v1/secret/data/{path}", {"data": {"password": "x"}, "options": {"cas": 0}})
-        assert vault.call("GET", f"/v1/secret/data/{path}")["data"]["data"] == {"password": "x"}
-        assert vault.call("GET", f"/v1/secret/metadata/{path}")["data"]["current_version"] == 1
-        vault.call("DELETE", f"/v1/secret/metadata/{path}")
+    path = "modules/of-the-service"
+    vault.call("POST", f"/v1/secret/metadata/{path}", {"custom_metadata": {"calvinverse-environment": "x"}})
+    vault.call("POST", f"/v1/secret/data/{path}", {"data": {"password": "x"}, "options": {"cas": 0}})
+    assert vault.call("GET", f"/v1/secret/data/{path}")["data"]["data"] == {"password": "x"}
+    assert vault.call("GET", f"/v1/secret/metadata/{path}")["data"]["current_version"] == 1
+    vault.call("DELETE", f"/v1/secret/metadata/{path}")
     vault.call("POST", "/v1/pki/roles/of-the-service", {"allow_any_name": True, "generate_lease": True})
-    vault.call("POST", "/v1/pki/issue/of-the-service", {"common_name": "x", "ttl": "60s"})
+    admin = cluster.connections.caller("vault")
+    admin.call("POST", "/v1/pki/issue/of-the-service", {"common_name": "x", "ttl": "60s"})
     prefix = "pki/issue/of-the-service"
     assert vault.call("GET", f"/v1/sys/leases/lookup/{prefix}?list=true")["data"]["keys"]
     vault.call("POST", f"/v1/sys/leases/revoke-prefix/{prefix}")
     vault.call("DELETE", "/v1/pki/roles/of-the-service")
     assert vault.call("GET", "/v1/auth/token/accessors?list=true")["data"]["keys"]
-    assert vault.call("GET", "/v1/identity/entity-alias/id?list=true")["data"]["keys"]
     lent = vault.call("POST", "/v1/auth/token/create/calvinverse-module", {"entity_alias": "of-the-service"})["auth"]
     assert (lent["policies"], lent["orphan"], lent["renewable"]) == (["calvinverse-module"], True, False)
     vault.call("POST", "/v1/auth/token/revoke-accessor", {"accessor": lent["accessor"]})
     vault.call("DELETE", f"/v1/identity/entity/id/{lent['entity_id']}")
-    for body in ({"policies": ["calvinverse-manager"]}, {"policies": ["root"]}):
+    for body in ({"policies": ["calvinverse-service"]}, {"policies": ["root"]}):
         with pytest.raises(BackendError):  # the role makes tokens with its one policy only
             vault.call("POST", "/v1/auth/token/create/calvinverse-module", body)
     for path in ("auth/token/create", "auth/token/create-orphan", "auth/token/roles/mine"):
@@ -127,8 +127,59 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
             vault.call("POST", f"/v1/{path}", {})
     with pytest.raises(BackendDenied):
         vault.call("PUT", "/v1/sys/policies/acl/mine", {"policy": ""})
-    with pytest.raises(BackendDenied):
-        vault.call("POST", "/v1/secret/data/elsewhere", {"data": {}})
+    for method, denied in (
+        ("POST", "secret/data/elsewhere"),
+        ("POST", "pki/issue/of-the-service"),
+        ("GET", "identity/entity-alias/id?list=true"),
+        ("GET", "sys/mounts"),
+        ("POST", "sys/leases/revoke-prefix/auth/jwt-nomad/login"),
+    ):
+        with pytest.raises(BackendDenied):
+            vault.call(method, f"/v1/{denied}", {} if method == "POST" else None)
+
+
+def test_the_services_own_token_reads_and_writes_no_secret_of_an_environment(
+    cluster: Cluster, manager: Workload, tmp_path: Path
+) -> None:
+    """It sees marks, and is lent a token for one environment's folder, which opens nothing else and lives a minute."""
+    admin = cluster.connections.caller("vault")
+    vault = _as(cluster, "vault", _log_in(cluster, "vault", manager.backend_jwt, tmp_path))
+    for name in ("lent", "lent-too"):
+        admin.call("POST", f"/v1/secret/data/environments/{name}/app", {"data": {"password": name}})
+    try:
+        assert vault.call("GET", "/v1/secret/metadata/environments/lent/app")["data"]["current_version"] == 1
+        for method, body in (("GET", None), ("POST", {"data": {"password": "mine"}}), ("DELETE", None)):
+            for path in ("secret/data/environments/lent/app", "secret/data/environments/lent/new"):
+                with pytest.raises(BackendDenied):
+                    vault.call(method, f"/v1/{path}", body)
+        for path in ("delete", "undelete", "destroy"):
+            with pytest.raises(BackendDenied):
+                vault.call("POST", f"/v1/secret/{path}/environments/lent/app", {"versions": [1]})
+
+        made = vault.call("POST", "/v1/auth/token/create/calvinverse-secrets", {"entity_alias": "lent"})["auth"]
+        assert (made["policies"], made["renewable"], made["lease_duration"]) == (["calvinverse-secrets"], False, 60)
+        folder = _as(cluster, "vault", made["client_token"])
+        assert folder.call("GET", "/v1/secret/data/environments/lent/app")["data"]["data"] == {"password": "lent"}
+        folder.call("POST", "/v1/secret/data/environments/lent/app", {"data": {"password": "new"}})
+        for method, path in (
+            ("GET", "secret/data/environments/lent-too/app"),
+            ("POST", "secret/data/environments/lent-too/app"),
+            ("GET", "secret/data/modules/lent"),
+            ("GET", "secret/metadata/environments/lent/app"),
+            ("DELETE", "secret/metadata/environments/lent/app"),
+            ("POST", "pki/issue/lent"),
+            ("POST", "auth/token/create"),
+        ):
+            with pytest.raises(BackendDenied):
+                folder.call(method, f"/v1/{path}", {"data": {}} if method == "POST" else None)
+        for policies in (["calvinverse-service"], ["calvinverse-module"], ["root"]):
+            with pytest.raises(BackendError):
+                vault.call("POST", "/v1/auth/token/create/calvinverse-secrets", {"policies": policies})
+        vault.call("POST", "/v1/auth/token/revoke-accessor", {"accessor": made["accessor"]})
+        vault.call("DELETE", f"/v1/identity/entity/id/{made['entity_id']}")
+    finally:
+        for name in ("lent", "lent-too"):
+            admin.call("DELETE", f"/v1/secret/metadata/environments/{name}/app")
 
 
 @pytest.mark.parametrize("part", ["nomad", "consul", "vault"])
@@ -185,13 +236,27 @@ BREAKS = [
         {"policy": 'path "secret/*" { capabilities = ["read"] }'},
         "the one policy of all environments",
     ),
-    ("vault", "DELETE", "/v1/sys/policies/acl/calvinverse-manager", None, "the policy of the provisioning service"),
+    ("vault", "DELETE", "/v1/sys/policies/acl/calvinverse-service", None, "the policy of the provisioning service"),
+    (
+        "vault",
+        "PUT",
+        "/v1/sys/policies/acl/calvinverse-secrets",
+        {"policy": 'path "secret/data/environments/*" { capabilities = ["read"] }'},
+        "the policy for the secrets of one environment",
+    ),
+    (
+        "vault",
+        "POST",
+        "/v1/auth/token/roles/calvinverse-secrets",
+        {"allowed_policies": ["calvinverse-secrets", "calvinverse-service"]},
+        "the role calvinverse-secrets for the secrets of one environment",
+    ),
     ("vault", "DELETE", "/v1/sys/auth/jwt-nomad", None, "the login for workloads"),
     (
         "vault",
         "POST",
         "/v1/auth/token/roles/calvinverse-module",
-        {"allowed_policies": ["calvinverse-module", "calvinverse-manager"]},
+        {"allowed_policies": ["calvinverse-module", "calvinverse-service"]},
         "the role calvinverse-module of modules",
     ),
     (

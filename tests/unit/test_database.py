@@ -99,7 +99,63 @@ def test_an_older_database_is_migrated_with_all_it_holds(tmp_path: Path) -> None
             assert tx.images.current() == []
     finally:
         database.close()
-    assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0004"]
+    assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0005"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_who_has_secrets_has_what_lending_tokens_leaves_in_the_inventory(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    """So that it goes with an environment that was made before there were such tokens."""
+    url, opening = f"sqlite:///{tmp_path / FILE}", (tmp_path,)
+    if kind == "postgresql":
+        server, address = request.getfixturevalue("postgres"), request.getfixturevalue("address")
+        url = f"postgresql+psycopg://calvinverse:{server.password}@{address.partition('@')[2]}"
+        opening = (tmp_path, address, server.password_file)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0003")
+        for number, gone, kinds in (
+            (1, None, ["vault.secret", "vault.secret"]),
+            (2, NOW, ["vault.secret"]),
+            (3, None, ["nomad.job"]),
+            (4, None, ["vault.secret", "vault.identity"]),
+        ):
+            row = {
+                "id": f"env-{number}",
+                "name": f"name-{number}",
+                "destroyed_at": gone,
+                **dict.fromkeys(("owner", "template", "template_version", "bundle"), "x"),
+                **dict.fromkeys(("state_since", "created_at"), NOW),
+                "parameters": {},
+                "outputs": {},
+                "state": "ready",
+                "warned": False,
+                "destroy_attempts": 0,
+            }
+            connection.execute(metadata.tables["environments"].insert().values(row))
+            for place, resource in enumerate(kinds):
+                lent = resource == "vault.identity"
+                row = {
+                    "environment_id": f"env-{number}",
+                    "kind": resource,
+                    "address": f"token/name-{number}" if lent else f"{place}",
+                    "step": None if lent else "a",
+                    "rank": 34 if lent else 0,
+                    "status": "present",
+                    "detail": "",
+                    **dict.fromkeys(("created_at", "updated_at"), NOW),
+                }
+                connection.execute(metadata.tables["resources"].insert().values(row))
+    engine.dispose()
+    database = open_database(*opening)
+    with database.read() as tx:
+        lent = {
+            number: [(found.address, found.status.value) for found in tx.inventory.shared_by_rank(f"env-{number}")]
+            for number in range(1, 5)
+        }
+    database.close()
+    assert lent == {1: [("token/name-1", "intended")], 2: [], 3: [], 4: [("token/name-4", "present")]}
 
 
 def test_a_database_of_a_newer_version_is_left_alone(postgres: Postgres, address: str, tmp_path: Path) -> None:

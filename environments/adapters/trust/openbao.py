@@ -11,7 +11,9 @@ from environments.adapters.trust.names import (
     OPENBAO_AUDIENCE,
     OPENBAO_LOGIN,
     OPENBAO_MANAGER,
+    OPENBAO_MANAGER_POLICY,
     OPENBAO_MODULES,
+    OPENBAO_SECRETS,
     OPENBAO_SIGNING,
     OPENBAO_SIGNING_KEY,
     OPENBAO_WORKLOADS,
@@ -19,44 +21,34 @@ from environments.adapters.trust.names import (
 )
 from environments.adapters.trust.setting import Setting, holds
 
-_MANAGER_RULES = """# The provisioning service: secrets, certificates, tokens and entities of environments.
-path "secret/data/environments/*" { capabilities = ["create", "read", "update", "patch", "delete"] }
+_MANAGER_RULES = """# The provisioning service.
+# Of environments' secrets it sees names, versions and marks, and deletes them whole.
 path "secret/metadata/environments" { capabilities = ["list"] }
-path "secret/metadata/environments/*" { capabilities = ["create", "read", "update", "patch", "delete", "list"] }
-path "secret/delete/environments/*" { capabilities = ["update"] }
-path "secret/destroy/environments/*" { capabilities = ["update"] }
+path "secret/metadata/environments/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+# What they say is read and written with a token for one environment's folder: the role gives it one policy.
+path "auth/token/create/calvinverse-secrets" { capabilities = ["create", "update"] }
 # Keys of what OpenTofu's modules keep: beside the secrets, for jobs read those of their environment.
 path "secret/data/modules/*" { capabilities = ["create", "read", "update"] }
-path "secret/metadata/modules" { capabilities = ["list"] }
-path "secret/metadata/modules/*" { capabilities = ["create", "read", "update", "patch", "delete", "list"] }
-path "pki/roles" { capabilities = ["list"] }
-path "pki/roles/*" { capabilities = ["create", "read", "update", "patch", "delete"] }
-path "pki/issue/*" { capabilities = ["create", "update"] }
+path "secret/metadata/modules/*" { capabilities = ["create", "read", "update", "delete"] }
+path "pki/roles/*" { capabilities = ["create", "read", "update", "delete"] }
 path "pki/certs" { capabilities = ["list"] }
-path "pki/certs/*" { capabilities = ["list", "read"] }
+path "pki/certs/*" { capabilities = ["list"] }
 path "pki/cert/*" { capabilities = ["read"] }
 path "pki/revoke" { capabilities = ["create", "update"] }
-path "pki/tidy" { capabilities = ["create", "update"] }
 # Leases of certificates, to revoke those of an environment all at once.
-path "sys/leases/lookup" { capabilities = ["create", "update"] }
-path "sys/leases/lookup/*" { capabilities = ["list", "sudo"] }
+path "sys/leases/lookup/pki/issue/*" { capabilities = ["list", "sudo"] }
 path "sys/leases/revoke-prefix/pki/issue/*" { capabilities = ["update", "sudo"] }
-path "sys/leases/revoke-prefix/auth/jwt-nomad/login*" { capabilities = ["update", "sudo"] }
 # Tokens and entities of workloads: Nomad revokes neither.
 path "auth/token/accessors" { capabilities = ["list", "sudo"] }
 path "auth/token/accessors/" { capabilities = ["list", "sudo"] }
 path "auth/token/lookup-accessor" { capabilities = ["create", "update"] }
 path "auth/token/revoke-accessor" { capabilities = ["create", "update"] }
 path "identity/lookup/entity" { capabilities = ["create", "update"] }
-path "identity/entity/id" { capabilities = ["list"] }
-path "identity/entity/id/*" { capabilities = ["read", "delete"] }
-path "identity/entity-alias/id" { capabilities = ["list"] }
-path "identity/entity-alias/id/*" { capabilities = ["read", "delete"] }
+path "identity/entity/id/*" { capabilities = ["delete"] }
 # Credentials for OpenTofu's modules: the role gives them one policy, for one environment's places.
 path "auth/token/create/calvinverse-module" { capabilities = ["create", "update"] }
-# To find the accessor of the login, and to see that the mounts are there.
+# To find the accessor of the login.
 path "sys/auth" { capabilities = ["read"] }
-path "sys/mounts" { capabilities = ["read"] }
 """
 
 _UNSIGNED = "images that are made here stay unsigned"
@@ -95,7 +87,8 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
     path = f"/v1/auth/{OPENBAO_LOGIN}/role"
     yield _written(vault, f"the role {OPENBAO_WORKLOADS} of workloads", f"{path}/{OPENBAO_WORKLOADS}", workloads)
     yield from _modules(vault)
-    yield _policy(vault, OPENBAO_MANAGER, _MANAGER_RULES, "the policy of the provisioning service")
+    yield from _secrets(vault)
+    yield _policy(vault, OPENBAO_MANAGER_POLICY, _MANAGER_RULES, "the policy of the provisioning service")
     # `sub` holds colons, so this entity is never that of an environment.
     manager = {
         "role_type": "jwt",
@@ -103,7 +96,7 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
         "bound_claims": {"nomad_namespace": MANAGER_NAMESPACE, "nomad_job_id": MANAGER_JOB},
         "user_claim": "sub",
         "token_type": "service",
-        "token_policies": [OPENBAO_MANAGER],
+        "token_policies": [OPENBAO_MANAGER_POLICY],
         "token_ttl": 3600,
         "token_max_ttl": 3600,
     }
@@ -125,11 +118,42 @@ path "pki/issue/{environment}" {{ capabilities = ["create", "update"] }}
 """
 
 
-def _modules(vault: Caller) -> Iterator[Setting]:
-    """The credentials of modules: one policy, and a role that can make tokens with no other one."""
+def _named_by_token(vault: Caller) -> str:
+    """In a policy: the name of the environment that a token was made for."""
     accessor = _accessor(vault, "token")
     assert accessor is not None, "OpenBao always has its own tokens"
-    environment = "{{identity.entity.aliases.%s.name}}" % accessor  # noqa: UP031 - braces are OpenBao's
+    return "{{identity.entity.aliases.%s.name}}" % accessor  # noqa: UP031 - braces are OpenBao's
+
+
+def _lending(policy: str, seconds: int) -> dict[str, Any]:
+    """A role that makes tokens with that policy and no other, for whichever environment."""
+    return {
+        "allowed_policies": [policy],
+        "allowed_entity_aliases": ["*"],
+        # The service's own token is replaced within the hour, and its children would end with it.
+        "orphan": True,
+        "renewable": False,
+        "token_type": "service",
+        "token_no_default_policy": True,
+        "token_explicit_max_ttl": seconds,
+    }
+
+
+def _secrets(vault: Caller) -> Iterator[Setting]:
+    """What the service reads and writes an environment's secrets with: one policy, and a role that makes its tokens."""
+    environment = _named_by_token(vault)
+    rules = f"""# The service works with the secrets of the one environment that the token was made for.
+path "secret/data/environments/{environment}/*" {{ capabilities = ["create", "read", "update"] }}
+"""
+    yield _policy(vault, OPENBAO_SECRETS, rules, "the policy for the secrets of one environment")
+    path = f"/v1/auth/token/roles/{OPENBAO_SECRETS}"
+    what = f"the role {OPENBAO_SECRETS} for the secrets of one environment"
+    yield _written(vault, what, path, _lending(OPENBAO_SECRETS, 60))
+
+
+def _modules(vault: Caller) -> Iterator[Setting]:
+    """The credentials of modules: one policy, and a role that can make tokens with no other one."""
+    environment = _named_by_token(vault)
     rules = f"""# An OpenTofu module works with the secrets of its own environment, and gets certificates from its role.
 path "secret/data/environments/{environment}/*" {{ capabilities = ["create", "read", "update", "patch", "delete"] }}
 path "secret/metadata/environments/{environment}/*" {{
@@ -141,16 +165,7 @@ path "pki/issue/{environment}" {{ capabilities = ["create", "update"] }}
 path "auth/token/lookup-self" {{ capabilities = ["read"] }}
 """
     yield replace(_policy(vault, OPENBAO_MODULES, rules, "the one policy of modules"), lost=_UNLENT)
-    role = {
-        "allowed_policies": [OPENBAO_MODULES],
-        "allowed_entity_aliases": ["*"],
-        # The service's own token is replaced within the hour, and its children would end with it.
-        "orphan": True,
-        "renewable": False,
-        "token_type": "service",
-        "token_no_default_policy": True,
-        "token_explicit_max_ttl": 3600,
-    }
+    role = _lending(OPENBAO_MODULES, 3600)
     path = f"/v1/auth/token/roles/{OPENBAO_MODULES}"
     yield replace(_written(vault, f"the role {OPENBAO_MODULES} of modules", path, role), lost=_UNLENT)
 
