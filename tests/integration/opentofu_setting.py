@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryM
 from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
-from environments.executors.base import Holder, Owner, StepContext
+from environments.executors.base import Holder, Owner, StepContext, StepRun
 from environments.executors.opentofu_module import OpenTofuModule, OpenTofuModuleOptions
-from environments.executors.opentofu_ports import StateAccess
+from environments.executors.opentofu_ports import CredentialPart, Loan, NothingToLend, StateAccess
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
 from tests.unit.executor_setting import Run
@@ -165,6 +166,19 @@ class HandedDoor:
     def aside(self, owner: Owner, step: str) -> bytes | None:
         """There is none."""
         return None
+
+
+class FixedLender(NothingToLend):
+    """Lends what it was given."""
+
+    def __init__(self, loan: Loan) -> None:
+        self._loan = loan
+
+    def lend(
+        self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
+    ) -> AbstractContextManager[Loan]:
+        """Always the same."""
+        return nullcontext(self._loan)
 
 
 def tofu_at(base: Path) -> OpenTofu:

@@ -1,8 +1,7 @@
 """What modules are lent on the real, secured cluster: good for their own environment, and dead afterwards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,15 @@ from environments.adapters.vault import Vault
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
-from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
+from environments.executors.base import Owner, Presence, ResourceHandler
 from environments.executors.opentofu_credentials import module_policy
 from environments.executors.opentofu_module import OpenTofuModule
-from environments.executors.opentofu_ports import CredentialPart, Lender, Loan, NothingToLend
+from environments.executors.opentofu_ports import CredentialPart, Lender, Loan
 from environments.settings import Settings
 from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
-from tests.integration.opentofu_setting import ALPHA, Site, StoppableRun, environ
+from tests.integration.opentofu_setting import ALPHA, FixedLender, Site, StoppableRun, environ
 from tests.unit.executor_setting import Run
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
@@ -271,19 +270,6 @@ def test_certificates_of_the_parts_are_files_beside_the_module(site: Site, thing
         things.release()
         applied.result()
     assert not file.exists()
-
-
-class FixedLender(NothingToLend):
-    """Lends what it was given."""
-
-    def __init__(self, loan: Loan) -> None:
-        self._loan = loan
-
-    def lend(
-        self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
-    ) -> AbstractContextManager[Loan]:
-        """Always the same."""
-        return nullcontext(self._loan)
 
 
 def _seconds(first: str, last: str) -> float:

@@ -1,5 +1,6 @@
 """`opentofu.module` on real tofu and real providers: what it makes, shows, takes away, and what it says if it can't."""
 
+import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,8 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Action
 from environments.executors.base import Owner, Presence
-from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler
+from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
+from environments.executors.opentofu_ports import Loan
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
 from tests.integration.opentofu_setting import (
@@ -27,6 +29,7 @@ from tests.integration.opentofu_setting import (
     PASSPHRASE,
     STEP,
     WORKER,
+    FixedLender,
     Site,
     StoppableRun,
     context,
@@ -193,6 +196,57 @@ def test_what_a_provider_says_reaches_people(site: Site, things: CountingServer)
     assert site.in_flight() == frozenset()
     ModuleStateHandler(site.executor.modules).destroy("alpha/things", ALPHA, run)
     assert things.objects() == {}
+
+
+TELLTALE = """
+terraform {
+  required_providers {
+    time = { source = "hashicorp/time" }
+  }
+}
+variable "server" { type = string }
+variable "names" { type = list(string) }
+variable "passphrase" { type = string }
+resource "time_static" "made" {}
+resource "terraform_data" "tells" {
+  provisioner "local-exec" {
+    command = <<-EOT
+      COMMAND
+      exit 3
+    EOT
+  }
+}
+"""
+
+TELLING = {
+    "env | grep VAULT_TOKEN": "VAULT_TOKEN=***",
+    "env >&2": "***",
+    "env | grep -E 'TOKEN|PASSWORD' | base64 -w0": "***",
+    'printf \'%s:%s\' "$TF_HTTP_USERNAME" "$TF_HTTP_PASSWORD" | base64 -w0': "***",
+    "for f in /proc/$PPID/fd/*; do case $(readlink $f) in */memfd*) cat $f;; esac; done": 'encryption_key":"***',
+    "printf '\\033[31mred\\033[0m\\033]0;title\\007 %s' \"$VAULT_TOKEN\"": "red ***",
+    'echo "https://ada:$VAULT_TOKEN@host/ Authorization: Bearer other"': "https://***@host/ Authorization: Bearer ***",
+}
+
+
+@pytest.mark.parametrize("command", TELLING)
+def test_a_module_that_prints_all_that_it_was_given_tells_nobody(site: Site, command: str) -> None:
+    """Neither in the log, nor in the failure, nor in the details for machines."""
+    token = "lent+token/of a module="
+    loan = Loan({"VAULT_TOKEN": token, "VAULT_ADDR": "http://127.0.0.1:1"}, secrets=(token,))
+    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedLender(loan))
+    run = StoppableRun()
+    with pytest.raises(StepFailed) as caught:
+        site.apply([], run, module=TELLTALE.replace("COMMAND", command), credentials=["openbao"])
+    # What it ran is part of what tofu says; the rest is what that printed.
+    assert TELLING[command] in caught.value.message.partition("Output: ")[2]
+    said = "\n".join([*run.lines, caught.value.message, caught.value.hint, json.dumps(caught.value.details)])
+    access = site.door.open(ALPHA, STEP, WORKER)
+    for secret in (token, access.password, site.keys.key(ALPHA)):
+        assert secret not in said
+        for before in ("", "x", "xx"):
+            assert base64.b64encode(f"{before}{secret}".encode()).decode()[4:-6] not in said, (before, secret)
+    assert all(character.isprintable() or character == "\n" for character in said)
 
 
 def test_a_cancel_lets_tofu_record_what_it_does(site: Site, things: CountingServer) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -107,7 +108,8 @@ def test_who_has_secrets_has_what_lending_tokens_leaves_in_the_inventory(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
     """So that it goes with an environment that was made before there were such tokens."""
-    url, opening = f"sqlite:///{tmp_path / FILE}", (tmp_path,)
+    url = f"sqlite:///{tmp_path / FILE}"
+    opening: tuple[Any, ...] = (tmp_path,)
     if kind == "postgresql":
         server, address = request.getfixturevalue("postgres"), request.getfixturevalue("address")
         url = f"postgresql+psycopg://calvinverse:{server.password}@{address.partition('@')[2]}"
@@ -121,7 +123,7 @@ def test_who_has_secrets_has_what_lending_tokens_leaves_in_the_inventory(
             (3, None, ["nomad.job"]),
             (4, None, ["vault.secret", "vault.identity"]),
         ):
-            row = {
+            row: dict[str, Any] = {
                 "id": f"env-{number}",
                 "name": f"name-{number}",
                 "destroyed_at": gone,
@@ -135,13 +137,13 @@ def test_who_has_secrets_has_what_lending_tokens_leaves_in_the_inventory(
             }
             connection.execute(metadata.tables["environments"].insert().values(row))
             for place, resource in enumerate(kinds):
-                lent = resource == "vault.identity"
+                is_lent = resource == "vault.identity"
                 row = {
                     "environment_id": f"env-{number}",
                     "kind": resource,
-                    "address": f"token/name-{number}" if lent else f"{place}",
-                    "step": None if lent else "a",
-                    "rank": 34 if lent else 0,
+                    "address": f"token/name-{number}" if is_lent else f"{place}",
+                    "step": None if is_lent else "a",
+                    "rank": 34 if is_lent else 0,
                     "status": "present",
                     "detail": "",
                     **dict.fromkeys(("created_at", "updated_at"), NOW),
