@@ -78,7 +78,7 @@ class ServiceProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(
-        self, seconds: float = 60, *, module: str = "environments", more: Mapping[str, str] | None = None
+        self, seconds: float = 120, *, module: str = "environments", more: Mapping[str, str] | None = None
     ) -> "ServiceProcess":
         """Starts it and waits until it answers; `module` may stand in for the program, with `more` variables."""
         with self.log.open("ab") as log:
@@ -120,7 +120,7 @@ class ServiceProcess:
             self._client.close()
             self._client = None
 
-    def wait_for(self, name: str, *states: State, seconds: float = 60) -> EnvironmentView:
+    def wait_for(self, name: str, *states: State, seconds: float = 180) -> EnvironmentView:
         """The environment once it is in one of the states; else the test fails with its history."""
         end = time.monotonic() + seconds
         while True:

@@ -33,7 +33,7 @@ def serve(state: Path, *options: str, **variables: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 
