@@ -58,7 +58,11 @@ class Settings(BaseModel):
     )
     tofu: str = Field("tofu", description="OpenTofu that applies modules: its path, or its name on the PATH")
     modules_at_once: int = Field(
-        2, ge=1, le=64, description="OpenTofu modules that a worker changes side by side; each takes 150 MB and more"
+        2,
+        ge=1,
+        le=64,
+        description="Runs of OpenTofu that a process has side by side: deployments, plans and looks together; each "
+        "takes 150 MB and more",
     )
     providers: Path | None = Field(
         None,

@@ -1,5 +1,6 @@
 """Looks at a ready environment: what a repair would do, and what is in its places that no step made."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -8,6 +9,7 @@ import structlog
 from environments.domain.environment import Drift, Environment, Incident, ResourceRef, Unexpected
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus
+from environments.engine.plan import LONGEST_PLAN
 from environments.executors.base import Owner, Toolbox
 from environments.service.planning import Planner, Target
 from environments.service.storage import Storage
@@ -29,7 +31,7 @@ class WorldObserver:
 
     def look(self, environment: Environment) -> Drift:
         """How the world differs from what the steps made; what can't be looked at is named as a trouble."""
-        observed_at = self._clock()
+        observed_at, end = self._clock(), time.monotonic() + LONGEST_PLAN
         troubles: dict[str, str] = {}
         with self._storage.read() as tx:
             bundle = tx.templates.bundle(environment.bundle)
@@ -49,7 +51,7 @@ class WorldObserver:
         planned = {(change.kind, change.address) for step in steps for change in step.changes}
         unexpected = tuple(
             found
-            for found in self._unexpected(environment, known, names, troubles)
+            for found in self._unexpected(environment, known, names, troubles, end)
             if (found.kind, found.address) not in planned
         )
         since = deployments[0].ended_at if deployments else None
@@ -79,10 +81,14 @@ class WorldObserver:
         known: frozenset[ResourceRef],
         steps: frozenset[str],
         troubles: dict[str, str],
+        end: float,
     ) -> list[Unexpected]:
         owner = Owner(environment.id, environment.name)
         found: list[Unexpected] = []
         for lookout in self._toolbox.lookouts:
+            if time.monotonic() > end:
+                troubles[lookout.part] = "there was no time left to look for what no step made"
+                continue
             try:
                 found += lookout.unexpected(owner, known, steps)
             except CalvinverseError as error:

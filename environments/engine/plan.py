@@ -1,12 +1,13 @@
 """Tells what a change will do, by looking at the world: step by step, in the order in which it will be done."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
 from environments.domain.environment import Resource
-from environments.domain.errors import CalvinverseError, InvalidTemplate, NotFound, StepFailed
+from environments.domain.errors import BackendUnavailable, CalvinverseError, InvalidTemplate, NotFound, StepFailed
 from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.template import Step
@@ -32,24 +33,29 @@ from environments.service.storage import Storage
 LONGEST_LOOK = 120.0
 """Seconds that one step may be looked at."""
 
+LONGEST_PLAN = 240.0
+"""Seconds that all of an environment may be looked at for a plan; a client waits 300 s."""
+
 
 class WorldPlanner:
     """Plans changes: see `environments.service.planning.Planner`."""
 
-    def __init__(self, storage: Storage, toolbox: Toolbox) -> None:
+    def __init__(self, storage: Storage, toolbox: Toolbox, longest: float = LONGEST_PLAN) -> None:
         self._storage = storage
         self._toolbox = toolbox
+        self._longest = longest
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
         """What has to be done so that the world is as the target says; for a destroy, what is there to be destroyed."""
+        budget = _Budget(self._longest)
         with self._storage.read() as tx:
             stock = take_stock(tx, target.environment.id)
             shared = tx.inventory.shared_by_rank(target.environment.id)
             images = references(tx)
         if target.kind is DeploymentKind.DESTROY:
-            return self._destroy(target, stock, shared, troubles)
+            return self._destroy(target, stock, shared, troubles, budget)
         contexts = Contexts(self._toolbox, target.environment, target.bundle, images, target.secrets)
-        return _Draft(self._toolbox, contexts, stock, shared, troubles).steps()
+        return _Draft(self._toolbox, contexts, stock, shared, troubles, budget).steps()
 
     def _destroy(
         self,
@@ -57,9 +63,10 @@ class WorldPlanner:
         stock: Stock,
         shared: Sequence[Resource],
         troubles: MutableMapping[str, str] | None,
+        budget: "_Budget",
     ) -> tuple[StepPlan, ...]:
         owner = Owner(target.environment.id, target.environment.name)
-        looks = Looks(self._toolbox, owner, stock.inventory)
+        looks = Looks(self._toolbox, owner, stock.inventory, budget.check)
         try:
             steps = target.bundle.template().steps
         except InvalidTemplate:
@@ -74,6 +81,27 @@ class WorldPlanner:
         return tuple(plan for plan in plans if plan.changes)
 
 
+class _Budget:
+    """The time that all looks of one plan share."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self._end - time.monotonic()
+
+    def check(self) -> None:
+        """Raises `BackendUnavailable` when there is none left."""
+        if self.left <= 0:
+            raise BackendUnavailable(
+                f"Looking at the environment took longer than {self._seconds:g} s.",
+                hint="See with `calvinverse doctor` which part is slow, then try again.",
+            )
+
+
 class _Draft:
     """One plan in the making. `outputs` are what steps gave that nothing will change."""
 
@@ -84,13 +112,15 @@ class _Draft:
         stock: Stock,
         shared: Sequence[Resource],
         troubles: MutableMapping[str, str] | None,
+        budget: "_Budget",
     ) -> None:
+        self._budget = budget
         self._toolbox = toolbox
         self._contexts = contexts
         self._stock = stock
         self._shared = shared
         self._troubles = troubles
-        self._looks = Looks(toolbox, contexts.owner, stock.inventory)
+        self._looks = Looks(toolbox, contexts.owner, stock.inventory, budget.check)
         self._outputs: dict[str, dict[str, Any]] = {}
         self._claims: set[tuple[str, str]] = set()
         self._plans: dict[str, StepPlan] = {}
@@ -132,7 +162,9 @@ class _Draft:
             self._outputs[step.name] = before.outputs
 
     def _look(self, step: Step, prepared: Prepared) -> tuple[Change, ...]:
-        run = Looking(min((step.timeout or prepared.executor.time_limit).total_seconds(), LONGEST_LOOK))
+        self._budget.check()
+        limit = min((step.timeout or prepared.executor.time_limit).total_seconds(), LONGEST_LOOK, self._budget.left)
+        run = Looking(limit)
         changes = tuple(prepared.executor.plan(prepared.context, run))
         claims = {(item.ref.kind, item.ref.address) for item in prepared.executor.resources(prepared.context)}
         with self._guard:

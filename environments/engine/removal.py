@@ -1,6 +1,6 @@
 """Takes resources away, one at a time, and looks whether they are gone: for destroys and for what updates outlive."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
@@ -27,15 +27,22 @@ OVER = (ResourceStatus.GONE, ResourceStatus.ABANDONED)
 
 
 class Looks:
-    """Looks at the resources of one environment; changes nothing. `made` is all that it was ever about to make."""
+    """Looks at the resources of one environment; changes nothing. `made` is all that it was ever about to make.
 
-    def __init__(self, toolbox: Toolbox, owner: Owner, made: Iterable[Resource]) -> None:
+    `check` raises why to look at nothing more.
+    """
+
+    def __init__(
+        self, toolbox: Toolbox, owner: Owner, made: Iterable[Resource], check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._check = check
         self._toolbox = toolbox
         self.owner = owner
         self._made = frozenset((found.kind, found.address) for found in made)
 
     def look(self, resource: Resource, run: StepRun | None = None) -> Observation:
         """What is there; with a `run` a part that is away is asked again. Raises `BackendUnavailable`, `StepFailed`."""
+        self._check()
         gone = self.gone_with_its_house(resource, run)
         return gone or self._observe(self.handler(resource), resource.address, run)
 

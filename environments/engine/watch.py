@@ -5,6 +5,7 @@ at which is settled in the database.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -14,25 +15,36 @@ from environments.domain.errors import CalvinverseError
 EVERY = 5.0
 """Seconds between two questions whether a moment has come."""
 
+SIDE_BY_SIDE = 3
+"""Environments that are looked at side by side."""
+
 log = structlog.get_logger()
 
 
 class Watch:
-    """One thread that calls each of `looks` until nothing is due; they give the names of what they looked at."""
+    """Threads that call each of `looks` until nothing is due; they give the names of what they looked at.
+
+    Each claims what it looks at, so an environment whose look takes long keeps only one of them.
+    """
 
     def __init__(self, looks: Sequence[Callable[[], Sequence[str]]]) -> None:
         self._looks = looks
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"watch-{number}", daemon=True) for number in range(SIDE_BY_SIDE)
+        ]
 
     def start(self) -> None:
         """Begins."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Ends; a look that runs changes nothing, and isn't waited for long."""
         self._stopping.set()
-        self._thread.join(timeout=2)
+        end = time.monotonic() + 2
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
     BackendUnavailable,
@@ -21,6 +22,7 @@ from environments.domain.plan import Action
 from environments.executors.base import Owner, Presence
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import Loan
+from images.toolchain import provider_mirror, require
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
 from tests.integration.opentofu_setting import (
@@ -361,3 +363,29 @@ def test_terraform_is_refused_where_encryption_is_wanted(site: Site, things: Cou
         installation.program(encrypted=True)
     with pytest.raises(MachineError, match="no program 'nowhere'"):
         Installation("nowhere", None, tmp_path).program(encrypted=True)
+
+
+def test_many_plans_at_once_run_few_tofus(site: Site, things: CountingServer, tmp_path: Path) -> None:
+    site.apply(["a"])
+    site.executor = OpenTofuModule(
+        OpenTofu(
+            Installation(str(require("tofu")["tofu"]), provider_mirror(), tmp_path / "providers"),
+            WorkFolders(tmp_path / "work"),
+            Prepared(tmp_path / "prepared"),
+            at_once=2,
+        ),
+        site.door,
+        site.keys,
+        site.door,
+    )
+    most = 0
+    with ThreadPoolExecutor(10) as pool:
+        asked = [
+            pool.submit(site.executor.plan, context(site.things, ["a", f"b{number}"]), StoppableRun())
+            for number in range(10)
+        ]
+        while not all(found.done() for found in asked):
+            most = max(most, len(site.tofus()))
+        for number, found in enumerate(asked):
+            assert [change.address for change in found.result()] == [f"alpha/things/{thing(f'b{number}')}"]
+    assert most == 1  # one place of two is kept for what changes the world

@@ -8,13 +8,14 @@ import pytest
 
 from environments.domain.environment import Drift, EventType, Incident
 from environments.domain.errors import BackendUnavailable, InvalidTemplate, NotAllowedNow
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.plan import Action
 from environments.domain.template import Looks
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.calendar import fault, next_look
 from environments.service.drift import Drifting
+from environments.service.planning import Target
 from tests.fakes.world import thing_toolbox
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
 
@@ -106,6 +107,22 @@ def test_what_cannot_be_looked_at_is_named(setting: Setting, drifting: Drifting)
     drift = looked(drifting)
     assert drift.troubles["right"] == "Nomad is away."
     assert {change.address for step in drift.steps for change in step.changes} == {"one/top"}
+
+
+def test_all_looks_of_one_environment_end_by_one_deadline(setting: Setting) -> None:
+    tools = thing_toolbox(setting.world)
+    planner = WorldPlanner(setting.database, tools, longest=0.0)
+    late = Drifting(setting.database, WorldObserver(setting.database, tools, planner, setting.clock), setting.clock)
+    drift = looked(late)
+    assert drift.steps == ()
+    assert set(drift.troubles.values()) == {"Looking at the environment took longer than 0 s."}
+    environment = setting.environment()
+    with setting.database.read() as tx:
+        bundle = tx.templates.bundle(environment.bundle)
+    assert bundle is not None
+    for kind in (DeploymentKind.REPAIR, DeploymentKind.DESTROY):
+        with pytest.raises(BackendUnavailable, match="took longer"):
+            planner.plan(Target(kind, environment, bundle, {}))
 
 
 def test_only_a_ready_environment_is_looked_at(setting: Setting, drifting: Drifting) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,15 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from environments.adapters.opentofu import warden
-from environments.adapters.opentofu.folders import PAUSE, WorkFolders, Workplace
+from environments.adapters.opentofu.folders import WorkFolders, Workplace
 from environments.adapters.opentofu.handing import hand_in
 from environments.adapters.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
 from environments.adapters.opentofu.messages import Messages, error_of
 from environments.adapters.opentofu.plans import changes
 from environments.adapters.opentofu.prepared import Prepared, outdated
 from environments.adapters.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
+from environments.adapters.opentofu.turns import Turns
 from environments.domain.cleaning import Cleaner
-from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost
+from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost, TooManyRequests
 from environments.domain.plan import Change
 from environments.executors.base import StepRun
 from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Spares
@@ -39,16 +39,16 @@ _WAIT_FOR_LOCK = "-lock-timeout=15s"
 
 
 class OpenTofu:
-    """Runs tofu, each time in a folder of its own that is gone afterwards; at most `at_once` of them change the world.
+    """Runs tofu, each time in a folder of its own that is gone afterwards; at most `at_once` at a time in this process.
 
-    Each run with its providers takes 150 MB and more, so their number is what the memory of a worker is planned by.
+    That counts deployments, plans and looks alike.
     """
 
     def __init__(self, installation: Installation, folders: WorkFolders, prepared: Prepared, at_once: int) -> None:
         self._installation = installation
         self._folders = folders
         self._prepared = prepared
-        self._slots = threading.BoundedSemaphore(at_once)
+        self._turns = Turns(at_once)
 
     def apply(
         self,
@@ -77,14 +77,15 @@ class OpenTofu:
 
     def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
         """See `Tofu`."""
-        with self._looking(place, module, Looking(PLAN_LIMIT, run)) as session:
+        with self._looking(place, module, lambda: Looking(PLAN_LIMIT, run), _Patience(run.time_left, run)) as session:
             session.ready()
             session.plan("-lock=false", say=False)
             return changes(json.loads(session.read("show", "-json", "-no-color", _PLAN)), session.cleaner)
 
     def addresses(self, place: Place, *, encrypted: bool) -> frozenset[str]:
         """See `Tofu`."""
-        with self._looking(place, Module({}, {}, encrypted=encrypted), Looking(LOOK_LIMIT)) as session:
+        module = Module({}, {}, encrypted=encrypted)
+        with self._looking(place, module, lambda: Looking(LOOK_LIMIT), _Patience(LOOK_LIMIT)) as session:
             session.ready()
             listed = session.read("state", "list").decode().splitlines()
         return frozenset(line for line in listed if line and not _is_data(line))
@@ -96,7 +97,10 @@ class OpenTofu:
         def rescue(state: bytes) -> None:
             spares.keep(state, "left behind by a run that died before it could hand the state in")
 
-        with self._slot(run), self._folders.for_run(place.owner, place.step, run.wait, rescue) as workplace:
+        with (
+            self._turns.turn(look=False, wait=run.wait, say=run.log),
+            self._folders.for_run(place.owner, place.step, run.wait, rescue) as workplace,
+        ):
             session = _Session(program, self._installation, self._prepared, workplace, place, module, HeldStep(run))
             session.say = run.log
             session.wait = run.wait
@@ -109,27 +113,36 @@ class OpenTofu:
                     spares.keep(state, "the service did not take it from tofu")
 
     @contextmanager
-    def _slot(self, run: StepRun) -> Iterator[None]:
-        """Waits until one more run may begin; the step's time runs on."""
-        if not self._slots.acquire(blocking=False):
-            run.log("Waiting until another module of this worker is done.")
-            while not self._slots.acquire(blocking=False):
-                run.wait(PAUSE)
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-    @contextmanager
-    def _looking(self, place: Place, module: Module, lifeline: Lifeline) -> Iterator["_Session"]:
+    def _looking(
+        self, place: Place, module: Module, begin: Callable[[], Lifeline], patience: "_Patience"
+    ) -> Iterator["_Session"]:
         program = self._installation.program(encrypted=module.encrypted)
-        with self._folders.for_look(place.owner, place.step) as workplace:
-            session = _Session(program, self._installation, self._prepared, workplace, place, module, lifeline)
+        with (
+            self._turns.turn(look=True, wait=patience.wait),
+            self._folders.for_look(place.owner, place.step) as workplace,
+        ):
+            session = _Session(program, self._installation, self._prepared, workplace, place, module, begin())
             session.lay_out()
             try:
                 yield session
             finally:
                 session.close()
+
+
+class _Patience:
+    """How long a look waits for its turn."""
+
+    def __init__(self, seconds: float, run: StepRun | None = None) -> None:
+        self._end = time.monotonic() + seconds
+        self._run = run
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps. Raises `TooManyRequests` when it has been too long, and what the step raises."""
+        if time.monotonic() + seconds >= self._end:
+            raise TooManyRequests(
+                "OpenTofu is busy with other modules: this look had no turn in time.", details={"retry_after": 30}
+            )
+        (time.sleep if self._run is None else self._run.wait)(seconds)
 
 
 class _Session:

@@ -1,0 +1,78 @@
+"""Consul and Nomad limit connections by the client's address; a job that holds all of them doesn't stop the service."""
+
+import contextlib
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from environments.adapters.calls import Part
+from environments.adapters.consul import Consul
+from environments.adapters.nomad import Nomad
+from environments.adapters.parts import Parts
+from environments.adapters.vault import Vault
+from tests.cluster import Cluster
+
+LIMITS: dict[Part, int] = {"consul": 2000, "nomad": 1000}
+"""`http_max_conns_per_client` in the configurations that `environments.adapters.agents` writes."""
+
+
+@contextlib.contextmanager
+def flood(address: str, count: int) -> Iterator[None]:
+    """So many connections from 127.0.0.1, as a job of the machine makes them."""
+    place = urlsplit(address)
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            held = stack.enter_context(socket.socket())
+            held.settimeout(5)
+            with contextlib.suppress(OSError):
+                held.connect((str(place.hostname), place.port or 80))
+        yield
+
+
+def answers(address: str) -> bool:
+    """Whether a neighbour of the flood is answered."""
+    place = urlsplit(address)
+    try:
+        with socket.create_connection((str(place.hostname), place.port or 80), timeout=5) as asking:
+            asking.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return asking.recv(100).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4096:
+        pytest.skip("this machine allows a process too few files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("part", LIMITS)
+@pytest.mark.usefixtures("many_files")
+def test_a_flood_of_connections_keeps_the_service_working(cluster: Cluster, part: Part) -> None:
+    connections = cluster.connections
+    address = connections.endpoint(part).address
+
+    def service() -> None:
+        """New connections to all parts, as a service that has just started makes them."""
+        assert Parts(lambda: connections, "").troubles() == {}
+        Consul(lambda: connections).tree("environments/nobody/")
+        Nomad(lambda: connections).jobs("default")
+        Vault(lambda: connections).secrets.head("environments/nobody/secret")
+
+    service()
+    with flood(address, LIMITS[part] + 20):
+        assert not answers(address)  # the flood does what it is for
+        for _ in range(5):
+            service()
+    end = time.monotonic() + 30
+    while not answers(address):
+        assert time.monotonic() < end
+        time.sleep(0.1)
