@@ -3,8 +3,11 @@
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +30,19 @@ _KEPT = (
     "NO_PROXY",
 )
 _LONGEST_QUOTE = 300
+
+LARGEST_FETCH = 1 << 30
+"""Bytes that one fetch may write."""
+
+LARGEST_OUTPUT = 64 << 20
+"""Bytes that one call of git may print: the names in a repository, or the files of a template."""
+
+_MOST_MEMORY = 2 << 30
+"""Bytes of memory that git and each of its helpers may ask for."""
+
+_MOST_SAID = 64 << 10
+_LOOK_EVERY = 0.25
+"""Seconds between two looks at how much came."""
 
 _DENIED = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission denied|Host key verification failed"
@@ -124,24 +140,55 @@ class Git:
         left = self._end - time.monotonic()
         if left <= 0:
             raise self._too_slow()
-        process = subprocess.Popen(
-            [self._program, *self._settings, *arguments],
-            cwd=self._folder,
-            env=self._environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # git starts helpers, which have to end with it
-        )
-        try:
-            printed, said = process.communicate(given, timeout=left)
-        except subprocess.TimeoutExpired as error:
-            raise self._too_slow() from error
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-        return process.returncode, printed, said.decode(errors="replace")
+        with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                [self._program, *self._settings, *arguments],
+                cwd=self._folder,
+                env=self._environ,
+                stdin=subprocess.PIPE,
+                stdout=printed,
+                stderr=said,
+                start_new_session=True,  # git starts helpers, which have to end with it
+            )
+            if sys.platform == "linux":  # also for its helpers, which it starts later
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(process.pid, resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+            try:
+                self._follow(process, given, (printed.fileno(), said.fileno()))
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.communicate()
+            printed.seek(0)
+            said.seek(0)
+            return process.returncode, printed.read(), said.read(_MOST_SAID).decode(errors="replace")
+
+    def _follow(self, process: "subprocess.Popen[bytes]", given: bytes | None, outputs: Sequence[int]) -> None:
+        """Until git has ended. Raises `SourceUnavailable` when that takes too long, `SourceFailed`."""
+        while True:
+            left = self._end - time.monotonic()
+            if left <= 0:
+                raise self._too_slow()
+            try:
+                process.communicate(given, timeout=min(left, _LOOK_EVERY))
+            except subprocess.TimeoutExpired:
+                given = None  # the rest of it is still sent
+            if any(os.fstat(output).st_size > LARGEST_OUTPUT for output in outputs) or self._size() > LARGEST_FETCH:
+                raise SourceFailed(
+                    "The git repository is larger than the service reads.",
+                    hint="Keep templates in a repository of their own.",
+                )
+            if process.poll() is not None:
+                return
+
+    def _size(self) -> int:
+        """Bytes in git's folder, whose files come and go."""
+        size = 0
+        for folder, _, files in os.walk(self._folder):
+            for file in files:
+                with contextlib.suppress(OSError):
+                    size += (Path(folder) / file).lstat().st_size
+        return size
 
     def _too_slow(self) -> SourceUnavailable:
         return SourceUnavailable(f"The git repository didn't answer within {self._seconds:g} s.")

@@ -1,6 +1,8 @@
 """Templates out of git repositories: over the API, with the real git and repositories of this machine."""
 
+import contextlib
 import http.server
+import itertools
 import os
 import shutil
 import socket
@@ -14,6 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from environments.adapters import git_calls
 from environments.adapters.git import GitRepositories
 from environments.client.bundles import read_bundle
 from environments.domain.errors import (
@@ -319,6 +322,33 @@ def test_a_host_that_does_not_answer_is_given_up() -> None:
     with pytest.raises(SourceUnavailable, match="can't be reached") as away:
         git().fetch(url, None, "")
     assert away.value.transient
+
+
+def test_a_host_that_sends_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_calls, "_MOST_MEMORY", 256 << 20)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"001e# service=git-upload-pack\n0000")
+                for number in itertools.count():
+                    line = b"a" * 40 + b" refs/heads/%s-%d\n" % (b"x" * 60000, number)
+                    self.wfile.write(b"%04x" % (len(line) + 4) + line)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with _serving(Handler) as address, pytest.raises(SourceFailed):
+        GitRepositories(("http",), time_limit=60).fetch(f"{address}/x.git", None, "")
+
+
+def test_a_repository_that_is_too_large_is_not_read(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_calls, "LARGEST_FETCH", 1000)
+    with pytest.raises(SourceFailed, match="larger than the service reads"):
+        GitRepositories(("file",)).fetch(repository.url, None, "")
 
 
 def test_a_host_that_refuses_us_is_told_apart(tmp_path: Path) -> None:
