@@ -13,9 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from environments.api.routes import module_states
 from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow, TooManyRequests
 from environments.domain.template import LARGEST_BUNDLE
+from environments.schemas.depth import DEEPEST, deeper_than
 
 LARGEST_BODY = 256 * 1024
 """Bytes; a request with parameters and the text of a certificate is far below."""
+
+_AROUND = 8
+"""Levels that a request puts around the values of people."""
 
 LARGEST_PUSH = LARGEST_BUNDLE * 4 // 3 + LARGEST_BODY
 """Bytes; a bundle in base64 and its paths."""
@@ -148,6 +152,8 @@ def check_json(body: bytes) -> None:
     """Raises `InvalidInput` for what Python reads as JSON but nobody else does, or can't be stored."""
     try:
         document = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        if deeper_than(document, DEEPEST + _AROUND):
+            raise RecursionError
         if b"\\u" in body:
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from environments.domain.errors import InvalidLifetime
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:\d+[wdhms])+")
+_DURATION = re.compile(r"(?:[0-9]{1,12}[wdhms]){1,20}")
 _PART = re.compile(r"(\d+)([wdhms])")
 LONGEST = timedelta(days=3660)
 
@@ -15,7 +15,7 @@ def parse_duration(text: str) -> timedelta:
     """`90s`, `2h`, `1d12h` as a duration above zero. Raises `InvalidLifetime`."""
     cleaned = text.strip().lower()
     if not _DURATION.fullmatch(cleaned):
-        raise InvalidLifetime(f"{text!r} is not a duration.")
+        raise InvalidLifetime(f"{text[:60]!r} is not a duration.")
     seconds = sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(cleaned))
     if seconds <= 0 or seconds > LONGEST.total_seconds():
         raise InvalidLifetime(f"The duration {text!r} must lie between 1s and {format_duration(LONGEST)}.")
@@ -41,7 +41,7 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise InvalidLifetime(f"{text!r} is not a moment.") from error
+        raise InvalidLifetime(f"{text[:60]!r} is not a moment.") from error
     if moment.tzinfo is None:
         local = moment.replace(tzinfo=zone)
         moment = local.astimezone(UTC)

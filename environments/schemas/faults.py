@@ -9,6 +9,7 @@ from jsonschema.exceptions import UnknownType
 from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import SchemaUnsupported
+from environments.schemas.depth import DEEPEST, deeper_than
 from environments.schemas.keywords import SchemaError, check_is_schema, validator_for
 from environments.schemas.patterns import UnusablePattern, check_pattern
 
@@ -17,9 +18,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, UnknownType, ValueError)
 """What a validator raises when a reference leads to something that is no schema."""
-
-DEEPEST = 64
-"""Levels of lists and objects in each other, in a schema and in a value."""
 
 ENDLESS = "it refers to itself without end, or is nested too deeply"
 
@@ -158,17 +156,6 @@ def _tried(schema: Mapping[str, Any]) -> Iterator[str]:
         yield f"the pattern {_short(error.pattern)} can't be run ({error})"
     except BROKEN:
         yield NO_SCHEMA
-
-
-def deeper_than(value: Any, most: int) -> bool:
-    """Whether lists and objects in a value are nested deeper than that."""
-    level = [value]
-    for _ in range(most):
-        parts = [part for part in level if isinstance(part, Mapping | list | tuple)]
-        level = [inner for part in parts for inner in (part.values() if isinstance(part, Mapping) else part)]
-        if not level:
-            return False
-    return any(isinstance(part, Mapping | list | tuple) for part in level)
 
 
 def leads_nowhere(error: Unresolvable) -> str:

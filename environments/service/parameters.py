@@ -8,13 +8,12 @@ from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import InvalidParameters
 from environments.domain.template import Template
+from environments.schemas.depth import DEEPEST, deeper_than
 from environments.schemas.faults import (
     BROKEN,
-    DEEPEST,
     ENDLESS,
     NO_SCHEMA,
     check_usable,
-    deeper_than,
     leads_nowhere,
     unsupported,
 )

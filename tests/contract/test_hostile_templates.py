@@ -19,6 +19,7 @@ from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 
 HEAD = '[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "fake"\n'
+DEEP = f'{{"name": "a", "template": "web", "parameters": {{"message": {"[" * 300}{"]" * 300}}}}}'
 WAITS = 30.0
 """Seconds after which an answer is lost, on a machine that is busy with others."""
 
@@ -230,10 +231,18 @@ def test_hostile_parameters_are_answered_in_words(admin: Door, mallory: Door) ->
             assert "'p'" in answer.text or "p:" in answer.text or "p." in answer.text
 
 
-@pytest.mark.parametrize("body", ['{"name": "a", "template": "web", "parameters": {"replicas": 1e999}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ['{"name": "a", "template": "web", "parameters": {"replicas": 1e999}}', "[" * 100_000, DEEP]
+)
 def test_numbers_beyond_all_others_and_deep_bodies_are_no_json(mallory: Door, body: str) -> None:
     answer = mallory.http.post("/v1/environments", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+
+
+@pytest.mark.parametrize("ttl", ["9" * 5000 + "d", "1d" * 50_000, "9" * 200_000, "99999999999w"])
+def test_a_lifetime_of_many_digits_is_none(mallory: Door, ttl: str) -> None:
+    answer = mallory.post("/v1/environments", {"name": "long", "template": "web", "ttl": ttl})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_lifetime")
 
 
 def test_others_are_answered_while_somebody_attacks(api: Served, admin: Door, mallory: Door) -> None:

@@ -342,6 +342,16 @@ def bundles(draw: st.DrawFn, text: str) -> dict[str, str]:
     return files
 
 
+times = st.fixed_dictionaries(
+    {},
+    optional={
+        "ttl": st.sampled_from(["1h", "9" * 5000 + "d", "1d" * 5000, "٣h", "0s", "99999999w"]) | texts,
+        "until": st.sampled_from(["2026-12-01T18:00", "9999-12-31T23:59:59+14:00", "0001-01-01T00:00:00Z"]) | texts,
+    },
+)
+"""When an environment is to be destroyed."""
+
+
 def body(value: Any) -> bytes:
     """A value as JSON, also one that JSON doesn't have."""
     return json.dumps(value).encode(errors="surrogatepass")

@@ -19,7 +19,7 @@ from environments.domain.views import TokenRequest
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 from tests.fuzz import SECONDS
-from tests.fuzz.strategies import body, bundles, schemas, template_texts, toml, values
+from tests.fuzz.strategies import body, bundles, schemas, template_texts, times, toml, values
 
 SHARE = 0.4
 """Of all seconds; the rest is for the API."""
@@ -146,8 +146,8 @@ def test_any_parameters_fit_or_are_refused(fuzzed: Fuzzed) -> None:
     names = iter(range(10**9))
 
     @_settings
-    @given(schemas, values, st.booleans())
-    def send(schema: dict[str, Any], value: Any, unseen: bool) -> None:
+    @given(schemas, values, st.booleans(), times)
+    def send(schema: dict[str, Any], value: Any, unseen: bool, when: dict[str, Any]) -> None:
         text = f'[template]\nname = "given"\n[parameters]\np = {toml(schema)}\n[[steps]]\nname = "a"\nuses = "fake"\n'
         text += 'with = { a = "{{ parameters.p }}" }\n'
         bundle = make_bundle({"template.toml": text.encode()})
@@ -163,7 +163,7 @@ def test_any_parameters_fit_or_are_refused(fuzzed: Fuzzed) -> None:
             if fuzzed.send("admin", "/v1/templates", {"files": files}).status_code != 200:
                 return
         name = f"e{next(names)}"
-        asked = {"template": "given", "parameters": {"p": value}}
+        asked = {"template": "given", "parameters": {"p": value}, **when}
         fuzzed.send("user", f"/v1/environments/{name}/plan", {"kind": "create", **asked})
         made = fuzzed.send("user", "/v1/environments", {"name": name, **asked})
         if made.status_code == 202:

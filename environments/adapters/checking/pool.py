@@ -20,6 +20,8 @@ from environments.adapters.checking import tasks
 from environments.adapters.checking.forker import ANSWER, BROKEN, DONE, QUESTION, READY, TOO_LONG, Limits
 from environments.domain.errors import CheckTooCostly, MachineError, ServiceUnavailable, TooManyRequests
 from environments.domain.template import Bundle, Template
+from environments.schemas.plain import is_plain
+from environments.service.parameters import check_values
 
 STEP_KINDS = "environments.executors.kinds:STEP_KINDS"
 
@@ -96,7 +98,9 @@ class CheckPool:
     def parameters(
         self, owner: str, template: Template, given: Mapping[str, Any], known: frozenset[str]
     ) -> dict[str, Any]:
-        """The parameters as they are kept."""
+        """The parameters as they are kept. Plain ones are checked right here."""
+        if is_plain(template.parameters, given):
+            return check_values(template.name, template.parameters, given, known)
         found: dict[str, Any] = self._ask(owner, tasks.ask_parameters(template, given, known), _PATIENCE)
         return found
 
