@@ -18,6 +18,7 @@ Kind = Literal["string", "integer", "number", "boolean", "choice", "json"]
 
 _CHECKED_HERE = frozenset(
     {
+        "const",
         "enum",
         "exclusiveMaximum",
         "exclusiveMinimum",
@@ -107,9 +108,8 @@ class Parameter:
             if self.required:
                 raise FieldProblem("A value is needed.")
             return value
-        schema = {keyword: limit for keyword, limit in self.schema.items() if keyword in _CHECKED_HERE}
         try:
-            fault = next(iter(validator_for(schema).iter_errors(value)), None)
+            fault = next(iter(validator_for(_checked_here(self.schema)).iter_errors(value)), None)
         except UnusablePattern as error:
             raise FieldProblem(f"The template's pattern {error.pattern} can't be run ({error}).") from None
         if fault is not None:
@@ -170,6 +170,12 @@ def parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
             secret=one.get("writeOnly") is True,
             choices=tuple(one.get("enum", ())),
         )
+
+
+def _checked_here(schema: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {keyword: limit for keyword, limit in schema.items() if keyword in _CHECKED_HERE}
+    refused = schema.get("not")
+    return {**kept, "not": refused} if isinstance(refused, Mapping) and refused.keys() <= _CHECKED_HERE else kept
 
 
 def _not_json(constant: str) -> None:
