@@ -241,13 +241,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.abandon",
         title="Abandon",
-        help="Give up what can't be destroyed: its name is free again, and what may be left is written down.",
-        detail="What was given up is still looked for, and you have to remove it by hand.",
+        help="Give up what can't be destroyed: what may be left is written down, its name reserved until that is gone.",
+        detail="What was given up is still looked for, and you have to remove it by hand. Abandon it again to have it "
+        "looked for at once.",
         risk=Risk.DESTRUCTIVE,
         command=("env", "abandon"),
         keys=("A",),
         places=_BOTH,
-        states=frozenset({State.DESTROY_FAILED}),
+        states=frozenset({State.DESTROY_FAILED, State.ABANDONED}),
     ),
     # --- plans ---
     Action(

@@ -78,8 +78,8 @@ class AbandonDialog(Dialog):
         yield Static(
             Content.assemble(
                 (view.name, "bold"),
-                " can't be destroyed, and isn't tried any longer. Its name is free again. What may be left of it is "
-                "written down and still looked for, but ",
+                " can't be destroyed, and isn't tried any longer. Its name stays reserved until nothing of it is "
+                "found. What may be left of it is written down and still looked for, but ",
                 ("you have to remove it by hand.", "bold"),
             ),
             classes="paragraph",

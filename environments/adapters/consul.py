@@ -9,6 +9,7 @@ from typing import Any
 
 import consul
 import requests
+from consul.callback import CB
 from consul.exceptions import ACLDisabled, ACLPermissionDenied, ClientError, ConsulException, NotFound
 
 from environments.adapters.connections import Connections, Endpoint
@@ -17,6 +18,9 @@ from environments.domain.errors import BackendError
 from environments.executors.consul_access import Instance, Policy, Rules
 from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
 from environments.executors.nomad_access import Issued
+
+_REMOVED = "removed by Calvinverse"
+"""Name of the check with which a service goes."""
 
 _STATUS = re.compile(r"(\d{3})\b")
 
@@ -38,6 +42,18 @@ class Consul:
             item["Key"]: Entry(item["Value"] or b"", int(item["Flags"]), int(item["ModifyIndex"]))
             for item in found or ()
         }
+
+    def keys(self, prefix: str) -> list[str]:
+        """The names of the same keys."""
+        found = self._link.call(
+            "list keys", lambda client: client.kv.get(prefix, keys=True, consistency="consistent")[1]
+        )
+        return list(found or ())
+
+    def entry(self, key: str) -> Entry | None:
+        """One key."""
+        found = self._link.call("read a key", lambda client: client.kv.get(key, consistency="consistent")[1])
+        return None if not found else Entry(found["Value"] or b"", int(found["Flags"]), int(found["ModifyIndex"]))
 
     def commit(self, changes: Sequence[Operation]) -> bool:
         """Makes all changes in one transaction, or none."""
@@ -123,11 +139,38 @@ class Consul:
         )
         return int(after), [_instance(item) for item in found or ()]
 
+    def registered(self, prefix: str) -> list[Instance]:
+        """Every instance of such a service, node by node: odd names can't be asked for one by one."""
+        if not self.services(prefix):
+            return []
+        nodes = self._link.call("list nodes", lambda client: client.catalog.nodes()[1])
+        return [
+            _registration(node["Node"], item)
+            for node in nodes
+            for item in self._services_of(node["Node"])
+            if item["Service"].startswith(prefix)
+        ]
+
+    def _services_of(self, node: str) -> list[dict[str, Any]]:
+        path = f"/v1/catalog/node-services/{node}"  # the library quotes it
+
+        def get(client: consul.Consul) -> list[dict[str, Any]]:
+            found = client.http.get(CB.json(), path, params=[("consistent", "1")])
+            return list((found or {}).get("Services") or ())
+
+        return self._link.call("list the services of a node", get)
+
     def deregister(self, instance: Instance) -> None:
-        """Takes an instance out of the agent that we talk to, if it is there, and of the catalogue."""
-        escaped = urllib.parse.quote(instance.id, safe="")
+        """Takes an instance out of the agent that we talk to, if it is there, and of the catalogue.
+
+        The agent takes no id with an unprintable character in a path: such an instance goes a minute or two later, and
+        is back in the catalogue until then.
+        """
         try:
-            self._link.call("deregister a service", lambda client: client.agent.service.deregister(escaped))
+            if instance.id.isprintable():
+                self._link.call("deregister a service", lambda client: _take_out(client, instance.id))
+            else:
+                self._link.call("deregister a service", lambda client: _expire(client, instance))
         except Missing:
             pass
         except BackendError as error:
@@ -207,6 +250,43 @@ def _rules(text: str) -> Rules:
     return rules if isinstance(rules, dict) else {}
 
 
+def _take_out(client: consul.Consul, service: str) -> None:
+    """Takes a service out of the agent. Jobs choose ids, so each byte is quoted: `../../leave` is an id and no path."""
+    path = "".join(f"%{byte:02X}" for byte in service.encode())
+    http = client.http
+    request = http.session.prepare_request(requests.Request("PUT", f"{http.base_uri}/v1/agent/service/deregister/"))
+    assert request.url is not None
+    request.url += path  # after the library has made the address: it would take the quotes off, and the dots away
+    answer = http.session.send(request, verify=http.verify, timeout=CALL_LIMIT, allow_redirects=False)
+    if answer.status_code == 404 and "Unknown service" in answer.text:
+        return
+    CB.boolean()(http.response(answer))
+    if answer.status_code != 200:
+        raise ConsulException(f"{answer.status_code} {answer.text}")
+
+
+def _expire(client: consul.Consul, instance: Instance) -> None:
+    """Gives a service a check that has failed for good, with which the agent takes it out by itself."""
+    checks = client.http.get(CB.json(), "/v1/agent/checks") or {}
+    if any(found["ServiceID"] == instance.id and found["Name"] == _REMOVED for found in checks.values()):
+        return  # said already: saying it again would make its time begin anew
+    check = {"Name": _REMOVED, "TTL": "1s", "Status": "critical", "DeregisterCriticalServiceAfter": "1m"}
+    service = {"ID": instance.id, "Name": instance.service, "Check": check}
+    client.http.put(CB.boolean(), "/v1/agent/service/register", data=json.dumps(service))
+
+
+def _registration(node: str, item: Mapping[str, Any]) -> Instance:
+    return Instance(
+        id=item["ID"],
+        service=item["Service"],
+        node=node,
+        address=item.get("Address") or "",
+        port=item.get("Port") or 0,
+        tags=tuple(item.get("Tags") or ()),
+        metadata=item.get("Meta") or {},
+    )
+
+
 def _instance(item: Mapping[str, Any]) -> Instance:
     service, checks = item["Service"], item["Checks"]
     return Instance(
@@ -214,7 +294,7 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         service=service["Service"],
         node=item["Node"]["Node"],
         address=service["Address"] or item["Node"]["Address"],
-        port=service["Port"],
+        port=service.get("Port") or 0,
         tags=tuple(service.get("Tags") or ()),
         metadata=service.get("Meta") or {},
         passing=all(check["Status"] == "passing" for check in checks),

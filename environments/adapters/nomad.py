@@ -1,7 +1,7 @@
 """Nomad through python-nomad, and through its session where the library has no call for what we need."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -193,11 +193,19 @@ class Nomad:
 
     def volumes(self, namespace: str) -> list[str]:
         """Ids of the namespace's volumes."""
-        found = []
-        for kind in ("host", "csi"):
-            params = {"namespace": namespace, "type": kind}
-            found += self._link.call("list volumes", partial(_volumes, params=params))
-        return [volume["ID"] for volume in found]
+        return [*self._volumes(namespace, "host"), *self._volumes(namespace, "csi")]
+
+    def remove_volume(self, namespace: str, volume: str) -> None:
+        """Deletes a volume, of a host or of a storage plugin."""
+        name = quote(volume, safe="")
+        # A plugin's volume is only forgotten by Nomad: what is in it may be needed elsewhere.
+        for kind, path in {"host": ("host", name, "delete"), "csi": ("csi", name)}.items():
+            if volume in self._volumes(namespace, kind):
+                self._maybe("delete a volume", partial(_remove_volume, path=path, params={"namespace": namespace}))
+
+    def _volumes(self, namespace: str, kind: str) -> list[str]:
+        params = {"namespace": namespace, "type": kind}
+        return [found["ID"] for found in self._link.call("list volumes", partial(_volumes, params=params))]
 
     def variables(self, namespace: str) -> list[str]:
         """Paths of Nomad's own variables in a namespace."""
@@ -228,6 +236,17 @@ class Nomad:
             "read an evaluation", lambda client: self._get(client.evaluation, namespace, evaluation)
         )
         return found
+
+
+class _Volume(Requester):  # type: ignore[misc]
+    """Likewise."""
+
+    ENDPOINT = "volume"
+
+
+def _remove_volume(client: nomad.Nomad, path: Sequence[str], params: Mapping[str, str]) -> int:
+    volume = _Volume(**client.requester_settings)
+    return int(volume.request(*path, method="delete", params=dict(params), timeout=CALL_LIMIT).status_code)
 
 
 class _Volumes(Requester):  # type: ignore[misc]

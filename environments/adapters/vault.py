@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC
+from itertools import islice
 from typing import Any
 
 import hvac
@@ -19,7 +20,7 @@ from environments.domain.errors import BackendError
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
-from environments.executors.vault_secret import MOUNT, KeptSecret, SecretHead
+from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead
 
 PKI = "pki"
 
@@ -163,13 +164,25 @@ class Secrets(_Part):
             lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(path, mount_point=MOUNT),
         )
 
-    def paths(self, prefix: str) -> list[str]:
-        """Full paths of all secrets below a folder, those of its folders included."""
+    def paths(self, prefix: str, most: int | None = None) -> list[str]:
+        """Full paths of all secrets below a folder, those of its folders included, however deep."""
+        return list(islice(self._below(prefix), most))
+
+    def _below(self, prefix: str) -> Iterator[str]:
+        folders = [prefix]
+        while folders:
+            place = folders.pop()
+            for name in self._names(place):
+                if name.endswith("/"):
+                    folders.append(place + name)
+                else:
+                    yield place + name
+
+    def _names(self, folder: str) -> list[str]:
         found = self._maybe(
-            "list secrets", lambda client: client.secrets.kv.v2.list_secrets(prefix.rstrip("/"), mount_point=MOUNT)
+            "list secrets", lambda client: client.secrets.kv.v2.list_secrets(folder.rstrip("/"), mount_point=MOUNT)
         )
-        names = [prefix + name for name in found["data"]["keys"]] if found else []
-        return [path for name in names for path in (self.paths(name) if name.endswith("/") else [name])]
+        return list(found["data"]["keys"]) if found else []
 
 
 class Pki(_Part):

@@ -31,6 +31,7 @@ from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.opentofu_credentials import Credentials
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import Lender
+from environments.executors.places import JobPlaces, reach
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
@@ -77,11 +78,12 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
     """Every step kind on the real parts."""
     consul, nomad, vault, acl = Consul(connections), Nomad(connections), Vault(connections), NomadAcl(connections)
     machine = LocalCluster(settings.state)
+    places = make_places(consul, nomad, vault)
     executors: list[Executor] = [
         ConsulKv(consul),
         VaultSecret(vault.secrets),
         VaultCertificate(vault.pki),
-        NomadJob(nomad, consul, consul),
+        NomadJob(nomad, consul, places),
         CheckHttp(consul, WebClient(), vault.pki),
         AgentLocal(machine),
         ClusterTrust(machine),
@@ -114,13 +116,19 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         ConsulLookout(consul, consul, consul),
         OpenBaoLookout(vault.secrets, vault.pki),
     ]
-    return toolbox(executors, handlers, houses, lookouts, [NomadWitness(nomad)]), vault
+    return toolbox(executors, handlers, houses, lookouts, [NomadWitness(nomad)], reach), vault
+
+
+def make_places(consul: Consul, nomad: Nomad, vault: Vault) -> JobPlaces:
+    """What claims all that jobs of an environment can read and write."""
+    return JobPlaces(nomad, consul, consul, consul, vault.secrets, vault.pki, vault.logins)
 
 
 def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:
     """What lends credentials to modules."""
     consul, nomad, acl = Consul(connections), Nomad(connections), NomadAcl(connections)
-    return Credentials(consul, consul, acl, nomad, vault.logins, vault.secrets, ConnectedPlaces(connections).where)
+    places, where = make_places(consul, nomad, vault), ConnectedPlaces(connections).where
+    return Credentials(consul, consul, acl, vault.logins, vault.secrets, places, where)
 
 
 def with_modules(

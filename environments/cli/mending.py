@@ -105,7 +105,8 @@ def cancel(
     "abandon",
     more="""
         Only for an environment whose destruction failed. Lists what would be given up, and asks for the environment's
-        name, unless --yes is given.
+        name, unless --yes is given. No other environment gets the name until a look finds that nothing is left: a job
+        that still runs could read what the next one keeps there. Given for an abandoned environment, it looks at once.
     """,
     examples="""
         calvinverse env abandon demo --reason "the cluster was scrapped"
@@ -140,5 +141,6 @@ def abandon(
     session.show(view, lambda: details(view, session.zone, session.now(), short=True))
     session.say(
         f"{view.name} was given up. What is left has to be removed by hand; "
-        f"`calvinverse env show {view.id} --resources` lists it."
+        f"`calvinverse env show {view.id} --resources` lists it. The name stays reserved until nothing is found: what "
+        "is left could read what a new environment of that name keeps."
     )

@@ -207,7 +207,7 @@ class Conflict(CalvinverseError):
 
 
 class NameTaken(Conflict):
-    """Another live environment has this name."""
+    """Another live environment has this name, or one that was given up and may be left in part."""
 
     code = "name_taken"
     default_hint = "Choose another name, or destroy the other environment first."

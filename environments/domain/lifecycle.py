@@ -75,7 +75,7 @@ MOVES: dict[State, frozenset[State]] = {
 """Everything that may follow a state. A template without checks goes from deploying (or updating) straight to ready."""
 
 ENDED = frozenset({State.DESTROYED, State.ABANDONED})
-"""States that nothing leaves; the name is free again."""
+"""States that nothing leaves. The name of an abandoned one is free once nothing of it is found."""
 
 BUSY = frozenset(
     {

@@ -2,21 +2,35 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 
 from environments.domain.deadline import look_again_after
-from environments.domain.environment import Environment, EventType, Resource
+from environments.domain.environment import Environment, EventType, Resource, ResourceRef
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus, State
-from environments.executors.base import Observation, Owner, Presence, Toolbox
+from environments.engine.removal import is_left, with_reach
+from environments.executors.base import Observation, Owner, Toolbox
 from environments.service.storage import Storage, Transaction
 
 log = structlog.get_logger()
 
 
+class _Left(NamedTuple):
+    """What may be left of an environment: what was given up, and whatever its places hold."""
+
+    owner: Owner
+    given_up: Sequence[Resource]
+    places: Sequence[ResourceRef]
+
+
 class AfterLook:
-    """Looks at abandoned environments, ever more rarely, as long as something of them may be left."""
+    """Looks at abandoned environments, ever more rarely, as long as something of them may be left.
+
+    Until one of these looks finds nothing, their names stay reserved: a job that still runs would read what the next
+    owner of the name keeps there.
+    """
 
     def __init__(self, storage: Storage, toolbox: Toolbox, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -35,14 +49,23 @@ class AfterLook:
                 # Before looking: nobody else looks too, and a part that can't be asked isn't asked again at once.
                 again = now + look_again_after(now - environment.state_since)
                 tx.environments.change(environment.id, observe_at=again)
-            left = {environment.id: _given_up(tx, environment) for environment in due}
+            left = {environment.id: self._may_be_left(tx, environment) for environment in due}
         for environment in due:
             self._look(environment, left[environment.id])
         return [environment.name for environment in due]
 
-    def _look(self, environment: Environment, left: Sequence[Resource]) -> None:
-        owner = Owner(environment.id, environment.name)
-        gone = [resource for resource in left if self._is_gone(resource, owner)]
+    def _may_be_left(self, tx: Transaction, environment: Environment) -> _Left:
+        held = tx.inventory.held(environment.id, gone=True)
+        owner = with_reach(self._toolbox, Owner(environment.id, environment.name, held))
+        made = tx.inventory.of(environment.id)
+        given_up = [found for found in made if found.status is ResourceStatus.ABANDONED]
+        places = {found.ref for found in made} | {item.ref for item in self._toolbox.reach(owner)}
+        known = {found.ref for found in given_up}
+        return _Left(owner, given_up, [ref for ref in places - known if owner.holds(ref.kind, ref.address)])
+
+    def _look(self, environment: Environment, left: _Left) -> None:
+        gone = [found for found in left.given_up if self._is_gone(found.ref, left.owner)]
+        empty = len(gone) == len(left.given_up) and all(self._is_gone(ref, left.owner) for ref in left.places)
         now = self._clock()
         with self._storage.write() as tx:
             for resource in gone:
@@ -54,27 +77,23 @@ class AfterLook:
                     message=f"{resource.kind} {resource.address}: gone after all",
                     data={"kind": resource.kind, "address": resource.address, "status": ResourceStatus.GONE.value},
                 )
-            if len(gone) == len(left):
+            if empty:
                 tx.environments.change(environment.id, observe_at=None)
                 tx.events.add(
                     EventType.ENVIRONMENT_STATE,
                     environment.id,
                     now,
-                    message=f"nothing is left of {environment.name}, which was given up",
+                    message=f"nothing is left of {environment.name}, which was given up: its name is free",
                     data={"state": State.ABANDONED.value, "left": []},
                 )
 
-    def _is_gone(self, resource: Resource, owner: Owner) -> bool:
-        handler = self._toolbox.handlers.get(resource.kind)
+    def _is_gone(self, ref: ResourceRef, owner: Owner) -> bool:
+        handler = self._toolbox.handlers.get(ref.kind)
         if handler is None:
             return False
         try:
-            found: Observation = handler.observe(resource.address, owner)
+            found: Observation = handler.observe(ref.address, owner)
         except CalvinverseError as error:
-            log.warning("abandoned.not_seen", resource=f"{resource.kind} {resource.address}", reason=error.message)
+            log.warning("abandoned.not_seen", resource=f"{ref.kind} {ref.address}", reason=error.message)
             return False
-        return found.presence is not Presence.OURS
-
-
-def _given_up(tx: Transaction, environment: Environment) -> list[Resource]:
-    return [found for found in tx.inventory.of(environment.id) if found.status is ResourceStatus.ABANDONED]
+        return not is_left(handler, ref, owner, found)

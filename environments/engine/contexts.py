@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -43,15 +45,22 @@ class Contexts:
         bundle: Bundle,
         images: Mapping[str, str],
         secrets: Mapping[str, str],
+        held: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         self.template: Template = bundle.template()
-        self.owner = Owner(environment.id, environment.name)
+        self.owner = Owner(environment.id, environment.name, held)
+        self._guard = threading.Lock()
         self._toolbox = toolbox
         self._environment = environment
         self._bundle = bundle
         self._images = images
         self._secrets = secrets
         self._needs = self.template.dependencies()
+
+    def hold(self, refs: Iterable[tuple[str, str]]) -> None:
+        """From now on steps are told that the environment holds these (kind, address), too."""
+        with self._guard:
+            self.owner = replace(self.owner, held=self.owner.held.union(refs))
 
     def needed(self, step: str) -> set[str]:
         """The steps that it needs, directly or not: only what those give is sure to be there."""

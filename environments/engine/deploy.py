@@ -102,7 +102,7 @@ class Deploy:
             assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
             keeping = None if plan is None else Keeping(plan)
             stock = take_stock(tx, environment.id, besides=deployment.id)
-            self._contexts = Contexts(self._toolbox, environment, bundle, references(tx), secrets)
+            self._contexts = Contexts(self._toolbox, environment, bundle, references(tx), secrets, stock.held)
             self._clearing = Clearing(self._recorder, self._logs, self._toolbox, self._contexts, stock, keeping)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
             tx.journal.lay_out(deployment.id, [*rows, *self._clearing.rows()])

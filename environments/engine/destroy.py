@@ -15,7 +15,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
 from environments.engine.removal import OVER, SHARED, Looks, Removal, left, rows_to_destroy
-from environments.executors.base import Observation, Owner, Presence, Toolbox
+from environments.executors.base import Observation, Owner, Toolbox
 from environments.service.storage import Transaction
 
 PROOF = "proof"
@@ -32,8 +32,7 @@ class Destroy:
         self._lease = recorder.lease
         self._toolbox = toolbox
         self._logs = logs
-        self._owner = Owner(self._lease.environment.id, self._lease.environment.name)
-        self._take_stock([])
+        self._take_stock([], frozenset())
 
     def run(self) -> None:
         """Takes everything away, looks again, and decides: destroyed, or failed and to be tried again."""
@@ -62,16 +61,27 @@ class Destroy:
         """Lays the journal out: the template's steps turned round, then what is shared, then the proof."""
         deployment = self._lease.deployment
         with self._lease.write() as tx:
+            self._reach(tx)
             rows = self._rows(tx)
             tx.journal.lay_out(deployment.id, rows)
             steps = tx.journal.steps(deployment.id)
-            self._take_stock(tx.inventory.of(deployment.environment_id))
+            self._take_stock(tx.inventory.of(deployment.environment_id), _held(tx, deployment.environment_id))
             self._recorder.begin(tx)
         done = {step.name for step in steps if step.state is StepState.DONE and step.name != PROOF}
         return {name: needs for name, _, needs in rows}, done
 
-    def _take_stock(self, made: Sequence[Resource]) -> None:
-        self._looks = Looks(self._toolbox, self._owner, made)
+    def _reach(self, tx: Transaction) -> None:
+        """Writes down all that jobs of the environment could read and write, whichever of it its steps have named."""
+        environment = self._lease.environment
+        owner = Owner(environment.id, environment.name, _held(tx, environment.id))
+        known = {found.ref for found in tx.inventory.of(environment.id)}
+        missing = [item for item in self._toolbox.reach(owner) if item.ref not in known]
+        self._recorder.intend(tx, SHARED, missing)
+        tx.inventory.hold(environment.id, [(item.ref.kind, item.ref.address) for item in missing])
+
+    def _take_stock(self, made: Sequence[Resource], held: frozenset[tuple[str, str]]) -> None:
+        environment = self._lease.environment
+        self._looks = Looks(self._toolbox, Owner(environment.id, environment.name, held), made)
         self._removal = Removal(self._recorder, self._looks)
 
     def _rows(self, tx: Transaction) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -141,7 +151,7 @@ class Destroy:
         for resource in resources:
             if resource.status is not ResourceStatus.ABANDONED:
                 found = self._look(resource, run)
-                if found.presence is Presence.OURS:
+                if self._looks.is_left(resource, found):
                     self._removal.record(resource, ResourceStatus.STUCK, found.detail)
                     found_left.append((resource, found))
         return found_left
@@ -149,3 +159,7 @@ class Destroy:
     def _look(self, resource: Resource, run: Progress) -> Observation:
         run.before_effect()
         return self._looks.look(resource, run)
+
+
+def _held(tx: Transaction, environment_id: str) -> frozenset[tuple[str, str]]:
+    return tx.inventory.held(environment_id, gone=True)

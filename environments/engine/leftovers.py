@@ -18,11 +18,12 @@ _SIDE_BY_SIDE = 8
 
 
 class Stock(NamedTuple):
-    """What is known of an environment's past."""
+    """What is known of an environment's past; `held` is what our database knows to be its own."""
 
     inventory: Sequence[Resource]
     latest: dict[str, StepRecord]
     former: dict[str, Former]
+    held: frozenset[tuple[str, str]] = frozenset()
 
 
 def take_stock(tx: Transaction, environment_id: str, besides: str | None = None) -> Stock:
@@ -31,6 +32,7 @@ def take_stock(tx: Transaction, environment_id: str, besides: str | None = None)
         tx.inventory.of(environment_id),
         tx.journal.latest(environment_id),
         former_steps(tx, environment_id, besides),
+        tx.inventory.held(environment_id),
     )
 
 

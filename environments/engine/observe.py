@@ -37,6 +37,7 @@ class WorldObserver:
             bundle = tx.templates.bundle(environment.bundle)
             inventory = tx.inventory.of(environment.id)
             deployments = tx.deployments.of(environment.id)
+            owner = Owner(environment.id, environment.name, tx.inventory.held(environment.id))
         assert bundle is not None, "bundles in use are never deleted"
         try:
             # Secret parameters are in OpenBao already: a repair has none to bring.
@@ -51,7 +52,7 @@ class WorldObserver:
         planned = {(change.kind, change.address) for step in steps for change in step.changes}
         unexpected = tuple(
             found
-            for found in self._unexpected(environment, known, names, troubles, end)
+            for found in self._unexpected(owner, known, names, troubles, end)
             if (found.kind, found.address) not in planned
         )
         since = deployments[0].ended_at if deployments else None
@@ -77,13 +78,12 @@ class WorldObserver:
 
     def _unexpected(
         self,
-        environment: Environment,
+        owner: Owner,
         known: frozenset[ResourceRef],
         steps: frozenset[str],
         troubles: dict[str, str],
         end: float,
     ) -> list[Unexpected]:
-        owner = Owner(environment.id, environment.name)
         found: list[Unexpected] = []
         for lookout in self._toolbox.lookouts:
             if time.monotonic() > end:

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from environments.domain.environment import Resource
 from environments.domain.errors import BackendUnavailable, CalvinverseError, InvalidTemplate, NotFound, StepFailed
-from environments.domain.lifecycle import DeploymentKind, StepState
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
 from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.template import Step
 from environments.engine.contexts import Contexts, Prepared
@@ -24,11 +25,13 @@ from environments.engine.leftovers import (
     unclaimed,
 )
 from environments.engine.progress import Looking
-from environments.engine.removal import SHARED, Looks, rows_to_destroy
+from environments.engine.removal import SHARED, Looks, rows_to_destroy, with_reach
 from environments.executors.base import Owner, Toolbox
 from environments.service.images import references
 from environments.service.planning import Target
 from environments.service.storage import Storage
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 LONGEST_LOOK = 120.0
 """Seconds that one step may be looked at."""
@@ -51,10 +54,11 @@ class WorldPlanner:
         with self._storage.read() as tx:
             stock = take_stock(tx, target.environment.id)
             shared = tx.inventory.shared_by_rank(target.environment.id)
+            held = tx.inventory.held(target.environment.id, gone=True)
             images = references(tx)
         if target.kind is DeploymentKind.DESTROY:
-            return self._destroy(target, stock, shared, troubles, budget)
-        contexts = Contexts(self._toolbox, target.environment, target.bundle, images, target.secrets)
+            return self._destroy(target, stock._replace(held=held), shared, troubles, budget)
+        contexts = Contexts(self._toolbox, target.environment, target.bundle, images, target.secrets, stock.held)
         return _Draft(self._toolbox, contexts, stock, shared, troubles, budget).steps()
 
     def _destroy(
@@ -65,7 +69,7 @@ class WorldPlanner:
         troubles: MutableMapping[str, str] | None,
         budget: "_Budget",
     ) -> tuple[StepPlan, ...]:
-        owner = Owner(target.environment.id, target.environment.name)
+        owner = with_reach(self._toolbox, Owner(target.environment.id, target.environment.name, stock.held))
         looks = Looks(self._toolbox, owner, stock.inventory, budget.check)
         try:
             steps = target.bundle.template().steps
@@ -75,10 +79,26 @@ class WorldPlanner:
             (name, uses, of_step(stock.inventory, name)) for name, uses, _ in rows_to_destroy(stock.inventory, steps)
         ]
         plans = []
-        for name, uses, resources in [*rows, (SHARED, SHARED, shared)]:
+        for name, uses, resources in [*rows, (SHARED, SHARED, [*self._reached(owner, stock), *shared])]:
             changes = _told(troubles, name, partial(to_destroy, looks, resources))
             plans.append(StepPlan(step=name, uses=uses, changes=changes))
         return tuple(plan for plan in plans if plan.changes)
+
+    def _reached(self, owner: Owner, stock: Stock) -> list[Resource]:
+        """What a destroy will look for beside what is in the inventory."""
+        known = {found.ref for found in stock.inventory}
+        return [
+            Resource(
+                environment_id=owner.id,
+                kind=item.ref.kind,
+                address=item.ref.address,
+                status=ResourceStatus.INTENDED,
+                created_at=_NEVER,
+                updated_at=_NEVER,
+            )
+            for item in self._toolbox.reach(owner)
+            if item.ref not in known
+        ]
 
 
 class _Budget:

@@ -81,6 +81,13 @@ class Progress(_Timed):
             self._recorder.intend(tx, self._step, resources)
         self.intended += [item.ref for item in resources]
 
+    def hold(self, resources: Sequence[ResourceRef]) -> None:
+        """Writes into the inventory that the environment holds them, before anything is put there."""
+        if not resources:
+            return
+        with self._lease.write(going_on=True) as tx:
+            tx.inventory.hold(self._lease.environment.id, [(ref.kind, ref.address) for ref in resources])
+
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """Writes into the inventory that resources are gone, and tells it."""
         with self._lease.write() as tx:
@@ -126,6 +133,10 @@ class Looking(_Timed):
     def intend(self, resources: Sequence[Intended]) -> None:
         """Nothing is made while somebody looks."""
         raise AssertionError("a plan makes nothing")
+
+    def hold(self, resources: Sequence[ResourceRef]) -> None:
+        """Nothing is claimed while somebody looks."""
+        raise AssertionError("a plan claims nothing")
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """Nothing is taken away either."""

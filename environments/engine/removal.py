@@ -1,10 +1,11 @@
 """Takes resources away, one at a time, and looks whether they are gone: for destroys and for what updates outlive."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
-from environments.domain.environment import Resource
+from environments.domain.environment import Resource, ResourceRef
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
 from environments.domain.lifecycle import ResourceStatus
 from environments.domain.template import Step
@@ -67,6 +68,10 @@ class Looks:
         limits: list[timedelta] = [getattr(handler, "time_limit", TIME_LIMIT) for handler in handlers]
         return max(limits, default=TIME_LIMIT).total_seconds()
 
+    def is_left(self, resource: Resource, found: Observation) -> bool:
+        """See the function of that name."""
+        return is_left(self._toolbox.handlers.get(resource.kind), resource.ref, self.owner, found)
+
     def is_inner(self, resource: Resource) -> bool:
         """Whether such things live inside of another resource of their step, whose handler has `inner = True`.
 
@@ -107,7 +112,7 @@ class Removal:
         except CalvinverseError as error:
             self.record(resource, ResourceStatus.STUCK, error.message)
             raise
-        if found.presence is Presence.OURS:
+        if self._looks.is_left(resource, found):
             self.record(resource, ResourceStatus.STUCK, found.detail)
             raise left([(resource, found)], self._hint)
         self.record(resource, ResourceStatus.GONE, found.detail if found.presence is Presence.FOREIGN else "")
@@ -118,11 +123,32 @@ class Removal:
             self._recorder.resource(tx, resource.ref, status, detail)
 
 
+def with_reach(toolbox: Toolbox, owner: Owner) -> Owner:
+    """The owner, who holds all that jobs of it could read as well, whichever of that is in the inventory."""
+    reached = {(item.ref.kind, item.ref.address) for item in toolbox.reach(owner)}
+    return replace(owner, held=owner.held | reached)
+
+
+def is_left(handler: ResourceHandler | None, ref: ResourceRef, owner: Owner, found: Observation) -> bool:
+    """Whether what was found of `ref` keeps the environment from being destroyed.
+
+    Its own things do, and what is in a place that it holds: jobs of it could read that, whatever mark it bears.
+    """
+    if found.presence is not Presence.FOREIGN:
+        return found.presence is Presence.OURS
+    return bool(getattr(handler, "place", False)) and owner.holds(ref.kind, ref.address)
+
+
 def left(found: Sequence[tuple[Resource, Observation]], hint: str = "") -> StepFailed:
     """The error about what could not be taken away."""
     parts = [
         f"{resource.kind} {resource.address}{f' ({seen.detail})' if seen.detail else ''}" for resource, seen in found
     ]
+    if any(seen.presence is Presence.FOREIGN for _, seen in found):
+        hint = (
+            "Somebody has marked it as another environment's: put the mark right by hand, or remove what is there. "
+            "It is tried again by itself; `calvinverse env retry` tries at once."
+        )
     return StepFailed(
         f"Still there: {'; '.join(parts)}.",
         hint=hint or "It is tried again by itself; `calvinverse env retry` tries at once.",

@@ -75,6 +75,7 @@ class Steps:
             refs = [(ref.kind, ref.address) for ref in (*(item.ref for item in intended), *written)]
             tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
             self._recorder.step(tx, step.name, StepState.DONE, outputs=outputs, inputs=prepared.inputs)
+        self._contexts.hold(refs)
         self.outputs[step.name] = outputs
 
     def _looks_first(self, step: Step, prepared: Prepared) -> bool:

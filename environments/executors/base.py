@@ -28,10 +28,24 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Owner:
-    """The environment that a thing belongs to: `id` is its mark on everything we make."""
+    """The environment that a thing belongs to: `id` is its mark on everything we make.
+
+    Rights go by `name`, which one environment has at a time. `held` are the resources (kind, address) that our database
+    knows to be the environment's: there a mark that is lost or unreadable changes nothing, since nobody else can have
+    them. Elsewhere only a mark counts.
+    """
 
     id: str
     name: str
+    held: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False, repr=False)
+
+    def holds(self, kind: str, address: str) -> bool:
+        """Whether our database says so."""
+        return (kind, address) in self.held
+
+    def unheld(self, *resources: ResourceRef) -> list[ResourceRef]:
+        """Those of which it doesn't."""
+        return [ref for ref in resources if not self.holds(ref.kind, ref.address)]
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,10 @@ class StepRun(Protocol):
 
         Raises `LeaseLost`.
         """
+        ...
+
+    def hold(self, resources: Sequence[ResourceRef]) -> None:
+        """Writes down that some of the step's `resources` are proven to be the environment's. Raises `LeaseLost`."""
         ...
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
@@ -195,6 +213,9 @@ class ResourceHandler(Protocol):
     A handler with the attribute `inner = True` is one of things inside of another resource of their step, which
     executors write down while they run: `Executor.resources` doesn't name them, and an update doesn't take them for
     outdated because of that.
+
+    One with `place = True` is of what the rights of an environment's jobs go by: as long as anything is there, be it
+    marked as somebody else's, an environment that held it isn't destroyed.
     """
 
     kind: ClassVar[str]
@@ -241,8 +262,9 @@ class Toolbox:
     """Every executor and handler of a service, by kind, and the lookouts and witnesses for drift.
 
     `houses` says for a kind of resource in which other resource (kind, address) such things are, if the same
-    environment made that: when the house is gone, so is what was in it, and nobody is left to ask. `expressions`
-    evaluates expressions of templates that could cost more than their size.
+    environment made that: when the house is gone, so is what was in it, and nobody is left to ask. `reach` gives what
+    the jobs of an environment that holds those resources can read, write and leave behind, whatever its steps are.
+    `expressions` evaluates expressions of templates that could cost more than their size.
     """
 
     executors: Mapping[str, Executor]
@@ -250,6 +272,7 @@ class Toolbox:
     houses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     lookouts: Sequence[Lookout] = ()
     witnesses: Sequence[Witness] = ()
+    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: ()
     expressions: Evaluate = evaluate
 
 
@@ -259,13 +282,14 @@ def toolbox(
     houses: Mapping[str, tuple[str, str]] | None = None,
     lookouts: Sequence[Lookout] = (),
     witnesses: Sequence[Witness] = (),
+    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: (),
 ) -> Toolbox:
     """A toolbox; two parts of the same kind are a programming error."""
     by_kind = {executor.kind: executor for executor in executors}
     by_resource = {handler.kind: handler for handler in handlers}
     assert len(by_kind) == len(executors)
     assert len(by_resource) == len(handlers)
-    return Toolbox(by_kind, by_resource, houses or {}, lookouts, witnesses)
+    return Toolbox(by_kind, by_resource, houses or {}, lookouts, witnesses, reach)
 
 
 Clock = Callable[[], datetime]

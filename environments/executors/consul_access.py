@@ -1,14 +1,16 @@
 """What an environment's jobs may do in Consul, and what they leave there: policy, tokens, services."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
 from environments.executors.base import Observation, Owner, Presence, StepRun
 from environments.executors.changes import change
-from environments.executors.marks import ABSENT, MARK, foreign, policy_description
+from environments.executors.marks import ABSENT, MARK, MENDS_MARK, foreign, policy_description, whose_policy
 
 POLICY_KIND = "consul.policy"
 TOKENS_KIND = "consul.tokens"
@@ -16,6 +18,10 @@ SERVICES_KIND = "consul.services"
 
 _GRACE = 2.0
 """Seconds that stopped services get to leave by themselves before they are taken out."""
+
+_PAUSE = 0.1
+_NAMED = 10
+"""Services that one line names."""
 
 
 Rules = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -81,6 +87,10 @@ class Catalogue(Protocol):
         """Names of all services that begin with the prefix."""
         ...
 
+    def registered(self, prefix: str) -> list[Instance]:
+        """Every instance of a service whose name begins with the prefix, whatever its name and id are; no health."""
+        ...
+
     def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
         """A service's instances with their health, and an index for the next call, which then waits for a change."""
         ...
@@ -118,20 +128,23 @@ def jobs_policy(owner: Owner) -> WantedPolicy:
     return WantedPolicy(policy_name(owner.name), policy_rules(owner.name), "an environment")
 
 
-def ensure_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner, run: StepRun) -> None:
-    """Makes or mends the policy; steps side by side may call it at once. Raises `ForeignResource`."""
+def ensure_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner, run: StepRun) -> list[ResourceRef]:
+    """Makes or mends the policy; gives what is to be written down as held. Steps side by side may call it at once.
+
+    Raises `ForeignResource`.
+    """
     name, description, rules = wanted.name, policy_description(owner), wanted.rules
     policy = access.policy(name)
     if policy is None:
         run.before_effect()
-        if access.create_policy(name, description, rules):
-            return
-        policy = access.policy(name)
-    if policy is None or policy.description != description:
-        raise foreign(f"a Consul policy {name!r}", owner)
-    if policy.rules != rules:
-        run.before_effect()
-        access.update_policy(Policy(policy.id, name, description, rules))
+        policy = None if access.create_policy(name, description, rules) else access.policy(name)
+    if policy is not None:
+        if _whose(policy, owner) is Presence.FOREIGN:
+            raise foreign(f"a Consul policy {name!r}", owner)
+        if (policy.description, policy.rules) != (description, rules):
+            run.before_effect()
+            access.update_policy(Policy(policy.id, name, description, rules))
+    return owner.unheld(ResourceRef(kind=POLICY_KIND, address=name))
 
 
 def plan_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner) -> list[Change]:
@@ -140,12 +153,14 @@ def plan_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner) -> li
     policy = access.policy(name)
     if policy is None:
         return [change(Action.CREATE, POLICY_KIND, name, after=rules)]
-    if policy.description != policy_description(owner):
+    if _whose(policy, owner) is Presence.FOREIGN:
         raise foreign(f"a Consul policy {name!r}", owner)
-    if policy.rules == rules:
-        return []
     # Rules that somebody wrote as HCL are read as none, so nothing can be said about them in detail.
-    lines = [f"its rules aren't those of {wanted.whose}"]
+    lines = [f"its rules aren't those of {wanted.whose}"] if policy.rules != rules else []
+    if policy.description != policy_description(owner):
+        lines.append(MENDS_MARK)
+    if not lines:
+        return []
     return [change(Action.CHANGE, POLICY_KIND, name, before=policy.rules, after=rules, details=lines)]
 
 
@@ -153,6 +168,7 @@ class PolicyHandler:
     """Knows a policy of an environment: that of its jobs (`env-<name>`) or of its modules (`env-<name>--module`)."""
 
     kind: ClassVar[str] = POLICY_KIND
+    place: ClassVar[bool] = True
 
     def __init__(self, access: AccessControl) -> None:
         self._access = access
@@ -164,7 +180,7 @@ class PolicyHandler:
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes the tokens that still have the policy (afterwards nobody could find them), then the policy."""
         policy = self._access.policy(address)
-        if policy is None or policy.description != policy_description(owner):
+        if policy is None or _whose(policy, owner) is Presence.FOREIGN:
             return
         remove_tokens(self._access, policy, run)
         run.before_effect()
@@ -190,7 +206,7 @@ class TokensHandler:
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes them."""
         policy = self._access.policy(address)
-        if policy is not None and policy.description == policy_description(owner):
+        if policy is not None and _whose(policy, owner) is Presence.OURS:
             remove_tokens(self._access, policy, run)
 
 
@@ -201,44 +217,80 @@ def remove_tokens(access: AccessControl, policy: Policy, run: StepRun) -> None:
         access.remove_token(accessor)
 
 
+def check_services(catalogue: Catalogue, owner: Owner) -> None:
+    """Raises `ForeignResource` if there are services of the environment's names that aren't its own. Reads only."""
+    prefix = service_prefix(owner.name)
+    if owner.holds(SERVICES_KIND, prefix):
+        return
+    strange = {found.service for found in catalogue.registered(prefix) if found.metadata.get(MARK) != owner.id}
+    if strange:
+        raise foreign(f"a service of the name {prefix}… in Consul", owner, strange)
+
+
 class ServicesHandler:
-    """Knows the services of an environment, by the prefix of their names (`<name>--`) and a mark in their metadata."""
+    """Knows the services of an environment, by the prefix of their names (`<name>--`).
+
+    Only its own jobs and modules may register such. What they write into the metadata proves nothing, so where the
+    environment holds the prefix the marks there don't count; elsewhere ours do.
+    """
 
     kind: ClassVar[str] = SERVICES_KIND
+    place: ClassVar[bool] = True
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Names what is left; foreign only if no instance bears our mark."""
-        instances = self._instances(address)
+        instances = self._catalogue.registered(address)
         if not instances:
             return ABSENT
-        ours = [instance for instance in instances if instance.metadata.get(MARK) == owner.id]
-        names = ", ".join(sorted({instance.service for instance in ours or instances}))
-        return Observation(Presence.OURS if ours else Presence.FOREIGN, names)
+        ours = _of(instances, address, owner)
+        names = sorted({instance.service for instance in ours or instances})
+        shown = ", ".join(repr(name)[1:-1] for name in names[:_NAMED])
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return Observation(Presence.OURS if ours else Presence.FOREIGN, shown + more)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Waits a moment for instances to leave by themselves, then takes ghosts out."""
         waited = 0.0
         while True:
-            ours = [found for found in self._instances(address) if found.metadata.get(MARK) == owner.id]
+            ours = _of(self._catalogue.registered(address), address, owner)
             if not ours:
                 return
             if waited >= _GRACE:
                 break
-            run.wait(0.05)
-            waited += 0.05
-        for instance in ours:
+            run.wait(_PAUSE)
+            waited += _PAUSE
+        failed: list[BackendError] = []
+        for number, instance in enumerate(ours):
             run.before_effect()
-            run.log(f"{instance.service} on {instance.node} is still registered in Consul: taken out")
-            self._catalogue.deregister(instance)
+            if number < _NAMED:
+                name = repr(instance.service)[1:-1]
+                run.log(f"{name} on {instance.node} is still registered in Consul: taken out")
+            try:
+                self._catalogue.deregister(instance)
+            except BackendError as error:
+                failed.append(error)  # one that can't be taken out keeps no other in
+        if len(ours) > _NAMED:
+            run.log(f"and {len(ours) - _NAMED} more")
+        if failed:
+            raise failed[0]
 
-    def _instances(self, prefix: str) -> list[Instance]:
-        return [found for name in self._catalogue.services(prefix) for found in self._catalogue.instances(name)[1]]
+
+def _of(instances: Sequence[Instance], prefix: str, owner: Owner) -> list[Instance]:
+    """Those that are the environment's."""
+    held = owner.holds(SERVICES_KIND, prefix)
+    return [found for found in instances if held or found.metadata.get(MARK) == owner.id]
+
+
+def _whose(policy: Policy, owner: Owner) -> Presence:
+    return whose_policy(policy.description, owner, held=owner.holds(POLICY_KIND, policy.name))
 
 
 def _observed(policy: Policy | None, owner: Owner) -> Observation:
     if policy is None:
         return ABSENT
-    return Observation(Presence.OURS if policy.description == policy_description(owner) else Presence.FOREIGN)
+    presence = _whose(policy, owner)
+    detail = "" if presence is Presence.OURS else f"its description is {policy.description[:60]!r}"
+    return Observation(presence, detail)

@@ -4,25 +4,50 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidTemplate
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.base import Intended, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import change, moved, shown
-from environments.executors.marks import ABSENT, foreign
+from environments.executors.consul_prefix import (
+    MARKER,
+    PREFIX_KIND,
+    Create,
+    Entry,
+    KeyValueStore,
+    Operation,
+    PrefixHandler,
+    Put,
+    Remove,
+    RemoveTree,
+    Unchanged,
+    claim_prefix,
+    plan_prefix,
+    prefix_resource,
+    whose_prefix,
+)
 from environments.executors.options import faults
 
-PREFIX_KIND = "consul.kv"
-MARKER = ".owner"
-"""Name of the key that holds the id of a prefix's environment."""
+__all__ = [
+    "MARKER",
+    "PREFIX_KIND",
+    "ConsulKv",
+    "Create",
+    "Entry",
+    "KeyValueStore",
+    "Operation",
+    "PrefixHandler",
+    "Put",
+    "Remove",
+    "RemoveTree",
+    "Unchanged",
+]
 
 LARGEST_VALUE = 512 * 1024
 """Bytes; Consul's own default limit (`kv_max_value_size`)."""
@@ -32,70 +57,6 @@ _BATCH = 60
 
 _TRIES = 5
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A key's value, its flags (which we use to note the step that wrote it) and the index of its last change."""
-
-    value: bytes
-    flags: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Put:
-    """Sets a key."""
-
-    key: str
-    value: bytes
-    flags: int = 0
-
-
-@dataclass(frozen=True)
-class Create:
-    """Sets a key that must not exist yet."""
-
-    key: str
-    value: bytes
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Deletes a key, if it is there."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class RemoveTree:
-    """Deletes every key that begins with the prefix."""
-
-    prefix: str
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """Changes nothing, but fails the commit if the key was changed since `index`."""
-
-    key: str
-    index: int
-
-
-Operation = Put | Create | Remove | RemoveTree | Unchanged
-"""A part of a transaction."""
-
-
-class KeyValueStore(Protocol):
-    """What this step needs of Consul."""
-
-    def tree(self, prefix: str) -> dict[str, Entry]:
-        """Every key that begins with the prefix."""
-        ...
-
-    def commit(self, changes: Sequence[Operation]) -> bool:
-        """Makes all changes (at most 60) or, when a condition of one doesn't hold, none; then it gives False."""
-        ...
 
 
 class ConsulKvOptions(Options):
@@ -128,12 +89,13 @@ class ConsulKv:
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The environment's prefix."""
-        return [Intended(ResourceRef(kind=PREFIX_KIND, address=kv_prefix(context.owner.name)), shared=True, rank=10)]
+        return [prefix_resource(context.owner)]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `prefix`, and `keys`: name → full key."""
         options: ConsulKvOptions = context.options
         prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
+        run.hold(claim_prefix(self._store, context.owner, run))
         for _ in range(_TRIES):
             if self._write(prefix, wanted, context, run):
                 return {"prefix": prefix, "keys": {name: prefix + name for name in options.keys}}
@@ -142,8 +104,8 @@ class ConsulKv:
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """Each key that would be written or deleted, and the prefix itself where it isn't there."""
         prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
-        tree = self._tree(prefix, context.owner)
-        changes = [] if tree else [change(Action.CREATE, PREFIX_KIND, prefix, after=context.owner.id)]
+        changes = plan_prefix(self._store, context.owner)
+        tree = self._store.tree(prefix)
         for key, value in wanted.items():
             entry = tree.get(key)
             after = [value.hex(), step_flags(context.step)]
@@ -159,7 +121,7 @@ class ConsulKv:
     def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
         """The keys that the step wrote: they are below the prefix that all steps share."""
         tree = self._store.tree(kv_prefix(owner.name))
-        if _whose(tree, kv_prefix(owner.name), owner) is not Presence.OURS:
+        if whose_prefix(tree.get(kv_prefix(owner.name) + MARKER), owner) is not Presence.OURS:
             return ()
         return [_deletion(key, tree[key]) for key in _of_step(tree, step)]
 
@@ -168,8 +130,9 @@ class ConsulKv:
         prefix = kv_prefix(owner.name)
         for _ in range(_TRIES):
             tree = self._store.tree(prefix)
-            keys = _of_step(tree, step) if _whose(tree, prefix, owner) is Presence.OURS else []
-            condition = [Unchanged(prefix + MARKER, tree[prefix + MARKER].index)] if keys else []
+            marker = tree.get(prefix + MARKER)
+            keys = _of_step(tree, step) if whose_prefix(marker, owner) is Presence.OURS else []
+            condition = [Unchanged(prefix + MARKER, marker.index)] if marker else []
             for batch in _batches([Remove(key) for key in keys]):
                 run.before_effect()
                 if not self._store.commit([*condition, *batch]):
@@ -178,14 +141,8 @@ class ConsulKv:
                 return
         raise BackendError(f"The keys under {prefix} in Consul keep changing while we delete some of them.")
 
-    def _tree(self, prefix: str, owner: Owner) -> dict[str, Entry]:
-        tree = self._store.tree(prefix)
-        if tree and _whose(tree, prefix, owner) is Presence.FOREIGN:
-            raise foreign(f"a folder {prefix} in Consul", owner)
-        return tree
-
     def _write(self, prefix: str, wanted: Mapping[str, bytes], context: StepContext, run: StepRun) -> bool:
-        tree = self._tree(prefix, context.owner)
+        tree = self._store.tree(prefix)
         flags = step_flags(context.step)
         changes: list[Operation] = [
             Put(key, value, flags)
@@ -193,12 +150,13 @@ class ConsulKv:
             if key not in tree or (tree[key].value, tree[key].flags) != (value, flags)
         ]
         changes += [Remove(key) for key in _of_step(tree, context.step) if key not in wanted]
-        marker = tree.get(prefix + MARKER)
-        condition: Operation = (
-            Unchanged(prefix + MARKER, marker.index) if marker else Create(prefix + MARKER, context.owner.id.encode())
-        )
         if not changes:
             return True
+        marker = tree.get(prefix + MARKER)
+        if marker is None or marker.value != context.owner.id.encode():
+            claim_prefix(self._store, context.owner, run)
+            return False
+        condition = Unchanged(prefix + MARKER, marker.index)
         first, *rest = _batches(changes)
         run.before_effect()
         if not self._store.commit([condition, *first]):
@@ -207,41 +165,9 @@ class ConsulKv:
         return not rest or self._write(prefix, wanted, context, run)
 
 
-class PrefixHandler:
-    """Knows the prefix of an environment (`environments/<name>/`); ours is what holds our marker."""
-
-    kind: ClassVar[str] = PREFIX_KIND
-
-    def __init__(self, store: KeyValueStore) -> None:
-        self._store = store
-
-    def observe(self, address: str, owner: Owner) -> Observation:
-        """Counts the keys."""
-        tree = self._store.tree(address)
-        if not tree:
-            return ABSENT
-        return Observation(_whose(tree, address, owner), f"{len(tree)} keys")
-
-    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Deletes all keys and the marker in one transaction."""
-        for _ in range(_TRIES):
-            tree = self._store.tree(address)
-            if not tree or _whose(tree, address, owner) is not Presence.OURS:
-                return
-            run.before_effect()
-            if self._store.commit([Unchanged(address + MARKER, tree[address + MARKER].index), RemoveTree(address)]):
-                return
-        raise BackendError(f"The keys under {address} in Consul keep changing while we delete them.")
-
-
 def step_flags(step: str) -> int:
     """The flags of the keys that a step writes: 63 bits of a digest of its name, never 0."""
     return int.from_bytes(hashlib.sha256(step.encode()).digest()[:8], "big") >> 1 or 1
-
-
-def _whose(tree: Mapping[str, Entry], prefix: str, owner: Owner) -> Presence:
-    marker = tree.get(prefix + MARKER)
-    return Presence.OURS if marker and marker.value == owner.id.encode() else Presence.FOREIGN
 
 
 def _of_step(tree: Mapping[str, Entry], step: str) -> list[str]:

@@ -12,18 +12,24 @@ from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.names import kv_prefix, service_prefix
 from environments.executors.base import Owner, Presence
 from environments.executors.consul_access import POLICY_KIND, AccessControl, Catalogue, policy_name
-from environments.executors.consul_kv import MARKER, PREFIX_KIND, KeyValueStore, step_flags
-from environments.executors.marks import MARK, whose
+from environments.executors.consul_kv import step_flags
+from environments.executors.consul_prefix import MARKER, PREFIX_KIND, KeyValueStore, whose_prefix
+from environments.executors.marks import MARK
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.executors.nomad_job import JOB_KIND
-from environments.executors.nomad_namespace import NAMESPACE_KIND
+from environments.executors.nomad_namespace import NAMESPACE_KIND, whose_namespace
 from environments.executors.nomad_ports import Scheduler
 from environments.executors.vault_certificate import ROLE_KIND, ROLES, CertificateAuthority
-from environments.executors.vault_secret import MOUNT, SECRET_KIND, SecretStore
+from environments.executors.vault_folder import folder_marker
+from environments.executors.vault_secret import SECRET_KIND
+from environments.executors.vault_store import MOUNT, SecretStore
 
 ALLOCATIONS_KIND = "nomad.allocations"
 VARIABLE_KIND = "nomad.variable"
 VOLUME_KIND = "nomad.volume"
+_MOST = 1000
+"""Strange secrets that are told at most."""
+
 SERVICE_KIND = "consul.service"
 
 Known = frozenset[ResourceRef]
@@ -42,7 +48,7 @@ class NomadLookout:
         metadata = self._scheduler.namespace(owner.name)
         if metadata is None:
             return ()
-        if whose(metadata, owner) is Presence.FOREIGN:
+        if whose_namespace(metadata, owner) is Presence.FOREIGN:
             return [Unexpected(kind=NAMESPACE_KIND, address=owner.name, detail="doesn't bear this environment's mark")]
         outside = [] if _knows(known, NAMESPACE_KIND, owner.name) else [_stray(NAMESPACE_KIND, owner.name, "")]
         return [*outside, *self._inside(owner.name, known)]
@@ -103,7 +109,7 @@ class ConsulLookout:
         prefix, flags = kv_prefix(owner.name), {step_flags(step) for step in steps}
         tree = self._store.tree(prefix)
         marker = tree.pop(prefix + MARKER, None)
-        if marker is not None and marker.value != owner.id.encode():
+        if marker is not None and whose_prefix(marker, owner) is Presence.FOREIGN:
             yield _stray(PREFIX_KIND, prefix, "doesn't bear this environment's mark")
             return
         for key, entry in tree.items():
@@ -116,11 +122,13 @@ class ConsulLookout:
             yield _stray(POLICY_KIND, name, "")
 
     def _services(self, owner: Owner) -> Iterator[Unexpected]:
-        for name in self._catalogue.services(service_prefix(owner.name)):
-            strange = [item for item in self._catalogue.instances(name)[1] if item.metadata.get(MARK) != owner.id]
-            if strange:
-                where = ", ".join(sorted({f"{item.address}:{item.port}" for item in strange}))
-                yield _stray(SERVICE_KIND, name, f"at {where}, registered by no job of this environment")
+        strange: dict[str, set[str]] = {}
+        for item in self._catalogue.registered(service_prefix(owner.name)):
+            if item.metadata.get(MARK) != owner.id:
+                strange.setdefault(item.service, set()).add(f"{item.address}:{item.port}")
+        for name, places in sorted(strange.items()):
+            where = ", ".join(sorted(places))
+            yield _stray(SERVICE_KIND, name, f"at {where}, registered by no job of this environment")
 
 
 class OpenBaoLookout:
@@ -135,7 +143,9 @@ class OpenBaoLookout:
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
         """Names only: nothing is read of a secret."""
         role = f"{ROLES}{owner.name}"
-        addresses = [f"{MOUNT}/{path}" for path in self._store.paths(kv_prefix(owner.name))]
+        marker = folder_marker(owner.name)
+        paths = self._store.paths(kv_prefix(owner.name), _MOST)
+        addresses = [address for path in paths if (address := f"{MOUNT}/{path}") != marker]
         found = [_stray(SECRET_KIND, address, "") for address in addresses if not _knows(known, SECRET_KIND, address)]
         if not _knows(known, ROLE_KIND, role) and self._authority.role(owner.name) is not None:
             found.append(_stray(ROLE_KIND, role, ""))

@@ -4,10 +4,11 @@ import json
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from environments.domain.environment import ResourceRef
 from environments.domain.plan import Action, Change
 from environments.executors.base import Observation, Owner, Presence, StepRun
 from environments.executors.changes import change
-from environments.executors.marks import ABSENT, foreign, policy_description
+from environments.executors.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
 NOMAD_POLICY_KIND = "nomad.policy"
 NOMAD_TOKENS_KIND = "nomad.tokens"
@@ -70,11 +71,12 @@ def wanted_policy(name: str, owner: Owner) -> NomadPolicy:
     return NomadPolicy(name, policy_description(owner), json.dumps({"namespace": {owner.name: space}}))
 
 
-def ensure_nomad_policy(access: NomadAccess, name: str, owner: Owner, run: StepRun) -> None:
-    """Makes or mends the policy. Raises `ForeignResource`."""
+def ensure_nomad_policy(access: NomadAccess, name: str, owner: Owner, run: StepRun) -> list[ResourceRef]:
+    """Makes or mends the policy; gives what is to be written down as held. Raises `ForeignResource`."""
     if plan_nomad_policy(access, name, owner):
         run.before_effect()
         access.write_policy(wanted_policy(name, owner))
+    return owner.unheld(ResourceRef(kind=NOMAD_POLICY_KIND, address=name))
 
 
 def plan_nomad_policy(access: NomadAccess, name: str, owner: Owner) -> list[Change]:
@@ -82,11 +84,13 @@ def plan_nomad_policy(access: NomadAccess, name: str, owner: Owner) -> list[Chan
     found, wanted = access.policy(name), wanted_policy(name, owner)
     if found is None:
         return [change(Action.CREATE, NOMAD_POLICY_KIND, name, after=wanted.rules)]
-    if found.description != wanted.description:
+    if _observed(found, owner).presence is Presence.FOREIGN:
         raise foreign(f"a Nomad policy {name!r}", owner)
-    if found.rules == wanted.rules:
+    lines = ["its rules aren't those of an environment's modules"] if found.rules != wanted.rules else []
+    if found.description != wanted.description:
+        lines.append(MENDS_MARK)
+    if not lines:
         return []
-    lines = ["its rules aren't those of an environment's modules"]
     return [change(Action.CHANGE, NOMAD_POLICY_KIND, name, before=found.rules, after=wanted.rules, details=lines)]
 
 
@@ -94,6 +98,7 @@ class NomadPolicyHandler:
     """Knows the policy of an environment's modules (`env-<name>--module`)."""
 
     kind: ClassVar[str] = NOMAD_POLICY_KIND
+    place: ClassVar[bool] = True
 
     def __init__(self, access: NomadAccess) -> None:
         self._access = access
@@ -137,4 +142,6 @@ class NomadTokensHandler:
 def _observed(policy: NomadPolicy | None, owner: Owner) -> Observation:
     if policy is None:
         return ABSENT
-    return Observation(Presence.OURS if policy.description == policy_description(owner) else Presence.FOREIGN)
+    presence = whose_policy(policy.description, owner, held=owner.holds(NOMAD_POLICY_KIND, policy.name))
+    detail = "" if presence is Presence.OURS else f"its description is {policy.description[:60]!r}"
+    return Observation(presence, detail)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -11,31 +10,20 @@ from pydantic import Field
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import service_prefix
-from environments.domain.plan import Change
+from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly
-from environments.executors.consul_access import (
-    POLICY_KIND,
-    SERVICES_KIND,
-    TOKENS_KIND,
-    AccessControl,
-    Catalogue,
-    Instance,
-    ensure_policy,
-    jobs_policy,
-    plan_policy,
-    policy_name,
-)
-from environments.executors.marks import ABSENT, foreign, whose
-from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, ensure_namespace, plan_namespace, stop_jobs
+from environments.executors.consul_access import Catalogue, Instance
+from environments.executors.marks import ABSENT, foreign
+from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, stop_jobs, whose_job
 from environments.executors.nomad_plan import RETRY
 from environments.executors.nomad_ports import Allocation, Job, Scheduler
 from environments.executors.nomad_rules import adopt, declared, job_label, services
 from environments.executors.nomad_watch import Registered, Watch
 from environments.executors.options import faults
-from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND
+from environments.executors.places import JobPlaces, job_places
 
 JOB_KIND = "nomad.job"
 ENVIRONMENT_VARIABLE = "environment"
@@ -64,15 +52,15 @@ class NomadJob(OwnThingsOnly):
     def __init__(
         self,
         scheduler: Scheduler,
-        access: AccessControl,
         catalogue: Catalogue,
+        places: JobPlaces,
         *,
         trusted: frozenset[str] = frozenset({"meta"}),
     ) -> None:
         """`trusted`: environments whose jobs may ask for any identity; people can't make environments of such names."""
         self._scheduler = scheduler
-        self._access = access
         self._catalogue = catalogue
+        self._places = places
         self._trusted = trusted
 
     @classmethod
@@ -90,34 +78,16 @@ class NomadJob(OwnThingsOnly):
         return found
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The job, and what the environment has because of it: namespace, policy, tokens, identity, services."""
-        name = context.owner.name
-        shared = {
-            NAMESPACE_KIND: name,
-            POLICY_KIND: policy_name(name),
-            TOKENS_KIND: policy_name(name),
-            IDENTITY_KIND: f"{AUTH_PATH}/{name}",
-            SERVICES_KIND: service_prefix(name),
-        }
+        """The job, and what the environment has because of it: all that the job can read, write and leave behind."""
         label = job_label(context.bundle.text(context.options.file))
-        return [
-            *(
-                Intended(ResourceRef(kind=kind, address=address), shared=True, rank=rank)
-                for rank, (kind, address) in enumerate(shared.items(), start=20)
-            ),
-            Intended(ResourceRef(kind=JOB_KIND, address=f"{name}/{label}")),
-        ]
+        job = Intended(ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}"))
+        return [*job_places(context.owner), job]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`."""
         owner = context.owner
         job = self._read(context)
-        with ThreadPoolExecutor(2) as pool:
-            for done in [
-                pool.submit(ensure_namespace, self._scheduler, owner, run),
-                pool.submit(ensure_policy, self._access, jobs_policy(owner), owner, run),
-            ]:
-                done.result()
+        self._places.claim(owner, run)
         registered = self._register(job, owner, run)
         run.log(f"job {registered.id} registered in namespace {registered.namespace}, version {registered.version}")
         Watch(self._scheduler, self._catalogue, registered, run).until_healthy()
@@ -130,11 +100,11 @@ class NomadJob(OwnThingsOnly):
         inventory and destroys it after the step.
         """
         owner, job = context.owner, self._read(context)
-        namespace = plan_namespace(self._scheduler, owner)
-        shared = [*namespace, *plan_policy(self._access, jobs_policy(owner), owner)]
+        shared = self._places.plan(owner)
         address = f"{owner.name}/{job['ID']}"
         # In a namespace that isn't there, there is nothing to be asked for.
-        present = None if namespace else self._present(job["ID"], owner)
+        missing = any((found.kind, found.action) == (NAMESPACE_KIND, Action.CREATE) for found in shared)
+        present = None if missing else self._present(job["ID"], owner)
         if present is None:
             return [*shared, nomad_plan.created(JOB_KIND, address, job)]
         plan = self._scheduler.plan(owner.name, self._wanted(job, present, owner))
@@ -189,7 +159,7 @@ class NomadJob(OwnThingsOnly):
 
     def _present(self, name: str, owner: Owner) -> Job | None:
         present = self._scheduler.job(owner.name, name)
-        if present is not None and whose(present.get("Meta"), owner) is Presence.FOREIGN:
+        if present is not None and whose_job(present, owner.name, owner) is Presence.FOREIGN:
             raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
         return present
 
@@ -255,16 +225,16 @@ class JobHandler:
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks at the job's mark, and counts what runs of it."""
-        namespace, name = address.split("/")
+        namespace, name = address.split("/", 1)
         job = self._scheduler.job(namespace, name)
         if job is None:
             return ABSENT
         running = sum(not found.terminal for found in self._scheduler.allocations(namespace, name)[1])
-        return Observation(whose(job.get("Meta"), owner), f"{running} allocations run" if running else "stopped")
+        return Observation(whose_job(job, namespace, owner), f"{running} allocations run" if running else "stopped")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Stops it, waits for its allocations and purges it."""
-        namespace, name = address.split("/")
+        namespace, name = address.split("/", 1)
         if self.observe(address, owner).presence is Presence.OURS:
             stop_jobs(self._scheduler, namespace, [name], run)
 

@@ -1,12 +1,14 @@
 """The Nomad namespace of an environment: made before its first job, gone after its last."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.plan import Action, Change
 from environments.executors.base import Observation, Owner, Presence, StepRun
 from environments.executors.changes import change
-from environments.executors.marks import ABSENT, foreign, mark, whose
+from environments.executors.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
 from environments.executors.nomad_ports import Scheduler
 
 NAMESPACE_KIND = "nomad.namespace"
@@ -16,14 +18,12 @@ SLICE = 1.0
 PAUSE = 0.05
 
 
-def ensure_namespace(scheduler: Scheduler, owner: Owner, run: StepRun) -> None:
-    """Makes the namespace, if it isn't there. Raises `ForeignResource`."""
-    metadata = scheduler.namespace(owner.name)
-    if metadata is None:
+def ensure_namespace(scheduler: Scheduler, owner: Owner, run: StepRun) -> list[ResourceRef]:
+    """Makes the namespace, or mends its mark; gives what is to be written down as held. Raises `ForeignResource`."""
+    if plan_namespace(scheduler, owner):
         run.before_effect()
         scheduler.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))
-    elif whose(metadata, owner) is Presence.FOREIGN:
-        raise foreign(f"a Nomad namespace {owner.name!r}", owner)
+    return owner.unheld(ResourceRef(kind=NAMESPACE_KIND, address=owner.name))
 
 
 def plan_namespace(scheduler: Scheduler, owner: Owner) -> list[Change]:
@@ -31,9 +31,21 @@ def plan_namespace(scheduler: Scheduler, owner: Owner) -> list[Change]:
     metadata = scheduler.namespace(owner.name)
     if metadata is None:
         return [change(Action.CREATE, NAMESPACE_KIND, owner.name, after=mark(owner))]
-    if whose(metadata, owner) is Presence.FOREIGN:
+    if whose_namespace(metadata, owner) is Presence.FOREIGN:
         raise foreign(f"a Nomad namespace {owner.name!r}", owner)
+    if metadata.get(MARK) != owner.id:
+        return [change(Action.CHANGE, NAMESPACE_KIND, owner.name, after=mark(owner), details=[MENDS_MARK])]
     return []
+
+
+def whose_namespace(metadata: Mapping[str, str] | None, owner: Owner) -> Presence:
+    """Whose the namespace of the environment's name is, by its metadata."""
+    return whose(metadata, owner, held=owner.holds(NAMESPACE_KIND, owner.name))
+
+
+def whose_job(job: Mapping[str, Any], namespace: str, owner: Owner) -> Presence:
+    """Whose a job is: in a namespace that the environment holds a mark that is lost changes nothing."""
+    return whose(job.get("Meta"), owner, held=owner.holds(NAMESPACE_KIND, namespace))
 
 
 def stop_jobs(scheduler: Scheduler, namespace: str, jobs: list[str], run: StepRun) -> None:
@@ -62,6 +74,7 @@ class NamespaceHandler:
     """Knows the namespace of an environment, by its name."""
 
     kind: ClassVar[str] = NAMESPACE_KIND
+    place: ClassVar[bool] = True
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -71,17 +84,25 @@ class NamespaceHandler:
         metadata = self._scheduler.namespace(address)
         if metadata is None:
             return ABSENT
-        return Observation(whose(metadata, owner), f"{len(self._scheduler.jobs(address))} jobs")
+        presence = whose_namespace(metadata, owner)
+        detail = f"{len(self._scheduler.jobs(address))} jobs"
+        if presence is Presence.FOREIGN:
+            detail += f"; its {MARK} is {str(metadata.get(MARK, ''))[:60]!r}"
+        return Observation(presence, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Stops what still runs there (such as jobs that were dispatched), then removes variables and namespace."""
+        """Stops what still runs there (such as jobs that were dispatched), then removes all that is in it, and it."""
         metadata = self._scheduler.namespace(address)
-        if metadata is None or whose(metadata, owner) is Presence.FOREIGN:
+        if metadata is None or whose_namespace(metadata, owner) is Presence.FOREIGN:
             return
         stop_jobs(self._scheduler, address, self._scheduler.jobs(address), run)
         for path in self._scheduler.variables(address):
             run.before_effect()
             self._scheduler.remove_variable(address, path)
+        for volume in self._scheduler.volumes(address):
+            run.before_effect()
+            run.log(f"volume {volume} in the namespace is removed with what is in it")
+            self._scheduler.remove_volume(address, volume)
         while True:
             run.before_effect()
             try:

@@ -177,6 +177,10 @@ class Scheduler(Protocol):
         """Ids of the namespace's volumes, those of hosts and those of storage plugins."""
         ...
 
+    def remove_volume(self, namespace: str, volume: str) -> None:
+        """Deletes a volume that nothing uses with what is in it, if it is there; plugins may only forget it."""
+        ...
+
     def variables(self, namespace: str) -> list[str]:
         """Paths of Nomad's own variables in a namespace."""
         ...

@@ -13,6 +13,7 @@ from environments.executors.base import Intended, Owner, StepRun
 from environments.executors.changes import change
 from environments.executors.consul_access import (
     POLICY_KIND,
+    SERVICES_KIND,
     TOKENS_KIND,
     AccessControl,
     Rules,
@@ -20,8 +21,8 @@ from environments.executors.consul_access import (
     ensure_policy,
     plan_policy,
 )
-from environments.executors.consul_kv import MARKER, PREFIX_KIND, Create, KeyValueStore
-from environments.executors.marks import foreign, mark, policy_description
+from environments.executors.consul_prefix import KeyValueStore, claim_prefix, plan_prefix, prefix_resource
+from environments.executors.marks import mark, policy_description
 from environments.executors.nomad_access import (
     NOMAD_POLICY_KIND,
     NOMAD_TOKENS_KIND,
@@ -30,10 +31,9 @@ from environments.executors.nomad_access import (
     ensure_nomad_policy,
     plan_nomad_policy,
 )
-from environments.executors.nomad_namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
-from environments.executors.nomad_ports import Scheduler
 from environments.executors.opentofu_ports import CredentialPart, Loan
-from environments.executors.vault_folder import FOLDER_KIND, ensure_folder, folder, folder_marker, plan_folder
+from environments.executors.places import JobPlaces, job_places
+from environments.executors.vault_folder import claim_folder, folder_marker, folder_resource, plan_folder
 from environments.executors.vault_identity import IDENTITY_KIND, TOKEN_PATH, Identities
 from environments.executors.vault_secret import SECRET_KIND, SecretStore
 
@@ -94,8 +94,8 @@ class _Part(Protocol):
     ca: str
     address: str
 
-    def resources(self, owner: Owner) -> list[tuple[str, str, int]]:
-        """Kind, address and rank of each."""
+    def resources(self, owner: Owner) -> list[Intended]:
+        """What lending makes or may leave, all of it shared."""
         ...
 
     def missing(self, owner: Owner) -> list[Change]: ...
@@ -115,29 +115,27 @@ class Credentials:
         consul: ConsulIssuer,
         keys: KeyValueStore,
         nomad: NomadAccess,
-        scheduler: Scheduler,
         logins: IdentityIssuer,
         store: SecretStore,
+        places: JobPlaces,
         where: Callable[[CredentialPart], Where],
     ) -> None:
         self._parts: dict[CredentialPart, _Part] = {
-            "consul": _Consul(consul, keys),
-            "nomad": _Nomad(nomad, scheduler),
+            "consul": _Consul(consul, keys, places),
+            "nomad": _Nomad(nomad, places),
             "openbao": _OpenBao(logins, store),
         }
         self._where = where
 
     def resources(self, owner: Owner, parts: Sequence[CredentialPart]) -> list[Intended]:
         """See `Lender`."""
-        return [
-            Intended(ResourceRef(kind=kind, address=address), shared=True, rank=rank)
-            for part in parts
-            for kind, address, rank in self._parts[part].resources(owner)
-        ]
+        found = {item.ref: item for part in parts for item in self._parts[part].resources(owner)}
+        return list(found.values())
 
     def missing(self, owner: Owner, parts: Sequence[CredentialPart]) -> list[Change]:
         """See `Lender`."""
-        return [found for part in parts for found in self._parts[part].missing(owner)]
+        found = [found for part in parts for found in self._parts[part].missing(owner)]
+        return list({(told.kind, told.address): told for told in found}.values())
 
     @contextmanager
     def lend(self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun) -> Iterator[Loan]:
@@ -175,30 +173,35 @@ class Credentials:
             )
 
 
+def _shared(kind: str, address: str, rank: int) -> Intended:
+    return Intended(ResourceRef(kind=kind, address=address), shared=True, rank=rank)
+
+
 class _Consul:
     token, ca, address = "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", "CONSUL_HTTP_ADDR"
 
-    def __init__(self, access: ConsulIssuer, store: KeyValueStore) -> None:
+    def __init__(self, access: ConsulIssuer, store: KeyValueStore, places: JobPlaces) -> None:
         self._access = access
         self._store = store
+        self._places = places
 
-    def resources(self, owner: Owner) -> list[tuple[str, str, int]]:
+    def resources(self, owner: Owner) -> list[Intended]:
         policy = module_policy(owner.name)
-        return [(PREFIX_KIND, kv_prefix(owner.name), 10), (POLICY_KIND, policy, 30), (TOKENS_KIND, policy, 31)]
+        return [
+            prefix_resource(owner),
+            _shared(POLICY_KIND, policy, 30),
+            _shared(TOKENS_KIND, policy, 31),
+            _shared(SERVICES_KIND, service_prefix(owner.name), 24),
+        ]
 
     def missing(self, owner: Owner) -> list[Change]:
-        prefix = kv_prefix(owner.name)
-        changes = [] if self._marked(owner) else [change(Action.CREATE, PREFIX_KIND, prefix, after=owner.id)]
-        return changes + plan_policy(self._access, modules_policy(owner), owner)
+        self._places.check_services(owner)
+        return [*plan_prefix(self._store, owner), *plan_policy(self._access, modules_policy(owner), owner)]
 
     def prepare(self, owner: Owner, run: StepRun) -> None:
-        # The prefix bears the mark before a module can write below it: so its keys go with the environment.
-        marker = kv_prefix(owner.name) + MARKER
-        if not self._marked(owner):
-            run.before_effect()
-            if not self._store.commit([Create(marker, owner.id.encode())]) and not self._marked(owner):
-                raise foreign(f"a folder {kv_prefix(owner.name)} in Consul", owner)
-        ensure_policy(self._access, modules_policy(owner), owner, run)
+        # All of it is the environment's before a module can write there: so what it writes goes with the environment.
+        held = [*claim_prefix(self._store, owner, run), *self._places.claim_services(owner)]
+        run.hold([*held, *ensure_policy(self._access, modules_policy(owner), owner, run)])
 
     def issue(self, owner: Owner, seconds: int) -> Issued:
         return self._access.create_token(module_policy(owner.name), policy_description(owner), seconds)
@@ -206,33 +209,25 @@ class _Consul:
     def revoke(self, accessor: str) -> None:
         self._access.remove_token(accessor)
 
-    def _marked(self, owner: Owner) -> bool:
-        prefix = kv_prefix(owner.name)
-        tree = self._store.tree(prefix)
-        marker = tree.get(prefix + MARKER)
-        if tree and (marker is None or marker.value != owner.id.encode()):
-            raise foreign(f"a folder {prefix} in Consul", owner)
-        return marker is not None
-
 
 class _Nomad:
     token, ca, address = "NOMAD_TOKEN", "NOMAD_CACERT", "NOMAD_ADDR"
 
-    def __init__(self, access: NomadAccess, scheduler: Scheduler) -> None:
+    def __init__(self, access: NomadAccess, places: JobPlaces) -> None:
         self._access = access
-        self._scheduler = scheduler
+        self._places = places
 
-    def resources(self, owner: Owner) -> list[tuple[str, str, int]]:
+    def resources(self, owner: Owner) -> list[Intended]:
         policy = module_policy(owner.name)
-        return [(NAMESPACE_KIND, owner.name, 20), (NOMAD_POLICY_KIND, policy, 32), (NOMAD_TOKENS_KIND, policy, 33)]
+        # A module can run jobs, so that the environment has all that jobs have.
+        return [*job_places(owner), _shared(NOMAD_POLICY_KIND, policy, 32), _shared(NOMAD_TOKENS_KIND, policy, 33)]
 
     def missing(self, owner: Owner) -> list[Change]:
-        name = module_policy(owner.name)
-        return [*plan_namespace(self._scheduler, owner), *plan_nomad_policy(self._access, name, owner)]
+        return [*self._places.plan(owner), *plan_nomad_policy(self._access, module_policy(owner.name), owner)]
 
     def prepare(self, owner: Owner, run: StepRun) -> None:
-        ensure_namespace(self._scheduler, owner, run)
-        ensure_nomad_policy(self._access, module_policy(owner.name), owner, run)
+        self._places.claim(owner, run)
+        run.hold(ensure_nomad_policy(self._access, module_policy(owner.name), owner, run))
 
     def issue(self, owner: Owner, seconds: int) -> Issued:
         return self._access.create_token(module_policy(owner.name), policy_description(owner), seconds)
@@ -250,11 +245,11 @@ class _OpenBao:
         self._logins = logins
         self._store = store
 
-    def resources(self, owner: Owner) -> list[tuple[str, str, int]]:
+    def resources(self, owner: Owner) -> list[Intended]:
         return [
-            (SECRET_KIND, folder_marker(owner.name), 11),
-            (IDENTITY_KIND, f"{TOKEN_PATH}/{owner.name}", 34),
-            (FOLDER_KIND, folder(owner.name), 12),
+            _shared(SECRET_KIND, folder_marker(owner.name), 11),
+            _shared(IDENTITY_KIND, f"{TOKEN_PATH}/{owner.name}", 34),
+            folder_resource(owner),
         ]
 
     def missing(self, owner: Owner) -> list[Change]:
@@ -265,7 +260,7 @@ class _OpenBao:
 
     def prepare(self, owner: Owner, run: StepRun) -> None:
         # The entity comes with the first token.
-        ensure_folder(self._store, owner, run)
+        run.hold(claim_folder(self._store, owner, run))
 
     def issue(self, owner: Owner, seconds: int) -> Issued:
         return self._logins.issue(owner.name, seconds, mark(owner))

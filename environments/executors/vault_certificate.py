@@ -20,7 +20,7 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
 from environments.executors.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change, moved
-from environments.executors.marks import ABSENT, certificate_unit, foreign
+from environments.executors.marks import ABSENT, certificate_unit, foreign, whose_units
 from environments.executors.options import faults
 
 ROLE_KIND = "vault.pki-role"
@@ -121,6 +121,7 @@ class VaultCertificate(OwnThingsOnly):
         if present is None or _differing(present, fields):
             run.before_effect()
             self._authority.write_role(name, fields)
+        run.hold(context.owner.unheld(ResourceRef(kind=ROLE_KIND, address=ROLES + name)))
         names = _names(context)
         return {
             "path": ISSUE + name,
@@ -147,16 +148,22 @@ class VaultCertificate(OwnThingsOnly):
         return [change(Action.CHANGE, ROLE_KIND, address, before=before, after=after, details=lines)]
 
     def _present(self, owner: Owner) -> dict[str, Any] | None:
-        present = self._authority.role(owner.name)
-        if present is not None and _whose(present, owner) is Presence.FOREIGN:
-            raise foreign(f"a PKI role {owner.name!r} in OpenBao", owner)
-        return present
+        return check_role(self._authority, owner)
+
+
+def check_role(authority: CertificateAuthority, owner: Owner) -> dict[str, Any] | None:
+    """The role of the environment's name. Raises `ForeignResource`."""
+    present = authority.role(owner.name)
+    if present is not None and _whose(present, owner) is Presence.FOREIGN:
+        raise foreign(f"a PKI role {owner.name!r} in OpenBao", owner)
+    return present
 
 
 class RoleHandler:
     """Knows the PKI role of an environment (`pki/roles/<name>`)."""
 
     kind: ClassVar[str] = ROLE_KIND
+    place: ClassVar[bool] = True
 
     def __init__(self, authority: CertificateAuthority) -> None:
         self._authority = authority
@@ -164,7 +171,10 @@ class RoleHandler:
     def observe(self, address: str, owner: Owner) -> Observation:
         """Ours is what puts our mark into certificates."""
         role = self._authority.role(address.removeprefix(ROLES))
-        return ABSENT if role is None else Observation(_whose(role, owner))
+        if role is None:
+            return ABSENT
+        presence = _whose(role, owner)
+        return Observation(presence, "" if presence is Presence.OURS else f"its ou is {str(role.get('ou'))[:60]}")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes the role."""
@@ -256,4 +266,4 @@ def _role(owner: Owner, names: Sequence[str], ttl: timedelta) -> dict[str, Any]:
 
 
 def _whose(role: Mapping[str, Any], owner: Owner) -> Presence:
-    return Presence.OURS if role.get("ou") == [certificate_unit(owner)] else Presence.FOREIGN
+    return whose_units(role.get("ou"), owner, held=owner.holds(ROLE_KIND, ROLES + owner.name))

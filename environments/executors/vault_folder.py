@@ -1,17 +1,29 @@
-"""The folder of an environment in OpenBao. What modules write there bears no mark, so the folder bears one."""
+"""The folder of an environment in OpenBao: claimed as a whole before anything is written there.
 
+What modules and people write there bears no mark, and jobs read all of it. So the folder bears one.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
-from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
 from environments.executors.changes import change
 from environments.executors.marks import ABSENT, MARK, foreign, mark, whose
-from environments.executors.vault_secret import MOUNT, SecretStore
+from environments.executors.vault_store import MOUNT, SecretHead, SecretStore
 
 FOLDER_KIND = "vault.folder"
 
 _MARKER = ".owner"
+_NAMED = 3
+_BATCH = 500
+"""Secrets that one look lists, and that are removed before the next."""
+
+_SIDE_BY_SIDE = 8
 
 
 def folder(environment: str) -> str:
@@ -24,58 +36,130 @@ def folder_marker(environment: str) -> str:
     return folder(environment) + _MARKER
 
 
-def ensure_folder(store: SecretStore, owner: Owner, run: StepRun) -> None:
-    """Marks the folder. Raises `ForeignResource`."""
-    if plan_folder(store, owner):
+def folder_resource(owner: Owner) -> Intended:
+    """The folder in the inventory."""
+    return Intended(_ref(owner), shared=True, rank=12)
+
+
+def held_by(owner: Owner) -> bool:
+    """Whether our database knows the folder to be the environment's."""
+    return owner.holds(FOLDER_KIND, folder(owner.name))
+
+
+def claim_folder(store: SecretStore, owner: Owner, run: StepRun) -> list[ResourceRef]:
+    """Marks the folder as the environment's; gives what is to be written down as held. Raises `ForeignResource`."""
+    head = _check(store, owner)
+    if head is None or head.metadata.get(MARK) != owner.id:
         run.before_effect()
         store.mark(_path(folder_marker(owner.name)), mark(owner))
+    return owner.unheld(_ref(owner))
+
+
+def check_folder(store: SecretStore, owner: Owner) -> None:
+    """Raises `ForeignResource` where `claim_folder` would: somebody else has secrets there. Reads only."""
+    _check(store, owner)
 
 
 def plan_folder(store: SecretStore, owner: Owner) -> list[Change]:
-    """What `ensure_folder` would do. Raises `ForeignResource` when somebody else has secrets there."""
-    address = folder(owner.name)
-    head = store.head(_path(folder_marker(owner.name)))
-    if head is None:
-        for path in store.paths(_path(address)):
-            found = store.head(path)
-            if found is not None and whose(found.metadata, owner) is Presence.FOREIGN:
-                raise foreign(f"a secret {MOUNT}/{path} in OpenBao", owner)
-        return [change(Action.CREATE, FOLDER_KIND, address, after=owner.id)]
-    if whose(head.metadata, owner) is Presence.FOREIGN:
-        raise foreign(f"a folder {address} in OpenBao", owner)
-    return []
+    """What `claim_folder` would do. Raises `ForeignResource`."""
+    head = _check(store, owner)
+    if head is not None and head.metadata.get(MARK) == owner.id:
+        return []
+    return [change(Action.CREATE, FOLDER_KIND, folder(owner.name), after=owner.id)]
 
 
 class FolderHandler:
-    """Knows what modules wrote into an environment's folder (`secret/environments/<name>/`): secrets without a mark.
+    """Knows an environment's folder (`secret/environments/<name>/`), and every secret in it, whoever wrote that.
 
-    They are ours if the folder is. Secrets of steps bear marks, and have a handler of their own.
+    In a folder without a mark of its own, that the environment doesn't hold, only what bears its mark is its own.
     """
 
     kind: ClassVar[str] = FOLDER_KIND
+    place: ClassVar[bool] = True
 
     def __init__(self, store: SecretStore) -> None:
         self._store = store
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Counts them; metadata stay even when all versions are deleted."""
-        left = self._left(address)
-        if not left:
+        """Lists them; metadata stay even when all versions are deleted."""
+        first = self._store.paths(_path(address), _BATCH)
+        if not first:
             return ABSENT
-        head = self._store.head(_path(address) + _MARKER)
-        presence = Presence.FOREIGN if head is None else whose(head.metadata, owner)
-        return Observation(presence, f"{len(left)} secrets of modules")
+        head = self._marker(address)
+        names = sorted(path.removeprefix(_path(address)) for path in first)
+        shown = ", ".join(repr(name)[1:-1] for name in names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        detail = f"{len(first)}{' or more' if len(first) == _BATCH else ''} secrets: {shown}"
+        if _whose(head, owner) is Presence.OURS:
+            return Observation(Presence.OURS, detail)
+        if head is not None:
+            other = str(head.metadata.get(MARK, ""))[:60]
+            return Observation(Presence.FOREIGN, f"{detail}; {address}{_MARKER} names {other!r}")
+        return Observation(Presence.FOREIGN, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes all versions and the metadata of each."""
-        if self.observe(address, owner).presence is Presence.OURS:
-            for path in self._left(address):
-                run.before_effect()
-                self._store.remove(path)
+        """Removes all versions and the metadata of each, the marker last; what comes meanwhile goes as well."""
+        before: list[str] = []
+        while True:
+            head = self._marker(address)
+            if _whose(head, owner) is Presence.FOREIGN:
+                return
+            marker = _path(address) + _MARKER
+            some = [path for path in self._store.paths(_path(address), _BATCH + 1) if path != marker]
+            if not some:
+                break
+            if some == before:
+                names = ", ".join(repr(path)[1:-1] for path in some[:_NAMED])
+                raise BackendError(f"OpenBao keeps secrets although they were removed: {names}.")
+            before = some
+            _side_by_side(self._store.remove, some, run)
+        if head is not None:
+            run.before_effect()
+            self._store.remove(marker)
 
-    def _left(self, address: str) -> list[str]:
-        heads = {path: self._store.head(path) for path in self._store.paths(_path(address))}
-        return [path for path, head in heads.items() if head is not None and MARK not in head.metadata]
+    def _marker(self, address: str) -> SecretHead | None:
+        return self._store.head(_path(address) + _MARKER)
+
+
+def _ref(owner: Owner) -> ResourceRef:
+    return ResourceRef(kind=FOLDER_KIND, address=folder(owner.name))
+
+
+def _whose(marker: SecretHead | None, owner: Owner) -> Presence:
+    return whose(None if marker is None else marker.metadata, owner, held=held_by(owner))
+
+
+def _check(store: SecretStore, owner: Owner) -> SecretHead | None:
+    """The marker. Raises `ForeignResource`."""
+    address = folder(owner.name)
+    marker = _path(folder_marker(owner.name))
+    head = store.head(marker)
+    if _whose(head, owner) is Presence.OURS:
+        return head
+    inside = _path(address)
+    if head is not None:
+        raise foreign(f"a folder {address} in OpenBao", owner, [_MARKER])
+    strange = []
+    for path in store.paths(inside, _BATCH):
+        found = store.head(path)
+        if found is not None and whose(found.metadata, owner) is Presence.FOREIGN:
+            strange.append(path.removeprefix(inside))
+    if not strange:
+        return None
+    # Another step of this environment may have claimed it between the two looks.
+    head = store.head(marker)
+    if _whose(head, owner) is Presence.FOREIGN:
+        raise foreign(f"a folder {address} in OpenBao", owner, strange)
+    return head
+
+
+def _side_by_side(remove: Callable[[str], None], paths: Sequence[str], run: StepRun) -> None:
+    def one(path: str) -> None:
+        run.before_effect()
+        remove(path)
+
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        for done in [pool.submit(one, path) for path in paths]:
+            done.result()
 
 
 def _path(address: str) -> str:

@@ -8,7 +8,8 @@ from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
 from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
-from environments.executors.marks import ABSENT, whose
+from environments.executors.marks import ABSENT
+from environments.executors.nomad_namespace import whose_namespace
 from environments.executors.nomad_ports import Scheduler
 
 IDENTITY_KIND = "vault.identity"
@@ -84,4 +85,4 @@ class IdentityHandler:
 
     def _foreign(self, namespace: str, owner: Owner) -> bool:
         metadata = self._scheduler.namespace(namespace)
-        return metadata is not None and whose(metadata, owner) is Presence.FOREIGN
+        return metadata is not None and whose_namespace(metadata, owner) is Presence.FOREIGN

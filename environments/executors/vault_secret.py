@@ -2,9 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,63 +15,16 @@ from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change
-from environments.executors.marks import ABSENT, foreign, mark, whose
+from environments.executors.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
 from environments.executors.options import faults
+from environments.executors.vault_folder import check_folder, claim_folder, folder_resource, held_by
 from environments.executors.vault_identity import lending_resource
+from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead, SecretStore
+
+__all__ = ["MOUNT", "SECRET_KIND", "KeptSecret", "SecretHandler", "SecretHead", "SecretStore", "VaultSecret"]
 
 SECRET_KIND = "vault.secret"
-MOUNT = "secret"
-"""Name of the KV v2 mount."""
-
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass(frozen=True)
-class SecretHead:
-    """What is known of a secret without reading it: its newest version (0: none yet) and its metadata."""
-
-    version: int
-    metadata: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class KeptSecret:
-    """The newest version of a secret: its data and the metadata, as they are at the same moment."""
-
-    data: Mapping[str, Any] = field(repr=False)
-    metadata: Mapping[str, str]
-
-
-class SecretStore(Protocol):
-    """What this step needs of OpenBao; paths have no mount."""
-
-    def head(self, path: str) -> SecretHead | None:
-        """The secret's metadata, None if there is none."""
-        ...
-
-    def read(self, path: str) -> dict[str, Any] | None:
-        """The newest version's data, None if there is none or it is deleted."""
-        ...
-
-    def kept(self, path: str) -> KeptSecret | None:
-        """Likewise, with the metadata of the same moment."""
-        ...
-
-    def mark(self, path: str, metadata: Mapping[str, str]) -> None:
-        """Sets the metadata; makes the secret without a version if there is none."""
-        ...
-
-    def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
-        """Writes the version after `version`; False when that isn't the newest."""
-        ...
-
-    def remove(self, path: str) -> None:
-        """Removes all versions and the metadata, if there are any."""
-        ...
-
-    def paths(self, prefix: str) -> list[str]:
-        """Full paths of all secrets below a folder, which ends with a slash."""
-        ...
 
 
 class Generate(BaseModel):
@@ -133,16 +85,17 @@ class VaultSecret(OwnThingsOnly):
         return found
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The secret, and what reading and writing it leaves of an identity."""
+        """The secret, the folder that it is in, and what reading and writing it leaves of an identity."""
         own = Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))
-        return [lending_resource(context.owner), own]
+        return [folder_resource(context.owner), lending_resource(context.owner), own]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `path` (as templates of Nomad want it) and `references`: key → what a secret output has to be."""
         path = _path(context)
+        run.hold(claim_folder(self._store, context.owner, run))
         head, kept = self._found(path, context.owner)
         data = self._data(context, kept)
-        if head is None:
+        if head is None or head.metadata.get(MARK) != context.owner.id:
             run.before_effect()
             self._store.mark(path, mark(context.owner))
         if data != kept:
@@ -160,8 +113,11 @@ class VaultSecret(OwnThingsOnly):
         The fingerprint knows the version that the change starts from, and nothing of the values either.
         """
         path = _path(context)
+        check_folder(self._store, context.owner)
         head, kept = self._found(path, context.owner)
         lines = _lines(context, kept, lost=bool(head and head.version))
+        if head is not None and head.metadata.get(MARK) != context.owner.id:
+            lines.append(MENDS_MARK)
         if not lines:
             return []
         before = head.version if head else None
@@ -170,7 +126,7 @@ class VaultSecret(OwnThingsOnly):
 
     def _found(self, path: str, owner: Owner) -> tuple[SecretHead | None, dict[str, Any]]:
         head = self._store.head(path)
-        if head is not None and whose(head.metadata, owner) is Presence.FOREIGN:
+        if head is not None and whose(head.metadata, owner, held=held_by(owner)) is Presence.FOREIGN:
             raise foreign(f"a secret {MOUNT}/{path} in OpenBao", owner)
         return head, (self._store.read(path) if head and head.version else None) or {}
 
@@ -194,7 +150,9 @@ class SecretHandler:
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks at the metadata, which stay even when all versions are deleted."""
         head = self._store.head(address.removeprefix(f"{MOUNT}/"))
-        return ABSENT if head is None else Observation(whose(head.metadata, owner), f"version {head.version}")
+        if head is None:
+            return ABSENT
+        return Observation(whose(head.metadata, owner, held=held_by(owner)), f"version {head.version}")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes all versions and the metadata."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from environments.domain.deadline import look_again_after
-from environments.domain.environment import EventType
+from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
 from environments.domain.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
@@ -13,7 +13,7 @@ from environments.service.authorization import Action, Principal, may
 from environments.service.changing import Asked
 from environments.service.drafting import rolled_back
 from environments.service.presenting import environment_view
-from environments.service.storage import Storage
+from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
 
@@ -54,14 +54,17 @@ class Mending:
         return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
 
     def abandon(self, principal: Principal, name: str, request: AbandonRequest) -> EnvironmentView:
-        """Gives up what a failed destroy has left: the name is free, the record stays, and the clock keeps looking.
+        """Gives up what a failed destroy has left: the record stays, and the clock keeps looking for it.
 
-        Raises `NotAllowedNow` unless a destroy has failed.
+        The name stays reserved until nothing is found; asked again, it is looked for at once. Raises `NotAllowedNow`
+        unless a destroy has failed.
         """
         now = self._clock()
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
             may(principal, Action.ENVIRONMENT_ABANDON, environment)
+            if environment.state is State.ABANDONED:
+                return self._look_again(tx, environment, now)
             if environment.state is not State.DESTROY_FAILED:
                 raise NotAllowedNow(
                     f"Environment {environment.name!r} is {environment.state.value}: only what could not be destroyed "
@@ -92,7 +95,7 @@ class Mending:
                 environment.id,
                 now,
                 message=f"{principal.owner} gave up {environment.name} with {len(left)} things that may be left: "
-                f"{request.reason}",
+                f"{request.reason}. Its name stays reserved until nothing of it is found",
                 data={
                     "state": State.ABANDONED.value,
                     "reason": request.reason,
@@ -101,3 +104,11 @@ class Mending:
             )
             del changes["sealed"]
             return environment_view(environment.model_copy(update=changes))
+
+    def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> EnvironmentView:
+        if environment.observe_at is None:
+            raise NotAllowedNow(
+                f"Environment {environment.name!r} was given up, and nothing is left of it.", hint="Its name is free."
+            )
+        tx.environments.change(environment.id, observe_at=now)
+        return environment_view(environment.model_copy(update={"observe_at": now}))

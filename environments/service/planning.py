@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, InvalidInput, NameTaken, PlanStale, UnknownPlan
-from environments.domain.lifecycle import ENDED, DeploymentKind, check_request
+from environments.domain.lifecycle import DeploymentKind, check_request
 from environments.domain.names import BY_ID
 from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
@@ -159,7 +159,7 @@ class Planning:
                 until=request.until,
             )
             draft = new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
-            _check_free(tx, draft.environment.name)
+            tx.environments.check_free(draft.environment.name)
             return draft
         environment = owned(tx, principal, name)
         check_request(environment.name, environment.state, request.kind)
@@ -219,7 +219,7 @@ class Planning:
     ) -> Draft:
         """The environment of the plan, with a lifetime that begins now."""
         try:
-            _check_free(tx, plan.environment)
+            tx.environments.check_free(plan.environment)
         except NameTaken as taken:
             raise _stale(plan, f"there is an environment named {plan.environment!r} now") from taken
         if tx.templates.find(plan.template, plan.bundle) is None:
@@ -262,12 +262,6 @@ def _check_fields(request: PlanRequest) -> None:
         raise InvalidInput("A plan to roll back takes its version and its parameters from the earlier deployment.")
     if request.kind is DeploymentKind.CREATE and not request.template:
         raise InvalidInput("A plan to create needs the name of a template.")
-
-
-def _check_free(tx: Transaction, name: str) -> None:
-    found = tx.environments.named(name)
-    if found is not None and found.state not in ENDED:
-        raise NameTaken(f"There is an environment named {name!r} already.")
 
 
 def _check_unmoved(tx: Transaction, plan: Plan, environment: Environment) -> None:

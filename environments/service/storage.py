@@ -34,7 +34,11 @@ class Environments(Protocol):
     """Reading and writing environments."""
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
-        """Raises `NameTaken` when a live environment has the name. `sealed` are the encrypted secret parameters."""
+        """Raises what `check_free` raises. `sealed` are the encrypted secret parameters."""
+        ...
+
+    def check_free(self, name: str) -> None:
+        """Raises `NameTaken` when a live environment has the name, or one that was given up and may be left in part."""
         ...
 
     def get(self, environment_id: str) -> Environment | None:
@@ -258,7 +262,15 @@ class Inventory(Protocol):
         ...
 
     def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
-        """The intended resources of a step that was done are present."""
+        """The intended resources of a step that was done are present, and held."""
+        ...
+
+    def hold(self, environment_id: str, refs: Sequence[tuple[str, str]]) -> None:
+        """These (kind, address) are proven to be the environment's from now on, whatever becomes of their marks."""
+        ...
+
+    def held(self, environment_id: str, *, gone: bool = False) -> frozenset[tuple[str, str]]:
+        """What it holds; with `gone` also what was taken away since, for a last look."""
         ...
 
 

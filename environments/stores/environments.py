@@ -54,6 +54,9 @@ def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
     return type_coerce(column, NullType()).label(column.name)
 
 
+looked_for = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
+"""Given up, and nobody has proven yet that nothing of it is left: its name stays reserved."""
+
 _UNREAD = {
     dialect: select(*(_unread(column, dialect) for column in _RECORD)).order_by(
         table.c.created_at.desc(), table.c.id.desc()
@@ -104,12 +107,22 @@ class SqlEnvironments:
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
         row = plain({name: getattr(environment, name) for name in Environment.model_fields})
+        # From the look to the end of the transaction: the index below knows nothing of what was given up.
+        self._locks.text(f"name {environment.name}")
+        self.check_free(environment.name)
         try:
             self._connection.execute(table.insert().values(**row, sealed=sealed))
         except IntegrityError as error:
             if not _is_of_name(error):
                 raise
-            raise NameTaken(f"There is an environment named {environment.name!r} already.") from error
+            raise _taken(environment.name) from error
+
+    def check_free(self, name: str) -> None:
+        living = table.c.destroyed_at.is_(None)
+        query = select(living).where(table.c.name == name, living | looked_for).order_by(living.desc()).limit(1)
+        found = self._connection.execute(query).scalar_one_or_none()
+        if found is not None:
+            raise _taken(name) if found else _given_up(name)
 
     def get(self, environment_id: str) -> Environment | None:
         return self._one(select(*_RECORD).where(table.c.id == environment_id))
@@ -195,6 +208,19 @@ class SqlEnvironments:
     def count_by_state(self) -> dict[State, int]:
         query = select(table.c.state, func.count()).where(table.c.destroyed_at.is_(None)).group_by(table.c.state)
         return {State(state): count for state, count in self._connection.execute(query)}
+
+
+def _taken(name: str) -> NameTaken:
+    return NameTaken(f"There is an environment named {name!r} already.")
+
+
+def _given_up(name: str) -> NameTaken:
+    return NameTaken(
+        f"The name {name!r} is reserved: an environment of that name was given up, and what may be left of it could "
+        "read what a new one keeps there.",
+        hint="Choose another name. This one is free as soon as a look finds that nothing is left: once somebody has "
+        "removed it, abandon that environment again to have it looked for at once.",
+    )
 
 
 def _is_of_name(error: IntegrityError) -> bool:

@@ -114,6 +114,8 @@ class SqlInventory:
                 new.append({**row, "rank": ranks.get(f"{resource.kind} {resource.address}", 0)})
             elif known[key] != ResourceStatus.PRESENT.value:
                 self.set(*_key(resource), resource.status, "", resource.updated_at)
+                if known[key] == ResourceStatus.GONE.value:
+                    self._change(resource.environment_id, *key, held=False)  # it has to be claimed again
             if None not in (resource.step, steps_of.get(key)) and resource.step != steps_of[key]:
                 self._hand_over(resource)
         if new:
@@ -121,15 +123,7 @@ class SqlInventory:
 
     def _hand_over(self, resource: Resource) -> None:
         """The thing is another step's from now on: the template calls the step otherwise, or gave the thing to it."""
-        self._connection.execute(
-            resources.update()
-            .where(
-                resources.c.environment_id == resource.environment_id,
-                resources.c.kind == resource.kind,
-                resources.c.address == resource.address,
-            )
-            .values(step=resource.step)
-        )
+        self._change(*_key(resource), step=resource.step)
 
     def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> list[Resource]:
         query = select(*_RESOURCE).where(resources.c.environment_id == environment_id).order_by(resources.c.id)
@@ -153,6 +147,26 @@ class SqlInventory:
         detail: str,
         now: datetime,
     ) -> None:
+        self._change(environment_id, kind, address, status=status.value, detail=detail, updated_at=now)
+
+    def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
+        known = {"status": ResourceStatus.PRESENT.value, "detail": "", "updated_at": now, "held": True}
+        for kind, address in refs:
+            self._change(environment_id, kind, address, **known)
+
+    def hold(self, environment_id: str, refs: Sequence[tuple[str, str]]) -> None:
+        for kind, address in refs:
+            self._change(environment_id, kind, address, held=True)
+
+    def held(self, environment_id: str, *, gone: bool = False) -> frozenset[tuple[str, str]]:
+        query = select(resources.c.kind, resources.c.address).where(
+            resources.c.environment_id == environment_id, resources.c.held.is_(True)
+        )
+        if not gone:
+            query = query.where(resources.c.status != ResourceStatus.GONE.value)
+        return frozenset((row.kind, row.address) for row in self._connection.execute(query))
+
+    def _change(self, environment_id: str, kind: str, address: str, **values: Any) -> None:
         self._connection.execute(
             resources.update()
             .where(
@@ -160,12 +174,8 @@ class SqlInventory:
                 resources.c.kind == kind,
                 resources.c.address == address,
             )
-            .values(status=status.value, detail=detail, updated_at=now)
+            .values(**values)
         )
-
-    def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
-        for kind, address in refs:
-            self.set(environment_id, kind, address, ResourceStatus.PRESENT, "", now)
 
 
 def _record(row: Row[*tuple[Any, ...]]) -> StepRecord:

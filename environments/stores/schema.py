@@ -278,6 +278,7 @@ resources = Table(
     Column("detail", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("held", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("environment_id", "kind", "address"),
 )
 

@@ -8,10 +8,9 @@ from typing import Protocol
 
 from sqlalchemy import Connection, not_, select
 
-from environments.domain.lifecycle import State
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.deployments import SqlDeployments
-from environments.stores.environments import KnownRows, SqlEnvironments
+from environments.stores.environments import KnownRows, SqlEnvironments, looked_for
 from environments.stores.events import SqlEvents
 from environments.stores.journal import SqlInventory, SqlJournal
 from environments.stores.locks import Locks
@@ -42,7 +41,6 @@ class SqlTransaction:
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
-        looked_for = (environments.c.state == State.ABANDONED.value) & environments.c.observe_at.is_not(None)
         done = self._connection.execute(
             environments.delete().where(environments.c.destroyed_at < before, not_(looked_for))
         )

@@ -201,6 +201,12 @@ def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: HttpCl
     (left,) = client.resources(environment.id)
     assert left.status is ResourceStatus.ABANDONED
     assert "the cluster was scrapped" in left.detail
+    with pytest.raises(NameTaken, match="was given up"):
+        client.create(CreateRequest(name="demo", template="web"))
+    client.abandon("demo", AbandonRequest(reason="it was removed by hand"))  # again: it is looked for at once
+    with api.service.database.write() as tx:
+        assert [found.id for found in tx.environments.to_observe(datetime.now(UTC), State.ABANDONED, 1)] == [view.id]
+        tx.environments.change(environment.id, observe_at=None)  # what a look does that finds nothing
     client.create(CreateRequest(name="demo", template="web"))
 
 

@@ -23,6 +23,8 @@ class Setting:
     port: Port
     log_in: Callable[[str], str]
     register: Callable[[str, str], None]
+    known_here: Callable[[], set[str]]
+    """Ids of services that the agent itself knows."""
 
 
 @pytest.fixture(params=["memory", "real"])
@@ -33,7 +35,7 @@ def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> S
         def register(service: str, identifier: str) -> None:
             twin.register(Instance(identifier, service, "node", "127.0.0.1", 4711, ("https",), {"mark": "x"}))
 
-        return Setting(twin, twin.log_in, register)
+        return Setting(twin, twin.log_in, register, lambda: set(twin._instances))
     caller = real().caller("consul")
 
     def log_in(policy: str) -> str:
@@ -44,7 +46,7 @@ def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> S
         more = {"Tags": ["https"], "Meta": {"mark": "x"}, "Check": {"TTL": "1h", "Status": "passing"}}
         caller.call("PUT", "/v1/agent/service/register", {**body, **more})
 
-    return Setting(Consul(real), log_in, register_service)
+    return Setting(Consul(real), log_in, register_service, lambda: set(caller.get("/v1/agent/services")))
 
 
 def test_keys_are_written_listed_and_deleted_together(consul: Setting, name: str) -> None:
@@ -150,6 +152,55 @@ def test_instances_are_found_with_their_health_and_taken_out(consul: Setting, na
     port.deregister(instance)
     assert port.instances(service)[1] == []
     assert port.services(f"{name}--") == []
+
+
+ODD = [
+    "a/b",
+    "a b",
+    "%2F",
+    "..",
+    ".",
+    "../../leave",
+    "../../../v1/agent/leave",
+    "a//b",
+    "tail/",
+    "?a=b#c",
+    "ü/☃",
+    "x" * 300,
+]
+"""Names and ids that a job may choose: none of them is a path."""
+
+
+def test_instances_with_odd_names_and_ids_are_found_and_taken_out_of_the_agent(consul: Setting, name: str) -> None:
+    port = consul.port
+    assert port.registered(f"{name}--") == []
+    for number, odd in enumerate(ODD):
+        consul.register(f"{name}--{odd}", odd if number % 2 else f"{name}/{odd}")
+        consul.register(f"{name}--many", f"{name}-{number}")
+    consul.register(f"{name}-b--web", f"{name}-b")
+    found = port.registered(f"{name}--")
+    assert len(found) == 2 * len(ODD)
+    assert {instance.service for instance in found} == {f"{name}--many", *(f"{name}--{odd}" for odd in ODD)}
+    assert {instance.metadata["mark"] for instance in found} == {"x"}
+    for instance in (*found, found[0]):
+        port.deregister(instance)
+    assert port.registered(f"{name}--") == []
+    assert not consul.known_here() & {instance.id for instance in found}, "else the agent would put them back"
+    (other,) = port.registered(f"{name}-b--")
+    port.deregister(other)
+
+
+def test_keys_are_listed_without_their_values_and_read_one_by_one(consul: Setting, name: str) -> None:
+    port = consul.port
+    assert (port.keys(f"{name}/"), port.entry(f"{name}/a")) == ([], None)
+    odd = [f"{name}/{key}" for key in ("a", "../b", "a//b", "a b", "%2F", "new\nline", "ü/☃", "?a=b")]
+    port.commit([Put(key, b"1", 3) for key in odd])
+    assert sorted(port.keys(f"{name}/")) == sorted(odd)
+    entry = port.entry(f"{name}/a")
+    assert entry is not None
+    assert (entry.value, entry.flags, entry.index) == (b"1", 3, port.tree(f"{name}/")[f"{name}/a"].index)
+    port.commit([RemoveTree(f"{name}/")])
+    assert port.keys(f"{name}/") == []
 
 
 def test_a_blocking_look_ends_with_the_change(consul: Setting, name: str) -> None:

@@ -237,6 +237,7 @@ def test_volumes_are_listed_by_namespace(nomad: Scheduler, namespace: str, real:
         nomad.write_volume(namespace, "vol-1")
         assert nomad.volumes(namespace) == ["vol-1"]
         assert nomad.volumes("default") == []
+        _is_removed(nomad, namespace, "vol-1")
         return
     caller = real().caller("nomad")
     mode = {"AttachmentMode": "file-system", "AccessMode": "single-node-writer"}
@@ -245,8 +246,18 @@ def test_volumes_are_listed_by_namespace(nomad: Scheduler, namespace: str, real:
     try:
         assert nomad.volumes(namespace) == [made]
         assert nomad.volumes("default") == []
+        _is_removed(nomad, namespace, made)
     finally:
-        caller.call("DELETE", f"/v1/volume/host/{made}/delete?namespace={namespace}")
+        if nomad.volumes(namespace):
+            caller.call("DELETE", f"/v1/volume/host/{made}/delete?namespace={namespace}")
+
+
+def _is_removed(nomad: Scheduler, namespace: str, volume: str) -> None:
+    nomad.remove_volume("default", volume)
+    assert nomad.volumes(namespace) == [volume]
+    nomad.remove_volume(namespace, volume)
+    nomad.remove_volume(namespace, volume)
+    assert nomad.volumes(namespace) == []
 
 
 def _image(nomad: Scheduler) -> str:

@@ -211,7 +211,7 @@ def test_those_of_a_killed_worker_end_by_themselves_and_go_with_the_environment(
         assert _seconds(token["CreateTime"], token["ExpirationTime"]) == 61
         assert f"calvinverse environment {RED.id}" in (token.get("Description"), token.get("Name"))
     assert 0 < lent(loan, "vault").call("GET", "/v1/auth/token/lookup-self")["data"]["ttl"] <= 61
-    assert len(world.left(RED)) == 8
+    assert len(world.left(RED)) == 10
     world.destroy(RED)
     assert world.tokens(RED) == []
 

@@ -14,6 +14,7 @@ from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
+from environments.bootstrap.parts import make_places
 from environments.domain.environment import ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
@@ -24,7 +25,9 @@ from environments.executors.consul_kv import ConsulKv, PrefixHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.places import reach
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.service.rendering import render
@@ -42,7 +45,7 @@ def tools(connections: Connections) -> Toolbox:
             ConsulKv(consul),
             VaultSecret(vault.secrets),
             VaultCertificate(vault.pki),
-            NomadJob(nomad, consul, consul),
+            NomadJob(nomad, consul, make_places(consul, nomad, vault)),
             CheckHttp(consul, WebClient(), vault.pki),
         ],
         [
@@ -56,9 +59,11 @@ def tools(connections: Connections) -> Toolbox:
             TokensHandler(consul),
             ServicesHandler(consul),
             IdentityHandler(vault.logins, nomad),
+            FolderHandler(vault.secrets),
         ],
         lookouts=[NomadLookout(nomad), ConsulLookout(consul, consul, consul), OpenBaoLookout(vault.secrets, vault.pki)],
         witnesses=[NomadWitness(nomad)],
+        reach=reach,
     )
 
 

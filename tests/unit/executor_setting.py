@@ -18,7 +18,9 @@ from environments.executors.consul_kv import ConsulKv, PrefixHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.places import JobPlaces, reach
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 
@@ -64,6 +66,7 @@ class Run:
         self.lines: list[str] = []
         self.effects = 0
         self.intended: list[ResourceRef] = []
+        self.held: list[ResourceRef] = []
         self._stop_at = stop_at
         self._end = time.monotonic() + limit
 
@@ -85,6 +88,10 @@ class Run:
     def intend(self, resources: Sequence[Intended]) -> None:
         """Keeps them."""
         self.intended += [item.ref for item in resources]
+
+    def hold(self, resources: Sequence[ResourceRef]) -> None:
+        """Keeps them."""
+        self.held += resources
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """Keeps them no more."""
@@ -134,12 +141,13 @@ class World:
         self.pki = MemoryPki(NOW)
         self.logins = MemoryLogins()
         self.web = FakeWeb()
+        places = JobPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, self.pki, self.logins)
         self.toolbox: Toolbox = toolbox(
             [
                 ConsulKv(self.consul),
                 VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
                 VaultCertificate(self.pki),
-                NomadJob(self.nomad, self.consul, self.consul),
+                NomadJob(self.nomad, self.consul, places),
                 CheckHttp(self.consul, self.web, self.pki),
             ],
             [
@@ -153,6 +161,7 @@ class World:
                 TokensHandler(self.consul),
                 ServicesHandler(self.consul),
                 IdentityHandler(self.logins, self.nomad),
+                FolderHandler(self.secrets),
             ],
             lookouts=[
                 NomadLookout(self.nomad),
@@ -160,6 +169,7 @@ class World:
                 OpenBaoLookout(self.secrets, self.pki),
             ],
             witnesses=[NomadWitness(self.nomad)],
+            reach=reach,
         )
 
     def context(

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from environments.domain.deadline import destroy_again_after, look_again_after
-from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow
-from environments.domain.lifecycle import ResourceStatus, State
-from environments.domain.views import AbandonRequest
+from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
+from environments.domain.views import AbandonRequest, CreateRequest, PlanRequest
 from environments.engine.afterlook import AfterLook
 from environments.service.mending import Mending
 from tests.fakes.world import thing_toolbox
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 
 WHY = AbandonRequest(reason="the rack is gone")
 
@@ -75,7 +75,9 @@ def test_what_is_left_is_named_with_its_reason(setting: Setting) -> None:
     assert [(found.address, found.detail) for found in left] == [("one/right", "The door is locked.")]
 
 
-def test_giving_up_frees_the_name_and_keeps_what_was_given_up(setting: Setting, mending: Mending) -> None:
+def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gone(
+    setting: Setting, mending: Mending, after: AfterLook
+) -> None:
     stuck(setting)
     first = setting.environment()
     view = mending.abandon(ADMIN, "one", WHY)
@@ -88,10 +90,30 @@ def test_giving_up_frees_the_name_and_keeps_what_was_given_up(setting: Setting, 
     assert "ada gave up one" in events[-1].message
     assert "the rack is gone" in events[-1].message
     setting.world.before = lambda verb, address: None
-    setting.world.lose("one/right")  # else the new one would find a thing of somebody else's
+    _is_reserved(setting)
+    setting.world.lose("one/right")
     setting.world.lose("one/everybody")
+    _is_reserved(setting)  # nobody has looked yet
+    assert after.look_due() == []
+    assert mending.abandon(ADMIN, f"id:{first.id}", WHY).state is State.ABANDONED  # again: look at once
+    assert after.look_due() == ["one"]
     setting.create(parameters={"code": "swordfish"})
     assert setting.wait_for(State.READY).id != first.id
+    with pytest.raises(NotAllowedNow, match="nothing is left"):
+        mending.abandon(ADMIN, f"id:{first.id}", WHY)
+
+
+def _is_reserved(setting: Setting) -> None:
+    """Nobody gets the name, be it at once or by a plan; who had it isn't told."""
+    plan = PlanRequest(kind=DeploymentKind.CREATE, template="things", parameters={"code": "swordfish"})
+    for ask in (
+        lambda: setting.requests.create(USER, CreateRequest(name="one", template="things", parameters={"code": "x"})),
+        lambda: setting.planning.plan(USER, "one", plan),
+    ):
+        with pytest.raises(NameTaken, match="'one' is reserved: an environment of that name was given up") as taken:
+            ask()
+        assert "Choose another name" in taken.value.hint
+        assert ADMIN.owner not in f"{taken.value} {taken.value.hint} {taken.value.details}"
 
 
 def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, mending: Mending) -> None:

@@ -246,5 +246,9 @@ def test_what_can_not_be_destroyed_is_named_tried_again_and_given_up(
     out, err = cli("env", "abandon", "demo", "--reason", "the cluster was scrapped", "--yes")
     assert "∅ abandoned" in out
     assert "demo/web" in err
-    # What is left of it belongs to nobody who is alive, and isn't taken over by the next of that name.
-    assert "[foreign_resource]" in cli("env", "create", "demo", "-t", "web", "--plan", status=4)[1]
+    assert "stays reserved" in err
+    # What is left could read what the next one of that name keeps.
+    for plan in ((), ("--plan",)):
+        refused = cli("env", "create", "demo", "-t", "web", *plan, status=4)[1]
+        assert "[name_taken]" in refused
+        assert "was given up" in refused

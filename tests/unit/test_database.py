@@ -100,7 +100,7 @@ def test_an_older_database_is_migrated_with_all_it_holds(tmp_path: Path) -> None
             assert tx.images.current() == []
     finally:
         database.close()
-    assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0005"]
+    assert [path.name for path in tmp_path.glob("*.before-*")] == [f"{FILE}.before-0006"]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

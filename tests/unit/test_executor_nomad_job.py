@@ -60,6 +60,8 @@ def test_resources_are_known_before_anything_is_made(world: World) -> None:
         ("consul.tokens", "env-alpha", True),
         ("consul.policy", "env-alpha", True),
         ("nomad.namespace", "alpha", True),
+        ("vault.folder", "secret/environments/alpha/", True),
+        ("consul.kv", "environments/alpha/", True),
         ("nomad.job", "alpha/web", False),
     ]
     assert world.nomad.registrations == 0

@@ -130,7 +130,7 @@ def test_of_things_of_others_only_their_being_there_is_told() -> None:
     assert {detail for _, _, detail in found} == {"doesn't bear this environment's mark"}
 
 
-@pytest.mark.parametrize(("port", "call"), [("nomad", "running"), ("consul", "services"), ("secrets", "paths")])
+@pytest.mark.parametrize(("port", "call"), [("nomad", "running"), ("consul", "registered"), ("secrets", "paths")])
 def test_a_lookout_that_can_not_tell_says_so(
     world: World, monkeypatch: pytest.MonkeyPatch, port: str, call: str
 ) -> None:

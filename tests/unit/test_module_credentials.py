@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory import MemoryConsul, MemoryLogins, MemoryNomad, MemoryNomadAcl, MemorySecrets
+from environments.adapters.memory import (
+    MemoryConsul,
+    MemoryLogins,
+    MemoryNomad,
+    MemoryNomadAcl,
+    MemoryPki,
+    MemorySecrets,
+)
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
     BackendUnavailable,
@@ -17,7 +24,7 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Change
 from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
-from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
+from environments.executors.consul_access import Policy, PolicyHandler, ServicesHandler, TokensHandler
 from environments.executors.consul_kv import PrefixHandler, Put
 from environments.executors.marks import MARK, mark
 from environments.executors.nomad_access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
@@ -26,6 +33,7 @@ from environments.executors.opentofu_credentials import Credentials, Where
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_module import ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import CredentialPart, Loan, Module, Place
+from environments.executors.places import JobPlaces
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler
@@ -45,9 +53,9 @@ class Cluster:
         self.acl = MemoryNomadAcl()
         self.logins = MemoryLogins()
         self.secrets = MemorySecrets()
-        self.lender = Credentials(
-            self.consul, self.consul, self.acl, self.nomad, self.logins, self.secrets, self._where
-        )
+        pki = MemoryPki()
+        places = JobPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, pki, self.logins)
+        self.lender = Credentials(self.consul, self.consul, self.acl, self.logins, self.secrets, places, self._where)
         handlers: list[ResourceHandler] = [
             PrefixHandler(self.consul),
             PolicyHandler(self.consul),
@@ -58,6 +66,7 @@ class Cluster:
             IdentityHandler(self.logins, self.nomad),
             SecretHandler(self.secrets),
             FolderHandler(self.secrets),
+            ServicesHandler(self.consul),
         ]
         self.handlers = {handler.kind: handler for handler in handlers}
 
@@ -213,12 +222,12 @@ def test_a_credential_of_a_killed_worker_goes_with_the_environment(cluster: Clus
     cluster.secrets.write("environments/alpha/by-the-module", {"a": "b"}, 0)
     cluster.secrets.mark("environments/alpha/of-a-step", mark(ALPHA))
     cluster.secrets.mark("environments/alpha-b/of-another", {})
-    assert len(cluster.left()) == 9
+    assert len(cluster.left()) == 10
     cluster.destroy()
     assert cluster.tokens() == [0, 0, 0]
     assert cluster.left() == []
     assert cluster.consul.tree("environments/alpha/") == {}
-    assert cluster.secrets.paths("environments/") == ["environments/alpha-b/of-another", "environments/alpha/of-a-step"]
+    assert cluster.secrets.paths("environments/") == ["environments/alpha-b/of-another"]
 
 
 def test_a_credential_that_cannot_be_revoked_is_told_and_what_was_done_counts(
@@ -297,12 +306,16 @@ def test_all_that_lending_makes_is_known_beforehand_and_shared(house: Lent) -> N
         ("consul.kv", "environments/alpha/"),
         ("consul.policy", POLICY),
         ("consul.tokens", POLICY),
+        ("consul.services", "alpha--"),
+        ("vault.folder", "secret/environments/alpha/"),
         ("nomad.namespace", "alpha"),
+        ("consul.policy", "env-alpha"),
+        ("consul.tokens", "env-alpha"),
+        ("vault.identity", "jwt-nomad/alpha"),
         ("nomad.policy", POLICY),
         ("nomad.tokens", POLICY),
         ("vault.secret", "secret/environments/alpha/.owner"),
         ("vault.identity", "token/alpha"),
-        ("vault.folder", "secret/environments/alpha/"),
     ]
 
 
@@ -339,6 +352,7 @@ def test_a_plan_makes_nothing_to_lend(house: Lent) -> None:
         "consul.kv",
         "consul.policy",
         "nomad.namespace",
+        "consul.policy",
         "nomad.policy",
         "vault.folder",
         "vault.identity",
@@ -364,7 +378,12 @@ def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_ru
     house.apply(credentials=["consul"])
     assert [told.kind for told in house.executor.plan(context, Run())] == ["opentofu.resource"]
     more = house.executor.plan(house.context(credentials=["consul", "nomad"]), Run())
-    assert [told.kind for told in more] == ["nomad.namespace", "nomad.policy", "opentofu.state"]
+    assert [told.kind for told in more] == [
+        "nomad.namespace",
+        "consul.policy",
+        "nomad.policy",
+        "opentofu.state",
+    ]
 
 
 def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_then(house: Lent) -> None:

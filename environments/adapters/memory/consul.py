@@ -27,6 +27,15 @@ class MemoryConsul:
         with self._changed:
             return {key: self._keys[key] for key in sorted(self._keys) if key.startswith(prefix)}
 
+    def keys(self, prefix: str) -> list[str]:
+        """The names of the same keys."""
+        return list(self.tree(prefix))
+
+    def entry(self, key: str) -> Entry | None:
+        """One key."""
+        with self._changed:
+            return self._keys.get(key)
+
     def commit(self, changes: Sequence[Operation]) -> bool:
         """Makes all changes, or none."""
         with self._changed:
@@ -102,6 +111,12 @@ class MemoryConsul:
     def services(self, prefix: str) -> list[str]:
         """Names of all services that begin with the prefix."""
         return sorted({found.service for found in self._instances.values() if found.service.startswith(prefix)})
+
+    def registered(self, prefix: str) -> list[Instance]:
+        """Every instance of such a service."""
+        with self._changed:
+            found = [item for item in self._instances.values() if item.service.startswith(prefix)]
+            return [replace(item, passing=None) for item in found]
 
     def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
         """A service's instances; waits for any change after `index`, `wait` seconds at most."""

@@ -184,6 +184,8 @@ class MemoryNomad:
         """Removes a namespace without jobs."""
         if self.jobs(name):
             raise BackendError(f"Nomad failed to delete a namespace: namespace {name!r} has non-terminal jobs.")
+        if self.variables(name) or self.volumes(name):
+            raise BackendError(f"Nomad failed to delete a namespace: namespace {name!r} has variables or volumes.")
         self._namespaces.pop(name, None)
 
     def running(self, namespace: str) -> dict[str, int]:
@@ -196,6 +198,10 @@ class MemoryNomad:
     def volumes(self, namespace: str) -> list[str]:
         """Ids of the namespace's volumes."""
         return [volume for place, volume in self._volumes if place == namespace]
+
+    def remove_volume(self, namespace: str, volume: str) -> None:
+        """Deletes a volume."""
+        self._volumes = [found for found in self._volumes if found != (namespace, volume)]
 
     def variables(self, namespace: str) -> list[str]:
         """Paths of variables in a namespace."""

@@ -8,7 +8,7 @@ from typing import Any
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
-from environments.executors.vault_secret import KeptSecret, SecretHead
+from environments.executors.vault_store import KeptSecret, SecretHead
 
 
 @dataclass
@@ -54,9 +54,9 @@ class MemorySecrets:
         """Removes all versions and the metadata."""
         self._secrets.pop(path, None)
 
-    def paths(self, prefix: str) -> list[str]:
+    def paths(self, prefix: str, most: int | None = None) -> list[str]:
         """Full paths of all secrets below a folder."""
-        return sorted(path for path in self._secrets if path.startswith(prefix))
+        return sorted(path for path in self._secrets if path.startswith(prefix))[:most]
 
 
 class MemoryPki:

@@ -1,0 +1,210 @@
+"""The prefix of an environment in Consul's key-value store: claimed as a whole before anything is written below it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from environments.domain.environment import ResourceRef
+from environments.domain.errors import BackendError
+from environments.domain.names import kv_prefix
+from environments.domain.plan import Action, Change
+from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
+from environments.executors.changes import change
+from environments.executors.marks import ABSENT, MENDS_MARK, foreign, whose_id
+
+PREFIX_KIND = "consul.kv"
+MARKER = ".owner"
+"""Name of the key that holds the id of a prefix's environment."""
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A key's value, its flags (which we use to note the step that wrote it) and the index of its last change."""
+
+    value: bytes
+    flags: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Put:
+    """Sets a key."""
+
+    key: str
+    value: bytes
+    flags: int = 0
+
+
+@dataclass(frozen=True)
+class Create:
+    """Sets a key that must not exist yet."""
+
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Deletes a key, if it is there."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class RemoveTree:
+    """Deletes every key that begins with the prefix."""
+
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Changes nothing, but fails the commit if the key was changed since `index`."""
+
+    key: str
+    index: int
+
+
+Operation = Put | Create | Remove | RemoveTree | Unchanged
+"""A part of a transaction."""
+
+
+class KeyValueStore(Protocol):
+    """What this step needs of Consul."""
+
+    def tree(self, prefix: str) -> dict[str, Entry]:
+        """Every key that begins with the prefix, with its value."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """The names of the same keys, without their values."""
+        ...
+
+    def entry(self, key: str) -> Entry | None:
+        """One key, None if there is none."""
+        ...
+
+    def commit(self, changes: Sequence[Operation]) -> bool:
+        """Makes all changes (at most 60) or, when a condition of one doesn't hold, none; then it gives False."""
+        ...
+
+
+def prefix_resource(owner: Owner) -> Intended:
+    """The prefix in the inventory."""
+    return Intended(_ref(owner), shared=True, rank=10)
+
+
+def claim_prefix(store: KeyValueStore, owner: Owner, run: StepRun) -> list[ResourceRef]:
+    """Marks the prefix as the environment's; gives what is to be written down as held.
+
+    Steps side by side may call it at once. Keys that are there before, or come in between, make it somebody else's
+    unless the environment holds the prefix already. Raises `ForeignResource`.
+    """
+    prefix, wanted, made = kv_prefix(owner.name), owner.id.encode(), False
+    for _ in range(_TRIES):
+        name = prefix + MARKER
+        marker = store.entry(name)
+        if marker is not None and marker.value == wanted:
+            if made:
+                _check_since(store, marker, owner)
+            break
+        _check(store, marker, owner)
+        run.before_effect()
+        made = store.commit(
+            [Create(name, wanted)] if marker is None else [Unchanged(name, marker.index), Put(name, wanted)]
+        )
+    else:
+        raise BackendError(f"The mark of {prefix} in Consul keeps changing while we write it.")
+    return owner.unheld(_ref(owner))
+
+
+def check_prefix(store: KeyValueStore, owner: Owner) -> None:
+    """Raises `ForeignResource` where `claim_prefix` would. Reads only."""
+    _check(store, store.entry(kv_prefix(owner.name) + MARKER), owner)
+
+
+def plan_prefix(store: KeyValueStore, owner: Owner) -> list[Change]:
+    """What `claim_prefix` would do. Raises `ForeignResource`."""
+    prefix = kv_prefix(owner.name)
+    marker = store.entry(prefix + MARKER)
+    if marker is not None and marker.value == owner.id.encode():
+        return []
+    _check(store, marker, owner)
+    if marker is None and not store.keys(prefix):
+        return [change(Action.CREATE, PREFIX_KIND, prefix, after=owner.id)]
+    return [change(Action.CHANGE, PREFIX_KIND, prefix, after=owner.id, details=[MENDS_MARK])]
+
+
+def whose_prefix(marker: Entry | None, owner: Owner) -> Presence:
+    """Whose the prefix is whose marker that is."""
+    held = owner.holds(PREFIX_KIND, kv_prefix(owner.name))
+    return whose_id(None if marker is None else marker.value.decode(errors="replace"), owner, held=held)
+
+
+class PrefixHandler:
+    """Knows the prefix of an environment (`environments/<name>/`), and every key below it, whoever wrote that."""
+
+    kind: ClassVar[str] = PREFIX_KIND
+    place: ClassVar[bool] = True
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._store = store
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Counts the keys; foreign without our mark, unless the environment holds the prefix."""
+        keys = self._store.keys(address)
+        if not keys:
+            return ABSENT
+        marker = self._store.entry(address + MARKER)
+        presence = whose_prefix(marker, owner)
+        return Observation(presence, f"{len(keys)} keys{_other(marker, address, presence)}")
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Deletes all keys and the marker in one transaction, however many they are and whatever they are called."""
+        name = address + MARKER
+        for _ in range(_TRIES):
+            if not self._store.keys(address):
+                return
+            marker = self._store.entry(name)
+            if whose_prefix(marker, owner) is Presence.FOREIGN:
+                return
+            run.before_effect()
+            if marker is None:
+                # Put back first: whoever claims the prefix in this moment makes one of the two fail.
+                self._store.commit([Create(name, owner.id.encode())])
+            elif self._store.commit([Unchanged(name, marker.index), RemoveTree(address)]):
+                return
+        raise BackendError(f"The keys under {address} in Consul keep changing while we delete them.")
+
+
+def _ref(owner: Owner) -> ResourceRef:
+    return ResourceRef(kind=PREFIX_KIND, address=kv_prefix(owner.name))
+
+
+def _check(store: KeyValueStore, marker: Entry | None, owner: Owner) -> None:
+    """Raises `ForeignResource` where the prefix can't be claimed: `marker` isn't ours."""
+    prefix = kv_prefix(owner.name)
+    if whose_prefix(marker, owner) is Presence.OURS:
+        return
+    keys = store.keys(prefix)
+    # Another step of this environment may have claimed it between the two looks.
+    if keys and whose_prefix(store.entry(prefix + MARKER), owner) is Presence.FOREIGN:
+        raise foreign(f"a folder {prefix} in Consul", owner, [key.removeprefix(prefix) or "/" for key in keys])
+
+
+def _check_since(store: KeyValueStore, marker: Entry, owner: Owner) -> None:
+    """Raises `ForeignResource` if a key below a new mark is older than that, and takes the mark back."""
+    prefix = kv_prefix(owner.name)
+    if owner.holds(PREFIX_KIND, prefix):
+        return
+    older = [key for key, entry in store.tree(prefix).items() if entry.index < marker.index]
+    if older and store.commit([Unchanged(prefix + MARKER, marker.index), Remove(prefix + MARKER)]):
+        raise foreign(f"a folder {prefix} in Consul", owner, [key.removeprefix(prefix) or "/" for key in older])
+
+
+def _other(marker: Entry | None, address: str, presence: Presence) -> str:
+    if marker is None or presence is Presence.OURS:
+        return ""
+    return f"; {address}{MARKER} names {marker.value[:60].decode(errors='replace')!r}"

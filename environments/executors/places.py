@@ -1,0 +1,155 @@
+"""All that the jobs of an environment can read, write and leave behind: claimed as a whole before the first one runs.
+
+Nomad, Consul and OpenBao give a job its rights by the name of its namespace. So whoever has the namespace has all of
+it, whatever steps the environment is made of.
+"""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from environments.domain.environment import ResourceRef
+from environments.domain.names import service_prefix
+from environments.domain.plan import Change
+from environments.executors.base import Intended, Owner, StepRun
+from environments.executors.consul_access import (
+    POLICY_KIND,
+    SERVICES_KIND,
+    TOKENS_KIND,
+    AccessControl,
+    Catalogue,
+    check_services,
+    ensure_policy,
+    jobs_policy,
+    plan_policy,
+    policy_name,
+)
+from environments.executors.consul_prefix import KeyValueStore, check_prefix, claim_prefix, prefix_resource
+from environments.executors.nomad_namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
+from environments.executors.nomad_ports import Scheduler
+from environments.executors.vault_certificate import (
+    CERTIFICATES_KIND,
+    ISSUE,
+    ROLE_KIND,
+    ROLES,
+    CertificateAuthority,
+    check_role,
+)
+from environments.executors.vault_folder import check_folder, claim_folder, folder_resource
+from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND, Identities, lending_resource
+from environments.executors.vault_store import SecretStore
+
+_LOCKS = 64
+
+
+def job_places(owner: Owner) -> list[Intended]:
+    """What a step that runs jobs claims or leaves, as shared resources."""
+    name = owner.name
+    shared = {
+        NAMESPACE_KIND: name,
+        POLICY_KIND: policy_name(name),
+        TOKENS_KIND: policy_name(name),
+        IDENTITY_KIND: f"{AUTH_PATH}/{name}",
+        SERVICES_KIND: service_prefix(name),
+    }
+    return [
+        prefix_resource(owner),
+        folder_resource(owner),
+        *(
+            Intended(ResourceRef(kind=kind, address=address), shared=True, rank=rank)
+            for rank, (kind, address) in enumerate(shared.items(), start=20)
+        ),
+    ]
+
+
+def reach(owner: Owner) -> list[Intended]:
+    """What a destroy of an environment that holds its namespace takes away, and its proof looks at; else nothing.
+
+    Beside the places of jobs: a PKI role of the environment's name, whoever has made it, and what it has issued.
+    """
+    if not owner.holds(NAMESPACE_KIND, owner.name):
+        return []
+    return [
+        *job_places(owner),
+        lending_resource(owner),
+        Intended(ResourceRef(kind=CERTIFICATES_KIND, address=ISSUE + owner.name), shared=True, rank=13),
+        Intended(ResourceRef(kind=ROLE_KIND, address=ROLES + owner.name), shared=True, rank=14),
+    ]
+
+
+class JobPlaces:
+    """Claims them, and tells what is missing."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        access: AccessControl,
+        catalogue: Catalogue,
+        keys: KeyValueStore,
+        secrets: SecretStore,
+        authority: CertificateAuthority,
+        identities: Identities,
+    ) -> None:
+        self._scheduler = scheduler
+        self._access = access
+        self._catalogue = catalogue
+        self._keys = keys
+        self._secrets = secrets
+        self._authority = authority
+        self._identities = identities
+        self._claiming = [threading.Lock() for _ in range(_LOCKS)]
+
+    def claim(self, owner: Owner, run: StepRun) -> None:
+        """Makes all of it the environment's, before a job of it runs; steps side by side may call it at once.
+
+        Nothing of somebody else's is taken over or removed. Raises `ForeignResource`.
+        """
+        # One step of an environment at a time, so that none ends the logins of a job that another one has started.
+        with self._claiming[hash(owner.id) % _LOCKS]:
+            check_role(self._authority, owner)
+            with ThreadPoolExecutor(3) as pool:
+                claims = [
+                    pool.submit(claim_prefix, self._keys, owner, run),
+                    pool.submit(claim_folder, self._secrets, owner, run),
+                    pool.submit(self.claim_services, owner),
+                ]
+            held = [ref for claim in claims for ref in claim.result()]
+            if self._scheduler.namespace(owner.name) is None:
+                self._end_logins(owner, run)
+            held += ensure_namespace(self._scheduler, owner, run)
+            held += ensure_policy(self._access, jobs_policy(owner), owner, run)
+            run.hold(held)
+
+    def claim_services(self, owner: Owner) -> list[ResourceRef]:
+        """The names of services; gives what is to be written down as held. Raises `ForeignResource`."""
+        check_services(self._catalogue, owner)
+        return owner.unheld(ResourceRef(kind=SERVICES_KIND, address=service_prefix(owner.name)))
+
+    def check_services(self, owner: Owner) -> None:
+        """Raises `ForeignResource` where `claim_services` would. Reads only."""
+        check_services(self._catalogue, owner)
+
+    def plan(self, owner: Owner) -> Sequence[Change]:
+        """What has to be made or mended of namespace and policy. Raises `ForeignResource` where `claim` would."""
+        found = plan_namespace(self._scheduler, owner)
+        check_prefix(self._keys, owner)
+        check_folder(self._secrets, owner)
+        check_services(self._catalogue, owner)
+        check_role(self._authority, owner)
+        return [*found, *plan_policy(self._access, jobs_policy(owner), owner)]
+
+    def _end_logins(self, owner: Owner, run: StepRun) -> None:
+        """Ends what is left of logins under the name: no job of that namespace can be running.
+
+        They give no more than the rights to read what this environment will write, and belong to nobody who has the
+        name. So they are the one thing that isn't refused but ended.
+        """
+        found = self._identities.find(AUTH_PATH, owner.name)
+        for accessor in found.accessors:
+            run.before_effect()
+            self._identities.revoke(accessor)
+        for entity in found.entities:
+            run.before_effect()
+            self._identities.remove_entity(entity)
+        if found.accessors or found.entities:
+            run.log("logins to OpenBao that an earlier environment of this name had left were ended")
