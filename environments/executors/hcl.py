@@ -32,7 +32,7 @@ def literal(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return f'"{"".join(map(_character, value))}"'
+        return f'"{value.translate(_ESCAPES)}"'
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, Mapping):
@@ -40,12 +40,24 @@ def literal(value: Any) -> str:
     raise InvalidJob(f"A {type(value).__name__} can't be the value of a variable in a job file.")
 
 
-def _character(character: str) -> str:
-    # `$` and `%` are written as code points, so that no `${` or `%{` ever stands in the text (HCL syntax specification,
-    # "Template Expressions").
-    if character.isascii() and (character.isalnum() or character in _PLAIN):
-        return character
-    point = ord(character)
-    if 0xD800 <= point <= 0xDFFF or point == 0:
-        raise InvalidJob("A variable of a job file holds a character that no text can hold.")
-    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
+_KEPT_UP_TO = 0x10FFF
+"""Escapes of characters up to this one are kept, so that values can't fill the memory with them."""
+
+
+class _Escapes(dict[int, str]):
+    """For `str.translate`: how each character is written.
+
+    `$` and `%` are written as code points, so that no `${` or `%{` ever stands in the text (HCL syntax specification,
+    "Template Expressions").
+    """
+
+    def __missing__(self, point: int) -> str:
+        if 0xD800 <= point <= 0xDFFF or point == 0:
+            raise InvalidJob("A variable of a job file holds a character that no text can hold.")
+        escape = f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
+        if point <= _KEPT_UP_TO:
+            self[point] = escape
+        return escape
+
+
+_ESCAPES = _Escapes({point: chr(point) for point in range(128) if chr(point).isalnum() or chr(point) in _PLAIN})

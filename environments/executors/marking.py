@@ -78,34 +78,39 @@ class Marking:
         """`values`: all that will be marked."""
         found = {character for text in texts(values) for inside in depths(text) for character in inside}
         above = sorted(character for character in found if character > "z")
-        self._marks = {chr(point): _low_mark(point) for point in range(ord("z") + 1)}
-        self._marks |= {character: chr(_ABOVE + rank) for rank, character in enumerate(above)}
-        self._back = {mark: character for character, mark in self._marks.items()}
-        self._some = {chr(point): chr(_LOW + point) for point in range(128)}
-        self._back |= {mark: character for character, mark in self._some.items()}
+        marks = {chr(point): _low_mark(point) for point in range(ord("z") + 1)}
+        marks |= {character: chr(_ABOVE + rank) for rank, character in enumerate(above)}
+        some = {chr(point): chr(_LOW + point) for point in range(128)}
+        self._marks = str.maketrans(marks)
+        # Encoders for YAML leave these marks alone, unlike those of longer codes.
+        self._some = marks | some
+        self._tables: dict[Container[str], dict[int, str]] = {}
+        self._back = {mark: character for found in (marks, some) for character, mark in found.items()}
         self._back |= {chr(_SMALL_BETWEEN + rank): chr(ord("Z") + 1 + rank) for rank in range(6)}
+        self._unmarks = str.maketrans(self._back)
 
     def mark(self, text: str) -> str:
         """The text, each character marked."""
-        return "".join(self._marks[character] for character in text)
+        return text.translate(self._marks)
 
     def mark_some(self, text: str, which: Container[str] = ACTIVE) -> str:
         """The text, only some characters marked: by default those that could change something."""
-        # Encoders for YAML leave these marks alone, unlike those of longer codes.
-        return "".join(
-            character
-            if character not in which and not reserved(character)
-            else self._some.get(character) or self._marks[character]
-            for character in text
-        )
+        if which not in self._tables:
+            chosen = {sign: mark for sign, mark in self._some.items() if sign in which or reserved(sign)}
+            self._tables[which] = str.maketrans(chosen)
+        return text.translate(self._tables[which])
 
     def unmark(self, text: str) -> str:
         """The text as it was."""
-        return "".join(self._back.get(character, character) for character in text)
+        return text.translate(self._unmarks)
 
-    def marked(self, character: str) -> bool:
-        """Whether that character is a mark."""
-        return character in self._back
+    def foreign(self, text: str) -> list[bool]:
+        """For each character whether it is a mark."""
+        return [sign in self._back for sign in text]
+
+    def gaps(self, text: str) -> str:
+        """The text with zeros in place of marks."""
+        return _RESERVED.sub("\0", text)
 
     def tracked(self, value: Any) -> Iterator[Marked]:
         """The value with marks on each character: as a whole, without its keys, inside of the JSON or base64 it holds.

@@ -23,6 +23,9 @@ DOLLAR = "calvinverse_dollar"
 
 _DOLLAR_NAME = f"${{NOMAD_META_{DOLLAR}}}"
 
+MANY_WORDS = 200
+"""With more words of values that may stand in a job unnoticed, all that acts must stand in the job file."""
+
 KEY = "\0key"
 """Ends the place of a key."""
 
@@ -51,7 +54,7 @@ class Origin(Enum):
     """Each character is known to be the author's or a value's."""
 
     CHOSEN = "chosen"
-    """A value chose among texts of the author's."""
+    """A value decided what it says: what Nomad acts on in it must stand in the job file."""
 
     LOST = "lost"
     """A function made it of a value."""
@@ -82,10 +85,11 @@ class Author:
 
     def strange(self, code: str, text: Text) -> bool:
         """Whether a value might stand unnoticed in that code of a text: the author didn't write it."""
-        words = self._words | _pieces(text.words)
-        known = text.origin is Origin.WHOLE and not (words and self.decodes)
-        if known and not any(word in code.casefold() for word in words):
-            return False
+        many = max(len(self._words), len(text.words)) > MANY_WORDS
+        if text.origin is Origin.WHOLE and not many:
+            words = self._words | _pieces(text.words)
+            if not (words and self.decodes) and not any(word in code.casefold() for word in words):
+                return False
         code = " ".join(code.split())
         if name := _PLAIN_NAME.fullmatch(code):
             # HCL allows a name without braces, too.

@@ -8,8 +8,7 @@ be done.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from unicodedata import normalize
@@ -29,7 +28,7 @@ from environments.executors.marking import (
     texts,
 )
 from environments.executors.nomad_fields import (
-    KEY,
+    MANY_WORDS,
     TEMPLATE,
     Author,
     Beside,
@@ -41,6 +40,10 @@ from environments.executors.nomad_fields import (
     written,
 )
 from environments.executors.nomad_ports import Job
+from environments.executors.nomad_texts import Leaves, leaves, replaced
+
+LARGEST = 256 * 1024
+"""Characters of all values of a job file together. Reading the file takes time by their number, many times over."""
 
 Parse = Callable[[str, str], Job]
 """`Scheduler.parse`."""
@@ -53,6 +56,16 @@ def read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
 
     Raises `InvalidJob` with Nomad's reason, or naming the field and the variable where a value can't be kept as data.
     """
+    try:
+        return _read(parse, file, variables)
+    except RecursionError:
+        raise InvalidJob("The value of a variable of the job file is nested too deeply.") from None
+
+
+def _read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
+    size = sum(map(len, texts(variables)))
+    if size > LARGEST:
+        raise InvalidJob(f"The values for a job file have {size} characters; {LARGEST} is the most.", hint=_ELSEWHERE)
     job = parse(file, hcl.assignments(variables))
     if not any(texts(variables)):
         return job
@@ -64,14 +77,6 @@ def read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
     return _Reading(parse, file, variables, job).checked()
 
 
-@dataclass(frozen=True)
-class _Leaves:
-    """A job as a flat map: for each place its text, or other value. A key has a place too: it ends in `KEY`."""
-
-    texts: Mapping[Path, str]
-    others: Mapping[Path, Any]
-
-
 class _Reading:
     def __init__(self, parse: Parse, file: str, variables: Mapping[str, Any], job: Job) -> None:
         self._parse = parse
@@ -79,8 +84,10 @@ class _Reading:
         self._variables = dict(variables)
         self._job = job
         self._marking = Marking(variables)
-        self._true = _leaves(job, lambda key: key)
+        self._true = leaves(job, lambda key: key)
         self._tried = cache(self._try_one)
+        self._ways = cache(self._find_ways)
+        self._harmless = cache(self._without)
 
     def checked(self) -> Job:
         """The job, its values written as data."""
@@ -102,10 +109,10 @@ class _Reading:
             meta |= result.meta
         if problems:
             raise self._refusal(problems, chosen)
-        job: Job = _replaced(self._job, (), changed)
+        job: Job = replaced(self._job, (), changed)
         return {**job, "Meta": {**(job.get("Meta") or {}), **meta}} if meta else job
 
-    def _marks(self) -> tuple[dict[str, Marked], _Leaves]:
+    def _marks(self) -> tuple[dict[str, Marked], Leaves]:
         """How each variable is marked, and the job that comes of it: of the same shape as the true one."""
         names = [name for name, value in self._variables.items() if any(texts(value))]
         chosen = {name: next(self._marking.tracked(self._variables[name])) for name in names}
@@ -136,72 +143,89 @@ class _Reading:
             raise _undecided([name])
         return same_shape[0]
 
-    def _try(self, chosen: Mapping[str, Marked]) -> _Leaves | None:
+    def _try(self, chosen: Mapping[str, Marked]) -> Leaves | None:
         """The job with these marks; None if it has another shape than the true one."""
         return self._tried(hcl.assignments({**self._variables, **{name: item.value for name, item in chosen.items()}}))
 
-    def _try_one(self, assignments: str) -> _Leaves | None:
+    def _try_one(self, assignments: str) -> Leaves | None:
         try:
-            found = _leaves(self._parse(self._file, assignments), self._marking.unmark)
+            found = leaves(self._parse(self._file, assignments), self._marking.unmark)
         except InvalidJob:
             return None
         same = found.others == self._true.others and found.texts.keys() == self._true.texts.keys()
         return found if same else None
 
-    def _faithful(self, marked: _Leaves) -> bool:
+    def _faithful(self, marked: Leaves) -> bool:
         return all(self._same(text, marked.texts[path]) for path, text in self._true.texts.items())
 
     def _same(self, text: str, marked: str) -> bool:
         # HCL composes accents; what was typed is what counts.
         return text == marked or normalize("NFC", self._marking.unmark(marked)) == normalize("NFC", text)
 
-    def _text(self, path: Path, text: str, chosen: Mapping[str, Marked], marked: _Leaves) -> Text:
+    def _text(self, path: Path, text: str, chosen: Mapping[str, Marked], marked: Leaves) -> Text:
         """The text with what of it came from values."""
         mark = marked.texts[path]
-        certain = path[-1] != TEMPLATE or all(found.whole for found in chosen.values())
-        if certain and text == mark:
-            return Text(text, [False] * len(text))
-        if certain and self._same(text, mark):
-            return Text(self._marking.unmark(mark), [self._marking.marked(sign) for sign in mark])
+        unsure = [name for name, found in chosen.items() if not found.whole]
+        if self._same(text, mark) and (path[-1] != TEMPLATE or not unsure):
+            foreign = [False] * len(text) if text == mark else self._marking.foreign(mark)
+            typed = text if text == mark else self._marking.unmark(mark)
+            return Text(typed, foreign, *self._doubts(path, text, unsure if acting(text) else []))
         # Each variable for itself, the others as they are: so one that decides hides nothing of another.
-        foreign = [False] * len(text)
+        found = [self._of(path, text, name) for name in chosen]
+        if any(part is None for part in found):
+            return Text(text, [False] * len(text), Origin.LOST)
+        parts = [part for part in found if part is not None]
+        return Text(
+            text,
+            [any(signs) for signs in zip(*(part.foreign for part in parts), strict=True)],
+            Origin.CHOSEN if any(part.origin is Origin.CHOSEN for part in parts) else Origin.WHOLE,
+            tuple(word for part in parts for word in part.words[: MANY_WORDS + 1]),
+        )
+
+    def _doubts(self, path: Path, text: str, names: Iterable[str]) -> tuple[Origin, tuple[str, ...]]:
+        """Where a text came from as far as values can tell that aren't wholly marked, and words of them for `Text`."""
         origin = Origin.WHOLE
         words: tuple[str, ...] = ()
-        for name, given in chosen.items():
-            found, kept = self._of(path, text, name, given)
-            if found is None:
-                return Text(text, foreign, Origin.LOST)
-            if len(found) == len(text):
-                foreign = [one or other for one, other in zip(foreign, found, strict=True)]
-            else:
-                origin = Origin.CHOSEN
-            words += kept
-        return Text(text, foreign, origin, words)
+        for name in names:
+            whole = [alone.texts[path] for found, alone in self._ways(name, False) if found.whole]
+            if not any(self._same(text, mark) for mark in whole):
+                words += tuple(texts(self._variables[name]))[: MANY_WORDS + 1]
+                origin = Origin.CHOSEN if whole else origin
+        return origin, words
 
-    def _of(self, path: Path, text: str, name: str, chosen: Marked) -> tuple[list[bool] | None, tuple[str, ...]]:
-        """Which characters of a text came from one variable, and words of it that may stand there unnoticed.
-
-        None if that can't be told; an empty list if the value only chose the text.
-        """
-        value = self._variables[name]
-        if path[-1] == TEMPLATE:
-            candidates = [*self._marking.tracked(value), self._marking.partly(value, ACTIVE | CONTROLS)]
-        else:
-            candidates = [chosen, self._marking.partly(value, UNENCODED), self._marking.partly(value, DOLLARS)]
-        shaped = [(found, alone.texts[path]) for found in candidates if (alone := self._try({name: found})) is not None]
-        for found, mark in shaped:
+    def _of(self, path: Path, text: str, name: str) -> Text | None:
+        """The text with what of it came from one variable; None if that can't be told."""
+        shaped = self._ways(name, path[-1] == TEMPLATE)
+        depends = any(found.whole for found, _ in shaped)
+        for found, alone in shaped:
+            mark = alone.texts[path]
             if self._same(text, mark) and len(text) == len(mark):
-                return [text != mark and self._marking.marked(sign) for sign in mark], found.kept
-        for found, mark in shaped:
-            pattern = "".join("\0" if self._marking.marked(sign) else sign for sign in mark)
+                foreign = [False] * len(text) if text == mark else self._marking.foreign(mark)
+                origin = Origin.CHOSEN if depends and not found.whole else Origin.WHOLE
+                return Text(text, foreign, origin, found.kept)
+        for found, alone in shaped:
+            pattern = self._marking.gaps(alone.texts[path])
             if found.whole and "\0" in pattern:
-                return _aligned(text, pattern), found.kept
-        alone = self._try({name: Marked(harmless(value))})
-        if alone is None or (path[-1] == TEMPLATE and alone.texts[path] != text):
-            return None, ()
-        return ([] if acting(alone.texts[path]) == acting(text) else None), ()
+                aligned = _aligned(text, pattern)
+                return None if aligned is None else Text(text, aligned, Origin.WHOLE, found.kept)
+        without = self._harmless(name)
+        if without is None or (path[-1] == TEMPLATE and without.texts[path] != text):
+            return None
+        same = acting(without.texts[path]) == acting(text)
+        return Text(text, [False] * len(text), Origin.CHOSEN) if same else None
 
-    def _beside(self, path: Path, marked: _Leaves) -> Beside:
+    def _find_ways(self, name: str, template: bool) -> Sequence[tuple[Marked, Leaves]]:
+        """All ways to mark one variable that leave the job its shape, those that mark more first."""
+        value = self._variables[name]
+        # `jsonencode` changes quotes, too.
+        some = [ACTIVE | CONTROLS] if template else [UNENCODED, ACTIVE, DOLLARS]
+        ways = [*self._marking.tracked(value), *(self._marking.partly(value, which) for which in some)]
+        return [(found, alone) for found in ways if (alone := self._try({name: found})) is not None]
+
+    def _without(self, name: str) -> Leaves | None:
+        return self._try({name: Marked(harmless(self._variables[name]))})
+
+    def _beside(self, path: Path, marked: Leaves) -> Beside:
         """Looks at texts of the same block: what is there, and whether it is the author's."""
 
         def beside(name: str) -> tuple[str, bool]:
@@ -242,37 +266,6 @@ def _undecided(names: list[str]) -> InvalidJob:
 
 def _either(names: Iterable[str]) -> str:
     return " or ".join(repr(name) for name in sorted(names))
-
-
-def _leaves(job: Job, unmark: Callable[[str], str]) -> _Leaves:
-    found: dict[Path, str] = {}
-    others: dict[Path, Any] = {}
-    for path, item in _walk(job, (), unmark):
-        (found if isinstance(item, str) else others)[path] = item
-    return _Leaves(found, others)
-
-
-def _walk(node: Any, path: Path, unmark: Callable[[str], str]) -> Iterator[tuple[Path, Any]]:
-    if isinstance(node, dict):
-        yield path, len(node)
-        for key, item in node.items():
-            name = unmark(key)
-            yield (*path, name, KEY), key
-            yield from _walk(item, (*path, name), unmark)
-    elif isinstance(node, list):
-        yield path, len(node)
-        for number, item in enumerate(node):
-            yield from _walk(item, (*path, number), unmark)
-    else:
-        yield path, node
-
-
-def _replaced(node: Any, path: Path, changed: Mapping[Path, str]) -> Any:
-    if isinstance(node, dict):
-        return {key: _replaced(item, (*path, key), changed) for key, item in node.items()}
-    if isinstance(node, list):
-        return [_replaced(item, (*path, number), changed) for number, item in enumerate(node)]
-    return changed.get(path, node)
 
 
 def _aligned(text: str, pattern: str) -> list[bool] | None:

@@ -14,7 +14,13 @@ from environments.domain.errors import InvalidJob
 Build = Callable[[dict[str, Any]], Any]
 """A job file as a function: from values of variables to a job. It raises `ValueError` where HCL has an error."""
 
-SECRETS = {"VAULT_TOKEN": "s.token", "NOMAD_PORT_http": "8080", "attr.kernel.name": "linux", "meta.path": "/host"}
+SECRETS = {
+    "VAULT_TOKEN": "s.token",
+    "NOMAD_ALLOC_INDEX": "0",
+    "NOMAD_PORT_http": "8080",
+    "attr.kernel.name": "linux",
+    "meta.path": "/host",
+}
 
 PIECES = [
     *"${}%{~\"'`\\#=-/. \t\nabA9é\u0301\U0001f600\ue000\U00010400\U000f0000",

@@ -12,7 +12,7 @@ import pytest
 
 from environments.adapters.nomad import Nomad
 from environments.client.bundles import read_bundle
-from environments.executors import hcl
+from environments.executors import nomad_values
 from environments.executors.base import Owner
 from environments.executors.nomad_rules import adopt
 from jobs.deploy import TEMPLATE
@@ -34,7 +34,7 @@ def read(cluster: Cluster) -> Any:
 
     def read(file: str, **variables: Any) -> dict[str, Any]:
         text = read_bundle(TEMPLATE).text(file)
-        parsed = Nomad(lambda: cluster.connections).parse(text, hcl.assignments(variables))
+        parsed = nomad_values.read(Nomad(lambda: cluster.connections).parse, text, variables)
         job = adopt(parsed, file.partition(".")[0], Owner("env-meta", "meta"), trusted=True)
         answer = nomad.call("PUT", "/v1/validate/job", {"Job": {**job, "Namespace": "default"}})
         assert not answer["Error"], answer

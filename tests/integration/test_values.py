@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -13,8 +14,9 @@ import pytest
 
 from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
-from environments.executors import nomad_values
+from environments.executors import hcl, nomad_values
 from environments.executors.base import Owner
+from environments.executors.go_template import Place, places
 from environments.executors.nomad_rules import adopt
 from tests import images_here
 from tests.cluster import Cluster
@@ -238,6 +240,94 @@ def test_elsewhere_a_value_that_nomad_would_act_on_is_refused(nomad: Nomad, fiel
             nomad_values.read(nomad.parse, file, {"x": value})
     if field != "delimiter":
         assert nomad_values.read(nomad.parse, file, {"x": "plain"})
+
+
+EXPRESSIONS = [
+    "var.x",
+    "upper(var.x)",
+    "title(var.x)",
+    "trimspace(var.x)",
+    "substr(var.x, 1, 3)",
+    'trimprefix(var.x, "$")',
+    'replace(var.x, "a", "{")',
+    'replace(var.x, "VAULT", "$${VAULT")',
+    'regex_replace(var.x, "[^ -~]", "")',
+    'regex_replace(var.x, "([A-Z]+)", "$${$1}")',
+    'join("$", split("a", var.x))',
+    'join("$${", split("a", var.x))',
+    "jsonencode([var.x])",
+    "jsondecode(var.json)[0]",
+    "yamlencode({ (var.x) = 1 })",
+    "yamldecode(var.json)[0]",
+    "base64encode(var.x)",
+    "base64decode(var.base64)",
+    "base64decode(base64decode(var.twice))",
+    "jsondecode(base64decode(var.json_base64))[0]",
+    'try(base64decode(var.base64), "none")',
+    'try(yamldecode(var.x).a, var.x, "none")',
+    "urlencode(var.x)",
+    "sha256(var.x)",
+    'format("%q and %s", var.x, var.y)',
+    'format("%#v", var.list)',
+    'join("", sort(var.list))',
+    'join("", setunion(var.list, ["q"]))',
+    'join("", concat(var.list, ["a"]))',
+    "element(var.list, 1)",
+    'join("", [for key, value in var.table : "${key}${value}"])',
+    '"%{ for item in var.list }${item}%{ endfor }"',
+    'merge({ a = var.x }, var.table)["a"]',
+    "zipmap([var.x], [var.x])[var.x]",
+    'csvdecode("a,b\\n${var.x},c")[0].a',
+    'var.x == "dev" ? "$${NOMAD_ALLOC_INDEX}" : var.x',
+    'strlen(var.x) > 4 ? var.x : "$${NOMAD_ALLOC_INDEX}"',
+    'lookup({ dev = "$${NOMAD_ALLOC_INDEX}" }, var.x, "none")',
+    '"a $${NOMAD_ALLOC_INDEX} ${var.x} $${NOMAD_ALLOC_INDEX}"',
+    '"$${NOMAD_${var.y}}"',
+    '"$${${var.y}"',
+    '"${var.y}${var.x}"',
+    '"${var.y}{VAULT_TOKEN}"',
+]
+"""What may be done with values in a job file; there is no function of HCL that couldn't stand here."""
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_no_expression_makes_a_value_code(nomad: Nomad, expression: str) -> None:
+    head = "".join(f'variable "{name}" {{}}\n' for name in ("x", "y", "json", "base64", "twice", "json_base64"))
+    head += 'variable "list" { type = list(string) }\nvariable "table" { type = map(string) }\n'
+    fields = f'env {{\n A = {expression}\n OWN = "${{NOMAD_ALLOC_INDEX}}"\n }}\n config {{\n args = [{expression}]\n }}'
+    data = f'template {{\n destination = "a"\n data = format("{{{{ env \\"X\\" }}}} %v", {expression})\n }}'
+    files = [f'{head}job "app" {{\n group "g" {{\n task "t" {{\n {part}\n }}\n }}\n }}' for part in (fields, data)]
+    chance = random.Random(expression)
+    for text in [*chance.sample(PIECES, 2), *hostile(2, chance.randrange(1000))[-2:], "${NOMAD_ALLOC_INDEX}", "dev"]:
+        given = _encodings(text, chance.choice(["$", "{", "x", "}", "${", "VAULT_TOKEN"]))
+        with suppress(InvalidJob):
+            # The author's own `${…}` is acted on, and nothing else.
+            plain = nomad.parse(files[0].replace("$${NOMAD_ALLOC_INDEX}", "@own@"), hcl.assignments(given))
+            wanted = str(_task(plain)["Env"]["A"]).replace("@own@", "0")
+            job = nomad_values.read(nomad.parse, files[0], given)
+            argument = configured(str(_task(job)["Config"]["args"][0]))
+            assert [*map(composed, (environment(job)["A"], argument))] == [composed(wanted)] * 2
+            assert environment(job)["OWN"] == "0"
+        with suppress(InvalidJob):
+            text_of = _task(nomad_values.read(nomad.parse, files[1], given))["Templates"][0]["EmbeddedTmpl"]
+            code = "".join(
+                sign for sign, place in zip(text_of, places(text_of), strict=True) if place is not Place.TEXT
+            )
+            assert code == '{{ env "X" }}'
+
+
+def _encodings(text: str, other: str) -> dict[str, Any]:
+    once = base64.b64encode(text.encode())
+    return {
+        "x": text,
+        "y": other,
+        "json": json.dumps([text]),
+        "base64": once.decode(),
+        "twice": base64.b64encode(once).decode(),
+        "json_base64": base64.b64encode(json.dumps([text]).encode()).decode(),
+        "list": [text, other, "dev"],
+        "table": {text or "e": text, "k": other},
+    }
 
 
 INJECT = Path(__file__).parents[1] / "cases" / "templates" / "inject"

@@ -263,6 +263,19 @@ def test_keys_of_a_job_are_no_code() -> None:
         read(lambda v: one_task(Config={"labels": [v["x"]]}), x={"%{ if true }": "x"})
 
 
+def test_a_value_nested_without_end_is_refused() -> None:
+    value: Any = "x"
+    for _ in range(5000):
+        value = [value]
+    with pytest.raises(InvalidJob, match="nested too deeply"):
+        read(lambda v: one_task(Env={"A": "a"}), x=value)
+
+
+def test_values_have_a_limit_of_size() -> None:
+    with pytest.raises(InvalidJob, match="262144 is the most"):
+        read(lambda v: one_task(Env={"A": "a"}), x=["x" * 200_000, {"k": "y" * 70_000}])
+
+
 def test_a_file_with_characters_like_marks_is_refused() -> None:
     assert reserved("\U00010400")
     with pytest.raises(InvalidJob, match="private use"):

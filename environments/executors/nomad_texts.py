@@ -1,0 +1,49 @@
+"""A job as a flat map of its texts, and back."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from environments.executors.nomad_fields import KEY, Path
+from environments.executors.nomad_ports import Job
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """A job as a flat map: for each place its text, or other value. A key has a place too: it ends in `KEY`."""
+
+    texts: Mapping[Path, str]
+    others: Mapping[Path, Any]
+
+
+def leaves(job: Job, unmark: Callable[[str], str]) -> Leaves:
+    """The map of a job; `unmark`: how its keys are read."""
+    found: dict[Path, str] = {}
+    others: dict[Path, Any] = {}
+    for path, item in _walk(job, (), unmark):
+        (found if isinstance(item, str) else others)[path] = item
+    return Leaves(found, others)
+
+
+def replaced(node: Any, path: Path, changed: Mapping[Path, str]) -> Any:
+    """The job, or the part of it at `path`, with other texts."""
+    if isinstance(node, dict):
+        return {key: replaced(item, (*path, key), changed) for key, item in node.items()}
+    if isinstance(node, list):
+        return [replaced(item, (*path, number), changed) for number, item in enumerate(node)]
+    return changed.get(path, node)
+
+
+def _walk(node: Any, path: Path, unmark: Callable[[str], str]) -> Iterator[tuple[Path, Any]]:
+    if isinstance(node, dict):
+        yield path, len(node)
+        for key, item in node.items():
+            name = unmark(key)
+            yield (*path, name, KEY), key
+            yield from _walk(item, (*path, name), unmark)
+    elif isinstance(node, list):
+        yield path, len(node)
+        for number, item in enumerate(node):
+            yield from _walk(item, (*path, number), unmark)
+    else:
+        yield path, node
