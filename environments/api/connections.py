@@ -12,7 +12,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 HEAD_SECONDS = 15.0
-"""How long the headers of a request may take to come, from the connection's begin or its last answer on."""
+"""How long the headers of a request may take to come, from the connection's begin on.
+
+And how long the rest of a body is taken, and thrown away, when the request has its answer already.
+"""
 
 UNREAD_SECONDS = 60.0
 """How long an answer, or an event of a stream, may wait for somebody who doesn't read."""
@@ -20,29 +23,9 @@ UNREAD_SECONDS = 60.0
 MOST_WAITING = 400
 """Connections without a request; when there are more, the one that has waited longest is closed."""
 
-_SMALL_PIECES = 2000
-_PIECE = 256
-"""A body may come in so many pieces, and one more for each so many bytes."""
-
-
-class _Requests(h11.Connection):
-    """Reads requests; refuses a body that comes in too small pieces, for each costs as much as a large one."""
-
-    def __init__(self, largest: int) -> None:
-        super().__init__(h11.SERVER, largest)
-        self._pieces = 0
-        self._bytes = 0
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            self._pieces = self._bytes = 0
-        elif isinstance(event, h11.Data):
-            self._pieces += 1
-            self._bytes += len(event.data)
-            if self._pieces > _SMALL_PIECES + self._bytes // _PIECE:
-                raise h11.RemoteProtocolError("the body comes in too small pieces")
-        return event
+_SLICE = 16 * 1024
+"""Bytes of one connection that are read before it is the others' turn: a body may come in pieces of one byte, and each
+costs as much as a large one."""
 
 
 class Patient(H11Protocol):
@@ -61,7 +44,8 @@ class Patient(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.conn = _Requests(config.h11_max_incomplete_event_size or 64 * 1024)
+        self._backlog = bytearray()
+        self._feeding = False
         self._head: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -81,11 +65,30 @@ class Patient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of a request, or several."""
+        self._backlog += data
+        if self._feeding:
+            self.transport.pause_reading()
+        else:
+            self._feed()
+
+    def _feed(self) -> None:
+        """Reads a slice of what came; the rest when others had their turn."""
+        if self._feeding and not self.flow.read_paused:
+            self.transport.resume_reading()
+        self._feeding = False
+        if self.transport.is_closing():
+            return
+        piece = bytes(self._backlog[:_SLICE])
+        del self._backlog[:_SLICE]
         try:
-            super().data_received(data)
+            super().data_received(piece)
         except h11.LocalProtocolError:
             self.transport.abort()  # a fault in the rest of a request that is being answered
         self._look()
+        if self._backlog:
+            self._feeding = True
+            self.transport.pause_reading()
+            self.loop.call_soon(self._feed)
 
     def on_response_complete(self) -> None:
         """A request is done."""
@@ -112,7 +115,9 @@ class Patient(H11Protocol):
     def _wait(self) -> None:
         """For the headers of a request."""
         self.waiting[self] = None
-        seconds = self.head_seconds if self._answered is None else max(self.head_seconds, self.timeout_keep_alive)
+        unread = self.conn.their_state is h11.SEND_BODY  # the rest of a request that has its answer
+        idle = self._answered and not unread
+        seconds = max(self.head_seconds, self.timeout_keep_alive) if idle else self.head_seconds
         self._head = self.loop.call_later(seconds, self.transport.abort)
 
     @property

@@ -35,9 +35,6 @@ EACH_AT_ONCE = 16
 EACH_WAITING = 100
 WAITING_SECONDS = 30.0
 
-_LEFT_UNREAD = frozenset({401, 408, 413, 429})
-"""Statuses of answers that may come before the request's body does: the rest of it isn't waited for."""
-
 _STRANGERS = 200
 """Tokens that nobody has shown before and that wait to be looked up; more are refused."""
 
@@ -95,8 +92,6 @@ class Watched:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
-                if status in _LEFT_UNREAD:
-                    headers["Connection"] = "close"
                 self._observer(scope["method"], route_of(scope), status, time.perf_counter() - began)
             await send(message)
 

@@ -1,7 +1,9 @@
 """Runs a service: where it listens, what it says when it starts, and how it ends."""
 
+import contextlib
 import gc
 import getpass
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from environments.settings import Settings
 log = structlog.get_logger()
 
 _TOKEN_FILE = "token"
+_MOST_FILES = 8192
 
 
 def run(settings: Settings, announce: Callable[[str], None] = lambda line: None) -> None:
@@ -30,6 +33,7 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
     Raises `UnsafeAddress`, `PortTaken`, `StorageError`.
     """
     configure_logging(settings.log_format)
+    _allow_files()
     _check_address(settings)
     listener = _listen(settings)
     try:
@@ -63,6 +67,15 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
     finally:
         service.stop()
         log.info("service.stopped")
+
+
+def _allow_files() -> None:
+    """As many open files as this user may have, up to a number: whoever opens connections must not use them up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _check_address(settings: Settings) -> None:
