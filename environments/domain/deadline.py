@@ -79,9 +79,14 @@ def first_deadline(
 
 
 def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maximum: timedelta | None) -> datetime:
-    """The deadline itself. Raises `InvalidLifetime` when it has passed or is later than `maximum` after creation."""
+    """The deadline itself. Raises `InvalidLifetime` when it has passed or is later than `maximum` after creation.
+
+    None is later than `LONGEST` from `now`.
+    """
     if deadline <= now:
         raise InvalidLifetime(f"{deadline:%Y-%m-%d %H:%M:%S %Z} has passed already.")
+    if deadline - now > LONGEST:
+        raise InvalidLifetime(f"{deadline:%Y-%m-%d} is more than {LONGEST.days} days from now.")
     if maximum is not None and deadline > created + maximum:
         raise InvalidLifetime(
             f"{deadline:%Y-%m-%d %H:%M %Z} is later than this template allows: "

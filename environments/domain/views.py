@@ -1,9 +1,9 @@
 """What the API shows and takes: one set of models for the service, the client, the command line and the TUI."""
 
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from environments.domain.environment import Drift, Failure
 from environments.domain.lifecycle import (
@@ -14,6 +14,17 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.plan import StepPlan
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("it is no moment in UTC that can be written") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment that somebody gives, with an offset; in UTC."""
 
 
 class _View(BaseModel):
@@ -273,7 +284,7 @@ class CreateRequest(_Request):
     """A particular version of the template; None: the newest."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     ttl: str | None = None
-    until: datetime | None = None
+    until: Moment | None = None
 
 
 class UpdateRequest(_Request):
@@ -295,7 +306,7 @@ class PlanRequest(_Request):
     digest: str | None = None
     parameters: dict[str, Any] | None = None
     ttl: str | None = None
-    until: datetime | None = None
+    until: Moment | None = None
     rollback_to: str | None = None
 
 
@@ -322,7 +333,7 @@ class ExtendRequest(_Request):
 
     by: str | None = None
     ttl: str | None = None
-    until: datetime | None = None
+    until: Moment | None = None
 
 
 class DestroyRequest(_Request):

@@ -245,6 +245,20 @@ def test_a_lifetime_of_many_digits_is_none(mallory: Door, ttl: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_lifetime")
 
 
+@pytest.mark.parametrize(
+    "until",
+    ["2026-12-01T18:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "9" * 5000],
+)
+def test_a_moment_has_an_offset_and_is_within_ten_years(mallory: Door, until: str) -> None:
+    for path, asked in (
+        ("/v1/environments", {"name": "long", "template": "web"}),
+        ("/v1/environments/long/plan", {"kind": "create", "template": "web"}),
+    ):
+        answer = mallory.post(path, {**asked, "until": until})
+        assert answer.status_code == 422
+        assert answer.json()["code"] in ("invalid_input", "invalid_lifetime")
+
+
 def test_others_are_answered_while_somebody_attacks(api: Served, admin: Door, mallory: Door) -> None:
     """Many at once, by one person: that one is told to wait, and the others' requests go on as before."""
     admin.must_push(parameter('type = "array"\nuniqueItems = true', "slow"))
