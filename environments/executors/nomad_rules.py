@@ -17,6 +17,9 @@ OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
 OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
 
+OWN_SPACES = ("pid_mode", "ipc_mode", "uts_mode", "userns_mode", "cgroupns")
+"""What a container may share with its node or with another container: processes to kill, memory to read."""
+
 
 def job_label(text: str) -> str:
     """The id of the job in a job file, which must be written as a plain name. Raises `InvalidJob`."""
@@ -85,12 +88,19 @@ def _problems(job: Job, name: str, owner: Owner, trusted: bool, volumes: frozens
             yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", volumes - SERVICE_VOLUMES)
         for task in group.get("Tasks") or []:
             where = f"task {task['Name']!r}"
+            yield from _space_problems(task.get("Config"), where)
             yield from _consul_problems(task.get("Consul"), where)
             yield from _vault_problems(task.get("Vault"), where, trusted)
             for identity in [task.get("Identity"), *(task.get("Identities") or [])]:
                 yield from _identity_problems(identity, where, trusted)
     for service in services(job):
         yield from _service_problems(service, owner, trusted)
+
+
+def _space_problems(config: Mapping[str, Any] | None, where: str) -> Iterator[str]:
+    for field in OWN_SPACES:
+        if (value := (config or {}).get(field)) not in (None, "", "private", "none"):
+            yield f"{where} asks for {field} {value!r}, which isn't its own"
 
 
 def _consul_problems(consul: Mapping[str, Any] | None, where: str) -> Iterator[str]:

@@ -47,7 +47,9 @@ def test_no_token_of_the_service_is_in_its_environment(report: Any) -> None:
     assert not [name for name in report["names"] if name.startswith("CALVINVERSE")]
 
 
-@pytest.mark.parametrize("way", ["privileged = true", 'volumes = ["/etc:/h"]', 'cap_add = ["sys_admin"]'])
+@pytest.mark.parametrize(
+    "way", ["privileged = true", 'pid_mode = "host"', 'volumes = ["/etc:/h"]', 'cap_add = ["sys_admin"]']
+)
 def test_a_job_gets_no_way_out_of_its_container(target: Target, admin: Person, mallory: Person, way: str) -> None:
     """An admin's template may ask; the node refuses."""
     files = bundle(CASES / "echo", {'name = "attack-echo"': 'name = "attack-out"'})
