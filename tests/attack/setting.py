@@ -132,9 +132,9 @@ class Target:
         return self.part("consul", "GET", f"/v1/kv/environments/{environment}/?keys") or []
 
     def secrets(self, environment: str) -> list[str]:
-        """The names of the secrets in an environment's folder in OpenBao."""
+        """The names of the secrets in an environment's folder in OpenBao, without what marks the folder as its own."""
         found = self.part("vault", "LIST", f"/v1/secret/metadata/environments/{environment}")
-        return found["data"]["keys"] if found else []
+        return [name for name in found["data"]["keys"] if not name.startswith(".")] if found else []
 
     def output(self, environment: str, job: str, task: str = "main") -> str:
         """What a job has written, to either stream."""
