@@ -74,8 +74,7 @@ def create(
         return
     request = CreateRequest.model_validate({"name": name, **asked})
     accepted = session.client.create(request)
-    _say_deadline(session, accepted.environment)
-    finish(session, accepted, wait, after=0)
+    finish(session, accepted, wait, after=0, first=_deadline(session, accepted.environment))
 
 
 @command(
@@ -191,7 +190,7 @@ def destroy(
     finish(session, session.client.destroy(wanted, reason), wait)
 
 
-def _say_deadline(session: Session, view: "EnvironmentView") -> None:
+def _deadline(session: Session, view: "EnvironmentView") -> str:
     from environments.cli.environment_tables import deadline_line
 
-    session.say(deadline_line(view, session.zone, session.now()))
+    return deadline_line(view, session.zone, session.now())

@@ -8,11 +8,11 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.views import Accepted, DeploymentView, EnvironmentView
 
 
-def finish(session: Session, accepted: Accepted, wait: bool, after: int | None = None) -> None:
-    """Follows what was asked for, if that is wanted, and writes how the environment is then."""
+def finish(session: Session, accepted: Accepted, wait: bool, after: int | None = None, first: str = "") -> None:
+    """Says `first`, follows what was asked for, if that is wanted, and writes how the environment is then."""
     view = accepted.environment
     if wait and accepted.deployment_id is not None:
-        deployment = watched(session, view, accepted.deployment_id, after)
+        deployment = watched(session, view, accepted.deployment_id, after, first)
         if deployment.state is DeploymentState.FAILED:
             _say_way_back(session, view, deployment)
         check_succeeded(deployment)
@@ -21,6 +21,8 @@ def finish(session: Session, accepted: Accepted, wait: bool, after: int | None =
         except UnknownEnvironment:
             if deployment.kind is not DeploymentKind.DESTROY:
                 raise
+    elif first:
+        session.say(first)
     session.show(view, lambda: details(view, session.zone, session.now(), short=True))
     session.say(next_step(view))
 
@@ -51,9 +53,13 @@ def finish_cancel(session: Session, view: EnvironmentView, deployment: Deploymen
         session.say(f"The {deployment.kind.value} of {view.name} had {deployment.state.value} before it could stop.")
 
 
-def watched(session: Session, view: EnvironmentView, deployment_id: str, after: int | None) -> DeploymentView:
-    """A deployment once it has ended. Ctrl-C leaves it running, and says so."""
+def watched(
+    session: Session, view: EnvironmentView, deployment_id: str, after: int | None, first: str = ""
+) -> DeploymentView:
+    """A deployment once it has ended. Ctrl-C leaves it running, and says so. Says `first` before it follows."""
     try:
+        if first:
+            session.say(first)
         return follow(session, session.client, view.id, deployment_id, after=after)
     except KeyboardInterrupt:
         session.say(f"\nThe deployment goes on without you: `calvinverse env watch {view.name}` follows it.")

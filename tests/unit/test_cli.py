@@ -589,12 +589,17 @@ def test_doctor_names_what_is_wrong(cli: CommandLine, monkeypatch: pytest.Monkey
 
 
 def test_ctrl_c_leaves_the_deployment_running_and_says_so(cli: CommandLine) -> None:
-    command = [sys.executable, "-c", "from environments.cli import main; main()", "env", "create", "left", "-t", "web"]
+    # A shell's background job, as these tests may be, ignores SIGINT, and so do its children.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from environments.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "env", "create", "left", "-t", "web"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until(lambda: exists(cli.service, "left"))
-        time.sleep(1)
+        assert process.stderr is not None
+        assert "left" in process.stderr.readline()  # it is there, and is followed from here on
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == ""
     assert "The deployment goes on without you: `calvinverse env watch left` follows it." in err

@@ -289,7 +289,13 @@ def test_orderly_stop_gives_the_deployment_back(setting: Setting) -> None:
     )
     setting.worker.start()
     setting.create(parameters=SECRET)
-    setting.until(lambda: "one/left" in setting.world.things)
+
+    def states() -> dict[str, StepState]:
+        with setting.database.read() as tx:
+            deployment = tx.deployments.of(setting.environment().id)[0]
+            return {step.name: step.state for step in tx.journal.steps(deployment.id)}
+
+    setting.until(lambda: (states().get("left"), states().get("right")) == (StepState.DONE, StepState.RUNNING))
     began = time.monotonic()
     setting.stop()
     assert time.monotonic() - began < 3
