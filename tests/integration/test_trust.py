@@ -7,10 +7,18 @@ import pytest
 
 from environments.adapters.calls import Caller, FixedToken, Part
 from environments.adapters.connections import Endpoint, JwtLogin, token_source
+from environments.adapters.revealing import Revealing
 from environments.adapters.trust import Trust
+from environments.bootstrap.parts import make_lender, make_toolbox
+from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
+from environments.domain.template import make_bundle
+from environments.executors.base import Intended, Owner, Presence, StepContext
+from environments.executors.vault_module_key import VaultModuleKeys, module_key_resource
+from environments.settings import Settings
 from tests.cluster import Cluster
 from tests.integration.workloads import Backends, Workload, environment, run_job
+from tests.unit.executor_setting import Run
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +188,57 @@ def test_the_services_own_token_reads_and_writes_no_secret_of_an_environment(
     finally:
         for name in ("lent", "lent-too"):
             admin.call("DELETE", f"/v1/secret/metadata/environments/{name}/app")
+
+
+def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: Workload, tmp_path: Path) -> None:
+    """Every step kind and handler of OpenBao, and what modules need, with the service's own identity and no other."""
+    jwt = tmp_path / "identity.jwt"
+    jwt.write_text(manager.backend_jwt)
+    login = JwtLogin(jwt_file=jwt, method="jwt-nomad", role="calvinverse-manager")
+    known = cluster.connections
+    own = Endpoint(address=known.endpoint("vault").address, authentication=login)
+    connections = known.model_copy(update={"vault": own})
+    tools, vault = make_toolbox(Settings(state=tmp_path), lambda: connections)
+    owner, run, admin = Owner("env-rights", "rights"), Run(), known.caller("vault")
+    made: list[Intended] = []
+    for step, uses, options in (
+        ("db", "vault.secret", {"generate": {"password": {}}, "values": {"user": "ada"}}),
+        ("db", "vault.secret", {"generate": {"password": {}}, "values": {"user": "eve"}}),
+        ("cert", "vault.certificate", {"service": "web"}),
+    ):
+        executor = tools.executors[uses]
+        read = executor.options.model_validate(options)
+        context = StepContext(owner, step, read, make_bundle({"template.toml": b""}))
+        assert executor.plan(context, run)
+        made += executor.resources(context)
+        outputs = executor.apply(context, run)
+        assert executor.plan(context, run) == []
+        if uses == "vault.secret":
+            revealing, reference = Revealing(vault), outputs["references"]["user"]
+            environment = Environment.model_construct(id=owner.id, name=owner.name)
+            assert revealing.read_secrets(environment, {"a": reference}) == {"a": read.values["user"]}
+    assert revealing.ca_chain().startswith("-----BEGIN")
+    admin.call("POST", "/v1/pki/issue/rights", {"common_name": "rights--web.service.consul", "ip_sans": "127.0.0.1"})
+    keys = VaultModuleKeys(vault.secrets)
+    assert keys.key(owner) == keys.existing(owner)
+    lender = make_lender(lambda: connections, vault)
+    made += [module_key_resource(owner), *lender.resources(owner, ["openbao"])]
+    lender.missing(owner, ["openbao"])
+    with lender.lend(owner, ["openbao"], 60, run) as loan:
+        lent = _as(cluster, "vault", loan.variables["VAULT_TOKEN"])
+        assert lent.call("GET", "/v1/secret/data/environments/rights/db")["data"]["data"]["user"] == "eve"
+        lent.call("POST", "/v1/secret/data/environments/rights/deep/of-the-module", {"data": {"a": "b"}})
+    for lookout in tools.lookouts:
+        if lookout.part == "OpenBao":
+            assert (
+                lookout.unexpected(owner, frozenset(item.ref for item in made), frozenset({"db", "cert"})) is not None
+            )
+    refs = dict.fromkeys(item.ref for item in sorted(made, key=lambda item: (item.shared, -item.rank)))
+    for ref in refs:
+        tools.handlers[ref.kind].destroy(ref.address, owner, run)
+    left = {ref: tools.handlers[ref.kind].observe(ref.address, owner).presence for ref in refs}
+    assert set(left.values()) == {Presence.ABSENT}, left
+    assert not any("revoked" in line for line in run.lines), run.lines
 
 
 @pytest.mark.parametrize("part", ["nomad", "consul", "vault"])
