@@ -32,6 +32,7 @@ from environments.executors.opentofu_credentials import Credentials
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import Lender
 from environments.executors.places import JobPlaces, reach
+from environments.executors.secret_words import secret_words
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
@@ -83,7 +84,7 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         ConsulKv(consul),
         VaultSecret(vault.secrets),
         VaultCertificate(vault.pki),
-        NomadJob(nomad, consul, places),
+        NomadJob(nomad, consul, places, words=secret_words(vault.secrets)),
         CheckHttp(consul, WebClient(), vault.pki),
         AgentLocal(machine),
         ClusterTrust(machine),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -24,6 +25,7 @@ from environments.executors.nomad_rules import adopt, declared, job_label, servi
 from environments.executors.nomad_watch import Registered, Watch
 from environments.executors.options import faults
 from environments.executors.places import JobPlaces, job_places
+from environments.executors.secret_words import Words, no_words
 
 JOB_KIND = "nomad.job"
 ENVIRONMENT_VARIABLE = "environment"
@@ -56,12 +58,17 @@ class NomadJob(OwnThingsOnly):
         places: JobPlaces,
         *,
         trusted: frozenset[str] = frozenset({"meta"}),
+        words: Words = no_words,
     ) -> None:
-        """`trusted`: environments whose jobs may ask for any identity; people can't make environments of such names."""
+        """`trusted`: environments whose jobs may ask for any identity; people can't make environments of such names.
+
+        `words` of an environment's secrets are taken out of what its tasks wrote, where that is quoted.
+        """
         self._scheduler = scheduler
         self._catalogue = catalogue
         self._places = places
         self._trusted = trusted
+        self._words = words
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
@@ -90,7 +97,7 @@ class NomadJob(OwnThingsOnly):
         self._places.claim(owner, run)
         registered = self._register(job, owner, run)
         run.log(f"job {registered.id} registered in namespace {registered.namespace}, version {registered.version}")
-        Watch(self._scheduler, self._catalogue, registered, run).until_healthy()
+        Watch(self._scheduler, self._catalogue, registered, run, partial(self._words, owner)).until_healthy()
         return {"job": registered.id, "namespace": owner.name, "services": self._services(job, owner, run)}
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:

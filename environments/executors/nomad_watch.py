@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
-from environments.domain.errors import StepFailed, StepTimeout
+from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
 from environments.executors.base import StepRun
 from environments.executors.consul_access import Catalogue
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
@@ -64,14 +64,14 @@ class Watch:
         catalogue: Catalogue,
         registered: Registered,
         run: StepRun,
-        cleaner: Callable[[], Cleaner] = Cleaner,
+        words: Callable[[], Sequence[str] | None] = tuple,
     ) -> None:
-        """`cleaner` is asked for when something that a task wrote is quoted."""
+        """`words` are asked for when something that a task wrote is quoted: what has to be taken out of it."""
         self._scheduler = scheduler
         self._checks = _Checks(catalogue, registered.job)
         self._job = registered
         self._run = run
-        self._cleaner = cleaner
+        self._words = words
         self._told: set[tuple[str, str, int, str]] = set()
         self._obstacle = ""
         self._allocations: list[Allocation] = []
@@ -210,6 +210,14 @@ class Watch:
         unhealthy = [(found, task) for found, task in tasks if found.healthy is not True and found.client != "complete"]
         return failed or unhealthy
 
+    def _clean(self, text: str) -> str:
+        try:
+            words = self._words()
+        except CalvinverseError:
+            words = None
+        # It only adorns a message: where nobody can tell what is secret in it, it isn't quoted.
+        return "" if words is None else Cleaner(words).clean(text)
+
     def _tail(self, allocation: Allocation, task: Task) -> str:
         text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         for pause in _UNTIL_COLLECTED if task.failed or task.state == "dead" else ():
@@ -219,7 +227,7 @@ class Watch:
             text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         if len(text.encode()) >= _TAIL:
             text = text.partition("\n")[2]  # half a line may be half a secret
-        text = self._cleaner().clean(text)
+        text = self._clean(text) if text else ""
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
 
 

@@ -1,7 +1,9 @@
 """Who may do what on the real, secured cluster: workloads, the service, and everybody else."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from environments.adapters.trust import Trust
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
+from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.executors.base import Intended, Owner, Presence, StepContext
 from environments.executors.vault_module_key import VaultModuleKeys, module_key_resource
@@ -201,6 +204,9 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     tools, vault = make_toolbox(Settings(state=tmp_path), lambda: connections)
     owner, run, admin = Owner("env-rights", "rights"), Run(), known.caller("vault")
     made: list[Intended] = []
+    about: dict[str, Any] = dict.fromkeys(("owner", "template", "template_version", "bundle"), "x")
+    about |= dict.fromkeys(("state_since", "created_at"), datetime.now(UTC))
+    environment, user = Environment(id=owner.id, name=owner.name, state=State.READY, **about), "ada"
     for step, uses, options in (
         ("db", "vault.secret", {"generate": {"password": {}}, "values": {"user": "ada"}}),
         ("db", "vault.secret", {"generate": {"password": {}}, "values": {"user": "eve"}}),
@@ -215,8 +221,8 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
         assert executor.plan(context, run) == []
         if uses == "vault.secret":
             revealing, reference = Revealing(vault), outputs["references"]["user"]
-            environment = Environment.model_construct(id=owner.id, name=owner.name)
-            assert revealing.read_secrets(environment, {"a": reference}) == {"a": read.values["user"]}
+            assert revealing.read_secrets(environment, {"a": reference}) == {"a": user}
+            user = "eve"
     assert revealing.ca_chain().startswith("-----BEGIN")
     admin.call("POST", "/v1/pki/issue/rights", {"common_name": "rights--web.service.consul", "ip_sans": "127.0.0.1"})
     keys = VaultModuleKeys(vault.secrets)

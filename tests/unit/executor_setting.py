@@ -19,6 +19,7 @@ from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWi
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.places import JobPlaces, reach
+from environments.executors.secret_words import secret_words
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
@@ -147,7 +148,7 @@ class World:
                 ConsulKv(self.consul),
                 VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
                 VaultCertificate(self.pki),
-                NomadJob(self.nomad, self.consul, places),
+                NomadJob(self.nomad, self.consul, places, words=secret_words(self.secrets)),
                 CheckHttp(self.consul, self.web, self.pki),
             ],
             [

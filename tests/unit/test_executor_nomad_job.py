@@ -1,5 +1,6 @@
 """nomad.job on twins in memory: what it makes, what it refuses, how it tells of failures, how it all goes away."""
 
+import base64
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from environments.adapters.memory.nomad import Fate
 from environments.domain.errors import (
+    BackendUnavailable,
     ForeignResource,
     Interrupted,
     InvalidJob,
@@ -24,6 +26,7 @@ from environments.executors.marks import MARK
 from environments.executors.nomad_fields import DOLLAR
 from environments.executors.nomad_ports import Edit, JobPlan
 from environments.executors.nomad_rules import adopt, declared, job_label
+from environments.executors.secret_words import secret_words
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}
@@ -108,6 +111,35 @@ def test_a_failure_names_the_task_and_what_it_said(world: World) -> None:
     with pytest.raises(StepFailed, match="task 'task': Terminated: Exit Code: 1; it wrote: cannot open the door"):
         world.apply("nomad.job", OPTIONS, run)
     assert any("Terminated: Exit Code: 1" in line for line in run.lines)
+
+
+def test_what_a_task_wrote_is_quoted_without_the_environments_secrets(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.nomad.fate = Fate.FAILING
+    world.apply("vault.secret", {"values": {"password": "correct-horse", "port": 5432}}, step="db")
+    encoded = base64.b64encode(b"ada:correct-horse").decode()
+    wrote = f"half of a secret: orse\nport 5432 \x1b[31mrefused\x1b[0m correct-horse\nsent {encoded}\n"
+    monkeypatch.setattr(world.nomad, "log_tail", lambda *_: wrote)
+    with pytest.raises(StepFailed, match=r"it wrote: half .* \| port 5432 refused \*\*\* \| sent ") as caught:
+        world.apply("nomad.job", OPTIONS)
+    assert encoded[6:-2] not in caught.value.message
+    # A beginning that was cut off in the midst of a line can't be told from other text.
+    monkeypatch.setattr(world.nomad, "log_tail", lambda *_: "x" * 8000 + "orse\nthe end")
+    with pytest.raises(StepFailed, match="it wrote: the end"):
+        world.apply("nomad.job", OPTIONS)
+
+    def away(_owner: Owner) -> None:
+        raise BackendUnavailable("OpenBao is away.")
+
+    for number in range(51):
+        world.secrets.mark(f"environments/alpha/{number}", {MARK: "env-1"})
+    assert secret_words(world.secrets)(ALPHA) is None, "too many"
+    for words in (away, lambda _owner: None):
+        monkeypatch.setattr(world.toolbox.executors["nomad.job"], "_words", words)
+        with pytest.raises(StepFailed) as caught:
+            world.apply("nomad.job", OPTIONS)
+        assert "it wrote" not in caught.value.message, "nobody can say what is secret in it"
 
 
 def test_a_lack_of_room_is_told_and_named_in_the_end(world: World) -> None:

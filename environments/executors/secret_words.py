@@ -1,0 +1,34 @@
+"""What an environment's secrets say, so that it can be taken out of what its jobs wrote before that is quoted."""
+
+from collections.abc import Callable, Sequence
+
+from environments.domain.names import kv_prefix
+from environments.executors.base import Owner
+from environments.executors.vault_secret import SecretStore
+
+SHORTEST = 8
+"""Characters of a value that counts as a word: shorter ones, such as a user's name or a port, are in many texts."""
+
+MOST = 50
+"""Secrets that are looked at; who has more gets nothing quoted."""
+
+Words = Callable[[Owner], Sequence[str] | None]
+"""The words of an environment; None where they can't all be told. Raises `BackendError`."""
+
+
+def no_words(_owner: Owner) -> Sequence[str]:
+    """For who has no secrets."""
+    return ()
+
+
+def secret_words(store: SecretStore) -> Words:
+    """Those of everything in an environment's folder in OpenBao, which its jobs can read."""
+
+    def words(owner: Owner) -> Sequence[str] | None:
+        paths = store.paths(kv_prefix(owner.name))
+        if len(paths) > MOST:
+            return None
+        values = (value for path in paths for value in (store.read(path) or {}).values())
+        return [word for value in values if len(word := str(value)) >= SHORTEST]
+
+    return words
