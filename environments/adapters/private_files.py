@@ -1,11 +1,15 @@
 """Files and folders that only their owner may read, and that are there as a whole or not at all."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+
+_ATTEMPTS = 20
+"""How often a folder is removed in which something goes away meanwhile."""
 
 
 def private_folder(path: Path) -> Path:
@@ -51,6 +55,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder and all in it; nothing happens if there is none."""
+    """Removes a folder and all in it; nothing happens if there is none. What goes away meanwhile is gone as well."""
+    for _ in range(_ATTEMPTS):
+        if not path.exists():
+            return
+        with contextlib.suppress(FileNotFoundError):  # a file that was there when the folder was read
+            shutil.rmtree(path)
     if path.exists():
         shutil.rmtree(path)
