@@ -107,9 +107,10 @@ class SqlEnvironments:
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
         row = plain({name: getattr(environment, name) for name in Environment.model_fields})
-        # From the look to the end of the transaction: the index below knows nothing of what was given up.
-        self._locks.text(f"name {environment.name}")
-        self.check_free(environment.name)
+        if environment.destroyed_at is None:
+            # From the look to the end of the transaction: the index below knows nothing of what was given up.
+            self._locks.text(f"name {environment.name}")
+            self.check_free(environment.name)
         try:
             self._connection.execute(table.insert().values(**row, sealed=sealed))
         except IntegrityError as error:
