@@ -110,6 +110,9 @@ COSTLY = {
         % ("a" * 60 + "!")
     ),
     "unique items": parameter(f'type = "array"\nuniqueItems = true\ndefault = {MANY}'),
+    "moments that never come": f'{HEAD}[drift]\nschedule = "0 0 30 2 *"\n{STEP}',
+    "moments that hardly come": f'{HEAD}[drift]\nschedule = "* * 29 2 1#5"\n{STEP}',
+    "moments that never come in any": f'{HEAD}[drift]\nschedule = "0 0 31 4,6,9,11 *"\n{STEP}',
     "any of": parameter(f'type = "string"\ndefault = "x"\nanyOf = [{NESTED}, {NESTED}]'),
 }
 MODULES = {
