@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import CASES, Person, Target, bundle
+from tests.attack.setting import CASES, Person, Target, bundle, until
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,12 @@ def report(target: Target) -> Any:
     try:
         parameters = {"victim": "hostile-victim", "addresses": {**addresses, "service": target.address}}
         target.mallory.made("hostile", "attack-hostile", parameters)
-        (line,) = [line for line in target.output("hostile", "app").splitlines() if line.startswith("REPORT ")]
+
+        def lines() -> list[str]:
+            said = target.output("hostile", "app").splitlines()
+            return [line for line in said if line.startswith("REPORT ") and line.endswith("}")]
+
+        (line,) = until(lines, "the job reports nothing", 30)  # Nomad has its output a moment after its end
         yield json.loads(line.removeprefix("REPORT "))
     finally:
         print(target.output("hostile", "app"))

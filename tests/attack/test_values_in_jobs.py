@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.attack.setting import Person, Target
+from tests.attack.setting import Person, Target, until
 
 HOSTILE = [
     "${VAULT_TOKEN}",
@@ -21,10 +21,26 @@ HOSTILE = [
 """Each means something to somebody on its way."""
 
 
+HARMLESS = 'plain "quoted" text, ünïcode, 100 %, $5 and {braces}'
+"""Looks odd and means nothing to anybody: it has to arrive."""
+
+
+def heard(target: Target, name: str) -> dict[str, Any]:
+    """What the job says; Nomad has its output a moment after its end."""
+
+    def lines() -> list[str]:
+        return [line for line in target.output(name, "app").splitlines() if line.startswith("{") and line.endswith("}")]
+
+    (line,) = until(lines, f"the job of {name} says nothing", 30)
+    said: dict[str, Any] = json.loads(line)
+    return said
+
+
 def refused_or_run(view: dict[str, Any]) -> bool:
     """Whether it ran; if not, it was refused in words."""
     if view["state"] == "ready":
         return True
+    print(view["failure"])
     assert view["failure"]["code"] in ("invalid_job", "invalid_parameters"), view["failure"]
     return False
 
@@ -48,6 +64,18 @@ def test_the_page_of_the_shipped_template_shows_what_was_typed(target: Target, a
         alice.destroy("values-web")
 
 
+def test_what_means_nothing_is_not_refused(target: Target, mallory: Person) -> None:
+    parameters = {"text": HARMLESS, "lines": [HARMLESS, "", "b"], "tree": {"a": HARMLESS}}
+    try:
+        mallory.made("values-plain", "attack-echo", parameters)
+        said = heard(target, "values-plain")
+        assert said["env"] == HARMLESS
+        assert said["args"] == [HARMLESS, HARMLESS, "", "b"]
+        assert json.loads(said["tree"]) == {"a": HARMLESS}
+    finally:
+        mallory.destroy("values-plain")
+
+
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_a_job_gets_what_was_typed(target: Target, mallory: Person, number: int) -> None:
     text = HOSTILE[number]
@@ -60,10 +88,8 @@ def test_a_job_gets_what_was_typed(target: Target, mallory: Person, number: int)
         view = mallory.settled(name)
         if not refused_or_run(view):
             return
-        (line,) = [line for line in target.output(name, "app").splitlines() if line.startswith("{")]
-        said = json.loads(line)
+        said = heard(target, name)
         assert said["env"] == text
-        assert said["meta"] == text
         assert said["args"] == [text, *parameters["lines"]]
         assert json.loads(said["list"]) == parameters["lines"]
         assert json.loads(said["tree"]) == parameters["tree"]

@@ -21,10 +21,6 @@ variable "tree" {
 job "app" {
   type = "batch"
 
-  meta {
-    text = var.text
-  }
-
   group "g" {
     restart {
       attempts = 0
@@ -48,7 +44,7 @@ job "app" {
 
         args = concat([
           "-c",
-          "import json, os, sys; print(json.dumps({'env': os.environ['SAID'], 'list': os.environ['LIST'], 'tree': os.environ['TREE'], 'meta': os.environ['NOMAD_META_text'], 'args': sys.argv[1:]}))",
+          "import json, os, sys; print(json.dumps({'env': os.environ['SAID'], 'list': os.environ['LIST'], 'tree': os.environ['TREE'], 'args': sys.argv[1:]}))",
         ], [var.text], var.lines)
       }
 
