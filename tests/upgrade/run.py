@@ -9,10 +9,13 @@ from pathlib import Path
 from doit.exceptions import TaskFailed
 
 from environments.adapters.agents import free_ports
+from environments.domain.errors import CalvinverseError
+from images.catalogue.channels import Catalogue
+from images.catalogue.journal import Channel
 from images.places import state_folder
 from tests.suite import say
 from tests.upgrade import world
-from tests.upgrade.old import OldCheckout, undeploy, upgrade
+from tests.upgrade.old import IMAGES, OldCheckout, undeploy, upgrade
 
 BEFORE = "bcc3928"
 """The newest commit of the issue before."""
@@ -25,6 +28,7 @@ def main(commit: str = "", database: str = "") -> object:
     root = state_folder() / "upgrade"
     old = OldCheckout(commit or BEFORE, root / "old", say)
     faults: dict[str, list[str]] = {}
+    before = _images()
     try:
         _remove_earlier(root, old)
         records = root / "records"
@@ -34,6 +38,7 @@ def main(commit: str = "", database: str = "") -> object:
         for kind in (database,) if database else DATABASES:
             faults[kind] = _on(kind, old, records, root / kind)
     finally:
+        _remove_images(root / "records", before)
         old.remove()
         shutil.rmtree(root, ignore_errors=True)
     for kind, found in faults.items():
@@ -74,6 +79,28 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
     finally:
         if (state / "local").exists():
             undeploy(state, tell, "--force")
+
+
+def _images() -> set[str]:
+    """Ids of the images that the engine has."""
+    done = subprocess.run(
+        ["docker", "images", "--quiet", "--no-trunc"], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+def _remove_images(records: Path, before: set[str]) -> None:
+    """Removes the images that were built for the older commit, and lets the tags be those of this checkout again."""
+    for name in IMAGES:
+        try:
+            theirs = Catalogue(records).deployable(name).reference
+            ours = Catalogue().deployable(name).reference
+        except CalvinverseError:
+            continue  # it came to nothing
+        if theirs not in before and theirs != ours:
+            subprocess.run(["docker", "image", "rm", "--force", theirs], capture_output=True, check=False, timeout=120)
+        tag = ["docker", "tag", ours, f"calvinverse/{name}:{Channel.QA.value}"]
+        subprocess.run(tag, capture_output=True, check=False, timeout=60)
 
 
 def _left(state: Path) -> list[str]:
