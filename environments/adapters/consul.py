@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import consul
@@ -13,14 +13,13 @@ from consul.callback import CB
 from consul.exceptions import ACLDisabled, ACLPermissionDenied, ClientError, ConsulException, NotFound
 
 from environments.adapters.connections import Connections, Endpoint
+from environments.adapters.consul_catalogue import expire, registration, remove_entry, take_out, with_health
 from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
 from environments.domain.errors import BackendError
-from environments.executors.consul_access import Instance, Policy, Rules
+from environments.executors.consul_access import Policy, Rules
 from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
+from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.executors.nomad_access import Issued
-
-_REMOVED = "removed by Calvinverse"
-"""Name of the check with which a service goes."""
 
 _STATUS = re.compile(r"(\d{3})\b")
 
@@ -137,7 +136,7 @@ class Consul:
             "ask for the health of a service",
             lambda client: client.health.service(service, index=index or None, wait=f"{max(1, int(wait * 1000))}ms"),
         )
-        return int(after), [_instance(item) for item in found or ()]
+        return int(after), [with_health(item) for item in found or ()]
 
     def registered(self, prefix: str) -> list[Instance]:
         """Every instance of such a service, node by node: odd names can't be asked for one by one."""
@@ -145,7 +144,7 @@ class Consul:
             return []
         nodes = self._link.call("list nodes", lambda client: client.catalog.nodes()[1])
         return [
-            _registration(node["Node"], item)
+            registration(node["Node"], item)
             for node in nodes
             for item in self._services_of(node["Node"])
             if item["Service"].startswith(prefix)
@@ -168,9 +167,9 @@ class Consul:
         """
         try:
             if instance.id.isprintable():
-                self._link.call("deregister a service", lambda client: _take_out(client, instance.id))
+                self._link.call("deregister a service", lambda client: take_out(client, instance.id))
             else:
-                self._link.call("deregister a service", lambda client: _expire(client, instance))
+                self._link.call("deregister a service", lambda client: expire(client, instance))
         except Missing:
             pass
         except BackendError as error:
@@ -180,6 +179,31 @@ class Consul:
             "deregister a service",
             lambda client: client.catalog.deregister(instance.node, service_id=instance.id),
         )
+
+    def configured(self, prefix: str) -> list[ConfigEntry]:
+        """All entries that the right to write a service lets be written, by kind, then by name."""
+        return [
+            ConfigEntry(kind, name) for kind in CONFIG_KINDS for name in self._entries(kind) if name.startswith(prefix)
+        ]
+
+    def _entries(self, kind: str) -> list[str]:
+        def get(client: consul.Consul) -> list[str]:
+            found = client.http.get(CB.json(), f"/v1/config/{kind}", params=[("consistent", "1")])
+            return sorted(entry["Name"] for entry in found or ())
+
+        return self._link.call("list configuration entries", get)
+
+    def unconfigure(self, entry: ConfigEntry) -> None:
+        """Removes an entry, if it is there. Raises `BackendError`, also for names that no path may hold."""
+        try:
+            self._link.call("delete a configuration entry", lambda client: remove_entry(client, entry))
+        except BackendError as error:
+            if entry.name.isprintable():
+                raise
+            raise BackendError(
+                "Consul's agent takes no request for a name with unprintable characters.",
+                hint="Restart that agent with disable_http_unprintable_char_filter = true, then retry.",
+            ) from error
 
 
 def _build(endpoint: Endpoint, token: str, session: requests.Session) -> consul.Consul:
@@ -248,54 +272,3 @@ def _rules(text: str) -> Rules:
     except ValueError:
         return {}
     return rules if isinstance(rules, dict) else {}
-
-
-def _take_out(client: consul.Consul, service: str) -> None:
-    """Takes a service out of the agent. Jobs choose ids, so each byte is quoted: `../../leave` is an id and no path."""
-    path = "".join(f"%{byte:02X}" for byte in service.encode())
-    http = client.http
-    request = http.session.prepare_request(requests.Request("PUT", f"{http.base_uri}/v1/agent/service/deregister/"))
-    assert request.url is not None
-    request.url += path  # after the library has made the address: it would take the quotes off, and the dots away
-    answer = http.session.send(request, verify=http.verify, timeout=CALL_LIMIT, allow_redirects=False)
-    if answer.status_code == 404 and "Unknown service" in answer.text:
-        return
-    CB.boolean()(http.response(answer))
-    if answer.status_code != 200:
-        raise ConsulException(f"{answer.status_code} {answer.text}")
-
-
-def _expire(client: consul.Consul, instance: Instance) -> None:
-    """Gives a service a check that has failed for good, with which the agent takes it out by itself."""
-    checks = client.http.get(CB.json(), "/v1/agent/checks") or {}
-    if any(found["ServiceID"] == instance.id and found["Name"] == _REMOVED for found in checks.values()):
-        return  # said already: saying it again would make its time begin anew
-    check = {"Name": _REMOVED, "TTL": "1s", "Status": "critical", "DeregisterCriticalServiceAfter": "1m"}
-    service = {"ID": instance.id, "Name": instance.service, "Check": check}
-    client.http.put(CB.boolean(), "/v1/agent/service/register", data=json.dumps(service))
-
-
-def _registration(node: str, item: Mapping[str, Any]) -> Instance:
-    return Instance(
-        id=item["ID"],
-        service=item["Service"],
-        node=node,
-        address=item.get("Address") or "",
-        port=item.get("Port") or 0,
-        tags=tuple(item.get("Tags") or ()),
-        metadata=item.get("Meta") or {},
-    )
-
-
-def _instance(item: Mapping[str, Any]) -> Instance:
-    service, checks = item["Service"], item["Checks"]
-    return Instance(
-        id=service["ID"],
-        service=service["Service"],
-        node=item["Node"]["Node"],
-        address=service["Address"] or item["Node"]["Address"],
-        port=service.get("Port") or 0,
-        tags=tuple(service.get("Tags") or ()),
-        metadata=service.get("Meta") or {},
-        passing=all(check["Status"] == "passing" for check in checks),
-    )

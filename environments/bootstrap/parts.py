@@ -22,8 +22,9 @@ from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLo
 from environments.executors.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
-from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_access import PolicyHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.consul_services import ServicesHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_access import NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_job import JobHandler, NomadJob

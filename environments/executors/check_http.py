@@ -13,7 +13,7 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
 from environments.executors.base import Intended, Options, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change
-from environments.executors.consul_access import Catalogue, Instance
+from environments.executors.consul_services import Catalogue, Instance
 from environments.executors.nomad_namespace import SLICE
 from environments.executors.options import faults
 

@@ -1,27 +1,18 @@
-"""What an environment's jobs may do in Consul, and what they leave there: policy, tokens, services."""
+"""What an environment's jobs may do in Consul: the policy, and the tokens that have it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
-from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
 from environments.executors.base import Observation, Owner, Presence, StepRun
 from environments.executors.changes import change
-from environments.executors.marks import ABSENT, MARK, MENDS_MARK, foreign, policy_description, whose_policy
+from environments.executors.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
 POLICY_KIND = "consul.policy"
 TOKENS_KIND = "consul.tokens"
-SERVICES_KIND = "consul.services"
-
-_GRACE = 2.0
-"""Seconds that stopped services get to leave by themselves before they are taken out."""
-
-_PAUSE = 0.1
-_NAMED = 10
-"""Services that one line names."""
 
 
 Rules = Mapping[str, Mapping[str, Mapping[str, str]]]
@@ -36,20 +27,6 @@ class Policy:
     name: str
     description: str
     rules: Rules
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One registration of a service. `address` is where it listens; `passing` is None where health wasn't asked for."""
-
-    id: str
-    service: str
-    node: str
-    address: str
-    port: int
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    passing: bool | None = None
 
 
 class AccessControl(Protocol):
@@ -77,26 +54,6 @@ class AccessControl(Protocol):
 
     def remove_token(self, accessor: str) -> None:
         """Removes a token, if it is there."""
-        ...
-
-
-class Catalogue(Protocol):
-    """What is needed of Consul's catalogue and health."""
-
-    def services(self, prefix: str) -> list[str]:
-        """Names of all services that begin with the prefix."""
-        ...
-
-    def registered(self, prefix: str) -> list[Instance]:
-        """Every instance of a service whose name begins with the prefix, whatever its name and id are; no health."""
-        ...
-
-    def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
-        """A service's instances with their health, and an index for the next call, which then waits for a change."""
-        ...
-
-    def deregister(self, instance: Instance) -> None:
-        """Takes an instance out of its agent and of the catalogue."""
         ...
 
 
@@ -215,73 +172,6 @@ def remove_tokens(access: AccessControl, policy: Policy, run: StepRun) -> None:
     for accessor in access.tokens(policy.id):
         run.before_effect()
         access.remove_token(accessor)
-
-
-def check_services(catalogue: Catalogue, owner: Owner) -> None:
-    """Raises `ForeignResource` if there are services of the environment's names that aren't its own. Reads only."""
-    prefix = service_prefix(owner.name)
-    if owner.holds(SERVICES_KIND, prefix):
-        return
-    strange = {found.service for found in catalogue.registered(prefix) if found.metadata.get(MARK) != owner.id}
-    if strange:
-        raise foreign(f"a service of the name {prefix}… in Consul", owner, strange)
-
-
-class ServicesHandler:
-    """Knows the services of an environment, by the prefix of their names (`<name>--`).
-
-    Only its own jobs and modules may register such. What they write into the metadata proves nothing, so where the
-    environment holds the prefix the marks there don't count; elsewhere ours do.
-    """
-
-    kind: ClassVar[str] = SERVICES_KIND
-    place: ClassVar[bool] = True
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-
-    def observe(self, address: str, owner: Owner) -> Observation:
-        """Names what is left; foreign only if no instance bears our mark."""
-        instances = self._catalogue.registered(address)
-        if not instances:
-            return ABSENT
-        ours = _of(instances, address, owner)
-        names = sorted({instance.service for instance in ours or instances})
-        shown = ", ".join(repr(name)[1:-1] for name in names[:_NAMED])
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return Observation(Presence.OURS if ours else Presence.FOREIGN, shown + more)
-
-    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Waits a moment for instances to leave by themselves, then takes ghosts out."""
-        waited = 0.0
-        while True:
-            ours = _of(self._catalogue.registered(address), address, owner)
-            if not ours:
-                return
-            if waited >= _GRACE:
-                break
-            run.wait(_PAUSE)
-            waited += _PAUSE
-        failed: list[BackendError] = []
-        for number, instance in enumerate(ours):
-            run.before_effect()
-            if number < _NAMED:
-                name = repr(instance.service)[1:-1]
-                run.log(f"{name} on {instance.node} is still registered in Consul: taken out")
-            try:
-                self._catalogue.deregister(instance)
-            except BackendError as error:
-                failed.append(error)  # one that can't be taken out keeps no other in
-        if len(ours) > _NAMED:
-            run.log(f"and {len(ours) - _NAMED} more")
-        if failed:
-            raise failed[0]
-
-
-def _of(instances: Sequence[Instance], prefix: str, owner: Owner) -> list[Instance]:
-    """Those that are the environment's."""
-    held = owner.holds(SERVICES_KIND, prefix)
-    return [found for found in instances if held or found.metadata.get(MARK) == owner.id]
 
 
 def _whose(policy: Policy, owner: Owner) -> Presence:

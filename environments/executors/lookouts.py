@@ -11,9 +11,10 @@ from typing import ClassVar
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.names import kv_prefix, service_prefix
 from environments.executors.base import Owner, Presence
-from environments.executors.consul_access import POLICY_KIND, AccessControl, Catalogue, policy_name
+from environments.executors.consul_access import POLICY_KIND, AccessControl, policy_name
 from environments.executors.consul_kv import step_flags
 from environments.executors.consul_prefix import MARKER, PREFIX_KIND, KeyValueStore, whose_prefix
+from environments.executors.consul_services import Catalogue
 from environments.executors.marks import MARK
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.executors.nomad_job import JOB_KIND
@@ -31,6 +32,7 @@ _MOST = 1000
 """Strange secrets that are told at most."""
 
 SERVICE_KIND = "consul.service"
+ENTRY_KIND = "consul.config-entry"
 
 Known = frozenset[ResourceRef]
 
@@ -92,7 +94,7 @@ class NomadWitness:
 
 
 class ConsulLookout:
-    """Keys below the prefix that no step wrote, services of the environment's name that no job of it registered."""
+    """Keys below the prefix that no step wrote, services that no job registered, what is configured for services."""
 
     part: ClassVar[str] = "Consul"
 
@@ -103,7 +105,7 @@ class ConsulLookout:
 
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
         """Also the policy that jobs of the environment get, if no step of it made that."""
-        return [*self._keys(owner, steps), *self._policy(owner, known), *self._services(owner)]
+        return [*self._keys(owner, steps), *self._policy(owner, known), *self._services(owner), *self._entries(owner)]
 
     def _keys(self, owner: Owner, steps: frozenset[str]) -> Iterator[Unexpected]:
         prefix, flags = kv_prefix(owner.name), {step_flags(step) for step in steps}
@@ -129,6 +131,10 @@ class ConsulLookout:
         for name, places in sorted(strange.items()):
             where = ", ".join(sorted(places))
             yield _stray(SERVICE_KIND, name, f"at {where}, registered by no job of this environment")
+
+    def _entries(self, owner: Owner) -> Iterator[Unexpected]:
+        for entry in self._catalogue.configured(service_prefix(owner.name)):
+            yield _stray(ENTRY_KIND, f"{entry.kind}/{entry.name}", "")
 
 
 class OpenBaoLookout:

@@ -16,7 +16,7 @@ from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly
-from environments.executors.consul_access import Catalogue, Instance
+from environments.executors.consul_services import Catalogue, Instance
 from environments.executors.marks import ABSENT, foreign
 from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, stop_jobs, whose_job
 from environments.executors.nomad_plan import RETRY

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
 from environments.executors.base import StepRun
-from environments.executors.consul_access import Catalogue
+from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.executors.nomad_namespace import SLICE
 from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task

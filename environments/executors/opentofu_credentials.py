@@ -13,7 +13,6 @@ from environments.executors.base import Intended, Owner, StepRun
 from environments.executors.changes import change
 from environments.executors.consul_access import (
     POLICY_KIND,
-    SERVICES_KIND,
     TOKENS_KIND,
     AccessControl,
     Rules,
@@ -22,6 +21,7 @@ from environments.executors.consul_access import (
     plan_policy,
 )
 from environments.executors.consul_prefix import KeyValueStore, claim_prefix, plan_prefix, prefix_resource
+from environments.executors.consul_services import SERVICES_KIND
 from environments.executors.marks import mark, policy_description
 from environments.executors.nomad_access import (
     NOMAD_POLICY_KIND,

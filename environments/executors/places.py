@@ -14,17 +14,15 @@ from environments.domain.plan import Change
 from environments.executors.base import Intended, Owner, StepRun
 from environments.executors.consul_access import (
     POLICY_KIND,
-    SERVICES_KIND,
     TOKENS_KIND,
     AccessControl,
-    Catalogue,
-    check_services,
     ensure_policy,
     jobs_policy,
     plan_policy,
     policy_name,
 )
 from environments.executors.consul_prefix import KeyValueStore, check_prefix, claim_prefix, prefix_resource
+from environments.executors.consul_services import SERVICES_KIND, Catalogue, check_services
 from environments.executors.nomad_namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
 from environments.executors.nomad_ports import Scheduler
 from environments.executors.vault_certificate import (

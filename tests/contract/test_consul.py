@@ -10,8 +10,9 @@ import pytest
 from environments.adapters.connections import Connections
 from environments.adapters.consul import Consul
 from environments.adapters.memory import MemoryConsul
-from environments.executors.consul_access import Instance, policy_rules
+from environments.executors.consul_access import policy_rules
 from environments.executors.consul_kv import Create, Entry, Put, Remove, RemoveTree, Unchanged
+from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
 
 Port = Consul | MemoryConsul
 
@@ -23,6 +24,7 @@ class Setting:
     port: Port
     log_in: Callable[[str], str]
     register: Callable[[str, str], None]
+    configure: Callable[[ConfigEntry], None]
     known_here: Callable[[], set[str]]
     """Ids of services that the agent itself knows."""
 
@@ -35,7 +37,7 @@ def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> S
         def register(service: str, identifier: str) -> None:
             twin.register(Instance(identifier, service, "node", "127.0.0.1", 4711, ("https",), {"mark": "x"}))
 
-        return Setting(twin, twin.log_in, register, lambda: set(twin._instances))
+        return Setting(twin, twin.log_in, register, twin.configure, lambda: set(twin._instances))
     caller = real().caller("consul")
 
     def log_in(policy: str) -> str:
@@ -46,7 +48,14 @@ def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> S
         more = {"Tags": ["https"], "Meta": {"mark": "x"}, "Check": {"TTL": "1h", "Status": "passing"}}
         caller.call("PUT", "/v1/agent/service/register", {**body, **more})
 
-    return Setting(Consul(real), log_in, register_service, lambda: set(caller.get("/v1/agent/services")))
+    def configure(entry: ConfigEntry) -> None:
+        more: dict[str, dict[str, object]] = {
+            "service-splitter": {"Splits": [{"Weight": 100}]},
+            "service-defaults": {"Protocol": "http"},
+        }
+        caller.call("PUT", "/v1/config", {"Kind": entry.kind, "Name": entry.name, **more.get(entry.kind, {})})
+
+    return Setting(Consul(real), log_in, register_service, configure, lambda: set(caller.get("/v1/agent/services")))
 
 
 def test_keys_are_written_listed_and_deleted_together(consul: Setting, name: str) -> None:
@@ -188,6 +197,23 @@ def test_instances_with_odd_names_and_ids_are_found_and_taken_out_of_the_agent(c
     assert not consul.known_here() & {instance.id for instance in found}, "else the agent would put them back"
     (other,) = port.registered(f"{name}-b--")
     port.deregister(other)
+
+
+def test_configuration_entries_with_odd_names_are_found_and_removed_in_their_order(consul: Setting, name: str) -> None:
+    port = consul.port
+    assert port.configured(f"{name}--") == []
+    odd = [ConfigEntry("service-resolver", f"{name}--{odd}") for odd in ODD]
+    # Consul takes routers and splitters only for services that speak HTTP.
+    others = [ConfigEntry(kind, f"{name}--web") for kind in reversed(CONFIG_KINDS)]
+    for entry in [*odd, *others, ConfigEntry("service-resolver", f"{name}-b--web")]:
+        consul.configure(entry)
+    found = port.configured(f"{name}--")
+    assert set(found) == {*odd, *others}
+    for entry in (*found, found[0]):
+        port.unconfigure(entry)
+    assert port.configured(f"{name}--") == []
+    (other,) = port.configured(f"{name}-b--")
+    port.unconfigure(other)
 
 
 def test_keys_are_listed_without_their_values_and_read_one_by_one(consul: Setting, name: str) -> None:

@@ -13,8 +13,9 @@ from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
 from environments.executors.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from environments.executors.check_http import Answer, CheckHttp, NoAnswer
-from environments.executors.consul_access import PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_access import PolicyHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
+from environments.executors.consul_services import ServicesHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler

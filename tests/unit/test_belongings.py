@@ -18,8 +18,9 @@ from environments.domain.views import AbandonRequest, CreateRequest, PlanRequest
 from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.consul_access import Instance, Policy
+from environments.executors.consul_access import Policy
 from environments.executors.consul_kv import Put, Remove, RemoveTree
+from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.executors.marks import MARK
 from environments.service.drift import Drifting
 from tests.unit.engine_setting import ADMIN
@@ -109,6 +110,7 @@ class Scene(Cluster):
             "policy": policy,
             "tokens": world.consul.tokens(policy.id) if policy else [],
             "services": world.consul.services("alpha--"),
+            "configuration": world.consul.configured("alpha--"),
             "namespace": world.nomad.namespace("alpha"),
             "jobs": world.nomad.jobs("alpha"),
             "variables": world.nomad.variables("alpha"),
@@ -147,6 +149,11 @@ STRANGERS: dict[str, tuple[str, Callable[[World], object], Callable[[World], obj
         "alpha--ghost",
         lambda world: world.consul.register(Instance("i", "alpha--ghost", "node", "127.0.0.1", 1)),
         lambda world: world.consul.deregister(Instance("i", "alpha--ghost", "node", "127.0.0.1", 1)),
+    ),
+    "configuration": (
+        "service-resolver 'alpha--ghost'",
+        lambda world: world.consul.configure(ConfigEntry("service-resolver", "alpha--ghost")),
+        lambda world: world.consul.unconfigure(ConfigEntry("service-resolver", "alpha--ghost")),
     ),
     "namespace": (
         "namespace",
@@ -220,6 +227,8 @@ def _plant(world: World) -> None:
     assert job is not None
     world.nomad.register("alpha", {**job, "ID": "by hand", "Meta": {}}, 0)
     world.consul.register(Instance("i", "alpha--odd", "node", "127.0.0.1", 1, (), {MARK: "env-another"}))
+    for kind in CONFIG_KINDS:
+        world.consul.configure(ConfigEntry(kind, "alpha--web"))
     world.pki.write_role("alpha", {"ou": ["by hand"], "ttl": 60})
     world.pki.issue("alpha")
     world.logins.log_in("jwt-nomad", "alpha")
@@ -235,6 +244,7 @@ def test_everything_that_its_jobs_could_read_goes_with_it(scene: Scene) -> None:
         ("consul.kv", f"{KEYS}by/an/app"),
         ("vault.pki-role", "pki/roles/alpha"),
         ("consul.service", "alpha--odd"),
+        *(("consul.config-entry", f"{kind}/alpha--web") for kind in CONFIG_KINDS),
     } <= {(found.kind, found.address) for found in scene.looks().unexpected}
     planned = scene.plan(DeploymentKind.DESTROY)
     assert ("vault.pki-role", "pki/roles/alpha") in {
@@ -289,12 +299,38 @@ def test_thousands_of_things_with_odd_names_go_too(scene: Scene) -> None:
         world.secrets.write(KEYS + name, {"k": "v"}, 0)
         world.consul.commit([Put(KEYS + name, b"1")])
         world.consul.register(Instance(f"i/{name}", f"alpha--{name}", "node", "127.0.0.1", 1))
+        world.consul.configure(ConfigEntry("service-defaults", f"alpha--{name}"))
+    world.consul.configure(ConfigEntry("service-defaults", "alpha-b--web"))
     world.secrets.write("environments/beta/x", {"k": "another's"}, 0)
     world.consul.commit([Put("environments/beta/x", b"1")])
     scene.destroy()
     assert scene.everything() == {}
     assert world.secrets.paths("environments/beta/") == ["environments/beta/x"]
     assert world.consul.keys("environments/beta/") == ["environments/beta/x"]
+    assert world.consul.configured("alpha-b--") == [ConfigEntry("service-defaults", "alpha-b--web")]
+
+
+def test_configuration_that_can_not_be_removed_is_named_and_keeps_no_other(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.make("only-a-job")
+    world, remove = scene.cluster, scene.cluster.consul.unconfigure
+    for name in ("a", "b", "c"):
+        world.consul.configure(ConfigEntry("service-resolver", f"alpha--{name}"))
+
+    def refuse(entry: ConfigEntry) -> None:
+        if entry.name == "alpha--b":
+            raise BackendError("Another entry needs it.")
+        remove(entry)
+
+    with monkeypatch.context() as stubborn:
+        stubborn.setattr(world.consul, "unconfigure", refuse)
+        failed = scene.destroy(State.DESTROY_FAILED).failure
+    assert failed is not None
+    assert "service-resolver 'alpha--b'" in failed.message
+    assert scene.everything()["configuration"] == [ConfigEntry("service-resolver", "alpha--b")]
+    scene.destroy()
+    assert scene.everything() == {}
 
 
 def test_secrets_that_can_not_be_removed_are_named_and_do_not_go_on_for_ever(

@@ -15,8 +15,8 @@ from environments.executors.agent_local import AgentLocal, AgentLocalOptions, Fo
 from environments.executors.base import Owner, StepContext
 from environments.executors.check_http import Answer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions, Lack
-from environments.executors.consul_access import Instance
 from environments.executors.consul_kv import MARKER, Put, Remove
+from environments.executors.consul_services import Instance
 from environments.executors.marks import MARK
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 

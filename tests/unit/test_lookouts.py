@@ -8,8 +8,8 @@ import pytest
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendUnavailable
 from environments.executors.base import Owner
-from environments.executors.consul_access import Instance
 from environments.executors.consul_kv import Put
+from environments.executors.consul_services import ConfigEntry, Instance
 from environments.executors.marks import MARK
 from tests.unit.executor_setting import ALPHA, World
 
@@ -86,6 +86,10 @@ NOBODYS = "no step of this environment made it"
         (
             lambda world: world.consul.register(Instance("i", "alpha--odd", "node", "127.0.0.1", 99)),
             ("consul.service", "alpha--odd", "at 127.0.0.1:99, registered by no job of this environment"),
+        ),
+        (
+            lambda world: world.consul.configure(ConfigEntry("service-resolver", "alpha--web")),
+            ("consul.config-entry", "service-resolver/alpha--web", NOBODYS),
         ),
         (
             lambda world: world.secrets.mark("environments/alpha/deep/er", {MARK: "env-1"}),

@@ -24,8 +24,9 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Change
 from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
-from environments.executors.consul_access import Policy, PolicyHandler, ServicesHandler, TokensHandler
+from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
 from environments.executors.consul_kv import PrefixHandler, Put
+from environments.executors.consul_services import ServicesHandler
 from environments.executors.marks import MARK, mark
 from environments.executors.nomad_access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_namespace import NamespaceHandler

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from environments.executors.consul_access import Instance, Policy, Rules
+from environments.executors.consul_access import Policy, Rules
 from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree
+from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.executors.nomad_access import Issued
 
 
@@ -19,6 +20,7 @@ class MemoryConsul:
         self._policies: dict[str, Policy] = {}
         self._tokens: dict[str, str] = {}
         self._instances: dict[str, Instance] = {}
+        self._entries: set[ConfigEntry] = set()
 
     # --- KeyValueStore ---
 
@@ -130,6 +132,22 @@ class MemoryConsul:
         with self._changed:
             self._instances.pop(instance.id, None)
             self._bump()
+
+    def configured(self, prefix: str) -> list[ConfigEntry]:
+        """All entries that jobs may write, by kind, then by name."""
+        with self._changed:
+            found = [entry for entry in self._entries if entry.name.startswith(prefix)]
+        return sorted(found, key=lambda entry: (CONFIG_KINDS.index(entry.kind), entry.name))
+
+    def unconfigure(self, entry: ConfigEntry) -> None:
+        """Removes an entry, if it is there."""
+        with self._changed:
+            self._entries.discard(entry)
+
+    def configure(self, entry: ConfigEntry) -> None:
+        """What a job does: writes an entry for a service of its names."""
+        with self._changed:
+            self._entries.add(entry)
 
     def register(self, instance: Instance) -> None:
         """What an orchestrator does: registers an instance, passing unless it says otherwise."""

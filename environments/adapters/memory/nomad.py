@@ -10,7 +10,7 @@ from enum import StrEnum
 from environments.adapters.memory.consul import MemoryConsul
 from environments.adapters.memory.nomad_diff import plan_of, specification
 from environments.domain.errors import BackendError, InvalidJob
-from environments.executors.consul_access import Instance
+from environments.executors.consul_services import Instance
 from environments.executors.nomad_ports import Allocation, Evaluation, Job, JobPlan, Rollout, Task, TaskEvent
 
 

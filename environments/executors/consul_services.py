@@ -1,0 +1,183 @@
+"""What an environment's jobs leave in Consul under the names of its services: registrations and their configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from environments.domain.errors import BackendError
+from environments.domain.names import service_prefix
+from environments.executors.base import Observation, Owner, Presence, StepRun
+from environments.executors.marks import ABSENT, MARK, foreign
+
+SERVICES_KIND = "consul.services"
+
+_GRACE = 2.0
+"""Seconds that stopped services get to leave by themselves before they are taken out."""
+
+_PAUSE = 0.1
+_NAMED = 10
+"""Services that one line names."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One registration of a service. `address` is where it listens; `passing` is None where health wasn't asked for."""
+
+    id: str
+    service: str
+    node: str
+    address: str
+    port: int
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    passing: bool | None = None
+
+
+@dataclass(frozen=True, order=True)
+class ConfigEntry:
+    """What Consul keeps about a service beside its registrations: how it is routed, split, redirected, spoken to."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}"
+
+
+CONFIG_KINDS = ("service-router", "service-splitter", "service-resolver", "service-defaults")
+"""Kinds of configuration entry that the right to write a service lets be written; each refers to those behind it.
+
+Intentions need a right of their own, all other kinds that to write the mesh.
+"""
+
+
+class Catalogue(Protocol):
+    """What is needed of Consul's catalogue, health and configuration entries."""
+
+    def services(self, prefix: str) -> list[str]:
+        """Names of all services that begin with the prefix."""
+        ...
+
+    def registered(self, prefix: str) -> list[Instance]:
+        """Every instance of a service whose name begins with the prefix, whatever its name and id are; no health."""
+        ...
+
+    def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
+        """A service's instances with their health, and an index for the next call, which then waits for a change."""
+        ...
+
+    def deregister(self, instance: Instance) -> None:
+        """Takes an instance out of its agent and of the catalogue."""
+        ...
+
+    def configured(self, prefix: str) -> list[ConfigEntry]:
+        """All entries of `CONFIG_KINDS` whose name begins with the prefix, in an order in which they can go."""
+        ...
+
+    def unconfigure(self, entry: ConfigEntry) -> None:
+        """Removes an entry, if it is there. Raises `BackendError`, also while another entry needs it."""
+        ...
+
+
+def check_services(catalogue: Catalogue, owner: Owner) -> None:
+    """Raises `ForeignResource` if there are services of the environment's names that aren't its own. Reads only.
+
+    Likewise for what is configured for such names: nothing proves whose that is.
+    """
+    prefix = service_prefix(owner.name)
+    if owner.holds(SERVICES_KIND, prefix):
+        return
+    strange = {found.service for found in catalogue.registered(prefix) if found.metadata.get(MARK) != owner.id}
+    if strange:
+        raise foreign(f"a service of the name {prefix}… in Consul", owner, strange)
+    if entries := catalogue.configured(prefix):
+        raise foreign(f"a configuration entry of the name {prefix}… in Consul", owner, map(str, entries))
+
+
+class ServicesHandler:
+    """Knows the services of an environment, by the prefix of their names (`<name>--`), and what is configured for them.
+
+    Only its own jobs and modules may register such. What they write into the metadata proves nothing, so where the
+    environment holds the prefix the marks there don't count; elsewhere ours do. Configuration entries bear no mark.
+    """
+
+    kind: ClassVar[str] = SERVICES_KIND
+    place: ClassVar[bool] = True
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def observe(self, address: str, owner: Owner) -> Observation:
+        """Names what is left; foreign only if nothing of it is ours."""
+        instances, entries = self._catalogue.registered(address), self._catalogue.configured(address)
+        if not instances and not entries:
+            return ABSENT
+        ours, held = _of(instances, address, owner), owner.holds(SERVICES_KIND, address)
+        names = sorted({instance.service for instance in ours or instances})
+        if held or not ours:
+            names += map(str, sorted(entries))
+        shown = ", ".join(repr(name)[1:-1] for name in names[:_NAMED])
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return Observation(Presence.OURS if ours or held else Presence.FOREIGN, shown + more)
+
+    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Waits a moment for instances to leave by themselves, then takes ghosts out; then what is configured."""
+        failed = self._take_out(address, owner, run)
+        if owner.holds(SERVICES_KIND, address):
+            failed += self._unconfigure(address, run)
+        if failed:
+            raise failed[0]
+
+    def _take_out(self, address: str, owner: Owner, run: StepRun) -> list[BackendError]:
+        waited = 0.0
+        while True:
+            ours = _of(self._catalogue.registered(address), address, owner)
+            if not ours:
+                return []
+            if waited >= _GRACE:
+                break
+            run.wait(_PAUSE)
+            waited += _PAUSE
+        failed: list[BackendError] = []
+        for number, instance in enumerate(ours):
+            run.before_effect()
+            if number < _NAMED:
+                name = repr(instance.service)[1:-1]
+                run.log(f"{name} on {instance.node} is still registered in Consul: taken out")
+            try:
+                self._catalogue.deregister(instance)
+            except BackendError as error:
+                failed.append(error)  # one that can't be taken out keeps no other in
+        if len(ours) > _NAMED:
+            run.log(f"and {len(ours) - _NAMED} more")
+        return failed
+
+    def _unconfigure(self, address: str, run: StepRun) -> list[BackendError]:
+        """Removes entries until none is left, or none can be removed: those of one kind may refer to one another."""
+        removed = 0
+        left = self._catalogue.configured(address)
+        while left:
+            failed: list[BackendError] = []
+            for entry in left:
+                run.before_effect()
+                try:
+                    self._catalogue.unconfigure(entry)
+                except BackendError as error:
+                    message = f"The configuration entry {entry} in Consul can't be removed: {error.message}"
+                    failed.append(BackendError(message, hint=error.hint))
+                    continue
+                removed += 1
+                if removed <= _NAMED:
+                    run.log(f"{entry} is configured in Consul: removed")
+            if len(failed) == len(left):
+                return failed
+            left = self._catalogue.configured(address)
+        if removed > _NAMED:
+            run.log(f"and {removed - _NAMED} more")
+        return []
+
+
+def _of(instances: Sequence[Instance], prefix: str, owner: Owner) -> list[Instance]:
+    """Those that are the environment's."""
+    held = owner.holds(SERVICES_KIND, prefix)
+    return [found for found in instances if held or found.metadata.get(MARK) == owner.id]
