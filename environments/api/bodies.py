@@ -151,14 +151,32 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 def check_json(body: bytes) -> None:
     """Raises `InvalidInput` for what Python reads as JSON but nobody else does, or can't be stored."""
     try:
-        document = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        document = json.loads(_text(body), parse_constant=_refuse, parse_float=_finite)
         if deeper_than(document, DEEPEST + _AROUND):
             raise RecursionError
         if b"\\u" in body:
-            json.dumps(document, ensure_ascii=False).encode()
+            _refuse_halves(document)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(f"The body is not JSON: {reason}.", hint="Send one JSON object in UTF-8.") from error
+
+
+def _text(body: bytes) -> str:
+    """The body as UTF-8 and nothing else: a reader that is less strict finds characters in it that can't be stored."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (at byte {error.start})") from None
+    if "\0" in text:
+        raise ValueError("it is not UTF-8: it holds bytes of zeros, as UTF-16 and UTF-32 do")
+    return text
+
+
+def _refuse_halves(document: Any) -> None:
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character (an unpaired surrogate)") from None
 
 
 def _finite(text: str) -> float:

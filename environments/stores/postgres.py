@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from environments.domain.errors import StorageError
+from environments.stores.columns import read_column, write_column
 from environments.stores.listening import Listener
 from environments.stores.locks import MIGRATION, advisory_key
 from environments.stores.migrating import missing, upgrade
@@ -89,7 +89,8 @@ def open_postgres(url: str, password_file: Path | None) -> PostgresDatabase:
     engine = create_engine(
         "postgresql+psycopg://",
         creator=maker.connect,
-        json_deserializer=from_json,
+        json_serializer=write_column,
+        json_deserializer=read_column,
         pool_pre_ping=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,

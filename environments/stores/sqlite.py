@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from environments.domain.errors import DatabaseCorrupt, DatabaseInUse, DatabaseUnavailable, DiskFull, StorageError
+from environments.stores.columns import read_column, write_column
 from environments.stores.migrating import missing, upgrade
 from environments.stores.transaction import Database
 
@@ -106,7 +106,8 @@ def open_sqlite(folder: Path) -> SqliteDatabase:
 def _engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
-        json_deserializer=from_json,
+        json_serializer=write_column,
+        json_deserializer=read_column,
         connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
         pool_size=16,
         max_overflow=32,

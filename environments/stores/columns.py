@@ -1,0 +1,50 @@
+"""JSON in columns: only what can be read again is written; what can't be read as it stands is read as near as can be.
+
+A row that nobody can read would be in the way of every list and every claim that comes by it.
+"""
+
+import json
+import re
+from typing import Any
+
+from pydantic_core import from_json
+from sqlalchemy.exc import DontWrapMixin
+
+from environments.domain.errors import InvalidInput
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half a character: UTF-16 has them in pairs, and UTF-8 not at all."""
+
+
+class _Unstorable(DontWrapMixin, InvalidInput):
+    """What `InvalidInput` says; SQLAlchemy lets it through as it is."""
+
+
+def write_column(value: Any) -> str:
+    """The text of a JSON column. Raises `InvalidInput` for what `read_column` would have to mend or to refuse."""
+    try:
+        text = json.dumps(value)
+        from_json(text)
+    except (ValueError, RecursionError) as error:
+        raise _Unstorable(
+            "This can't be stored: it is nested too deeply, or holds half a character (an unpaired surrogate)."
+        ) from error
+    return text
+
+
+def read_column(text: str | bytes) -> Any:
+    """What a JSON column holds; U+FFFD stands for half characters. Raises `ValueError` for what isn't JSON at all."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return _whole(json.loads(text))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(part) for part in value]
+    if isinstance(value, dict):
+        return {_HALF.sub("\ufffd", key): _whole(part) for key, part in value.items()}
+    return value
