@@ -89,7 +89,7 @@ class AskingScreen(ActingScreen):
             if drift is None or not drift.found:
                 self.house.say(f"{view.name} is as its steps made it.")
             else:
-                more = f", {len(drift.unexpected)} unexpected" if drift.unexpected else ""
+                more = f", {len(drift.unexpected) + drift.more_unexpected} unexpected" if drift.unexpected else ""
                 self.house.say(f"{view.name} has drifted: {summary(drift.steps)}{more}.", severity="warning")
 
         def failed(error: CalvinverseError) -> None:

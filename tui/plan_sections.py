@@ -75,7 +75,7 @@ def drift_title(drift: Drift | None, now: datetime) -> str:
     if any(step.changes for step in drift.steps):
         found.append(summary(drift.steps))
     if drift.unexpected:
-        found.append(f"{len(drift.unexpected)} unexpected")
+        found.append(f"{len(drift.unexpected) + drift.more_unexpected} unexpected")
     if drift.incidents:
         found.append(f"{len(drift.incidents)} from outside")
     if drift.troubles:
@@ -102,6 +102,8 @@ def drift(found: Drift | None, width: int) -> Content | None:
                 (detail, "$faint"),
             )
         )
+    if found.more_unexpected:
+        lines.append(Content.assemble((f"? unexpected  … and {found.more_unexpected} more", "$warning")))
     for incident in found.incidents:
         lines.append(
             Content.assemble((f"! from outside  {clean(incident.address)}: ", "$warning"), clean(incident.detail))

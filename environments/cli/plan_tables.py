@@ -91,6 +91,8 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
         yield from section("Differences, as a repair would put them right", lines)
     if drift.unexpected:
         rows = [(one.kind, one.address, one.detail) for one in drift.unexpected]
+        if drift.more_unexpected:
+            rows.append(("…", f"and {drift.more_unexpected} more", ""))
         yield from section("Unexpected: no step made these", table(("KIND", "ADDRESS", "DETAIL"), rows))
     if drift.incidents:
         lines = [f"{moment(one.at, zone)}  {one.address}, {one.detail}" for one in drift.incidents]

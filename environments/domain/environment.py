@@ -41,12 +41,14 @@ class Drift(_Record):
     """What a look at an environment found: how the world differs from what its steps made.
 
     `steps` is what a repair would do; no changes and nothing unexpected: it is as it should be. `troubles` names, by
-    step, what could not be looked at. `incidents` are those since the last deployment, which may be over and mended.
+    step, what could not be looked at. Of many unexpected things some are named; `more_unexpected` counts the others.
+    `incidents` are those since the last deployment, which may be over and mended.
     """
 
     observed_at: datetime
     steps: tuple[StepPlan, ...] = ()
     unexpected: tuple[Unexpected, ...] = ()
+    more_unexpected: int = 0
     troubles: dict[str, str] = Field(default_factory=dict)
     incidents: tuple[Incident, ...] = ()
 

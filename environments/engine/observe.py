@@ -17,6 +17,12 @@ from environments.service.storage import Storage
 INCIDENTS = 20
 """How many incidents are kept of one look."""
 
+UNEXPECTED = 200
+"""How many unexpected things are kept of one look."""
+
+_LONGEST = 500
+"""Characters of an address or a detail that are kept."""
+
 log = structlog.get_logger()
 
 
@@ -59,7 +65,8 @@ class WorldObserver:
         return Drift(
             observed_at=observed_at,
             steps=steps,
-            unexpected=unexpected,
+            unexpected=tuple(_shortened(found) for found in unexpected[:UNEXPECTED]),
+            more_unexpected=max(0, len(unexpected) - UNEXPECTED),
             troubles=troubles,
             incidents=tuple(self._incidents(known, since, troubles)),
         )
@@ -94,3 +101,12 @@ class WorldObserver:
             except CalvinverseError as error:
                 troubles[lookout.part] = error.message
         return found
+
+
+def _shortened(found: Unexpected) -> Unexpected:
+    """Whoever can write a name chooses how long it is."""
+    return found.model_copy(update={"address": _cut(found.address), "detail": _cut(found.detail)})
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -14,6 +14,7 @@ from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauth
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
 from environments.service.authorization import Principal, Role, check_new_token, sees
+from environments.service.room import check_tokens
 from environments.service.storage import Storage, TokenRecord
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
@@ -55,7 +56,7 @@ class Access:
         """A new token; only an admin makes tokens for others, or for admins.
 
         It ends with the token that it is made with, at the latest when that expires, and is revoked with it. Raises
-        `Forbidden`, `InvalidInput`, and `Unauthenticated` when that one has just ended.
+        `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when that one has just ended.
         """
         check_new_token(principal, request.owner, request.role)
         if not request.owner.strip():
@@ -65,6 +66,7 @@ class Access:
         secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
         token = self._make(secret, request.owner.strip(), request.role, request.note, now)
         with self._storage.write() as tx:
+            check_tokens(tx, token.owner, now)
             # What asks inside of this process, such as the pusher of shipped templates, has no token.
             line = tx.tokens.line(principal.token_id, LONGEST_LINE)
             if line:

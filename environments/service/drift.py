@@ -102,7 +102,7 @@ def _sentence(drift: Drift) -> str:
     changes = sum(len(step.changes) for step in drift.steps)
     parts = [
         *([f"{changes} thing{'s' * (changes > 1)} to put right"] if changes else []),
-        *([f"{len(drift.unexpected)} unexpected"] if drift.unexpected else []),
+        *([f"{len(drift.unexpected) + drift.more_unexpected} unexpected"] if drift.unexpected else []),
     ]
     return ", ".join(parts)
 

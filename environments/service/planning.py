@@ -19,6 +19,7 @@ from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
 from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
+from environments.service.room import check_plans
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
@@ -76,12 +77,16 @@ class Planning:
         self._new_id = new_id
 
     def plan(self, principal: Principal, name: str, request: PlanRequest) -> PlanView:
-        """What the change would do, saved. Raises what the request itself would raise, and what looking may raise."""
+        """What the change would do, saved.
+
+        Raises what the request itself would raise, what looking may raise, and `TooManyRequests`.
+        """
         now = self._clock()
         verdicts = Verdicts(self._checks, principal.owner)
 
         def drafted() -> tuple[Draft, Deployment | None, bytes | None]:
             with self._storage.read() as tx:
+                check_plans(tx, principal.owner, now)  # before the parts are asked for a plan that can't be kept
                 draft = self._draft(tx, principal, name, request, now, verdicts)
                 return draft, _newest(tx, draft.environment), tx.environments.sealed(draft.environment.id)
 
@@ -106,6 +111,7 @@ class Planning:
             request=_kept(request, draft),
         )
         with self._storage.write() as tx:
+            check_plans(tx, principal.owner, now)
             tx.plans.add(plan, self._sealer.seal(draft.secrets) if draft.secrets else None)
         return _view(plan)
 

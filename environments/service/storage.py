@@ -434,6 +434,13 @@ class Tokens(Protocol):
         """
         ...
 
+    def living(self, owner: str, now: datetime) -> list[TokenRecord]:
+        """Those of an owner that are neither revoked nor expired, the longest unused first.
+
+        In a writing transaction one at a time looks at an owner's.
+        """
+        ...
+
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:
         """The token, the one that it was made with, and so on; at most `longest`."""
         ...
@@ -483,6 +490,13 @@ class Plans(Protocol):
 
     def sealed(self, plan_id: str) -> bytes | None:
         """The encrypted secret parameters of the request."""
+        ...
+
+    def living(self, owner: str, now: datetime) -> list[datetime]:
+        """When those of an owner expire that can still be applied, the next first.
+
+        In a writing transaction one at a time looks at an owner's.
+        """
         ...
 
     def use(self, plan_id: str, deployment_id: str) -> bool:

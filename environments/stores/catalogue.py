@@ -5,7 +5,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, literal, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, literal, or_, select
 
 from environments.domain.template import Bundle
 from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
@@ -127,6 +127,16 @@ class SqlTokens:
             query = query.where(tokens.c.owner == owner)
         if before is not None:
             query = query.where(older_than(self._connection, tokens, "created_at", before, "token"))
+        return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
+
+    def living(self, owner: str, now: datetime) -> list[TokenRecord]:
+        self._locks.text(f"tokens of {owner}")
+        query = select(tokens).where(
+            tokens.c.owner == owner,
+            tokens.c.revoked_at.is_(None),
+            or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+        )
+        query = query.order_by(func.coalesce(tokens.c.last_used_at, tokens.c.created_at), tokens.c.id)
         return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
 
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:

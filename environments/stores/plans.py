@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select
 
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS
 from environments.domain.plan import Plan
+from environments.stores.locks import Locks
 from environments.stores.schema import deployments
 from environments.stores.schema import plans as table
 
@@ -15,8 +16,9 @@ _ENDED = [state.value for state in ENDED_DEPLOYMENTS]
 class SqlPlans:
     """See `environments.service.storage.Plans`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
 
     def add(self, plan: Plan, sealed: bytes | None = None) -> None:
         self._connection.execute(
@@ -37,6 +39,15 @@ class SqlPlans:
     def sealed(self, plan_id: str) -> bytes | None:
         query = select(table.c.sealed).where(table.c.id == plan_id)
         return self._connection.execute(query).scalar_one_or_none()
+
+    def living(self, owner: str, now: datetime) -> list[datetime]:
+        self._locks.text(f"plans of {owner}")
+        query = select(table.c.expires_at).where(
+            table.c.expires_at > now,
+            table.c.used_by.is_(None),
+            table.c.content["requested_by"].as_string() == owner,
+        )
+        return list(self._connection.execute(query.order_by(table.c.expires_at)).scalars())
 
     def use(self, plan_id: str, deployment_id: str) -> bool:
         done = self._connection.execute(

@@ -35,7 +35,7 @@ class SqlTransaction:
         self.images = SqlImages(connection)
         self.tokens = SqlTokens(connection, locks)
         self.requests = SqlRequests(connection, locks)
-        self.plans = SqlPlans(connection)
+        self.plans = SqlPlans(connection, locks)
         self.workers = SqlWorkers(connection)
         self.module_states = SqlModuleStates(connection)
 

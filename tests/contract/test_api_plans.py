@@ -1,7 +1,7 @@
 """Plans, repair, rollback, giving up and drift through the typed client: real use cases, database and socket."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from environments.domain.errors import (
     NotAllowedNow,
     NotFound,
     PlanStale,
+    TooManyRequests,
     UnknownEnvironment,
     UnknownPlan,
     UnknownTemplate,
@@ -33,6 +34,7 @@ from environments.domain.views import (
     TokenRequest,
     UpdateRequest,
 )
+from environments.service import room
 from tests.fakes.service import Served, served
 
 STEPS = (
@@ -160,6 +162,33 @@ def test_plans_are_for_those_who_see_the_environment(api: Served, client: HttpCl
             with pytest.raises(UnknownEnvironment):
                 ask()
     assert client.environment("demo").state is State.READY
+
+
+def test_an_owner_has_only_so_many_plans_to_apply(
+    api: Served, client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "MOST_PLANS", 3)
+    ready(api, client)
+    request = PlanRequest(kind=DeploymentKind.UPDATE)
+    plans = [client.plan("demo", request) for _ in range(3)]
+    with pytest.raises(TooManyRequests, match="3 saved plans") as refusal:
+        client.plan("demo", request)
+    assert f"{plans[0].expires_at:%Y-%m-%d %H:%M}" in refusal.value.hint
+    assert 3600 < refusal.value.details["retry_after"] <= 24 * 3600 + 1
+    secret = client.create_token(TokenRequest(owner="grace")).secret
+    with api.client(secret) as grace:
+        asked = PlanRequest(kind=DeploymentKind.CREATE, template="web")
+        assert grace.plan("of-grace", asked).environment == "of-grace"  # nobody else is kept waiting
+    client.apply_plan(plans[1].id)
+    api.service.finish("demo", State.READY)
+    client.plan("demo", request)
+    with pytest.raises(TooManyRequests):
+        client.plan("demo", request)
+    with api.service.database.write() as tx:
+        tomorrow = datetime.now(UTC) + timedelta(hours=25)
+        assert tx.plans.living(plans[0].requested_by, tomorrow) == []
+        tx.plans.forget(tomorrow)
+    client.plan("demo", request)
 
 
 def test_a_plan_that_destroys_destroys(api: Served, client: HttpClient) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.errors import Forbidden, Unauthenticated
+from environments.domain.errors import Forbidden, TooManyRequests, Unauthenticated
 from environments.domain.tokens import secret_hash, secret_prefix
 from environments.domain.views import NewToken, TokenRequest
+from environments.service import room
 from environments.service.access import LONGEST_LINE
 from environments.service.storage import TokenRecord
 from tests.fakes.service import Served, served
@@ -142,3 +143,23 @@ def test_a_circle_of_tokens_lets_nobody_in(api: Served) -> None:
     assert not good(api, second)
     with api.client() as client, contextlib.suppress(Unauthenticated):
         assert client.revoke_token(second.token.id).revoked_at is not None
+
+
+def test_an_owner_has_only_so_many_good_tokens(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MOST_TOKENS", 3)
+    mine = make(api, api.token)
+    ends = make(api, api.token, ttl="1h")
+    unused = make(api, mine.secret)
+    assert good(api, ends)
+    with pytest.raises(TooManyRequests, match="3 tokens") as refusal:
+        make(api, mine.secret)  # nor with a token of its own
+    assert refusal.value.details["unused"][0] in (mine.token.id, unused.token.id)
+    assert "calvinverse token revoke tok-" in refusal.value.hint
+    with pytest.raises(TooManyRequests):
+        make(api, api.token)
+    assert make(api, api.token, owner="grace").token.owner == "grace"
+    with api.client(mine.secret) as client:
+        client.revoke_token(unused.token.id)
+    assert make(api, mine.secret).token.owner == "ada"
+    change(api, ends, expires_at=datetime.now(UTC) - timedelta(days=1))
+    assert make(api, mine.secret).token.owner == "ada"

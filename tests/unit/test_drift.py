@@ -11,7 +11,7 @@ from environments.domain.errors import BackendUnavailable, InvalidTemplate, NotA
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.plan import Action
 from environments.domain.template import Looks
-from environments.engine.observe import WorldObserver
+from environments.engine.observe import UNEXPECTED, WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.calendar import fault, next_look
 from environments.service.drift import Drifting
@@ -70,6 +70,19 @@ def test_what_was_changed_or_taken_by_hand_and_what_is_new_is_listed(setting: Se
     assert setting.environment().drift == drift
     looked(drifting)
     assert len(told(setting)) == 1  # told once, not at each look
+
+
+def test_of_many_unexpected_things_some_are_kept_and_the_others_counted(setting: Setting, drifting: Drifting) -> None:
+    setting.world.strays += [f"one/stray-{number}" for number in range(3 * UNEXPECTED)] + ["one/" + "x" * 100_000]
+    looked(drifting)
+    drift = setting.environment().drift
+    assert drift is not None
+    assert (len(drift.unexpected), drift.more_unexpected) == (UNEXPECTED, 2 * UNEXPECTED + 1)
+    assert told(setting) == [f"one has drifted: {3 * UNEXPECTED + 1} unexpected"]
+    setting.world.strays = ["one/" + "x" * 100_000]
+    (found,) = looked(drifting).unexpected
+    assert found.address.startswith("one/xxx")
+    assert len(found.address) < 1000
 
 
 def test_it_is_told_when_it_is_gone(setting: Setting, drifting: Drifting) -> None:

@@ -1,0 +1,34 @@
+"""How much of a kind one owner may have at a time, so that nobody fills the database alone."""
+
+from datetime import datetime
+
+from environments.domain.errors import TooManyRequests
+from environments.service.storage import Transaction
+
+MOST_PLANS = 100
+"""Saved plans that can be applied."""
+
+MOST_TOKENS = 100
+"""Tokens that are good."""
+
+
+def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
+    """Raises `TooManyRequests` when the owner has as many plans as are kept."""
+    ends = tx.plans.living(owner, now)
+    if len(ends) >= MOST_PLANS:
+        raise TooManyRequests(
+            f"{owner} has {len(ends)} saved plans that nobody has applied, and {MOST_PLANS} at most are kept.",
+            hint=f"Apply one of them, or wait until {ends[0]:%Y-%m-%d %H:%M} UTC, when the oldest expires.",
+            details={"retry_after": int((ends[0] - now).total_seconds()) + 1},
+        )
+
+
+def check_tokens(tx: Transaction, owner: str, now: datetime) -> None:
+    """Raises `TooManyRequests` when the owner has as many tokens as may be good at a time."""
+    living = tx.tokens.living(owner, now)
+    if len(living) >= MOST_TOKENS:
+        raise TooManyRequests(
+            f"{owner} has {len(living)} tokens that are good, and may have {MOST_TOKENS}.",
+            hint=f"Revoke one; longest unused is this: `calvinverse token revoke {living[0].id}`.",
+            details={"unused": [token.id for token in living[:10]]},
+        )
