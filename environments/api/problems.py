@@ -73,12 +73,23 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http)
 
 
+_MOST_TOLD = 20
+"""Faults of a request that its answer names."""
+
+_LONGEST_PLACE = 200
+"""Characters of the place of a fault: names in it are the sender's."""
+
+
 def _from_validation(error: RequestValidationError) -> InvalidInput:
     """Names each fault by its place; what was sent is not repeated, for it may hold a secret."""
     problems = []
-    for fault in error.errors():
+    faults = error.errors()
+    for fault in faults[:_MOST_TOLD]:
         place = ".".join(str(part) for part in fault["loc"])
+        place = place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
         problems.append(f"{place}: {str(fault['msg']).removeprefix('Value error, ')}")
+    if len(faults) > _MOST_TOLD:
+        problems.append(f"and {len(faults) - _MOST_TOLD} more")
     return InvalidInput(
         f"The request is not valid: {'; '.join(problems)}.",
         hint="See /openapi.json for what is wanted.",

@@ -118,10 +118,7 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _told(_from_os(error), session, error)
     except Exception as error:  # noqa: BLE001 - told like any other, with its chain on request
-        unforeseen = CalvinverseError(
-            f"Something went wrong inside: {type(error).__name__}.", hint="Run it again with --debug, and report this."
-        )
-        return _told(unforeseen, session, error)
+        return _told(_from_request(error) or _unforeseen(error), session, error)
     finally:
         session.close()
 
@@ -141,6 +138,22 @@ def _usage(error: TyperException, session: Session) -> int:
     path = context.command_path if context is not None else "calvinverse"
     hint = f"See `{path} --help`."
     return _told(InvalidInput(message if message.endswith((".", "?")) else message + ".", hint=hint), session)
+
+
+def _unforeseen(error: Exception) -> CalvinverseError:
+    return CalvinverseError(
+        f"Something went wrong inside: {type(error).__name__}.", hint="Run it again with --debug, and report this."
+    )
+
+
+def _from_request(error: Exception) -> CalvinverseError | None:
+    """What keeps the arguments from being a request that the service takes, such as a text that is too long."""
+    from pydantic import ValidationError
+
+    if not isinstance(error, ValidationError) or not error.title.endswith("Request"):
+        return None
+    faults = [f"{'.'.join(map(str, fault['loc']))[:200]}: {fault['msg']}" for fault in error.errors()[:20]]
+    return InvalidInput(f"The request is not valid: {'; '.join(faults)}.")
 
 
 def _from_os(error: OSError) -> CalvinverseError:

@@ -7,7 +7,7 @@ from environments.domain.errors import InvalidLifetime
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(?:[0-9]{1,12}[wdhms]){1,20}")
-_PART = re.compile(r"(\d+)([wdhms])")
+_PART = re.compile(r"([0-9]+)([wdhms])")
 LONGEST = timedelta(days=3660)
 
 

@@ -14,6 +14,7 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.plan import StepPlan
+from environments.domain.template import LARGEST_BUNDLE
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -25,6 +26,16 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A moment that somebody gives, with an offset; in UTC."""
+
+
+Word = Annotated[str, Field(max_length=1000)]
+"""A name, an id, a duration, a key, as somebody gives it: what reads it says what is right, this only ends it."""
+
+Text = Annotated[str, Field(max_length=1000)]
+"""Words of a person that are kept and shown."""
+
+LARGEST_FILE = LARGEST_BUNDLE * 4 // 3 + 4
+"""Characters of a file in base64, when it is all that a template has."""
 
 
 class _View(BaseModel):
@@ -278,20 +289,20 @@ class Info(_View):
 class CreateRequest(_Request):
     """Asks for an environment. At most one of `ttl` (a duration such as `2h`) and `until` (a moment with offset)."""
 
-    name: str
-    template: str
-    digest: str | None = None
+    name: Word
+    template: Word
+    digest: Word | None = None
     """A particular version of the template; None: the newest."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    ttl: str | None = None
+    parameters: dict[Word, Any] = Field(default_factory=dict)
+    ttl: Word | None = None
     until: Moment | None = None
 
 
 class UpdateRequest(_Request):
     """Asks to apply the newest (or the named) version of the environment's template, and changed parameters."""
 
-    digest: str | None = None
-    parameters: dict[str, Any] | None = None
+    digest: Word | None = None
+    parameters: dict[Word, Any] | None = None
 
 
 class PlanRequest(_Request):
@@ -302,18 +313,18 @@ class PlanRequest(_Request):
     """
 
     kind: DeploymentKind
-    template: str | None = None
-    digest: str | None = None
-    parameters: dict[str, Any] | None = None
-    ttl: str | None = None
+    template: Word | None = None
+    digest: Word | None = None
+    parameters: dict[Word, Any] | None = None
+    ttl: Word | None = None
     until: Moment | None = None
-    rollback_to: str | None = None
+    rollback_to: Word | None = None
 
 
 class RollbackRequest(_Request):
     """Goes back to the template version and parameters of an earlier deployment; None: the last good one."""
 
-    deployment: str | None = None
+    deployment: Word | None = None
 
 
 class CancelRequest(_Request):
@@ -325,27 +336,27 @@ class CancelRequest(_Request):
 class AbandonRequest(_Request):
     """Gives up what can't be destroyed; `reason` is kept."""
 
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: Text = Field(min_length=1)
 
 
 class ExtendRequest(_Request):
     """Moves the deadline. One of `by` (added to the deadline), `ttl` (from now), `until` (a moment)."""
 
-    by: str | None = None
-    ttl: str | None = None
+    by: Word | None = None
+    ttl: Word | None = None
     until: Moment | None = None
 
 
 class DestroyRequest(_Request):
     """Asks to destroy now; `reason` is kept."""
 
-    reason: str = ""
+    reason: Text = ""
 
 
 class PushRequest(_Request):
     """A template's files: relative path → content in base64."""
 
-    files: dict[str, str]
+    files: dict[Word, Annotated[str, Field(max_length=LARGEST_FILE)]]
 
 
 class GitPushRequest(_Request):
@@ -362,8 +373,8 @@ class GitPushRequest(_Request):
 class PublishImageRequest(_Request):
     """Says which image stands behind a name from now on; see `ImageView`."""
 
-    reference: str
-    channel: str
+    reference: Word
+    channel: Word
     key: str = Field(default="", max_length=200)
     build: str = Field(default="", max_length=200)
 
@@ -371,10 +382,10 @@ class PublishImageRequest(_Request):
 class TokenRequest(_Request):
     """Asks for a token for `owner`; `ttl` None: until it is revoked."""
 
-    owner: str
+    owner: Word
     role: Literal["admin", "user"] = "user"
-    note: str = ""
-    ttl: str | None = None
+    note: Text = ""
+    ttl: Word | None = None
 
 
 class Problem(_View):

@@ -123,10 +123,10 @@ class SqlTokens:
 
     def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> list[TokenRecord]:
         query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc()).limit(limit)
-        if owner is not None:
-            query = query.where(tokens.c.owner == owner)
+        seen = [] if owner is None else [tokens.c.owner == owner]
+        query = query.where(*seen)
         if before is not None:
-            query = query.where(older_than(self._connection, tokens, "created_at", before, "token"))
+            query = query.where(older_than(self._connection, tokens, "created_at", before, "token", *seen))
         return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
 
     def living(self, owner: str, now: datetime) -> list[TokenRecord]:

@@ -70,10 +70,11 @@ class SqlDeployments:
         return None if row is None else _deployment(row)
 
     def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> list[Deployment]:
-        query = select(*_RECORD).where(table.c.environment_id == environment_id)
+        its = table.c.environment_id == environment_id
+        query = select(*_RECORD).where(its)
         query = query.order_by(table.c.requested_at.desc(), table.c.id.desc()).limit(limit)
         if before is not None:
-            query = query.where(older_than(self._connection, table, "requested_at", before, "deployment"))
+            query = query.where(older_than(self._connection, table, "requested_at", before, "deployment", its))
         return [_deployment(row) for row in self._connection.execute(query)]
 
     def unfinished(self, environment_id: str) -> list[Deployment]:

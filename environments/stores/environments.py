@@ -17,7 +17,6 @@ from sqlalchemy import (
     cast,
     func,
     select,
-    tuple_,
     type_coerce,
 )
 from sqlalchemy.exc import IntegrityError
@@ -25,9 +24,10 @@ from sqlalchemy.types import NullType
 
 from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import Environment
-from environments.domain.errors import NameTaken, UnknownEnvironment
+from environments.domain.errors import NameTaken, NotFound, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, State
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
+from environments.stores.paging import older_than
 from environments.stores.schema import Outputs
 from environments.stores.schema import environments as table
 
@@ -143,23 +143,21 @@ class SqlEnvironments:
         self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
     ) -> list[Environment]:
         query = _UNREAD[self._connection.dialect.name]
-        if owner is not None:
-            query = query.where(table.c.owner == owner)
+        seen = [] if owner is None else [table.c.owner == owner]
+        query = query.where(*seen)
         if not ended:
             query = query.where(table.c.destroyed_at.is_(None))
         if before is not None:
-            query = query.where(self._older_than(before))
+            query = query.where(self._older_than(before, *seen))
         if limit is not None:
             query = query.limit(limit)
         return self._known.environments([tuple(row) for row in self._connection.execute(query)], self._read)
 
-    def _older_than(self, environment_id: str) -> ColumnElement[bool]:
-        moment = self._connection.execute(
-            select(table.c.created_at).where(table.c.id == environment_id)
-        ).scalar_one_or_none()
-        if moment is None:
-            raise UnknownEnvironment(f"There is no environment {environment_id!r} to go on from.")
-        return tuple_(table.c.created_at, table.c.id) < (moment, environment_id)
+    def _older_than(self, environment_id: str, *among: ColumnElement[bool]) -> ColumnElement[bool]:
+        try:
+            return older_than(self._connection, table, "created_at", environment_id, "environment", *among)
+        except NotFound as error:
+            raise UnknownEnvironment(error.message) from None
 
     def _read(self, ids: Sequence[str]) -> list[Environment]:
         found: list[Environment] = []

@@ -11,9 +11,9 @@ import pytest
 from environments.api import paging
 from environments.client import HttpClient
 from environments.domain.environment import Resource
-from environments.domain.lifecycle import ResourceStatus, State
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PublishImageRequest, TokenRequest, UpdateRequest
+from environments.domain.views import CreateRequest, PlanRequest, PublishImageRequest, TokenRequest, UpdateRequest
 from environments.service.storage import PublishedImage, WorkerRecord
 from tests.fakes.service import WEB, Served, served
 
@@ -156,3 +156,89 @@ def test_a_page_keeps_what_was_asked_for(http: httpx2.Client, tmp_path: Path) ->
     answer = http.get("/v1/environments", params={"limit": 1, "ended": "true", "owner": "root"})
     url = httpx2.URL(answer.links["next"]["url"])
     assert dict(url.params) == {"limit": "1", "ended": "true", "owner": "root", "before": answer.json()[0]["id"]}
+
+
+def test_a_place_among_what_others_have_is_like_one_that_nobody_has(api: Served) -> None:
+    with api.client() as admin:
+        secret = admin.create_token(TokenRequest(owner="mallory")).secret
+        others = {
+            "/v1/environments": admin.environment("demo").id,
+            "/v1/environments/mine/deployments": admin.deployments("demo")[0].id,
+            "/v1/tokens": next(token.id for token in admin.tokens() if token.owner == "ada"),
+        }
+    with api.client(secret) as mallory:
+        mallory.create(CreateRequest(name="mine", template="web"))
+    headers = {"Authorization": f"Bearer {secret}"}
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=30) as http:
+        for path, id in others.items():
+            made_up = id[:-4] + "zzzz"
+            foreign = http.get(path, params={"before": id})
+            nothing = http.get(path, params={"before": made_up})
+            assert foreign.status_code == nothing.status_code == 404, path
+            assert foreign.text.replace(id, made_up) == nothing.text
+            mine = http.get(path).json()
+            assert http.get(path, params={"before": mine[0]["id"]}).status_code == 200
+
+
+def test_ids_of_others_are_like_ids_of_nobody(api: Served) -> None:
+    with api.client() as admin:
+        secret = admin.create_token(TokenRequest(owner="eve")).secret
+        deployment = admin.deployments("demo")[0].id
+        token = next(token.id for token in admin.tokens() if token.owner == "ada")
+        plan = admin.plan("demo", PlanRequest(kind=DeploymentKind.DESTROY)).id
+    with api.client(secret) as eve:
+        eve.create(CreateRequest(name="eves", template="web"))
+    api.service.finish("eves", State.READY)
+    asks: list[tuple[str, str, str, dict[str, Any] | None]] = [
+        ("GET", "/v1/deployments/{}", deployment, None),
+        ("POST", "/v1/environments/eves/rollback", deployment, {"deployment": "{}"}),
+        ("POST", "/v1/environments/eves/plan", deployment, {"kind": "update", "rollback_to": "{}"}),
+        ("DELETE", "/v1/tokens/{}", token, None),
+        ("GET", "/v1/plans/{}", plan, None),
+        ("POST", "/v1/plans/{}/apply", plan, None),
+    ]
+    headers = {"Authorization": f"Bearer {secret}"}
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=30) as http:
+        for method, path, id, body in asks:
+            answers = []
+            for word in (id, id[:-4] + "zzzz"):
+                said = body and {key: value.replace("{}", word) for key, value in body.items()}
+                answer = http.request(method, path.replace("{}", word), json=said)
+                answers.append((answer.status_code, answer.text.replace(word, "ID")))
+            assert answers[0] == answers[1], path
+            assert answers[0][0] == 404, (path, answers[0])
+
+
+def test_numbers_are_of_ascii_digits_and_few_of_them(http: httpx2.Client) -> None:
+    for wrong in ("\u0663h", "\uff12h", "9" * 5000 + "h", "9" * 900 + "h", "1h" * 400):
+        assert http.post("/v1/tokens", json={"owner": "ada", "ttl": wrong}).status_code == 422
+        asked = {"name": "digits", "template": "web"}
+        assert http.post("/v1/environments", json={**asked, "ttl": wrong}).status_code == 422
+        assert http.post("/v1/environments/demo/extend", json={"by": wrong}).status_code == 422
+    for wrong in ("\u0662\u0660\u0662\u0667-01-01T00:00:00Z", "9" * 5000):
+        assert http.post("/v1/environments/demo/extend", json={"until": wrong}).status_code == 422
+    assert http.get("/v1/events", headers={b"Last-Event-ID": "\u0663".encode()}).status_code == 422
+    for path in ("/v1/tokens", "/v1/environments/demo/resources"):
+        assert http.get(path, params={"limit": "\u0663"}).status_code == 422
+
+
+def test_texts_of_a_request_have_an_end(http: httpx2.Client) -> None:
+    long = "x" * 1001
+    for method, path, body in (
+        ("POST", "/v1/tokens", {"owner": "ada", "note": long}),
+        ("POST", "/v1/tokens", {"owner": long}),
+        ("POST", "/v1/environments/demo/destroy", {"reason": long}),
+        ("PUT", "/v1/environments/demo", {"digest": long}),
+        ("PUT", "/v1/environments/demo", {"parameters": {long: 1}}),
+        ("POST", "/v1/environments", {"name": "long", "template": long}),
+    ):
+        answer = http.request(method, path, json=body)
+        assert answer.status_code == 422
+        assert len(answer.content) < 10_000
+
+
+def test_an_answer_to_a_wrong_request_is_short(http: httpx2.Client) -> None:
+    for body in ({"x" * 200_000: 1}, {f"x{number}": 1 for number in range(5000)}, {"parameters": {"y" * 200_000: 1}}):
+        answer = http.put("/v1/environments/demo", json=body)
+        assert answer.status_code == 422
+        assert len(answer.content) < 20_000

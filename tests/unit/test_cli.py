@@ -326,6 +326,7 @@ def test_create_does_not_wait_when_told(cli: CommandLine) -> None:
         (["x" * 41, "-t", "web"], 2, "invalid_name"),
         (["fine", "-t", "nope"], 3, "unknown_template"),
         (["fine", "-t", "nope", "-p", "a=1"], 3, "unknown_template"),
+        (["fine", "-t", "x" * 2000], 2, "invalid_input"),
         (["fine", "-t", "web", "-p", "replicas=21"], 2, "invalid_parameters"),
         (["fine", "-t", "web", "-p", "replicas=two"], 2, "invalid_parameters"),
         (["fine", "-t", "web", "--surprise", "1"], 2, "invalid_parameters"),

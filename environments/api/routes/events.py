@@ -1,5 +1,6 @@
 """The stream of live events."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from environments.api.problems import problems
 from environments.api.routes.environments import LARGEST_ID
 from environments.api.streams import Hub, Reader
 from environments.domain.errors import InvalidInput, TooManyRequests, UnknownEnvironment
+
+_EVENT_ID = re.compile(r"[0-9]{1,19}")
 
 
 class EventStream(StreamingResponse):
@@ -59,7 +62,7 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
         An owner has at most 100 streams open at once, and all together 500.
         """
         if last_event_id:
-            if not last_event_id.isdecimal() or int(last_event_id) > LARGEST_ID:
+            if not _EVENT_ID.fullmatch(last_event_id) or int(last_event_id) > LARGEST_ID:
                 raise InvalidInput("Last-Event-ID is not the id of an event.")
             after = int(last_event_id)
         wanted = None

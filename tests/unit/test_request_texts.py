@@ -1,0 +1,60 @@
+"""Every text that somebody sends has an end, in whatever model of a request it comes."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from environments.domain import views
+
+REQUESTS = [
+    model
+    for name, model in inspect.getmembers(views, inspect.isclass)
+    if issubclass(model, BaseModel) and name.endswith("Request")
+]
+
+
+def endless(schema: Any, path: str) -> Iterator[str]:
+    """Where a JSON Schema takes text of any length, keys of objects included."""
+    if isinstance(schema, list):
+        for number, each in enumerate(schema):
+            yield from endless(each, f"{path}[{number}]")
+    if not isinstance(schema, dict):
+        return
+    free = {"maxLength", "enum", "const", "format", "pattern"}.isdisjoint(schema)
+    if schema.get("type") == "string" and free:
+        yield path
+    if (
+        schema.get("type") == "object"
+        and "properties" not in schema
+        and "maxLength" not in schema.get("propertyNames", {})
+    ):
+        yield f"{path} (keys)"
+    for key, inner in schema.items():
+        if key not in ("propertyNames", "default", "title", "description"):
+            yield from endless(inner, f"{path}.{key}")
+
+
+def test_there_are_requests_to_look_at() -> None:
+    assert len(REQUESTS) > 10
+    unlimited = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "object"}}}
+    assert list(endless(unlimited, "x")) == ["x.properties.a", "x.properties.b (keys)"]
+
+
+@pytest.mark.parametrize("model", REQUESTS, ids=lambda model: model.__name__)
+def test_every_text_of_a_request_has_an_end(model: type[BaseModel]) -> None:
+    assert not list(endless(model.model_json_schema(), model.__name__))
+
+
+def test_what_is_too_long_is_refused() -> None:
+    long = "x" * 1001
+    for model, fields in (
+        (views.TokenRequest, {"owner": "ada", "note": long}),
+        (views.TokenRequest, {"owner": long}),
+        (views.DestroyRequest, {"reason": long}),
+        (views.CreateRequest, {"name": "demo", "template": "web", "parameters": {long: 1}}),
+    ):
+        with pytest.raises(ValidationError):
+            model.model_validate(fields)
