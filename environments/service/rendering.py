@@ -174,6 +174,8 @@ def fault(text: str) -> str | None:
     """What is wrong with the syntax of the expressions in a text; None when nothing is."""
     try:
         _jinja.compile(text)
+        if _too_large(_jinja.parse(text)):
+            return "a constant in it needs more memory than there is"
     except TemplateError as error:
         return str(error)
     except RecursionError:
@@ -181,6 +183,20 @@ def fault(text: str) -> str | None:
     except (SyntaxError, ValueError, OverflowError) as error:
         return f"it can't be compiled: {error}"
     return None
+
+
+def _too_large(tree: nodes.Template) -> bool:
+    """Whether a part without names can never be evaluated: Jinja leaves for later what fails when it is compiled."""
+    for node in tree.find_all((nodes.BinExpr, nodes.Filter)):
+        try:
+            node.as_const()
+        except nodes.Impossible as impossible:
+            cause: BaseException | None = impossible
+            while cause is not None:
+                if isinstance(cause, MemoryError | OverflowError):
+                    return True
+                cause = cause.__cause__
+    return False
 
 
 def whole_expression(text: str) -> Whole | None:

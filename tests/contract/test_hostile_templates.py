@@ -125,6 +125,20 @@ def test_nothing_is_fetched_for_a_template(admin: Door, keyword: str) -> None:
     assert paths == []
 
 
+@pytest.mark.parametrize(
+    "expression", ["'x' * 10**10", "('x' * 10**10) | length", "parameters.p ~ 'x' * 10**10", "'x' | center(10**10)"]
+)
+def test_a_constant_that_can_never_be_made_is_a_fault(admin: Door, expression: str) -> None:
+    """Such a template would be taken, and each of its environments would fail."""
+    text = (
+        parameter('type = "string"')
+        + f'[[steps]]\nname = "b"\nuses = "fake"\nwith = {{ b = "{{{{ {expression} }}}}" }}\n'
+    )
+    [problem] = admin.validate(text).json()["problems"]
+    assert "needs more memory" in problem
+    assert admin.validate(text.replace(expression, "'x' * 10")).json()["problems"] == []
+
+
 def test_an_older_template_with_what_is_not_run_says_what_to_change(api: Served, admin: Door, mallory: Door) -> None:
     """It can't be pushed any more. What was made from it is destroyed like anything else."""
     for name, schema, value in (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
-from environments.executors import nomad_values
+from environments.executors import marking, nomad_values
 from environments.executors.go_template import Place, places
 from environments.executors.marking import reserved, texts
 from environments.executors.nomad_fields import DOLLAR
@@ -274,6 +274,28 @@ def test_a_value_nested_without_end_is_refused() -> None:
 def test_values_have_a_limit_of_size() -> None:
     with pytest.raises(InvalidJob, match="262144 is the most"):
         read(lambda v: one_task(Env={"A": "a"}), x=["x" * 200_000, {"k": "y" * 70_000}])
+
+
+@pytest.mark.parametrize("begin", ["", '"', '["', '{"a": "'])
+def test_what_is_no_json_is_not_searched_for_texts(monkeypatch: pytest.MonkeyPatch, begin: str) -> None:
+    """The search begins anew at each quote of a text without an end: its time would grow with the square of that."""
+    searched: list[str] = []
+
+    class Counting:
+        def finditer(self, text: str) -> list[Any]:
+            searched.append(text)
+            return []
+
+        def sub(self, change: object, text: str) -> str:
+            searched.append(text)
+            return text
+
+    monkeypatch.setattr(marking, "_JSON_TEXT", Counting())
+    hostile = {"p": begin + '\\"' * 16_000}
+    found = marking.Marking(hostile)
+    assert [marked.whole for marked in found.tracked(hostile)]
+    assert found.partly(hostile).kept
+    assert searched == []
 
 
 def test_a_file_with_characters_like_marks_is_refused() -> None:
