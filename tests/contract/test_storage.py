@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -19,10 +20,11 @@ from environments.domain.errors import (
     StorageError,
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
+from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
 from environments.domain.views import CreateRequest, UpdateRequest
 from environments.service.requests import Requests
-from environments.service.storage import Transaction
+from environments.service.storage import TokenRecord, Transaction
 from environments.stores import events, listening, postgres_calls, turns
 from environments.stores.database import Database, open_database
 from environments.stores.transaction import Turn
@@ -601,3 +603,46 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
+
+
+def test_what_an_owner_may_still_use_is_counted(setting: Setting) -> None:
+    soon, later = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+
+    def plan(number: int, owner: str, expires_at: datetime) -> Plan:
+        return Plan(
+            id=f"plan-{number}",
+            kind=DeploymentKind.REPAIR,
+            environment="one",
+            environment_id="env-1",
+            template="web",
+            template_version="1",
+            bundle="x",
+            parameters={},
+            requested_by=owner,
+            created_at=NOW,
+            expires_at=expires_at,
+            based_on=None,
+            steps=(),
+            request={},
+        )
+
+    def token(name: str, **values: Any) -> TokenRecord:
+        values = {"owner": "ada", "expires_at": None, "revoked_at": None, "last_used_at": None, **values}
+        return TokenRecord(id=name, prefix=name, hash="", role="user", note="", created_at=NOW, **values)
+
+    with setting.database.write() as tx:
+        for number, (owner, ends) in enumerate([("ada", later), ("ada", soon), ("ada", NOW), ("grace", soon)]):
+            tx.plans.add(plan(number, owner, ends))
+        tx.plans.add(plan(9, "ada", later))
+        assert tx.plans.use("plan-9", "dep-1")
+        assert tx.plans.living("ada", NOW) == [soon, later]
+        for record in (
+            token("used", last_used_at=later),
+            token("unused", expires_at=soon),
+            token("ended", expires_at=NOW),
+            token("revoked", revoked_at=NOW),
+            token("other", owner="grace"),
+        ):
+            tx.tokens.add(record)
+        assert [found.id for found in tx.tokens.living("ada", NOW)] == ["unused", "used"]
+        assert tx.tokens.living("ada", later)[0].id == "used"
