@@ -141,7 +141,7 @@ def test_a_list_of_packages_that_the_mirror_left_behind_is_written_anew_and_chan
     installed = checkout.folder / "installed"
     installed.write_text("b\t2\tall\na\t1\tall\n")
     copies = f'provisioner "shell-local" {{ inline = ["cp {installed} ${{var.work}}/packages.tsv"] }}'
-    recipe.write_text(RECIPE.replace('post-processor "manifest"', f'{copies}\n  post-processor "manifest"'))
+    recipe.write_text(recipe.read_text().replace('post-processor "manifest"', f'{copies}\n  post-processor "manifest"'))
     lock = recipe.parent / "packages.lock"
     (before,) = checkout.build(checkout.first)
     assert lock.read_text() == "a\t1\tall\nb\t2\tall\n"
