@@ -3,17 +3,21 @@
 import asyncio
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
+import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from environments.api.rooms import IDLE, Part, Room
 from environments.api.routes import module_states
-from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow, TooManyRequests
+from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow
 from environments.domain.template import LARGEST_BUNDLE
 from environments.schemas.depth import DEEPEST, deeper_than
+from environments.service.authorization import Action, Principal, may
+from environments.service.module_access import StateCaller
 
 LARGEST_BODY = 256 * 1024
 """Bytes; a request with parameters and the text of a certificate is far below."""
@@ -24,8 +28,17 @@ _AROUND = 8
 LARGEST_PUSH = LARGEST_BUNDLE * 4 // 3 + LARGEST_BODY
 """Bytes; a bundle in base64 and its paths."""
 
-MOST_AT_ONCE = 2 * max(LARGEST_PUSH, module_states.LARGEST_STATE)
-"""Bytes of large bodies (those beyond `LARGEST_BODY`) that are in memory at once."""
+PUSHES_AT_ONCE = 4 * LARGEST_PUSH
+"""Bytes of large bundles that are in memory at once; half of them for each owner."""
+
+STATES_AT_ONCE = 3 * module_states.LARGEST_STATE
+"""Bytes of large states of modules that are in memory at once; a third of them for each environment."""
+
+MOST_PARTS = 100_000
+"""Values, names and escaped characters in a large body: parsing makes an object of each."""
+
+_INLINE = 16 * 1024
+"""Bytes; a larger body is parsed in a thread."""
 
 LONGEST = 20.0
 """Seconds that a body may take to come."""
@@ -33,81 +46,83 @@ LONGEST = 20.0
 LONGEST_LARGE = 120.0
 """Seconds for bundles and states."""
 
+_PUSHES = {"/v1/templates": Action.TEMPLATE_PUSH, "/v1/templates/validate": Action.TEMPLATE_VALIDATE}
+"""What takes bundles."""
+
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "LOCK", "UNLOCK"})
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """How large a body may be; in which room and in whose name it is read if it may be large."""
+
+    largest: int
+    room: Room
+    owner: str
+    state: bool = False
 
 
 class Limited:
     """Bodies are JSON of a sensible size, and hold only what can be stored: no NaN, no half characters."""
 
-    def __init__(self, app: ASGIApp, *, longest: float = LONGEST, most_at_once: int = MOST_AT_ONCE) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        longest: float = LONGEST,
+        most_at_once: int = PUSHES_AT_ONCE,
+        idle: float = IDLE,
+    ) -> None:
         self._app = app
         self._longest = longest
-        self._room = _Room(most_at_once)
+        self._pushes = Room(most_at_once, most_at_once // 2, LARGEST_BODY, idle=idle)
+        self._states = Room(STATES_AT_ONCE, STATES_AT_ONCE // 3, LARGEST_BODY, idle=idle)
+        self._threads: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self._app(scope, receive, send)
             return
-        largest, content = _limits(scope)
-        longest = self._longest if largest <= LARGEST_BODY else max(self._longest, LONGEST_LARGE)
-        with self._room.part() as part:
+        limits = self._limits(scope)
+        longest = self._longest if limits.largest <= LARGEST_BODY else max(self._longest, LONGEST_LARGE)
+        with limits.room.part(limits.owner) as part:
             try:
-                async with asyncio.timeout(longest):
-                    body = await _read(scope, receive, largest, part)
+                async with asyncio.timeout(longest) as part.coming:
+                    body = await _read(scope, receive, limits.largest, part)
             except TimeoutError:
-                raise RequestTooSlow(f"The body of the request didn't come within {longest:g} s.") from None
+                raise RequestTooSlow("The body of the request didn't come in time.") from None
+            part.coming = None
             if body is not None:
-                _check(scope, body, content)
+                _check_kind(scope, body)
+                if body and not limits.state:
+                    await self._check(body)
                 await self._app(scope, _replaying(body, receive), send)
 
+    def _limits(self, scope: Scope) -> _Limits:
+        """Raises `Forbidden` before a byte is read for who may not send what needs so much."""
+        state = scope["state"].get("state_caller")
+        if isinstance(state, StateCaller) and scope["method"] == "POST":
+            return _Limits(module_states.LARGEST_STATE, self._states, state.environment_id, state=True)
+        principal = scope["state"].get("principal")
+        owner = principal.owner if isinstance(principal, Principal) else ""
+        action = _PUSHES.get(scope["path"]) if scope["method"] == "POST" else None
+        if action is None or not isinstance(principal, Principal):
+            return _Limits(LARGEST_BODY, self._pushes, owner)
+        may(principal, action)
+        return _Limits(LARGEST_PUSH, self._pushes, owner)
 
-class _Room:
-    """The memory that large bodies share."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    @contextmanager
-    def part(self) -> Iterator["_Part"]:
-        """What one body takes; it is free again after the block."""
-        part = _Part(self)
-        try:
-            yield part
-        finally:
-            self._left += part.size
-
-    def take(self, size: int) -> bool:
-        """Whether there is room for so many bytes more; then they are taken."""
-        if size > self._left:
-            return False
-        self._left -= size
-        return True
-
-
-class _Part:
-    def __init__(self, room: _Room) -> None:
-        self._room = room
-        self.size = 0
-
-    def grow(self, size: int) -> None:
-        """Makes room for a body of `size` bytes; small ones need none. Raises `TooManyRequests`."""
-        if size <= max(self.size, LARGEST_BODY):
+    async def _check(self, body: bytes) -> None:
+        if len(body) <= _INLINE:
+            check_json(body)
             return
-        if not self._room.take(size - self.size):
-            raise TooManyRequests("Too many large requests come in at once.", details={"retry_after": 10})
-        self.size = size
+        if len(body) > LARGEST_BODY:
+            _count(body)
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(2)
+        await anyio.to_thread.run_sync(check_json, body, limiter=self._threads)
 
 
-def _limits(scope: Scope) -> tuple[int, bool]:
-    """How large a body may be, and whether it carries content that is looked at elsewhere."""
-    if scope["state"].get("state_caller") is not None and scope["method"] == "POST":
-        return module_states.LARGEST_STATE, True
-    if scope["path"] in ("/v1/templates", "/v1/templates/validate"):
-        return LARGEST_PUSH, True
-    return LARGEST_BODY, False
-
-
-async def _read(scope: Scope, receive: Receive, largest: int, part: _Part) -> bytes | None:
+async def _read(scope: Scope, receive: Receive, largest: int, part: Part) -> bytes | None:
     """The body; None when its sender has gone. Raises `RequestTooLarge`, `TooManyRequests`."""
     announced = Headers(scope=scope).get("content-length", "")
     expected = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
@@ -116,7 +131,7 @@ async def _read(scope: Scope, receive: Receive, largest: int, part: _Part) -> by
     while True:
         if max(expected, len(body)) > largest:
             raise RequestTooLarge(f"The body of the request is larger than {largest} bytes.")
-        part.grow(max(expected, len(body)))
+        part.grow(len(body))
         if not more:
             return bytes(body)
         message = await receive()
@@ -126,13 +141,17 @@ async def _read(scope: Scope, receive: Receive, largest: int, part: _Part) -> by
         more = message.get("more_body", False)
 
 
-def _check(scope: Scope, body: bytes, content: bool) -> None:
+def _count(body: bytes) -> None:
+    """Raises `InvalidInput` for a body of which parsing would make much more than its bytes."""
+    if sum(map(body.count, (b"[", b"{", b",", b"\\"))) > MOST_PARTS:
+        raise InvalidInput(f"The body holds more than {MOST_PARTS} values, names and escaped characters.")
+
+
+def _check_kind(scope: Scope, body: bytes) -> None:
     if body:
         kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise NotJson(f"The body is {kind or 'of no type'}, and not JSON.")
-        if not content:
-            check_json(body)
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

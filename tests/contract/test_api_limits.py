@@ -233,7 +233,8 @@ def test_a_body_in_pieces_of_a_byte_keeps_nobody_waiting(api: Served) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies.Limited.__init__, "__kwdefaults__", {"longest": 0.5, "most_at_once": 1 << 20})
+    defaults = {"longest": 0.5, "most_at_once": 1 << 20, "idle": 5.0}
+    monkeypatch.setattr(bodies.Limited.__init__, "__kwdefaults__", defaults)
     monkeypatch.setattr(connections.Patient, "head_seconds", 0.5)
     with served(tmp_path) as api:
         head = f"POST /v1/environments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
@@ -245,14 +246,15 @@ def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch
 
 
 def test_large_bodies_share_a_limited_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies.Limited.__init__, "__kwdefaults__", {"longest": 60, "most_at_once": 3 << 20})
+    defaults = {"longest": 60, "most_at_once": 6 << 20, "idle": 3600.0}
+    monkeypatch.setattr(bodies.Limited.__init__, "__kwdefaults__", defaults)
     with served(tmp_path) as api, contextlib.ExitStack() as stack:
         head = (
             f"POST /v1/templates HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {2 << 20}\r\n\r\n"
         )
         first = stack.enter_context(connect(api))
-        first.sendall(head.encode() + b"{")
+        first.sendall(head.encode() + b" " * ((2 << 20) - 1))
         with http(api, api.token) as admin:
             refused = admin.post("/v1/templates", json={"files": {"template.toml": "A" * (2 << 20)}})
             while refused.status_code == 422:  # it came before the first one
