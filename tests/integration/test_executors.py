@@ -515,7 +515,7 @@ def test_a_failing_batch_job_fails_the_step(app: Made) -> None:
         ('service { name = "${NOMAD_NAMESPACE}--web" }', "doesn't begin with"),
         ('identity {\n name = "x"\n aud = ["nomad-manager"]\n }', "nomad-manager"),
         ("this is not HCL", "Nomad rejects the job"),
-        ('template {\n destination = "local/x"\n data = "${var.keys}"\n }', "could change a template"),
+        ('template {\n destination = "local/x"\n data = "${var.keys}"\n }', "could change the template"),
     ],
 )
 def test_a_job_that_reaches_too_far_is_refused_before_anything_is_made(
