@@ -176,9 +176,9 @@ class DetailScreen(AskingScreen):
             seen = after
             while len(found) < LONGEST:
                 page = client().history(self.id_of, after=seen, limit=PAGE)
-                found.extend(page)
-                if len(page) < PAGE:
+                if not page:
                     break
+                found.extend(page)
                 seen = page[-1].id
             return found
 

@@ -15,6 +15,7 @@ from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, TooManyRequests
 from environments.service.access import Access
 from environments.service.authorization import Principal, sees
+from environments.service.pages import Page
 from environments.service.reading import Reading
 from environments.service.storage import OwnedEvent
 
@@ -207,7 +208,7 @@ class Reader:
                     for event in batch:
                         yield encode(event)
                         sent, cursor = True, event.id
-                    if len(batch) < BATCH:
+                    if not batch.more and len(batch) < BATCH:
                         cursor = max(cursor, target)
                 fresh = [(event, owner) for event, owner in waiting if event.id > cursor]
                 shown = [
@@ -228,9 +229,9 @@ class Reader:
                 if not sent and time.monotonic() - before >= HEARTBEAT_SECONDS * 0.9:
                     yield b": still here\n" + _place(cursor)
 
-    def _missed(self, environment: str | None, after: int) -> list[Event]:
+    def _missed(self, environment: str | None, after: int) -> Page[Event]:
         found = self._reading.events_for(self._principal, environment, after=after, limit=BATCH)
-        return [event for event, _ in found]
+        return found.each(lambda owned: owned.event)
 
     async def _still_allowed(self) -> bool:
         try:

@@ -132,16 +132,13 @@ def logs(
     def wanted(event: "Event") -> bool:
         return event.type is EventType.LOG and step in (None, event.step)
 
-    while True:
-        page = client.history(view.id, after=last, limit=PAGE)
+    while page := client.history(view.id, after=last, limit=PAGE):
         for event in filter(wanted, page):
             if tail is None:
                 _write_log(session, event)
             else:
                 lines.append(event)
-        last = page[-1].id if page else last
-        if len(page) < PAGE:
-            break
+        last = page[-1].id
     for event in lines:
         _write_log(session, event)
     if follow:
@@ -184,8 +181,11 @@ def watch(
                 running = client.deployment(running.id)
                 if running.state in ENDED_DEPLOYMENTS:
                     # What was written before the end, but has not come through the stream yet, is told as well.
-                    for late in client.history(view.id, after=event.id, limit=PAGE):
-                        _write_event(session, late)
+                    last = event.id
+                    while late := client.history(view.id, after=last, limit=PAGE):
+                        for event in late:
+                            _write_event(session, event)
+                        last = late[-1].id
                     break
     else:
         session.say("Nothing runs; its last deployment has ended.")

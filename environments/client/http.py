@@ -131,9 +131,7 @@ class HttpClient:
         self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
     ) -> list[EnvironmentView]:
         asked: _Query = {"ended": ended, "owner": owner, "limit": limit, "before": before}
-        if limit is None:
-            return self._pages("/v1/environments", EnvironmentView, asked)
-        return self._read(self._get("/v1/environments", asked), list[EnvironmentView])
+        return self._pages("/v1/environments", EnvironmentView, asked, limit)
 
     def environment(self, name: str) -> EnvironmentView:
         return self._read(self._get(f"/v1/environments/{_part(name)}"), EnvironmentView)
@@ -282,18 +280,23 @@ class HttpClient:
     def _get(self, path: str, query: _Query | None = None) -> httpx2.Response:
         return self._request("GET", path, query=query, again=True)
 
-    def _pages(self, path: str, kind: type[V], query: _Query | None = None) -> list[V]:
-        """All of a list, page by page: each that is full names the next one (RFC 8288)."""
+    def _pages(self, path: str, kind: type[V], query: _Query | None = None, most: int | None = None) -> list[V]:
+        """All of a list, or the first `most`, page by page: each behind which more may come names the next (RFC 8288).
+
+        How many a page has says nothing: it ends early when its entries are large.
+        """
         answer = self._get(path, query)
         found = self._read(answer, list[kind])  # type: ignore[valid-type]  # a class that is passed in
         # Only further into the same list: an address somewhere else would get the token.
-        while (further := answer.links.get("next", {}).get("url", "")).startswith(f"{path}?"):
+        while (most is None or len(found) < most) and (
+            further := answer.links.get("next", {}).get("url", "")
+        ).startswith(f"{path}?"):
             answer = self._get(further)
             page = self._read(answer, list[kind])  # type: ignore[valid-type]
             if not page:
                 break
             found += page
-        return found
+        return found[:most]
 
     def _send(
         self,

@@ -175,7 +175,10 @@ class Client(Protocol):
         ...
 
     def history(self, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
-        """Stored events of an environment, logs among them, with ids above `after`, oldest first."""
+        """Stored events of an environment, logs among them, with ids above `after`, oldest first.
+
+        At most `limit`, fewer when they are large: none are left when none come.
+        """
         ...
 
     def events(self, after: int | None = None, environment: str | None = None) -> EventStream:

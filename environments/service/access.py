@@ -14,6 +14,7 @@ from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauth
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
 from environments.service.authorization import Principal, Role, check_new_token, sees
+from environments.service.pages import Page
 from environments.service.room import check_tokens
 from environments.service.storage import Storage, TokenRecord
 
@@ -100,13 +101,13 @@ class Access:
             tx.tokens.add(self._make(secret, owner, "admin", note, self._clock()))
         return secret
 
-    def tokens(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> list[TokenView]:
+    def tokens(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> Page[TokenView]:
         """An admin sees every token, others their own; newest first, at most `limit`, older than the one of that id.
 
         Raises `NotFound` when there is none of that id.
         """
         with self._storage.read() as tx:
-            return [_view(token) for token in tx.tokens.all(principal.sees_only, limit=limit, before=before)]
+            return tx.tokens.all(principal.sees_only, limit=limit, before=before).each(_view)
 
     def revoke(self, principal: Principal, token_id: str) -> TokenView:
         """Ends a token at once, and all that were made with it, and so on. Raises `NotFound`."""

@@ -8,6 +8,7 @@ from environments.domain.template import Bundle
 from environments.domain.views import TemplateSource, TemplateStepView, TemplateView
 from environments.service.authorization import Action, Principal, may
 from environments.service.checking import Checks
+from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage import PushedTemplate, Storage
 
 
@@ -44,11 +45,12 @@ class Catalogue:
                 tx.templates.push(template.name, bundle, principal.owner, self._clock(), kept)
         return self.template(template.name)
 
-    def templates(self, *, after: str = "", limit: int | None = None) -> list[TemplateView]:
+    def templates(self, *, after: str = "", limit: int | None = None) -> Page[TemplateView]:
         """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
             pushes = tx.templates.newest(after=after, limit=limit)
-            return [_view(push, _content(tx.templates.bundle(push.digest), push.name)) for push in pushes]
+            views = (_view(push, _content(tx.templates.bundle(push.digest), push.name)) for push in pushes)
+            return Page(views) if limit is None else ended_in_time(views, shown_size, more=pushes.more)
 
     def template(self, name: str, digest: str | None = None) -> TemplateView:
         """The newest of that name, or the one with that digest. Raises `UnknownTemplate`."""

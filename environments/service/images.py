@@ -8,6 +8,7 @@ from environments.domain.images import check_image_name, check_reference
 from environments.domain.names import check_label
 from environments.domain.views import ImageView, PublishImageRequest
 from environments.service.authorization import Action, Principal, may
+from environments.service.pages import Page
 from environments.service.storage import PublishedImage, Storage, Transaction
 
 
@@ -40,10 +41,10 @@ class Images:
             tx.images.publish(image)
         return _view(image)
 
-    def images(self, *, after: str = "", limit: int | None = None) -> list[ImageView]:
+    def images(self, *, after: str = "", limit: int | None = None) -> Page[ImageView]:
         """The newest of each name that wasn't withdrawn; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
-            return [_view(image) for image in tx.images.current(after=after, limit=limit)]
+            return tx.images.current(after=after, limit=limit).each(_view)
 
     def image(self, name: str) -> ImageView:
         """The newest of that name. Raises `ImageNotPublished`."""
@@ -53,7 +54,7 @@ class Images:
             raise _unknown(name)
         return _view(image)
 
-    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> list[ImageView]:
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[ImageView]:
         """What was ever published under that name, newest first; at most `limit`, without the first `skip`.
 
         Raises `ImageNotPublished`.
@@ -62,7 +63,7 @@ class Images:
             images = tx.images.history(name, limit=limit, skip=skip)
         if not images and not skip:
             raise _unknown(name)
-        return [_view(image) for image in images]
+        return images.each(_view)
 
     def withdraw(self, principal: Principal, name: str) -> ImageView:
         """From now on no deployment gets the image; its history stays. Raises `Forbidden`, `ImageNotPublished`."""

@@ -8,9 +8,10 @@ from environments.domain.errors import NotAllowedNow, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.views import CancelRequest, DeploymentView, PendingView, WorkerView
 from environments.service.authorization import Action, Principal, may, sees
+from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.presenting import with_journal
-from environments.service.storage import Storage, Transaction
+from environments.service.storage import Storage, Transaction, WorkerRecord
 from environments.service.visibility import owned
 from environments.service.withdrawing import cancelled, taken_back
 
@@ -32,22 +33,21 @@ class Queueing:
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return pending(tx, principal, deployment, now)
 
-    def workers(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> list[WorkerView]:
+    def workers(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> Page[WorkerView]:
         """The workers that were heard of lately, newest first; users see which of their own deployments each runs.
 
         At most `limit`, without the first `skip`.
         """
         with self._storage.read() as tx:
             running = tx.deployments.running()
-            return [
-                WorkerView(
-                    **{name: getattr(worker, name) for name in WorkerView.model_fields if name != "running"},
-                    running=tuple(
-                        run.id for run in running if run.worker == worker.name and sees(principal, run.owner)
-                    ),
-                )
-                for worker in tx.workers.all(limit=limit, skip=skip)
-            ]
+            found = tx.workers.all(limit=limit, skip=skip)
+
+        def view(worker: WorkerRecord) -> WorkerView:
+            its = tuple(run.id for run in running if run.worker == worker.name and sees(principal, run.owner))
+            fields = {name: getattr(worker, name) for name in WorkerView.model_fields if name != "running"}
+            return WorkerView(**fields, running=its)
+
+        return found.each(view)
 
     def cancel(self, principal: Principal, name: str, request: CancelRequest) -> DeploymentView:
         """Ends what waits at once, and asks what runs to stop; asked again with `force` it gets no more grace.

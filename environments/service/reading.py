@@ -10,6 +10,7 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import SecretReference
 from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 from environments.service.authorization import Action, Principal, may, sees
+from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage import OwnedEvent, Storage
@@ -78,14 +79,14 @@ class Reading:
         owner: str | None = None,
         limit: int | None = None,
         before: str | None = None,
-    ) -> list[EnvironmentView]:
+    ) -> Page[EnvironmentView]:
         """Newest first; at most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`."""
         only = principal.sees_only
         if only is not None and owner not in (None, only):
-            return []
+            return Page()
         with self._storage.read() as tx:
             found = tx.environments.all(owner=only or owner, ended=ended, limit=limit, before=before)
-        return self._views.of(found)
+        return Page(self._views.of(found), more=found.more)
 
     def environment(self, principal: Principal, name: str) -> EnvironmentView:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""
@@ -110,7 +111,7 @@ class Reading:
 
     def deployments(
         self, principal: Principal, name: str, *, limit: int | None = None, before: str | None = None
-    ) -> list[DeploymentView]:
+    ) -> Page[DeploymentView]:
         """The history of an environment, newest first, with the journals; at most `limit`, older than that id.
 
         Raises `UnknownEnvironment`, and `NotFound` when there is none of that id.
@@ -118,7 +119,8 @@ class Reading:
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
             found = tx.deployments.of(environment.id, limit=limit, before=before)
-            return [with_journal(tx, deployment) for deployment in found]
+            views = (with_journal(tx, deployment) for deployment in found)
+            return Page(views) if limit is None else ended_in_time(views, shown_size, more=found.more)
 
     def deployment(self, principal: Principal, deployment_id: str) -> DeploymentView:
         """One deployment with its journal. Raises `NotFound`."""
@@ -131,16 +133,15 @@ class Reading:
 
     def resources(
         self, principal: Principal, name: str, *, limit: int | None = None, skip: int = 0
-    ) -> list[ResourceView]:
+    ) -> Page[ResourceView]:
         """The inventory of an environment, in the order of making; at most `limit`, without the first `skip`."""
         with self._storage.read() as tx:
             environment = visible(tx, principal, name)
-            return [
-                ResourceView.model_validate(resource.model_dump(include=set(ResourceView.model_fields)))
-                for resource in tx.inventory.of(environment.id, limit=limit, skip=skip)
-            ]
+            found = tx.inventory.of(environment.id, limit=limit, skip=skip)
+        shown = set(ResourceView.model_fields)
+        return found.each(lambda resource: ResourceView.model_validate(resource.model_dump(include=shown)))
 
-    def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+    def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> Page[Event]:
         """Events of an environment newer than an id, oldest first. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
             environment_id = visible(tx, principal, name).id
@@ -148,7 +149,7 @@ class Reading:
 
     def events_for(
         self, principal: Principal, environment_id: str | None, *, after: int, limit: int
-    ) -> list[OwnedEvent]:
+    ) -> Page[OwnedEvent]:
         """Events newer than an id, oldest first; of the environment of that id, or of all that the principal may see.
 
         With each comes who owns its environment, read in the same moment.

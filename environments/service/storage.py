@@ -1,6 +1,7 @@
 """The port to the database, as the use cases and the engine need it: one transaction, its parts by noun.
 
 A transaction either happens as a whole or not at all. What it writes for people is an event in the same transaction.
+What takes a `limit` may end earlier, for the bytes of it: see `environments.service.pages`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from environments.domain.lifecycle import (
 from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
 from environments.domain.template import Bundle
+from environments.service.pages import Page
 
 
 class Environments(Protocol):
@@ -54,7 +56,7 @@ class Environments(Protocol):
 
     def all(
         self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
-    ) -> list[Environment]:
+    ) -> Page[Environment]:
         """Newest first; ended ones only if asked for. At most `limit`, older than the one with the id `before`.
 
         Raises `UnknownEnvironment` when there is none of that id.
@@ -111,7 +113,7 @@ class Deployments(Protocol):
         """One deployment."""
         ...
 
-    def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> list[Deployment]:
+    def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> Page[Deployment]:
         """Newest first; at most `limit`, older than the one with the id `before`.
 
         Raises `NotFound` when there is none of that id.
@@ -241,7 +243,7 @@ class Inventory(Protocol):
         """
         ...
 
-    def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> list[Resource]:
+    def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> Page[Resource]:
         """In the order of making; at most `limit`, without the first `skip`."""
         ...
 
@@ -309,7 +311,7 @@ class Events(Protocol):
         environment_id: str | None,
         owner: str | None,
         limit: int,
-    ) -> list[Event]:
+    ) -> Page[Event]:
         """Events newer than an id, oldest first; of one environment, or of those of an owner."""
         ...
 
@@ -320,7 +322,7 @@ class Events(Protocol):
         environment_id: str | None,
         owner: str | None,
         limit: int,
-    ) -> list[OwnedEvent]:
+    ) -> Page[OwnedEvent]:
         """Likewise, each with who owns its environment, out of one query."""
         ...
 
@@ -350,7 +352,7 @@ class Templates(Protocol):
         """Keeps the bundle, and makes it the newest of its name."""
         ...
 
-    def newest(self, *, after: str = "", limit: int | None = None) -> list[PushedTemplate]:
+    def newest(self, *, after: str = "", limit: int | None = None) -> Page[PushedTemplate]:
         """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
         ...
 
@@ -384,11 +386,11 @@ class Images(Protocol):
         """Makes it the newest of its name."""
         ...
 
-    def current(self, *, after: str = "", limit: int | None = None) -> list[PublishedImage]:
+    def current(self, *, after: str = "", limit: int | None = None) -> Page[PublishedImage]:
         """Those that count, by name; at most `limit`, those whose names come behind `after`."""
         ...
 
-    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> list[PublishedImage]:
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PublishedImage]:
         """All of that name, newest first; withdrawn ones too. At most `limit`, without the first `skip`."""
         ...
 
@@ -427,7 +429,7 @@ class Tokens(Protocol):
         """The token whose secret begins like this."""
         ...
 
-    def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> list[TokenRecord]:
+    def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
         """Newest first; at most `limit`, older than the one with the id `before`.
 
         Raises `NotFound` when there is none of that id.
@@ -528,7 +530,7 @@ class Workers(Protocol):
         """Says that the worker lives, for `lease` seconds; a new one is added."""
         ...
 
-    def all(self, *, limit: int | None = None, skip: int = 0) -> list[WorkerRecord]:
+    def all(self, *, limit: int | None = None, skip: int = 0) -> Page[WorkerRecord]:
         """Newest first; at most `limit`, without the first `skip`."""
         ...
 

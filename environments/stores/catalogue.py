@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, literal, or_, select
 
 from environments.domain.template import Bundle
+from environments.service.pages import Page
 from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
 from environments.stores.locks import Locks
-from environments.stores.paging import older_than
+from environments.stores.paging import older_than, read_page
 from environments.stores.schema import bundles, idempotency, images, templates, tokens
 
 
@@ -31,10 +32,10 @@ class SqlTemplates:
             templates.insert().values(name=name, digest=digest, pushed_at=now, pushed_by=by, source=source)
         )
 
-    def newest(self, *, after: str = "", limit: int | None = None) -> list[PushedTemplate]:
+    def newest(self, *, after: str = "", limit: int | None = None) -> Page[PushedTemplate]:
         latest = select(func.max(templates.c.id)).where(templates.c.name > after).group_by(templates.c.name)
-        query = select(templates).where(templates.c.id.in_(latest)).order_by(templates.c.name).limit(limit)
-        return [_pushed(row) for row in self._connection.execute(query)]
+        query = select(templates).where(templates.c.id.in_(latest)).order_by(templates.c.name)
+        return read_page(self._connection, query, limit).each(_pushed)
 
     def find(self, name: str, digest: str | None) -> PushedTemplate | None:
         query = select(templates).where(templates.c.name == name).order_by(templates.c.id.desc()).limit(1)
@@ -65,16 +66,14 @@ class SqlImages:
     def publish(self, image: PublishedImage) -> None:
         self._connection.execute(images.insert().values(**image._asdict()))
 
-    def current(self, *, after: str = "", limit: int | None = None) -> list[PublishedImage]:
+    def current(self, *, after: str = "", limit: int | None = None) -> Page[PublishedImage]:
         latest = select(func.max(images.c.id)).where(images.c.name > after).group_by(images.c.name)
         query = select(images).where(images.c.id.in_(latest), images.c.withdrawn_at.is_(None))
-        query = query.order_by(images.c.name).limit(limit)
-        return [_published(row) for row in self._connection.execute(query)]
+        return read_page(self._connection, query.order_by(images.c.name), limit).each(_published)
 
-    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> list[PublishedImage]:
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PublishedImage]:
         query = select(images).where(images.c.name == name).order_by(images.c.id.desc())
-        query = query.limit(limit).offset(skip or None)
-        return [_published(row) for row in self._connection.execute(query)]
+        return read_page(self._connection, query.offset(skip or None), limit).each(_published)
 
     def withdraw(self, name: str, by: str, now: datetime) -> None:
         newest = select(func.max(images.c.id)).where(images.c.name == name).scalar_subquery()
@@ -121,13 +120,13 @@ class SqlTokens:
         row = self._connection.execute(select(tokens).where(tokens.c.prefix == prefix)).one_or_none()
         return None if row is None else TokenRecord(**row._mapping)
 
-    def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> list[TokenRecord]:
-        query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc()).limit(limit)
+    def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
+        query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc())
         seen = [] if owner is None else [tokens.c.owner == owner]
         query = query.where(*seen)
         if before is not None:
             query = query.where(older_than(self._connection, tokens, "created_at", before, "token", *seen))
-        return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
+        return read_page(self._connection, query, limit).each(lambda row: TokenRecord(**row._mapping))
 
     def living(self, owner: str, now: datetime) -> list[TokenRecord]:
         self._locks.text(f"tokens of {owner}")

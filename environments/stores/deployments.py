@@ -14,11 +14,12 @@ from environments.domain.lifecycle import (
     DeploymentKind,
     DeploymentState,
 )
+from environments.service.pages import Page
 from environments.service.storage import Claim
 from environments.stores.clock import NOW
 from environments.stores.environments import plain
 from environments.stores.locks import POSTGRESQL, Locks
-from environments.stores.paging import older_than
+from environments.stores.paging import older_than, read_page
 from environments.stores.queue import SqlQueue
 from environments.stores.schema import deployments as table
 from environments.stores.schema import environments
@@ -69,13 +70,13 @@ class SqlDeployments:
         row = self._connection.execute(select(*_RECORD).where(table.c.id == deployment_id)).one_or_none()
         return None if row is None else _deployment(row)
 
-    def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> list[Deployment]:
+    def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> Page[Deployment]:
         its = table.c.environment_id == environment_id
         query = select(*_RECORD).where(its)
-        query = query.order_by(table.c.requested_at.desc(), table.c.id.desc()).limit(limit)
+        query = query.order_by(table.c.requested_at.desc(), table.c.id.desc())
         if before is not None:
             query = query.where(older_than(self._connection, table, "requested_at", before, "deployment", its))
-        return [_deployment(row) for row in self._connection.execute(query)]
+        return read_page(self._connection, query, limit).each(_deployment)
 
     def unfinished(self, environment_id: str) -> list[Deployment]:
         query = (

@@ -26,8 +26,9 @@ from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import Environment
 from environments.domain.errors import NameTaken, NotFound, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, State
+from environments.service.pages import Page
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
-from environments.stores.paging import older_than
+from environments.stores.paging import older_than, read_page, size_of
 from environments.stores.schema import Outputs
 from environments.stores.schema import environments as table
 
@@ -71,6 +72,9 @@ _AT_ONCE = 500
 _MOST_KNOWN = 20_000
 """Rows that are remembered; beyond that everything is read anew."""
 
+_MOST_KNOWN_BYTES = 32 * 1024 * 1024
+"""Likewise, of all that is remembered, as it is stored."""
+
 RawRow = tuple[Any, ...]
 
 
@@ -83,17 +87,20 @@ class KnownRows:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[RawRow, Environment]] = {}
+        self._bytes = 0
 
     def environments(
         self, rows: Sequence[RawRow], read: Callable[[Sequence[str]], Sequence[Environment]]
     ) -> list[Environment]:
         """The environments of these rows, in their order; `read` parses those with the given ids, in the same view."""
-        if len(self._known) > _MOST_KNOWN:
-            self._known = {}
+        if len(self._known) > _MOST_KNOWN or self._bytes > _MOST_KNOWN_BYTES:
+            self._known, self._bytes = {}, 0
         known = self._known
         found = {row[0]: seen[1] for row in rows if (seen := known.get(row[0])) is not None and seen[0] == row}
         anew = {environment.id: environment for environment in read([row[0] for row in rows if row[0] not in found])}
-        known.update({row[0]: (row, anew[row[0]]) for row in rows if row[0] in anew})
+        remembered = {row[0]: (row, anew[row[0]]) for row in rows if row[0] in anew}
+        known.update(remembered)
+        self._bytes += sum(size_of(row) for row, _ in remembered.values())  # also of rows that took another's place
         return [found.get(row[0]) or anew[row[0]] for row in rows]
 
 
@@ -141,7 +148,7 @@ class SqlEnvironments:
 
     def all(
         self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
-    ) -> list[Environment]:
+    ) -> Page[Environment]:
         query = _UNREAD[self._connection.dialect.name]
         seen = [] if owner is None else [table.c.owner == owner]
         query = query.where(*seen)
@@ -149,9 +156,8 @@ class SqlEnvironments:
             query = query.where(table.c.destroyed_at.is_(None))
         if before is not None:
             query = query.where(self._older_than(before, *seen))
-        if limit is not None:
-            query = query.limit(limit)
-        return self._known.environments([tuple(row) for row in self._connection.execute(query)], self._read)
+        rows = read_page(self._connection, query, limit).each(tuple)
+        return Page(self._known.environments(rows, self._read), more=rows.more)
 
     def _older_than(self, environment_id: str, *among: ColumnElement[bool]) -> ColumnElement[bool]:
         try:

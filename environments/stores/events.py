@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, or_, select, text
 
 from environments.domain.environment import Event, EventType
+from environments.service.pages import Page
 from environments.service.storage import OwnedEvent
 from environments.stores.listening import CHANNEL
 from environments.stores.locks import Locks
+from environments.stores.paging import read_page
 from environments.stores.schema import environments
 from environments.stores.schema import events as table
 
@@ -82,10 +84,9 @@ class SqlEvents:
         environment_id: str | None,
         owner: str | None,
         limit: int,
-    ) -> list[Event]:
-        return [
-            event for event, _ in self.owned_after(event_id, environment_id=environment_id, owner=owner, limit=limit)
-        ]
+    ) -> Page[Event]:
+        found = self.owned_after(event_id, environment_id=environment_id, owner=owner, limit=limit)
+        return found.each(lambda owned: owned.event)
 
     def owned_after(
         self,
@@ -94,19 +95,20 @@ class SqlEvents:
         environment_id: str | None,
         owner: str | None,
         limit: int,
-    ) -> list[OwnedEvent]:
+    ) -> Page[OwnedEvent]:
         query = (
             select(table, environments.c.name.label("environment"), environments.c.owner)
             .join(environments, environments.c.id == table.c.environment_id)
             .where(table.c.id > event_id)
             .order_by(table.c.id)
-            .limit(limit)
         )
         if environment_id is not None:
             query = query.where(table.c.environment_id == environment_id)
         if owner is not None:
             query = query.where(environments.c.owner == owner)
-        return [OwnedEvent(Event.model_validate(row._mapping), row.owner) for row in self._connection.execute(query)]
+        return read_page(self._connection, query, limit).each(
+            lambda row: OwnedEvent(Event.model_validate(row._mapping), row.owner)
+        )
 
     def newest(self) -> int:
         return self._connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0

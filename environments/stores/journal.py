@@ -9,7 +9,9 @@ from sqlalchemy import Connection, Row, func, select
 from environments.domain.environment import Resource, StepRecord
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
 from environments.domain.references import SECRET_STEPS, SecretReference, read_before, references_in
+from environments.service.pages import Page
 from environments.stores.environments import plain
+from environments.stores.paging import read_page
 from environments.stores.schema import deployments, resources, steps
 
 _STEPS = select(*(steps.c[name] for name in StepRecord.model_fields), deployments.c.environment_id).join(
@@ -125,10 +127,10 @@ class SqlInventory:
         """The thing is another step's from now on: the template calls the step otherwise, or gave the thing to it."""
         self._change(*_key(resource), step=resource.step)
 
-    def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> list[Resource]:
+    def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> Page[Resource]:
         query = select(*_RESOURCE).where(resources.c.environment_id == environment_id).order_by(resources.c.id)
-        query = query.limit(limit).offset(skip or None)
-        return [Resource.model_validate(row._mapping) for row in self._connection.execute(query)]
+        query = query.offset(skip or None)
+        return read_page(self._connection, query, limit).each(lambda row: Resource.model_validate(row._mapping))
 
     def shared_by_rank(self, environment_id: str) -> list[Resource]:
         query = (

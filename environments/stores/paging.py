@@ -1,10 +1,15 @@
-"""Pages of lists that are read newest first."""
+"""Pages of lists: read row by row until they are full, and from where one goes on."""
 
+import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, select, tuple_
 
 from environments.domain.errors import NotFound
+from environments.service.pages import Page, ended_in_time
+
+_BUFFERED = 50
+"""Rows that the driver of PostgreSQL brings at once; that of SQLite brings each when it is asked for."""
 
 
 def older_than(
@@ -20,3 +25,30 @@ def older_than(
     if found is None:
         raise NotFound(f"There is no {what} {id!r} to go on from.")
     return tuple_(table.c[moment], table.c.id) < (found, id)
+
+
+def read_page(connection: Connection, query: Select[Any], limit: int | None) -> Page[Row[Any]]:
+    """At most `limit` rows, and no more than a page holds by their bytes; without a limit all of them.
+
+    Rows that a page doesn't hold are not read, however large they are.
+    """
+    if limit is None or limit <= 1:
+        return Page(connection.execute(query.limit(limit)))
+    few = {"stream_results": True, "max_row_buffer": _BUFFERED}
+    with connection.execute(query.limit(limit), execution_options=few) as rows:
+        return ended_in_time(rows, size_of)
+
+
+def size_of(row: Row[Any] | tuple[Any, ...]) -> int:
+    """Of a row, about, in bytes."""
+    return sum(map(_size, row))
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict | list):
+        return len(json.dumps(value, default=str)) if value else 2
+    return 8

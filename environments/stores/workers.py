@@ -4,8 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from environments.service.pages import Page
 from environments.service.storage import WorkerRecord
 from environments.stores.clock import database_clock
+from environments.stores.paging import read_page
 from environments.stores.schema import workers as table
 
 
@@ -25,11 +27,13 @@ class SqlWorkers:
             row = {name: getattr(worker, name) for name in WorkerRecord._fields if name != "alive"}
             self._connection.execute(table.insert().values(**row, lease_until=until))
 
-    def all(self, *, limit: int | None = None, skip: int = 0) -> list[WorkerRecord]:
+    def all(self, *, limit: int | None = None, skip: int = 0) -> Page[WorkerRecord]:
         named = [table.c[name] for name in WorkerRecord._fields if name != "alive"]
         query = select(*named, (table.c.lease_until >= self._now).label("alive"))
-        query = query.order_by(table.c.started_at.desc(), table.c.name).limit(limit).offset(skip or None)
-        return [WorkerRecord(**{**row._mapping, "alive": bool(row.alive)}) for row in self._connection.execute(query)]
+        query = query.order_by(table.c.started_at.desc(), table.c.name).offset(skip or None)
+        return read_page(self._connection, query, limit).each(
+            lambda row: WorkerRecord(**{**row._mapping, "alive": bool(row.alive)})
+        )
 
     def leave(self, name: str) -> None:
         self._connection.execute(table.delete().where(table.c.name == name))

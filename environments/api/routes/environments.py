@@ -68,7 +68,8 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
     ) -> Response:
         """Lists the caller's environments, newest first; everybody's for an admin.
 
-        Like every list it comes in pages: one that is full names the address of the next in its Link header (RFC 8288).
+        Like every list it comes in pages: one behind which more may come names
+        the address of the next in its Link header (RFC 8288).
         """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
         found = reading.environments(caller, ended=ended, owner=owner, limit=limit, before=before)
@@ -185,7 +186,7 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
     ) -> list[ResourceView]:
         """Lists the inventory: everything that was made or may have been made for an environment."""
         found = reading.resources(caller, name, limit=limit, skip=skip)
-        link_next(request, response, found, limit, skip=skip + limit)
+        link_next(request, response, found, limit, skip=skip + len(found))
         return found
 
     @router.get("/environments/{name}/events", responses=_ONE)

@@ -41,7 +41,7 @@ def image_routes(service: Service) -> APIRouter:
     ) -> list[ImageView]:
         """Lists every image that was published under a name, newest first."""
         found = images.history(name, limit=limit, skip=skip)
-        link_next(request, response, found, limit, skip=skip + limit)
+        link_next(request, response, found, limit, skip=skip + len(found))
         return found
 
     @router.put("/images/{name}", responses=problems(Forbidden, InvalidName, InvalidImage))

@@ -19,7 +19,7 @@ def worker_routes(service: Service) -> APIRouter:
     ) -> list[WorkerView]:
         """Lists the workers that were heard of lately, newest first, and the caller's deployments that they run."""
         found = service.queueing.workers(caller, limit=limit, skip=skip)
-        link_next(request, response, found, limit, skip=skip + limit)
+        link_next(request, response, found, limit, skip=skip + len(found))
         return found
 
     return router
