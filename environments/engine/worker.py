@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 
 from environments.domain.admission import KINDS, Lane
+from environments.domain.environment import EventType, Failure
 from environments.domain.errors import (
     CalvinverseError,
     Cancelled,
@@ -28,7 +29,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
 from environments.executors.base import Toolbox
 from environments.service.requests import Sealer
-from environments.service.storage import Claim, Storage
+from environments.service.storage import Claim, Storage, UnreadableDeployment
 
 SLOTS: Mapping[Lane, int] = {Lane.DEPLOY: 8, Lane.DESTROY: 8}
 """How many deployments run side by side in each lane, unless a worker is told otherwise."""
@@ -38,6 +39,9 @@ _IDLE = 1.0
 
 _GRACE = 8.0
 """Seconds that running steps get to stop when the service stops."""
+
+_UNREADABLE_AGAIN = 600.0
+"""Seconds until a destroy that couldn't be read is looked at again."""
 
 log = structlog.get_logger()
 
@@ -131,8 +135,25 @@ class Worker:
         with self._storage.read() as tx:
             if not tx.deployments.waiting(kinds, self._clock()):
                 return None
+        try:
+            with self._storage.write() as tx:
+                return tx.deployments.claim(self._name, SECONDS, kinds, self._clock())
+        except UnreadableDeployment as unreadable:
+            self._set_aside(unreadable)
+            return None
+
+    def _set_aside(self, unreadable: UnreadableDeployment) -> None:
+        """One that can't be read is in nobody else's way."""
+        log.error("deployment.unreadable", deployment=unreadable.deployment_id, exc_info=unreadable)
+        failure = Failure(
+            code=StorageError.code,
+            message="What is stored of the deployment or of its environment can't be read.",
+            hint="Ask whoever operates the service.",
+        )
+        now, deployment_id = self._clock(), unreadable.deployment_id
         with self._storage.write() as tx:
-            return tx.deployments.claim(self._name, SECONDS, kinds, self._clock())
+            environment_id = tx.deployments.set_aside(deployment_id, self._name, _UNREADABLE_AGAIN, failure, now)
+            tx.events.add(EventType.LOG, environment_id, now, deployment_id=deployment_id, message=failure.message)
 
     def _run(self, claim: Claim, slots: threading.Semaphore) -> None:
         deployment = claim.deployment

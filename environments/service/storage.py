@@ -102,6 +102,14 @@ class Claim(NamedTuple):
     environment: Environment
 
 
+class UnreadableDeployment(Exception):
+    """What is stored of a deployment, or of its environment, can't be read: it can't be handed over."""
+
+    def __init__(self, deployment_id: str) -> None:
+        super().__init__(f"what is stored of {deployment_id} or of its environment can't be read")
+        self.deployment_id = deployment_id
+
+
 class Deployments(Protocol):
     """The queue and the history."""
 
@@ -152,7 +160,15 @@ class Deployments(Protocol):
         """A deployment of the lanes of these kinds, taken for `lease` seconds with a new epoch; None if none may run.
 
         One whose worker's lease has run out goes on first; else the first in the order of
-        `environments.domain.admission` starts.
+        `environments.domain.admission` starts. Raises `UnreadableDeployment`.
+        """
+        ...
+
+    def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> str:
+        """Takes one that can't be read out of the way of the others; gives its environment's id.
+
+        A destroy is only put off, for `wait` seconds, for what is left must not be forgotten. Everything else has
+        failed, and so has its environment if it was at work.
         """
         ...
 

@@ -10,12 +10,15 @@ from environments.domain.admission import Lane, Queue, Running, lane_of, starts
 from environments.domain.environment import Deployment, Environment, Failure
 from environments.domain.errors import Cancelled, LeaseLost, Superseded
 from environments.domain.lifecycle import (
+    BUSY,
     ENDED_DEPLOYMENTS,
+    MOVES,
     DeploymentKind,
     DeploymentState,
+    State,
 )
 from environments.service.pages import Page
-from environments.service.storage import Claim
+from environments.service.storage import Claim, UnreadableDeployment
 from environments.stores.clock import NOW
 from environments.stores.environments import plain
 from environments.stores.locks import POSTGRESQL, Locks
@@ -180,6 +183,12 @@ class SqlDeployments:
                 started_at=func.coalesce(table.c.started_at, now),
             )
         )
+        try:
+            return self._claim_of(deployment_id)
+        except ValueError as error:
+            raise UnreadableDeployment(deployment_id) from error
+
+    def _claim_of(self, deployment_id: str) -> Claim:
         deployment = self.get(deployment_id)
         assert deployment is not None
         row = self._connection.execute(
@@ -188,6 +197,27 @@ class SqlDeployments:
             )
         ).one()
         return Claim(deployment, Environment.model_validate(row._mapping))
+
+    def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> str:
+        kind, environment_id = self._connection.execute(
+            select(table.c.kind, table.c.environment_id).where(table.c.id == deployment_id)
+        ).one()
+        open_one = and_(table.c.id == deployment_id, table.c.state.in_([_QUEUED, _RUNNING]))
+        if kind == DeploymentKind.DESTROY.value:
+            put_off = {"state": _RUNNING, "worker": worker, "lease_until": self._now + wait}
+            self._connection.execute(table.update().where(open_one).values(**put_off))
+            return str(environment_id)
+        failed = plain({"state": DeploymentState.FAILED, "failure": failure, "ended_at": now})
+        if self._connection.execute(table.update().where(open_one).values(**failed)).rowcount:
+            self._connection.execute(
+                environments.update()
+                .where(
+                    environments.c.id == environment_id,
+                    environments.c.state.in_([state.value for state in BUSY if State.FAILED in MOVES[state]]),
+                )
+                .values(**plain({"state": State.FAILED, "state_since": now, "failure": failure}))
+            )
+        return str(environment_id)
 
     def renew(self, deployment_id: str, worker: str, epoch: int, lease: float) -> bool:
         done = self._connection.execute(

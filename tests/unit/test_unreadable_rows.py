@@ -1,0 +1,61 @@
+"""A row that can't be read at all is in nobody else's way."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from environments.domain.lifecycle import DeploymentKind, State
+from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    found = Setting(tmp_path)
+    found.push(TEMPLATE)
+    yield found
+    found.stop()
+
+
+def spoil(setting: Setting, table: str, column: str, where: str) -> None:
+    """Writes what is no JSON, as only a fault of a disk or of a person could."""
+    with closing(sqlite3.connect(next(setting.folder.glob("*.sqlite")), timeout=30)) as connection, connection:
+        done = connection.execute(f"UPDATE {table} SET {column} = '{{not json' WHERE {where}")  # noqa: S608 - our words
+        assert done.rowcount == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "where"), [("deployments", "environment_id = 'env-1'"), ("environments", "name = 'spoilt'")]
+)
+def test_a_deployment_that_cannot_be_read_is_in_nobodys_way(setting: Setting, table: str, where: str) -> None:
+    setting.create("spoilt", parameters={"code": "secret"})
+    setting.create("next", parameters={"code": "secret"})
+    with setting.database.read() as tx:
+        spoilt = tx.environments.named("spoilt")
+    assert spoilt is not None
+    spoil(setting, table, "parameters", where.replace("env-1", spoilt.id))
+    setting.worker.start()
+    setting.wait_for(State.READY, name="next")
+    if table == "deployments":
+        failed = setting.wait_for(State.FAILED, name="spoilt")
+        assert failed.failure is not None
+        assert "can't be read" in failed.failure.message
+    with setting.database.read() as tx:
+        assert tx.deployments.running() == ()
+
+
+def test_a_destroy_that_cannot_be_read_is_put_off_and_never_forgotten(setting: Setting) -> None:
+    for name in ("spoilt", "next"):
+        setting.create(name, parameters={"code": "secret"})
+        setting.requests.destroy(ADMIN, name)
+    spoilt = setting.environment("spoilt")
+    spoil(setting, "deployments", "parameters", f"environment_id = '{spoilt.id}' AND kind = 'destroy'")
+    setting.worker.start()
+    setting.wait_for(State.DESTROYED, name="next")
+    with setting.database.read() as tx:
+        (put_off,) = tx.deployments.running()
+        assert put_off.environment_id == spoilt.id
+        assert put_off.kind is DeploymentKind.DESTROY
+    assert setting.environment("spoilt").state is State.DESTROYING
