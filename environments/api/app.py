@@ -35,7 +35,7 @@ _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys t
 def create_app(service: Service) -> FastAPI:
     """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop."""
     looks = Looks()
-    hub = Hub(service.reading, service.feed)
+    hub = Hub(service.reading, service.feed, service.access)
     metrics = Metrics(service.reading, service.version)
 
     @asynccontextmanager

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio.to_thread
 
@@ -22,8 +22,8 @@ from environments.service.storage import OwnedEvent
 HEARTBEAT_SECONDS = 10.0
 """How often a silent stream says something, so that both ends notice when the other is gone."""
 
-CHECK_SECONDS = 30.0
-"""How often the token of an open stream is looked at again."""
+CHECK_SECONDS = 2.0
+"""How often the tokens of open streams are looked at, for those that expire or that another process revokes."""
 
 BATCH = 500
 LONGEST_QUEUE = 2000
@@ -48,7 +48,8 @@ _log = logging.getLogger(__name__)
 class Subscription:
     """One reader's place. Used in the event loop only."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: int, token_id: str) -> None:
+        self.token_id = token_id
         self.position = position
         """Events up to this id are not in the queue and have to be read from the database."""
         self.closed = False
@@ -85,7 +86,8 @@ class Subscription:
 class Hub:
     """Passes events on from the database to all subscriptions."""
 
-    def __init__(self, reading: Reading, feed: Feed) -> None:
+    def __init__(self, reading: Reading, feed: Feed, access: Access) -> None:
+        self._access = access
         self._reading = reading
         self._feed = feed
         self._subscriptions: set[Subscription] = set()
@@ -94,11 +96,14 @@ class Hub:
         self._stopping = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._tell: Callable[[frozenset[str]], None] | None = None
 
     async def start(self) -> None:
         """Begins to read, at what is newest now."""
         self._position = await anyio.to_thread.run_sync(self._reading.newest_event)
         loop = asyncio.get_running_loop()
+        self._tell = lambda ended: self._end_soon(loop, ended)
+        self._access.on_revoked.append(self._tell)
         self._thread = threading.Thread(target=self._run, args=(loop, self._position), name="events", daemon=True)
         self._thread.start()
 
@@ -106,6 +111,8 @@ class Hub:
         """Ends all streams, so that the server can stop. In the event loop only."""
         self._closed = True
         self._stopping.set()
+        if self._tell in self._access.on_revoked:
+            self._access.on_revoked.remove(self._tell)
         for subscription in self._subscriptions:
             subscription.close()
 
@@ -136,9 +143,9 @@ class Hub:
                 del self._open[owner]
 
     @contextlib.contextmanager
-    def subscribed(self) -> Iterator[Subscription]:
-        """A subscription to what comes from now on."""
-        subscription = Subscription(self._position)
+    def subscribed(self, token_id: str) -> Iterator[Subscription]:
+        """A subscription to what comes from now on, until the token of that id ends."""
+        subscription = Subscription(self._position, token_id)
         subscription.closed = self._closed
         self._subscriptions.add(subscription)
         try:
@@ -146,9 +153,28 @@ class Hub:
         finally:
             self._subscriptions.discard(subscription)
 
+    def _end_soon(self, loop: asyncio.AbstractEventLoop, ended: frozenset[str]) -> None:
+        """From any thread: ends the streams of these tokens."""
+        with contextlib.suppress(RuntimeError):  # the loop has been closed, and the streams with it
+            loop.call_soon_threadsafe(self._end, ended)
+
+    def _end(self, ended: frozenset[str]) -> None:
+        for subscription in self._subscriptions:
+            if subscription.token_id in ended:
+                subscription.close()
+
+    def _look_at_tokens(self, loop: asyncio.AbstractEventLoop) -> None:
+        ended = self._access.ended({subscription.token_id for subscription in tuple(self._subscriptions)})
+        if ended:
+            self._end_soon(loop, ended)
+
     def _run(self, loop: asyncio.AbstractEventLoop, position: int) -> None:
+        looked = time.monotonic()
         while not self._stopping.is_set():
             try:
+                if time.monotonic() - looked >= CHECK_SECONDS:
+                    looked = time.monotonic()
+                    self._look_at_tokens(loop)
                 if not self._feed.wait(position, _POLL_SECONDS):
                     continue
                 newest = self._feed.newest
@@ -192,13 +218,14 @@ class Reader:
         Who may see an event is decided by who owns its environment, as it was read together with the event.
         An event with an id and no data tells the place from which to go on, also when everything so far was invisible.
         """
-        with self._hub.subscribed() as subscription:
+        with self._hub.subscribed(self._principal.token_id) as subscription:
+            if not await self._still_allowed():  # it may have ended before the hub knew of this stream
+                return
             cursor = self._hub.position if after is None else after
             if cursor > self._hub.position:
                 # Ahead of us: by a moment, or because the reader knew another database.
                 cursor = min(cursor, await anyio.to_thread.run_sync(self._reading.newest_event))
             yield b"retry: 1000\n" + _place(cursor)
-            checked = time.monotonic()
             while not subscription.closed:
                 waiting = subscription.take()
                 sent = False
@@ -206,6 +233,8 @@ class Reader:
                     target = subscription.position
                     batch = await anyio.to_thread.run_sync(self._missed, environment, cursor)
                     for event in batch:
+                        if subscription.closed:
+                            return
                         yield encode(event)
                         sent, cursor = True, event.id
                     if not batch.more and len(batch) < BATCH:
@@ -216,14 +245,10 @@ class Reader:
                     for event, owner in fresh
                     if environment in (None, event.environment_id) and sees(self._principal, owner)
                 ]
-                if shown:
+                if shown and not subscription.closed:
                     yield b"".join(map(encode, shown))
                     sent = True
                 cursor = fresh[-1][0].id if fresh else cursor
-                if time.monotonic() - checked >= CHECK_SECONDS:
-                    if not await self._still_allowed():
-                        return
-                    checked = time.monotonic()
                 before = time.monotonic()
                 await subscription.wait(HEARTBEAT_SECONDS)
                 if not sent and time.monotonic() - before >= HEARTBEAT_SECONDS * 0.9:

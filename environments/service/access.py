@@ -5,7 +5,7 @@ A token that was made with another one ends with it.
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -33,6 +33,8 @@ class Access:
         self._storage = storage
         self._clock = clock
         self._new_id = new_id
+        self.on_revoked: list[Callable[[frozenset[str]], None]] = []
+        """Told of the ids of tokens that were just revoked, in the thread of who did it."""
 
     def authenticate(self, bearer: str) -> Principal:
         """Whose token this is. Raises `Unauthenticated`, also when a token that it was made with has ended."""
@@ -116,8 +118,24 @@ class Access:
             if not found or not sees(principal, found[0].owner):
                 raise NotFound(f"There is no token {token_id!r}.", hint="See the tokens with `calvinverse token list`.")
             revoked = tx.tokens.revoke(token_id, self._clock())
+            ended = frozenset(tx.tokens.made_with(token_id))
         assert revoked is not None
+        for tell in tuple(self.on_revoked):
+            tell(ended)
         return _view(revoked)
+
+    def ended(self, token_ids: Iterable[str]) -> frozenset[str]:
+        """Which of these tokens are no good any more: revoked, expired, gone, or made with one that is."""
+        now = self._clock()
+        bad: set[str] = set()
+        with self._storage.read() as tx:
+            for token_id in token_ids:
+                line = tx.tokens.line(token_id, LONGEST_LINE)
+                if not line or any(
+                    one.revoked_at is not None or (one.expires_at is not None and one.expires_at <= now) for one in line
+                ):
+                    bad.add(token_id)
+        return frozenset(bad)
 
     def _make(self, secret: str, owner: str, role: str, note: str, now: datetime) -> TokenRecord:
         return TokenRecord(

@@ -467,6 +467,10 @@ class Tokens(Protocol):
         """Notes the use."""
         ...
 
+    def made_with(self, token_id: str) -> list[str]:
+        """The ids of the token and of all that were made with it, and so on; of what isn't there, only its own."""
+        ...
+
     def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
         """The revoked token; None if there is none of that id. All that were made with it, and so on, are revoked too.
 

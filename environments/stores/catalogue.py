@@ -104,6 +104,15 @@ _LINE = _line()
 """Built once: it is asked with nearly every request, and building it takes longer than running it."""
 
 
+def _made_with(token_id: str) -> Select[Any]:
+    """The ids of a token and of all that were made with it, and so on."""
+    ended = select(tokens.c.id).where(tokens.c.id == token_id).cte("ended", recursive=True)
+    younger = tokens.alias("younger")
+    # UNION and not UNION ALL: a circle, which nobody makes, ends too.
+    ended = ended.union(select(younger.c.id).where(younger.c.parent_id == ended.c.id))
+    return select(ended.c.id)
+
+
 class SqlTokens:
     """See `environments.service.storage.Tokens`."""
 
@@ -145,14 +154,13 @@ class SqlTokens:
     def used(self, token_id: str, now: datetime) -> None:
         self._connection.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=now))
 
+    def made_with(self, token_id: str) -> list[str]:
+        return list(self._connection.execute(_made_with(token_id)).scalars()) or [token_id]
+
     def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
-        ended = select(tokens.c.id).where(tokens.c.id == token_id).cte("ended", recursive=True)
-        younger = tokens.alias("younger")
-        # UNION and not UNION ALL: a circle, which nobody makes, ends too.
-        ended = ended.union(select(younger.c.id).where(younger.c.parent_id == ended.c.id))
         self._connection.execute(
             tokens.update()
-            .where(tokens.c.id.in_(select(ended.c.id)))
+            .where(tokens.c.id.in_(_made_with(token_id)))
             .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
         )
         row = self._connection.execute(select(tokens).where(tokens.c.id == token_id)).one_or_none()

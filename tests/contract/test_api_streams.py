@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -144,16 +145,64 @@ def test_a_silent_stream_shows_that_it_is_alive(api: Served, monkeypatch: pytest
     assert text.count(": still here\n") >= 2
 
 
-def test_a_stream_ends_when_its_token_is_revoked(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr(streams, "CHECK_SECONDS", 0.1)
+@pytest.mark.parametrize("told", [True, False], ids=["by this process", "by another one"])
+def test_a_stream_ends_when_its_token_is_revoked(api: Served, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+    """At once where it is revoked, with the streams of tokens that were made with it; others notice by looking."""
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 1000.0)
+    monkeypatch.setattr(streams, "CHECK_SECONDS", 1000.0 if told else 0.1)
     with api.client() as admin:
         made = admin.create_token(TokenRequest(owner="ada", role="admin"))
         with api.client(made.secret) as ada:
+            child = ada.create_token(TokenRequest(owner="bob"))
+        with api.client(made.secret) as ada, api.client(child.secret) as bob:
+            listeners = [Listener(ada.events()), Listener(bob.events())]
+            stays = Listener(admin.events())
+            for listener in (*listeners, stays):
+                listener.until(connected)
+            if told:
+                admin.revoke_token(made.token.id)
+            else:
+                with api.service.database.write() as tx:
+                    tx.tokens.revoke(made.token.id, datetime.now(UTC))
+            for listener in listeners:
+                listener.until(lambda seen: isinstance(seen.error, Unauthenticated))
+            admin.create(CreateRequest(name="demo", template="web"))
+            stays.until(lambda seen: seen.events)
+            stays.close()
+
+
+def test_a_stream_ends_when_its_token_expires(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 1000.0)
+    monkeypatch.setattr(streams, "CHECK_SECONDS", 0.1)
+    with api.client() as admin:
+        made = admin.create_token(TokenRequest(owner="ada", ttl="1h"))
+        with api.client(made.secret) as ada:
             listener = Listener(ada.events())
             listener.until(connected)
-            admin.revoke_token(made.token.id)
+            with api.service.database.write() as tx:
+                record = tx.tokens.line(made.token.id, 1)[0]
+                tx.tokens.add(record._replace(expires_at=record.created_at))
             listener.until(lambda seen: isinstance(seen.error, Unauthenticated))
+
+
+def test_a_slow_reader_hears_nothing_more_once_its_token_is_revoked(api: Served) -> None:
+    """It is sent only what was on its way: the rest of what it missed stays here."""
+    lines = 400
+    with api.client() as admin:
+        made = admin.create_token(TokenRequest(owner="ada", role="admin"))
+        admin.create(CreateRequest(name="demo", template="web"))
+        api.service.log("demo", *(f"{number} " + "x" * 100_000 for number in range(lines)))
+        headers = {"Authorization": f"Bearer {made.secret}"}
+        with (
+            httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as http,
+            http.stream("GET", "/v1/events", params={"after": 0}) as response,
+        ):
+            parts = response.iter_text()
+            text = next(parts)
+            admin.revoke_token(made.token.id)
+            for part in parts:
+                text += part
+        assert text.count("event: log") < lines / 2
 
 
 def test_a_place_that_the_database_never_reached_is_corrected(api: Served) -> None:
