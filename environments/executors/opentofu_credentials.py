@@ -147,7 +147,8 @@ class Credentials:
         with ExitStack() as given:
             for name in parts:
                 part, where = self._parts[name], self._where(name)
-                part.prepare(owner, run)
+                if run.holder is not None:  # a plan finds everything there, or doesn't come this far
+                    part.prepare(owner, run)
                 run.before_effect()
                 issued = part.issue(owner, limit)
                 given.callback(self._end, name, issued.accessor, limit, run)

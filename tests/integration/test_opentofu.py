@@ -226,7 +226,7 @@ TELLING = {
     "env >&2": "***",
     "env | grep -E 'TOKEN|PASSWORD' | base64 -w0": "***",
     'printf \'%s:%s\' "$TF_HTTP_USERNAME" "$TF_HTTP_PASSWORD" | base64 -w0': "***",
-    "for f in /proc/$PPID/fd/*; do case $(readlink $f) in */memfd*) cat $f;; esac; done": 'encryption_key":"***',
+    "for f in /proc/$PPID/fd/*; do case $(readlink $f) in */memfd*) cat $f;; esac; done": '"encryption_key": "***"',
     "printf '\\033[31mred\\033[0m\\033]0;title\\007 %s' \"$VAULT_TOKEN\"": "red ***",
     'echo "https://ada:$VAULT_TOKEN@host/ Authorization: Bearer other"': "https://***@host/ Authorization: Bearer ***",
 }

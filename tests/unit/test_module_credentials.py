@@ -23,6 +23,7 @@ from environments.domain.errors import (
     StepFailed,
 )
 from environments.domain.plan import Change
+from environments.engine.progress import Looking
 from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
 from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
 from environments.executors.consul_kv import PrefixHandler, Put
@@ -362,6 +363,13 @@ def test_a_plan_makes_nothing_to_lend(house: Lent) -> None:
     assert run.effects == 0
     assert house.lent.loans == []
     assert house.cluster.left() == []
+
+
+def test_who_only_looks_is_lent_credentials_and_claims_nothing(cluster: Cluster) -> None:
+    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        pass
+    with cluster.lender.lend(ALPHA, ALL, 300, Looking(60)) as loan:
+        assert loan.variables["NOMAD_TOKEN"]
 
 
 def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_run_have_lent(house: Lent) -> None:
