@@ -145,8 +145,8 @@ class Marking:
         return self.mark(text) if _json_texts(text) is None else _in_json(text, self.mark, self.mark_some)
 
     def _in_base64(self, text: str) -> str:
-        inside = _decoded(text)
-        return self.mark(text) if inside is None else _encoded(self.mark(inside))
+        inside = decoded(text)
+        return self.mark(text) if inside is None else encoded(self.mark(inside))
 
     def _in_all(self, text: str, depth: int = 0) -> str:
         def deeper(inside: str) -> str:
@@ -156,15 +156,15 @@ class Marking:
             return self.mark(text)
         if _json_texts(text) is not None:
             return _in_json(text, deeper, self.mark)
-        inside = _decoded(text)
-        return self.mark(text) if inside is None else _encoded(deeper(inside))
+        inside = decoded(text)
+        return self.mark(text) if inside is None else encoded(deeper(inside))
 
 
 def depths(text: str, depth: int = 0) -> Iterator[str]:
     """The text, and what it holds in JSON or base64, several times over."""
     yield text
     if depth < _DEPTH:
-        for inside in [*(_json_texts(text) or ()), *filter(None, [_decoded(text)])]:
+        for inside in [*(_json_texts(text) or ()), *filter(None, [decoded(text)])]:
             yield from depths(inside, depth + 1)
 
 
@@ -226,7 +226,7 @@ def _in_json(text: str, change: Callable[[str], str], keys: Callable[[str], str]
     return _JSON_TEXT.sub(changed, text)
 
 
-def _decoded(text: str) -> str | None:
+def decoded(text: str) -> str | None:
     """The text inside of a text in base64; None if there is none."""
     try:
         return base64.b64decode(text, validate=True).decode() or None
@@ -234,5 +234,6 @@ def _decoded(text: str) -> str | None:
         return None
 
 
-def _encoded(text: str) -> str:
+def encoded(text: str) -> str:
+    """The text in base64."""
     return base64.b64encode(text.encode()).decode()

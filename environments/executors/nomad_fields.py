@@ -16,6 +16,7 @@ from dataclasses import field as dataclass_field
 from enum import Enum
 from typing import Any
 
+from environments.executors import env_file
 from environments.executors.go_template import Place, places
 
 DOLLAR = "calvinverse_dollar"
@@ -44,7 +45,6 @@ _DECODERS = re.compile(r"\b(?:\w*decode\w*|rsadecrypt|replace|regex_replace)\b")
 
 _PLAIN_NAME = re.compile(r"\$\{[\w.\-]+\}")
 _UNSAFE = re.compile(r"[{}\"`\\\x00-\x08\x0a-\x1f\x7f]")
-_UNSAFE_IN_ENV = re.compile(r"['#]")
 
 
 class Origin(Enum):
@@ -236,37 +236,25 @@ def _in_template(field: Field, text: Text, author: Author, beside: Beside) -> Wr
     if text.text and (lost or not own_left or not own_right):
         raise ValueError("is made of a value by functions, so that the value could change the template")
     where = places(text.text, left, right)
-    in_text = [foreign and place is Place.TEXT for foreign, place in zip(text.foreign, where, strict=True)]
     for number, sign in enumerate(text.text):
         if not text.foreign[number]:
             continue
         strange = _UNSAFE.match(sign) or sign in left + right
-        if strange or (field.in_env_file and in_text[number] and _UNSAFE_IN_ENV.match(sign)):
+        if strange or (field.in_env_file and sign in env_file.UNSAFE):
             raise ValueError(f"has a value with {sign!r}, which could change the template")
         if where[number] is Place.CODE:
             raise ValueError("has a value in the code of the template")
-    if field.in_env_file and _begins_a_line(text.text, in_text):
-        raise ValueError("has a value that could name an environment variable")
-    for start, end in _actions(where):
+    if field.in_env_file:
+        env_file.check(text.text, text.foreign, where)
+    for start, end in actions(where):
         code = "".join(text.text[n] for n in range(start, end) if where[n] is Place.CODE)
         if author.strange(code, text) and author.strange(text.text[start:end], text):
             raise ValueError(f"has the code {text.text[start:end]}, which doesn't stand in the job file")
     return Written(text.text)
 
 
-def _begins_a_line(text: str, foreign: list[bool]) -> bool:
-    """Whether a value stands in a line before its equals sign."""
-    start = 0
-    for line in text.splitlines(keepends=True):
-        first = next((number for number in range(start, start + len(line)) if foreign[number]), None)
-        if first is not None and "=" not in text[start:first]:
-            return True
-        start += len(line)
-    return False
-
-
-def _actions(where: list[Place]) -> Iterator[tuple[int, int]]:
-    """Begin and end of each part of a template that isn't text."""
+def actions(where: list[Place]) -> Iterator[tuple[int, int]]:
+    """For `places`: begin and end of each part of a template that isn't text."""
     begin = None
     for number, place in enumerate([*where, Place.TEXT]):
         if place is not Place.TEXT and begin is None:

@@ -4,7 +4,8 @@ A value could become code where Nomad parses the file (literals prevent that, se
 interpolates `${…}`, a driver's `config` is a template of HCL) and where it renders the job's templates. So the file is
 read twice: with the values, and with marks in their place (see `marking`). Where marks come out, a value stands,
 however many functions it went through. There it is written so that Nomad takes it as it is, or refused where that can't
-be done.
+be done. What no mark can follow, because a job file makes it of numbers or of lengths, is seen by other values in their
+place (see `nomad_twins`).
 """
 
 import re
@@ -41,6 +42,7 @@ from environments.executors.nomad_fields import (
 )
 from environments.executors.nomad_ports import Job
 from environments.executors.nomad_texts import Leaves, leaves, replaced
+from environments.executors.nomad_twins import Twins
 
 LARGEST = 256 * 1024
 """Characters of all values of a job file together. Reading the file takes time by their number, many times over."""
@@ -49,6 +51,7 @@ Parse = Callable[[str, str], Job]
 """`Scheduler.parse`."""
 
 _ELSEWHERE = "Give it to the job through consul.kv, where any text may stand, or change the value."
+_IN_ENV = 'Give it to the job through consul.kv and read it with `A={{ key "…" | toJSON }}`, or change the value.'
 
 
 def read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
@@ -67,7 +70,7 @@ def _read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
     if size > LARGEST:
         raise InvalidJob(f"The values for a job file have {size} characters; {LARGEST} is the most.", hint=_ELSEWHERE)
     job = parse(file, hcl.assignments(variables))
-    if not any(texts(variables)):
+    if not variables:
         return job
     if reserved(file):
         raise InvalidJob(
@@ -88,6 +91,7 @@ class _Reading:
         self._tried = cache(self._try_one)
         self._ways = cache(self._find_ways)
         self._harmless = cache(self._without)
+        self._twins = Twins(parse, file, variables)
 
     def checked(self) -> Job:
         """The job, its values written as data."""
@@ -101,7 +105,9 @@ class _Reading:
         for path, text in self._true.texts.items():
             try:
                 field = Field(path, self._job)
-                result = written(field, self._text(path, text, chosen, marked), author, self._beside(path, marked))
+                read, beside = self._text(path, text, chosen, marked), self._beside(path, marked)
+                result = written(field, read, author, beside)
+                self._twins.check(field, read, beside("LeftDelim")[0], beside("RightDelim")[0])
             except ValueError as error:
                 problems[path] = str(error)
                 continue
@@ -236,11 +242,14 @@ class _Reading:
         return beside
 
     def _refusal(self, problems: Mapping[Path, str], chosen: Mapping[str, Marked]) -> InvalidJob:
-        names = sorted([name for name in chosen if self._reaches(name, chosen, problems)] or chosen)
+        reached = [name for name in chosen if self._reaches(name, chosen, problems)]
+        moving = self._twins.moving([*problems], self._true.texts)
+        names = sorted(reached or moving or chosen or self._variables)
+        fields = [Field(path, self._job) for path in problems]
         said = [f"{Field(path, self._job)} {why}" for path, why in problems.items()]
         return InvalidJob(
             f"The value of the variable {_either(names)} would become code of the job: {'; '.join(said)}.",
-            hint=_ELSEWHERE,
+            hint=_IN_ENV if any(field.template and field.in_env_file for field in fields) else _ELSEWHERE,
             details={"problems": said, "variables": names},
         )
 

@@ -50,7 +50,7 @@ def parser(build: Build) -> Callable[[str, str], Any]:
     def parse(file: str, assignments: str) -> Any:
         try:
             return build(values(assignments))
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise InvalidJob(f"Nomad rejects the job: {error}.") from error
 
     return parse

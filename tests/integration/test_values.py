@@ -330,6 +330,123 @@ def _encodings(text: str, other: str) -> dict[str, Any]:
     }
 
 
+MADE = [
+    'join("", [for n in var.codes : jsondecode(format("\\"\\\\u%04x\\"", n))])',
+    'join("", [for h in var.hex : jsondecode("\\"\\\\u00${h}\\"")])',
+    'join("", [for n in split(",", var.text) : jsondecode(format("\\"\\\\u%04x\\"", parseint(n, 10)))])',
+    'join("", [for n in jsondecode(var.json) : yamldecode(format("\\"\\\\u%04x\\"", n))])',
+    'join("", [for n in var.places : substr(local.alphabet, n, 1)])',
+    'join("", [for n in var.places : element(local.signs, n)])',
+    'join("", [for n in var.places : lookup(local.named, "sign${n}", "")])',
+    'join("", [for n in var.places : regex_replace("a", "a", local.signs[n])])',
+    'join("", [for n in var.places : csvdecode("a\\n${local.signs[n]}")[0].a])',
+    'join("", [for t in var.long : jsondecode(format("\\"\\\\u%04x\\"", strlen(t)))])',
+    'join("", [for l in var.lists : jsondecode(format("\\"\\\\u%04x\\"", length(l)))])',
+    'join("", [for n in var.codes : base64decode(format("JDEyMw%s", n == 36 ? "==" : "=="))])',
+]
+"""How a job file makes characters of what has none."""
+
+
+@pytest.mark.parametrize("expression", MADE)
+@pytest.mark.parametrize("code", ["${VAULT_TOKEN}", '{{ env "NOMAD_JOB_NAME" }}', "A\nEXTRA=1"])
+def test_no_expression_makes_code_of_numbers(nomad: Nomad, expression: str, code: str) -> None:
+    alphabet = "".join(sorted({*code, *"$aB1"}))
+    given = {
+        "codes": [*map(ord, code)],
+        "hex": [f"{ord(sign):02x}" for sign in code],
+        "text": ",".join(str(ord(sign)) for sign in code),
+        "json": json.dumps([*map(ord, code)]),
+        "places": [*map(alphabet.index, code)],
+        "long": ["x" * ord(sign) for sign in code],
+        "lists": [[1] * ord(sign) for sign in code],
+    }
+    head = "".join(f'variable "{name}" {{}}\n' for name in given)
+    head += f"""locals {{
+      alphabet = {json.dumps(alphabet)}
+      signs = split("", local.alphabet)
+      named = {{ for n, sign in local.signs : "sign${{n}}" => sign }}
+    }}
+    """
+    template = f'template {{\n destination = "a"\n data = "A=${{{expression}}}\\n"\n env = ENV\n }}'
+    parts = {
+        "${VAULT_TOKEN}": [f"env {{\n A = {expression}\n }}", f"config {{\n args = [{expression}]\n }}"],
+        "A\nEXTRA=1": [template.replace("ENV", "true")],
+    }.get(code, [template.replace("ENV", "false")])
+    for part in parts:
+        file = f'{head}job "app" {{\n group "g" {{\n task "t" {{\n driver = "docker"\n {part}\n }}\n }}\n }}'
+        if "JDEyMw" in expression:
+            assert nomad_values.read(nomad.parse, file, given)
+            continue
+        with pytest.raises(InvalidJob, match=r"(would become code|decides what|does not identify|CSV parse error)"):
+            nomad_values.read(nomad.parse, file, given)
+
+
+def test_numbers_and_conditions_stand_in_a_job(nomad: Nomad) -> None:
+    file = r"""
+variable "n" { type = number }
+variable "tls" { type = bool }
+variable "size" { type = string }
+variable "ports" { type = list(number) }
+variable "environment" { type = string }
+locals {
+  sizes = { small = 20, large = 200 }
+}
+job "app" {
+  group "g" {
+    count = var.n
+    network {
+      port "http" { static = var.ports[0] }
+    }
+    task "t" {
+      driver       = "docker"
+      kill_timeout = "${var.n}s"
+      config {
+        args = concat(
+          ["--n=${var.n}", var.tls ? "$${NOMAD_PORT_https}" : "$${NOMAD_PORT_http}"],
+          [for p in var.ports : "-p${p}"]
+        )
+      }
+      env {
+        N     = var.n
+        INDEX = "$${NOMAD_ALLOC_INDEX} of ${var.n}"
+        TLS   = "${var.tls}"
+      }
+      template {
+        destination = "a"
+        data        = <<-EOT
+          n = ${var.n}
+          {{ range $i := loop ${var.n} }}{{ $i }}{{ end }}
+          {{ key "environments/${var.environment}/${var.n}" }}
+        EOT
+      }
+      template {
+        destination = "b"
+        env         = true
+        data        = <<-EOT
+          N=${var.n}
+          TLS="${var.tls}"
+          K={{ key "environments/${var.environment}/k" | toJSON }}
+          {{ with secret "secret/data/environments/${var.environment}/key" }}KEY={{ .Data.data.key }}{{ end }}
+        EOT
+      }
+      template {
+        destination = "c"
+        env         = true
+        data        = join("\n", [for number, port in var.ports : "PORT_${number}=${port}"])
+      }
+      resources {
+        cpu    = local.sizes[var.size]
+        memory = 32 * var.n
+      }
+    }
+  }
+}
+"""
+    for tls in (True, False):
+        given = {"n": 2, "tls": tls, "size": "large", "ports": [8080, 8081], "environment": "alpha"}
+        assert nomad_values.read(nomad.parse, file, given)["TaskGroups"][0]["Count"] == 2
+
+
 INJECT = Path(__file__).parents[1] / "cases" / "templates" / "inject"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
@@ -40,18 +40,21 @@ def text(value: Any) -> str:
 # --- what is typed is what runs ---
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_an_environment_variable_is_what_was_typed(typed: str) -> None:
     job = read(lambda v: one_task(Env={"A": v["x"], "B": f"port ${{NOMAD_PORT_http}} {v['x']} end"}), x=typed)
     assert environment(job) == {"A": typed, "B": f"port 8080 {typed} end"}
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_an_argument_is_what_was_typed(typed: str) -> None:
     job = read(lambda v: one_task(Config={"args": [v["x"], f"${{NOMAD_PORT_http}}: {v['x']}."]}), x=typed)
     assert [configured(found) for found in task(job)["Config"]["args"]] == [typed, f"8080: {typed}."]
 
 
+@settings(deadline=None)
 @given(nested)
 def test_values_of_each_type_and_depth_are_what_was_typed(typed: Any) -> None:
     def build(v: dict[str, Any]) -> Any:
@@ -67,6 +70,7 @@ def test_values_of_each_type_and_depth_are_what_was_typed(typed: Any) -> None:
         assert json.loads(environment(job)["JSON"]) == typed
 
 
+@settings(deadline=None)
 @given(st.lists(hostile, max_size=4), st.dictionaries(hostile, hostile, max_size=3))
 def test_pieces_of_lists_and_objects_are_what_was_typed(items: list[str], table: dict[str, str]) -> None:
     def build(v: dict[str, Any]) -> Any:
@@ -79,6 +83,7 @@ def test_pieces_of_lists_and_objects_are_what_was_typed(items: list[str], table:
     assert [configured(found) for found in task(job)["Config"]["args"]] == items
 
 
+@settings(deadline=None)
 @given(hostile)
 def test_a_text_elsewhere_is_what_was_typed_or_is_refused(typed: str) -> None:
     def build(v: dict[str, Any]) -> Any:
@@ -136,6 +141,7 @@ def _decoded(x: str) -> str:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
+@settings(deadline=None)
 @given(typed=hostile)
 def test_no_function_makes_a_value_code(function: str, typed: str) -> None:
     give, change = FUNCTIONS[function]
@@ -219,6 +225,98 @@ def test_one_value_does_not_choose_another_as_code() -> None:
     assert environment(job) == {"A": "${NOMAD_PORT_http}", "P": "8080"}
     with pytest.raises(InvalidJob, match="'which'"):
         read(build, file, which="{it}", text="${NOMAD_PORT_http}")
+
+
+# --- what is made of numbers, lengths and choices ---
+
+
+CODE = "${VAULT_TOKEN}"
+ALPHABET = "$ {}_VAULTOKEN"
+MADE: dict[str, tuple[Any, Callable[[Any], str]]] = {
+    "numbers": ([*map(ord, CODE)], lambda x: "".join(map(chr, x))),
+    "numbers in JSON": (json.dumps([*map(ord, CODE)]), lambda x: "".join(map(chr, json.loads(x)))),
+    "numbers in a text": (",".join(map(str, map(ord, CODE))), lambda x: "".join(chr(int(n)) for n in x.split(","))),
+    "hexadecimal digits": ([f"{ord(sign):02x}" for sign in CODE], lambda x: "".join(chr(int(n, 16)) for n in x)),
+    "one number": (36, lambda x: chr(x) + "{VAULT_TOKEN}"),
+    "a number of an alphabet": ([*map(ALPHABET.index, CODE)], lambda x: "".join(ALPHABET[n] for n in x)),
+    "names of an alphabet": (
+        [f"sign{ALPHABET.index(sign)}" for sign in CODE],
+        lambda x: "".join({f"sign{n}": sign for n, sign in enumerate(ALPHABET)}[name] for name in x),
+    ),
+    "bits": (
+        [[bool(ord(sign) >> bit & 1) for bit in range(7)] for sign in CODE],
+        lambda x: "".join(chr(sum(bit << at for at, bit in enumerate(bits))) for bits in x),
+    ),
+    "a bit": (True, lambda x: ("$" if x else "#") + "{VAULT_TOKEN}"),
+    "a threshold": (7, lambda x: ("$" if x > 5 else "#") + "{VAULT_TOKEN}"),
+    "lengths of texts": (["x" * ord(sign) for sign in CODE], lambda x: "".join(chr(len(item)) for item in x)),
+    "lengths of lists": ([[1] * ord(sign) for sign in CODE], lambda x: "".join(chr(len(item)) for item in x)),
+    "numbers of keys": ({f"k{n}": 1 for n in range(36)}, lambda x: chr(len(x)) + "{VAULT_TOKEN}"),
+    "what isn't there": ([None, 1], lambda x: ("$" if x[0] is None else "#") + "{VAULT_TOKEN}"),
+}
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_nothing_makes_code_that_the_author_did_not_write(made: str) -> None:
+    value, change = MADE[made]
+    assert change(value) == CODE
+    for build in (
+        lambda v: one_task(Env={"A": change(v["x"])}),
+        lambda v: one_task(Config={"args": ["a", f"b {change(v['x'])}"]}),
+        lambda v: one_task(Services=[{"Name": "a", "Tags": [change(v["x"])]}]),
+        templated(lambda v: "a: " + change(v["x"]).replace("${", "{{").replace("}", " }}"), LeftDelim="{{"),
+        lambda v: one_task(Config={"logging": [{"config": [{"tag": change(v["x"]).replace("${", "{{")}]}]}),
+    ):
+        with pytest.raises(InvalidJob, match="'x'"):
+            read(build, x=value)
+        with pytest.raises(InvalidJob, match="'x'"):
+            read(build, x=value, other="text")
+
+
+def test_numbers_make_no_delimiter_and_no_line_of_an_environment_file() -> None:
+    with pytest.raises(InvalidJob, match="LeftDelim can't come from a value"):
+        read(lambda v: one_task(Templates=[{"EmbeddedTmpl": "a", "LeftDelim": chr(v["x"]) * 2}]), x=91)
+    for code in (10, 35, 39, 34, 92):
+        build = templated(lambda v: f"A=1{chr(v['x'])}LD_PRELOAD=x\n", Envvars=True)
+        with pytest.raises(InvalidJob, match="'x' would become code"):
+            read(build, "A=1", x=code)
+        quoted = templated(lambda v: f'A={{{{ "a {chr(v["x"])}b" }}}}\n', Envvars=True)
+        with pytest.raises(InvalidJob, match="'x' would become code"):
+            read(quoted, "A=", x=code)
+
+
+def test_what_the_author_wrote_may_depend_on_numbers() -> None:
+    def build(v: dict[str, Any]) -> Any:
+        port = "${NOMAD_PORT_https}" if v["tls"] else "${NOMAD_PORT_http}"
+        data = f"""A={v["n"]}\nPORT_{v["n"]}='1'\nB={{{{ key "a/{v["n"]}" | toJSON }}}}\n"""
+        data += "".join(f"REPLICA_{n}={v['name']}\n" for n in range(v["n"]))
+        return one_task(
+            Env={"N": f"{v['n']} of ${{NOMAD_ALLOC_INDEX}}", "P": port},
+            Config={"args": [f"--port={port}", str(v["n"])]},
+            Templates=[{"EmbeddedTmpl": data, "Envvars": True}],
+        )
+
+    file = """tls ? "${NOMAD_PORT_https}" : "${NOMAD_PORT_http}" ${NOMAD_ALLOC_INDEX}
+    A=${var.n}
+    PORT_${var.n}='1'
+    B={{ key "a/${var.n}" | toJSON }}
+    REPLICA_${n}=${var.name}
+    """
+    for tls in (True, False):
+        job = read(build, file, tls=tls, n=3, name="alpha")
+        assert task(job)["Env"] == {"N": "3 of ${NOMAD_ALLOC_INDEX}", "P": f"${{NOMAD_PORT_http{'s' if tls else ''}}}"}
+
+
+def test_what_comes_out_whatever_the_values_are_is_the_authors() -> None:
+    def build(v: dict[str, Any]) -> Any:
+        made = '{{ with secret "a/%s" }}{{ end }}' % v["name"]  # noqa: UP031
+        return one_task(
+            Env={"A": "".join(["$", "{NOMAD_ALLOC_INDEX}"])},
+            Config={"args": [f"{v['n']}"]},
+            Templates=[{"EmbeddedTmpl": f"{v['n']} {made}", "Envvars": False}],
+        )
+
+    assert read(build, "", n=3, name="alpha", flags=[True, False])
 
 
 # --- what the author composes ---
@@ -313,6 +411,7 @@ def templated(data: Callable[[dict[str, Any]], str], **fields: Any) -> Callable[
     )
 
 
+@settings(deadline=None)
 @given(nested)
 def test_a_value_in_a_template_is_its_text_or_refused(typed: Any) -> None:
     build = templated(lambda v: f'it is {json.dumps(v["x"], ensure_ascii=False)} {{{{ env "A" }}}}')
@@ -389,6 +488,25 @@ def test_a_value_names_no_variable_of_an_environment_file() -> None:
     for data in ("{}=b", "A=b\n{}\n", "\n {}"):
         with pytest.raises(InvalidJob, match="could name an environment variable"):
             read(templated(lambda v, data=data: data.format(v["x"]), Envvars=True), x="PATH=x")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("typed", ["x #z", "x 'z", " x", "x ", "#"])
+def test_no_value_in_quoted_text_changes_a_line_of_an_environment_file(typed: str) -> None:
+    for data in ('Q={{{{ "{}" }}}}\n', 'Q={{{{ printf "%s" "{}" }}}}', "Q={}\nR=1"):
+        build = templated(lambda v, data=data: data.format(v["x"]), Envvars=True)  # type: ignore[misc]
+        assert read(build, x="a b")
+        with pytest.raises(InvalidJob, match="could change the template") as caught:
+            read(build, x=typed)
+        assert "toJSON" in (caught.value.hint or "")
+        assert "any text" not in (caught.value.hint or "")
+
+
+def test_no_value_in_quoted_text_names_a_variable_of_an_environment_file() -> None:
+    for data in ('{{{{ "{}" }}}}=b', '{{{{ printf "%s" "{}" }}}}=b', 'A=b\n{{{{- "{}" }}}}=c'):
+        with pytest.raises(InvalidJob, match="could name an environment variable"):
+            read(templated(lambda v, data=data: data.format(v["x"]), Envvars=True), x="PATH")  # type: ignore[misc]
+    path = '{{{{ with secret "secret/data/{}/key" }}}}KEY={{{{ .Data.data.key }}}}{{{{ end }}}}'
+    assert read(templated(lambda v: path.format(v["x"]), Envvars=True), x="alpha")
 
 
 def test_docker_gets_no_template_of_a_value() -> None:

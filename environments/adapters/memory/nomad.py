@@ -65,6 +65,9 @@ class MemoryNomad:
 
         kind = re.search(r'type\s*=\s*"(service|batch|system)"', text)
         count = re.search(r"count\s*=\s*(?:var\.(\w+)|(\d+))", text)
+        number = values[count[1]] if count and count[1] else count[2] if count else 1
+        if not re.fullmatch(r"-?\d+", str(number)):
+            raise InvalidJob("Nomad rejects the job: the count is no number.")
         namespace = re.search(r'namespace\s*=\s*"([^"]*)"', text)
         services = re.findall(r'service\s*\{\s*name\s*=\s*"([^"]*)"', text)
         templates = re.findall(r'data\s*=\s*"([^"]*)"', text)
@@ -78,7 +81,7 @@ class MemoryNomad:
             "TaskGroups": [
                 {
                     "Name": "group",
-                    "Count": int(values[count[1]] if count and count[1] else count[2] if count else 1),
+                    "Count": int(number),
                     "Update": {"MaxParallel": 1, "HealthCheck": "checks"},
                     "Services": [{"Name": filled(name), "Provider": "consul"} for name in services],
                     "Tasks": [

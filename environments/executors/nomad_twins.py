@@ -1,0 +1,222 @@
+"""What a job says whatever the values are: all that Nomad acts on must be that, or stand in the job file.
+
+Marks follow the characters of texts. What a job file makes of numbers, of lengths or by looking something up carries
+none: a file can make a dollar sign of 36. So the file is read with other values of the same shape as well. What comes
+out each time is the author's, however it was made. The rest must be in the file as it was written.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from environments.domain.errors import InvalidJob
+from environments.executors import hcl
+from environments.executors.go_template import LEFT, RIGHT, Place, places
+from environments.executors.nomad_fields import Field, Path, Text, actions
+from environments.executors.nomad_ports import Job
+from environments.executors.nomad_texts import leaves
+from environments.executors.other_values import aspects, others
+
+_ANY = re.compile(r"[$%]\{[^}]*\}?")
+_DOCKER = re.compile(r"\{\{.*?(?:\}\}|$)", re.DOTALL)
+_NAME = re.compile(r"\$\{([\w.\-]+)\}")
+_INTERPOLATED = re.compile(r"\$\{[^{}]*\}")
+_NUMBER = re.compile(r"\d+")
+_SPECIAL = re.compile(r"[#'\"`\\]")
+
+
+class Twins:
+    """The jobs that come of other values, and the text of the job file."""
+
+    def __init__(self, parse: Callable[[str, str], Job], file: str, variables: Mapping[str, Any]) -> None:
+        """`parse`: `Scheduler.parse`."""
+        self._parse = parse
+        self._file = file
+        self._variables = dict(variables)
+        plain = file.replace('\\"', '"').replace("$${", "${").replace("%%{", "%{").replace("\\n", "\n")
+        self._written = [" ".join(found.split()) for found in (file, plain, plain.replace("\\\\", "\\"))]
+        self._job = cache(self._try)
+        self._found: Sequence[Mapping[Path, str]] | None = None
+        self._steady = False
+
+    def check(self, field: Field, text: Text, left: str, right: str) -> None:
+        """Raises `ValueError` if values made something of a text of the job that Nomad would act on.
+
+        `left` and `right`: the delimiters of the template beside it.
+        """
+        if field.delimiter:
+            if not self._delimits(field, text.text) and not self._same(field.path, lambda found: [found], text):
+                raise ValueError("can't come from a value")
+        elif field.template:
+            self._in_template(field, text, left, right)
+        else:
+            self._elsewhere(field, text)
+
+    def moving(self, paths: Sequence[Path], own: Mapping[Path, str]) -> list[str]:
+        """The variables that those texts of the job depend on."""
+        names = []
+        for name, value in self._variables.items():
+            jobs = [self._job(hcl.assignments({**self._variables, name: other})) for other, _ in others(value)]
+            if any(job is not None and any(job.get(path) != own[path] for path in paths) for job in jobs):
+                names.append(name)
+        return names
+
+    def _delimits(self, field: Field, text: str) -> bool:
+        """Whether a delimiter is Nomad's own, or stands in the job file as what it is."""
+        left = field.path[-1] == "LeftDelim"
+        name = "left_delimiter" if left else "right_delimiter"
+        if not any(name in found for found in self._written):
+            return text in ("", LEFT if left else RIGHT)
+        literal = re.compile(rf'{name} ?= ?"{re.escape(text)}"')
+        return any(literal.search(found) for found in self._written)
+
+    def _elsewhere(self, field: Field, text: Text) -> None:
+        patterns = [_ANY, _DOCKER] if "logging" in field.path else [_ANY]
+        for pattern in patterns:
+
+            def own(found: str, pattern: re.Pattern[str] = pattern) -> list[str]:
+                return pattern.findall(found)
+
+            for item in pattern.finditer(text.text):
+                if any(text.foreign[item.start() : item.end()]) or self._stands(item[0]):
+                    continue
+                if not self._contain(field.path, own, item[0]):
+                    raise ValueError(f"holds {item[0]}, which doesn't stand in the job file and Nomad would act on")
+
+    def _in_template(self, field: Field, text: Text, left: str, right: str) -> None:
+        def codes(found: str) -> list[str]:
+            where = places(found, left, right)
+            return [_code(found, where, start, end) for start, end in actions(where)]
+
+        where = places(text.text, left, right)
+        made = [text.text[start:end] for start, end in actions(where)]
+        made = [code for code in made if not self._stands(code) and not self._fills(code, left, right)]
+        if made and not self._same(field.path, codes, text):
+            raise ValueError(f"has the code {made[0]}, which doesn't stand in the job file")
+        if not field.in_env_file:
+            return
+
+        def lines(found: str) -> list[str]:
+            return [_line(line) for line in _texts(found, places(found, left, right)).splitlines()]
+
+        if self._same(field.path, lines, text):
+            return
+        names = set()
+        for line in _texts(text.text, where).splitlines():
+            name, equals, rest = line.partition("=")
+            if not line.strip():
+                continue
+            if name in names or not self._line_stands(line if _SPECIAL.search(rest) else name + equals):
+                raise ValueError(f"has the line {line}, which doesn't stand in the job file")
+            names.add(name)
+
+    def _stands(self, code: str) -> bool:
+        """Whether the author wrote that code in the job file."""
+        code = " ".join(code.split())
+        if name := _NAME.fullmatch(code):
+            # HCL allows a name without braces, too.
+            bare = re.compile(rf"(?<![\w.$]){re.escape(name[1])}(?![\w.])")
+            return any(bare.search(found) for found in self._written)
+        return any(code in found for found in self._written)
+
+    def _fills(self, code: str, left: str, right: str) -> bool:
+        """Whether code of a template is the author's, with words in its quoted texts or numbers in place of `${…}`."""
+        code = " ".join(code.split())
+        action = re.compile(f"{re.escape(left or LEFT)}.*?{re.escape(right or RIGHT)}")
+        items = action.findall(code)
+        return "".join(items) == code and all(
+            self._stands(item)
+            or any(
+                "${" in own[0] and re.fullmatch(_pattern(own[0]), item)
+                for found in self._written
+                for own in action.finditer(found)
+            )
+            for item in items
+        )
+
+    def _line_stands(self, line: str) -> bool:
+        """Whether the author wrote that line of an environment file; its numbers may come from `${…}`."""
+        parts = map(re.escape, _NUMBER.split(" ".join(line.split())))
+        pattern = re.compile(r"(?<!\w)" + r"(?:\d+|\$\{[^}]*\})".join(parts))
+        return any(pattern.search(found) for found in self._written)
+
+    def _same(self, path: Path, part: Callable[[str], list[str]], text: Text) -> bool:
+        wanted = part(text.text)
+        return self._all(path, lambda found: part(found) == wanted)
+
+    def _contain(self, path: Path, part: Callable[[str], list[str]], wanted: str) -> bool:
+        return self._all(path, lambda found: wanted in part(found))
+
+    def _all(self, path: Path, fits: Callable[[str], bool]) -> bool:
+        """Whether that text of each twin fits."""
+        twins = self._twins()
+        return self._steady and all(path in twin and fits(twin[path]) for twin in twins)
+
+    def _twins(self) -> Sequence[Mapping[Path, str]]:
+        if self._found is None:
+            self._found, self._steady = self._find()
+        return self._found
+
+    def _find(self) -> tuple[list[Mapping[Path, str]], bool]:
+        """The jobs of other values, and whether each variable could be changed in all ways that it has."""
+        found: list[Mapping[Path, str]] = []
+        ways: dict[str, list[Any]] = {}
+        for name, value in self._variables.items():
+            missing = aspects(value)
+            for other, changes in others(value):
+                if (job := self._job(hcl.assignments({**self._variables, name: other}))) is not None:
+                    found.append(job)
+                    ways.setdefault(name, []).append(other)
+                    missing -= changes
+            if missing:
+                return [], False
+        together = False
+        for number in range(max(map(len, ways.values()), default=0)):
+            chosen = {name: own[number % len(own)] for name, own in ways.items()}
+            if (job := self._job(hcl.assignments({**self._variables, **chosen}))) is not None:
+                found.append(job)
+                together = True
+        return found, together or not ways
+
+    def _try(self, assignments: str) -> Mapping[Path, str] | None:
+        # The service would refuse an impossible value anyway.
+        try:
+            return leaves(self._parse(self._file, assignments), lambda key: key).texts
+        except InvalidJob:
+            return None
+
+
+def _pattern(written: str) -> str:
+    """What may come of an action of a template: a word for a `${…}` in its quoted texts, a number for another one."""
+    parts = []
+    quoted = False
+    at = 0
+    for found in _INTERPOLATED.finditer(written):
+        before = written[at : found.start()]
+        parts.append(re.escape(before))
+        quoted ^= before.count('"') % 2 == 1
+        parts.append(r"[^\"'`\\{}$%\n]*" if quoted else r"(?:-?\d+(?:\.\d+)?|true|false)")
+        at = found.end()
+    return "".join([*parts, re.escape(written[at:])])
+
+
+def _code(text: str, where: list[Place], start: int, end: int) -> str:
+    return "".join(text[number] for number in range(start, end) if where[number] is Place.CODE)
+
+
+def _texts(text: str, where: list[Place]) -> str:
+    """The text outside of actions, and what in their quoted texts could change the meaning of a line."""
+    found = []
+    for sign, place in zip(text, where, strict=True):
+        if place is Place.TEXT or (place is Place.QUOTED and _SPECIAL.match(sign)):
+            found.append(sign)
+        elif place is Place.QUOTED and sign in "\r\n":
+            found.append("#")
+    return "".join(found)
+
+
+def _line(line: str) -> str:
+    """What Nomad acts on in a line of an environment file."""
+    name, equals, rest = line.partition("=")
+    return _NUMBER.sub("0", name) + equals + "".join(_SPECIAL.findall(rest))

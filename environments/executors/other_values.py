@@ -1,0 +1,146 @@
+"""Other values of the same shape, to see what of a job depends on those that were given."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from environments.executors.marking import decoded, encoded
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How each part of a value is exchanged."""
+
+    number: Callable[[Any], Any] = lambda number: number
+    truth: Callable[[bool], bool | None] = lambda truth: truth
+    text: Callable[[str], str | None] = lambda text: text
+    items: Callable[[list[Any]], list[Any]] = lambda items: items
+    more_keys: bool = False
+    nothing: Any = None
+
+
+def _as_long(text: str) -> str:
+    return "".join("y" if sign == "x" else "x" for sign in text)
+
+
+def _longer(text: str) -> str:
+    return f"{_as_long(text)}xyz"
+
+
+def _other_digits(text: str) -> str:
+    return re.sub(r"\d", lambda found: "2" if found[0] == "1" else "1", text)
+
+
+def _more_digits(text: str) -> str:
+    return re.sub(r"\d+", lambda found: f"{found[0]}1", text)
+
+
+def _flip(truth: bool) -> bool:
+    return not truth
+
+
+def _twice(items: list[Any]) -> list[Any]:
+    return items * 2
+
+
+def _fewer(items: list[Any]) -> list[Any]:
+    return items[:1]
+
+
+_GROWING = 3
+"""Depth of lists and objects that grow: each level makes more copies of those below."""
+
+_WAYS = (
+    _Way(lambda number: 2 if number == 1 else 1, _flip, _as_long),
+    _Way(lambda number: number + 1, _flip, _longer, _twice, more_keys=True),
+    _Way(lambda number: number + 1000, lambda _: True, _other_digits),
+    _Way(lambda _: 0, lambda _: False, items=_twice),
+    _Way(lambda number: -number - 7, text=_more_digits, more_keys=True),
+    _Way(lambda number: number + 1, _flip, items=_fewer),
+    _Way(lambda _: 0, _flip, _longer, lambda _: []),
+    _Way(text=_longer, nothing=1),
+    _Way(lambda _: None, lambda _: None, lambda _: None, nothing=1),
+)
+
+
+def aspects(value: Any) -> set[str]:
+    """In which ways a value can be another one: `number`, `truth`, `text`, `length`, `items`, `keys`."""
+    found: set[str] = set()
+    for part in _parts(value):
+        if isinstance(part, bool):
+            found.add("truth")
+        elif isinstance(part, int | float):
+            found.add("number")
+        elif isinstance(part, str):
+            found |= {"text", "length"} if part else {"length"}
+        elif isinstance(part, list | tuple) and part:
+            found.add("items")
+        elif isinstance(part, Mapping) and part:
+            found.add("keys")
+    return found
+
+
+def others(value: Any) -> Iterator[tuple[Any, set[str]]]:
+    """Other values of the shape, each with the aspects in which it is another one."""
+    for way in _WAYS:
+        changes: set[str] = set()
+        yield _changed(value, way, changes, 0), changes
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _parts(item)
+
+
+def _changed(value: Any, way: _Way, changes: set[str], depth: int) -> Any:
+    if value is None:
+        return way.nothing
+    if isinstance(value, str):
+        return _changed_text(value, way, changes, depth)
+    if isinstance(value, bool | int | float):
+        kind = "truth" if isinstance(value, bool) else "number"
+        other = way.truth(value) if isinstance(value, bool) else way.number(value)
+        changes |= {kind} if other != value else set()
+        return other
+    if isinstance(value, Mapping):
+        other = {key: _changed(item, way, changes, depth + 1) for key, item in value.items()}
+        if way.more_keys and other and depth < _GROWING:
+            changes.add("keys")
+            other |= {f"{key}xyz": item for key, item in other.items()}
+        return other
+    if isinstance(value, list | tuple):
+        change = way.items if depth < _GROWING else _fewer
+        other = change([_changed(item, way, changes, depth + 1) for item in value])
+        changes |= {"items"} if len(other) != len(value) else set()
+        return other
+    return value
+
+
+def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | None:
+    """What a text holds in JSON or base64 is changed inside, so that the job file can still decode it."""
+    other: str | None
+    if text.lstrip().startswith(("{", "[", '"')) and (held := _held(text)) is not None:
+        other = json.dumps(_changed(held, way, set(), depth + 1), ensure_ascii=False)
+    elif inside := decoded(text):
+        found = _changed_text(inside, way, set(), depth + 1)
+        other = None if found is None else encoded(found)
+    else:
+        other = way.text(text)
+    if other != text:
+        changes.add("text")
+    if other is None or len(other) != len(text):
+        changes.add("length")
+    return other
+
+
+def _held(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
