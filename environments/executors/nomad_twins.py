@@ -36,6 +36,7 @@ class Twins:
         self._variables = dict(variables)
         plain = file.replace('\\"', '"').replace("$${", "${").replace("%%{", "%{").replace("\\n", "\n")
         self._written = [" ".join(found.split()) for found in (file, plain, plain.replace("\\\\", "\\"))]
+        self._lines = [*file.splitlines(), *plain.splitlines()]
         self._job = cache(self._try)
         self._found: Sequence[Mapping[Path, str]] | None = None
         self._steady = False
@@ -107,7 +108,8 @@ class Twins:
             name, equals, rest = line.partition("=")
             if not line.strip():
                 continue
-            if name in names or not self._line_stands(line if _SPECIAL.search(rest) else name + equals):
+            special = "".join(_SPECIAL.findall(rest))
+            if name in names or not equals or not self._line_stands(name, special, left, right):
                 raise ValueError(f"has the line {line}, which doesn't stand in the job file")
             names.add(name)
 
@@ -135,11 +137,20 @@ class Twins:
             for item in items
         )
 
-    def _line_stands(self, line: str) -> bool:
-        """Whether the author wrote that line of an environment file; its numbers may come from `${…}`."""
-        parts = map(re.escape, _NUMBER.split(" ".join(line.split())))
-        pattern = re.compile(r"(?<!\w)" + r"(?:\d+|\$\{[^}]*\})".join(parts))
-        return any(pattern.search(found) for found in self._written)
+    def _line_stands(self, name: str, special: str, left: str, right: str) -> bool:
+        """Whether the author wrote such a line of an environment file, its quotes and the like too.
+
+        Numbers in its name may come from `${…}`.
+        """
+        parts = map(re.escape, _NUMBER.split(name.strip()))
+        pattern = re.compile(r"(?<!\w)" + r"(?:\d+|\$\{[^}]*\})".join(parts) + r"\s*=")
+        for line in self._lines:
+            if begin := pattern.search(line):
+                own = _INTERPOLATED.sub("", line[begin.end() :])
+                written = "".join(_SPECIAL.findall(_texts(own, places(own, left, right))))
+                if not special or written in (special, special + '"'):
+                    return True
+        return False
 
     def _same(self, path: Path, part: Callable[[str], list[str]], text: Text) -> bool:
         wanted = part(text.text)
