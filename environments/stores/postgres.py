@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from environments.domain.errors import StorageError
@@ -86,11 +87,17 @@ def open_postgres(url: str, password_file: Path | None) -> PostgresDatabase:
     Raises `InvalidInput`, `DatabaseUnavailable`, `DatabaseDenied`, `DatabaseFromFuture`, `StorageError`.
     """
     maker = ConnectionMaker(url, password_file)
+
+    def connect() -> LimitedConnection:
+        # SQLAlchemy tells the driver of its own (de)serialisers only where it makes the connection itself.
+        connection = maker.connect()
+        set_json_dumps(write_column, connection)
+        set_json_loads(read_column, connection)
+        return connection
+
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=maker.connect,
-        json_serializer=write_column,
-        json_deserializer=read_column,
+        creator=connect,
         pool_pre_ping=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,

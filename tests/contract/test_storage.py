@@ -14,6 +14,7 @@ from sqlalchemy import text
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import (
     DatabaseUnavailable,
+    InvalidInput,
     LeaseLost,
     NameTaken,
     NotAllowedNow,
@@ -646,3 +647,10 @@ def test_what_an_owner_may_still_use_is_counted(setting: Setting) -> None:
             tx.tokens.add(record)
         assert [found.id for found in tx.tokens.living("ada", NOW)] == ["unused", "used"]
         assert tx.tokens.living("ada", later)[0].id == "used"
+
+
+def test_what_could_not_be_read_again_is_not_written(setting: Setting) -> None:
+    with pytest.raises(InvalidInput, match="half a character"), setting.database.write() as tx:
+        tx.environments.add(environment(1, parameters={"word": "\ud800"}))
+    with setting.database.read() as tx:
+        assert tx.environments.all() == []
