@@ -3,10 +3,12 @@
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from environments.bootstrap import parts
+from environments.adapters.checking.pool import CheckPool
+from environments.bootstrap import parts, service
 from environments.cli import main
 from tests.fleet.world import WORLD, FileHandler, GateExecutor
 
@@ -22,6 +24,7 @@ def add_kind(world: Path) -> None:
         return replace(tools, executors=executors, handlers={**tools.handlers, handler.kind: handler}), vault
 
     parts.make_toolbox = make_toolbox  # type: ignore[assignment]
+    service.CheckPool = partial(CheckPool, "tests.fleet.kinds:STEP_KINDS")  # type: ignore[attr-defined, assignment]
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ class GateExecutor(OwnThingsOnly):
     def __init__(self, world: Path) -> None:
         self._world = world
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         return []
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
