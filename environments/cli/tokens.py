@@ -11,6 +11,9 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.domain.views import TokenView
 
+_LONGEST_NOTE = 80
+"""Characters of a note that the table shows: anybody writes them, and an admin sees everybody's."""
+
 app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -74,7 +77,7 @@ def list_tokens(session: Session) -> None:
                 _state(token, session),
                 f"{coarse(session.now() - token.last_used_at)} ago" if token.last_used_at else "never",
                 token.parent_id or "",
-                token.note,
+                token.note if len(token.note) <= _LONGEST_NOTE else f"{token.note[:_LONGEST_NOTE]}…",
             )
             for token in found
         ]

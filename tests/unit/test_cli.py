@@ -566,6 +566,8 @@ def test_tokens(cli: CommandLine, tmp_path: Path) -> None:
     assert cli("token", "revoke", identity, "--yes").status == 0
     assert "✗ revoked" in cli("token", "list").out
     assert cli("token", "create", "--owner", "x", "--role", "king").status == 2
+    assert cli("token", "create", "--owner", "x", "--note", "n" * 900).status == 0
+    assert max(map(len, cli("token", "list").out.splitlines())) < 200
 
 
 def test_ca_is_printed_as_pem(cli: CommandLine) -> None:
