@@ -122,7 +122,8 @@ class ThingExecutor:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    @classmethod
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
         return [f"with.{name}: unknown" for name in options if name not in ThingOptions.model_fields]
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
