@@ -447,7 +447,7 @@ job "app" {
         assert nomad_values.read(nomad.parse, file, given)["TaskGroups"][0]["Count"] == 2
 
 
-INJECT = Path(__file__).parents[1] / "cases" / "templates" / "inject"
+INJECT = Path(__file__).parents[1] / "cases" / "attack" / "inject"
 
 
 @pytest.mark.parametrize("case", ["list.json", "text.json"])
