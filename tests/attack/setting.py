@@ -146,6 +146,15 @@ class Target:
                 texts.append(response.text if response.status_code == 200 else "")
         return "\n".join(texts)
 
+    def written(self, environment: str, job: str, file: str) -> list[str]:
+        """What is in a file that the job's runs have written into their shared folder, for each that has one."""
+        texts = []
+        for run in self.part("nomad", "GET", f"/v1/job/{job}/allocations?namespace={environment}") or []:
+            path = f"/v1/client/fs/cat/{run['ID']}?namespace={environment}&path=alloc/{file}"
+            response = self.parts["nomad"].get(path)
+            texts += [response.text] if response.status_code == 200 else []
+        return texts
+
 
 def good(response: httpx2.Response) -> Any:
     """What a good answer holds."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.attack.setting import Person, Target, until
+from tests.attack.setting import Person, Target
 
 HOSTILE = [
     "${VAULT_TOKEN}",
@@ -26,13 +26,9 @@ HARMLESS = 'plain "quoted" text, ünïcode, 100 %, $5 and {braces}'
 
 
 def heard(target: Target, name: str) -> dict[str, Any]:
-    """What the job says; Nomad has its output a moment after its end."""
-
-    def lines() -> list[str]:
-        return [line for line in target.output(name, "app").splitlines() if line.startswith("{") and line.endswith("}")]
-
-    (line,) = until(lines, f"the job of {name} says nothing", 30)
-    said: dict[str, Any] = json.loads(line)
+    """What the job says, in a file: Nomad may miss the output of a container that ends at once."""
+    (text,) = target.written(name, "app", "said.json")
+    said: dict[str, Any] = json.loads(text)
     return said
 
 

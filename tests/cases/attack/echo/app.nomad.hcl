@@ -44,7 +44,7 @@ job "app" {
 
         args = concat([
           "-c",
-          "import json, os, sys; print(json.dumps({'env': os.environ['SAID'], 'list': os.environ['LIST'], 'tree': os.environ['TREE'], 'args': sys.argv[1:]}))",
+          "import json, os, sys; json.dump({'env': os.environ['SAID'], 'list': os.environ['LIST'], 'tree': os.environ['TREE'], 'args': sys.argv[1:]}, open(os.environ['NOMAD_ALLOC_DIR'] + '/said.json', 'w'))",
         ], [var.text], var.lines)
       }
 
