@@ -33,9 +33,8 @@ CONTROLS = frozenset(map(chr, [*range(9), *range(10, 32), 127]))
 
 _LOW = 0xE000  # what comes before "A": digits, blanks, most punctuation; for some marks all of ASCII
 _CAPITALS = 0x10400  # Deseret, the only script with enough letters in two cases that nobody's job file is written in
-_BETWEEN = _CAPITALS + 26
 _SMALL = 0x10428
-_SMALL_BETWEEN = _SMALL + 26  # what `lower` makes of those between
+_SMALL_BETWEEN = _SMALL + 26  # what `lower` makes of those between, which follow the capitals
 _ABOVE = 0xF0000  # what comes after "z"
 _RESERVED = re.compile(r"[\ue000-\ue07f\U00010400-\U0001044f\U000f0000-\U0010ffff]")
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)

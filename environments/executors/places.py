@@ -34,7 +34,7 @@ from environments.executors.vault_certificate import (
     check_role,
 )
 from environments.executors.vault_folder import check_folder, claim_folder, folder_resource
-from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND, Identities, lending_resource
+from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND, Identities, end_identity, lending_resource
 from environments.executors.vault_store import SecretStore
 
 _LOCKS = 64
@@ -142,12 +142,6 @@ class JobPlaces:
         They give no more than the rights to read what this environment will write, and belong to nobody who has the
         name. So they are the one thing that isn't refused but ended.
         """
-        found = self._identities.find(AUTH_PATH, owner.name)
-        for accessor in found.accessors:
-            run.before_effect()
-            self._identities.revoke(accessor)
-        for entity in found.entities:
-            run.before_effect()
-            self._identities.remove_entity(entity)
+        found = end_identity(self._identities, AUTH_PATH, owner.name, run)
         if found.accessors or found.entities:
             run.log("logins to OpenBao that an earlier environment of this name had left were ended")

@@ -44,6 +44,18 @@ class Identities(Protocol):
         ...
 
 
+def end_identity(identities: Identities, auth_path: str, name: str, run: StepRun) -> Identity:
+    """Revokes the tokens of a name, then removes its entities; gives what there was."""
+    found = identities.find(auth_path, name)
+    for accessor in found.accessors:
+        run.before_effect()
+        identities.revoke(accessor)
+    for entity in found.entities:
+        run.before_effect()
+        identities.remove_entity(entity)
+    return found
+
+
 def lending_resource(owner: Owner) -> Intended:
     """What making tokens for an environment's secrets, or for its modules, leaves in the inventory."""
     return Intended(ResourceRef(kind=IDENTITY_KIND, address=f"{TOKEN_PATH}/{owner.name}"), shared=True, rank=34)
@@ -73,15 +85,8 @@ class IdentityHandler:
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Revokes the tokens, then removes the entity."""
         auth_path, name = address.split("/")
-        if self._foreign(name, owner):
-            return
-        found = self._identities.find(auth_path, name)
-        for accessor in found.accessors:
-            run.before_effect()
-            self._identities.revoke(accessor)
-        for entity in found.entities:
-            run.before_effect()
-            self._identities.remove_entity(entity)
+        if not self._foreign(name, owner):
+            end_identity(self._identities, auth_path, name, run)
 
     def _foreign(self, namespace: str, owner: Owner) -> bool:
         metadata = self._scheduler.namespace(namespace)

@@ -13,13 +13,13 @@ from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
 from environments.domain.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
 from environments.service import changing
+from environments.service.allowances import check_plans
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.changing import Asked, Sealer
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
 from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
-from environments.service.room import check_plans
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 

@@ -34,7 +34,7 @@ from environments.domain.views import (
     TokenRequest,
     UpdateRequest,
 )
-from environments.service import room
+from environments.service import allowances
 from tests.fakes.service import Served, served
 
 STEPS = (
@@ -167,7 +167,7 @@ def test_plans_are_for_those_who_see_the_environment(api: Served, client: HttpCl
 def test_an_owner_has_only_so_many_plans_to_apply(
     api: Served, client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "MOST_PLANS", 3)
+    monkeypatch.setattr(allowances, "MOST_PLANS", 3)
     ready(api, client)
     request = PlanRequest(kind=DeploymentKind.UPDATE)
     plans = [client.plan("demo", request) for _ in range(3)]

@@ -10,7 +10,7 @@ import pytest
 from environments.domain.errors import Forbidden, TooManyRequests, Unauthenticated
 from environments.domain.tokens import secret_hash, secret_prefix
 from environments.domain.views import NewToken, TokenRequest
-from environments.service import room
+from environments.service import allowances
 from environments.service.access import LONGEST_LINE
 from environments.service.storage import TokenRecord
 from tests.fakes.service import Served, served
@@ -146,7 +146,7 @@ def test_a_circle_of_tokens_lets_nobody_in(api: Served) -> None:
 
 
 def test_an_owner_has_only_so_many_good_tokens(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST_TOKENS", 3)
+    monkeypatch.setattr(allowances, "MOST_TOKENS", 3)
     mine = make(api, api.token)
     ends = make(api, api.token, ttl="1h")
     unused = make(api, mine.secret)
