@@ -31,6 +31,10 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Word = Annotated[str, Field(max_length=1000)]
 """A name, an id, a duration, a key, as somebody gives it: what reads it says what is right, this only ends it."""
 
+Duration = Annotated[str, Field(max_length=256 * 1024)]
+"""A duration such as `2h`, as somebody gives it. As long as a request may be: what reads it refuses, as
+`invalid_lifetime`, all text that is no duration."""
+
 Text = Annotated[str, Field(max_length=1000)]
 """Words of a person that are kept and shown."""
 
@@ -294,7 +298,7 @@ class CreateRequest(_Request):
     digest: Word | None = None
     """A particular version of the template; None: the newest."""
     parameters: dict[Word, Any] = Field(default_factory=dict)
-    ttl: Word | None = None
+    ttl: Duration | None = None
     until: Moment | None = None
 
 
@@ -316,7 +320,7 @@ class PlanRequest(_Request):
     template: Word | None = None
     digest: Word | None = None
     parameters: dict[Word, Any] | None = None
-    ttl: Word | None = None
+    ttl: Duration | None = None
     until: Moment | None = None
     rollback_to: Word | None = None
 
@@ -342,8 +346,8 @@ class AbandonRequest(_Request):
 class ExtendRequest(_Request):
     """Moves the deadline. One of `by` (added to the deadline), `ttl` (from now), `until` (a moment)."""
 
-    by: Word | None = None
-    ttl: Word | None = None
+    by: Duration | None = None
+    ttl: Duration | None = None
     until: Moment | None = None
 
 
@@ -385,7 +389,7 @@ class TokenRequest(_Request):
     owner: Word
     role: Literal["admin", "user"] = "user"
     note: Text = ""
-    ttl: Word | None = None
+    ttl: Duration | None = None
 
 
 class Problem(_View):

@@ -246,14 +246,20 @@ def test_hostile_parameters_are_answered_in_words(admin: Door, mallory: Door) ->
 
 
 @pytest.mark.parametrize(
-    "body", ['{"name": "a", "template": "web", "parameters": {"replicas": 1e999}}', "[" * 100_000, DEEP]
+    "body",
+    ['{"name": "a", "template": "web", "parameters": {"replicas": 1e999}}', "[" * 100_000, DEEP],
+    ids=["number", "open", "deep"],
 )
 def test_numbers_beyond_all_others_and_deep_bodies_are_no_json(mallory: Door, body: str) -> None:
     answer = mallory.http.post("/v1/environments", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
 
-@pytest.mark.parametrize("ttl", ["9" * 5000 + "d", "1d" * 50_000, "9" * 200_000, "99999999999w"])
+@pytest.mark.parametrize(
+    "ttl",
+    ["9" * 5000 + "d", "1d" * 50_000, "9" * 200_000, "99999999999w"],
+    ids=["days", "parts", "digits", "weeks"],
+)
 def test_a_lifetime_of_many_digits_is_none(mallory: Door, ttl: str) -> None:
     answer = mallory.post("/v1/environments", {"name": "long", "template": "web", "ttl": ttl})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_lifetime")
@@ -262,6 +268,7 @@ def test_a_lifetime_of_many_digits_is_none(mallory: Door, ttl: str) -> None:
 @pytest.mark.parametrize(
     "until",
     ["2026-12-01T18:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "9" * 5000],
+    ids=["no offset", "before year 1", "after year 9999", "too far", "digits"],
 )
 def test_a_moment_has_an_offset_and_is_within_ten_years(mallory: Door, until: str) -> None:
     for path, asked in (
