@@ -1,6 +1,7 @@
 """OpenBao (or Vault) through hvac: secrets, the PKI mount, tokens and identities."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC
@@ -16,7 +17,7 @@ from hvac import exceptions
 from environments.adapters.connections import Connections, Endpoint
 from environments.adapters.link import CALL_LIMIT, Fault, Lent, Link, Missing
 from environments.adapters.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
-from environments.domain.errors import BackendError
+from environments.domain.errors import BackendDenied, BackendError
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
@@ -29,6 +30,9 @@ ENVIRONMENTS = "environments"
 
 LENT_SECONDS = 60
 """How long a token for the secrets of one environment lives, at most: a use takes a call or two."""
+
+_BEING_MADE = 60.0
+"""Seconds after which an accessor without a token is taken for one that will never have one."""
 
 _STATUS: dict[type[exceptions.VaultError], int] = {
     exceptions.InvalidRequest: 400,
@@ -268,6 +272,7 @@ class Logins(_Part):
     def __init__(self, link: Link[hvac.Client]) -> None:
         super().__init__(link)
         self._origins: dict[str, tuple[str, str]] = {}
+        self._empty: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def find(self, auth_path: str, name: str) -> Identity:
@@ -329,18 +334,25 @@ class Logins(_Part):
         accessors = list(found["data"]["keys"]) if found else []
         with self._lock:
             self._origins = {key: self._origins[key] for key in accessors if key in self._origins}
+            self._empty = {key: self._empty[key] for key in accessors if key in self._empty}
         return accessors
 
     def _origin(self, accessor: str) -> tuple[str, str]:
-        """Path and display name of a token, which never change."""
+        """Path and display name of a token, which never change; both empty when there is none."""
         with self._lock:
             if accessor in self._origins:
                 return self._origins[accessor]
+            if accessor in self._empty and time.monotonic() - self._empty[accessor] > _BEING_MADE:
+                return ("", "")
         try:
-            found = self._maybe("look up a token", lambda client: client.auth.token.lookup_accessor(accessor))
-        except BackendError as error:
-            if "invalid accessor" not in error.message and "bad token" not in error.message:
+            found = self._look_up(accessor)
+        except BackendDenied:
+            # A server that was killed while it made a token lists an accessor of nothing from then on, and answers 403
+            # to each question about it. It must be told from a credential of ours that may not ask.
+            if self._look_up(self._own_accessor()) is None:
                 raise
+            with self._lock:
+                self._empty.setdefault(accessor, time.monotonic())
             found = None
         if found is None:
             return ("", "")
@@ -348,6 +360,19 @@ class Logins(_Part):
         with self._lock:
             self._origins[accessor] = origin
         return origin
+
+    def _look_up(self, accessor: str) -> Any:
+        """What is known of a token; None when it has ended."""
+        try:
+            return self._maybe("look up a token", lambda client: client.auth.token.lookup_accessor(accessor))
+        except BackendError as error:
+            if "invalid accessor" not in error.message and "bad token" not in error.message:
+                raise
+            return None
+
+    def _own_accessor(self) -> str:
+        found = self._link.call("look up its own token", lambda client: client.auth.token.lookup_self())
+        return str(found["data"]["accessor"])
 
 
 class Vault:

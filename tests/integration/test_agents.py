@@ -110,8 +110,8 @@ def test_a_killed_agent_comes_back_by_itself(own: Cluster, name: str) -> None:
     before = agent.pid()
     assert before
     os.kill(before, signal.SIGKILL)
-    assert processes.wait_for(lambda: agent.pid() not in (None, before), 10)
-    assert processes.wait_for(lambda: agent.observe().healthy, 30), agent.observe()
+    assert processes.wait_for(lambda: agent.pid() not in (None, before), 60)
+    assert processes.wait_for(lambda: agent.observe().healthy, 120), agent.observe()
 
 
 def test_jobs_outlive_a_reboot_of_the_agents(own: Cluster) -> None:

@@ -1,0 +1,91 @@
+"""Finding tokens in an OpenBao that was killed while it made one: it lists an accessor of nothing from then on."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.adapters import vault as vault_module
+from environments.adapters.connections import Connections, Endpoint, TokenFile
+from environments.adapters.vault import Vault
+from environments.domain.errors import BackendDenied
+
+DENIED = {"errors": ["1 error occurred:\n\t* permission denied\n\n"]}
+LOGIN = {"path": "auth/jwt-nomad/login", "display_name": "jwt-nomad-demo"}
+OWN = {"path": "auth/jwt-nomad/login", "display_name": "jwt-nomad-calvinverse"}
+
+
+@contextmanager
+def openbao(known: dict[str, dict[str, str]], listed: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Answers as OpenBao 2.7 does when it is asked for tokens: its address, and the accessors that were asked for."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith("/sys/auth"):
+                self.answer(200, {"data": {}})
+            else:
+                self.answer(200, {"data": {"accessor": "own"}})
+
+        def do_LIST(self) -> None:
+            self.answer(200, {"data": {"keys": listed}})
+
+        def do_POST(self) -> None:
+            accessor = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["accessor"]
+            asked.append(accessor)
+            self.answer(*((200, {"data": known[accessor]}) if accessor in known else (403, DENIED)))
+
+        def answer(self, status: int, body: Any) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def client(address: str, folder: Path) -> Vault:
+    token = folder / "token"
+    token.write_text("a token")
+    endpoint = Endpoint(address=address, authentication=TokenFile(token_file=token))
+    return Vault(lambda: Connections(vault=endpoint))
+
+
+def test_an_accessor_of_nothing_hides_no_other_token(tmp_path: Path) -> None:
+    with openbao({"own": OWN, "job": LOGIN}, ["broken", "job", "own"]) as (address, _):
+        assert client(address, tmp_path).logins.find("jwt-nomad", "demo").accessors == ("job",)
+
+
+def test_a_credential_that_may_not_ask_is_told(tmp_path: Path) -> None:
+    with openbao({}, ["broken", "job", "own"]) as (address, _), pytest.raises(BackendDenied, match="look up a token"):
+        client(address, tmp_path).logins.find("jwt-nomad", "demo")
+
+
+def test_an_accessor_that_stays_without_a_token_is_asked_for_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each such question makes the service log in once more; while the token may still be made, it has to be asked."""
+    with openbao({"own": OWN, "job": LOGIN}, ["broken", "job"]) as (address, asked):
+        logins = client(address, tmp_path).logins
+        logins.find("jwt-nomad", "demo")
+        logins.find("jwt-nomad", "demo")
+        assert asked.count("broken") == 2
+        monkeypatch.setattr(vault_module, "_BEING_MADE", 0.0)
+        logins.find("jwt-nomad", "demo")
+        assert asked.count("broken") == 2
