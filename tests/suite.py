@@ -4,8 +4,10 @@ import os
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from doit.exceptions import TaskFailed
@@ -15,6 +17,9 @@ from images.places import CHECKOUT, state_folder
 
 KINDS = ("unit", "contract", "integration", "images", "snapshots", "attack", "fuzz", "e2e")
 """The folders of tests, the quick ones first."""
+
+WAITING = ("integration", "e2e")
+"""Those that mostly wait for real parts: they run beside all others, which mostly compute."""
 
 LIMIT = 75 * 60.0
 """Seconds that all tests together may take."""
@@ -53,11 +58,20 @@ def lint() -> object:
 
 
 def everything() -> object:
-    """Run the static checks and all kinds of tests; the last line, also kept for `.ci/run`, counts them."""
+    """Run the static checks and all kinds of tests; the last line, also kept for `.ci/run`, counts them.
+
+    Two lines of tests run side by side. Each line of output says which it comes from.
+    """
     summary = state_folder() / "tests" / "summary"
     summary.parent.mkdir(parents=True, exist_ok=True)
     summary.unlink(missing_ok=True)
-    count = check() + pytest(KINDS)
+    count = check()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(pytest, WAITING, tell=partial(_say_from, "waiting  "))
+        computing = pool.submit(
+            pytest, tuple(name for name in KINDS if name not in WAITING), tell=partial(_say_from, "computing")
+        )
+        count += computing.result() + waiting.result()
     summary.write_text(f"{count}\n")
     return _end(count)
 
@@ -97,14 +111,15 @@ def check() -> Count:
     return count
 
 
-def pytest(kinds: Sequence[str], arguments: Sequence[str] = ()) -> Count:
-    """Run pytest over some folders of tests in one process, showing its output as it comes, and count.
+def pytest(kinds: Sequence[str], arguments: Sequence[str] = (), tell: Callable[[str], object] | None = None) -> Count:
+    """Run pytest over some folders of tests in one process, give each line of its output to `tell`, and count.
 
     A run that ends otherwise than by its tests (a crash, the time limit, nothing collected) counts as one failure.
     """
     report = state_folder() / "tests" / f"{'-'.join(kinds)}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
+    tell = tell or say
     folders = [f"tests/{name}" for name in kinds if any((CHECKOUT / "tests" / name).glob("**/test_*.py"))]
     if not folders:
         say(f"There are no tests in tests/{', tests/'.join(kinds)}.")
@@ -112,12 +127,12 @@ def pytest(kinds: Sequence[str], arguments: Sequence[str] = ()) -> Count:
     command = [sys.executable, "-m", "pytest", "--color", "yes" if sys.stdout.isatty() else "no"]
     command += ["--junit-xml", str(report), "-o", "junit_family=xunit2", *arguments, *folders]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    ended = run(command, limit=LIMIT, cwd=CHECKOUT, on_line=say, env=env)
+    ended = run(command, limit=LIMIT, cwd=CHECKOUT, on_line=tell, env=env)
     count = read_report(report)
     if ended.timed_out:
-        say(f"The tests took longer than {LIMIT / 60:.0f} minutes and were stopped.")
+        tell(f"The tests took longer than {LIMIT / 60:.0f} minutes and were stopped.")
     if (ended.status != 0 or ended.timed_out) and not count.failed:
-        say(f"pytest ended with status {ended.status}.")
+        tell(f"pytest ended with status {ended.status}.")
         count += Count(failed=1)
     return count
 
@@ -141,6 +156,10 @@ def say(text: str) -> None:
     """Print at once, so that what runs is seen as it runs."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def _say_from(source: str, text: str) -> None:
+    say(f"{source} | {text}")
 
 
 def _end(count: Count) -> object:

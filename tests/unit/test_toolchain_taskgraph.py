@@ -142,10 +142,18 @@ def test_the_last_line_counts_and_a_failure_is_the_line_itself(
 ) -> None:
     monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path))
     monkeypatch.setattr(suite, "check", lambda: Count(4, 0))
-    monkeypatch.setattr(suite, "pytest", lambda _: Count(10, 0, 1))
+    asked: list[str] = []
+    ended = Count(5, 0, 1)
+
+    def run(kinds: tuple[str, ...], tell: object) -> Count:
+        asked.extend(kinds)
+        return ended
+
+    monkeypatch.setattr(suite, "pytest", run)
     assert suite.everything() is True
-    assert capsys.readouterr().out == "1 skipped\n14 passed, 0 failed\n"
-    monkeypatch.setattr(suite, "pytest", lambda _: Count(10, 2))
+    assert capsys.readouterr().out == "2 skipped\n14 passed, 0 failed\n"
+    assert sorted(asked) == sorted(suite.KINDS)
+    ended = Count(5, 1)
     failed = suite.everything()
     assert isinstance(failed, TaskFailed)
     assert failed.message == "14 passed, 2 failed"
