@@ -301,6 +301,15 @@ ACTIONS: tuple[Action, ...] = (
         risk=Risk.CHANGE,
         command=("template", "push"),
     ),
+    Action(
+        id="template.delete",
+        title="Delete template",
+        help="Take a template, or one version of it, out of the catalogue; nothing new is made from it then.",
+        detail="Asks for the template's name, unless --yes is given. Refused while an environment made from it stands; "
+        "what destroying and rolling back need is kept. Admins only.",
+        risk=Risk.DESTRUCTIVE,
+        command=("template", "delete"),
+    ),
     # --- images ---
     Action(
         id="image.list",

@@ -182,6 +182,6 @@ def _push_shipped(service: Service) -> None:
         return
     for template in sorted(folder.glob(f"*/{TEMPLATE_FILE}")):
         try:
-            service.catalogue.push(SHIPPER, read_bundle(template.parent))
+            service.catalogue.push_shipped(SHIPPER, read_bundle(template.parent))
         except InvalidTemplate as error:
             log.error("template.refused", template=template.parent.name, reason=error.message)

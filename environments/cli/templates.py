@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from environments.actions import for_command
+from environments.cli.options import Yes
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -144,6 +146,45 @@ def push(
     view = _from_git(session, git, ref, path) if git is not None else _from_folder(session, folder)
     session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}{_origin(view, '  ')}"])
     session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
+
+
+@command(
+    app,
+    "template",
+    "delete",
+    more="""
+        Without --digest every version of it goes. Only a push brings it back. A template that comes with the program comes
+        back when a newer program brings another version of it.
+    """,
+    examples="""
+        calvinverse template delete shop
+        calvinverse template delete shop --yes
+        calvinverse template delete shop --digest sha256:…
+    """,
+)
+def delete(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse template list` shows it.")],
+    digest: Annotated[
+        str | None, typer.Option("--digest", metavar="sha256:…", help="Only this version; default: every one.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    from environments.domain.errors import UnknownTemplate
+
+    if not yes:
+        # A name that isn't there is told before it has to be typed; one that was deleted is the service's to answer.
+        try:
+            session.client.template(name, digest)
+        except UnknownTemplate:
+            yes = True
+    chosen = f" --digest {digest}" if digest else ""
+    again = f"calvinverse template delete {name}{chosen} --yes"
+    session.confirm(for_command("template", "delete"), name, yes, again=again)
+    gone = session.client.delete_template(name, digest)
+    session.show(gone, lambda: [f"{gone.name}  {one}" for one in gone.digests])
+    versions = "1 version" if len(gone.digests) == 1 else f"{len(gone.digests)} versions"
+    session.say(f"Deleted: {versions} of the template {name!r}. Next: `calvinverse template list` shows what is left.")
 
 
 def _from_folder(session: Session, folder: Path | None) -> "TemplateView":

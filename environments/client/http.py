@@ -44,6 +44,7 @@ from environments.domain.views import (
     Readiness,
     ResourceView,
     RollbackRequest,
+    TemplateDeletionView,
     TemplateView,
     TokenRequest,
     TokenView,
@@ -223,6 +224,11 @@ class HttpClient:
 
     def template(self, name: str, digest: str | None = None) -> TemplateView:
         return self._read(self._get(f"/v1/templates/{_part(name)}", {"digest": digest}), TemplateView)
+
+    def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
+        path = f"/v1/templates/{_part(name)}"
+        answer = self._request("DELETE", path, query={"digest": digest}, again=True)
+        return self._read(answer, TemplateDeletionView)
 
     def push(self, bundle: Bundle) -> TemplateView:
         return self._read(self._send("POST", "/v1/templates", _files(bundle), again=True), TemplateView)

@@ -28,6 +28,7 @@ from environments.domain.views import (
     Readiness,
     ResourceView,
     RollbackRequest,
+    TemplateDeletionView,
     TemplateView,
     TokenRequest,
     TokenView,
@@ -195,6 +196,10 @@ class Client(Protocol):
 
     def template(self, name: str, digest: str | None = None) -> TemplateView:
         """One template, the newest version unless a digest is given."""
+        ...
+
+    def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
+        """Takes a template out of the catalogue, or one version (admins). Raises `TemplateInUse`; the same again is."""
         ...
 
     def push(self, bundle: Bundle) -> TemplateView:

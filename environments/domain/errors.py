@@ -213,6 +213,17 @@ class NameTaken(Conflict):
     default_hint = "Choose another name, or destroy the other environment first."
 
 
+class TemplateInUse(Conflict):
+    """A template isn't deleted while an environment made from it stands.
+
+    `details` has the names in `environments`, as far as the asking person may see them, and how many there are in
+    `count`.
+    """
+
+    code = "template_in_use"
+    default_hint = "Destroy these environments first, then delete the template."
+
+
 class NotAllowedNow(Conflict):
     """The lifecycle has no such move from the present state."""
 

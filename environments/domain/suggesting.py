@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 LONGEST = 100
 """Characters of a text that anything is suggested for: comparing takes time in the product of both lengths."""
 
+MOST_SUGGESTED_FROM = 500
+"""Names that the service compares with what was typed: enough for people, and little work for a wrong request."""
+
 _SHORTEST_PART = 3
 """Characters of a text that is looked for within names."""
 

@@ -172,6 +172,15 @@ class TemplateView(_View):
     """None: it was pushed from a folder."""
 
 
+class TemplateDeletionView(_View):
+    """What was taken out of the catalogue; `digests` are the versions, newest first."""
+
+    name: str
+    digests: tuple[str, ...]
+    deleted_at: datetime
+    deleted_by: str
+
+
 class ImageView(_View):
     """An image as it was published. `reference` names its content: `sha256:<hex>` or `<repository>@sha256:<hex>`.
 

@@ -57,6 +57,7 @@ class Action(StrEnum):
     ENVIRONMENT_MIRROR = "environment:mirror"
     TEMPLATE_PUSH = "template:push"
     TEMPLATE_VALIDATE = "template:validate"
+    TEMPLATE_DELETE = "template:delete"
     IMAGE_PUBLISH = "image:publish"
     IMAGE_WITHDRAW = "image:withdraw"
 
@@ -78,6 +79,7 @@ _FOR_ADMINS = {
     Action.ENVIRONMENT_MIRROR: "Only an admin shows environments from outside.",
     Action.TEMPLATE_PUSH: "Only an admin pushes templates: everybody makes environments from them.",
     Action.TEMPLATE_VALIDATE: "Only an admin has templates checked, as only an admin pushes them.",
+    Action.TEMPLATE_DELETE: "Only an admin deletes templates: everybody makes environments from them.",
     Action.IMAGE_PUBLISH: "Only an admin publishes and withdraws images: everybody's environments run them.",
     Action.IMAGE_WITHDRAW: "Only an admin publishes and withdraws images: everybody's environments run them.",
 }

@@ -1,15 +1,19 @@
 """The catalogue of templates: pushed as bundles, checked with the executors that will run them, kept by digest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from environments.domain.errors import InvalidTemplate, UnknownTemplate
+from environments.domain.errors import InvalidTemplate, TemplateInUse, UnknownTemplate
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template import Bundle
-from environments.domain.views import TemplateSource, TemplateStepView, TemplateView
-from environments.service.authorization import Action, Principal, may
+from environments.domain.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
+from environments.service.authorization import Action, Principal, may, sees
 from environments.service.checking import Checks
 from environments.service.pages import Page, ended_in_time, shown_size
-from environments.service.storage import PushedTemplate, Storage
+from environments.service.storage import PushedTemplate, Storage, Transaction
+
+_MOST_NAMED = 10
+"""Environments that a refusal names; the others are counted."""
 
 
 class Catalogue:
@@ -45,6 +49,34 @@ class Catalogue:
                 tx.templates.push(template.name, bundle, principal.owner, self._clock(), kept)
         return self.template(template.name)
 
+    def push_shipped(self, principal: Principal, bundle: Bundle) -> None:
+        """Does what `push` does with a template that comes with the program, unless somebody has deleted this version.
+
+        Another content, such as a newer program brings, is another version. Raises what `push` raises.
+        """
+        name, digest = bundle.template().name, bundle.digest
+        with self._storage.read() as tx:
+            unwanted = tx.templates.find(name, digest) is None and tx.templates.deleted(name, digest)
+        if not unwanted:
+            self.push(principal, bundle)
+
+    def delete(self, principal: Principal, name: str, digest: str | None = None) -> TemplateDeletionView:
+        """Takes a template out of the catalogue: every version, or the one with that digest.
+
+        What environments were made from is kept as long as one of their deployments is, so they are destroyed as they
+        were made. Asked again it gives the same answer. Raises `Forbidden`, `UnknownTemplate`, and `TemplateInUse`
+        while an environment made from it (by that version) isn't destroyed.
+        """
+        may(principal, Action.TEMPLATE_DELETE)
+        with self._storage.write() as tx:
+            tx.templates.hold(name)
+            if tx.templates.find(name, digest) is None:
+                return _deleted_before(tx, name, digest)
+            _check_unused(principal, name, tx.environments.made_from(name, digest), digest)
+            now = self._clock()
+            gone = tx.templates.delete(name, digest, principal.owner, now)
+        return TemplateDeletionView(name=name, digests=tuple(gone), deleted_at=now, deleted_by=principal.owner)
+
     def templates(self, *, after: str = "", limit: int | None = None) -> Page[TemplateView]:
         """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
@@ -65,9 +97,42 @@ class Catalogue:
         with self._storage.read() as tx:
             push = tx.templates.find(name, digest)
             if push is None:
-                version = f" with digest {digest}" if digest else ""
-                raise UnknownTemplate(f"There is no template {name!r}{version}.")
+                raise unknown_template(tx, name, digest)
             return push, _content(tx.templates.bundle(push.digest), name)
+
+
+def unknown_template(tx: Transaction, name: str, digest: str | None) -> UnknownTemplate:
+    """That there is no such template, or no such version of it; with the names that may have been meant."""
+    if digest is not None and tx.templates.find(name, None) is not None:
+        return UnknownTemplate(
+            f"There is no template {name!r} with digest {digest}.",
+            hint=f"`calvinverse template show {name}` has the digest of the newest version.",
+        )
+    known = [push.name for push in tx.templates.newest(limit=MOST_SUGGESTED_FROM)]
+    version = f" with digest {digest}" if digest else ""
+    return UnknownTemplate(told(f"There is no template {name!r}{version}.", name, known))
+
+
+def _deleted_before(tx: Transaction, name: str, digest: str | None) -> TemplateDeletionView:
+    """What the last deletion took away. Raises `UnknownTemplate` when there was none."""
+    gone = tx.templates.deleted(name, digest)
+    if not gone:
+        raise unknown_template(tx, name, digest)
+    last = gone[0]
+    together = tuple(one.digest for one in gone if one.deleted_at == last.deleted_at)
+    return TemplateDeletionView(name=name, digests=together, deleted_at=last.deleted_at, deleted_by=last.deleted_by)
+
+
+def _check_unused(principal: Principal, name: str, users: Sequence[tuple[str, str]], digest: str | None) -> None:
+    if not users:
+        return
+    seen = [environment for environment, owner in users if sees(principal, owner)]
+    named = [repr(environment) for environment in seen[:_MOST_NAMED]]
+    rest = len(users) - len(named)
+    others = f"{rest} {'other ' if named else ''}environment{'' if rest == 1 else 's'}" if rest else ""
+    who = " and ".join(filter(None, (", ".join(named), others)))
+    which = "This version of the template" if digest else "The template"
+    raise TemplateInUse(f"{which} {name!r} is in use by {who}.", details={"environments": seen, "count": len(users)})
 
 
 def _content(bundle: Bundle | None, name: str) -> Bundle:

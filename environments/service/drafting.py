@@ -13,6 +13,7 @@ from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle, Template
 from environments.domain.views import CreateRequest, UpdateRequest
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
+from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
 from environments.service.parameters import split_secrets
 from environments.service.storage import Transaction
@@ -49,6 +50,7 @@ def new_environment(
     """
     check_template_name(principal, request.template)
     name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
+    tx.templates.hold(request.template)
     bundle = catalogued(tx, request.template, request.digest)
     template = bundle.template()
     environment = Environment(
@@ -126,8 +128,7 @@ def catalogued(tx: Transaction, template: str, digest: str | None) -> Bundle:
     push = tx.templates.find(template, digest)
     bundle = None if push is None else tx.templates.bundle(push.digest)
     if bundle is None:
-        version = f" with digest {digest}" if digest else ""
-        raise UnknownTemplate(f"There is no template {template!r}{version}.")
+        raise unknown_template(tx, template, digest)
     return bundle
 
 

@@ -200,6 +200,8 @@ class Planning:
             allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
             return environment, changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
         rollback_to = plan.request.get("rollback_to")
+        if rollback_to is None and tx.templates.find(plan.template, plan.bundle) is None:
+            raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")
         action = Action.ENVIRONMENT_UPDATE if rollback_to is None else Action.ENVIRONMENT_ROLL_BACK
         allowed = may(principal, action, environment, becomes=bundle)
         after = environment.model_copy(

@@ -63,6 +63,14 @@ class Environments(Protocol):
         """
         ...
 
+    def names(self, *, owner: str | None = None, limit: int) -> list[str]:
+        """The names of those that aren't ended, the newest first, at most `limit`."""
+        ...
+
+    def made_from(self, template: str, digest: str | None = None) -> list[tuple[str, str]]:
+        """Name and owner of each that isn't ended and was made from the template (and is to be at that version)."""
+        ...
+
     def change(self, environment_id: str, **values: Any) -> None:
         """Writes the named columns; pydantic values are stored as JSON."""
         ...
@@ -361,6 +369,15 @@ class PushedTemplate(NamedTuple):
     source: dict[str, str] | None = None
 
 
+class DeletedTemplate(NamedTuple):
+    """A version that was taken out of the catalogue."""
+
+    name: str
+    digest: str
+    deleted_at: datetime
+    deleted_by: str
+
+
 class Templates(Protocol):
     """The catalogue."""
 
@@ -374,6 +391,24 @@ class Templates(Protocol):
 
     def find(self, name: str, digest: str | None) -> PushedTemplate | None:
         """The newest push of the name, or the newest with that digest."""
+        ...
+
+    def hold(self, name: str) -> None:
+        """From here to the end of the transaction nobody else who holds the name deletes it, or makes something of it.
+
+        Called before the template is looked for.
+        """
+        ...
+
+    def delete(self, name: str, digest: str | None, by: str, now: datetime) -> list[str]:
+        """Takes every version of the name, or that one, out of the catalogue; their digests, newest first.
+
+        The contents stay as long as an environment or a deployment needs them.
+        """
+        ...
+
+    def deleted(self, name: str, digest: str | None) -> list[DeletedTemplate]:
+        """What was deleted under that name (with that digest), the newest first; each digest once."""
         ...
 
     def bundle(self, digest: str) -> Bundle | None:

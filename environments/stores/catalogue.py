@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, literal, or_, s
 
 from environments.domain.template import Bundle
 from environments.service.pages import Page
-from environments.service.storage import KnownRequest, PublishedImage, PushedTemplate, TokenRecord
+from environments.service.storage import DeletedTemplate, KnownRequest, PublishedImage, PushedTemplate, TokenRecord
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
-from environments.stores.schema import bundles, idempotency, images, templates, tokens
+from environments.stores.schema import bundles, deleted_templates, idempotency, images, templates, tokens
 
 
 class SqlTemplates:
@@ -43,6 +43,30 @@ class SqlTemplates:
             query = query.where(templates.c.digest == digest)
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _pushed(row)
+
+    def hold(self, name: str) -> None:
+        self._locks.text(f"template {name}")
+
+    def delete(self, name: str, digest: str | None, by: str, now: datetime) -> list[str]:
+        chosen = templates.c.name == name
+        if digest is not None:
+            chosen &= templates.c.digest == digest
+        query = select(templates.c.digest).where(chosen).order_by(templates.c.id.desc())
+        found = list(dict.fromkeys(self._connection.execute(query).scalars()))
+        self._connection.execute(templates.delete().where(chosen))
+        for gone in reversed(found):
+            row = {"name": name, "digest": gone, "deleted_at": now, "deleted_by": by}
+            self._connection.execute(deleted_templates.insert().values(**row))
+        return found
+
+    def deleted(self, name: str, digest: str | None) -> list[DeletedTemplate]:
+        query = select(deleted_templates).where(deleted_templates.c.name == name)
+        if digest is not None:
+            query = query.where(deleted_templates.c.digest == digest)
+        found: dict[str, DeletedTemplate] = {}
+        for row in self._connection.execute(query.order_by(deleted_templates.c.id.desc())):
+            found.setdefault(row.digest, DeletedTemplate(row.name, row.digest, row.deleted_at, row.deleted_by))
+        return list(found.values())
 
     def bundle(self, digest: str) -> Bundle | None:
         content = self._connection.execute(

@@ -172,6 +172,19 @@ class SqlEnvironments:
             found += [_environment(row) for row in self._connection.execute(query)]
         return found
 
+    def names(self, *, owner: str | None = None, limit: int) -> list[str]:
+        query = select(table.c.name).where(table.c.destroyed_at.is_(None))
+        if owner is not None:
+            query = query.where(table.c.owner == owner)
+        query = query.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
+        return list(self._connection.execute(query).scalars())
+
+    def made_from(self, template: str, digest: str | None = None) -> list[tuple[str, str]]:
+        query = select(table.c.name, table.c.owner).where(table.c.destroyed_at.is_(None), table.c.template == template)
+        if digest is not None:
+            query = query.where(table.c.bundle == digest)
+        return [(row.name, row.owner) for row in self._connection.execute(query.order_by(table.c.name))]
+
     def change(self, environment_id: str, **values: Any) -> None:
         self._connection.execute(table.update().where(table.c.id == environment_id).values(**plain(values)))
 

@@ -324,6 +324,18 @@ templates = Table(
 )
 """Every push, oldest first; the newest of a name is the one that new environments get."""
 
+deleted_templates = Table(
+    "deleted_templates",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(63), nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("deleted_at", Moment, nullable=False),
+    Column("deleted_by", String(200), nullable=False),
+    Index("ix_deleted_templates_name", "name", "id"),
+)
+"""Every version that was taken out of the catalogue, oldest first. Its content may be gone: this is a record."""
+
 images = Table(
     "images",
     metadata,

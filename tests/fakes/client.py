@@ -62,6 +62,7 @@ from environments.domain.views import (
     ResourceView,
     RollbackRequest,
     StepView,
+    TemplateDeletionView,
     TemplateSource,
     TemplateStepView,
     TemplateView,
@@ -506,6 +507,13 @@ class FakeClient:
             return self.catalogue[name]
         except KeyError:
             raise UnknownTemplate(f"There is no template {name!r}.") from None
+
+    def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
+        self._called("delete_template", name, digest, changes=True)
+        gone = self.catalogue.pop(name, None)
+        if gone is None:
+            raise UnknownTemplate(f"There is no template {name!r}.")
+        return TemplateDeletionView(name=name, digests=(gone.digest,), deleted_at=NOW, deleted_by="root")
 
     def push(self, bundle: Bundle) -> TemplateView:
         self._called("push", bundle, changes=True)

@@ -30,6 +30,7 @@ FOR_ADMINS = (
     Action.ENVIRONMENT_MIRROR,
     Action.TEMPLATE_PUSH,
     Action.TEMPLATE_VALIDATE,
+    Action.TEMPLATE_DELETE,
     Action.IMAGE_PUBLISH,
     Action.IMAGE_WITHDRAW,
 )

@@ -521,6 +521,35 @@ def test_a_template_is_checked_pushed_and_shown(cli: CommandLine, tmp_path: Path
     assert "replicas  integer  1        ≥ 1, ≤ 20  How many instances" in shown
 
 
+def test_a_template_is_deleted_once_nothing_is_made_from_it(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "template.toml"
+    for version in ("1", "2"):
+        file.write_text(f'[template]\nname = "stall"\nversion = "{version}"\n[[steps]]\nname = "a"\nuses = "fake"\n')
+        assert cli("template", "push", str(tmp_path)).status == 0
+    cli("env", "create", "seller", "-t", "stall", "--no-wait")
+    in_use = cli("template", "delete", "stall", "-y")
+    assert (in_use.status, in_use.out) == (4, "")
+    assert "The template 'stall' is in use by 'seller'.  [template_in_use]" in in_use.err
+    cli.service.move("seller", State.DESTROYING, State.DESTROYED)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("stall\n"))
+    unasked = cli("template", "delete", "stall")
+    assert unasked.status == 2
+    assert "`calvinverse template delete stall --yes`" in unasked.err
+    unknown = cli("template", "delete", "stal")
+    assert unknown.status == 3
+    assert "There is no template 'stal'. Did you mean 'stall'?  [unknown_template]" in unknown.err
+    gone = cli("template", "delete", "stall", "-y")
+    assert gone.status == 0
+    assert [line.split()[0] for line in gone.out.splitlines()] == ["stall", "stall"]
+    assert "Deleted: 2 versions of the template 'stall'. Next: `calvinverse template list`" in gone.err
+    assert cli("template", "delete", "stall", "-o", "json").json["deleted_by"] == "root", "asked again, likewise"
+    assert cli("template", "show", "stall").status == 3
+    assert cli("template", "push", str(tmp_path)).status == 0
+    assert cli("template", "delete", "stall", "-y").status == 0
+
+
 def test_a_template_is_pushed_from_a_git_repository(cli: CommandLine, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     (folder / "sub").mkdir(parents=True)

@@ -22,12 +22,13 @@ from environments.domain.errors import (
     SourceDenied,
     SourceFailed,
     SourceUnavailable,
+    TemplateInUse,
     TooManyRequests,
     UnknownRevision,
     UnknownTemplate,
 )
 from environments.domain.template import Bundle, make_bundle
-from environments.domain.views import GitPushRequest, PushRequest, TemplateView, Validation
+from environments.domain.views import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
 from environments.service.authorization import Action, may
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
@@ -94,6 +95,20 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
     def show_template(caller: Caller, name: str, digest: _Digest = None) -> TemplateView:
         """Shows a template: parameters, lifetime, steps, outputs."""
         return catalogue.template(name, digest)
+
+    @router.delete("/templates/{name}", responses=problems(Forbidden, UnknownTemplate, TemplateInUse))
+    def delete_template(
+        caller: Caller,
+        name: str,
+        digest: Annotated[str | None, Query(description="Only this version; default: every one.")] = None,
+    ) -> TemplateDeletionView:
+        """Takes a template out of the catalogue, unless an environment made from it stands. Admins only.
+
+        With a digest it counts which environments are at that version. What destroys and rollbacks need is kept; a plan
+        to create or update with a deleted version can't be applied. Asked again it answers likewise. It can be pushed
+        again.
+        """
+        return catalogue.delete(caller, name, digest)
 
     @router.get("/templates/{name}/bundle", responses=problems(UnknownTemplate))
     def show_bundle(caller: Caller, name: str, digest: _Digest = None) -> PushRequest:
