@@ -1,6 +1,7 @@
 """Secrets and the CA for people: read from OpenBao when asked for, never kept."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from environments.adapters.vault import Vault
 from environments.domain.environment import Environment
@@ -15,7 +16,7 @@ class Revealing:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
-    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, str]:
+    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
         """The values, with a token that opens nothing but the environment's folder.
 
         A secret that bears another environment's mark, or none, is not read out.
@@ -29,7 +30,7 @@ class Revealing:
                 raise NotFound(f"There is no secret {reference.path}#{reference.key} in OpenBao any more.")
             if kept.metadata.get(MARK) != environment.id:
                 raise ForeignResource(f"The secret {reference.path} in OpenBao doesn't belong to this environment.")
-            shown[name] = str(kept.data[reference.key])
+            shown[name] = kept.data[reference.key]
         return shown
 
     def ca_chain(self) -> str:

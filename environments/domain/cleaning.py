@@ -43,8 +43,10 @@ _KNOWN_SHAPES = re.compile(
 class Cleaner:
     """Cleans what was said by a program that was given these secrets; also without any it knows some shapes of them."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+    def __init__(self, secrets: Iterable[Any] = ()) -> None:
+        """`secrets` are JSON values; see `texts_of` for what is hidden of those that are no text."""
+        texts = {text for secret in secrets for text in texts_of(secret) if len(text) >= SHORTEST}
+        forms = {form for text in texts for form in _forms(text)}
         # The longest first: where one holds another, all of it goes.
         ordered = sorted(filter(None, forms), key=lambda form: (-len(form), form))
         self._secret = re.compile("|".join(map(re.escape, ordered))) if ordered else None
@@ -64,6 +66,20 @@ class Cleaner:
         if isinstance(value, list | tuple):
             return any(map(self.holds_secret, value))
         return self._secret is not None and self._secret.search(printable(str(value))) is not None
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """What programs write of a secret that is a JSON value: a text as it is, a number as JSON has it, and the parts of
+    a list or an object as well as all of it. Nothing of true, false and null, which say nothing by themselves."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        yield json.dumps(value, ensure_ascii=False)
+        yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_of(part)
+    elif value is not None and not isinstance(value, bool):
+        yield json.dumps(value)
 
 
 def printable(text: str) -> str:

@@ -44,7 +44,7 @@ class Contexts:
         environment: Environment,
         bundle: Bundle,
         images: Mapping[str, str],
-        secrets: Mapping[str, str],
+        secrets: Mapping[str, Any],
         held: frozenset[tuple[str, str]] = frozenset(),
     ) -> None:
         self.template: Template = bundle.template()

@@ -151,7 +151,7 @@ class StepContext:
     options: Any
     bundle: Bundle
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     host_volumes: frozenset[str] = frozenset()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from environments.domain.cleaning import texts_of
 from environments.domain.names import kv_prefix
 from environments.executors.base import Owner
 from environments.executors.vault_secret import SecretStore
@@ -29,6 +30,6 @@ def secret_words(store: SecretStore) -> Words:
         if len(paths) > MOST:
             return None
         values = (value for path in paths for value in (store.read(path) or {}).values())
-        return [word for value in values if len(word := str(value)) >= SHORTEST]
+        return [word for value in values for word in texts_of(value) if len(word) >= SHORTEST]
 
     return words

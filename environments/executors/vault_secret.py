@@ -1,5 +1,6 @@
 """`vault.secret`: secrets of an environment, generated once or given, kept in OpenBao's KV v2 mount `secret`."""
 
+import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -98,7 +99,7 @@ class VaultSecret(OwnThingsOnly):
         if head is None or head.metadata.get(MARK) != context.owner.id:
             run.before_effect()
             self._store.mark(path, mark(context.owner))
-        if data != kept:
+        if not _same(data, kept):
             run.before_effect()
             if not self._store.write(path, data, head.version if head else 0):
                 raise BackendError(f"Somebody else writes the secret {MOUNT}/{path} in OpenBao at the same time.")
@@ -184,10 +185,15 @@ def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list
         source = f" from parameter {options.from_parameters[key]!r}" if key in options.from_parameters else ""
         if key not in kept:
             lines.append(f"{key}: {missing}will be written{source}")
-        elif kept[key] != value:
+        elif not _same(kept[key], value):
             lines.append(f"{key}: will be changed{source}")
     known = {*options.generate, *options.values, *options.from_parameters}
     return [*lines, *(f"{key}: will be removed" for key in kept if key not in known)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same, their types too: Python takes True and 1, or 1 and 1.0, for equal."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _path(context: StepContext) -> str:

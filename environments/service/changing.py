@@ -20,11 +20,11 @@ _SECRETS_STAY = "; secret parameters stay as they are in OpenBao"
 class Sealer(Protocol):
     """Encrypts what must wait in the database until OpenBao takes it."""
 
-    def seal(self, secrets: dict[str, str]) -> bytes:
-        """Encrypted, and only to be read with the key of this service."""
+    def seal(self, secrets: dict[str, Any]) -> bytes:
+        """The secrets (name → a JSON value) encrypted, and only to be read with the key of this service."""
         ...
 
-    def unseal(self, sealed: bytes) -> dict[str, str]:
+    def unseal(self, sealed: bytes) -> dict[str, Any]:
         """What was sealed."""
         ...
 

@@ -30,7 +30,7 @@ class Draft(NamedTuple):
 
     environment: Environment
     bundle: Bundle
-    secrets: dict[str, str]
+    secrets: dict[str, Any]
     allowed: Allowed
     rollback_to: str | None = None
     """The earlier deployment whose template and parameters these are."""

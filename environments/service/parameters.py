@@ -1,5 +1,6 @@
 """Parameters of an environment: defaults filled in, checked against the template's JSON Schema (draft 2020-12)."""
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -25,6 +26,10 @@ _MOST_FAULTS = 20
 
 _LONGEST_REASON = 300
 """Characters; the words of a validator repeat the value."""
+
+
+_LONGEST_WANTED = 100
+"""Characters of what a schema wants of a secret."""
 
 
 def check_parameters(
@@ -68,11 +73,11 @@ def check_values(
     return {name: values[name] for name in schemas if name in values}
 
 
-def split_secrets(template: Template, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The open parameters, and the secret ones, which are kept apart from the start."""
+def split_secrets(template: Template, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The open parameters, and the secret ones, which are kept apart from the start; each with its type."""
     secret = template.secret_parameters()
     opened = {name: value for name, value in values.items() if name not in secret}
-    return opened, {name: str(value) for name, value in values.items() if name in secret}
+    return opened, {name: value for name, value in values.items() if name in secret}
 
 
 def _faults(template: str, name: str, schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str, str]]:
@@ -89,12 +94,23 @@ def _faults(template: str, name: str, schema: Mapping[str, Any], value: Any) -> 
     except BROKEN:
         raise unsupported(template, name, NO_SCHEMA) from None
     for fault in sorted(found, key=lambda fault: [str(part) for part in fault.path]):
-        yield ".".join([name, *(str(part) for part in fault.path)]), _reason(fault, secret)
+        path = _known_path(fault) if secret else fault.path
+        yield ".".join([name, *(str(part) for part in path)]), _reason(fault, secret)
+
+
+def _known_path(fault: ValidationError) -> Iterator[str | int]:
+    """Where in a secret the fault is, without the names that only the secret has."""
+    named = {part for part in fault.schema_path if isinstance(part, str)}
+    for part in fault.path:
+        if isinstance(part, str) and part not in named:
+            return
+        yield part
 
 
 def _reason(fault: ValidationError, secret: bool) -> str:
     """The validator's own words; not for secrets, because they quote the value."""
     if secret:
-        return f"does not fit ({fault.validator})"
+        wanted = json.dumps(fault.validator_value, ensure_ascii=False, default=str)
+        return f"does not fit ({fault.validator}: {wanted if len(wanted) <= _LONGEST_WANTED else '…'})"
     said = fault.message
     return said if len(said) <= _LONGEST_REASON else f"{said[: _LONGEST_REASON // 2]} … {said[-_LONGEST_REASON // 2 :]}"

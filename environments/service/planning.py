@@ -42,7 +42,7 @@ class Target:
     kind: DeploymentKind
     environment: Environment
     bundle: Bundle
-    secrets: dict[str, str]
+    secrets: dict[str, Any]
 
 
 class Planner(Protocol):
@@ -181,7 +181,7 @@ class Planning:
         tx: Transaction,
         principal: Principal,
         plan: Plan,
-        secrets: dict[str, str],
+        secrets: dict[str, Any],
         now: datetime,
         verdicts: Verdicts,
     ) -> tuple[Environment, Deployment]:
@@ -221,7 +221,7 @@ class Planning:
         tx: Transaction,
         principal: Principal,
         plan: Plan,
-        secrets: dict[str, str],
+        secrets: dict[str, Any],
         now: datetime,
         verdicts: Verdicts,
     ) -> Draft:

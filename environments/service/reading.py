@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from environments.domain.environment import Environment, Event
 from environments.domain.errors import CalvinverseError, NotFound
@@ -20,8 +20,8 @@ from environments.service.visibility import visible
 class Secrets(Protocol):
     """Reads a secret for a person who asked to see it."""
 
-    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, str]:
-        """The values, by the same names; the references are the environment's, and so must be what is found there.
+    def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
+        """The values, of the types that they were given with, by the same names; the references are the environment's, and so must be what is found there.
 
         Raises `NotFound`, `ForeignResource`, `BackendError`.
         """

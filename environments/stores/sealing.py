@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -23,14 +24,14 @@ class KeyFileSealer:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def seal(self, secrets: dict[str, str]) -> bytes:
-        """The secrets, encrypted."""
+    def seal(self, secrets: dict[str, Any]) -> bytes:
+        """The secrets (name → a JSON value), encrypted."""
         return self._fernet().encrypt(json.dumps(secrets).encode())
 
-    def unseal(self, sealed: bytes) -> dict[str, str]:
+    def unseal(self, sealed: bytes) -> dict[str, Any]:
         """The secrets. Raises `StorageError` when the key is not the one they were sealed with."""
         try:
-            opened: dict[str, str] = json.loads(self._fernet().decrypt(sealed))
+            opened: dict[str, Any] = json.loads(self._fernet().decrypt(sealed))
         except InvalidToken as error:
             raise StorageError(
                 f"The secret parameters can't be read: {self._path} is not the key they were sealed with.",

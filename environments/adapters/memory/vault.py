@@ -1,5 +1,6 @@
 """OpenBao in memory: secrets, the PKI mount, tokens and identities."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -47,7 +48,7 @@ class MemorySecrets:
         found = self._secrets.setdefault(path, _Secret())
         if len(found.versions) != version:
             return False
-        found.versions.append(dict(data))
+        found.versions.append(json.loads(json.dumps(data)))
         return True
 
     def remove(self, path: str) -> None:
