@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from environments.domain.cleaning import replace_unshown
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 
 Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
@@ -72,10 +73,7 @@ DRIFTED = Sign("≠", "drifted", "warn")
 
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else " " if character == "\t" else "�"
-        for character in text
-    )
+    return replace_unshown(text, "�")
 
 
 def shown(value: Any) -> str:

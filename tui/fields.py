@@ -1,5 +1,7 @@
 """Fields of a form: label, input, what it takes, and what is wrong with what was typed."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from textual.app import ComposeResult
@@ -8,7 +10,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, Static
 
-from tui.schema import UNSET, Parameter
+from environments.domain.json_values import same
+from tui.schema import UNSET, Parameter, Unset
 from tui.words import clean, shown
 
 
@@ -121,10 +124,11 @@ class ChoiceField(FormField):
     ) -> None:
         super().__init__(key, label, help, required=required)
         self._values = [choice for _, choice in choices]
+        index = index_of(self._values, value)
         self._select: Select[int] = Select(
             [(text, number) for number, (text, _) in enumerate(choices)],
-            value=self._values.index(value) if value in self._values else Select.NULL,
-            allow_blank=value not in self._values,
+            value=Select.NULL if index is None else index,
+            allow_blank=index is None,
             compact=True,
             prompt="choose",
         )
@@ -162,6 +166,20 @@ class SwitchField(FormField):
         super().on_checkbox_changed(event)
 
 
+def index_of(values: list[Any], value: Any) -> int | None:
+    """Where a JSON value is among others; True is not 1."""
+    given = not isinstance(value, Unset)
+    return next((number for number, one in enumerate(values) if given and same(one, value)), None)
+
+
+def labels(choices: Sequence[Any]) -> list[str]:
+    """The choices as they are shown: texts in quotes where a number or a word of JSON looks the same."""
+    others = {shown(choice) for choice in choices if not isinstance(choice, str)}
+    return [
+        json.dumps(one, ensure_ascii=False) if isinstance(one, str) and one in others else shown(one) for one in choices
+    ]
+
+
 def parameter_field(parameter: Parameter, given: Any) -> FormField:
     """The field for a parameter, holding `given`: what was typed into it before, or what it begins with."""
     key = f"parameter.{parameter.name}"
@@ -170,7 +188,7 @@ def parameter_field(parameter: Parameter, given: Any) -> FormField:
         said.append("not shown")
     help = " · ".join(said)
     if parameter.kind == "choice":
-        choices = [(shown(choice), choice) for choice in parameter.choices]
+        choices = list(zip(labels(parameter.choices), parameter.choices, strict=True))
         return ChoiceField(key, parameter.name, choices, help, value=given, required=parameter.required)
     if parameter.kind == "boolean":
         return SwitchField(key, parameter.name, help, value=bool(given))

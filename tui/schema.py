@@ -1,7 +1,5 @@
 """A template's JSON Schema as fields of a form: what each is and says about itself, and reading what was typed."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +7,10 @@ from typing import Any, Literal
 
 from environments.domain.deadline import parse_duration, parse_moment
 from environments.domain.errors import InvalidLifetime
+from environments.domain.json_values import same
 from environments.schemas.keywords import ValidationError, validator_for
 from environments.schemas.patterns import UnusablePattern
+from environments.schemas.typed import Unreadable, read_typed, typed_text, types_of
 from tui.clock import Clock
 
 Kind = Literal["string", "integer", "number", "boolean", "choice", "json"]
@@ -65,7 +65,7 @@ class Parameter:
     def is_default(self, value: Any) -> bool:
         """Whether it need not be sent: it is the default, which may then change with the template."""
         default = self.schema.get("default", UNSET)
-        return isinstance(value, Unset) or (value == default and type(value) is type(default))
+        return isinstance(value, Unset) or (not isinstance(default, Unset) and same(value, default))
 
     @property
     def limits(self) -> str:
@@ -87,7 +87,7 @@ class Parameter:
         if "pattern" in schema:
             said.append(f"matching {schema['pattern']}")
         if self.kind == "json":
-            said.append("written as JSON")
+            said.append("text, or as JSON writes it" if "string" in types_of(schema) else "written as JSON")
         return ", ".join(said)
 
     def initial(self, given: Any = UNSET) -> Any:
@@ -99,7 +99,7 @@ class Parameter:
             return value
         if isinstance(value, Unset) or self.secret:
             return ""
-        return value if isinstance(value, str) and self.kind == "string" else json.dumps(value, ensure_ascii=False)
+        return typed_text(value, self.schema)
 
     def read(self, typed: Any) -> Any:
         """The value, or `UNSET` for the default. Raises `FieldProblem`."""
@@ -125,17 +125,9 @@ class Parameter:
         if not text.strip():
             return UNSET
         try:
-            if self.kind == "integer":
-                return int(text)
-            if self.kind == "number":
-                number = float(text)
-                if not math.isfinite(number):
-                    raise FieldProblem("This isn't a number that can be sent.")
-                return int(number) if number.is_integer() and "." not in text else number
-            return json.loads(text, parse_constant=_not_json)
-        except (ValueError, OverflowError):
-            wanted = {"integer": "a whole number", "number": "a number"}.get(self.kind, "JSON")
-            raise FieldProblem(f"This isn't {wanted}.") from None
+            return read_typed(text, self.schema)
+        except Unreadable as unreadable:
+            raise FieldProblem(f"This {unreadable}.") from None
 
     def _sentence(self, fault: ValidationError) -> str:
         """One sentence; the message of the library would repeat the value, which may be a secret."""
@@ -168,7 +160,7 @@ def parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
             schema=one,
             required=name in required,
             secret=one.get("writeOnly") is True,
-            choices=tuple(one.get("enum", ())),
+            choices=_choices(one),
         )
 
 
@@ -178,12 +170,15 @@ def _checked_here(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "not": refused} if isinstance(refused, Mapping) and refused.keys() <= _CHECKED_HERE else kept
 
 
-def _not_json(constant: str) -> None:
-    raise ValueError(constant)
+def _choices(schema: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A secret that is true or false is chosen as well: a box that isn't ticked would say false."""
+    if schema.get("writeOnly") is True and schema.get("type") == "boolean":
+        return True, False
+    return tuple(schema.get("enum", ()))
 
 
 def _kind(schema: Mapping[str, Any]) -> Kind:
-    if schema.get("enum"):
+    if _choices(schema):
         return "choice"
     kind = schema.get("type", "string")
     if kind in ("string", "integer", "number", "boolean"):

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
+from environments.domain.json_values import same
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import EnvironmentView, PlanRequest, PlanView, TemplateView
 from tui.dialogs import problem_text
@@ -66,15 +67,16 @@ class UpdateScreen(FormScreen):
         changed = {
             parameter.name: values[key]
             for key, parameter in self._parameters.items()
-            if not isinstance(values[key], Unset) and values[key] != self._present(parameter)
+            if not isinstance(values[key], Unset) and not self._has(parameter, values[key])
         }
         request = PlanRequest(kind=DeploymentKind.UPDATE, **({"parameters": changed} if changed else {}))
         self._request = request
         return lambda client: client.plan(view.id, request)
 
-    def _present(self, parameter: Parameter) -> Any:
-        """What the environment has: the default where an older version of the template had no such parameter."""
-        return self._view.parameters.get(parameter.name, parameter.schema.get("default", UNSET))
+    def _has(self, parameter: Parameter, value: Any) -> bool:
+        """Whether the environment has the value: the default where an older version had no such parameter."""
+        present = self._view.parameters.get(parameter.name, parameter.schema.get("default", UNSET))
+        return not isinstance(present, Unset) and same(present, value)
 
     def taken(self, answer: PlanView) -> None:
         """Shows what would be done; what was typed stays until that is applied."""

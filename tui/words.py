@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from environments.domain.cleaning import replace_unshown
 from environments.domain.lifecycle import ENDED, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.plan import Action
 from environments.domain.views import EnvironmentView
@@ -81,10 +82,7 @@ DRIFTED = Sign("≠", "drifted", "warn", "ready, but no longer what its steps ma
 
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else " " if character == "\t" else "�"
-        for character in text
-    )
+    return replace_unshown(text, "�")
 
 
 def shown(value: Any) -> str:

@@ -1,10 +1,7 @@
 """Limits on bodies: JSON of a sensible size that comes in a sensible time, and not too many large ones at once."""
 
 import asyncio
-import json
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -14,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from environments.api.rooms import IDLE, Part, Room
 from environments.api.routes import module_states
 from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow
+from environments.domain.json_values import DEEPEST, parse_json
 from environments.domain.template import LARGEST_BUNDLE
-from environments.schemas.depth import DEEPEST, deeper_than
 from environments.service.authorization import Action, Principal, may
 from environments.service.module_access import StateCaller
 
@@ -170,40 +167,6 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 def check_json(body: bytes) -> None:
     """Raises `InvalidInput` for what Python reads as JSON but nobody else does, or can't be stored."""
     try:
-        document = json.loads(_text(body), parse_constant=_refuse, parse_float=_finite)
-        if deeper_than(document, DEEPEST + _AROUND):
-            raise RecursionError
-        if b"\\u" in body:
-            _refuse_halves(document)
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise InvalidInput(f"The body is not JSON: {reason}.", hint="Send one JSON object in UTF-8.") from error
-
-
-def _text(body: bytes) -> str:
-    """The body as UTF-8 and nothing else: a reader that is less strict finds characters in it that can't be stored."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 (at byte {error.start})") from None
-    if "\0" in text:
-        raise ValueError("it is not UTF-8: it holds bytes of zeros, as UTF-16 and UTF-32 do")
-    return text
-
-
-def _refuse_halves(document: Any) -> None:
-    try:
-        json.dumps(document, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("it holds half a character (an unpaired surrogate)") from None
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:40]} is larger than any number that can be stored")
-    return number
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not a value of JSON")
+        parse_json(body, DEEPEST + _AROUND)
+    except ValueError as error:
+        raise InvalidInput(f"The body is not JSON: {error}.", hint="Send one JSON object in UTF-8.") from error

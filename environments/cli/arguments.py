@@ -1,6 +1,5 @@
 """What people type, as the API wants it: parameters by the template's schema, lifetimes in the local zone."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -9,9 +8,11 @@ from typing import Any
 
 from environments.domain.deadline import parse_duration, parse_moment
 from environments.domain.errors import InvalidInput, InvalidLifetime, InvalidParameters
+from environments.domain.json_values import is_text, parse_json
+from environments.schemas.typed import Unreadable, read_typed
 
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
+_LONGEST_SHOWN = 60
+"""Characters of a value that are repeated when it can't be read."""
 
 
 def read_parameters(
@@ -19,8 +20,9 @@ def read_parameters(
 ) -> dict[str, Any]:
     """Parameters from `-p key=value`, `-p @file` (a JSON object; `@-`: standard input) and `--key value`.
 
-    Each value is read as its type in the schema, so `-p version=1.0` stays text where text is wanted. Ranges, and
-    what is required, are the service's to check. Raises `InvalidParameters` that names every unknown or unreadable one.
+    Each value is read as its type in the schema (`environments.schemas.typed`), so `-p version=1.0` stays text where
+    text is wanted. Ranges, and what is required, are the service's to check. Raises `InvalidParameters` that names
+    every unknown or unreadable one, and repeats no value that is a secret.
     """
     known: Mapping[str, Any] = schema.get("properties", {})
     values: dict[str, Any] = {}
@@ -30,9 +32,9 @@ def read_parameters(
             faults.append(f"there is no parameter {key!r}")
             continue
         try:
-            values[key] = read_value(text, known[key])
-        except ValueError as error:
-            faults.append(f"{key}: {error}")
+            values[key] = read_typed(text, known[key])
+        except Unreadable as error:
+            faults.append(f"{key}: {_shown(text, known[key])} {error}")
     faults += [f"there is no parameter {key!r}" for key in values if key not in known]
     if faults:
         raise InvalidParameters(
@@ -43,30 +45,16 @@ def read_parameters(
     return values
 
 
-def read_value(text: str, schema: Mapping[str, Any]) -> Any:
-    """A text as a value of the type that a JSON Schema wants. Raises `ValueError` with a reason."""
-    wanted = schema.get("type")
-    if wanted == "string":
-        return text
-    if wanted == "boolean":
-        if text.lower() in _TRUE | _FALSE:
-            return text.lower() in _TRUE
-        raise ValueError(f"{text!r} is neither true nor false")
-    try:
-        value = json.loads(text, parse_constant=_no_number)
-    except ValueError:
-        if wanted is None or (isinstance(wanted, list) and "string" in wanted):
-            return text
-        raise ValueError(f"{text!r} is not of type {wanted}") from None
-    kinds: dict[str, Any] = {"integer": int, "number": (int, float), "array": list, "object": dict}
-    fits = kinds.get(wanted) if isinstance(wanted, str) else None
-    if fits is not None and (isinstance(value, bool) or not isinstance(value, fits)):
-        raise ValueError(f"{text!r} is not of type {wanted}")
-    return value
+def _shown(text: str, schema: Mapping[str, Any]) -> str:
+    """A value as a message repeats it: not at all if it is a secret, or no text."""
+    if is_secret(schema) or not is_text(text):
+        return "the value"
+    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
 
 
-def _no_number(text: str) -> Any:
-    raise ValueError(text)
+def is_secret(schema: Mapping[str, Any]) -> bool:
+    """Whether a parameter is a secret."""
+    return schema.get("writeOnly") is True
 
 
 def _pairs(pairs: Sequence[str], values: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -76,21 +64,35 @@ def _pairs(pairs: Sequence[str], values: dict[str, Any]) -> Iterator[tuple[str, 
             continue
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise InvalidInput(f"{pair!r} is not a parameter.", hint="Write it as -p key=value, or -p @file.json.")
+            # Not repeated: it may be the value of a secret.
+            raise InvalidInput(
+                "What follows -p is not a parameter: it has no name, or no '='.",
+                hint="Write it as -p key=value, or -p @file.json.",
+            )
         yield key.strip(), text
 
 
 def _from_file(name: str) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        found = json.loads(text, parse_constant=_no_number)
+        content = _standard_input() if name == "-" else Path(name).read_bytes()
+        found = parse_json(content)
     except (OSError, ValueError) as error:
         raise InvalidInput(
-            f"The parameters in {name!r} can't be read: {error}.", hint="It holds a JSON object."
+            f"The parameters in {name!r} can't be read: {_reason(error)}.", hint="Write one JSON object in UTF-8."
         ) from error
     if not isinstance(found, dict):
         raise InvalidInput(f"{name!r} holds no JSON object.")
     return found
+
+
+def _standard_input() -> bytes:
+    """As bytes, where it has any: what its encoding makes of what isn't UTF-8 depends on the machine."""
+    buffer = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read().encode() if buffer is None else bytes(buffer.read())
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _options(rest: Sequence[str], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -99,7 +101,11 @@ def _options(rest: Sequence[str], known: Mapping[str, Any]) -> Iterator[tuple[st
     while waiting:
         word = waiting.pop(0)
         if not word.startswith("--") or word == "--":
-            raise InvalidInput(f"{word!r} is one argument too many.", hint="Parameters are written as -p key=value.")
+            secret = any(map(is_secret, known.values()))
+            raise InvalidInput(
+                f"{'An argument' if secret or not is_text(word) else repr(word)} is one too many.",
+                hint="Parameters are written as -p key=value.",
+            )
         key, equals, text = word[2:].partition("=")
         key = key.replace("-", "_") if key not in known else key
         if not equals:

@@ -68,7 +68,10 @@ def show(
     app,
     "env",
     "outputs",
-    more="With the name of an output only its value is printed, for use in scripts.",
+    more="""
+        With the name of an output only its value is printed, for use in scripts: a text as it is, with a line feed
+        behind it, anything else as JSON.
+    """,
     examples="""
         calvinverse env outputs demo
         calvinverse env outputs demo --reveal
@@ -83,7 +86,6 @@ def outputs(
 ) -> None:
     from environments.cli.environment_tables import output_lines
     from environments.domain.errors import NotFound
-    from environments.words import clean
 
     found = session.client.outputs(name, reveal=reveal)
     if only is None:
@@ -100,7 +102,7 @@ def outputs(
     if session.json or not isinstance(value, str):
         session.print_json(value)
     else:
-        session.print(clean(value))
+        session.print_exactly(value)
 
 
 @command(

@@ -24,6 +24,7 @@ from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
 from environments.cli.workers import app as worker_commands
 from environments.domain.errors import CalvinverseError, InvalidInput
+from environments.domain.json_values import is_text
 
 _HELP = """Creates, updates and destroys whole environments, and destroys them on time.
 
@@ -100,6 +101,7 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without our glyphs
     session = Session()
     try:
+        _check_text(arguments)
         result = typer.main.get_command(build()).main(
             list(arguments), prog_name="calvinverse", standalone_mode=False, obj=session
         )
@@ -121,6 +123,15 @@ def run(arguments: Sequence[str]) -> int:
         return _told(_from_request(error) or _unforeseen(error), session, error)
     finally:
         session.close()
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raises `InvalidInput` for an argument that isn't UTF-8 and names no file: nothing could be sent of it."""
+    for number, argument in enumerate(arguments, 1):
+        if not is_text(argument) and not os.path.lexists(argument.removeprefix("@")):
+            name, equals, _ = argument.partition("=")
+            where = f" ({name}=…)" if equals and is_text(name) else ""
+            raise InvalidInput(f"Argument {number}{where} is not UTF-8 text.", hint="Write it in UTF-8.")
 
 
 def _told(error: CalvinverseError, session: Session, cause: Exception | None = None) -> int:

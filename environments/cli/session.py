@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -82,7 +82,19 @@ class Session:
         from pydantic_core import to_jsonable_python
 
         plain = to_jsonable_python(value)
-        self.print(json.dumps(plain, ensure_ascii=False, indent=None if one_line else 2))
+        escaped = not _is_utf8(sys.stdout)  # another encoding lacks characters, and they must not be lost
+        self.print(json.dumps(plain, ensure_ascii=escaped, indent=None if one_line else 2))
+
+    def print_exactly(self, value: str) -> None:
+        """A text as its bytes in UTF-8, whatever is in it, and a line feed. A terminal, which obeys control
+        characters, is shown none of them."""
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None or sys.stdout.isatty():
+            self.print(words.clean(value))
+            return
+        sys.stdout.flush()
+        buffer.write(value.encode() + b"\n")
+        buffer.flush()
 
     def show(self, model: Any, table: Callable[[], Iterable[str]]) -> None:
         """Data (models, or lists and dicts of them) as JSON, or the lines that `table` makes of it."""
@@ -115,6 +127,10 @@ class Session:
         sys.stderr.flush()
         if sys.stdin.readline().strip() != victim:
             raise InvalidInput("The name that was typed is another one; nothing was done.", hint="Try again.")
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"
 
 
 _PANEL = "Common options"

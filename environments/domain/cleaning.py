@@ -7,6 +7,7 @@ that programs encode what they send or quote.
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -22,6 +23,8 @@ _SHORTEST_PIECE = 8
 
 _SHORTEST_CORE = 6
 """Characters of what is always the same of a secret in base64, that are looked for."""
+
+_JOINERS = frozenset({"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))})
 
 _SEQUENCES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, the cursor (ECMA-48, 5.4)
@@ -86,11 +89,23 @@ def printable(text: str) -> str:
     """The text without control sequences and characters; lines stay, a tab becomes a space."""
     if text.isprintable():
         return text
-    plain = _SEQUENCES.sub("", text)
+    return replace_unshown(_SEQUENCES.sub("", text), "")
+
+
+def replace_unshown(text: str, replacement: str) -> str:
+    """The text with every character replaced that a terminal would obey, or that nobody would see; lines stay, a tab
+    becomes a space. What joins other characters (emoji, letters of some scripts) and wider spaces stay."""
+    if text.isprintable():
+        return text
     return "".join(
-        character if character.isprintable() or character == "\n" else " " if character == "\t" else ""
-        for character in plain
+        character if character.isprintable() or _is_shown(character) else " " if character == "\t" else replacement
+        for character in text
     )
+
+
+def _is_shown(character: str) -> bool:
+    """Of those that Python doesn't call printable: spaces of other widths, joiners, the tags of flags."""
+    return character == "\n" or character in _JOINERS or unicodedata.category(character) == "Zs"
 
 
 def _hide(found: re.Match[str]) -> str:

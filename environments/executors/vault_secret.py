@@ -1,6 +1,5 @@
 """`vault.secret`: secrets of an environment, generated once or given, kept in OpenBao's KV v2 mount `secret`."""
 
-import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidParameters
+from environments.domain.json_values import same
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.references import SECRET_STEPS, SecretReference
@@ -99,7 +99,7 @@ class VaultSecret(OwnThingsOnly):
         if head is None or head.metadata.get(MARK) != context.owner.id:
             run.before_effect()
             self._store.mark(path, mark(context.owner))
-        if not _same(data, kept):
+        if not same(data, kept):
             run.before_effect()
             if not self._store.write(path, data, head.version if head else 0):
                 raise BackendError(f"Somebody else writes the secret {MOUNT}/{path} in OpenBao at the same time.")
@@ -185,15 +185,10 @@ def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list
         source = f" from parameter {options.from_parameters[key]!r}" if key in options.from_parameters else ""
         if key not in kept:
             lines.append(f"{key}: {missing}will be written{source}")
-        elif not _same(kept[key], value):
+        elif not same(kept[key], value):
             lines.append(f"{key}: will be changed{source}")
     known = {*options.generate, *options.values, *options.from_parameters}
     return [*lines, *(f"{key}: will be removed" for key in kept if key not in known)]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same, their types too: Python takes True and 1, or 1 and 1.0, for equal."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _path(context: StepContext) -> str:

@@ -21,7 +21,9 @@ class Secrets(Protocol):
     """Reads a secret for a person who asked to see it."""
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
-        """The values, of the types that they were given with, by the same names; the references are the environment's, and so must be what is found there.
+        """The values, of the types that they were given with, by the same names.
+
+        The references are the environment's, and so must be what is found there.
 
         Raises `NotFound`, `ForeignResource`, `BackendError`.
         """

@@ -1,5 +1,7 @@
 """What people type becomes what the API wants."""
 
+import io
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from environments.cli.arguments import read_lifetime, read_parameters, read_value
+from environments.cli.arguments import read_lifetime, read_parameters
 from environments.domain.errors import InvalidInput, InvalidLifetime, InvalidParameters
+from environments.domain.json_values import is_text
 
 SCHEMA: dict[str, Any] = {
     "properties": {
@@ -22,50 +25,6 @@ SCHEMA: dict[str, Any] = {
         "log_level": {"type": "string"},
     }
 }
-
-
-@pytest.mark.parametrize(
-    ("text", "schema", "value"),
-    [
-        ("2", {"type": "integer"}, 2),
-        ("2", {"type": "string"}, "2"),
-        ("{{ x }} ${y} \"'", {"type": "string"}, "{{ x }} ${y} \"'"),
-        ("", {"type": "string"}, ""),
-        ("0.5", {"type": "number"}, 0.5),
-        ("3", {"type": "number"}, 3),
-        ("Yes", {"type": "boolean"}, True),
-        ("off", {"type": "boolean"}, False),
-        ('["a", 1]', {"type": "array"}, ["a", 1]),
-        ('{"a": 1}', {"type": "object"}, {"a": 1}),
-        ("small", {"enum": ["small", 2]}, "small"),
-        ("2", {"enum": ["small", 2]}, 2),
-        ("text", {"type": ["string", "null"]}, "text"),
-        ("null", {"type": ["string", "null"]}, None),
-    ],
-)
-def test_a_value_is_read_as_its_type(text: str, schema: dict[str, Any], value: object) -> None:
-    found = read_value(text, schema)
-    assert found == value
-    assert type(found) is type(value)
-
-
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("x", "integer"),
-        ("1.5", "integer"),
-        ("true", "integer"),
-        ("NaN", "number"),
-        ("", "integer"),
-        ("maybe", "boolean"),
-        ("{}", "array"),
-        ("a,b", "array"),
-        ("[]", "object"),
-    ],
-)
-def test_a_value_of_another_type_is_refused(text: str, kind: str) -> None:
-    with pytest.raises(ValueError, match=r"is not of type|neither"):
-        read_value(text, {"type": kind})
 
 
 def test_all_ways_to_give_parameters(tmp_path: Path) -> None:
@@ -107,6 +66,61 @@ def test_what_is_no_parameter(pairs: list[str]) -> None:
 def test_arguments_that_are_left_over(rest: list[str]) -> None:
     with pytest.raises(InvalidInput):
         read_parameters(SCHEMA, [], rest, template="web")
+
+
+def test_a_secret_is_not_repeated() -> None:
+    secret = {"properties": {name: {**schema, "writeOnly": True} for name, schema in SCHEMA["properties"].items()}}
+    pairs = ["replicas=hush1", "debug=hush2", "hosts=hush3", "labels=[hush4", "size=hush5", "share=1e999"]
+    with pytest.raises(InvalidParameters) as told:
+        read_parameters(secret, pairs, template="web")
+    assert len(told.value.details["problems"]) == len(pairs)
+    assert "hush" not in f"{told.value.message} {told.value.hint} {told.value.details}"
+    for pairs, rest in ((["hush6"], []), ([], ["hush7"])):
+        with pytest.raises(InvalidInput) as refused:
+            read_parameters(secret, pairs, rest, template="web")
+        assert "hush" not in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_a_value_that_is_repeated_is_short_and_text() -> None:
+    for text in ("x" * 5000, "9" * 5000, "\udcff"):
+        with pytest.raises(InvalidParameters) as told:
+            read_parameters(SCHEMA, [f"replicas={text}"], template="web")
+        assert len(told.value.message) < 250
+        assert is_text(told.value.message)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"message": "\xff"}', "it is not UTF-8 (at byte 13)"),
+        (b'{"share": 1e999}', "larger than any"),
+        (b'{"share": NaN}', "NaN is not a value of JSON"),
+        (b'{"replicas": ' + b"9" * 5000 + b"}", "larger than any"),
+        (b'{"replicas": ' + b"9" * 400 + b"}", "larger than any"),
+        (b'{"message": "\\ud800"}', "half a character"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "holds no JSON object"),
+        ('{"message": "a"}'.encode("utf-16"), "it is not UTF-8"),
+    ],
+    ids=["bytes", "1e999", "nan", "digits", "400", "half", "deep", "list", "utf-16"],
+)
+def test_a_file_of_parameters_that_is_no_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    file = tmp_path / "more.json"
+    file.write_bytes(content)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    for name in (str(file), "-"):
+        with pytest.raises(InvalidInput) as told:
+            read_parameters(SCHEMA, [f"@{name}"], template="web")
+        assert said in told.value.message
+        assert "set_int_max_str_digits" not in told.value.message
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "more.json"
+    file.write_bytes(b"\xef\xbb\xbf" + b'{"replicas": 2}')
+    assert read_parameters(SCHEMA, [f"@{file}"], template="web") == {"replicas": 2}
 
 
 def test_a_moment_is_read_in_the_zone_of_the_person() -> None:

@@ -75,7 +75,7 @@ def test_every_fault_is_named_by_its_field_before_anything_is_sent() -> None:
         assert "at most 14d" in _help(driver, "lifetime")
         assert _help(driver, "parameter.branch") == "✗ A value is needed."
         await _fill(driver, "parameter.replicas", "x")
-        assert _help(driver, "parameter.replicas") == "✗ This isn't a whole number."
+        assert _help(driver, "parameter.replicas") == "✗ This is not a whole number."
         await _fill(driver, "parameter.replicas", "5")
         assert _help(driver, "parameter.replicas") == "How many · 1 to 20"
         assert _created(driver.client) == []

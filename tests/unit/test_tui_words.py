@@ -2,6 +2,7 @@
 
 from datetime import UTC, timedelta
 from pathlib import Path
+from unicodedata import category
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,7 @@ from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from tests.fakes.client import NOW, environment_view
 from tests.fakes.scenes import clock
 from tui.clock import Clock, coarse, countdown, local_zone, taken
+from tui.fields import index_of, labels
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
 from tui.table import fit, time_left
 from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, clean
@@ -31,7 +33,7 @@ def test_every_state_has_a_word_of_its_own_and_a_glyph_of_one_cell(kind: type, s
 
 @given(st.text())
 def test_clean_text_holds_nothing_that_a_terminal_obeys(text: str) -> None:
-    assert all(character.isprintable() or character == "\n" for character in clean(text))
+    assert not {category(character) for character in clean(text).replace("\n", "")} & {"Cc", "Cs", "Zl", "Zp"}
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cc", "Cs", "Mn", "Cf")), max_size=50), st.integers(1, 40))
@@ -108,14 +110,14 @@ def test_what_is_typed_becomes_a_value_of_the_right_type(
 @pytest.mark.parametrize(
     ("schema", "typed", "said"),
     [
-        ({"type": "integer"}, "2.5", "This isn't a whole number."),
+        ({"type": "integer"}, "2.5", "This is not a whole number."),
         ({"type": "integer"}, "", "A value is needed."),
         ({"type": "integer", "minimum": 1}, "0", "1 is the least."),
         ({"type": "number", "maximum": 1}, "nan", None),
         ({"type": "string", "maxLength": 2}, "abc", "2 characters are the most."),
         ({"type": "string", "pattern": "^a"}, "b", "It must match ^a."),
         ({"enum": ["a"]}, UNSET, "A value is needed."),
-        ({"type": "array"}, "[1", "This isn't JSON."),
+        ({"type": "array"}, "[1", "This is not a list in JSON: Expecting ',' delimiter: line 1 column 3 (char 2)."),
         ({"type": "string", "writeOnly": True, "not": {"const": "geheim"}}, "geheim", "This isn't accepted."),
     ],
 )
@@ -123,6 +125,32 @@ def test_what_does_not_fit_is_said_in_a_sentence(schema: dict[str, object], type
     with pytest.raises(FieldProblem) as problem:
         _parameter(**schema).read(typed)
     assert said is None or str(problem.value) == said
+
+
+def test_a_value_of_several_types_is_shown_as_it_is_typed() -> None:
+    either = _parameter(type=["string", "number"], default="1")
+    assert either.initial() == '"1"'
+    assert either.initial("1.10") == "1.10"
+    assert either.read("1.10") == "1.10"
+    assert either.read(either.initial()) == "1"
+    assert either.is_default("1")
+    assert not either.is_default(1)
+    assert either.limits == "text, or as JSON writes it"
+
+
+def test_a_secret_that_is_true_or_false_has_no_value_at_first() -> None:
+    flag = _parameter(type="boolean", writeOnly=True)
+    assert (flag.kind, flag.choices, flag.initial()) == ("choice", (True, False), UNSET)
+    assert flag.read(False) is False
+    with pytest.raises(FieldProblem, match="needed"):
+        flag.read(UNSET)
+
+
+def test_choices_of_different_types_are_told_apart() -> None:
+    choices = ["1.10", 1.1, True, "true", 1, "1"]
+    assert labels(choices) == ["1.10", "1.1", "true", '"true"', "1", '"1"']
+    assert [index_of(choices, choice) for choice in choices] == list(range(6))
+    assert index_of(choices, UNSET) is None
 
 
 def test_needed_parameters_come_first() -> None:

@@ -58,7 +58,9 @@ def test_secrets_of_every_type_are_kept_as_they_are(cluster: Cluster) -> None:
     assert kept(cluster) == as_json()
     update(cluster)
     assert shown(cluster.plan(DeploymentKind.UPDATE)) == {}
-    assert (found := cluster.cluster.secrets.head("environments/alpha/keys")) and found.version == 1
+    head = cluster.cluster.secrets.head("environments/alpha/keys")
+    assert head is not None
+    assert head.version == 1
     assert shown(cluster.plan(DeploymentKind.UPDATE, parameters=SECRETS)) == {}
     update(cluster, pin=43)
     assert kept(cluster) == as_json(pin=43)
