@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
+    BackendError,
     BackendUnavailable,
     Cancelled,
     InvalidTemplate,
@@ -20,9 +22,16 @@ from environments.domain.errors import (
     StepFailed,
 )
 from environments.domain.plan import Action
-from environments.executors.base import Owner, Presence
-from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
+from environments.domain.template import Bundle
+from environments.executors.base import Owner, Presence, StepContext
+from environments.executors.opentofu_module import (
+    ModuleResourceHandler,
+    ModuleStateHandler,
+    OpenTofuModule,
+    OpenTofuModuleOptions,
+)
 from environments.executors.opentofu_ports import Loan
+from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
@@ -185,6 +194,52 @@ def test_a_provider_that_nobody_has_is_named_with_a_remedy(site: Site) -> None:
     with pytest.raises(MachineError, match="nobody/restapi") as caught:
         site.apply([], module=module)
     assert "providers" in caught.value.hint
+
+
+def case(name: str) -> StepContext:
+    """The module of a template of the cases."""
+    content = (CHECKOUT / "tests/cases/templates" / name / "mod/main.tf").read_bytes()
+    return StepContext(ALPHA, STEP, OpenTofuModuleOptions(folder="mod"), Bundle(files={"mod/main.tf": content}))
+
+
+def test_a_module_that_talks_like_tofu_is_told_in_its_own_words(site: Site) -> None:
+    with pytest.raises(StepFailed) as caught:
+        site.executor.apply(case("tfdecrypt"), StoppableRun())
+    assert caught.value.message == (
+        "tofu plan failed: main.tf:10: Resource precondition failed:"
+        " decryption failed: the archive has another password."
+    )
+
+
+def test_a_state_that_another_key_encrypted_is_told_as_such(site: Site) -> None:
+    site.apply(["a"])
+    site.keys.keys[ALPHA.id] = base64.b64encode(b"k" * 32).decode()
+    with pytest.raises(BackendError, match="state can't be decrypted"):
+        site.recorded()
+    for _ in range(2):  # by `init`, and by `plan` when `init` has left everything ready
+        with pytest.raises(BackendError, match="state can't be decrypted") as caught:
+            site.apply(["a"])
+        assert "OpenBao" in caught.value.hint
+
+
+def test_null_outputs_are_null(site: Site) -> None:
+    for _ in range(2):
+        assert site.executor.apply(case("tfnull"), StoppableRun()) == {"some": "x", "nothing": None}
+    run = StoppableRun()
+    null = 'output "nothing" {\n  value = null\n}\n'
+    hidden = 'output "hidden" {\n  value     = null\n  sensitive = true\n}\n'
+    for text in (null + hidden, 'output "nothing" {\n  value = "y"\n}\n', null):
+        files = Bundle(files={"mod/main.tf": text.encode()})
+        step = StepContext(ALPHA, STEP, OpenTofuModuleOptions(folder="mod", outputs=["nothing"]), files)
+        assert site.executor.apply(step, run) == {"nothing": "y" if '"y"' in text else None}
+    assert site.executor.apply(replace(step, options=OpenTofuModuleOptions(folder="mod")), run) == {"nothing": None}
+
+
+def test_a_module_with_nothing_but_null_leaves_a_state(site: Site, served: StateServer) -> None:
+    files = Bundle(files={"mod/main.tf": b'output "nothing" {\n  value = null\n}\n'})
+    step = StepContext(ALPHA, STEP, OpenTofuModuleOptions(folder="mod"), files)
+    assert site.executor.apply(step, StoppableRun()) == {"nothing": None}
+    assert served.states.read(PLACE) is not None
 
 
 def test_what_a_provider_says_reaches_people(site: Site, things: CountingServer) -> None:

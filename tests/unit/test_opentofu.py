@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
-from environments.adapters.opentofu.messages import Messages, error_of
+from environments.adapters.opentofu.faults import StateTrouble, error_of, outdated
+from environments.adapters.opentofu.messages import Messages
 from environments.adapters.opentofu.plans import changes, hide
 from environments.adapters.opentofu.process import grace
 from environments.domain.cleaning import Cleaner
@@ -390,10 +391,6 @@ RANGE = {"filename": "main.tf", "start": {"line": 3}}
         (diagnostic("failed", address="x.a", range=RANGE), "plan", StepFailed, "x.a: failed"),
         (diagnostic("Error acquiring the state lock", "ID=1"), "apply", BackendUnavailable, "locked by another run"),
         (diagnostic("Failed to query available provider packages", "no a/b"), "init", MachineError, "no a/b"),
-        (diagnostic("Error refreshing state", "dial tcp: connection refused"), "init", BackendUnavailable, "refused"),
-        (diagnostic("Failed to save state", "HTTP error: 401"), "apply", BackendDenied, "401"),
-        (diagnostic("Failed to save state", "HTTP error: 409"), "apply", BackendError, "409"),
-        (diagnostic("Error refreshing state", "decryption failed for all"), "plan", BackendError, "can't be decrypted"),
         (b"panic: oh dear", "apply", StepFailed, "panic: oh dear"),
         (b"", "apply", StepFailed, "no output"),
     ],
@@ -406,6 +403,89 @@ def test_what_went_wrong_becomes_one_of_our_errors(
     error = error_of(messages, "", phase)
     assert type(error) is kind
     assert says in error.message
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "says"),
+    [
+        ("refused", BackendDenied, "refuses the module its state"),
+        ("away", BackendUnavailable, "can't be reached"),
+        ("unreadable", BackendError, "can't be decrypted"),
+    ],
+)
+def test_what_is_wrong_with_a_state_is_found_by_asking_for_it(
+    trouble: StateTrouble, kind: type[CalvinverseError], says: str
+) -> None:
+    messages = Messages()
+    messages.take(diagnostic("error loading state: whatever tofu\ncalls it"))
+    error = error_of(messages, "", "plan", ask=lambda: trouble)
+    assert type(error) is kind
+    assert says in error.message
+    assert "whatever tofu calls it" in error.message
+    assert type(error_of(messages, "", "plan")) is StepFailed
+
+
+@pytest.mark.parametrize(
+    ("detail", "kind"),
+    [
+        ("HTTP error: 401", BackendDenied),
+        ("HTTP error: 409", BackendError),
+        ("Failed to upload state: POST http://127.0.0.1:409/401/s-403 giving up", BackendUnavailable),
+    ],
+)
+def test_a_state_that_could_not_be_handed_in_is_told_by_the_answer(detail: str, kind: type[CalvinverseError]) -> None:
+    messages = Messages()
+    messages.take(diagnostic("the server said HTTP error: 403", address="x.a"))
+    messages.take(diagnostic("Failed to save state", detail))
+    assert type(error_of(messages, "", "apply", unsaved=True)) is kind
+
+
+OUR_WORDS = [
+    "decryption failed for all provided methods",
+    "Encryption error",
+    "Error acquiring the state lock",
+    "Failed to query available provider packages",
+    "Required plugins are not installed",
+    "Error refreshing state",
+    "Failed to save state",
+    "HTTP error: 401",
+]
+
+
+@pytest.mark.parametrize("words", OUR_WORDS)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"range": RANGE},
+        {"address": "x.a", "range": RANGE},
+        {"address": "x.a"},
+        {},
+    ],
+)
+def test_words_of_a_module_or_a_provider_decide_nothing(words: str, more: dict[str, Any]) -> None:
+    def blame() -> StateTrouble | None:
+        assert not more, "the state is asked for although the complaint is of something in the module"
+        return None
+
+    for summary, detail in ((words, ""), ("Resource precondition failed", words)):
+        messages = Messages()
+        messages.take(b'{"type": "change_summary", "changes": {"add": 0, "operation": "plan"}}')
+        messages.take(diagnostic(summary, detail, **more))
+        for phase in ("plan", "apply", "destroy"):
+            error = error_of(messages, "", phase, ask=blame)
+            assert type(error) is StepFailed
+            assert error.message.startswith(f"tofu {phase} failed: ")
+            assert words in error.message
+        assert not outdated(messages)
+
+
+def test_what_is_wrong_with_values_is_not_called_a_wrong_module() -> None:
+    messages = Messages()
+    messages.take(b'{"type": "change_summary", "changes": {"add": 0, "operation": "plan"}}')
+    messages.take(diagnostic("Invalid value for variable", "too short", range=RANGE))
+    error = error_of(messages, "", "plan")
+    assert type(error) is StepFailed
+    assert error.message == "tofu plan failed: main.tf:3: Invalid value for variable: too short."
 
 
 def test_nothing_secret_is_passed_on() -> None:

@@ -1,24 +1,18 @@
-"""What tofu says with `-json`: lines for people without values, and what went wrong as one of our errors."""
+"""What tofu says with `-json`: lines for people without values, what it did, and what it complains of."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from environments.domain.cleaning import Cleaner
-from environments.domain.errors import (
-    BackendDenied,
-    BackendError,
-    BackendUnavailable,
-    CalvinverseError,
-    InvalidTemplate,
-    MachineError,
-    StepFailed,
-)
 from environments.executors.opentofu_ports import Output, Settlement
 
 LONGEST = 500
 """Characters of a diagnostic's text that people get to read."""
+
+_BEFORE = frozenset({"version", "log", "init_output"})
+"""Types of messages that tofu sends before it works on anything."""
 
 _DOING = {"create": "creating", "update": "changing", "delete": "destroying", "read": "reading", "replace": "replacing"}
 _DONE = {"create": "created", "update": "changed", "delete": "destroyed", "read": "read"}
@@ -31,33 +25,6 @@ _WILL = {
     "forget": "will be forgotten",
 }
 
-_LOCKED = "Error acquiring the state lock"
-_PROVIDERS = (
-    "Failed to query available provider packages",
-    "Failed to install provider",
-    "Failed to resolve provider packages",
-    "Required plugins are not installed",
-    "Inconsistent dependency lock file",
-    "Could not retrieve providers for locking",
-    "Incompatible provider version",
-    "Invalid provider registry host",
-)
-_STATE = (
-    "Error refreshing state",
-    "Error loading state",
-    "Error loading the state",
-    "Failed to load state",
-    "Failed to save state",
-    "Failed to get existing workspaces",
-    "Failed to refresh cached state",
-    "Failed to persist state",
-    "Error saving state",
-    "Error releasing the state lock",
-    "Failed to upload state",
-    "Failed to retrieve",
-    "Error inspecting states",
-)
-
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -69,9 +36,19 @@ class Diagnostic:
     address: str = ""
     place: str = ""
 
+    @property
+    def bare(self) -> bool:
+        """Whether it is of no place in the module and of no resource.
+
+        What tofu says of itself (state, lock, providers that it can't have) is bare. What a module chose the words of
+        never is; what a provider says is as a rule not: it may be where a resource is no longer in the module.
+        """
+        return not self.place and not self.address
+
     def sentence(self) -> str:
         """Everything in one line: `main.tf:3: restapi_object.a: Unsupported argument: An argument …`."""
-        text = ": ".join(filter(None, (self.place, self.address, self.summary, " ".join(self.detail.split()))))
+        told = (" ".join(text.split()) for text in (self.place, self.address, self.summary, self.detail))
+        text = ": ".join(filter(None, told))
         return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
@@ -92,8 +69,12 @@ class Messages:
     outputs: dict[str, Output] = field(default_factory=dict)
     steady_outputs: bool = False
     """Whether a plan has outputs and changes none: then there is a state that holds them."""
+    declared: dict[str, bool] = field(default_factory=dict)
+    """The outputs that the module has, by a plan: name → whether it is sensitive."""
     moves: bool = False
     """Whether anything in the state changes, be it only an address."""
+    walked: bool = False
+    """Whether tofu has begun to plan or to apply: it has read the state and found the module valid."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
     """Lines that are no JSON: what tofu says when it breaks down, or when it isn't tofu."""
@@ -115,6 +96,8 @@ class Messages:
         kind = message["type"]
         if kind == "diagnostic":
             return self._diagnostic(message)
+        if kind not in _BEFORE:
+            self.walked = True
         if kind == "planned_change":
             return self._planned(message["change"])
         if kind == "resource_drift":
@@ -127,6 +110,11 @@ class Messages:
                 told.get("action") == "noop" for told in message["outputs"].values()
             )
             self.outputs = {name: self.output(told) for name, told in message["outputs"].items()}
+            self.declared = {
+                name: output.sensitive
+                for name, output in self.outputs.items()
+                if message["outputs"][name].get("action") != "delete"
+            }
             return None
         hook = message.get("hook") or {}
         if kind == "apply_start":
@@ -192,55 +180,3 @@ def _progress(kind: str, hook: dict[str, Any]) -> str | None:
     if kind == "apply_errored":
         return f"{address}: {_DOING.get(action, action)} failed after {seconds:.0f} s"
     return None
-
-
-def error_of(messages: Messages, complaint: str, phase: str) -> CalvinverseError:
-    """What went wrong in a run of tofu that failed. `phase` is its command: `init`, `plan`, `apply`, `destroy`, …"""
-    errors = messages.errors()
-    if not errors:
-        text = " ".join(" ".join((*messages.plain, messages.clean(complaint))).split())
-        return StepFailed(f"tofu {phase} failed and didn't say why: {text[-LONGEST:] or 'no output'}.")
-    first, text = errors[0], _sentences(errors)
-    if any(found.summary == _LOCKED for found in errors):
-        return BackendUnavailable(
-            f"The state of the module is locked by another run: {text}",
-            hint="It is tried again by itself; a lock of a run that is gone is broken when its deployment has ended.",
-        )
-    if any(found.summary.startswith(_PROVIDERS) for found in errors):
-        return MachineError(
-            f"A provider of the module can't be had: {text}",
-            hint="Put it into the mirror of the service (setting `providers`), or let the service reach its registry.",
-            details={"diagnostics": [found.sentence() for found in errors]},
-        )
-    if any("decryption failed" in found.detail or "ncrypt" in found.summary for found in errors):
-        return BackendError(
-            f"The module's state or plan can't be decrypted: {text}",
-            hint="The key of the environment in OpenBao isn't the one that the state was encrypted with.",
-        )
-    if any(found.summary.startswith(_STATE) for found in errors):
-        return _of_state(text)
-    if phase in ("init", "plan") and all(not found.address for found in errors) and (first.place or phase == "init"):
-        return InvalidTemplate(
-            f"The module is wrong: {text}",
-            hint="Mend the module and check it with `tofu validate`.",
-            details={"problems": [found.sentence() for found in errors]},
-        )
-    return StepFailed(
-        f"tofu {phase} failed: {text}",
-        details={"diagnostics": [found.sentence() for found in errors]},
-    )
-
-
-def _of_state(text: str) -> CalvinverseError:
-    lower = text.lower()
-    if "401" in text or "403" in text or "unauthorized" in lower or "auth" in lower:
-        return BackendDenied(f"The service refuses the module its state: {text}")
-    if "409" in text or "conflict" in lower:
-        return BackendError(f"The service doesn't take the module's state: {text}")
-    return BackendUnavailable(f"The module's state can't be reached: {text}")
-
-
-def _sentences(errors: Iterable[Diagnostic]) -> str:
-    found = [error.sentence() for error in errors]
-    more = f" And {len(found) - 3} more errors." if len(found) > 3 else ""
-    return "; ".join(text.rstrip(".") for text in found[:3]) + "." + more

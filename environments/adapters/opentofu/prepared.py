@@ -12,7 +12,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from environments.adapters.opentofu.messages import Messages
 from environments.executors.opentofu_ports import Module
 
 DATA = ".terraform"
@@ -23,15 +22,6 @@ MOST = 200
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; what is larger (modules fetched from elsewhere) is fetched again."""
-
-_OUTDATED = (
-    "Required plugins are not installed",
-    "Inconsistent dependency lock file",
-    "Backend initialization required",
-    "Module not installed",
-    "Module source has changed",
-    "Module version requirements have changed",
-)
 
 
 class Prepared:
@@ -94,11 +84,6 @@ class Prepared:
             kept = sorted(self._base.iterdir(), key=lambda found: found.stat().st_mtime)
             for old in kept[:-MOST]:
                 shutil.rmtree(old, ignore_errors=True)
-
-
-def outdated(said: Messages) -> bool:
-    """Whether tofu failed because what was ready doesn't fit any more."""
-    return any(found.summary.startswith(_OUTDATED) for found in said.errors())
 
 
 def _size(folder: Path) -> int:

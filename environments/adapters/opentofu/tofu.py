@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from environments.adapters.opentofu import warden
+from environments.adapters.opentofu.faults import StateTrouble, error_of, outdated
 from environments.adapters.opentofu.folders import WorkFolders, Workplace
-from environments.adapters.opentofu.handing import hand_in
+from environments.adapters.opentofu.handing import hand_in, state_answer
 from environments.adapters.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
-from environments.adapters.opentofu.messages import Messages, error_of
+from environments.adapters.opentofu.messages import Messages
 from environments.adapters.opentofu.plans import changes
-from environments.adapters.opentofu.prepared import Prepared, outdated
+from environments.adapters.opentofu.prepared import Prepared
 from environments.adapters.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
 from environments.adapters.opentofu.turns import Turns
 from environments.domain.cleaning import Cleaner
@@ -36,6 +37,9 @@ _PLAN = "calvinverse.plan"
 _ENDS = 'terraform {\n  backend "http" {}\n}\n'
 _QUIET = ("-input=false", "-no-color")
 _WAIT_FOR_LOCK = "-lock-timeout=15s"
+_LIST = "state list"
+_UNREAD = "Error refreshing state"
+"""What `init` says when it can't read the state: it knows no place of the module and no provider yet."""
 
 
 class OpenTofu:
@@ -87,7 +91,7 @@ class OpenTofu:
         module = Module({}, {}, encrypted=encrypted)
         with self._looking(place, module, lambda: Looking(LOOK_LIMIT), _Patience(LOOK_LIMIT)) as session:
             session.ready()
-            listed = session.read("state", "list").decode().splitlines()
+            listed = session.read(*_LIST.split()).decode().splitlines()
         return frozenset(line for line in listed if line and not _is_data(line))
 
     @contextmanager
@@ -171,6 +175,7 @@ class _Session:
         self.cleaner = Cleaner((place.access.password, place.key, *place.loan.secrets))
         self._key = ""
         self._nothing_to_do = False
+        self._declared: Mapping[str, bool] = {}
         self.say: Callable[[str], None] = _silent
         self.wait: Callable[[float], None] = time.sleep
 
@@ -207,6 +212,7 @@ class _Session:
         command = ["plan", *_QUIET, "-json", "-lock=false", f"-out={_PLAN}", self._parallel(), *arguments]
         said = self._run(command, self.say if say else _silent, again=True)
         self._nothing_to_do = said.steady_outputs and not said.moves
+        self._declared = said.declared
         return Planned(
             made=tuple(found for found, actions in said.planned.items() if {"create", "replace"} & set(actions)),
             changed=tuple(found for found, actions in said.planned.items() if "update" in actions),
@@ -215,14 +221,18 @@ class _Session:
         )
 
     def carry_out(self, settled: Settled) -> Mapping[str, Output]:
-        """Applies the plan in the file; where nothing is to be done, it only reads the outputs, without a provider."""
+        """Applies the plan in the file; where nothing is to be done, it only reads the outputs, without a provider.
+
+        Tofu keeps no output that is null: those that the module declares and that aren't told are null.
+        """
         self._forget_variables()
-        if self._nothing_to_do:
-            told = json.loads(self.read("output", "-json", "-no-color"))
+        nulls = {name: Output(None, sensitive) for name, sensitive in self._declared.items()}
+        # Outputs that are all null are as steady where there is no state yet, which only an apply makes.
+        if self._nothing_to_do and (told := json.loads(self.read("output", "-json", "-no-color"))):
             said = Messages(self.cleaner)
-            return {name: said.output(output) for name, output in told.items()}
+            return nulls | {name: said.output(output) for name, output in told.items()}
         command = ["apply", *_QUIET, "-json", _WAIT_FOR_LOCK, self._parallel(), _PLAN]
-        return self._run(command, self.say, settled=settled, planned=True).outputs
+        return nulls | self._run(command, self.say, settled=settled, planned=True).outputs
 
     def destroy(self, settled: Settled) -> None:
         """Destroys all that the state knows."""
@@ -245,7 +255,9 @@ class _Session:
             raise ended.interruption
         if ended.status != 0:
             self._lifeline.check()
-            raise _plain_error(Messages(self.cleaner), ended.complaint, " ".join(command[:2]))
+            said = Messages(self.cleaner)
+            _take_prose(said, ended.complaint)
+            raise self._fault(said, ended.complaint, " ".join(command[:2]))
         return b"\n".join(lines)
 
     def _initialise(self) -> None:
@@ -316,7 +328,28 @@ class _Session:
                 f"tofu was killed from outside during its {phase}.",
                 hint="It is tried again by itself. If it comes back, see whether this machine runs out of memory.",
             )
-        return error_of(said, complaint, phase)
+        return self._fault(said, complaint, phase)
+
+    def _fault(self, said: Messages, complaint: str, phase: str) -> CalvinverseError:
+        unsaved = self._workplace.errored() is not None
+        return error_of(said, complaint, phase, unsaved=unsaved, ask=lambda: self._trouble(said, phase))
+
+    def _trouble(self, said: Messages, phase: str) -> StateTrouble | None:
+        """What is wrong with the state: by the answer of who keeps it, and by whether tofu can list what it holds."""
+        status = state_answer(self._access)
+        if status is None or status == 429 or status >= 500:
+            return "away"
+        if status in (401, 403):
+            return "refused"
+        if status != 200 or outdated(said):
+            return None
+        if phase == "init":
+            return "unreadable" if any(error.summary == _UNREAD for error in said.errors()) else None
+        if phase != _LIST:
+            ended = self._guarded(_LIST.split(), _silent_bytes, _silent)
+            if ended.interruption is not None or ended.killed or ended.status == 0:
+                return None
+        return "unreadable"
 
     def _guarded(self, command: Sequence[str], on_line: Callable[[bytes], None], say: Callable[[str], None]) -> Ended:
         return run_guarded(
@@ -343,14 +376,12 @@ class _Session:
             (self._workplace.folder / _VARIABLES).unlink()
 
 
-def _plain_error(said: Messages, complaint: str, phase: str) -> CalvinverseError:
-    """The error of a command that says what is wrong in prose: `Error: <summary>`, then a paragraph."""
-    text = said.clean(complaint)
-    summary, _, detail = text.partition("Error: ")[2].partition("\n")
+def _take_prose(said: Messages, complaint: str) -> None:
+    """Takes what a command without `-json` says is wrong: `Error: <summary>`, then a paragraph."""
+    summary, _, detail = said.clean(complaint).partition("Error: ")[2].partition("\n")
     if summary:
         line = {"type": "diagnostic", "diagnostic": {"severity": "error", "summary": summary, "detail": detail}}
         said.take(json.dumps(line).encode())
-    return error_of(said, complaint, phase)
 
 
 def _is_data(address: str) -> bool:
@@ -359,4 +390,8 @@ def _is_data(address: str) -> bool:
 
 
 def _silent(_line: str) -> None:
+    pass
+
+
+def _silent_bytes(_line: bytes) -> None:
     pass
