@@ -226,9 +226,9 @@ class Reader:
                 # Ahead of us: by a moment, or because the reader knew another database.
                 cursor = min(cursor, await anyio.to_thread.run_sync(self._reading.newest_event))
             yield b"retry: 1000\n" + _place(cursor)
+            said = time.monotonic()
             while not subscription.closed:
                 waiting = subscription.take()
-                sent = False
                 while cursor < subscription.position and not subscription.closed:
                     target = subscription.position
                     batch = await anyio.to_thread.run_sync(self._missed, environment, cursor)
@@ -236,7 +236,7 @@ class Reader:
                         if subscription.closed:
                             return
                         yield encode(event)
-                        sent, cursor = True, event.id
+                        said, cursor = time.monotonic(), event.id
                     if not batch.more and len(batch) < BATCH:
                         cursor = max(cursor, target)
                 fresh = [(event, owner) for event, owner in waiting if event.id > cursor]
@@ -247,12 +247,14 @@ class Reader:
                 ]
                 if shown and not subscription.closed:
                     yield b"".join(map(encode, shown))
-                    sent = True
+                    said = time.monotonic()
                 cursor = fresh[-1][0].id if fresh else cursor
-                before = time.monotonic()
-                await subscription.wait(HEARTBEAT_SECONDS)
-                if not sent and time.monotonic() - before >= HEARTBEAT_SECONDS * 0.9:
+                # By what this stream has said itself: what others hear of wakes it, and is no word to its reader.
+                silent = time.monotonic() - said
+                if silent >= HEARTBEAT_SECONDS:
                     yield b": still here\n" + _place(cursor)
+                    said, silent = time.monotonic(), 0.0
+                await subscription.wait(HEARTBEAT_SECONDS - silent)
 
     def _missed(self, environment: str | None, after: int) -> Page[Event]:
         found = self._reading.events_for(self._principal, environment, after=after, limit=BATCH)

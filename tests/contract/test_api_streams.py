@@ -16,8 +16,10 @@ from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest, TokenRequest
+from environments.stores.database import Database, open_database
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, Served, listening, make_service, served
+from tests.postgres import Postgres
 
 
 @pytest.fixture
@@ -26,14 +28,14 @@ def api(tmp_path: Path) -> Iterator[Served]:
         yield running
 
 
-def raw(api: Served, headers: dict[str, str], seconds: float = 1.0) -> str:
+def raw(api: Served, headers: dict[str, str], seconds: float = 1.0, **query: str) -> str:
     """What a stream says in its first moments, as it is."""
     everything = {"Authorization": f"Bearer {api.token}", **headers}
     text = ""
     patience = httpx2.Timeout(30.0, read=max(seconds, 5.0))
     with (
         httpx2.Client(base_url=api.address, headers=everything, trust_env=False, timeout=patience) as http,
-        http.stream("GET", "/v1/events") as response,
+        http.stream("GET", "/v1/events", params=query) as response,
     ):
         end = time.monotonic() + seconds
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -143,6 +145,39 @@ def test_a_silent_stream_shows_that_it_is_alive(api: Served, monkeypatch: pytest
     text = raw(api, {}, 2.0)
     assert text.startswith("retry: ")
     assert text.count(": still here\n") >= 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_quiet_stream_shows_that_it_is_alive_while_others_are_busy(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(folder: Path) -> Database:
+        if kind == "sqlite":
+            return open_database(folder)
+        postgres: Postgres = request.getfixturevalue("postgres")
+        return open_database(folder, postgres.new_database(), postgres.password_file)
+
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.5)
+    with served(tmp_path, opened=opened) as api, api.client() as client:
+        for name in ("quiet", "busy"):
+            client.create(CreateRequest(name=name, template="web"))
+        done = threading.Event()
+
+        def be_busy() -> None:
+            while not done.wait(0.05):
+                api.service.log("busy", "again")
+
+        others = threading.Thread(target=be_busy)
+        others.start()
+        try:
+            text = raw(api, {}, 3.0, environment="quiet")
+        finally:
+            done.set()
+            others.join()
+    places = [int(line.removeprefix("id: ")) for line in text.splitlines() if line.startswith("id: ")]
+    assert text.count(": still here\n") >= 2
+    assert "data: " not in text
+    assert places[-1] > places[0]  # who comes back does not hear of the others again
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["by this process", "by another one"])

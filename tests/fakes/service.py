@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -239,9 +239,14 @@ def _move(tx: Transaction, name: str, state: State, message: str, failure: Failu
     tx.events.add(EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value})
 
 
-def make_service(folder: Path, checks: Checks | None = None) -> FakeService:
-    """A service on a new database in `folder`, with the template `web`. `checks`: others than without limits."""
-    database = open_database(folder)
+def make_service(
+    folder: Path, checks: Checks | None = None, opened: Callable[[Path], Database] = open_database
+) -> FakeService:
+    """A service with the template `web`, on a new database in `folder` unless `opened` opens another.
+
+    `checks`: others than without limits.
+    """
+    database = opened(folder)
     feed = Feed()
     database.on_commit.append(feed.publish)
     world = World()
@@ -291,9 +296,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, checks: Checks | None = None) -> Iterator[Served]:
-    """The service in `folder`, serving on a free port of loopback until the end."""
-    service = make_service(folder, checks)
+def served(
+    folder: Path, checks: Checks | None = None, opened: Callable[[Path], Database] = open_database
+) -> Iterator[Served]:
+    """The service in `folder`, serving on a free port of loopback until the end. See `make_service`."""
+    service = make_service(folder, checks, opened)
     try:
         with listening(service) as address:
             yield Served(service, address, service.access.first_token("root", "test"))
