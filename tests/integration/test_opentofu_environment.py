@@ -47,6 +47,21 @@ passphrase = "{PASSPHRASE}"
 ids = "{{{{ steps.things.ids }}}}"
 """
 
+TYPED = """
+nothing = "{{ steps.things.nothing }}"
+mixed = "{{ steps.things.mixed }}"
+"""
+
+MORE_OUTPUTS = """
+output "nothing" {
+  value = null
+}
+output "mixed" {
+  value = [1, "zwei", true, 12345678901234567890, { three = 3.5, none = null }]
+}
+"""
+MIXED = [1, "zwei", True, 12345678901234567890, {"three": 3.5, "none": None}]
+
 
 @pytest.fixture
 def things() -> Iterator[CountingServer]:
@@ -63,7 +78,7 @@ def service(cluster: Cluster, tmp_path: Path) -> Iterator[ServiceProcess]:
         CALVINVERSE_PROVIDERS=str(provider_mirror()),
     )
     running.start()
-    files = {"template.toml": TEMPLATE.encode(), "module/main.tf": MODULE.encode()}
+    files = {"template.toml": f"{TEMPLATE}{TYPED}".encode(), "module/main.tf": f"{MODULE}{MORE_OUTPUTS}".encode()}
     running.client.push(make_bundle(files))
     try:
         yield running
@@ -89,6 +104,10 @@ def test_an_environment_with_a_module_lives_and_leaves_nothing(service: ServiceP
     create(service, things)
     environment = service.wait_for("mod", State.READY, State.FAILED)
     assert environment.state is State.READY, service.story("mod")
+    told = {name: output.value for name, output in service.client.outputs("mod").items()}
+    assert told == {"ids": ["a", "b"], "nothing": None, "mixed": MIXED}
+    assert type(told["mixed"][2]) is bool
+    assert {name: output.value for name, output in environment.outputs.items()} == told
     assert sorted(things.objects()) == ["a", "b"]
     present = ResourceStatus.PRESENT
     assert status(service) == {"time_static.made": present, thing("a"): present, thing("b"): present}
