@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
+from environments.domain.views import EnvironmentView
 from tests.docs_reference import CHECKOUT, FOLDER, PAGES
 
 DOCS = CHECKOUT / "docs"
@@ -41,6 +43,17 @@ def test_every_failure_is_explained_with_what_to_do() -> None:
     explained = [code for code, meaning, remedy in rows if meaning.strip() and remedy.strip()]
     assert len(codes) > 60
     assert sorted(explained) == sorted(codes)
+
+
+def test_the_glossary_has_every_state_and_flag() -> None:
+    page = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert len(terms) == len(set(terms) - {"Term", "---"}) + 2 * terms.count("Term")
+    kinds = (State, DeploymentKind, DeploymentState, StepState, ResourceStatus)
+    wanted = {value.value.replace("_", " ") for kind in kinds for value in kind}
+    flags = ("degraded", "awaiting_promotion", "drifted", "warned")
+    assert set(flags) - set(EnvironmentView.model_fields) <= {"degraded", "awaiting_promotion"}
+    assert wanted | {flag.replace("_", " ") for flag in flags} <= set(terms)
 
 
 def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
