@@ -34,6 +34,7 @@ KINDS = {
     "integration": ("test single parts of ours on the real ones", TESTED),
     "images": ("test what is inside the images", TESTED),
     "snapshots": ("test what the TUI looks like", []),
+    "cases": ("make, update, look at and destroy an environment of each template of tests/cases", TESTED),
     "attack": ("attack a deployed service as its users, its neighbours and a hostile job would", TESTED),
     "fuzz": ("send anything to the API, and make anything of templates, for ten minutes", TESTED),
     "e2e": ("test everything together on a real cluster", TESTED),

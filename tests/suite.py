@@ -15,10 +15,10 @@ from doit.exceptions import TaskFailed
 from images.commands import run
 from images.places import CHECKOUT, state_folder
 
-KINDS = ("unit", "contract", "integration", "images", "snapshots", "attack", "fuzz", "e2e")
+KINDS = ("unit", "contract", "integration", "images", "snapshots", "cases", "attack", "fuzz", "e2e")
 """The folders of tests, the quick ones first."""
 
-WAITING = ("integration", "e2e")
+WAITING = ("integration", "cases", "e2e")
 """Those that mostly wait for real parts: they run beside all others, which mostly compute."""
 
 LIMIT = 75 * 60.0
@@ -77,9 +77,14 @@ def everything() -> object:
 
 
 def kind(name: str, pytest_arguments: Sequence[str] = ()) -> object:
-    """Run the tests of one folder; those that fuzz, by themselves, take CALVINVERSE_FUZZ_SECONDS, or ten minutes."""
+    """Run the tests of one folder by themselves, in full where all tests together run a sample of them.
+
+    Those that fuzz take CALVINVERSE_FUZZ_SECONDS, or ten minutes.
+    """
     if name == "fuzz":
         os.environ.setdefault("CALVINVERSE_FUZZ_SECONDS", "600")
+    if name == "cases":
+        os.environ.setdefault("CALVINVERSE_EVERY_CASE", "1")
     return _end(pytest((name,), pytest_arguments))
 
 
