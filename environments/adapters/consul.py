@@ -69,6 +69,10 @@ class Consul:
 
         return self._link.call("write keys", put)
 
+    def replace(self, key: str, value: bytes, flags: int, index: int) -> bool:
+        """Sets a key that was last changed at `index`."""
+        return bool(self._link.call("write a key", lambda client: client.kv.put(key, value, cas=index, flags=flags)))
+
     # --- AccessControl ---
 
     def policy(self, name: str) -> Policy | None:

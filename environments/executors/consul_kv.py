@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from environments.domain.errors import BackendError, InvalidTemplate
+from environments.domain.errors import BackendError, CalvinverseError, InvalidTemplate
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Options, Owner, Presence, StepContext, StepRun
 from environments.executors.changes import change, moved, shown
 from environments.executors.consul_prefix import (
+    LARGEST_TRANSACTION,
+    LARGEST_VALUE,
     MARKER,
     PREFIX_KIND,
     Create,
@@ -27,12 +29,15 @@ from environments.executors.consul_prefix import (
     Remove,
     RemoveTree,
     Unchanged,
+    batches,
+    body_size,
     claim_prefix,
     plan_prefix,
     prefix_resource,
     whose_prefix,
 )
 from environments.executors.options import faults
+from environments.service.rendering import render, whole_expression
 
 __all__ = [
     "MARKER",
@@ -49,20 +54,14 @@ __all__ = [
     "Unchanged",
 ]
 
-LARGEST_VALUE = 512 * 1024
-"""Bytes; Consul's own default limit (`kv_max_value_size`)."""
-
-_BATCH = 60
-"""Changes in one transaction; Consul takes 64 in all versions."""
-
 _TRIES = 5
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
 class ConsulKvOptions(Options):
-    """`keys`: name below the prefix → value. Strings are written as they are, other values as JSON.
+    """`keys`: name below the prefix → value. Strings are written as they are, other values as JSON: null as `null`.
 
-    With `encoding = "json"` strings are JSON, too.
+    With `encoding = "json"` strings are JSON, too. A value has at most 524288 bytes in UTF-8, Consul's own limit.
     """
 
     keys: dict[str, Any] = Field(min_length=1)
@@ -82,10 +81,13 @@ class ConsulKv:
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Unknown options and impossible names of keys."""
+        """Unknown options, impossible names of keys, and values that are too large as they stand."""
         found = faults(ConsulKvOptions, options)
         keys = options.get("keys")
-        return found + ([_bad_key(key) for key in keys if not _KEY.fullmatch(key)] if isinstance(keys, dict) else [])
+        if isinstance(keys, dict):
+            found += [_bad_key(key) for key in keys if not _KEY.fullmatch(key)]
+            found += [fault for key, value in keys.items() if (fault := _literal_fault(key, value, options))]
+        return found
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The environment's prefix."""
@@ -132,10 +134,10 @@ class ConsulKv:
             tree = self._store.tree(prefix)
             marker = tree.get(prefix + MARKER)
             keys = _of_step(tree, step) if whose_prefix(marker, owner) is Presence.OURS else []
-            condition = [Unchanged(prefix + MARKER, marker.index)] if marker else []
-            for batch in _batches([Remove(key) for key in keys]):
+            condition = Unchanged(prefix + MARKER, marker.index) if marker else None
+            for batch in batches([Remove(key) for key in keys], condition):
                 run.before_effect()
-                if not self._store.commit([*condition, *batch]):
+                if not self._store.commit(batch):
                     break
             else:
                 return
@@ -157,12 +159,31 @@ class ConsulKv:
             claim_prefix(self._store, context.owner, run)
             return False
         condition = Unchanged(prefix + MARKER, marker.index)
-        first, *rest = _batches(changes)
-        run.before_effect()
-        if not self._store.commit([condition, *first]):
+        room = LARGEST_TRANSACTION - body_size(condition)
+        large = {one.key: one for one in changes if isinstance(one, Put) and body_size(one) > room}
+        small = [one for one in changes if not isinstance(one, Put) or one.key not in large]
+        for batch in batches(small, condition):
+            run.before_effect()
+            if not self._store.commit(batch):
+                return False
+        return all(self._write_large(one, condition, run) for one in large.values())
+
+    def _write_large(self, change: Put, condition: Unchanged, run: StepRun) -> bool:
+        """Writes a value that no transaction has room for, and with it no condition on the marker.
+
+        The condition is on the key itself, which must be as it is while the prefix is still ours: whoever destroys the
+        environment meanwhile takes the key away, and then nothing is written.
+        """
+        entry = self._store.entry(change.key)
+        if entry is None:
+            run.before_effect()
+            if not self._store.commit([condition, Put(change.key, b"", change.flags)]):
+                return False
+            entry = self._store.entry(change.key)
+        if entry is None or not self._store.commit([condition]):
             return False
-        # What doesn't fit into the first transaction is written by another round, which finds the marker.
-        return not rest or self._write(prefix, wanted, context, run)
+        run.before_effect()
+        return self._store.replace(change.key, change.value, change.flags, entry.index)
 
 
 def step_flags(step: str) -> int:
@@ -180,12 +201,6 @@ def _deletion(key: str, entry: Entry) -> Change:
     return change(Action.DESTROY, PREFIX_KIND, key, before=before, details=[f"value: {shown(entry.value)}"])
 
 
-def _batches(operations: Sequence[Operation]) -> list[Sequence[Operation]]:
-    """As many as fit into one transaction beside its condition."""
-    size = _BATCH - 1
-    return [operations[start : start + size] for start in range(0, len(operations), size)]
-
-
 def _wanted(context: StepContext) -> dict[str, bytes]:
     options: ConsulKvOptions = context.options
     prefix = kv_prefix(context.owner.name)
@@ -199,8 +214,35 @@ def _bad_key(name: str) -> str:
 def _encode(name: str, value: Any, encoding: str) -> bytes:
     if not _KEY.fullmatch(name):
         raise InvalidTemplate(f"{_bad_key(name)}.")
-    text = value if isinstance(value, str) and encoding == "text" else json.dumps(value, ensure_ascii=False)
-    encoded = text.encode()
+    encoded = _text(value, encoding).encode()
     if len(encoded) > LARGEST_VALUE:
-        raise InvalidTemplate(f"The value of key {name!r} has {len(encoded)} bytes; Consul takes {LARGEST_VALUE}.")
+        raise InvalidTemplate(
+            f"The value of key {name!r} has {len(encoded)} bytes; Consul takes at most {LARGEST_VALUE}.",
+            hint="Make it smaller, or give its parts keys of their own.",
+        )
     return encoded
+
+
+def _text(value: Any, encoding: str) -> str:
+    return value if isinstance(value, str) and encoding == "text" else json.dumps(value, ensure_ascii=False)
+
+
+def _literal_fault(name: str, value: Any, options: Mapping[str, Any]) -> str | None:
+    """What is wrong with the size of a value that depends on nothing; None when nothing is, or it can't be told yet."""
+    try:
+        _encode(name, _constant(value), options.get("encoding", "text"))
+    except InvalidTemplate as error:
+        return f"with.keys: {error.message[0].lower()}{error.message[1:].rstrip('.')}" if _KEY.fullmatch(name) else None
+    except (CalvinverseError, TypeError, ValueError, MemoryError):
+        return None
+    return None
+
+
+def _constant(value: Any) -> Any:
+    """The value; of a text that is one expression without names, what that gives. Raises `TypeError` for others."""
+    if isinstance(value, str) and ("{{" in value or "{%" in value):
+        whole = whole_expression(value)
+        if whole is None or whole.names:
+            raise TypeError("it depends on what is known when it is rendered")
+        return render(value, {}, "")
+    return value

@@ -1,5 +1,6 @@
 """The prefix of an environment in Consul's key-value store: claimed as a whole before anything is written below it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -71,6 +72,45 @@ Operation = Put | Create | Remove | RemoveTree | Unchanged
 """A part of a transaction."""
 
 
+LARGEST_VALUE = 512 * 1024
+"""Bytes of a value: Consul's own default limit (`limits.kv_max_value_size`)."""
+
+LARGEST_TRANSACTION = 512 * 1024
+"""Bytes of the body of a transaction, in which values are base64 (`limits.txn_max_req_len`)."""
+
+MOST_OPERATIONS = 60
+"""In one transaction; Consul takes 64 in all versions."""
+
+_AROUND = 120
+"""Bytes of an operation in the body of a transaction beside its key and value; measured: 85."""
+
+
+def body_size(change: Operation) -> int:
+    """Bytes that an operation takes in the body of a transaction, at the most."""
+    name = change.prefix if isinstance(change, RemoveTree) else change.key
+    value = 4 * -(-len(change.value) // 3) if isinstance(change, Put | Create) else 0
+    return len(json.dumps(name)) + value + _AROUND
+
+
+def batches(changes: Sequence[Operation], condition: Operation | None = None) -> list[list[Operation]]:
+    """The operations in as many transactions as Consul's limits ask for, in their order.
+
+    Each begins with the `condition`. An operation that is too large for any has one of its own.
+    """
+    begun = [] if condition is None else [condition]
+    empty = sum(map(body_size, begun))
+    found: list[list[Operation]] = []
+    size = 0
+    for one in changes:
+        added = body_size(one)
+        if not found or len(found[-1]) == MOST_OPERATIONS or size + added > LARGEST_TRANSACTION:
+            found.append([*begun])
+            size = empty
+        found[-1].append(one)
+        size += added
+    return found
+
+
 class KeyValueStore(Protocol):
     """What this step needs of Consul."""
 
@@ -87,7 +127,11 @@ class KeyValueStore(Protocol):
         ...
 
     def commit(self, changes: Sequence[Operation]) -> bool:
-        """Makes all changes (at most 60) or, when a condition of one doesn't hold, none; then it gives False."""
+        """Makes all changes (see `batches`) or, when a condition of one doesn't hold, none; then it gives False."""
+        ...
+
+    def replace(self, key: str, value: bytes, flags: int, index: int) -> bool:
+        """Sets a key that was last changed at `index`, else gives False. For values too large for a transaction."""
         ...
 
 

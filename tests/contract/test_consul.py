@@ -10,9 +10,25 @@ import pytest
 from environments.adapters.connections import Connections
 from environments.adapters.consul import Consul
 from environments.adapters.memory import MemoryConsul
+from environments.domain.errors import InvalidTemplate
+from environments.domain.names import kv_prefix
+from environments.domain.plan import Action
+from environments.domain.template import make_bundle
+from environments.executors.base import Owner, StepContext
 from environments.executors.consul_access import policy_rules
-from environments.executors.consul_kv import Create, Entry, Put, Remove, RemoveTree, Unchanged
+from environments.executors.consul_kv import (
+    ConsulKv,
+    ConsulKvOptions,
+    Create,
+    Entry,
+    Put,
+    Remove,
+    RemoveTree,
+    Unchanged,
+)
+from environments.executors.consul_prefix import LARGEST_VALUE, MARKER, PrefixHandler
 from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
+from tests.unit.executor_setting import TEMPLATE, Run
 
 Port = Consul | MemoryConsul
 
@@ -78,6 +94,69 @@ def test_flags_hold_63_bits(consul: Setting, name: str) -> None:
     consul.port.commit([Put(f"{name}/a", b"1", 2**63 - 1)])
     assert consul.port.tree(f"{name}/")[f"{name}/a"].flags == 2**63 - 1
     consul.port.commit([RemoveTree(f"{name}/")])
+
+
+def test_values_of_every_size_up_to_the_limit_are_written_changed_and_taken_away(consul: Setting, name: str) -> None:
+    """Consul counts a value in bytes, and a transaction with all its values in base64."""
+    owner, port = Owner(f"env-{name}", name), consul.port
+    step = ConsulKv(port)
+
+    def context(keys: dict[str, str]) -> StepContext:
+        bundle = make_bundle({"template.toml": TEMPLATE.encode()})
+        return StepContext(owner, "one", ConsulKvOptions(keys=keys), bundle, {})
+
+    def kept() -> dict[str, str]:
+        prefix = kv_prefix(name)
+        found = {key.removeprefix(prefix): entry.value.decode() for key, entry in port.tree(prefix).items()}
+        return {key: value for key, value in found.items() if key != MARKER}
+
+    # 393000 bytes in base64 are about as much as a transaction takes; "ä" has two bytes.
+    sizes = {"least": 0, "fits": 380_000, "edge": 392_900, "over": 393_100, "more": 400_000, "most": LARGEST_VALUE}
+    keys = {key: "x" * size for key, size in sizes.items()}
+    keys |= {f"k{number}": "y" * 100_000 for number in range(10)} | {f"n{number}/v": "1" for number in range(200)}
+    keys["umlauts"] = "ä" * (LARGEST_VALUE // 2)
+    run = Run(limit=60)
+    assert len(step.plan(context(keys), run)) == len(keys) + 1
+    step.apply(context(keys), run)
+    assert kept() == keys
+    assert list(step.plan(context(keys), run)) == []
+    effects = run.effects
+    step.apply(context(keys), run)
+    assert run.effects == effects
+
+    changed = {**keys, "most": "z" * LARGEST_VALUE, "k0": "small", "least": "w" * 450_000}
+    del changed["more"]
+    assert {(one.action, one.address) for one in step.plan(context(changed), run)} == {
+        (Action.CHANGE, kv_prefix(name) + "most"),
+        (Action.CHANGE, kv_prefix(name) + "k0"),
+        (Action.CHANGE, kv_prefix(name) + "least"),
+        (Action.DESTROY, kv_prefix(name) + "more"),
+    }
+    step.apply(context(changed), run)
+    assert kept() == changed
+
+    with pytest.raises(InvalidTemplate, match=r"key 'large' has 524289 bytes; Consul takes at most 524288"):
+        step.plan(context({"large": "x" * (LARGEST_VALUE + 1)}), run)
+    PrefixHandler(port).destroy(kv_prefix(name), owner, run)
+    assert port.tree(kv_prefix(name)) == {}
+
+
+def test_a_key_is_replaced_only_as_it_was(consul: Setting, name: str) -> None:
+    port, key = consul.port, f"{name}/large"
+    assert not port.replace(key, b"1", 7, 4711)
+    assert port.entry(key) is None
+    port.commit([Put(key, b"", 7)])
+    first = port.entry(key)
+    assert first is not None
+    assert port.replace(key, "ä\n\0".encode() * 1000, 2**63 - 1, first.index)
+    found = port.entry(key)
+    assert found is not None
+    assert (found.value, found.flags) == ("ä\n\0".encode() * 1000, 2**63 - 1)
+    assert not port.replace(key, b"2", 7, first.index)
+    assert port.entry(key) == found
+    port.commit([RemoveTree(f"{name}/")])
+    assert not port.replace(key, b"2", 7, found.index)
+    assert port.entry(key) is None
 
 
 def test_a_commit_whose_condition_fails_changes_nothing(consul: Setting, name: str) -> None:

@@ -181,7 +181,7 @@ class World:
         *,
         owner: Owner = ALPHA,
         step: str = "one",
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, Any] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> StepContext:
         """A step with these options."""

@@ -4,8 +4,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
+from environments.domain.errors import BackendError
 from environments.executors.consul_access import Policy, Rules
 from environments.executors.consul_kv import Create, Entry, Operation, Put, Remove, RemoveTree
+from environments.executors.consul_prefix import LARGEST_TRANSACTION, LARGEST_VALUE, MOST_OPERATIONS, body_size
 from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.executors.nomad_access import Issued
 
@@ -40,6 +42,8 @@ class MemoryConsul:
 
     def commit(self, changes: Sequence[Operation]) -> bool:
         """Makes all changes, or none."""
+        if len(changes) > MOST_OPERATIONS or sum(map(body_size, changes)) > LARGEST_TRANSACTION:
+            raise BackendError("Consul failed to write keys: Request body too large (status 413).")
         with self._changed:
             keys = dict(self._keys)
             index = self._index + 1
@@ -58,6 +62,17 @@ class MemoryConsul:
                     return False
             self._keys = keys
             self._bump()
+            return True
+
+    def replace(self, key: str, value: bytes, flags: int, index: int) -> bool:
+        """Sets a key that was last changed at `index`."""
+        if len(value) > LARGEST_VALUE:
+            raise BackendError(f"Consul failed to write a key: Value for key {key} is too large (status 413).")
+        with self._changed:
+            if key not in self._keys or self._keys[key].index != index:
+                return False
+            self._bump()
+            self._keys = {**self._keys, key: Entry(value, flags, self._index)}
             return True
 
     # --- AccessControl ---
