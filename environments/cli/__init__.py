@@ -5,6 +5,9 @@ import sys
 
 def main() -> None:
     """The entry point: runs the command line and exits with its status."""
-    from environments.cli.program import run
+    try:
+        from environments.cli.program import run
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while modules are imported; 128 + SIGINT
+        sys.exit(130)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from environments.domain.errors import CalvinverseError
+from environments.domain.errors import BackendError, CalvinverseError, Interrupted
 
 INTERRUPTED = 130
 """What shells expect after Ctrl-C (128 + SIGINT)."""
@@ -12,23 +12,37 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What shells expect when the reader of the output has gone (128 + SIGPIPE)."""
 
+DEPLOYMENT_FAILED = 6
+"""Of whatever the deployment failed with: the request was taken, so the environment is there."""
+
 EXIT_STATUSES = {
     0: "done",
     1: "something went wrong that nobody foresaw",
-    2: "the request is not valid: names, parameters, lifetimes, templates, options",
-    3: "there is no such thing",
-    4: "it doesn't fit the present state",
-    5: "no token, a bad one, or one that may not do this",
-    6: "a step, or a part such as Nomad, failed",
+    2: "the request is not valid: names, parameters, lifetimes, templates, options; nothing was done",
+    3: "there is no such thing; nothing was done",
+    4: "it doesn't fit the present state; nothing was done",
+    5: "no token, a bad one, or one that may not do this; nothing was done",
+    DEPLOYMENT_FAILED: "the deployment failed; its environment is there, and `env show` says how it is",
     7: "the service doesn't answer, or has too much to do",
     8: "the database of the service can't be used",
     9: "this machine lacks something",
-    INTERRUPTED: "stopped with Ctrl-C",
+    BackendError.exit_code: "a part such as Nomad, or a git repository, failed when it was asked; nothing was done",
+    Interrupted.exit_code: "the deployment was cancelled, or a request to destroy took its place",
+    INTERRUPTED: "stopped with Ctrl-C; a deployment goes on",
+    BROKEN_PIPE: "the reader of the output has gone, as after `| head`; that is no error",
 }
 
 
-def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False) -> int:
-    """Writes an error to standard error; the exit status."""
+class DeploymentFailed(Exception):
+    """A deployment that was followed failed; `error` is what it failed with."""
+
+    def __init__(self, error: CalvinverseError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False, status: int | None = None) -> int:
+    """Writes an error to standard error; the exit status, which is the error's own unless another one is given."""
     if as_json:
         document = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
         print(json.dumps({"error": document}, ensure_ascii=False, default=str), file=sys.stderr)
@@ -43,7 +57,7 @@ def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False)
     if debug:
         for line in _chain(error):
             print(line, file=sys.stderr)
-    return error.exit_code
+    return error.exit_code if status is None else status
 
 
 def _moved(error: CalvinverseError) -> list[str]:

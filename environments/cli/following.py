@@ -3,7 +3,7 @@
 from environments.cli.environment_tables import details, next_step
 from environments.cli.progress import check_succeeded, follow
 from environments.cli.session import Session
-from environments.domain.errors import UnknownEnvironment
+from environments.domain.errors import CalvinverseError, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.views import Accepted, DeploymentView, EnvironmentView
 
@@ -14,7 +14,7 @@ def finish(session: Session, accepted: Accepted, wait: bool, after: int | None =
     if wait and accepted.deployment_id is not None:
         deployment = watched(session, view, accepted.deployment_id, after, first)
         if deployment.state is DeploymentState.FAILED:
-            _say_way_back(session, view, deployment)
+            _say_way_on(session, view, deployment)
         check_succeeded(deployment)
         try:
             view = session.client.environment(view.id)
@@ -27,11 +27,25 @@ def finish(session: Session, accepted: Accepted, wait: bool, after: int | None =
     session.say(next_step(view))
 
 
-def _say_way_back(session: Session, view: EnvironmentView, failed: DeploymentView) -> None:
-    """Says that the template goes back by itself after a failure, if it does (`on_failure = "rollback"`)."""
-    newest = session.client.environment(view.id).deployment
+def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView) -> None:
+    """Says what becomes of an environment whose deployment failed: what it does by itself, or what a person can do."""
+    try:
+        view = session.client.environment(view.id)
+    except CalvinverseError:
+        return  # it is gone, or the service is: what the deployment failed with matters more
+    newest, name = view.deployment, view.name
     if newest is not None and newest.id != failed.id and newest.kind is not DeploymentKind.DESTROY:
-        session.say(f"It goes {newest.reason}, in deployment {newest.id}. Next: `calvinverse env watch {view.name}`.")
+        session.say(f"It goes {newest.reason}, in deployment {newest.id}. Next: `calvinverse env watch {name}`.")
+    elif view.state is State.FAILED:
+        session.say(
+            f"{name} is failed, and what was made stays. Next: `calvinverse env retry {name}` tries again, "
+            f"`calvinverse env destroy {name}` removes it."
+        )
+    elif view.state is State.DESTROY_FAILED:
+        session.say(
+            f"{name} can't be destroyed yet; that is tried again by itself. Next: `calvinverse env show {name} "
+            f"--resources` lists what is left, `calvinverse env retry {name}` tries at once."
+        )
 
 
 def finish_cancel(session: Session, view: EnvironmentView, deployment: DeploymentView, wait: bool) -> None:
@@ -62,5 +76,5 @@ def watched(
             session.say(first)
         return follow(session, session.client, view.id, deployment_id, after=after)
     except KeyboardInterrupt:
-        session.say(f"\nThe deployment goes on without you: `calvinverse env watch {view.name}` follows it.")
+        session.say(f"\nThe deployment continues: `calvinverse env watch {view.name}` follows it.")
         raise

@@ -14,7 +14,14 @@ import environments.cli.drift
 import environments.cli.environments
 import environments.cli.mending  # noqa: F401 - these three add commands to `env`
 from environments.cli.environments_reading import app as environment_commands
-from environments.cli.failures import BROKEN_PIPE, EXIT_STATUSES, INTERRUPTED, tell
+from environments.cli.failures import (
+    BROKEN_PIPE,
+    DEPLOYMENT_FAILED,
+    EXIT_STATUSES,
+    INTERRUPTED,
+    DeploymentFailed,
+    tell,
+)
 from environments.cli.images import app as image_commands
 from environments.cli.itself import add_commands
 from environments.cli.plans import app as plan_commands
@@ -23,7 +30,7 @@ from environments.cli.session import Output, Session
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
 from environments.cli.workers import app as worker_commands
-from environments.domain.errors import CalvinverseError, InvalidInput
+from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
 from environments.domain.json_values import is_text
 
 _HELP = """Creates, updates and destroys whole environments, and destroys them on time.
@@ -101,6 +108,22 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without our glyphs
     session = Session()
     try:
+        return _status(arguments, session)
+    except BrokenPipeError:
+        _drop_output()
+        return BROKEN_PIPE
+    except SystemExit as leaving:  # how typer leaves when the reader of the output has gone
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        _drop_output()
+        return BROKEN_PIPE
+    finally:
+        session.close()
+
+
+def _status(arguments: Sequence[str], session: Session) -> int:
+    """Likewise, as long as somebody reads what is written: else `BrokenPipeError`, also while an error is told."""
+    try:
         _check_text(arguments)
         result = typer.main.get_command(build()).main(
             list(arguments), prog_name="calvinverse", standalone_mode=False, obj=session
@@ -109,20 +132,29 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except CalvinverseError as error:
         return _told(error, session)
+    except DeploymentFailed as failed:
+        return tell(failed.error, as_json=session.json, debug=session.debug, status=DEPLOYMENT_FAILED)
     except TyperException as error:
         return _usage(error, session)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        raise
     except OSError as error:
-        return _told(_from_os(error), session, error)
+        status = _told(_from_os(error), session, error)
+        if error.filename is None:
+            _drop_output()
+        return status
     except Exception as error:  # noqa: BLE001 - told like any other, with its chain on request
         return _told(_from_request(error) or _unforeseen(error), session, error)
-    finally:
-        session.close()
+
+
+def _drop_output() -> None:
+    """Python would complain once more when it flushes at exit what nobody can read."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
 
 
 def _check_text(arguments: Sequence[str]) -> None:
@@ -168,5 +200,7 @@ def _from_request(error: Exception) -> CalvinverseError | None:
 
 
 def _from_os(error: OSError) -> CalvinverseError:
-    place = f" {error.filename}" if error.filename else ""
-    return InvalidInput(f"The file{place} can't be used: {error.strerror or error}.", hint="Check its path and rights.")
+    why = error.strerror or str(error)
+    if error.filename is None:
+        return MachineError(f"The output can't be written: {why}.", hint="Check where it goes, and the space there.")
+    return InvalidInput(f"The file {error.filename} can't be used: {why}.", hint="Check its path and rights.")

@@ -1,6 +1,7 @@
 """Follows a deployment as it happens: its steps and log on standard error, its end as a result."""
 
 from environments.cli.environments_reading import PAGE
+from environments.cli.failures import DeploymentFailed
 from environments.cli.session import Session
 from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import Event, EventType, Failure
@@ -108,21 +109,22 @@ def _rest_of_log(progress: Progress, client: Client, deployment_id: str, environ
         last = page[-1].id
 
 
-def failure_error(failure: Failure) -> CalvinverseError:
-    """The error that a failure was, with the class of its code, so that the exit status is the same."""
+def failure_error(failure: Failure, deployment_id: str) -> CalvinverseError:
+    """The error that a failure was, with the class of its code."""
     known = {cls.code: cls for cls in reversed(all_errors())}
     where = f"Step {failure.step!r}: " if failure.step and repr(failure.step) not in failure.message else ""
-    return known.get(failure.code, StepFailed)(f"{where}{failure.message}", hint=failure.hint)
+    cls = known.get(failure.code, StepFailed)
+    details = {"deployment": deployment_id, "step": failure.step}
+    return cls(f"{where}{failure.message}", hint=failure.hint, details=details)
 
 
 def check_succeeded(deployment: DeploymentView) -> None:
-    """Raises what a deployment failed with; `Superseded` when another request took its place, `Cancelled`."""
+    """Raises `DeploymentFailed`; `Superseded` when another request took its place, `Cancelled`."""
     if deployment.state is DeploymentState.SUPERSEDED:
         raise Superseded("Another request took the place of this deployment.", hint="See `calvinverse env show`.")
     if deployment.state is DeploymentState.CANCELLED:
         by = f" by {deployment.cancel_requested_by}" if deployment.cancel_requested_by else ""
         raise Cancelled(f"The deployment was cancelled{by}.")
     if deployment.state is DeploymentState.FAILED:
-        if deployment.failure is None:
-            raise StepFailed("The deployment failed.")
-        raise failure_error(deployment.failure)
+        failure = deployment.failure or Failure(code=StepFailed.code, message="The deployment failed.")
+        raise DeploymentFailed(failure_error(failure, deployment.id))

@@ -153,8 +153,8 @@ def push(
     "template",
     "delete",
     more="""
-        Without --digest every version of it goes. Only a push brings it back. A template that comes with the program comes
-        back when a newer program brings another version of it.
+        Without --digest every version of it goes. Only a push brings it back. A template that comes with the program
+        comes back when a newer program brings another version of it.
     """,
     examples="""
         calvinverse template delete shop

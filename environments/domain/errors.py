@@ -309,7 +309,7 @@ class BackendError(CalvinverseError):
 
     code = "backend_failed"
     status = 502
-    exit_code = 6
+    exit_code = 10
     default_hint = "See `calvinverse doctor` and the log of that part."
 
 
@@ -469,7 +469,7 @@ class Interrupted(CalvinverseError):
 
     code = "interrupted"
     status = 409
-    exit_code = 4
+    exit_code = 11
     default_hint = "Nothing to do: the deployment goes on, or a request to destroy took its place."
 
 

@@ -17,16 +17,17 @@ import pytest
 import typer
 
 from environments import actions
-from environments.cli.failures import EXIT_STATUSES
+from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED, EXIT_STATUSES
 from environments.cli.program import build, run
 from environments.client import HttpClient
 from environments.domain.environment import Failure
-from environments.domain.errors import CalvinverseError, Interrupted, all_errors
+from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.views import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 
 URL = "https://127.0.0.1:20001"
+PROGRAM = (sys.executable, "-c", "from environments.cli import main; main()")
 
 
 @dataclass
@@ -275,11 +276,25 @@ def test_create_fails_with_what_the_deployment_failed_with(cli: CommandLine) -> 
     thread = beside(engine)
     result = cli("env", "create", "sick", "-t", "web")
     thread.join()
-    assert result.status == 2
+    assert result.status == DEPLOYMENT_FAILED
     assert "✗ app       failed  The job is sick." in result.err
     assert result.err.endswith("error: Step 'app': The job is sick.  [invalid_job]\nhint:  Mend it.\n")
+    assert "Next: `calvinverse env retry sick` tries again, `calvinverse env destroy sick` removes it." in result.err
     assert "✗ failed" in cli("env", "show", "sick").out
-    assert cli("env", "watch", "sick").status == 2
+    assert cli("env", "watch", "sick").status == DEPLOYMENT_FAILED
+    told = json.loads(cli("env", "watch", "sick", "-o", "json").err.splitlines()[-1])["error"]
+    assert (told["code"], told["details"]["step"]) == ("invalid_job", "app")
+    assert told["details"]["deployment"].startswith("dep-")
+
+
+def test_a_failed_deployment_differs_from_a_request_that_made_nothing(cli: CommandLine) -> None:
+    """Whatever it failed with: also with what a request may be refused for."""
+    for number, cls in enumerate(all_errors()):
+        name = f"fails-{number}"
+        cli.service.requests.create(cli.service.admin, CreateRequest(name=name, template="web"))
+        cli.service.finish(name, State.FAILED, Failure(code=cls.code, message="It failed."))
+        assert cli("env", "watch", name).status == DEPLOYMENT_FAILED
+    assert {cls for cls in all_errors() if cls.exit_code == DEPLOYMENT_FAILED} <= {StepFailed, StepTimeout}
 
 
 def test_no_line_of_the_log_is_lost_when_a_deployment_ends_at_once(cli: CommandLine) -> None:
@@ -634,7 +649,7 @@ def test_ctrl_c_leaves_the_deployment_running_and_says_so(cli: CommandLine) -> N
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == ""
-    assert "The deployment goes on without you: `calvinverse env watch left` follows it." in err
+    assert "The deployment continues: `calvinverse env watch left` follows it." in err
     assert "Traceback" not in err
     assert cli("env", "show", "left").status == 0
 
@@ -642,10 +657,35 @@ def test_ctrl_c_leaves_the_deployment_running_and_says_so(cli: CommandLine) -> N
 def test_a_reader_that_leaves_is_no_trouble(cli: CommandLine) -> None:
     for number in range(30):
         cli.service.requests.create(cli.service.admin, CreateRequest(name=f"many{number}", template="web"))
-    command = f"{sys.executable} -c 'from environments.cli import main; main()' env list -o json | head -n 1"
-    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stdout) == (0, "[\n")
-    assert done.stderr == ""
+    program = f"{sys.executable} -c 'from environments.cli import main; main()'"
+    seen = "read -r line; echo $line"
+    for command in (
+        f"{program} env list -o json | ({seen})",
+        f"{program} env list | ({seen})",
+        f"{program} template show nosuch 2>&1 >/dev/null | (exec <&-)",
+        f"{program} --help | (exec <&-)",
+    ):
+        piped = f"{command}; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=60, check=False)
+        # Where all of the output fits into the pipe, it may have been written before the reader leaves.
+        assert int(done.stdout.splitlines()[-1]) in (BROKEN_PIPE, 0, 3), done.stdout
+        assert done.stderr == ""
+    first = subprocess.Popen([*PROGRAM, "env", "list", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert first.stdout is not None
+    assert first.stderr is not None
+    first.stdout.close()
+    assert (first.wait(60), first.stderr.read()) == (BROKEN_PIPE, b"")
+    first.stderr.close()
+
+
+def test_an_output_that_cannot_be_written_is_told(cli: CommandLine) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "env", "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 9
+    assert done.stderr.startswith("error: The output can't be written: No space left on device.")
+    assert "Exception ignored" not in done.stderr
 
 
 def test_commands_stay_with_the_environment_that_was_named(cli: CommandLine) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from environments.cli.failures import DEPLOYMENT_FAILED
 from environments.cli.program import run
 from environments.domain.errors import BackendDenied
 from environments.domain.template import make_bundle
@@ -192,7 +193,7 @@ def test_a_plan_that_the_world_has_left_behind_changes_nothing(cli: Setting) -> 
     cli("env", "create", "demo", "-t", "web")
     plan = cli.plan("env", "update", "demo", "-p", "replicas=2")
     change_by_hand(cli)
-    _, err = cli("plan", "apply", plan, status=4)
+    _, err = cli("plan", "apply", plan, status=DEPLOYMENT_FAILED)
     assert "no longer fits at step 'settings'" in err
     assert err.count("settings'") == 2, "once as the step failed, once as the error"
     assert message(cli) == b"Hacked"

@@ -235,7 +235,7 @@ def test_what_was_cancelled_before_it_began_leaves_the_environment_as_it_was(cli
 def test_who_waits_for_a_cancelled_deployment_is_told(cli: Commands) -> None:
     gone = deployment(DeploymentState.CANCELLED, cancel_requested_at=NOW, cancel_requested_by="grace")
     cli.client.put(environment_view("busy", State.FAILED, deployment=gone))
-    _, err = cli("env", "watch", "busy", status=4)
+    _, err = cli("env", "watch", "busy", status=11)
     assert "The deployment was cancelled by grace.  [cancelled]" in err
 
 
