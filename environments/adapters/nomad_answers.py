@@ -90,7 +90,8 @@ def _edits(block: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Edit]:
         for inner in block.get(blocks) or ():
             there = (*place, f"{prefix}{inner['Name']}")
             if inner["Type"] == "Edited":
-                yield from _edits(inner, there)
+                # Of some fields, such as the arguments of a check, Nomad tells only that the block around them differs.
+                yield from list(_edits(inner, there)) or [Edit((*there, *_named(inner)), "", "", "")]
             elif inner["Type"] != "None":
                 # A block that is new or gone is one thing, however many fields it has.
                 content = hashlib.sha256(json.dumps(inner, sort_keys=True).encode()).hexdigest()

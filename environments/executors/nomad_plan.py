@@ -54,7 +54,7 @@ def _lines(edits: Sequence[Edit]) -> Iterator[str]:
         elif edit.field == f"Meta[{RETRY}]":
             yield f"version {edit.new} has failed and is started anew"
         elif edit.field == "":
-            verb = "is added" if edit.old is None else "is removed"
+            verb = "is added" if edit.old is None else "is removed" if edit.new is None else "is changed"
             yield f"{_where(edit)} {verb}"
         else:
             yield moved(_where(edit), typed(edit.old or ""), typed(edit.new or ""))

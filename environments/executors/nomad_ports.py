@@ -83,7 +83,7 @@ class Edit:
 
     `place` leads to it by the kinds and names of blocks (`group web`, `task web`, `Template`). `field` is the vendor's
     name of the field there (`Count`, `Env[X]`), or "" when the whole block is new (`old` None) or gone (`new` None);
-    then the other side stands for its content.
+    then the other side stands for its content. With "" and two texts the block differs, and nobody says in what.
     """
 
     place: tuple[str, ...]

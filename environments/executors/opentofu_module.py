@@ -18,6 +18,7 @@ from environments.executors.changes import change
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_ports import (
     MODULE_KEY_KIND,
+    OUTPUT_KIND,
     RESOURCE_KIND,
     STATE_KIND,
     TIME_LIMIT,
@@ -150,7 +151,7 @@ class OpenTofuModule:
             self.modules.forget(owner, step)
         if kit.in_flight:
             self._kits.save(owner, step, kit.flying(()).dump(), holder)
-        return self._given(context, outputs, run)
+        return self._given(context, outputs, run, tell=before is None or not before.runs(module))
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """What the module would make, change, replace and destroy.
@@ -173,7 +174,20 @@ class OpenTofuModule:
         place = Place(owner, step, self._door.open(owner, step, None, encrypted=module.encrypted), key)
         with self.modules.equipped(place, module, run) as equipped:
             found = self._tofu.plan(equipped, module, run)
-        return [told.model_copy(update={"address": f"{owner.name}/{step}/{told.address}"}) for told in found]
+        prefix = f"{owner.name}/{step}"
+        things = [
+            told.model_copy(update={"address": f"{prefix}/{told.address}"})
+            for told in found
+            if told.kind != OUTPUT_KIND
+        ]
+        outputs = [told for told in found if told.kind == OUTPUT_KIND and _is_given(context, told.address)]
+        if outputs and (kit is not None or not things):
+            # Of a module that is made as a whole, its things say enough.
+            action = Action.CREATE if kit is None else Action.CHANGE
+            lines = [f"output {line}" for told in outputs for line in told.details]
+            prints = [told.fingerprint for told in outputs]
+            things.append(change(action, STATE_KIND, prefix, after=prints, details=lines))
+        return things
 
     def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
         """Nothing: all that a module makes is its step's own."""
@@ -194,15 +208,22 @@ class OpenTofuModule:
             raise InvalidTemplate(f"The module in {options.folder!r} is wrong: {'; '.join(wrong)}.")
         return Module(files, options.variables, options.encryption, options.parallelism, credentials=_parts(options))
 
-    def _given(self, context: StepContext, outputs: Mapping[str, Output], run: StepRun) -> dict[str, Any]:
-        wanted: list[str] | None = context.options.outputs
-        for name in wanted or ():
+    def _given(
+        self, context: StepContext, outputs: Mapping[str, Output], run: StepRun, *, tell: bool
+    ) -> dict[str, Any]:
+        for name in context.options.outputs or ():
             if name not in outputs:
                 raise StepFailed(f"The module of step {context.step!r} gives no output {name!r}.")
-        given = {name: output for name, output in outputs.items() if wanted is None or name in wanted}
-        if hidden := sorted(name for name, output in given.items() if output.sensitive):
+        given = {name: output for name, output in outputs.items() if _is_given(context, name)}
+        hidden = sorted(name for name, output in given.items() if output.sensitive)
+        if hidden and tell:
             run.log(f"not given on, because they are sensitive: {', '.join(hidden)}")
         return {name: output.value for name, output in given.items() if not output.sensitive}
+
+
+def _is_given(context: StepContext, output: str) -> bool:
+    wanted: list[str] | None = context.options.outputs
+    return wanted is None or output in wanted
 
 
 def _parts(options: OpenTofuModuleOptions) -> tuple[CredentialPart, ...]:

@@ -14,6 +14,8 @@ TIME_LIMIT = timedelta(minutes=30)
 """What a module may take to be applied, or to go away, unless its step has a `timeout`."""
 
 STATE_KIND = "opentofu.state"
+OUTPUT_KIND = "opentofu.output"
+"""Of changes that a plan tells; outputs are no resources."""
 """The state of a step's module; its address is `<environment>/<step>`."""
 
 RESOURCE_KIND = "opentofu.resource"
@@ -244,7 +246,7 @@ class Tofu(Protocol):
         ...
 
     def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
-        """What `apply` would do; the addresses of the changes are those in the module. Reads only."""
+        """What `apply` would do; the addresses of the changes are those in the module, or outputs. Reads only."""
         ...
 
     def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:

@@ -58,6 +58,7 @@ class FakeTofu:
         self.fails: CalvinverseError | None = None
         self.outputs: dict[str, Output] = {}
         self.seen: list[Module] = []
+        self.planned_outputs: list[Change] = []
 
     def apply(
         self,
@@ -94,7 +95,8 @@ class FakeTofu:
         """Creates what is missing."""
         self.seen.append(module)
         assert run.holder is not None
-        return [Change(kind="opentofu.resource", address=name, action=Action.CREATE) for name in self.wants]
+        things = [Change(kind="opentofu.resource", address=name, action=Action.CREATE) for name in self.wants]
+        return [*things, *self.planned_outputs]
 
     def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
         """All that is recorded."""
@@ -291,6 +293,9 @@ def test_sensitive_outputs_are_not_given_on(house: House) -> None:
     run = Run()
     assert house.apply(run) == {"id": 1}
     assert run.lines == ["not given on, because they are sensitive: password"]
+    again = Run()
+    assert house.apply(again) == {"id": 1}
+    assert again.lines == []
     assert house.apply(outputs=["id"]) == {"id": 1}
     house.tofu.outputs = {}
     with pytest.raises(StepFailed, match="no output 'id'"):
@@ -302,6 +307,21 @@ def test_a_plan_makes_nothing_and_names_the_environment(house: House) -> None:
     assert change.address == "alpha/net/x.a"
     assert house.keys.keys == {}
     assert house.states.kits == {}
+
+
+def test_a_plan_tells_outputs_that_change_although_no_resource_does(house: House) -> None:
+    house.tofu.planned_outputs = [
+        Change(kind="opentofu.output", address=name, action=Action.CHANGE, details=(f"{name}: 1 → 2",))
+        for name in ("id", "small")
+    ]
+    planned = house.executor.plan(house.context(), Run())
+    assert [change.kind for change in planned] == ["opentofu.resource"]  # of what is made as a whole, things say enough
+    house.tofu.wants = []
+    (made,) = house.executor.plan(house.context(), Run())
+    assert (made.kind, made.address, made.action) == ("opentofu.state", "alpha/net", Action.CREATE)
+    house.apply()
+    (changed,) = house.executor.plan(house.context(outputs=["id"]), Run())
+    assert (changed.action, changed.details) == (Action.CHANGE, ("output id: 1 → 2",))
 
 
 def test_a_kit_says_all_again() -> None:
@@ -570,6 +590,22 @@ def test_a_change_shows_what_differs_and_nothing_sensitive() -> None:
     assert hide({"a": [{"b": "s", "c": 1}]}, {"a": [{"b": True}]}) == {"a": [{"b": "(sensitive)", "c": 1}]}
     many = {f"n{number:02}": number for number in range(30)}
     assert changes(show(["create"], before=None, after=many), Cleaner())[0].details[-1] == "and 10 more"
+
+
+def test_outputs_of_a_plan() -> None:
+    told: dict[str, dict[str, Any]] = {
+        "same": {"actions": ["no-op"], "before": 1, "after": 1},
+        "null": {"actions": ["create"], "before": None, "after": None},
+        "later": {"actions": ["update"], "before": 1, "after": None, "after_unknown": True},
+        "password": {"actions": ["update"], "before": "a", "after": "b", "after_sensitive": True},
+        "size": {"actions": ["update"], "before": 1, "after": 2},
+        "gone": {"actions": ["delete"], "before": 1, "after": None},
+    }
+    found = changes({"output_changes": told}, Cleaner())
+    assert [(change.kind, change.address, *change.details) for change in found] == [
+        ("opentofu.output", "gone", "gone: 1 → (none)"),
+        ("opentofu.output", "size", "size: 1 → 2"),
+    ]
 
 
 def test_a_change_shows_no_secret_that_tofu_was_given_not_even_a_part() -> None:

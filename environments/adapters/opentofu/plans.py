@@ -7,7 +7,7 @@ from typing import Any
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.plan import Action, Change
-from environments.executors.opentofu_ports import RESOURCE_KIND
+from environments.executors.opentofu_ports import OUTPUT_KIND, RESOURCE_KIND
 
 MOST_DETAILS = 20
 """Lines of one change; the rest is counted."""
@@ -21,16 +21,17 @@ _ABSENT = "(none)"
 
 
 def changes(document: Mapping[str, Any], cleaner: Cleaner) -> list[Change]:
-    """Every managed resource that will be created, changed, replaced or destroyed, in tofu's order.
+    """Every managed resource that will be created, changed, replaced or destroyed, in tofu's order; then outputs.
 
     `cleaner` knows the secrets that tofu was given.
     """
     drifted = {found["address"] for found in document.get("resource_drift", ())}
-    return [
+    resources = [
         _change(found, action, found["address"] in drifted, cleaner)
         for found in document.get("resource_changes", ())
         if found.get("mode") == "managed" and (action := _action(found["change"]["actions"])) is not None
     ]
+    return [*resources, *_outputs(document.get("output_changes") or {}, cleaner)]
 
 
 def _action(actions: Sequence[str]) -> Action | None:
@@ -69,6 +70,26 @@ def _change(found: Mapping[str, Any], action: Action, drifted: bool, cleaner: Cl
         details=tuple(lines),
         fingerprint=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
     )
+
+
+def _outputs(found: Mapping[str, Any], cleaner: Cleaner) -> Iterator[Change]:
+    """Outputs that will differ, none that is sensitive.
+
+    One that is known later isn't told: it follows from resources, which are, or it is another one each time.
+    """
+    for name, told in sorted(found.items()):
+        hidden = told.get("before_sensitive") or told.get("after_sensitive")
+        action = _action(told["actions"])
+        if action is None or hidden or told.get("after_unknown") or told.get("before") == told.get("after"):
+            continue
+        facts = [name, told.get("before"), told.get("after")]
+        yield Change(
+            kind=OUTPUT_KIND,
+            address=name,
+            action=action,
+            details=tuple(_differences({name: told.get("before")}, {name: told.get("after")}, {}, cleaner)),
+            fingerprint=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+        )
 
 
 def hide(value: Any, sensitive: Any) -> Any:
