@@ -96,8 +96,21 @@ def is_text(text: str) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same, their types too: Python takes True and 1, or 1 and 1.0, for equal."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    """Whether two JSON values are the same, their types too: Python takes True for equal to 1.
+
+    JSON has one type of numbers (RFC 8259, 6), and stores write 1.0 as 1: those two are the same.
+    """
+    return json.dumps(_one_type_of_numbers(one), sort_keys=True) == json.dumps(
+        _one_type_of_numbers(other), sort_keys=True
+    )
+
+
+def _one_type_of_numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _one_type_of_numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_type_of_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def deeper_than(value: Any, most: int) -> bool:

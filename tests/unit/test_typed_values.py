@@ -136,3 +136,19 @@ def test_what_json_has_is_read(value: Any) -> None:
 def test_a_number_that_not_everybody_can_read_is_found(value: Any) -> None:
     with pytest.raises(ValueError, match="number"):
         check_numbers(value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (1, 1.0, True),
+        ({"a": [1.0, {"b": 1e20}]}, {"a": [1, {"b": 10**20}]}, True),
+        (1, True, False),
+        (0.0, False, False),
+        (1, "1", False),
+        (1.5, 1, False),
+        ([1], {"a": 1}, False),
+    ],
+)
+def test_numbers_are_the_same_however_a_store_writes_them(one: object, other: object, equal: bool) -> None:
+    assert same(one, other) is equal
