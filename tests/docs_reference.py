@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests import docs_step_kinds
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 FOLDER = CHECKOUT / "docs" / "reference"
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -136,8 +138,19 @@ def step_kinds() -> str:
     handlers = [(f"`{kind}`", _doc(type(handler))) for kind, handler in sorted(toolbox.handlers.items())]
     return _page(
         "Step kinds",
-        "What a step may `uses`. Options stand in its `with` table; unknown ones are refused when the template is "
+        "Values of a step's `uses`. Options stand in its `with` table; unknown ones are refused when the template is "
         "pushed. How to use them: [a new template](../how-to/new-template.md).",
+        f"## Ready, degraded, unchanged, done\n\n{docs_step_kinds.WORDS}",
+        "### Steps that run jobs\n\nBy the type of the job that `nomad.job` registers:",
+        _table(("Type", "Done", "Unchanged", "Degraded"), docs_step_kinds.JOB_TYPES),
+        "A task of an instance has to be as its `lifecycle` block says:",
+        _table(("Task", "When its instance counts as running, the task"), docs_step_kinds.LIFECYCLE),
+        docs_step_kinds.CANARIES,
+        "### All kinds",
+        _table(
+            ("Kind", "Done when", "Unchanged when", "Degraded when"),
+            ((f"`{kind}`", *docs_step_kinds.KINDS[kind]) for kind in sorted(toolbox.executors)),
+        ),
         *sections,
         "## Kinds of resources\n\nWhat steps write into the inventory of an environment, and destroying removes.",
         _table(("Kind", "What knows it"), handlers),

@@ -1,0 +1,129 @@
+"""What the reference of step kinds says beside what the code says: when a step is done, unchanged and degraded."""
+
+WORDS = """\
+A step is **done** when it has made what its options say, and that works. An environment is **ready** when the steps
+of its last deployment are done. A step with `on_failure = "continue"` that fails is left out, and the deployment says
+so.
+
+A step of a plan is **unchanged** when what its options say is there as it should be. Applying such a plan writes
+nothing, registers nothing, runs nothing again, and adds no log line. That goes by what is wanted and what is there: a
+restart of the service, an upgrade of it, or a new token that it shows to Nomad changes nothing.
+
+**Degraded** is a flag of a ready environment: something of it worked when it became ready, and fails now. Each reason
+says what fails, in which step, and since when. `calvinverse env list`, `env show`, the terminal UI and events tell it
+within seconds, because the service listens to Nomad's events and Consul's checks; nobody has to ask. The flag goes
+when all works again, or when a deployment of the environment begins. The service repairs nothing by itself; Nomad
+restarts tasks as their job file says. Only jobs and their checks are watched so. `calvinverse env drift --observe`
+looks at all steps ([drift](../how-to/drift.md))."""
+
+JOB_TYPES = (
+    (
+        "`service`",
+        "Each group runs as many instances as its `count`: every task does what its `lifecycle` says (below), "
+        "all checks of its services pass, and Nomad calls the instance healthy, after the `min_healthy_time` of "
+        "its `update` block. With `count = 0` there is nothing to wait for, and `address`, `port` and `url` of its "
+        "services are null",
+        "the job that Nomad has is the one that the file and the variables give",
+        "fewer instances run than wanted, or a check is critical, for 5 s; a task failed by itself less than 20 s ago; "
+        "the job was stopped or removed",
+    ),
+    (
+        "`system`",
+        "One instance of each group does so on every node that fits",
+        "as for `service`",
+        "on a node where an instance should run none does, for 5 s; otherwise as for `service`",
+    ),
+    (
+        "`batch`",
+        "All instances have run to their end with exit code 0. Then the job is done for this environment and these "
+        "inputs: options and job file. It stays done when Nomad forgets the job, which it does after some hours",
+        "it is done with these inputs, whatever Nomad remembers of it. `calvinverse env update NAME --run-again STEP` "
+        "runs it again; other inputs do too, also those of an earlier deployment",
+        "a run that somebody has started again in Nomad fails for good. That it has ended is no failure",
+    ),
+    ("`sysbatch`", "as for `batch`, on every node that fits", "as for `batch`", "as for `batch`"),
+    (
+        "`periodic`",
+        "Nomad has registered the job. Nothing is waited for: the schedule starts it",
+        "the registered job is the same. Its runs don't count",
+        "its newest run failed for good; the job was stopped or removed",
+    ),
+    (
+        "`parameterized`",
+        "Nomad has registered the job. Nothing is waited for: a dispatch starts it",
+        "the registered job is the same. Its runs don't count",
+        "its newest run failed for good; the job was stopped or removed",
+    ),
+)
+"""Type, when it is done, when it is unchanged, when it degrades its environment."""
+
+CANARIES = """\
+**Canaries.** With `canary` in the `update` block Nomad first starts that many instances of a new version beside the
+old ones. When they are healthy they are promoted, with or without `auto_promote`: the step is done when the new
+version has taken the place of the old one, and outputs name the addresses of the new one. With `promotion = "manual"`
+at the step the step is done when the canaries are healthy. The environment is ready with the flag *awaiting
+promotion*; outputs name the addresses of the version before, and `last good` stays the deployment before.
+`calvinverse env promote NAME` promotes; another update replaces the canaries; `env rollback` removes them. A job that
+is made for the first time has no canaries. While canaries wait, a plan with the same inputs is unchanged."""
+
+LIFECYCLE = (
+    ("no `lifecycle`", "runs; in a `batch` or `sysbatch` job it has ended with exit code 0"),
+    ("`prestart`", "has ended with exit code 0, before the main tasks start"),
+    ("`poststart`", "has ended with exit code 0, after the main tasks have started"),
+    (
+        "`prestart` or `poststart` with `sidecar = true`",
+        "runs; in a `batch` or `sysbatch` job it doesn't count, for Nomad stops it when the main tasks have ended",
+    ),
+    (
+        "`poststop`",
+        "doesn't count while the instance runs; in a `batch` or `sysbatch` job it has ended with exit code 0. A "
+        "destroy waits until it has ended, says so, and kills it after 2 minutes, or after its `kill_timeout` if that "
+        "is longer",
+    ),
+)
+"""Task, and what it does when its instance counts as running."""
+
+KINDS = {
+    "agent.local": (
+        "the agent answers, set up as the options say; with `address`, what is there answers to the token",
+        "it runs with the same settings",
+        "not watched: `doit status` tells",
+    ),
+    "check.http": (
+        "every instance of the service answers as wanted",
+        "never called unchanged: a check makes nothing, and runs with each deployment",
+        "not asked again; checks of the service in Consul are watched with its job",
+    ),
+    "cluster.trust": (
+        "all policies, roles and keys of the cluster are as they should be, or it is said what is missing",
+        "nothing is missing",
+        "not watched",
+    ),
+    "consul.kv": (
+        "all keys have their values",
+        "all keys have their values, and the folder bears the environment's mark",
+        "not watched",
+    ),
+    "nomad.job": (
+        "by the type of the job, above",
+        "by the type of the job, above",
+        "by the type of the job, above",
+    ),
+    "opentofu.module": (
+        "the module is applied, and its state is kept",
+        "OpenTofu's plan changes no resource and no output that the step gives. Providers are asked for that",
+        "not watched",
+    ),
+    "vault.certificate": (
+        "the PKI role is there. Jobs get certificates by it when they start",
+        "the role is as the options say. Certificates that jobs get don't count",
+        "not watched, but a job that gets no certificate doesn't run",
+    ),
+    "vault.secret": (
+        "the secret has all keys",
+        "given values are the same, and what was generated is there. Secret parameters that a request doesn't give "
+        "stay as they are",
+        "not watched",
+    ),
+}
+"""Kind → when a step of it is done, unchanged, and degrades its environment."""
