@@ -21,17 +21,19 @@ Until = Annotated[
     str | None, typer.Option("--until", metavar="MOMENT", help="Destroyed then: 2026-12-01T18:00, in your own zone.")
 ]
 
+_PARAMETERS = """
+    Parameters are written as -p key=value, or as flags of the template's own names (--key value);
+    `calvinverse template show NAME` lists them. Each is read as the type that the template wants. Put secrets in a file
+    (-p @secrets.json), not on the command line. Ctrl-C only stops the output; the deployment continues.
+"""
+
 
 @command(
     app,
     "env",
     "create",
     rest=True,
-    more="""
-        Parameters are written as -p key=value, or as flags of the template's own names; each is read as the type that
-        the template wants. Secrets belong into a file (-p @secrets.json), not into the command line. Ctrl-C leaves the
-        deployment running.
-    """,
+    more=_PARAMETERS,
     examples="""
         calvinverse env create demo --template web
         calvinverse env create demo --template web -p replicas=2 --message "Hello" --ttl 2h
@@ -55,13 +57,11 @@ def create(
     from environments.cli.arguments import read_lifetime, read_parameters
     from environments.cli.following import finish
     from environments.cli.plans import make_plan
-    from environments.domain.errors import InvalidInput
     from environments.domain.lifecycle import DeploymentKind
     from environments.domain.names import check_environment_name
     from environments.domain.views import CreateRequest, PlanRequest
 
-    if name.startswith("-"):
-        raise InvalidInput(f"{name!r} stands where the name belongs.", hint="Write the name first.")
+    _check_name_is_first(name)
     check_environment_name(name)
     lifetime, moment = read_lifetime(ttl, until, session.zone)
     values = {}
@@ -81,9 +81,11 @@ def create(
     app,
     "env",
     "update",
+    rest=True,
+    more=_PARAMETERS,
     examples="""
         calvinverse env update demo
-        calvinverse env update demo -p message="Good morning"
+        calvinverse env update demo --message "Good morning"
         calvinverse env update demo -p replicas=3 --plan
     """,
 )
@@ -103,12 +105,13 @@ def update(
     from environments.domain.lifecycle import DeploymentKind
     from environments.domain.views import PlanRequest, UpdateRequest
 
+    _check_name_is_first(name)
     values = None
-    if parameters:
+    if parameters or session.rest:
         view = session.client.environment(name)
         name = view.id  # what is updated is what the parameters were read for
         schema = session.client.template(view.template, digest).parameters_schema
-        values = read_parameters(schema, parameters, template=view.template)
+        values = read_parameters(schema, parameters or (), session.rest, template=view.template)
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.UPDATE, digest=digest, parameters=values))
     else:
@@ -188,6 +191,14 @@ def destroy(
         wanted = session.client.environment(name).id  # a name that isn't there is told before it has to be typed
     session.confirm(for_command("env", "destroy"), name, yes)
     finish(session, session.client.destroy(wanted, reason), wait)
+
+
+def _check_name_is_first(name: str) -> None:
+    """Raises `InvalidInput` for a flag of the template: before the name it would be taken for the name."""
+    from environments.domain.errors import InvalidInput
+
+    if name.startswith("-"):
+        raise InvalidInput(f"{name!r} stands where the name belongs.", hint="Write the name first.")
 
 
 def _deadline(session: Session, view: "EnvironmentView") -> str:

@@ -210,6 +210,7 @@ def _origin(view: "TemplateView", before: str = "") -> str:
 
 def _offline(bundle: "Bundle") -> "Validation":
     from environments.domain.errors import InvalidTemplate
+    from environments.domain.flags import flag_fault
     from environments.domain.views import Validation
     from environments.schemas.faults import schema_faults
 
@@ -217,7 +218,8 @@ def _offline(bundle: "Bundle") -> "Validation":
         template = bundle.template()
     except InvalidTemplate as error:
         return Validation(problems=tuple(error.details.get("problems") or [error.message]))
-    faults = (fault for name, schema in template.parameters.items() for fault in schema_faults(name, schema))
+    faults = [fault for name, schema in template.parameters.items() for fault in schema_faults(name, schema)]
+    faults += [fault for fault in map(flag_fault, template.parameters) if fault is not None]
     return Validation(problems=tuple(faults))
 
 

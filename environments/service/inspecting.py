@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from environments.domain.errors import InvalidTemplate
+from environments.domain.flags import flag_fault
 from environments.domain.names import META
 from environments.domain.template import TEMPLATE_FILE, Bundle, Template
 from environments.schemas.faults import schema_faults
@@ -65,6 +66,8 @@ def _faults(bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str],
         return
     for name, schema in template.parameters.items():
         note(f"parameter {name!r}")
+        if (taken := flag_fault(name)) is not None:
+            yield taken
         yield from schema_faults(name, schema)
     note("drift.schedule")
     calendar = calendar_fault(template.drift)

@@ -48,6 +48,7 @@ ROUTES = {
     ("POST", "/v1/templates/from-git"),
     ("POST", "/v1/templates/validate"),
     ("GET", "/v1/templates/{name}"),
+    ("DELETE", "/v1/templates/{name}"),
     ("GET", "/v1/templates/{name}/bundle"),
     ("GET", "/v1/images"),
     ("GET", "/v1/images/{name}"),
@@ -267,7 +268,7 @@ def test_a_request_answers_at_once_and_says_where_to_look(http: httpx2.Client) -
     assert response.status_code == 202
     accepted = response.json()
     assert accepted["environment"]["state"] == "requested"
-    assert accepted["environment"]["parameters"] == {"replicas": 2, "message": "Hello", "debug": False}
+    assert accepted["environment"]["parameters"] == {"replicas": 2, "message": "Hello", "verbose": False}
     assert http.get(response.headers["location"]).json()["name"] == "demo"
     deployment = http.get(f"/v1/deployments/{accepted['deployment_id']}").json()
     assert deployment["kind"] == "create"

@@ -94,7 +94,7 @@ def web_template() -> TemplateView:
                 "replicas": {"type": "integer", "default": 1, "minimum": 1, "maximum": 20, "description": "How many"},
                 "message": {"type": "string", "default": "Hello", "maxLength": 200, "description": "What it says"},
                 "branch": {"type": "string", "description": "Which branch"},
-                "debug": {"type": "boolean", "default": False},
+                "verbose": {"type": "boolean", "default": False},
             },
             "required": ["branch"],
             "additionalProperties": False,

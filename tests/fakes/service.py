@@ -63,7 +63,7 @@ description = "How many instances"
 type = "string"
 default = "Hello"
 
-[parameters.debug]
+[parameters.verbose]
 type = "boolean"
 default = false
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from environments.client import HttpClient
 from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
+from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 
@@ -260,7 +262,7 @@ def test_create_waits_and_shows_how_it_goes(cli: CommandLine) -> None:
         assert line in result.err
     assert result.err.endswith(f"made is ready. It answers at {URL}. Next: `calvinverse env outputs made`.\n")
     shown = cli("-o", "json", "env", "show", "made").json
-    assert shown["parameters"] == {"replicas": 2, "message": "hi", "debug": False}
+    assert shown["parameters"] == {"replicas": 2, "message": "hi", "verbose": False}
     assert shown == cli("env", "show", "made", "-o", "json").json
 
 
@@ -452,6 +454,48 @@ def test_update_and_retry_follow_as_well(cli: CommandLine) -> None:
     deploy(cli.service, "changed")
     result = cli("env", "update", "changed", "-p", "replicas=3", "--no-wait", "-o", "json")
     assert result.json["parameters"]["replicas"] == 3
+
+
+def test_update_takes_the_flags_of_the_template_as_create_does(cli: CommandLine) -> None:
+    cli("env", "create", "flagged", "-t", "web", "--no-wait")
+    deploy(cli.service, "flagged")
+    result = cli("env", "update", "flagged", "--replicas", "4", "--verbose", "--message=Good morning", "--no-wait")
+    assert result.status == 0, result.err
+    wanted = {"replicas": 4, "message": "Good morning", "verbose": True}
+    assert cli("env", "show", "flagged", "-o", "json").json["parameters"] == wanted
+    for arguments, said in (
+        (["flagged", "--replica", "4"], "there is no parameter 'replica'"),
+        (["flagged", "more"], "one too many"),
+        (["flagged", "--message"], "The parameter --message has no value."),
+        (["--message", "flagged"], "'--message' stands where the name belongs."),
+    ):
+        wrong = cli("env", "update", *arguments, "--no-wait")
+        assert wrong.status == 2
+        assert said in wrong.err
+
+
+def test_an_older_template_with_a_parameter_named_like_an_option_takes_it_with_p(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    text = '[template]\nname = "older"\n[parameters.ttl]\ntype = "string"\n[[steps]]\nname = "a"\nuses = "fake"\n'
+    (tmp_path / "template.toml").write_text(text)
+    for command in ("validate", "push"):
+        refused = cli("template", command, str(tmp_path))
+        assert refused.status == 2
+        assert "the parameter 'ttl' has the name of an option" in refused.out + refused.err
+    offline = cli("template", "validate", str(tmp_path), "--address", "http://127.0.0.1:9")
+    assert (offline.status, "'ttl'" in offline.out) == (2, True)
+    bundle = make_bundle({"template.toml": text.encode()})
+    with cli.service.database.write() as tx:
+        tx.templates.push("older", bundle, "root", datetime.now(UTC))
+    made = cli("env", "create", "aged", "-t", "older", "-p", "ttl=mine", "--ttl", "1h", "--no-wait", "-o", "json")
+    assert made.json["parameters"] == {"ttl": "mine"}
+    assert "in 1h00m." in made.err
+    with cli.service.database.write() as tx:
+        tx.environments.change(made.json["id"], state=State.READY)
+        tx.deployments.supersede(made.json["id"], datetime.now(UTC))
+    updated = cli("env", "update", "aged", "-p", "ttl=other", "--no-wait", "-o", "json")
+    assert updated.json["parameters"] == {"ttl": "other"}, updated.err
 
 
 def test_destroy_wants_the_name_typed(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ from tests.fakes.service import WEB, make_service
 from tests.unit.engine_setting import TEMPLATE, Setting
 
 ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
-LOCKED = WEB.replace("[parameters.debug]", '[parameters.pin]\ntype = "string"\nwriteOnly = true\n\n[parameters.debug]')
+_PIN = '[parameters.pin]\ntype = "string"\nwriteOnly = true\n\n'
+LOCKED = WEB.replace("[parameters.verbose]", f"{_PIN}[parameters.verbose]")
 
 
 def stored(folder: Path) -> bytes:
