@@ -1,6 +1,7 @@
 """Plain calls of the HTTP interfaces of Consul, OpenBao (or Vault) and Nomad: JSON in and out, errors as sentences."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,6 +23,23 @@ LARGEST_ANSWER = 16 * 1024 * 1024
 
 _LONGEST_QUOTE = 300
 """Characters of a backend's answer that an error message repeats."""
+
+
+_FORWARDED = r"\s*(rpc error making call: |rpc error: )*"
+_NO_TOKEN = re.compile(_FORWARDED + r"ACL not found\s*")
+_NO_LEADER = re.compile(_FORWARDED + r"[Nn]o cluster leader\s*")
+
+
+def knows_no_token(part: Part, status: int | None, said: str) -> bool:
+    """Whether Consul says with a 500 that it doesn't know the token: in so many words, for names that people choose
+    may be in other answers.
+    """
+    return part == "consul" and status == 500 and _NO_TOKEN.fullmatch(said) is not None
+
+
+def is_away(status: int | None, said: str) -> bool:
+    """Whether a part is there but can't do its work: it is sealed, busy, or has no leader, which comes as a 500."""
+    return status in (429, 502, 503, 504) or (status == 500 and _NO_LEADER.fullmatch(said) is not None)
 
 
 class TokenSource(Protocol):
@@ -125,8 +143,8 @@ class Caller:
         said = " ".join(response.text.split())[:_LONGEST_QUOTE]
         place = path.split("?")[0]
         details = {"part": self.part, "status": status, "path": place}
-        if status == 403 or (self.part == "consul" and "ACL not found" in said):
+        if status == 403 or knows_no_token(self.part, status, response.text):
             return BackendDenied(f"{title} refuses our credential for {method} {place}: {said}.", details=details)
-        if status in (429, 502, 503, 504) or "o cluster leader" in said or "is sealed" in said:
+        if is_away(status, response.text):
             return BackendUnavailable(f"{title} at {self.address} isn't ready: {said}.", details=details)
         return BackendError(f"{title} answered {status} to {method} {place}: {said}.", details=details)

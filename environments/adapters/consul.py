@@ -90,9 +90,9 @@ class Consul:
                 lambda client: client.acl.policy.create(name, description=description, rules=rules),
             )
         except BackendError as error:
-            if "already exists" in error.message:
-                return False
-            raise
+            if error.transient or self.policy(name) is None:
+                raise
+            return False
         return True
 
     def update_policy(self, policy: Policy) -> None:
@@ -176,9 +176,6 @@ class Consul:
                 self._link.call("deregister a service", lambda client: expire(client, instance))
         except Missing:
             pass
-        except BackendError as error:
-            if "Unknown service" not in error.message:
-                raise
         self._link.call(
             "deregister a service",
             lambda client: client.catalog.deregister(instance.node, service_id=instance.id),

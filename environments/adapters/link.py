@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import requests
 
 from environments.adapters.bounded import AnswerTooLarge, bounded_session, trusting
-from environments.adapters.calls import LARGEST_ANSWER, TITLES, Part, TokenSource
+from environments.adapters.calls import LARGEST_ANSWER, TITLES, Part, TokenSource, is_away, knows_no_token
 from environments.adapters.connections import Connections, Endpoint, token_source
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CredentialUnknown
 
@@ -122,7 +122,7 @@ class Link(Generic[Client]):
         return self._explain(error)
 
     def _denied(self, fault: Fault) -> bool:
-        return fault.status in (401, 403) or (self._part == "consul" and "ACL not found" in fault.said)
+        return fault.status in (401, 403) or knows_no_token(self._part, fault.status, fault.said)
 
     def _error(self, endpoint: Endpoint, doing: str, fault: Fault) -> Exception:
         title = TITLES[self._part]
@@ -137,7 +137,7 @@ class Link(Generic[Client]):
             return kind(f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details)
         if fault.status == 404:
             return Missing(f"{title} at {endpoint.address} has nothing there to {doing}: {said}.", details=details)
-        if fault.status in (429, 502, 503, 504) or "o cluster leader" in said or "is sealed" in said:
+        if is_away(fault.status, fault.said):
             return BackendUnavailable(f"{title} at {endpoint.address} isn't ready: {said}.", details=details)
         return BackendError(
             f"{title} at {endpoint.address} failed to {doing}: {said} (status {fault.status}).", details=details

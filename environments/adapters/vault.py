@@ -86,7 +86,8 @@ class _Data(_Part):
                 ),
             )
         except BackendError as error:
-            if "check-and-set" in error.message:
+            said = str(error.details.get("said", ""))
+            if error.details.get("status") == 400 and said.startswith("check-and-set parameter did not match"):
                 return False
             raise
         return True

@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from environments.api import problems
 from environments.api.bodies import Limited
 from environments.api.guard import Authenticated, Shared, Watched
+from environments.api.methods import Headed
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
+from environments.api.queries import known_queries
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
 from environments.api.routes.environments import environment_routes
@@ -55,10 +57,12 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
+        dependencies=[Depends(known_queries)],
     )
     app.state.hub = hub
     problems.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Headed)
     app.add_middleware(Limited)
     app.add_middleware(Shared)
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from environments.api.methods import allow, methods, options
 from environments.domain.errors import (
     CalvinverseError,
     InvalidInput,
@@ -14,6 +15,7 @@ from environments.domain.errors import (
     RequestTooLarge,
     TooManyRequests,
     Unauthenticated,
+    UnknownParameter,
     UnknownRoute,
 )
 from environments.domain.views import Problem
@@ -66,7 +68,12 @@ def install(app: FastAPI) -> None:
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem_response(_from_http(request, error), error.headers)
+        if error.status_code != 405:
+            return problem_response(_from_http(request, error), error.headers)
+        if request.method == "OPTIONS":
+            return options(request)
+        # The framework names the methods of one route only.
+        return problem_response(_from_http(request, error), allow(request))
 
     app.add_exception_handler(CalvinverseError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -101,7 +108,10 @@ def _from_http(request: Request, error: HTTPException) -> CalvinverseError:
     if error.status_code == 404:
         return UnknownRoute(f"There is nothing at {request.url.path}.")
     if error.status_code == 405:
-        return MethodNotAllowed(f"{request.method} can't be done on {request.url.path}.")
+        return MethodNotAllowed(
+            f"{request.method} is not allowed on {request.url.path}.",
+            hint=f"Allowed are {', '.join(methods(request.scope))}.",
+        )
     if error.status_code == 413:
         return RequestTooLarge("The body of the request is too large.")
     if 400 <= error.status_code < 500:
@@ -116,6 +126,7 @@ def problems(*classes: type[CalvinverseError]) -> dict[int | str, dict[str, Any]
         Unauthenticated,
         *classes,
         InvalidInput,
+        UnknownParameter,
         TooManyRequests,
         CalvinverseError,
     )

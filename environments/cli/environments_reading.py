@@ -26,6 +26,7 @@ PAGE = 1000
         calvinverse env list
         calvinverse env list --ended --owner ada
         calvinverse env list -o json | jq -r '.[].name'
+        calvinverse env list --outputs -o json | jq -r '.[].outputs.url.value'
     """,
 )
 def list_environments(
@@ -33,11 +34,15 @@ def list_environments(
     ended: Annotated[bool, typer.Option("--ended", help="Also those that are gone.")] = False,
     owner: Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Only this owner's.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, max=1000, help="Only so many, the newest.")] = None,
+    outputs: Annotated[bool, typer.Option("--outputs", help="Add the outputs of each (with -o json).")] = False,
 ) -> None:
     from environments.cli.environment_tables import listing
 
-    views = session.client.environments(ended=ended, owner=owner, limit=limit)
-    session.show(views, lambda: listing(views, session.now()))
+    views = session.client.environments(ended=ended, owner=owner, limit=limit, outputs=outputs and session.json)
+    if session.json:
+        session.print_json([view.model_dump(exclude=None if outputs else {"outputs"}) for view in views])
+    else:
+        session.show(views, lambda: listing(views, session.now()))
     if limit is not None and len(views) == limit and not session.json:
         session.say("There may be more: leave --limit out to see all.")
     if not views and not session.json:

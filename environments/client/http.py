@@ -129,9 +129,15 @@ class HttpClient:
     # --- environments ------------------------------------------------------------------------------------------------
 
     def environments(
-        self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        ended: bool = False,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        outputs: bool = False,
     ) -> list[EnvironmentView]:
-        asked: _Query = {"ended": ended, "owner": owner, "limit": limit, "before": before}
+        asked: _Query = {"ended": ended, "owner": owner, "limit": limit, "before": before, "outputs": outputs or None}
         return self._pages("/v1/environments", EnvironmentView, asked, limit)
 
     def environment(self, name: str) -> EnvironmentView:

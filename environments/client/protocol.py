@@ -83,11 +83,18 @@ class Client(Protocol):
         ...
 
     def environments(
-        self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        ended: bool = False,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        outputs: bool = False,
     ) -> list[EnvironmentView]:
         """The caller's environments, newest first, of all owners for an admin; with `ended` also those that are gone.
 
-        With `limit` at most so many (1 to 1,000), with `before` only those older than the one with that id.
+        With `limit` at most so many (1 to 1,000), with `before` only those older than the one with that id. Without
+        `outputs` the views have none, whatever the environments have.
         """
         ...
 

@@ -160,6 +160,13 @@ class MethodNotAllowed(InvalidInput):
     default_hint = "See /openapi.json for what there is."
 
 
+class UnknownParameter(InvalidInput):
+    """The path takes no query parameter of that name; `details["known"]` lists those that it takes."""
+
+    code = "unknown_parameter"
+    default_hint = "See /openapi.json for what there is."
+
+
 class RequestTooLarge(InvalidInput):
     """The body of a request is larger than any that makes sense here."""
 

@@ -139,9 +139,10 @@ class NomadJob(OwnThingsOnly):
             try:
                 index = present["JobModifyIndex"] if present else 0
                 evaluation = self._scheduler.register(owner.name, wanted, index)
-            except InvalidJob as error:
+            except InvalidJob:
                 # Somebody else registered it in between: look again.
-                if "Enforcing job modify index" not in error.message or attempt == _REGISTRATIONS - 1:
+                found = self._scheduler.job(owner.name, name)
+                if attempt == _REGISTRATIONS - 1 or (found["JobModifyIndex"] if found else 0) == index:
                     raise
                 continue
             if present is None:

@@ -110,6 +110,7 @@ class NamespaceHandler:
                 return
             except BackendError as error:
                 # Nomad's servers learn of the end of an allocation a moment after its client.
-                if error.transient or "non-terminal" not in error.message:
+                # Nomad quotes the namespace, whose name may be any.
+                if error.transient or "non-terminal" not in error.message.replace(f'"{address}"', ""):
                     raise
                 run.wait(PAUSE)

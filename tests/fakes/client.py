@@ -257,11 +257,17 @@ class FakeClient:
     # --- the client ---------------------------------------------------------------------------------------------------
 
     def environments(
-        self, *, ended: bool = False, owner: str | None = None, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        ended: bool = False,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        outputs: bool = False,
     ) -> list[EnvironmentView]:
         self._called("environments", ended, owner)
         found = [
-            view.model_copy(update={"deployment": None})
+            view.model_copy(update={"deployment": None, **({} if outputs else {"outputs": {}})})
             for view in self.views.values()
             if (ended or view.state not in ENDED) and owner in (None, view.owner)
         ]

@@ -186,9 +186,9 @@ class MemoryNomad:
     def remove_namespace(self, name: str) -> None:
         """Removes a namespace without jobs."""
         if self.jobs(name):
-            raise BackendError(f"Nomad failed to delete a namespace: namespace {name!r} has non-terminal jobs.")
+            raise BackendError(f'Nomad failed to delete a namespace: namespace "{name}" has non-terminal jobs.')
         if self.variables(name) or self.volumes(name):
-            raise BackendError(f"Nomad failed to delete a namespace: namespace {name!r} has variables or volumes.")
+            raise BackendError(f'Nomad failed to delete a namespace: namespace "{name}" has variables or volumes.')
         self._namespaces.pop(name, None)
 
     def running(self, namespace: str) -> dict[str, int]:

@@ -48,6 +48,7 @@ LARGEST_ID = 2**63 - 1
 """What the database can hold."""
 
 _LIST = TypeAdapter(list[EnvironmentView])
+_WITHOUT_OUTPUTS = {"__all__": {"outputs"}}
 _ONE = problems(UnknownEnvironment)
 _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
@@ -65,6 +66,7 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
         owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
         limit: Limit = LARGEST_PAGE,
         before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
+        outputs: Annotated[bool, Query(description="With their outputs, which are left out otherwise.")] = False,
     ) -> Response:
         """Lists the caller's environments, newest first; everybody's for an admin.
 
@@ -73,7 +75,8 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
         """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
         found = reading.environments(caller, ended=ended, owner=owner, limit=limit, before=before)
-        response = Response(_LIST.dump_json(found), media_type="application/json")
+        left_out = None if outputs else _WITHOUT_OUTPUTS
+        response = Response(_LIST.dump_json(found, exclude=left_out), media_type="application/json")
         link_next(request, response, found, limit, before=found[-1].id if found else "")
         return response
 

@@ -1,0 +1,128 @@
+"""What HTTP promises of each path: right methods, HEAD as GET, and no parameter that nobody reads."""
+
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from environments.domain.views import CreateRequest
+from tests.fakes.service import Served, served
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("service")) as running:
+        with running.client() as client:
+            client.create(CreateRequest(name="demo", template="web"))
+        running.service.outputs("demo", {"url": {"value": "https://x"}, "nothing": {"value": None}})
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(api: Served) -> Iterator[httpx2.Client]:
+    headers = {"Authorization": f"Bearer {api.token}"}
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def described(http: httpx2.Client) -> dict[str, dict[str, Any]]:
+    """Path → method → what OpenAPI says of it."""
+    found: dict[str, dict[str, Any]] = http.get("/openapi.json").json()["paths"]
+    return found
+
+
+def filled(path: str) -> str:
+    """The path with something in its braces."""
+    return (
+        path.replace("{name}", "demo")
+        .replace("{plan_id}", "p")
+        .replace("{deployment_id}", "d")
+        .replace("{token_id}", "t")
+    )
+
+
+def test_every_path_names_all_its_methods(http: httpx2.Client, described: dict[str, dict[str, Any]]) -> None:
+    for path in described:
+        alike = (told for like, told in described.items() if re.fullmatch(re.sub("{.*?}", "[^/]+", like), filled(path)))
+        own = {method.upper() for told in alike for method in told}
+        wanted = own | ({"HEAD"} if "GET" in own else set()) | {"OPTIONS"}
+        for method in [*sorted(set(METHODS) - wanted), "OPTIONS"]:
+            answer = http.request(method, filled(path))
+            assert answer.status_code == (204 if method == "OPTIONS" else 405), (method, path)
+            assert set(answer.headers["Allow"].split(", ")) == wanted, (method, path)
+            if method not in ("OPTIONS", "HEAD"):
+                problem = answer.json()
+                assert problem["code"] == "method_not_allowed"
+                assert all(name in problem["hint"] for name in wanted)
+    assert http.options("/v1/environments").headers["Allow"] == "GET, HEAD, POST, OPTIONS"
+    assert http.options("/v1/nothing").status_code == 404
+    assert http.options("/v1/environments", headers={"Authorization": "Bearer no"}).status_code == 401
+
+
+def test_head_is_get_without_a_body(http: httpx2.Client, described: dict[str, dict[str, Any]]) -> None:
+    for path in (path for path, operations in described.items() if "get" in operations):
+        head = http.head(filled(path))
+        assert head.content == b""
+        with http.stream("GET", filled(path)) as got:
+            assert head.status_code == got.status_code, path
+            if path != "/metrics":  # which tells of this very request
+                changing = {"date"}
+                assert {k: v for k, v in head.headers.items() if k not in changing} == {
+                    k: v for k, v in got.headers.items() if k not in changing
+                }, path
+    paged = http.head("/v1/environments?limit=1")
+    assert paged.links["next"]["url"].startswith("/v1/environments?")
+    assert http.head("/v1/environments/none").status_code == 404
+    assert 'method="HEAD",route="/v1/environments/{name}",status="200"' in http.get("/metrics").text
+
+
+def test_head_of_a_stream_ends_at_once_and_takes_no_place(api: Served, http: httpx2.Client) -> None:
+    def ask() -> None:
+        for _ in range(60):
+            assert http.head("/v1/events").headers["content-type"].startswith("text/event-stream")
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    with http.stream("GET", "/v1/events") as stream:
+        assert stream.status_code == 200
+
+
+def test_an_unknown_query_parameter_is_refused_with_what_was_meant(
+    http: httpx2.Client, described: dict[str, dict[str, Any]]
+) -> None:
+    for path, operations in described.items():
+        for method, operation in operations.items():
+            if method not in ("get", "post", "put", "delete"):
+                continue
+            answer = http.request(method, filled(path), params={"nonsense": "1"})
+            if answer.json()["code"] == "invalid_input":  # the body that is missing was looked at first
+                answer = http.request(method, filled(path), params={"nonsense": "1"}, json={})
+            problem = answer.json()
+            assert (answer.status_code, problem["code"]) == (422, "unknown_parameter"), (method, path)
+            taken = [told["name"] for told in operation.get("parameters", ()) if told["in"] == "query"]
+            assert problem["details"] == {"parameter": "nonsense", "known": taken}
+    problem = http.get("/v1/environments?limt=1").json()
+    assert problem["detail"] == "/v1/environments takes no query parameter 'limt'. Did you mean 'limit'?"
+    assert problem["hint"] == "It takes ended, owner, limit, before, outputs."
+    assert http.get(f"/v1/environments?{'x' * 5000}=1").json()["details"]["parameter"] == f"{'x' * 100}…"
+
+
+def test_lists_have_outputs_when_asked_for(api: Served, http: httpx2.Client) -> None:
+    (listed,) = http.get("/v1/environments").json()
+    assert "outputs" not in listed
+    (listed,) = http.get("/v1/environments?outputs=true").json()
+    assert listed["outputs"]["url"]["value"] == "https://x"
+    assert listed["outputs"]["nothing"]["value"] is None
+    with api.client() as client:
+        assert client.environments()[0].outputs == {}
+        assert client.environments(outputs=True)[0].outputs["nothing"].value is None
+        assert client.environment("demo").outputs["url"].value == "https://x"
