@@ -1,16 +1,15 @@
 """Signs and words that every front end shares: a state has a glyph and a word, so colour is never the only sign."""
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from environments.domain.cleaning import replace_unshown
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
+from environments.moments import coarse as coarse  # where the command line looks for them
+from environments.moments import local_zone as local_zone
+from environments.moments import moment as moment
+from environments.moments import taken as taken
 
 Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
 """What a colour says; never without a glyph and a word."""
@@ -81,46 +80,3 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         return clean(value).replace("\n", " ")
     return clean(json.dumps(value, ensure_ascii=False))
-
-
-def coarse(duration: timedelta) -> str:
-    """A duration's largest unit, two when that is a day or an hour (`3d4h`, `2h05m`, `12m`, `40s`)."""
-    seconds = max(int(duration.total_seconds()), 0)
-    days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
-    if days:
-        return f"{days}d{hours}h" if days < 100 else f"{days}d"
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m" if minutes else f"{seconds}s"
-
-
-def taken(duration: timedelta) -> str:
-    """How long something took: tenths below ten seconds (`0.4s`, `12s`, `2m05s`)."""
-    seconds = max(duration.total_seconds(), 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    return f"{int(seconds)}s" if seconds < 60 else f"{int(seconds) // 60}m{int(seconds) % 60:02}s"
-
-
-def moment(at: datetime, zone: tzinfo) -> str:
-    """A moment in a zone, with its abbreviation: `2026-12-01 18:00:00 CET`."""
-    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
-
-
-def local_zone(environ: Mapping[str, str] = os.environ, etc: Path = Path("/etc")) -> tzinfo:
-    """This machine's zone with its rules: TZ, /etc/timezone, the link /etc/localtime, or the present offset.
-
-    Rules matter: a deadline beyond the next change of the clock must be shown with the offset that holds then.
-    """
-    names = [environ.get("TZ", "").removeprefix(":")]
-    try:
-        names.append((etc / "timezone").read_text(encoding="utf-8").strip())
-    except OSError:
-        names.append("")
-    names.append(os.path.realpath(etc / "localtime").partition("/zoneinfo/")[2])
-    for name in filter(None, names):
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return datetime.now(UTC).astimezone().tzinfo or UTC

@@ -13,7 +13,7 @@ from environments.domain.deadline import first_deadline, format_duration, parse_
 from environments.domain.errors import CalvinverseError
 from environments.domain.names import check_environment_name
 from environments.domain.views import Accepted, CreateRequest, TemplateView
-from tui.clock import countdown
+from tui.clock import countdown, in_zone
 from tui.dialogs import problem_text
 from tui.fields import ChoiceField, FormField, TextField, parameter_field
 from tui.form import FormScreen
@@ -182,11 +182,11 @@ class CreateScreen(FormScreen):
             ttl, until = read_lifetime(field.value, clock)
             now = clock.now()
             deadline = first_deadline(
-                now.astimezone(clock.zone),
+                in_zone(now, clock.zone),
                 default=_seconds(template.default_lifetime),
                 maximum=maximum,
                 ttl=parse_duration(ttl) if ttl else None,
-                until=until.astimezone(clock.zone) if until else None,
+                until=in_zone(until, clock.zone) if until else None,
             )
         except CalvinverseError as error:
             raise FieldProblem(f"{error.message} {error.hint}") from error

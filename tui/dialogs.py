@@ -12,11 +12,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from environments.client import Client
-from environments.domain.deadline import check_deadline, parse_duration, warn_at
+from environments.domain.deadline import check_deadline, later, parse_duration, warn_at
 from environments.domain.errors import CalvinverseError
 from environments.domain.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
 from tui.background import Asks
-from tui.clock import Clock, countdown
+from tui.clock import Clock, countdown, in_zone
 from tui.schema import read_lifetime
 from tui.words import clean
 
@@ -219,8 +219,8 @@ class DeadlineDialog(Dialog):
             try:
                 request, deadline = self._read(text)
                 maximum = view.maximum_deadline - view.created_at if view.maximum_deadline else None
-                local = deadline.astimezone(clock.zone)
-                created = view.created_at.astimezone(clock.zone)
+                local = in_zone(deadline, clock.zone)
+                created = in_zone(view.created_at, clock.zone)
                 check_deadline(local, now=now, created=created, maximum=maximum)
             except CalvinverseError as error:
                 outcome.update("")
@@ -244,13 +244,13 @@ class DeadlineDialog(Dialog):
         now = self._clock.now()
         if self._mode == "extend":
             # Sent as a moment: what was shown is what happens, even if somebody else moves the deadline meanwhile.
-            until = (self._view.deadline or now) + parse_duration(text)
+            until = later(self._view.deadline or now, parse_duration(text))
             return ExtendRequest(until=until), until
         ttl, moment = read_lifetime(text, self._clock)
         if moment is not None:
             return ExtendRequest(until=moment), moment
         assert ttl is not None
-        return ExtendRequest(ttl=ttl), now + parse_duration(ttl)
+        return ExtendRequest(ttl=ttl), later(now, parse_duration(ttl))
 
     def go(self) -> None:
         """Sends it."""

@@ -7,6 +7,7 @@ from environments.cli.tables import pairs, section, table
 from environments.domain.environment import Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView
+from environments.moments import time_of_day
 from environments.words import DEPLOYMENTS, DRIFTED, RESOURCES, STATES, STEPS, clean, coarse, moment, shown, taken
 
 
@@ -112,7 +113,7 @@ def inventory(resources: Iterable[ResourceView]) -> Iterator[str]:
 
 def event_line(event: Event, zone: tzinfo) -> str:
     """An event as one line."""
-    what = [f"{event.at.astimezone(zone):%H:%M:%S}", event.environment]
+    what = [time_of_day(event.at, zone), event.environment]
     if event.step:
         what.append(event.step)
     state = event.data.get("state") or event.data.get("status")

@@ -210,6 +210,7 @@ def _write_event(session: Session, event: "Event") -> None:
 
 
 def _write_log(session: Session, event: "Event") -> None:
+    from environments.moments import time_of_day
     from environments.words import clean
 
     if session.json:
@@ -217,7 +218,7 @@ def _write_log(session: Session, event: "Event") -> None:
         return
     step = f"{event.step}: " if event.step else ""
     for line in clean(event.message).splitlines() or [""]:
-        session.print(f"{event.at.astimezone(session.zone):%H:%M:%S} {step}{line}")
+        session.print(f"{time_of_day(event.at, session.zone)} {step}{line}")
 
 
 def _live(session: Session, environment_id: str | None, after: int | None) -> "Iterator[Event]":

@@ -42,15 +42,29 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise InvalidLifetime(f"{text[:60]!r} is not a moment.") from error
-    if moment.tzinfo is None:
-        local = moment.replace(tzinfo=zone)
-        moment = local.astimezone(UTC)
-        if moment.astimezone(zone).replace(tzinfo=None) != local.replace(tzinfo=None):
-            raise InvalidLifetime(
-                f"{text} does not exist in {zone}: the clock is put forward then.",
-                hint="Choose a moment an hour later.",
-            )
-    return moment.astimezone(UTC)
+    try:
+        utc = moment.replace(tzinfo=moment.tzinfo or zone).astimezone(UTC)
+        read_back = moment if moment.tzinfo else utc.astimezone(zone).replace(tzinfo=None)
+    except OverflowError as error:
+        raise InvalidLifetime(f"{text[:60]!r} is not within the years 1 to 9999 in UTC.") from error
+    if read_back != moment:
+        named = getattr(zone, "key", None) or utc.astimezone(zone).tzname()
+        raise InvalidLifetime(
+            f"{text} does not exist in {named}: the clock is put forward then.",
+            hint="Choose a moment an hour later.",
+        )
+    return utc
+
+
+def later(moment: datetime, by: timedelta) -> datetime:
+    """The moment so much later. Raises `InvalidLifetime` where no calendar of ours goes."""
+    try:
+        return moment + by
+    except OverflowError as error:
+        raise InvalidLifetime(
+            f"{format_duration(by)} after {moment:%Y-%m-%d} is later than the year 9999.",
+            hint=f"Choose a moment that is at most {LONGEST.days} days from now.",
+        ) from error
 
 
 def first_deadline(
@@ -70,11 +84,11 @@ def first_deadline(
     if until is not None:
         deadline: datetime | None = until
     elif ttl is not None:
-        deadline = now + ttl
+        deadline = later(now, ttl)
     elif default is not None:
-        deadline = now + default
+        deadline = later(now, default)
     else:
-        deadline = now + maximum if maximum is not None else None
+        deadline = later(now, maximum) if maximum is not None else None
     return None if deadline is None else check_deadline(deadline, now=now, created=now, maximum=maximum)
 
 
@@ -84,9 +98,12 @@ def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maxi
     None is later than `LONGEST` from `now`.
     """
     if deadline <= now:
-        raise InvalidLifetime(f"{deadline:%Y-%m-%d %H:%M:%S %Z} has passed already.")
+        raise InvalidLifetime(f"{deadline.year:04}-{deadline:%m-%d %H:%M:%S %Z} has passed already.")
     if deadline - now > LONGEST:
-        raise InvalidLifetime(f"{deadline:%Y-%m-%d} is more than {LONGEST.days} days from now.")
+        raise InvalidLifetime(
+            f"{deadline:%Y-%m-%d} is more than {LONGEST.days} days from now.",
+            hint=f"Choose a moment that is at most {LONGEST.days} days from now.",
+        )
     if maximum is not None and deadline > created + maximum:
         raise InvalidLifetime(
             f"{deadline:%Y-%m-%d %H:%M %Z} is later than this template allows: "

@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from environments.domain.environment import Environment
 from environments.domain.errors import CheckTooCostly, ImageNotPublished, InvalidTemplate
+from environments.domain.json_values import TOO_LARGE, check_numbers
 from environments.domain.references import references_in
 from environments.service.plain_expressions import is_plain
 
@@ -127,6 +128,10 @@ class _Rendering:
         if "{{" not in text and "{%" not in text:
             return text
         found = evaluate(text, self._names, where) if _evaluated_here(text) else self._costly(text, self._names, where)
+        try:
+            check_numbers(found)
+        except ValueError as error:
+            raise InvalidTemplate(f"{where}: what the expression gives can't be written down: {error}.") from error
         self._left -= _size(found)
         if self._left < 0:
             raise CheckTooCostly(
@@ -167,7 +172,8 @@ def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
     except RecursionError as error:
         raise InvalidTemplate(f"{where}: the expression is nested too deeply.") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError) as error:
-        raise InvalidTemplate(f"{where}: the expression fails: {error}.") from error
+        said = TOO_LARGE if "int_max_str_digits" in str(error) else error  # Python's own advice helps no author
+        raise InvalidTemplate(f"{where}: the expression fails: {said}.") from error
 
 
 def fault(text: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from environments.domain.deadline import check_deadline, parse_duration
+from environments.domain.deadline import check_deadline, later, parse_duration
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import (
     InvalidLifetime,
@@ -144,9 +144,9 @@ class Requests:
             if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
                 raise NotAllowedNow(f"Environment {environment.name!r} is {environment.state.value} already.")
             if request.by is not None:
-                wanted = (environment.deadline or now) + parse_duration(request.by)
+                wanted = later(environment.deadline or now, parse_duration(request.by))
             elif request.ttl is not None:
-                wanted = now + parse_duration(request.ttl)
+                wanted = later(now, parse_duration(request.ttl))
             else:
                 assert request.until is not None
                 wanted = request.until

@@ -103,6 +103,7 @@ class ConnectionMaker:
             "idle_in_transaction_session_timeout": IDLE_TIMEOUT,
         }
         options = " ".join(f"-c {name}={seconds * 1000:.0f}" for name, seconds in limits.items())
+        options += " -c TimeZone=UTC"  # the last moments of the year 9999 can't be read in a zone east of it
         arguments: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT,
             "application_name": "calvinverse",
