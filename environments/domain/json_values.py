@@ -80,6 +80,27 @@ def check_numbers(value: Any) -> None:
             raise ValueError(TOO_LARGE)
 
 
+def as_floats(value: Any) -> Any:
+    """The value as a reader has it for whom every number is a float of 64 bits: 1.0 is 1, 2^53 + 1 is 2^53."""
+    if isinstance(value, Mapping):
+        return {name: as_floats(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_floats(part) for part in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+        return int(number) if number.is_integer() else number
+    return value
+
+
+def fits_floats(value: Any) -> bool:
+    """Whether such a reader has every whole number in it exactly."""
+    if isinstance(value, Mapping):
+        return all(map(fits_floats, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(fits_floats, value))
+    return not isinstance(value, int) or int(float(value)) == value
+
+
 def check_characters(value: Any) -> None:
     """Raises `ValueError` for a JSON value with half a character in a text or a name."""
     if not is_text(json.dumps(value, ensure_ascii=False)):

@@ -20,6 +20,7 @@ from pydantic import (
 
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError, InvalidTemplate
+from environments.domain.json_values import TOO_LARGE
 from environments.domain.names import META, SERVICE_VOLUMES, check_label
 
 TEMPLATE_FILE = "template.toml"
@@ -150,7 +151,9 @@ def parse_template(text: str) -> Template:
     try:
         document = tomllib.loads(text)
     except ValueError as error:  # also numbers of more digits than Python reads
-        raise InvalidTemplate(f"{TEMPLATE_FILE} is not TOML: {error}.") from error
+        # Python refuses to read a number of thousands of digits, with advice for programmers.
+        reason = TOO_LARGE if "int_max_str_digits" in str(error) else error
+        raise InvalidTemplate(f"{TEMPLATE_FILE} is not TOML: {reason}.") from error
     except RecursionError:
         raise InvalidTemplate(f"{TEMPLATE_FILE} is nested too deeply.") from None
     head = document.pop("template", None)

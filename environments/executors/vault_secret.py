@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidParameters
-from environments.domain.json_values import same
+from environments.domain.json_values import as_floats, fits_floats, same
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.references import SECRET_STEPS, SecretReference
@@ -26,6 +26,9 @@ __all__ = ["MOUNT", "SECRET_KIND", "KeptSecret", "SecretHandler", "SecretHead", 
 
 SECRET_KIND = "vault.secret"
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+NOT_EXACT = "is a whole number that OpenBao doesn't keep exactly; write it as a string"
 
 
 class Generate(BaseModel):
@@ -54,6 +57,8 @@ class VaultSecretOptions(Options):
             raise ValueError("give at least one key in generate, values or from_parameters")
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ValueError(f"the key {twice[0]!r} is given in two ways")
+        if large := [key for key, value in self.values.items() if not fits_floats(value)]:
+            raise ValueError(f"the value of key {large[0]!r} {NOT_EXACT}")
         if bad := [key for key in keys if not key or "#" in key]:
             raise ValueError(f"{bad[0]!r} can't be a key of a secret")
         return self
@@ -99,7 +104,7 @@ class VaultSecret(OwnThingsOnly):
         if head is None or head.metadata.get(MARK) != context.owner.id:
             run.before_effect()
             self._store.mark(path, mark(context.owner))
-        if not same(data, kept):
+        if not _same(data, kept):
             run.before_effect()
             if not self._store.write(path, data, head.version if head else 0):
                 raise BackendError(f"Somebody else writes the secret {MOUNT}/{path} in OpenBao at the same time.")
@@ -185,10 +190,15 @@ def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list
         source = f" from parameter {options.from_parameters[key]!r}" if key in options.from_parameters else ""
         if key not in kept:
             lines.append(f"{key}: {missing}will be written{source}")
-        elif not same(kept[key], value):
+        elif not _same(kept[key], value):
             lines.append(f"{key}: will be changed{source}")
     known = {*options.generate, *options.values, *options.from_parameters}
     return [*lines, *(f"{key}: will be removed" for key in kept if key not in known)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same, their types too; OpenBao gives numbers back as floats: 1.0 as 1."""
+    return same(as_floats(one), as_floats(other))
 
 
 def _path(context: StepContext) -> str:

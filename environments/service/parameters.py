@@ -8,6 +8,7 @@ from typing import Any
 from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import InvalidParameters
+from environments.domain.json_values import fits_floats
 from environments.domain.template import Template
 from environments.schemas.depth import DEEPEST, deeper_than
 from environments.schemas.faults import (
@@ -27,6 +28,9 @@ _MOST_FAULTS = 20
 _LONGEST_REASON = 300
 """Characters; the words of a validator repeat the value."""
 
+
+_NOT_EXACT = "holds a whole number that OpenBao doesn't keep exactly: give it as a string, or use a smaller one"
+"""Of a secret: OpenBao has floats of 64 bits."""
 
 _LONGEST_WANTED = 100
 """Characters of what a schema wants of a secret."""
@@ -60,6 +64,10 @@ def check_values(
         if deeper_than(values[name], DEEPEST):
             problems.append(f"{name}: is nested deeper than {DEEPEST} levels")
             by_name[name] = f"is nested deeper than {DEEPEST} levels"
+            continue
+        if schemas[name].get("writeOnly") is True and not fits_floats(values[name]):
+            problems.append(f"{name}: {_NOT_EXACT}")
+            by_name[name] = _NOT_EXACT
             continue
         for place, reason in _faults(template, name, schemas[name], values[name]):
             problems.append(f"{place}: {reason}")

@@ -171,8 +171,10 @@ def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
         raise InvalidTemplate(f"{where}: {error}.") from error
     except RecursionError as error:
         raise InvalidTemplate(f"{where}: the expression is nested too deeply.") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError) as error:
-        said = TOO_LARGE if "int_max_str_digits" in str(error) else error  # Python's own advice helps no author
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError, NameError) as error:
+        # Python's own words help no author; Jinja writes 1e999 down as a name, `inf`.
+        large = "int_max_str_digits" in str(error) or isinstance(error, NameError)
+        said = TOO_LARGE if large else error
         raise InvalidTemplate(f"{where}: the expression fails: {said}.") from error
 
 
@@ -180,29 +182,35 @@ def fault(text: str) -> str | None:
     """What is wrong with the syntax of the expressions in a text; None when nothing is."""
     try:
         _jinja.compile(text)
-        if _too_large(_jinja.parse(text)):
-            return "a constant in it needs more memory than there is"
+        if reason := _too_large(_jinja.parse(text)):
+            return reason
     except TemplateError as error:
         return str(error)
     except RecursionError:
         return "it is nested too deeply"
     except (SyntaxError, ValueError, OverflowError) as error:
-        return f"it can't be compiled: {error}"
+        large = "int_max_str_digits" in str(error)
+        return f"it can't be compiled: {TOO_LARGE if large else error}"
     return None
 
 
-def _too_large(tree: nodes.Template) -> bool:
-    """Whether a part without names can never be evaluated: Jinja leaves for later what fails when it is compiled."""
-    for node in tree.find_all((nodes.BinExpr, nodes.Filter)):
+def _too_large(tree: nodes.Template) -> str | None:
+    """Why a part without names can never be evaluated: Jinja leaves for later what fails when it is compiled."""
+    for node in tree.find_all((nodes.Const, nodes.BinExpr, nodes.Filter)):
         try:
-            node.as_const()
+            value = node.as_const()
         except nodes.Impossible as impossible:
             cause: BaseException | None = impossible
             while cause is not None:
                 if isinstance(cause, MemoryError | OverflowError):
-                    return True
+                    return "a constant in it needs more memory than there is"
                 cause = cause.__cause__
-    return False
+            continue
+        try:
+            check_numbers(value)
+        except ValueError as error:
+            return f"in a constant of it {error}"
+    return None
 
 
 def whole_expression(text: str) -> Whole | None:

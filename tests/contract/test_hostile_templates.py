@@ -226,7 +226,7 @@ def test_a_hostile_module_or_job_file_is_answered_in_words(admin: Door, part: st
 def test_hostile_parameters_are_answered_in_words(admin: Door, mallory: Door) -> None:
     schemas = {
         "unique": ('type = "array"\nuniqueItems = true', [{"a": [n]} for n in range(9_000)]),
-        "number": ('type = "number"\nmultipleOf = 0.1', 10**4000),
+        "number": ('type = "number"\nmultipleOf = 0.1', 10**300),
         "float": ('type = "number"\nmultipleOf = 5e-324', 1e308),
         "list": ('type = "array"\nitems = { type = "integer" }', ["x" * 20] * 9_000),
         "keys": (

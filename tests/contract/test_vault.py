@@ -12,6 +12,7 @@ from environments.adapters.revealing import Revealing
 from environments.adapters.vault import Logins, Pki, Secrets, Vault
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, ForeignResource, NotFound
+from environments.domain.json_values import as_floats, same
 from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
 from environments.executors.marks import MARK
@@ -77,6 +78,25 @@ def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Set
     secrets.remove(path)
     secrets.remove(path)
     assert secrets.head(path) is None
+
+
+def test_values_of_a_secret_keep_their_types(vault: Setting, name: str) -> None:
+    data = {
+        "text": "line1\n\ttab\u00a0nbsp é👩‍👩‍👧 \0<&>",
+        "true": True,
+        "none": None,
+        "whole": 2**53,
+        "large": 10**22,
+        "number": 0.1,
+        "tiny": 5e-324,
+        "table": {"list": [1, 2.5, None, False, ""], "": {}},
+    }
+    path = f"environments/{name}/typed"
+    assert vault.secrets.write(path, data, 0)
+    assert same(vault.secrets.read(path), as_floats(data))
+    assert vault.secrets.write(path, {"one": 1.0, "many": 2**53 + 1}, 1)
+    assert same(vault.secrets.read(path), {"one": 1, "many": 2**53}), "OpenBao has floats"
+    vault.secrets.remove(path)
 
 
 def test_secrets_below_a_folder_are_listed_with_those_of_its_folders(vault: Setting, name: str) -> None:

@@ -21,7 +21,7 @@ from tests.unit.test_services import Cluster, shown
 
 CASE = Path(__file__).parent.parent / "cases" / "templates" / "secret"
 SECRETS: dict[str, Any] = json.loads((CASE / "values.json").read_text())
-KEPT = {**SECRETS, "n": 5432, "f": 1.0, "t": True}
+KEPT = {**SECRETS, "n": 5432, "f": 1, "t": True}
 
 
 @pytest.fixture
@@ -108,6 +108,8 @@ TEMPLATE = Template.model_validate(
         ({"pin": "hushhush"}, 'pin: does not fit (type: "integer")'),
         ({"pin": 77123}, "pin: does not fit (maximum: 9999)"),
         ({"token": "HUSH77123"}, 'token: does not fit (pattern: "^[a-z]+$")'),
+        ({"pin": 2**53 + 1}, "pin: holds a whole number that OpenBao doesn't keep exactly"),
+        ({"login": {"list": [-(10**23) - 1]}}, "login: holds a whole number that OpenBao doesn't keep exactly"),
         ({"login": {"user": 77123}}, 'login.user: does not fit (type: "string")'),
         ({"login": {"list": [1, "hushhush"]}}, 'login.list.1: does not fit (type: "integer")'),
         ({"login": {"hushhush": 77123}}, 'login: does not fit (type: "string")'),

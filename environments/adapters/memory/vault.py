@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from environments.domain.json_values import as_floats
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
@@ -48,7 +49,7 @@ class MemorySecrets:
         found = self._secrets.setdefault(path, _Secret())
         if len(found.versions) != version:
             return False
-        found.versions.append(json.loads(json.dumps(data)))
+        found.versions.append(as_floats(json.loads(json.dumps(data))))
         return True
 
     def remove(self, path: str) -> None:
