@@ -68,14 +68,16 @@ class ActingScreen(HouseScreen):
         view = self.meant(action("environment.repair"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.REPAIR)
-            self.house.push_screen(PlanDialog(view, request, f"Repair {view.name}", "is being repaired"))
+            self.house.push_screen(PlanDialog(view.name, view.id, request, f"Repair {view.name}", "is being repaired"))
 
     def action_environment_rollback(self) -> None:
         """Shows what going back would do, before it is done."""
         view = self.meant(action("environment.rollback"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.UPDATE, rollback_to="last-good")
-            self.house.push_screen(PlanDialog(view, request, f"Roll {view.name} back", "is being rolled back"))
+            self.house.push_screen(
+                PlanDialog(view.name, view.id, request, f"Roll {view.name} back", "is being rolled back")
+            )
 
     def action_environment_cancel(self) -> None:
         """Asks whether, and how hard."""

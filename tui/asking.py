@@ -1,15 +1,19 @@
-"""What the detail of an environment asks for besides the environment: its drift, and why it waits."""
+"""What the detail of an environment asks for besides the environment: its drift, why it waits, a newer template."""
 
 from environments.actions import action
 from environments.domain.environment import Drift
 from environments.domain.errors import CalvinverseError
-from environments.domain.lifecycle import DeploymentState, State
+from environments.domain.lifecycle import ENDED, DeploymentState, State
 from environments.domain.plan import summary
-from environments.domain.views import DriftView, EnvironmentView, PendingView
+from environments.domain.views import DriftView, EnvironmentView, PendingView, TemplateView
 from tui.acting import ActingScreen
 
 TICKS = 5
 """Seconds between two questions why a deployment waits: its place changes without an event of its own."""
+
+
+RARE = 30
+"""Seconds between two questions for the newest version of its template."""
 
 
 class AskingScreen(ActingScreen):
@@ -19,7 +23,10 @@ class AskingScreen(ActingScreen):
         super().__init__()
         self.drift: Drift | None = None
         self.pending: PendingView | None = None
+        self.newer: str | None = None
+        """The newest version of its template, if that is another one than it was made from."""
         self._drift_of: object = None
+        self._newer_than = ""
         self._ticks = 0
 
     def current(self) -> EnvironmentView:
@@ -43,6 +50,8 @@ class AskingScreen(ActingScreen):
                 client = self.house.client
                 self.ask(lambda: client().drift(view.id), self._drift_known, _unknown)
         self._ask_why()
+        if view.bundle != self._newer_than:
+            self._ask_newest()
 
     def tick(self) -> None:
         """Its place in the queue may have changed."""
@@ -50,6 +59,8 @@ class AskingScreen(ActingScreen):
         self._ticks += 1
         if self._ticks % TICKS == 0:
             self._ask_why()
+        if self._ticks % RARE == 0 and not self.house.connection.away:
+            self._ask_newest()
 
     def _drift_known(self, found: DriftView) -> None:
         self.drift = found.drift
@@ -69,6 +80,23 @@ class AskingScreen(ActingScreen):
             self.facts_changed()
 
         self.ask(lambda: client().why(id_of), known, _unknown)
+
+    def _ask_newest(self) -> None:
+        view = self.current()
+        self._newer_than = view.bundle
+
+        def known(found: TemplateView) -> None:
+            self.newer = found.version if found.digest != view.bundle else None
+            self.facts_changed()
+
+        def unknown(_: CalvinverseError) -> None:
+            self.newer = None  # the catalogue has no such template any more, or can't be asked
+
+        if view.state in ENDED or view.managed_by is not None:
+            self.newer = None
+            return
+        client = self.house.client
+        self.ask(lambda: client().template(view.template), known, unknown)
 
     def action_environment_drift(self) -> None:
         """Looks now."""

@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from environments.client import Client
 from environments.domain.deadline import first_deadline, format_duration, parse_duration
 from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
-from environments.domain.views import Accepted, CreateRequest, TemplateView
+from environments.domain.views import Accepted, CreateRequest, EnvironmentView, PlanRequest, PlanView, TemplateView
 from tui.clock import countdown, in_zone
 from tui.dialogs import problem_text
 from tui.fields import ChoiceField, FormField, TextField, parameter_field
 from tui.form import FormScreen
+from tui.plan_dialog import PlanDialog
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
 from tui.words import clean
 
@@ -45,11 +49,14 @@ class CreateScreen(FormScreen):
         "unknown_template": "template",
     }
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p", "plan", "Plan first", key_display="^p")]
+
     def __init__(self, draft: Draft) -> None:
         super().__init__("Create an environment", "Create")
         self._draft = draft
         self._templates: dict[str, TemplateView] = {}
         self._parameters: dict[str, Parameter] = {}
+        self._planned_as = "", PlanRequest(kind=DeploymentKind.CREATE)
 
     # --- templates ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +106,7 @@ class CreateScreen(FormScreen):
                 "lifetime",
                 "lifetime",
                 value=draft.lifetime,
-                placeholder=f"8h, 3d or 2026-12-01T18:00 ({self.house.clock.zone_name()}); empty: the template's",
+                placeholder="8h, 3d, 2026-12-01T18:00; else the template's",
             ),
         ]
         self.word("")
@@ -190,25 +197,29 @@ class CreateScreen(FormScreen):
             )
         except CalvinverseError as error:
             raise FieldProblem(f"{error.message} {error.hint}") from error
-        limit = f" · {format_duration(maximum)} at most" if maximum else ""
+        limit = f" · maximum {format_duration(maximum)}" if maximum else ""
         if deadline is None:
             field.explain(Content(f"it lives until somebody destroys it{limit}"))
         else:
             when = f"{clock.moment(deadline)}, in {countdown(deadline - now)}"
-            field.explain(Content.assemble("destroyed ", (when, "bold"), limit))
+            field.explain(Content.assemble("expires ", (when, "bold"), limit))
         return ttl, until
 
+    def _given(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The parameters to send: defaults aren't."""
+        return {
+            parameter.name: values[key]
+            for key, parameter in self._parameters.items()
+            if not parameter.is_default(values[key])
+        }
+
     def request(self, values: dict[str, Any]) -> Callable[[Client], Accepted]:
-        """See the form. Defaults aren't sent."""
+        """See the form."""
         ttl, until = values["lifetime"]
         request = CreateRequest(
             name=values["name"],
             template=self._template().name,
-            parameters={
-                parameter.name: values[key]
-                for key, parameter in self._parameters.items()
-                if not parameter.is_default(values[key])
-            },
+            parameters=self._given(values),
             ttl=ttl,
             until=until,
         )
@@ -219,12 +230,56 @@ class CreateScreen(FormScreen):
         return lambda client: client.create(request, idempotency_key=key)
 
     def taken(self, answer: Accepted) -> None:
-        """Shows it being made; the next form begins anew."""
+        """Shows it being made; the next form starts over."""
+        self.house.learn(answer.environment)
+        self._leave_for(answer.environment)
+
+    def _leave_for(self, view: EnvironmentView) -> None:
         house = self.house
         house.draft = Draft(template=self._draft.template)
-        house.learn(answer.environment)
         self.dismiss()
-        house.open_detail(answer.environment)
+        house.open_detail(view)
+
+    # --- a plan first ------------------------------------------------------------------------------------------------
+
+    def more_buttons(self) -> ComposeResult:
+        """Looking before anything is made."""
+        yield Button("Plan first (^p)", id="plan-first", compact=True)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """See the form; one button more."""
+        if event.button.id == "plan-first":
+            event.stop()
+            self.action_plan()
+        else:
+            super().on_button_pressed(event)
+
+    def action_plan(self) -> None:
+        """Asks what creating it would do, and makes nothing yet."""
+        self.submit(self._plan, self._planned, "#plan-first", "Plan first (^p)")
+
+    def _plan(self, values: dict[str, Any]) -> Callable[[Client], PlanView]:
+        ttl, until = values["lifetime"]
+        request = PlanRequest(
+            kind=DeploymentKind.CREATE,
+            template=self._template().name,
+            parameters=self._given(values),
+            ttl=ttl,
+            until=until,
+        )
+        self._planned_as = values["name"], request
+        return lambda client: client.plan(values["name"], request)
+
+    def _planned(self, answer: PlanView) -> None:
+        """Shows the plan; what was typed stays until that is applied."""
+        name, request = self._planned_as
+        dialog = PlanDialog(name, name, request, f"Create {name}", "is being created", plan=answer)
+        self.house.push_screen(dialog, self._applied)
+
+    def _applied(self, yes: bool | None) -> None:
+        made = [view for view in self.house.living() if view.name == self._planned_as[0]]
+        if yes and made:
+            self._leave_for(made[0])
 
 
 def _seconds(lifetime: float | None) -> timedelta | None:

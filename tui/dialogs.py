@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
@@ -32,7 +32,11 @@ def problem_text(error: CalvinverseError) -> Content:
 class Dialog(Asks, ModalScreen[bool]):
     """A question over the screen. Esc leaves it, and nothing was done."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Back", show=False),
+        Binding("pageup", "scroll_body(-5)", show=False),
+        Binding("pagedown", "scroll_body(5)", show=False),
+    ]
     dangerous: ClassVar[bool] = False
     back: ClassVar[str] = "Cancel (esc)"
 
@@ -58,7 +62,8 @@ class Dialog(Asks, ModalScreen[bool]):
         """Title, body, a place for problems, two buttons."""
         with Vertical(id="dialog", classes="-dangerous" if self.dangerous else "") as dialog:
             dialog.border_title = self._title_text
-            yield from self.body()
+            with VerticalScroll(id="body", can_focus=False):
+                yield from self.body()
             yield Static(id="problem", markup=False)
             with Horizontal(id="buttons"):
                 yield Button(self.verb, id="go", variant="error" if self.dangerous else "primary", compact=True)
@@ -67,6 +72,10 @@ class Dialog(Asks, ModalScreen[bool]):
     def on_mount(self) -> None:
         """Nothing is wrong yet."""
         self.query_one("#problem").display = False
+
+    def action_scroll_body(self, lines: int) -> None:
+        """Moves what doesn't fit on a small screen."""
+        self.query_one("#body").scroll_relative(y=lines, animate=False)
 
     def action_cancel(self) -> None:
         """Closes it; a request that was sent already goes on."""
@@ -129,6 +138,29 @@ class Dialog(Asks, ModalScreen[bool]):
             problem.update(problem_text(error))
 
 
+class NameField(Vertical):
+    """Asks for a name to be typed, so that a destructive act hits nothing else; a wrong one is said to be wrong."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._wanted = name
+
+    def compose(self) -> ComposeResult:
+        """The question, the field, and what is wrong with what was typed."""
+        yield Static(Content.assemble("Type ", (self._wanted, "bold $warning"), " to confirm:"))
+        yield Input(id="name", compact=True)
+        yield Static(id="wrong-name", markup=False)
+
+    def check(self, *, whole: bool = False) -> bool:
+        """Whether it is the name. A beginning of it isn't called wrong, unless it is all that will be typed."""
+        typed = self.query_one("#name", Input).value.strip()
+        good = typed == self._wanted
+        wrong = bool(typed or whole) and not good and (whole or not self._wanted.startswith(typed))
+        line = self.query_one("#wrong-name", Static)
+        line.update(Content.assemble((f"✗ That isn't its name: it is {self._wanted}.", "$error")) if wrong else "")
+        return good
+
+
 class DestroyDialog(Dialog):
     """Destroys an environment, once its name was typed."""
 
@@ -144,14 +176,13 @@ class DestroyDialog(Dialog):
         yield Static(
             Content.assemble(
                 (view.name, "bold"),
-                f" of {clean(view.owner)}, made from {clean(view.template)}, is destroyed now with everything that "
-                "belongs to it: services, configuration, secrets, certificates. ",
+                f" of {clean(view.owner)}, made from {clean(view.template)}, will be destroyed now, with everything "
+                "that belongs to it: services, configuration, secrets, certificates. ",
                 ("This can't be undone.", "bold"),
             ),
             classes="paragraph",
         )
-        yield Static(Content.assemble("Type ", (view.name, "bold $warning"), " to go on:"), classes="paragraph")
-        yield Input(id="name", compact=True)
+        yield NameField(view.name)
 
     def on_mount(self) -> None:
         """Can't be done before the name is typed."""
@@ -161,7 +192,12 @@ class DestroyDialog(Dialog):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Only the very name unlocks it."""
-        self.query_one("#go", Button).disabled = event.value.strip() != self._view.name
+        self.query_one("#go", Button).disabled = not self.query_one(NameField).check()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter with another name says that it is another one."""
+        self.query_one(NameField).check(whole=True)
+        super().on_input_submitted(event)
 
     def go(self) -> None:
         """Destroys exactly this one: by id, since another may have its name by now."""
@@ -186,8 +222,8 @@ class DeadlineDialog(Dialog):
         """The present deadline, the field, and what will happen."""
         view, clock = self._view, self._clock
         present = clock.moment(view.deadline) if view.deadline else "none"
-        latest = f", at the latest {clock.moment(view.maximum_deadline)}" if view.maximum_deadline else ""
-        yield Static(Content.assemble(("Now: ", "$faint"), present, (latest, "$faint")), classes="paragraph")
+        latest = f", maximum {clock.moment(view.maximum_deadline)}" if view.maximum_deadline else ""
+        yield Static(Content.assemble(("Expires: ", "$faint"), present, (latest, "$faint")), classes="paragraph")
         if self._mode == "extend":
             asks = "How much longer, such as 30m, 2h or 1d:"
         else:
@@ -230,10 +266,10 @@ class DeadlineDialog(Dialog):
                 warned = max(warn_at(view.created_at, deadline), now)
                 outcome.update(
                     Content.assemble(
-                        ("Destroyed ", "$faint"),
+                        ("It will be destroyed ", "$faint"),
                         (clock.moment(deadline), "bold"),
                         f", in {countdown(deadline - now)}, with everything that belongs to it.\n",
-                        ("Its owner is warned ", "$faint"),
+                        ("Its owner will be warned ", "$faint"),
                         clock.moment(warned),
                         (".", "$faint"),
                     )
@@ -273,7 +309,7 @@ class RevealDialog(Dialog):
         """What will be seen."""
         what = "One secret is" if self._count == 1 else f"{self._count} secrets are"
         yield Static(
-            f"{what} shown on this screen until you leave it. Whoever sees the screen sees them.",
+            f"{what} shown on this screen until you leave it. Anyone who sees the screen sees them.",
             classes="paragraph",
             markup=False,
         )

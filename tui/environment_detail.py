@@ -1,5 +1,6 @@
 """One environment: its header, outputs, steps, resources and log, as they happen."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -51,7 +52,7 @@ class DetailScreen(AskingScreen):
         yield Static(id="header", markup=False)
         with Container(id="panes"):
             with VerticalScroll(id="facts"):
-                for part in ("outputs", "steps", "drift", "resources"):
+                for part in ("outputs", "parameters", "steps", "drift", "resources"):
                     yield Static(id=f"{part}-title", classes="section", markup=False)
                     if part == "steps":
                         yield Static(id="why", markup=False)
@@ -100,7 +101,9 @@ class DetailScreen(AskingScreen):
         """Ages, times left and running steps go on."""
         super().tick()
         house, view = self.house, self._view
-        self.query_one("#header", Static).update(sections.header(view, house.clock, stale=house.connection.away))
+        self.query_one("#header", Static).update(
+            sections.header(view, house.clock, stale=house.connection.away, newer=self.newer)
+        )
         self.query_one("#steps", Static).update(sections.steps(view.deployment, house.clock.now()))
 
     def _width(self) -> int:
@@ -110,6 +113,10 @@ class DetailScreen(AskingScreen):
         view = self._view
         self.query_one("#outputs-title", Static).update("Outputs")
         self.query_one("#outputs", Static).update(sections.outputs(view.outputs, self._revealed))
+        self.query_one("#parameters-title", Static).display = bool(view.parameters)
+        self.query_one("#parameters-title", Static).update("Parameters")
+        self.query_one("#parameters", Static).display = bool(view.parameters)
+        self.query_one("#parameters", Static).update(sections.parameters(view.parameters))
         self.query_one("#steps-title", Static).update(sections.deployment_title(view.deployment))
         why = self.query_one("#why", Static)
         why.display = self.pending is not None
@@ -136,6 +143,7 @@ class DetailScreen(AskingScreen):
     def facts_changed(self) -> None:
         """Draws what became known of its drift or its place in the queue."""
         if self.drawn:
+            self.tick()
             self._render_facts()
 
     # --- asking ------------------------------------------------------------------------------------------------------
@@ -171,18 +179,15 @@ class DetailScreen(AskingScreen):
         client = self.house.client
         after = log.last
 
-        def read() -> list[Event]:
-            found: list[Event] = []
+        def read() -> deque[Event]:
+            found: deque[Event] = deque(maxlen=LONGEST)  # the newest count
             seen = after
-            while len(found) < LONGEST:
-                page = client().history(self.id_of, after=seen, limit=PAGE)
-                if not page:
-                    break
+            while page := client().history(self.id_of, after=seen, limit=PAGE):
                 found.extend(page)
                 seen = page[-1].id
             return found
 
-        def done(found: list[Event]) -> None:
+        def done(found: deque[Event]) -> None:
             self._reading = False
             log.add(found)
             early, self._early = self._early, []

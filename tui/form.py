@@ -51,6 +51,7 @@ class FormScreen(HouseScreen):
             yield Static(id="problem", markup=False)
             with Horizontal(id="buttons"):
                 yield Button(self._verb, id="go", variant="primary", compact=True)
+                yield from self.more_buttons()
                 yield Button("Back (esc)", id="cancel", compact=True)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -66,6 +67,10 @@ class FormScreen(HouseScreen):
     def action_reload(self) -> None:
         """Asks for what the fields are made from; a form that is shown already stays as it is."""
         raise NotImplementedError
+
+    def more_buttons(self) -> ComposeResult:
+        """Buttons between the first and the last."""
+        yield from ()
 
     def check(self, field: FormField) -> Any:
         """The value of a field, and a word on what it leads to. Raises `FieldProblem`."""
@@ -128,6 +133,16 @@ class FormScreen(HouseScreen):
 
     def action_send(self) -> None:
         """Sends it if every field holds; else goes to the first that doesn't."""
+        self.submit(self.request, self.taken, "#go", self._verb)
+
+    def submit(
+        self,
+        request: Callable[[dict[str, Any]], Callable[[Client], Any]],
+        taken: Callable[[Any], None],
+        at: str,
+        verb: str,
+    ) -> None:
+        """Sends what `request` makes of the values; `taken` gets the answer. `at` is the button, `verb` its label."""
         if self._sending or not self.fields():
             return
         values = {found.key: self.judge(found) for found in self.fields()}
@@ -142,20 +157,20 @@ class FormScreen(HouseScreen):
             self.complain(Content.assemble((f"✗ {why_not}", "$error"), "\n  What you typed is kept."))
             return
         self._sending = True
-        button = self.query_one("#go", Button)
+        button = self.query_one(at, Button)
         button.label = "Sending…"
         self.complain(None)
-        call = self.request(values)
+        call = request(values)
         client = self.house.client
 
         def done(answer: object) -> None:
             self._sending = False
-            button.label = self._verb
-            self.taken(answer)
+            button.label = verb
+            taken(answer)
 
         def failed(error: CalvinverseError) -> None:
             self._sending = False
-            button.label = self._verb
+            button.label = verb
             self.refused(error)
 
         self.ask(lambda: call(client()), done, failed)
@@ -184,7 +199,7 @@ class FormScreen(HouseScreen):
         event.stop()
         if event.button.id == "go":
             self.action_send()
-        else:
+        elif event.button.id == "cancel":
             self.action_leave()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -131,9 +131,14 @@ class LogPanel(ScrollView, can_focus=True):
 
     def _resized(self) -> None:
         self.virtual_size = Size(self._width(), len(self._lines))
+        self._to_end()
+        # Before the first layout there is no end to go to.
+        self.call_after_refresh(self._to_end)
+        self.refresh()
+
+    def _to_end(self) -> None:
         if self.following:
             self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True)
-        self.refresh()
 
     def _width(self) -> int:
         return self.scrollable_content_region.width

@@ -1,4 +1,4 @@
-"""Dialogs for what doesn't go as it should: a deployment to stop, an environment to give up."""
+"""Dialogs for what doesn't go as it should: a deployment to cancel, an environment to abandon."""
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -7,14 +7,14 @@ from textual.widgets import Button, Checkbox, Input, Static
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus
 from environments.domain.views import AbandonRequest, CancelRequest, EnvironmentView, ResourceView
-from tui.dialogs import Dialog
+from tui.dialogs import Dialog, NameField
 from tui.words import STATES, clean
 
 SHOWN = 6
 """Things that are listed by name; of more only the number is told."""
 
 
-_FORCE = {False: "no force: what runs may stop by itself", True: "with force: what runs gets no time for that"}
+_FORCE = {False: "no force: running steps may finish cleanly", True: "with force: running steps are stopped at once"}
 
 
 class CancelDialog(Dialog):
@@ -23,7 +23,7 @@ class CancelDialog(Dialog):
     back = "Back (esc)"
 
     def __init__(self, view: EnvironmentView) -> None:
-        super().__init__(f"Cancel what {view.name} is doing", "Stop it")
+        super().__init__(f"Cancel the deployment of {view.name}", "Cancel it")
         self._view = view
 
     def body(self) -> ComposeResult:
@@ -31,10 +31,10 @@ class CancelDialog(Dialog):
         newest = self._view.deployment
         asked = newest is not None and newest.cancel_requested_at is not None
         word = STATES[self._view.state].word
-        again = "It was asked to stop already. " if asked else ""
+        again = "Cancellation was requested before. " if asked else ""
         yield Static(
-            f"{self._view.name} is {word}. {again}What runs may stop by itself; the environment is failed then, and "
-            "can be retried, repaired, updated or destroyed. What was made stays and is known.",
+            f"{self._view.name} is {word}. {again}Running steps may finish cleanly. Then it is failed, and "
+            "can be retried, repaired, updated or destroyed. What was made by then stays, and is listed.",
             classes="paragraph",
             markup=False,
         )
@@ -53,13 +53,16 @@ class CancelDialog(Dialog):
 
     def _say_how(self, force: Checkbox) -> None:
         force.label = _FORCE[force.value]
-        self.query_one("#go", Button).label = self.verb = "Force it to stop" if force.value else "Stop it"
+        self.query_one("#go", Button).label = self.verb = "Force it" if force.value else "Cancel it"
 
     def go(self) -> None:
         """Sends it."""
         view = self._view
         force = self.query_one("#force", Checkbox).value
-        self.send(lambda client: client.cancel(view.id, CancelRequest(force=force)), f"{view.name} was asked to stop.")
+        self.send(
+            lambda client: client.cancel(view.id, CancelRequest(force=force)),
+            f"Cancellation of {view.name} was requested.",
+        )
 
 
 class AbandonDialog(Dialog):
@@ -78,8 +81,8 @@ class AbandonDialog(Dialog):
         yield Static(
             Content.assemble(
                 (view.name, "bold"),
-                " can't be destroyed, and isn't tried any longer. Its name stays reserved until nothing of it is "
-                "found. What may be left of it is written down and still looked for, but ",
+                " can't be destroyed, and won't be tried again. Its name stays reserved until nothing of it is "
+                "found. What may be left of it is recorded and still looked for, but ",
                 ("you have to remove it by hand.", "bold"),
             ),
             classes="paragraph",
@@ -87,8 +90,7 @@ class AbandonDialog(Dialog):
         yield Static("Asking what may be left…", id="left", classes="paragraph", markup=False)
         yield Static("Why, for the history:", markup=False)
         yield Input(id="reason", compact=True, max_length=1000)
-        yield Static(Content.assemble("Type ", (view.name, "bold $warning"), " to go on:"))
-        yield Input(id="name", compact=True)
+        yield NameField(view.name)
 
     def on_mount(self) -> None:
         """Can't be done before both are typed."""
@@ -113,7 +115,7 @@ class AbandonDialog(Dialog):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Only the very name, and a reason, unlock it."""
-        named = self.query_one("#name", Input).value.strip() == self._view.name
+        named = self.query_one(NameField).check()
         reason = self.query_one("#reason", Input).value.strip()
         self.query_one("#go", Button).disabled = not (named and reason)
 
@@ -123,9 +125,10 @@ class AbandonDialog(Dialog):
             event.stop()
             self.query_one("#name").focus()
         else:
+            self.query_one(NameField).check(whole=True)
             super().on_input_submitted(event)
 
     def go(self) -> None:
         """Gives exactly this one up: by id."""
         view, reason = self._view, self.query_one("#reason", Input).value.strip()
-        self.send(lambda client: client.abandon(view.id, AbandonRequest(reason=reason)), f"{view.name} was given up.")
+        self.send(lambda client: client.abandon(view.id, AbandonRequest(reason=reason)), f"{view.name} was abandoned.")

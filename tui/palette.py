@@ -1,11 +1,12 @@
-"""The palette: every action of the registry that fits the screen, and every environment to jump to."""
+"""The palette: everything that the registry knows, and every environment to jump to."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from environments.actions import at, refusal
+from environments.actions import ACTIONS, Action, at, refusal
 from tui.acting import ActingScreen
 from tui.keys import handler, written
 from tui.words import STATES
@@ -14,48 +15,86 @@ MOST = 50
 """Environments that are offered at once."""
 
 
-class ActionProvider(Provider):
-    """What can be done here, and where one can jump to."""
+class _Entry(NamedTuple):
+    """A line: its title, what it does (or why it can't be done now), what else finds it, and what it runs."""
 
-    def _actions(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    title: str
+    help: str
+    words: str
+    run: Callable[[], None]
+    now: bool = True
+    """Whether it can be done now."""
+
+
+class ActionProvider(Provider):
+    """What can be done here, what can be done on the command line, and where one can jump to."""
+
+    def _actions(self) -> Iterator[_Entry]:
         screen = self.screen
         if not isinstance(screen, ActingScreen):
             return
         view = screen.current()
         for action in at(screen.PLACE):
-            if action.id == "view.palette" or (view is not None and refusal(action, view) is not None):
+            if action.id == "view.palette":
                 continue
+            why_not = refusal(action, view) if view is not None else None
             if action.states is not None and view is None:
-                continue
+                why_not = "No environment is selected."
             about = (
                 f" {view.name}" if view is not None and action.group == "environment" and _about_one(action.id) else ""
             )
             key = f"  ({written(action.keys[0])})" if action.keys else ""
-            yield f"{action.title}{about}{key}", action.help, getattr(screen, f"action_{handler(action)}")
+            run = getattr(screen, f"action_{handler(action)}")
+            title = f"{action.title}{about}{key}"
+            yield _Entry(title, why_not or action.help, _words(action), run, why_not is None)
 
-    def _environments(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    def _commands(self) -> Iterator[_Entry]:
+        """What this screen can't do, but the command line can."""
+        screen = self.screen
+        if not isinstance(screen, ActingScreen):
+            return
+        here = {action.id for action in at(screen.PLACE)}
+        for action in ACTIONS:
+            if action.command is not None and action.id not in here:
+                help = f"In a terminal, `{action.command_line}`: {action.help}"
+                yield _Entry(action.title, help, _words(action), partial(_copy_command, screen, action))
+
+    def _environments(self) -> Iterator[_Entry]:
         screen = self.screen
         if not isinstance(screen, ActingScreen):
             return
         house = screen.house
         for view in sorted(house.known.values(), key=lambda view: view.name):
             help = f"{STATES[view.state]}, {view.template}, {view.owner}"
-            yield f"Go to {view.name}", help, partial(house.open_detail, view)
+            yield _Entry(f"Go to {view.name}", help, "", partial(house.open_detail, view))
 
     async def discover(self) -> Hits:
-        """Before anything is typed: the actions."""
-        for title, help, run in self._actions():
-            yield DiscoveryHit(title, run, title, help)
+        """Before anything is typed: what can be done here."""
+        for entry in self._actions():
+            if entry.now:
+                yield DiscoveryHit(entry.title, entry.run, entry.title, entry.help)
 
     async def search(self, query: str) -> Hits:
-        """What fits what was typed."""
+        """What fits what was typed: by title, or by the words of the help and the command."""
         matcher = self.matcher(query)
+        typed = query.lower().split()
         found = 0
-        for title, help, run in [*self._actions(), *self._environments()]:
+        for title, help, words, run, _ in [*self._actions(), *self._commands(), *self._environments()]:
             score = matcher.match(title)
+            if score <= 0 and words and all(word in words for word in typed):
+                score = 0.1
             if score > 0 and found < MOST:
                 found += 1
                 yield Hit(score, matcher.highlight(title), run, title, help)
+
+
+def _copy_command(screen: ActingScreen, action: Action) -> None:
+    screen.house.copy_to_clipboard(action.command_line)
+    screen.house.say(f"Copied: {action.command_line}. Use it in a terminal; --help explains it.")
+
+
+def _words(action: Action) -> str:
+    return f"{action.title} {action.help} {action.detail} {action.command_line} {action.id}".lower()
 
 
 def _about_one(id: str) -> bool:

@@ -10,7 +10,7 @@ from textual.widgets import Button, Static
 
 from environments.domain.errors import CalvinverseError, PlanStale
 from environments.domain.plan import Action, summary
-from environments.domain.views import EnvironmentView, PlanRequest, PlanView
+from environments.domain.views import PlanRequest, PlanView
 from tui import plan_sections
 from tui.dialogs import Dialog, problem_text
 from tui.words import clean
@@ -28,11 +28,15 @@ class PlanDialog(Dialog):
     ]
 
     def __init__(
-        self, view: EnvironmentView, request: PlanRequest, title: str, said: str, *, plan: PlanView | None = None
+        self, name: str, id: str, request: PlanRequest, title: str, said: str, *, plan: PlanView | None = None
     ) -> None:
-        """`said` ends the sentence that tells of its being done: `is being repaired`. `plan`: made already."""
+        """`id` of the environment, or its name where it isn't made yet.
+
+        `said` ends the sentence that tells of its being done: `is being repaired`. `plan`: made already.
+        """
         super().__init__(title, "Apply")
-        self._view = view
+        self._named = name
+        self._id_of = id
         self._request = request
         self._said = said
         self._plan = plan
@@ -61,8 +65,8 @@ class PlanDialog(Dialog):
             Content.assemble(("Asking every step what it would do…", "$faint"))
         )
         self.query_one("#plan-sum", Static).update("")
-        view, request, client = self._view, self._request, self.house.client
-        self.ask(lambda: client().plan(view.id, request), self._show, self._not_planned)
+        id, request, client = self._id_of, self._request, self.house.client
+        self.ask(lambda: client().plan(id, request), self._show, self._not_planned)
 
     def _show(self, plan: PlanView) -> None:
         self._plan = plan
@@ -111,6 +115,4 @@ class PlanDialog(Dialog):
         if plan is None:
             self._ask()
         else:
-            self.send(
-                lambda client: client.apply_plan(plan.id, idempotency_key=key), f"{self._view.name} {self._said}."
-            )
+            self.send(lambda client: client.apply_plan(plan.id, idempotency_key=key), f"{self._named} {self._said}.")

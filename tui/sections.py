@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from textual.content import Content
 
@@ -27,8 +28,15 @@ def _lines(lines: Iterable[Line]) -> Content:
     return Content("\n").join([Content.assemble(*line) for line in lines])
 
 
-def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
-    """State, owner and template, the deadline with its zone, and the failure with its hint."""
+_LONGEST_FAILURE = 240
+"""Characters of a failure in the header, which doesn't scroll; the step and the log have all of it."""
+
+
+def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | None = None) -> Content:
+    """State, owner and template, the deadline with its zone, and the failure with its hint.
+
+    `newer` is the newest version of its template, if that is another one than it has.
+    """
     sign = sign_of(view)
     now = clock.now()
     lines: list[Line] = [
@@ -44,6 +52,11 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
             (clean(view.owner), ""),
             ("   template ", "$faint"),
             (f"{clean(view.template)} {clean(view.template_version)}", ""),
+            *(
+                [(f" (newest: {clean(newer)}, ", "$warning"), ("u", "bold $accent"), (" updates)", "$warning")]
+                if newer is not None
+                else []
+            ),
             ("   age ", "$faint"),
             (coarse(now - view.created_at), ""),
         ],
@@ -55,14 +68,14 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
         )
     if view.failure is not None and view.state is not State.DESTROYED:
         where = f"{view.failure.step}: " if view.failure.step else ""
-        lines.append([(f"✗ {where}{clean(view.failure.message)}", "$error")])
+        lines.append([(f"✗ {shorten(where + clean(view.failure.message))}", "$error")])
         if view.failure.hint:
-            lines.append([(f"  {clean(view.failure.hint)}", "")])
+            lines.append([(f"  {shorten(clean(view.failure.hint))}", "")])
     newest = view.deployment
     if newest is not None and newest.cancel_requested_at is not None and newest.state not in ENDED_DEPLOYMENTS:
         by = clean(newest.cancel_requested_by or "somebody")
         lines.append(
-            [(f"■ being cancelled, asked for by {by}; ", "$warning"), ("X", "bold $accent"), (" forces it", "$faint")]
+            [(f"■ cancellation requested by {by}; ", "$warning"), ("X", "bold $accent"), (" forces it", "$faint")]
         )
     ways = _ways_on(view)
     if ways:
@@ -70,6 +83,12 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool) -> Content:
         for number, (key, does) in enumerate(ways):
             lines[-1] = [*lines[-1], (", " if number else "", "$faint"), (key, "bold $accent"), (f" {does}", "$faint")]
     return _lines(lines)
+
+
+def shorten(text: str) -> str:
+    """One line that isn't too long for the header."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_FAILURE else f"{line[: _LONGEST_FAILURE - 1]}…"
 
 
 def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
@@ -85,22 +104,22 @@ def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
 
 
 def deadline(view: EnvironmentView, clock: Clock) -> Line:
-    """When it is destroyed, as one line."""
+    """When it will be destroyed, as one line."""
     now = clock.now()
     if view.destroyed_at is not None:
         return [(f"{STATES[view.state].word} ", "$faint"), (clock.moment(view.destroyed_at), "")]
     if view.state in ENDED:
-        return [("no longer looked after", "$faint")]
+        return [("no longer managed", "$faint")]
     if view.destroy_again_at is not None:
-        return [("tried again ", "$faint"), (f"{clock.moment(view.destroy_again_at)}", "")]
+        return [("will be tried again ", "$faint"), (f"{clock.moment(view.destroy_again_at)}", "")]
     if view.state is State.DESTROYING:
         return [("being destroyed now", "$faint")]
     if view.deadline is None:
-        return [("no deadline: ", "$faint"), ("it lives until somebody destroys it", "")]
+        return [("never expires: ", "$faint"), ("it stays until somebody destroys it", "")]
     left = view.deadline - now
     mark = (f"{WARNING} soon  ", "bold $warning") if view.warned else ("", "")
     when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
-    return [("destroyed ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, "")]
+    return [("expires ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, "")]
 
 
 def outputs(found: Mapping[str, OutputView], revealed: Mapping[str, OutputView]) -> Content:
@@ -119,6 +138,12 @@ def outputs(found: Mapping[str, OutputView], revealed: Mapping[str, OutputView])
             ]
         )
     return _lines(lines) if lines else Content.assemble(("None yet.", "$faint"))
+
+
+def parameters(found: Mapping[str, Any]) -> Content:
+    """What it was made with; secrets as masks."""
+    longest = max((len(name) for name in found), default=0)
+    return _lines([(f"{name:<{longest}}  ", "$faint"), (shown(value), "")] for name, value in found.items())
 
 
 def deployment_title(deployment: DeploymentView | None) -> str:

@@ -80,7 +80,8 @@ class UpdateScreen(FormScreen):
 
     def taken(self, answer: PlanView) -> None:
         """Shows what would be done; what was typed stays until that is applied."""
-        dialog = PlanDialog(self._view, self._request, f"Update {self._view.name}", "is being updated", plan=answer)
+        name, id = self._view.name, self._view.id
+        dialog = PlanDialog(name, id, self._request, f"Update {name}", "is being updated", plan=answer)
         self.house.push_screen(dialog, self._applied)
 
     def _applied(self, yes: bool | None) -> None:

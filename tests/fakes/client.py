@@ -280,6 +280,9 @@ class FakeClient:
 
     def create(self, request: CreateRequest, *, idempotency_key: str | None = None) -> Accepted:
         self._called("create", request, changes=True)
+        return self._made(request)
+
+    def _made(self, request: CreateRequest) -> Accepted:
         check_environment_name(request.name)
         template = self.template(request.template)
         if request.name in self.views and self.views[request.name].state not in ENDED:
@@ -386,6 +389,9 @@ class FakeClient:
                 f"The plan {plan_id} doesn't fit any more: {'; '.join(self.moved) or 'it was applied already'}.",
                 details={"moved": self.moved},
             )
+        if plan.kind is DeploymentKind.CREATE:
+            made = CreateRequest(name=plan.environment, template=plan.template, parameters=plan.parameters)
+            return self._made(made)
         view = self._changeable(plan.environment, plan.kind).model_copy(update={"parameters": plan.parameters})
         state = State.DESTROYING if plan.kind is DeploymentKind.DESTROY else State.UPDATING
         return self._deploy(view, plan.kind, state)

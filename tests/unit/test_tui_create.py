@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from environments.domain.errors import InvalidParameters, NameTaken, ServiceUnavailable
 from environments.domain.views import CreateRequest
@@ -38,7 +38,7 @@ async def _open(driver: Driver) -> None:
     await driver.until(
         lambda: any(found.key == "parameter.branch" for found in driver.screen.query(FormField)), "fields"
     )
-    await driver.until(lambda: "destroyed" in _help(driver, "lifetime"), "the deadline")
+    await driver.until(lambda: "expires" in _help(driver, "lifetime"), "the deadline")
 
 
 def _created(client: FakeClient) -> list[CreateRequest]:
@@ -87,7 +87,7 @@ def test_a_name_that_is_taken_is_seen_while_typing() -> None:
     async def script(driver: Driver) -> None:
         await _open(driver)
         await _fill(driver, "name", "shop")
-        assert "There is an environment 'shop' already." in _help(driver, "name")
+        await driver.until(lambda: "There is an environment 'shop' already." in _help(driver, "name"), "the word")
 
     drive(script, everything())
 
@@ -233,3 +233,25 @@ def test_update_begins_with_what_is_there_and_shows_its_plan_before_it_is_applie
         assert ("apply_plan", "plan-2") in driver.client.calls
 
     drive(script, everything(), size=(100, 40))
+
+
+def test_a_plan_is_shown_before_anything_is_made_and_applied_as_it_is() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver)
+        await _fill(driver, "name", "my-first")
+        await _fill(driver, "parameter.branch", "main")
+        await driver.press("ctrl+p")
+        await driver.until_screen(PlanDialog)
+        assert "my-first" not in driver.client.views
+        await driver.press("escape")
+        await driver.until_screen(CreateScreen)
+        assert _field(driver, "name").value == "my-first"
+        await driver.press("ctrl+p")
+        await driver.until_screen(PlanDialog)
+        driver.screen.query_one("#go", Button).press()
+        await driver.until_screen(DetailScreen)
+        assert "my-first" in driver.text()
+        assert _created(driver.client) == []
+        assert [call[0] for call in driver.client.calls].count("apply_plan") == 1
+
+    drive(script, everything(), size=(80, 24))

@@ -3,12 +3,15 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentState, State, StepState
 from environments.domain.views import OutputView
 from tests.fakes.client import NOW
 from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import URL, deploying, everything, ready
+from tui import environment_detail, log
 from tui.dialogs import RevealDialog
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
@@ -163,3 +166,48 @@ def test_it_says_when_the_environment_is_gone() -> None:
         await driver.until_text("○ destroyed")
 
     drive(script, everything())
+
+
+def test_what_it_was_made_with_is_shown() -> None:
+    async def script(driver: Driver) -> None:
+        await _open(driver, "checkout-fix")
+        assert "replicas  1" in driver.static("#parameters")
+        assert "branch    main" in driver.static("#parameters")
+
+    drive(script, everything())
+
+
+def test_a_newer_version_of_the_template_is_told_and_goes_with_the_update() -> None:
+    client = everything()
+    client.catalogue["web"] = client.catalogue["web"].model_copy(
+        update={"version": "7", "digest": "sha256:" + "7" * 64}
+    )
+
+    async def script(driver: Driver) -> None:
+        await _open(driver, "checkout-fix")
+        await driver.until(lambda: "newest: 7" in driver.static("#header"), "the newer version")
+        view = driver.app.known["env-checkout-fix"]
+        driver.client.put(view.model_copy(update={"bundle": "sha256:" + "7" * 64, "template_version": "7"}))
+        await driver.until(lambda: "newest" not in driver.static("#header"), "the header without it")
+
+    drive(script, client)
+
+
+@pytest.mark.parametrize("log_only", [True, False])
+def test_the_log_is_at_its_end_when_it_opens_and_shows_the_newest(
+    monkeypatch: pytest.MonkeyPatch, log_only: bool
+) -> None:
+    """Also where there is more than is kept."""
+    for module in (environment_detail, log):
+        monkeypatch.setattr(module, "LONGEST", 300)
+    client = everything()
+    for number in range(700):
+        client.tell(EventType.LOG, "branch-418", f"line {number}", step="app")
+
+    async def script(driver: Driver) -> None:
+        view = driver.app.known["env-branch-418"]
+        driver.app.open_detail(view, log_only=log_only)
+        await driver.until_screen(DetailScreen)
+        await driver.until_text("line 699")
+
+    drive(script, client, size=(80, 24))

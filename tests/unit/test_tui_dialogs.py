@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from textual.widgets import Button, Input
 
 from environments.domain.errors import NotAllowedNow
 from environments.domain.views import ExtendRequest
 from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import everything
-from tui.dialogs import DeadlineDialog, DestroyDialog
+from tui.dialogs import DeadlineDialog, DestroyDialog, Dialog
+from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.help import HelpScreen
 
@@ -35,6 +37,21 @@ def test_destroy_needs_the_very_name_and_goes_by_id() -> None:
         assert _calls(driver, "destroy") == [("destroy", "env-checkout-fix", "")]
         assert "checkout-fix is being destroyed." in driver.said()
         await driver.until_text("▼ destroying")
+
+    drive(script, everything())
+
+
+def test_a_wrong_name_is_said_to_be_wrong_and_a_beginning_of_it_is_not() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "D")
+        await driver.until_screen(DestroyDialog)
+        await driver.write("check")
+        assert driver.static("#wrong-name") == ""
+        await driver.write("in")
+        await driver.until(lambda: "isn't its name: it is checkout-fix" in driver.static("#wrong-name"), "the word")
+        await driver.press("backspace", "backspace", "enter")
+        assert "isn't its name" in driver.static("#wrong-name")
+        assert _calls(driver, "destroy") == []
 
     drive(script, everything())
 
@@ -151,3 +168,46 @@ def test_the_palette_finds_actions_and_environments() -> None:
         await driver.until(lambda: "demo-friday" in driver.static("#header"), "the detail")
 
     drive(script, everything())
+
+
+def test_the_palette_finds_what_the_docs_name() -> None:
+    """By the command, by words of its help, also what can't be done now and what only the command line can."""
+
+    async def script(driver: Driver) -> None:
+        for typed, found in (
+            ("env extend", "Extend branch-418"),
+            ("deadline duration", "Extend branch-418"),
+            ("retry", "Retry branch-418"),
+            ("template push", "Push template"),
+        ):
+            await driver.press("colon")
+            await driver.write(typed)
+            await driver.until_text(found)
+            await driver.press("escape", "escape")
+            await driver.until_screen(ListScreen)
+
+    drive(script, everything())
+
+
+@pytest.mark.parametrize("key", ["D", "e", "s", "R", "A", "X"])
+def test_the_buttons_of_each_dialog_stay_on_a_small_screen(key: str) -> None:
+    """Whatever is listed and refused."""
+    client = everything()
+    name = {"A": "stuck", "X": "branch-418"}.get(key, "checkout-fix")
+    client.inventory[name] = client.inventory["checkout-fix"] * 3
+
+    async def script(driver: Driver) -> None:
+        driver.app.open_detail(next(view for view in driver.app.known.values() if view.name == name))
+        await driver.until_screen(DetailScreen)
+        await driver.press(key)
+        await driver.until(lambda: isinstance(driver.screen, Dialog) and driver.screen.is_mounted, "the dialog")
+        dialog = driver.screen
+        assert isinstance(dialog, Dialog)
+        for trouble in (None, NotAllowedNow("Nobody may do that now, for a reason that takes a while to tell. " * 8)):
+            dialog.complain(trouble)
+            await driver.pilot.pause()
+            region = _go(driver).region
+            assert dialog.region.contains_region(region)
+            assert str(_go(driver).label) in driver.text()
+
+    drive(script, client, size=(80, 24))

@@ -163,11 +163,11 @@ def test_cancel_asks_and_can_be_forced() -> None:
         await driver.press("shift+tab", "enter")
         await driver.until_screen(DetailScreen)
         assert _calls(driver, "cancel") == [("cancel", "env-branch-418", CancelRequest(force=False))]
-        await driver.until(lambda: "being cancelled, asked for by ada; X forces it" in driver.static("#header"), "it")
+        await driver.until(lambda: "cancellation requested by ada; X forces it" in driver.static("#header"), "it")
         await driver.press("X")
         await driver.until_screen(CancelDialog)
         assert driver.screen.query_one("#force", Checkbox).value
-        assert str(_go(driver).label) == "Force it to stop"
+        assert str(_go(driver).label) == "Force it"
         await driver.press("shift+tab", "enter")
         await driver.until_screen(DetailScreen)
         assert _calls(driver, "cancel")[1:] == [("cancel", "env-branch-418", CancelRequest(force=True))]
