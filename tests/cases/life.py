@@ -22,6 +22,9 @@ from tests.cases.table import Case, Ends
 _LIMIT = 900.0
 """Seconds that one deployment may take at most: each has its own limits, which are shorter."""
 
+_SETTLED = 20.0
+"""Seconds that Nomad may take to stop what a new version replaces."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -214,7 +217,7 @@ class Life:
             self.faults.append(f"after the change, the plan of another update says: {_shown(again.steps)}")
 
     def _only_newest_run(self, versions: dict[str, int]) -> None:
-        """What runs is of the newest version of its job; the containers of older ones may take a while to end."""
+        """What is wanted to run is of the newest version of its job, once Nomad has caught up."""
 
         def old() -> list[str]:
             return [
@@ -225,7 +228,10 @@ class Life:
                 and item["JobVersion"] != versions[item["JobID"]]
             ]
 
-        if found := old():
+        end = time.monotonic() + _SETTLED
+        while (found := old()) and time.monotonic() < end:
+            time.sleep(0.2)
+        if found:
             self.faults.append(f"after the change old allocations are still wanted: {found}")
 
     def _observed(self) -> None:
