@@ -13,7 +13,7 @@ from nomad.api.exceptions import BaseNomadException, TimeoutNomadException, URLN
 
 from environments.adapters.connections import Connections, Endpoint
 from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
-from environments.adapters.nomad_answers import allocation, job_plan, why_unplaced
+from environments.adapters.nomad_answers import allocation, job_plan, lacks_drivers, why_unplaced
 from environments.domain.errors import BackendError, InvalidJob
 from environments.executors.nomad_ports import ENDED, Allocation, Evaluation, Job, JobPlan, Rollout
 
@@ -99,8 +99,10 @@ class Nomad:
                 break
         if found is None:
             return None
-        unplaced = {group: why_unplaced(metric) for group, metric in (found.get("FailedTGAllocs") or {}).items()}
-        return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced)
+        failed = found.get("FailedTGAllocs") or {}
+        unplaced = {group: why_unplaced(metric) for group, metric in failed.items()}
+        without_drivers = frozenset(group for group, metric in failed.items() if lacks_drivers(metric))
+        return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced, without_drivers)
 
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0

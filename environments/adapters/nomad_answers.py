@@ -8,6 +8,7 @@ from typing import Any
 from environments.executors.nomad_ports import Allocation, Edit, JobPlan, Task, TaskEvent
 
 _REPLACING = "create/destroy update"
+_DRIVERS = "missing drivers"
 _KILLED = 137
 """The exit code of a container that ended by SIGKILL."""
 _ENDINGS = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
@@ -33,13 +34,25 @@ def why_unplaced(metric: Mapping[str, Any]) -> str:
     """The counts of an allocation metric in words (Nomad API, `AllocationMetric`)."""
     reasons = []
     if not metric.get("NodesEvaluated"):
-        reasons.append("no node was fit to be looked at")
-    for what, field in (("lacks", "ConstraintFiltered"), ("of class", "ClassFiltered")):
-        reasons += [f"{count} node(s) {what} {name}" for name, count in (metric.get(field) or {}).items()]
-    reasons += [
-        f"{count} node(s) have no room for {name}" for name, count in (metric.get("DimensionExhausted") or {}).items()
-    ]
+        reasons.append("no node is in the job's datacenters and node pool and takes new work")
+    for name, count in (metric.get("ConstraintFiltered") or {}).items():
+        why = "its drivers" if name == _DRIVERS else f"what it asks for: {name}"
+        reasons.append(f"{_nodes(count)} {'lacks' if count == 1 else 'lack'} {why}")
+    for name, count in (metric.get("ClassFiltered") or {}).items():
+        reasons.append(f"{_nodes(count)} of class {name} {'does' if count == 1 else 'do'} not fit")
+    for name, count in (metric.get("DimensionExhausted") or {}).items():
+        reasons.append(f"{_nodes(count)} {'has' if count == 1 else 'have'} no room for {name}")
     return ", ".join(reasons) or "the scheduler gives no reason"
+
+
+def lacks_drivers(metric: Mapping[str, Any]) -> bool:
+    """Whether that is what every node lacks that was looked at."""
+    lacking: int = (metric.get("ConstraintFiltered") or {}).get(_DRIVERS, 0)
+    return 0 < lacking == metric.get("NodesEvaluated")
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'s' * (count != 1)}"
 
 
 def job_plan(answer: Mapping[str, Any]) -> JobPlan:

@@ -61,11 +61,15 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the scheduler decided; `unplaced` says for each group that found no node why, in words."""
+    """What the scheduler decided; `unplaced` says for each group that found no node why, in words.
+
+    `without_drivers`: those of these groups for whose tasks no node has the drivers.
+    """
 
     status: str
     description: str = ""
     unplaced: Mapping[str, str] = field(default_factory=dict)
+    without_drivers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

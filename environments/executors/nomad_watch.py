@@ -10,6 +10,7 @@ from environments.executors.base import StepRun
 from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.executors.nomad_namespace import SLICE
+from environments.executors.nomad_placement import unplaced
 from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task
 from environments.executors.nomad_rules import group_services
 
@@ -171,7 +172,7 @@ class Watch:
             raise StepFailed(
                 f"Nomad gave up placing job {self._job.id!r}: {evaluation.description or 'no reason given'}."
             )
-        obstacle = "; ".join(f"group {group!r} finds no node: {why}" for group, why in evaluation.unplaced.items())
+        obstacle = unplaced(self._job.job, evaluation)
         if obstacle and obstacle != self._obstacle:
             self._run.log(f"waiting for room: {obstacle}")
         self._obstacle = obstacle

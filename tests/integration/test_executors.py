@@ -488,7 +488,7 @@ def test_a_job_uses_the_engine_and_builds_where_the_engine_sees_it(app: Made, co
 
 def test_a_lack_of_memory_is_named(app: Made) -> None:
     _prepare(app, "memory = 9000000")
-    with pytest.raises(StepTimeout, match=r"finds no node: 1 node\(s\) have no room for memory"):
+    with pytest.raises(StepTimeout, match=r"finds no node: 1 node has no room for memory"):
         app.apply(limit=1.5)
 
 

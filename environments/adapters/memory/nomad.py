@@ -258,7 +258,7 @@ class MemoryNomad:
     def _start(self, registered: _Registered, evaluation: str) -> None:
         job, version = registered.job, registered.job["Version"]
         if self.fate is Fate.WITHOUT_ROOM:
-            self._evaluations[evaluation] = Evaluation("complete", "", {"group": "1 node(s) have no room for memory"})
+            self._evaluations[evaluation] = Evaluation("complete", "", {"group": "1 node has no room for memory"})
             return
         old = [replace(item, desired="stop", client="complete") for item in registered.allocations]
         group = job["TaskGroups"][0]
