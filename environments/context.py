@@ -68,7 +68,7 @@ def stored_context(state: Path) -> Context | None:
     except (OSError, ValidationError) as error:
         raise InvalidInput(
             f"The context {path} can't be read.",
-            hint=f"Remove it, then run `doit deploy` or `calvinverse serve`; {error}",
+            hint="Remove it, then run `doit deploy` or `calvinverse serve`.",
         ) from error
 
 

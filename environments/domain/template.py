@@ -20,7 +20,7 @@ from pydantic import (
 
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError, InvalidTemplate
-from environments.domain.json_values import TOO_LARGE
+from environments.domain.json_values import TOO_LARGE, is_text
 from environments.domain.names import META, SERVICE_VOLUMES, check_label
 
 TEMPLATE_FILE = "template.toml"
@@ -271,6 +271,8 @@ def make_bundle(files: Mapping[str, bytes]) -> Bundle:
         parts = path.split("/")
         if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in parts):
             raise InvalidTemplate(f"The path {path!r} is not a plain relative path.")
+        if not is_text(path):
+            raise InvalidTemplate(f"The name of the file {path!r} is not UTF-8 text.", hint="Rename the file.")
     size = sum(len(content) for content in files.values())
     if size > LARGEST_BUNDLE:
         raise InvalidTemplate(f"The template has {size} bytes; {LARGEST_BUNDLE} is the most.")

@@ -122,7 +122,7 @@ class Requests:
         """
         now = self._clock()
         with self._storage.read() as tx:
-            if not tx.environments.due(now, 1):
+            if not tx.environments.due(now, _AT_ONCE):
                 return []
         with self._storage.write() as tx:
             due = tx.environments.due(now, _AT_ONCE)

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+import structlog
 from pydantic import BaseModel
 from sqlalchemy import (
     JSON,
@@ -23,8 +24,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import NullType
 
 from environments.domain.deadline import LONGEST_NOTICE
-from environments.domain.environment import Environment
-from environments.domain.errors import NameTaken, NotFound, UnknownEnvironment
+from environments.domain.environment import Environment, Failure
+from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, State
 from environments.service.pages import Page
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
@@ -32,8 +33,11 @@ from environments.stores.paging import older_than, read_page, size_of
 from environments.stores.schema import Outputs
 from environments.stores.schema import environments as table
 
+_log = structlog.get_logger()
+
 _LIVE_NAME = "uq_environments_live_name"
 _RECORD = [column for column in table.c if column.name != "sealed"]
+_PLAIN = [column for column in _RECORD if not isinstance(column.type, JSON | Outputs)]
 _DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
 
 
@@ -92,7 +96,10 @@ class KnownRows:
     def environments(
         self, rows: Sequence[RawRow], read: Callable[[Sequence[str]], Sequence[Environment]]
     ) -> list[Environment]:
-        """The environments of these rows, in their order; `read` parses those with the given ids, in the same view."""
+        """The environments of these rows, in their order; `read` parses those with the given ids, in the same view.
+
+        One that `read` doesn't give is left out.
+        """
         if len(self._known) > _MOST_KNOWN or self._bytes > _MOST_KNOWN_BYTES:
             self._known, self._bytes = {}, 0
         known = self._known
@@ -101,7 +108,7 @@ class KnownRows:
         remembered = {row[0]: (row, anew[row[0]]) for row in rows if row[0] in anew}
         known.update(remembered)
         self._bytes += sum(size_of(row) for row, _ in remembered.values())  # also of rows that took another's place
-        return [found.get(row[0]) or anew[row[0]] for row in rows]
+        return [one for row in rows if (one := found.get(row[0]) or anew.get(row[0])) is not None]
 
 
 class SqlEnvironments:
@@ -143,8 +150,14 @@ class SqlEnvironments:
         return self._one(query.order_by(*live_first).limit(1))
 
     def _one(self, query: Select[Any]) -> Environment | None:
-        row = self._connection.execute(self._locks.rows(query)).one_or_none()
-        return None if row is None else _environment(row)
+        try:
+            row = self._connection.execute(self._locks.rows(query)).one_or_none()
+            return None if row is None else _environment(row)
+        except ValueError as error:
+            raise StorageError(
+                "What is stored of this environment can't be read.",
+                hint="Restore a copy of the database, or mend the row of it in the table `environments`.",
+            ) from error
 
     def all(
         self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
@@ -169,7 +182,24 @@ class SqlEnvironments:
         found: list[Environment] = []
         for start in range(0, len(ids), _AT_ONCE):
             query = select(*_RECORD).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
-            found += [_environment(row) for row in self._connection.execute(query)]
+            found += self._each(query, _stand_in)
+        return found
+
+    def _each(self, query: Select[Any], otherwise: "_Otherwise") -> list[Environment]:
+        """The environments of a query on `_RECORD`; of a row that can't be read, what `otherwise` makes of it."""
+        try:
+            return [_environment(row) for row in self._connection.execute(query)]
+        except ValueError:
+            ids = self._connection.execute(query.with_only_columns(table.c.id)).scalars().all()
+        found = []
+        for environment_id in ids:
+            try:
+                row = self._connection.execute(select(*_RECORD).where(table.c.id == environment_id)).one()
+                found.append(_environment(row))
+            except ValueError:
+                _log.warning("environment.unreadable", environment=environment_id)
+                if (other := otherwise(self._connection, environment_id)) is not None:
+                    found.append(other)
         return found
 
     def names(self, *, owner: str | None = None, limit: int) -> list[str]:
@@ -198,7 +228,7 @@ class SqlEnvironments:
         found = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again)
         query = found.order_by(table.c.deadline).limit(limit)
         # Who changes one of them now is not waited for: the next look comes within a second.
-        return [_environment(row) for row in self._connection.execute(self._locks.rows(query, skip=True))]
+        return self._each(self._locks.rows(query, skip=True), _nothing)
 
     def to_warn(self, now: datetime) -> list[Environment]:
         query = select(*_RECORD).where(
@@ -208,14 +238,14 @@ class SqlEnvironments:
             table.c.deadline <= now + LONGEST_NOTICE,
             table.c.warned.is_(False),
         )
-        return [_environment(row) for row in self._connection.execute(query)]
+        return self._each(query, _nothing)
 
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         found = select(*_RECORD).where(
             table.c.managed_by.is_(None), table.c.state == state.value, table.c.observe_at <= now
         )
         query = found.order_by(table.c.observe_at).limit(limit)
-        return [_environment(row) for row in self._connection.execute(self._locks.rows(query, skip=True))]
+        return self._each(self._locks.rows(query, skip=True), _nothing)
 
     def next_moment(self) -> datetime | None:
         deadline = select(func.min(table.c.deadline)).where(table.c.managed_by.is_(None), table.c.state.in_(_DUE))
@@ -245,6 +275,24 @@ def _is_of_name(error: IntegrityError) -> bool:
     """Whether it is the name that is there already, by the constraint's name or, for SQLite, by its words."""
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     return constraint == _LIVE_NAME or str(error.orig) == "UNIQUE constraint failed: environments.name"
+
+
+_Otherwise = Callable[[Connection, str], Environment | None]
+
+
+def _nothing(_connection: Connection, _environment_id: str) -> None:
+    """For what would be done to an environment: nobody knows with what."""
+    return
+
+
+def _stand_in(connection: Connection, environment_id: str) -> Environment | None:
+    """For lists: what can be read of it, and that the rest can't be. None where that isn't enough."""
+    row = connection.execute(select(*_PLAIN).where(table.c.id == environment_id)).one_or_none()
+    failure = Failure(code=StorageError.code, message="What is stored of it can't be read.")
+    try:
+        return None if row is None else Environment.model_validate({**row._mapping, "failure": failure})
+    except ValueError:
+        return None
 
 
 def _environment(row: Row[Any]) -> Environment:

@@ -84,6 +84,8 @@ class Made:
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     intended: list[Intended] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+    """The secret parameters that come with the request."""
 
     def apply(self, steps: Iterable[str] | None = None, limit: float = 60.0, **parameters: Any) -> None:
         """Applies steps (all) in their order."""
@@ -133,6 +135,7 @@ class Made:
             options,
             self.bundle,
             names["parameters"],
+            secrets=self.secrets if step.uses == VaultSecret.kind else {},
             host_volumes=frozenset(template.host_volumes),
         )
 

@@ -50,6 +50,12 @@ def test_numbers_that_can_be_written_down_keep_their_type() -> None:
     assert [type(one) for one in found] == [int, float, int, float, int]
 
 
+def test_a_file_whose_name_is_no_text_is_refused_in_words() -> None:
+    with pytest.raises(InvalidTemplate) as refused:
+        make_bundle({"template.toml": HEAD.encode(), "caf\udce9.txt": b""})
+    assert refused.value.message == "The name of the file 'caf\\udce9.txt' is not UTF-8 text."
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -3,11 +3,14 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from environments.domain.errors import StorageError
 from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.views import ExtendRequest
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
 
 
@@ -59,3 +62,38 @@ def test_a_destroy_that_cannot_be_read_is_put_off_and_never_forgotten(setting: S
         assert put_off.environment_id == spoilt.id
         assert put_off.kind is DeploymentKind.DESTROY
     assert setting.environment("spoilt").state is State.DESTROYING
+
+
+@pytest.mark.parametrize("column", ["parameters", "outputs", "failure", "drift"])
+def test_an_environment_that_cannot_be_read_is_in_the_way_of_no_list_and_no_clock(
+    setting: Setting, column: str
+) -> None:
+    for name in ("before", "spoilt", "next"):
+        setting.create(name, parameters={"code": "secret"}, ttl="1h")
+    spoil(setting, "environments", column, "name = 'spoilt'")
+    for _ in range(2):  # also when the others are remembered
+        with setting.database.read() as tx:
+            found = {environment.name: environment for environment in tx.environments.all()}
+        assert set(found) == {"before", "spoilt", "next"}
+        failure = found["spoilt"].failure
+        assert failure is not None
+        assert failure.message == "What is stored of it can't be read."
+        assert found["next"].failure is None
+        assert found["next"].parameters
+    for ask in (
+        lambda: setting.requests.retry(ADMIN, "spoilt"),
+        lambda: setting.requests.destroy(ADMIN, "spoilt"),
+        lambda: setting.requests.extend(ADMIN, "spoilt", ExtendRequest(by="1h")),
+    ):
+        with pytest.raises(StorageError, match="can't be read"):
+            ask()
+    setting.clock.ahead = timedelta(minutes=58)
+    setting.alarm.tick()
+    assert setting.environment("next").warned
+    setting.clock.ahead = timedelta(hours=2)
+    setting.alarm.tick()
+    for name in ("before", "next"):
+        assert setting.environment(name).state is State.DESTROYING
+    with setting.database.read() as tx:
+        [spoilt] = [environment for environment in tx.environments.all() if environment.name == "spoilt"]
+    assert spoilt.state is State.REQUESTED
