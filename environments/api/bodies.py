@@ -169,6 +169,4 @@ def check_json(body: bytes) -> None:
     try:
         parse_json(body, DEEPEST + _AROUND)
     except ValueError as error:
-        raise InvalidInput(
-            f"The body can't be read as JSON: {error}.", hint="Send one JSON object in UTF-8."
-        ) from error
+        raise InvalidInput(f"The body is not JSON: {error}.", hint="Send one JSON object in UTF-8.") from error

@@ -1,6 +1,7 @@
 """What people type, as the API wants it: parameters by the template's schema, lifetimes in the local zone."""
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -75,7 +76,7 @@ def _pairs(pairs: Sequence[str], values: dict[str, Any]) -> Iterator[tuple[str, 
 def _from_file(name: str) -> dict[str, Any]:
     try:
         content = _standard_input() if name == "-" else Path(name).read_bytes()
-        found = parse_json(content)
+        found = parse_json(content.removeprefix(BOM_UTF8))
     except (OSError, ValueError) as error:
         raise InvalidInput(
             f"The parameters in {name!r} can't be read: {_reason(error)}.", hint="Write one JSON object in UTF-8."

@@ -25,7 +25,7 @@ HALF_CHARACTER = "it holds half a character (an unpaired surrogate)"
 
 def parse_json(text: str | bytes, deepest: int = DEEPEST) -> Any:
     """The value that a text is. Raises `ValueError` with a reason in words, which repeats nothing of the text."""
-    plain = text if isinstance(text, str) else decode(text).removeprefix("\ufeff")  # RFC 8259, 8.1
+    plain = text if isinstance(text, str) else decode(text)
     try:
         value = json.loads(plain, parse_constant=_refuse, parse_float=parse_float, parse_int=parse_int)
     except RecursionError:

@@ -23,11 +23,12 @@ class _Unstorable(DontWrapMixin, InvalidInput):
 def write_column(value: Any) -> str:
     """The text of a JSON column. Raises `InvalidInput` for what `read_column` would have to mend or to refuse."""
     try:
-        text = json.dumps(value)
+        text = json.dumps(value, allow_nan=False)
         from_json(text)
     except (ValueError, RecursionError) as error:
         raise _Unstorable(
-            "This can't be stored: it is nested too deeply, or holds half a character (an unpaired surrogate)."
+            "This can't be stored: it is nested too deeply, holds half a character (an unpaired surrogate), or a "
+            "number that is larger than any that JSON has."
         ) from error
     return text
 

@@ -73,7 +73,7 @@ def test_whole_characters_come_through(http: httpx2.Client) -> None:
     assert http.get("/v1/environments/one").json()["parameters"]["message"] == "\U0001f600 \U0001f600"
 
 
-@pytest.mark.parametrize("value", [{"a": "\ud800"}, {"\udfff": 1}, ["\udc00\ud800"]])
+@pytest.mark.parametrize("value", [{"a": "\ud800"}, {"\udfff": 1}, ["\udc00\ud800"], float("inf"), [float("nan")]])
 def test_the_store_refuses_what_it_could_not_read_again(value: object) -> None:
     with pytest.raises(InvalidInput, match="half a character"):
         write_column(value)
