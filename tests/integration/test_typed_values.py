@@ -134,7 +134,7 @@ def made(cluster: Cluster) -> Iterator[Made]:
 
 
 def test_values_reach_a_job_as_they_were_given(cluster: Cluster, made: Made) -> None:
-    given = {"text": TEXT, "large": "ä" * 225_000}
+    given: dict[str, Any] = {"text": TEXT, "large": "ä" * 225_000}
     made.apply(**given)
     assert made.plan(**given) == {}
 
