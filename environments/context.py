@@ -8,8 +8,9 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from environments.domain.errors import InvalidInput, MachineError, Unauthenticated
 
@@ -21,6 +22,9 @@ CA_FILE_VARIABLE = "CALVINVERSE_CA_FILE"
 STATE_VARIABLE = "CALVINVERSE_STATE"
 
 
+_GIVE_TOKEN = f"Give one with --token-file or {TOKEN_FILE_VARIABLE}."
+
+
 class Context(BaseModel):
     """A service to talk to. `ca_file` None: what this machine trusts. `name` is for people."""
 
@@ -30,11 +34,16 @@ class Context(BaseModel):
     token_file: Path | None = None
     ca_file: Path | None = None
     name: str = ""
+    stored_for: str = Field("", exclude=True)
+    """The address that a stored token is for, when that is another one."""
 
     def read_token(self) -> str:
         """The token. Raises `Unauthenticated` when no file is named, or it can't be read."""
         if self.token_file is None:
-            raise Unauthenticated("There is no token for the service.")
+            hint = f"The stored token is for {self.stored_for} and is sent nowhere else. {_GIVE_TOKEN}"
+            raise Unauthenticated(
+                f"There is no token for the service at {self.address}.", hint=hint if self.stored_for else ""
+            )
         try:
             token = self.token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -81,15 +90,38 @@ def find_context(
 ) -> Context:
     """What is given, else what the environment names, else what is stored, else the default address.
 
-    A stored token is only used for the address it was stored with: it must not be sent anywhere else.
+    A stored token is only used for the address it was stored with: it must not be sent anywhere else. Raises
+    `InvalidInput` for what is no address.
     """
     stored = stored_context(state_folder(environ)) or Context()
-    chosen_address = address or environ.get(ADDRESS_VARIABLE) or stored.address
+    chosen_address = check_address(address or environ.get(ADDRESS_VARIABLE) or stored.address)
     if chosen_address.rstrip("/") != stored.address.rstrip("/"):
-        stored = Context(address=chosen_address)
+        stored = Context(address=chosen_address, stored_for=stored.address if stored.token_file else "")
     chosen_token = token_file or _path(environ.get(TOKEN_FILE_VARIABLE)) or stored.token_file
     chosen_ca = ca_file or _path(environ.get(CA_FILE_VARIABLE)) or stored.ca_file
-    return stored.model_copy(update={"token_file": chosen_token, "ca_file": chosen_ca})
+    stored_for = "" if chosen_token is not None else stored.stored_for
+    return stored.model_copy(update={"token_file": chosen_token, "ca_file": chosen_ca, "stored_for": stored_for})
+
+
+def check_address(text: str) -> str:
+    """The address of a service, if it can be one: http or https, a host, mostly a port. Raises `InvalidInput`."""
+    wrong = f"{text!r} is not the address of a service"
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        likely = f"http://{text}" if ":" in text else f"http://{text or '127.0.0.1'}:{urlsplit(DEFAULT_ADDRESS).port}"
+        raise InvalidInput(f"{wrong}: it has no scheme.", hint=f"Give http:// or https:// too, such as {likely}.")
+    if scheme.lower() not in ("http", "https"):
+        raise InvalidInput(
+            f"{wrong}: its scheme is {scheme!r}.", hint=f"Give http:// or https://, as in {DEFAULT_ADDRESS}."
+        )
+    try:
+        parts = urlsplit(text)
+        fits = bool(parts.hostname) and not parts.query and not parts.fragment and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or any(character.isspace() for character in rest):
+        raise InvalidInput(f"{wrong}.", hint=f"Give a host and a port, as in {DEFAULT_ADDRESS}.")
+    return text
 
 
 def write_context(state: Path, context: Context) -> Path:

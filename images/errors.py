@@ -1,6 +1,6 @@
 """What can go wrong on the machine that makes images and tools."""
 
-from environments.domain.errors import MachineError
+from environments.domain.errors import MachineError, NotFound
 
 
 class ToolsMissing(MachineError):
@@ -59,7 +59,7 @@ class InvalidRecipe(MachineError):
     default_hint = "Mend the image.toml that is named; docs/how-to/add-an-image.md lists what may be in it."
 
 
-class UnknownImage(MachineError):
+class UnknownImage(NotFound):
     """No folder of images/ makes an image of this name."""
 
     code = "unknown_image"
@@ -87,8 +87,8 @@ class ImageNotBuilt(MachineError):
     default_hint = "Make it with `doit build`."
 
 
-class UnknownBuild(MachineError):
-    """No such build of an image is recorded here."""
+class UnknownBuild(NotFound):
+    """No such image, or no such build of it, is recorded here."""
 
     code = "unknown_build"
     default_hint = "See `calvinverse image list`."
@@ -126,7 +126,10 @@ class ImageUnsigned(ImageUntrusted):
     """The provenance of an image carries no signature."""
 
     code = "image_unsigned"
-    default_hint = "Make the image again while OpenBao runs: then its provenance is signed."
+    default_hint = (
+        "If it was made on this machine, `calvinverse image sign NAME` signs it. Images that are made while OpenBao "
+        "runs are signed by themselves."
+    )
 
 
 class ImageSignerUnknown(ImageUntrusted):

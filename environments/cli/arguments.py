@@ -9,7 +9,9 @@ from typing import Any
 
 from environments.domain.deadline import parse_duration, parse_moment
 from environments.domain.errors import InvalidInput, InvalidLifetime, InvalidParameters
+from environments.domain.flags import TAKEN
 from environments.domain.json_values import is_text, parse_json
+from environments.domain.suggesting import aside
 from environments.schemas.typed import Unreadable, read_typed
 
 _LONGEST_SHOWN = 60
@@ -30,13 +32,13 @@ def read_parameters(
     faults: list[str] = []
     for key, text in (*_pairs(pairs, values), *_options(rest, known)):
         if key not in known:
-            faults.append(f"there is no parameter {key!r}")
+            faults.append(f"there is no parameter {key!r}{_meant(key, known)}")
             continue
         try:
             values[key] = read_typed(text, known[key])
         except Unreadable as error:
             faults.append(f"{key}: {_shown(text, known[key])} {error}")
-    faults += [f"there is no parameter {key!r}" for key in values if key not in known]
+    faults += [f"there is no parameter {key!r}{_meant(key, known)}" for key in values if key not in known]
     if faults:
         raise InvalidParameters(
             f"The parameters don't fit the template {template!r}: {'; '.join(faults)}.",
@@ -44,6 +46,12 @@ def read_parameters(
             details={"problems": faults},
         )
     return values
+
+
+def _meant(key: str, known: Mapping[str, Any]) -> str:
+    """The parameter or the option that may have been meant."""
+    options = [f"--{name.replace('_', '-')}" for name in TAKEN]
+    return aside(key, known) or aside(f"--{key.replace('_', '-')}", options)
 
 
 def _shown(text: str, schema: Mapping[str, Any]) -> str:
@@ -123,7 +131,9 @@ def _options(rest: Sequence[str], known: Mapping[str, Any]) -> Iterator[tuple[st
 def read_lifetime(ttl: str | None, until: str | None, zone: tzinfo) -> tuple[str | None, datetime | None]:
     """The lifetime as the API wants it: a checked duration, or a moment in UTC. Raises `InvalidLifetime`."""
     if ttl is not None and until is not None:
-        raise InvalidLifetime("Give either a lifetime (--ttl) or a moment (--until), not both.")
+        raise InvalidLifetime(
+            "Give either a lifetime (--ttl) or a moment (--until), not both.", hint="Leave one of the two out."
+        )
     if ttl is not None:
         parse_duration(ttl)
     return ttl, None if until is None else parse_moment(until, zone)

@@ -1,5 +1,6 @@
 """`calvinverse env`: what only looks at environments."""
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from environments.domain.environment import Event
+    from environments.domain.views import EnvironmentView
 
 app = typer.Typer(help="Create, look at, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -45,7 +47,9 @@ def list_environments(
         session.show(views, lambda: listing(views, session.now()))
     if limit is not None and len(views) == limit and not session.json:
         session.say("There may be more: leave --limit out to see all.")
-    if not views and not session.json:
+    if not views and not session.json and owner is not None:
+        session.say(f"There are no environments of {owner} that you may see.")
+    elif not views and not session.json:
         session.say("There are no environments. Make one: `calvinverse env create NAME --template web`.")
 
 
@@ -91,6 +95,7 @@ def outputs(
 ) -> None:
     from environments.cli.environment_tables import output_lines
     from environments.domain.errors import NotFound
+    from environments.domain.suggesting import told
 
     found = session.client.outputs(name, reveal=reveal)
     if only is None:
@@ -100,8 +105,8 @@ def outputs(
         return
     if only not in found:
         raise NotFound(
-            f"The environment {name!r} has no output {only!r}.",
-            hint=f"It has: {', '.join(found) or 'none'}. They come when it is ready.",
+            told(f"The environment {name!r} has no output {only!r}.", only, found),
+            hint=f"It has: {', '.join(found)}." if found else "It has none yet; outputs appear when it is ready.",
         )
     value = found[only].value
     if session.json or not isinstance(value, str):
@@ -134,9 +139,12 @@ def logs(
     client = session.client
     view = client.environment(name)
     lines: deque[Event] = deque(maxlen=tail)
+    steps: set[str] = set()
     last = 0
 
     def wanted(event: "Event") -> bool:
+        if event.step is not None:
+            steps.add(event.step)
         return event.type is EventType.LOG and step in (None, event.step)
 
     while page := client.history(view.id, after=last, limit=PAGE):
@@ -148,6 +156,8 @@ def logs(
         last = page[-1].id
     for event in lines:
         _write_log(session, event)
+    if step is not None and step not in steps:
+        _check_step(session, view, step, steps)
     if follow:
         for event in _live(session, view.id, last):
             if wanted(event):
@@ -198,6 +208,24 @@ def watch(
         session.say("Nothing runs; its last deployment has ended.")
     if running is not None:
         check_succeeded(running)
+
+
+def _check_step(session: Session, view: "EnvironmentView", step: str, logged: "set[str]") -> None:
+    """Raises `NotFound` for a step that the environment has never had; one that has written nothing is fine."""
+    from environments.domain.errors import NotFound, UnknownTemplate
+    from environments.domain.suggesting import told
+
+    known = dict.fromkeys(part.name for part in (view.deployment.steps if view.deployment is not None else ()))
+    if step in known:
+        return
+    with contextlib.suppress(UnknownTemplate):  # before it runs, a deployment has no steps yet
+        known |= dict.fromkeys(part.name for part in session.client.template(view.template, view.bundle).steps)
+    known |= dict.fromkeys(sorted(logged))
+    if step not in known:
+        raise NotFound(
+            told(f"The environment {view.name!r} has no step {step!r}.", step, known),
+            hint=f"It has: {', '.join(known)}." if known else f"See `calvinverse env show {view.name}`.",
+        )
 
 
 def _write_event(session: Session, event: "Event") -> None:

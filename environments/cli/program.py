@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
@@ -13,6 +14,7 @@ from typer.exceptions import TyperException
 import environments.cli.drift
 import environments.cli.environments
 import environments.cli.mending  # noqa: F401 - these three add commands to `env`
+from environments import actions
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.failures import (
     BROKEN_PIPE,
@@ -32,6 +34,7 @@ from environments.cli.tokens import app as token_commands
 from environments.cli.workers import app as worker_commands
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
 from environments.domain.json_values import is_text
+from environments.domain.suggesting import near, told
 
 _HELP = """Creates, updates and destroys whole environments, and destroys them on time.
 
@@ -180,7 +183,42 @@ def _usage(error: TyperException, session: Session) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "calvinverse"
     hint = f"See `{path} --help`."
+    message = _plain(message, context.command if context is not None else None)
     return _told(InvalidInput(message if message.endswith((".", "?")) else message + ".", hint=hint), session)
+
+
+_NO_COMMAND = re.compile(r"No such command '([^']*)'\.")
+_NO_OPTION = re.compile(r"No such option: (\S+?)( \(Possible options: .*\))?\.?")
+_WORDS = (
+    (r"Value error, ", ""),
+    (r"Input should be a valid integer.*", "it has to be a whole number"),
+    (r"Input should be greater than or equal to (\d+)", r"it has to be at least \1"),
+    (r"Input should be less than or equal to (\d+)", r"it has to be at most \1"),
+)
+"""What pydantic says, and how people say it."""
+
+
+def _plain(message: str, command: Any) -> str:
+    """What typer found wrong, in plain words, with what may have been meant."""
+    if (unknown := _NO_COMMAND.match(message)) is not None:
+        return told(unknown[0], unknown[1], _commands(command, unknown[1]))
+    if (unknown := _NO_OPTION.fullmatch(message)) is not None:
+        known = [name for part in getattr(command, "params", ()) for name in (*part.opts, *part.secondary_opts)]
+        long = [name for name in known if name.startswith("--")]
+        return told(f"No such option '{unknown[1]}'.", unknown[1], long)
+    for theirs, ours in _WORDS:
+        message = re.sub(theirs, ours, message)
+    return message
+
+
+def _commands(group: Any, typed: str) -> list[str]:
+    """The commands of a group; if none of them is near what was typed, those of that very name in other groups."""
+    here = list(getattr(group, "commands", ()))
+    if near(typed, here):
+        return here
+    return [
+        " ".join(path) for path in (action.command for action in actions.commands()) if path and path[1:] == (typed,)
+    ]
 
 
 def _unforeseen(error: Exception) -> CalvinverseError:

@@ -10,14 +10,14 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from environments.client.problems import error_from
 from environments.client.stream import HttpEventStream
-from environments.context import Context
+from environments.context import CA_FILE_VARIABLE, DEFAULT_ADDRESS, Context
 from environments.domain.environment import Event
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
 from environments.domain.template import Bundle, make_bundle
@@ -410,15 +410,16 @@ class HttpClient:
             opened.__exit__(None, None, None)
 
     def _unreachable(self, error: Exception) -> ServiceUnavailable:
+        details = {"address": self._address, "cause": str(error)}
+        if (other := wrong_protocol(self._address, error)) is not None:
+            return ServiceUnavailable(other[0], hint=other[1], details=details)
         if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
             what = "can't be reached"
         elif isinstance(error, httpx2.TimeoutException):
             what = "doesn't answer in time"
         else:
             what = "dropped the connection"
-        return ServiceUnavailable(
-            f"The service at {self._address} {what}.", details={"address": self._address, "cause": str(error)}
-        )
+        return ServiceUnavailable(f"The service at {self._address} {what}.", details=details)
 
     def _read(self, response: httpx2.Response, kind: type[T]) -> T:
         try:
@@ -430,6 +431,34 @@ class HttpClient:
                 details={"address": self._address, "path": response.request.url.path},
             ) from error
         return value
+
+
+def wrong_protocol(address: str, error: Exception) -> tuple[str, str] | None:
+    """What is wrong, and what to do, where an address names the wrong protocol, port or CA; None: nothing of these."""
+    said = str(error)
+    parts = urlsplit(address)
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        why = said.partition("CERTIFICATE_VERIFY_FAILED] ")[2].partition(" (_ssl")[0] or said
+        return (
+            f"The certificate of the service at {address} isn't trusted: {why}.",
+            f"Name the CA that signed it with {CA_FILE_VARIABLE}, and the host as the certificate does.",
+        )
+    if parts.scheme == "https" and isinstance(error, httpx2.ConnectError) and "SSL" in said.upper():
+        plain = urlunsplit(parts._replace(scheme="http"))
+        return f"What answers at {address} doesn't speak TLS.", f"If the service has no TLS there, give {plain}."
+    if parts.scheme == "http" and isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError):
+        secured = urlunsplit(parts._replace(scheme="https"))
+        return (
+            f"What answers at {address} dropped the connection.",
+            f"If the service speaks TLS there, give {secured}; else see `doit status`, and try again.",
+        )
+    if isinstance(error, httpx2.ConnectError) and parts.port is None:
+        ours = urlsplit(DEFAULT_ADDRESS).port
+        return (
+            f"Nothing answers at {address}, port {443 if parts.scheme == 'https' else 80}.",
+            f"Give the port too; the service listens on {ours} unless it is told otherwise.",
+        )
+    return None
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

@@ -36,9 +36,11 @@ def error_from(address: str, status: int, document: Any) -> CalvinverseError:
     problem document comes from something else than the service, such as a proxy.
     """
     if not isinstance(document, dict) or not isinstance(document.get("code"), str):
+        # Servers of others that were spoken to without TLS, where they want it, say so in many ways with status 400.
+        secured = f" If it speaks TLS there, give https://{address[7:]}." if address.startswith("http://") else ""
         return ServiceUnavailable(
             f"{address} answered with status {status}, and not as the provisioning service does.",
-            hint="Check the address, and any proxy in between.",
+            hint=f"Check the address, and any proxy in between.{secured if status == 400 else ''}",
             details={"address": address, "status": status},
         )
     code = document["code"]

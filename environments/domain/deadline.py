@@ -80,7 +80,7 @@ def first_deadline(
     `maximum` counts from creation. Raises `InvalidLifetime`.
     """
     if ttl is not None and until is not None:
-        raise InvalidLifetime("Give either a lifetime or a moment, not both.")
+        raise InvalidLifetime("Give either a lifetime or a moment, not both.", hint="Leave one of the two out.")
     if until is not None:
         deadline: datetime | None = until
     elif ttl is not None:
@@ -98,7 +98,9 @@ def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maxi
     None is later than `LONGEST` from `now`.
     """
     if deadline <= now:
-        raise InvalidLifetime(f"{deadline.year:04}-{deadline:%m-%d %H:%M:%S %Z} has passed already.")
+        raise InvalidLifetime(
+            f"{deadline.year:04}-{deadline:%m-%d %H:%M:%S %Z} has passed already.", hint="Give a later moment."
+        )
     if deadline - now > LONGEST:
         raise InvalidLifetime(
             f"{deadline:%Y-%m-%d} is more than {LONGEST.days} days from now.",
@@ -108,6 +110,7 @@ def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maxi
         raise InvalidLifetime(
             f"{deadline:%Y-%m-%d %H:%M %Z} is later than this template allows: "
             f"at most {format_duration(maximum)} after creation, {created + maximum:%Y-%m-%d %H:%M %Z}.",
+            hint=f"Give {format_duration(maximum)} or less, counted from creation.",
             details={"latest": (created + maximum).isoformat()},
         )
     return deadline

@@ -217,7 +217,10 @@ class NameTaken(Conflict):
     """Another live environment has this name, or one that was given up and may be left in part."""
 
     code = "name_taken"
-    default_hint = "Choose another name, or destroy the other environment first."
+    default_hint = (
+        "Choose another name. If `calvinverse env list` shows the other environment, it can be destroyed first; else "
+        "it is somebody else's."
+    )
 
 
 class TemplateInUse(Conflict):
@@ -235,7 +238,7 @@ class NotAllowedNow(Conflict):
     """The lifecycle has no such move from the present state."""
 
     code = "not_allowed_now"
-    default_hint = "Wait for the running deployment, or destroy the environment."
+    default_hint = "`calvinverse env show` says in which state it is."
 
 
 class PlanStale(Conflict):
@@ -326,7 +329,10 @@ class BackendUnavailable(BackendError):
     code = "backend_unavailable"
     status = 503
     transient = True
-    default_hint = "Start it again (`doit status` shows what runs), then `calvinverse env retry`."
+    default_hint = (
+        "Start it again (`doit status` shows what runs), then do the same again; a failed deployment goes on with "
+        "`calvinverse env retry`."
+    )
 
 
 class BackendDenied(BackendError):

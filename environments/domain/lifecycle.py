@@ -102,7 +102,9 @@ STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
 def check_move(environment: str, now: State, then: State) -> State:
     """`then`, if an environment may go there from `now`. Raises `NotAllowedNow`."""
     if then not in MOVES[now]:
-        raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't become {then.value}.")
+        raise NotAllowedNow(
+            f"Environment {environment!r} is {now.value} and can't become {then.value}.", hint=way_on(environment, now)
+        )
     return then
 
 
@@ -115,7 +117,33 @@ def check_request(environment: str, now: State, kind: DeploymentKind) -> None:
             DeploymentKind.REPAIR: "repaired",
             DeploymentKind.DESTROY: "destroyed",
         }[kind]
-        raise NotAllowedNow(f"Environment {environment!r} is {now.value} and can't be {verb} now.")
+        raise NotAllowedNow(
+            f"Environment {environment!r} is {now.value} and can't be {verb} now.", hint=way_on(environment, now)
+        )
+
+
+def way_on(environment: str, now: State) -> str:
+    """What a person can do with an environment in this state instead of what doesn't fit it."""
+    command = "`calvinverse env "
+    if now is State.DESTROYED:
+        return f"It is gone, and its name is free: {command}create {environment}` makes a new one."
+    if now is State.ABANDONED:
+        return f"It was given up: {command}show {environment} --resources` lists what may be left."
+    if now is State.DESTROYING:
+        return f"{command}watch {environment}` follows it until it is gone."
+    if now is State.DESTROY_FAILED:
+        return f"Destroying is tried again by itself; {command}retry {environment}` tries at once."
+    if now in BUSY:
+        return (
+            f"{command}watch {environment}` follows what runs, {command}cancel {environment}` stops it, and "
+            f"{command}destroy {environment}` is always possible."
+        )
+    if now is State.READY:
+        return (
+            f"Nothing has to be tried again: {command}update {environment}` applies changes, {command}repair "
+            f"{environment}` restores what differs from what was made."
+        )
+    return f"{command}show {environment}` says why, {command}retry {environment}` tries again."
 
 
 def state_when_running(kind: DeploymentKind) -> State:

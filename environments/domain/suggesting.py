@@ -33,6 +33,12 @@ def suggestion(typed: str, known: Iterable[str], *, most: int = 3) -> str:
     return f"Did you mean {' or '.join(filter(None, (', '.join(found[:-1]), found[-1])))}?" if found else ""
 
 
+def aside(typed: str, known: Iterable[str], *, most: int = 3) -> str:
+    """` (did you mean 'demo'?)`, to be put into a list of faults; empty if nothing is near."""
+    found = suggestion(typed, known, most=most)
+    return f" ({found[0].lower()}{found[1:]})" if found else ""
+
+
 def told(sentence: str, typed: str, known: Iterable[str]) -> str:
     """The sentence, with what may have been meant behind it."""
     return " ".join(filter(None, (sentence, suggestion(typed, known))))

@@ -11,6 +11,7 @@ from typing import cast
 
 from environments.domain.deadline import parse_duration
 from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.domain.views import NewToken, TokenRequest, TokenView
 from environments.service.allowances import check_tokens
@@ -116,7 +117,11 @@ class Access:
         with self._storage.write() as tx:
             found = tx.tokens.line(token_id, 1)
             if not found or not sees(principal, found[0].owner):
-                raise NotFound(f"There is no token {token_id!r}.", hint="See the tokens with `calvinverse token list`.")
+                known = [token.id for token in tx.tokens.all(principal.sees_only, limit=MOST_SUGGESTED_FROM)]
+                raise NotFound(
+                    told(f"There is no token {token_id!r}.", token_id, known),
+                    hint="See the tokens with `calvinverse token list`.",
+                )
             revoked = tx.tokens.revoke(token_id, self._clock())
             ended = frozenset(tx.tokens.made_with(token_id))
         assert revoked is not None

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import NotAllowedNow
-from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, check_move
+from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, check_move, way_on
 from environments.service.authorization import Allowed
 from environments.service.drafting import Draft
 from environments.service.storage import Transaction
@@ -92,7 +92,10 @@ def destroy(
     if running:
         return environment, running[0]
     if environment.state in ENDED:
-        raise NotAllowedNow(f"Environment {environment.name!r} is {environment.state.value} already.")
+        raise NotAllowedNow(
+            f"Environment {environment.name!r} is {environment.state.value} already.",
+            hint=way_on(environment.name, environment.state),
+        )
     tx.deployments.supersede(environment.id, asked.now)
     check_move(environment.name, environment.state, State.DESTROYING)
     changes: dict[str, Any] = {"state": State.DESTROYING, "state_since": asked.now, "destroy_again_at": None}
@@ -124,7 +127,11 @@ def queue(
     if not allowed.covers(environment, kind):
         raise TypeError(f"{allowed} is not for {kind.value} of {environment.id} with {environment.bundle}")
     if kind is not DeploymentKind.DESTROY and tx.deployments.unfinished(environment.id):
-        raise NotAllowedNow(f"A deployment of environment {environment.name!r} waits or runs already.")
+        raise NotAllowedNow(
+            f"A deployment of environment {environment.name!r} waits or runs already.",
+            hint=f"`calvinverse env watch {environment.name}` follows it, `calvinverse env cancel {environment.name}` "
+            "stops it.",
+        )
     deployment = Deployment(
         id=asked.id,
         environment_id=environment.id,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from environments.domain.deadline import first_deadline, parse_duration
 from environments.domain.environment import Deployment, Environment
-from environments.domain.errors import NotAllowedNow, NotFound, UnknownTemplate
-from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.errors import NameTaken, NotAllowedNow, NotFound, UnknownTemplate
+from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle, Template
 from environments.domain.views import CreateRequest, UpdateRequest
@@ -78,7 +78,28 @@ def new_environment(
     )
     latest = now + lifetime.maximum if lifetime.maximum else None
     asked = {"parameters": opened, "deadline": deadline, "maximum_deadline": latest}
+    check_name_free(tx, principal, name)
     return Draft(environment.model_copy(update=asked), bundle, secrets, allowed)
+
+
+def check_name_free(tx: Transaction, principal: Principal, name: str) -> None:
+    """Raises `NameTaken`, with what this principal can do: not everybody may see whose the name is."""
+    try:
+        tx.environments.check_free(name)
+    except NameTaken as taken:
+        seen = tx.environments.named(name, owner=principal.sees_only)
+        if seen is not None and seen.state not in ENDED:
+            raise NameTaken(
+                taken.message,
+                hint=f"Choose another name, change that one with `calvinverse env update {name}`, or destroy it first "
+                f"with `calvinverse env destroy {name}`.",
+            ) from None
+        if principal.sees_only is None or taken.hint != NameTaken.default_hint:
+            raise
+        raise NameTaken(
+            f"The name {name!r} is taken.",
+            hint="Choose another name: it belongs to somebody else, so it isn't in your `calvinverse env list`.",
+        ) from None
 
 
 def updated(
@@ -143,7 +164,10 @@ def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> D
         return good
     found = tx.deployments.get(str(wanted))
     if found is None or found.environment_id != environment.id:
-        raise NotFound(f"Environment {environment.name!r} has no deployment {wanted!r}.")
+        raise NotFound(
+            f"Environment {environment.name!r} has no deployment {wanted!r}.",
+            hint=f"`calvinverse env history {environment.name}` lists its deployments.",
+        )
     if found.kind is DeploymentKind.DESTROY:
         raise NotAllowedNow(f"Deployment {found.id!r} destroyed; there is nothing to go back to.")
     return found

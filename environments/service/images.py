@@ -6,6 +6,7 @@ from datetime import datetime
 from environments.domain.errors import ImageNotPublished
 from environments.domain.images import check_image_name, check_reference
 from environments.domain.names import check_label
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.views import ImageView, PublishImageRequest
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
@@ -50,8 +51,8 @@ class Images:
         """The newest of that name. Raises `ImageNotPublished`."""
         with self._storage.read() as tx:
             image = _newest(tx, name)
-        if image is None:
-            raise _unknown(name)
+            if image is None:
+                raise _unknown(tx, name)
         return _view(image)
 
     def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[ImageView]:
@@ -61,8 +62,8 @@ class Images:
         """
         with self._storage.read() as tx:
             images = tx.images.history(name, limit=limit, skip=skip)
-        if not images and not skip:
-            raise _unknown(name)
+            if not images and not skip:
+                raise _unknown(tx, name)
         return images.each(_view)
 
     def withdraw(self, principal: Principal, name: str) -> ImageView:
@@ -72,7 +73,7 @@ class Images:
         with self._storage.write() as tx:
             image = _newest(tx, name)
             if image is None:
-                raise _unknown(name)
+                raise _unknown(tx, name)
             tx.images.withdraw(name, principal.owner, now)
         return _view(image._replace(withdrawn_at=now, withdrawn_by=principal.owner))
 
@@ -91,8 +92,9 @@ def _content(image: PublishedImage) -> tuple[str, ...]:
     return (image.reference, image.channel, image.key, image.build)
 
 
-def _unknown(name: str) -> ImageNotPublished:
-    return ImageNotPublished(f"No image {name!r} is published.")
+def _unknown(tx: Transaction, name: str) -> ImageNotPublished:
+    known = [image.name for image in tx.images.current(limit=MOST_SUGGESTED_FROM)]
+    return ImageNotPublished(told(f"No image {name!r} is published.", name, known))
 
 
 def _view(image: PublishedImage) -> ImageView:

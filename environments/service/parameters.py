@@ -9,6 +9,7 @@ from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import InvalidParameters
 from environments.domain.json_values import fits_floats
+from environments.domain.suggesting import aside
 from environments.domain.template import Template
 from environments.schemas.depth import DEEPEST, deeper_than
 from environments.schemas.faults import (
@@ -24,6 +25,9 @@ from environments.schemas.patterns import UnusablePattern
 
 _MOST_FAULTS = 20
 """Of one parameter; what a schema finds wrong in a long list is told only so far."""
+
+_MOST_SUGGESTED_FOR = 10
+"""Unknown parameters for which near names are looked for."""
 
 _LONGEST_REASON = 300
 """Characters; the words of a validator repeat the value."""
@@ -57,7 +61,11 @@ def check_values(
     check_usable(template, schemas)
     values = {name: schema["default"] for name, schema in schemas.items() if "default" in schema} | dict(given)
     problems = [f"{name}: is missing" for name in schemas if name not in values and name not in known]
-    problems += [f"{name}: there is no such parameter" for name in values if name not in schemas]
+    unknown = [name for name in values if name not in schemas]
+    problems += [
+        f"{name}: there is no such parameter{aside(name, schemas) if number < _MOST_SUGGESTED_FOR else ''}"
+        for number, name in enumerate(unknown)
+    ]
     by_name: dict[str, str] = {}
     for name in sorted(schemas.keys() & values.keys()):
         note(f"parameter {name!r}")

@@ -164,9 +164,7 @@ class Planning:
                 ttl=request.ttl,
                 until=request.until,
             )
-            draft = new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
-            tx.environments.check_free(draft.environment.name)
-            return draft
+            return new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
         environment = owned(tx, principal, name)
         check_request(environment.name, environment.state, request.kind)
         if request.kind is not DeploymentKind.UPDATE:

@@ -122,7 +122,7 @@ def _to_cancel(tx: Transaction, environment: Environment) -> Deployment:
 def _nothing_to_cancel(environment: Environment) -> NotAllowedNow:
     return NotAllowedNow(
         f"Nothing waits or runs for environment {environment.name!r}: it is {environment.state.value}.",
-        hint="See what there was with `calvinverse env show`.",
+        hint=f"`calvinverse env history {environment.name}` lists what there was.",
     )
 
 

@@ -10,7 +10,7 @@ from environments.domain.errors import (
     InvalidTemplate,
     NotAllowedNow,
 )
-from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request
+from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
 from environments.domain.names import check_environment_name
 from environments.domain.views import (
     Accepted,
@@ -142,7 +142,10 @@ class Requests:
             environment = owned(tx, principal, name)
             may(principal, Action.ENVIRONMENT_EXTEND, environment)
             if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
-                raise NotAllowedNow(f"Environment {environment.name!r} is {environment.state.value} already.")
+                raise NotAllowedNow(
+                    f"Environment {environment.name!r} is {environment.state.value} already.",
+                    hint=way_on(environment.name, environment.state),
+                )
             if request.by is not None:
                 wanted = later(environment.deadline or now, parse_duration(request.by))
             elif request.ttl is not None:

@@ -3,6 +3,7 @@
 from environments.domain.environment import Environment
 from environments.domain.errors import ManagedOutside, UnknownEnvironment
 from environments.domain.names import BY_ID, BY_NAME, is_id
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.storage import Transaction
 
@@ -19,7 +20,7 @@ def visible(tx: Transaction, principal: Principal, said: str) -> Environment:
     """
     environment = _meant(tx, principal, said)
     if environment is None:
-        raise UnknownEnvironment(f"There is no environment {said!r}.")
+        raise UnknownEnvironment(f"There is no environment {said!r}.{_meant_perhaps(tx, principal, said)}")
     may(principal, Action.ENVIRONMENT_READ, environment)
     return environment
 
@@ -33,6 +34,15 @@ def owned(tx: Transaction, principal: Principal, said: str) -> Environment:
     if environment.managed_by is not None:
         raise ManagedOutside(f"Environment {environment.name!r} is managed by {environment.managed_by}.")
     return environment
+
+
+def _meant_perhaps(tx: Transaction, principal: Principal, said: str) -> str:
+    """What may have been meant, as a sentence: only names of environments that the principal sees anyway."""
+    typed = said.removeprefix(BY_NAME)
+    if said.startswith(BY_ID) or is_id(typed):
+        return ""
+    found = suggestion(typed, tx.environments.names(owner=principal.sees_only, limit=MOST_SUGGESTED_FROM))
+    return f" {found}" if found else ""
 
 
 def _meant(tx: Transaction, principal: Principal, said: str) -> Environment | None:

@@ -8,7 +8,7 @@ from images.catalogue.attestation import Made, Verified, encode, envelope, state
 from images.catalogue.channels import Catalogue
 from images.catalogue.records import PROVENANCE, RECORD, BuildRecord, sha256, write_whole
 from images.catalogue.transit import find_signer
-from images.errors import ImageMismatch, ImageNotBuilt, ImageRecordUnreadable, SignerUnavailable
+from images.errors import ImageMismatch, ImageNotBuilt, ImageRecordUnreadable, ImageUnsigned, SignerUnavailable
 
 VERSION = "project:version"
 
@@ -47,7 +47,14 @@ def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, s
         raise ImageNotBuilt(f"The build {record.build} of {record.image} has no provenance.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ImageRecordUnreadable(f"The provenance of {record.build} can't be read: {error}.") from error
-    verified = verify(text, keys, subjects(_name(record), record.image_id, _digests(record)))
+    try:
+        verified = verify(text, keys, subjects(_name(record), record.image_id, _digests(record)))
+    except ImageUnsigned as error:
+        raise ImageUnsigned(
+            f"Nobody has signed {record.reference} yet: OpenBao didn't run when it was made.",
+            hint=f"If it was made on this machine, `calvinverse image sign {record.image} {record.build}` signs it. "
+            "Images that are made while OpenBao runs are signed by themselves.",
+        ) from error
     changed = sorted(name for name, digest in record.files.items() if _digest(record.folder / name) != digest)
     if changed:
         raise ImageMismatch(

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from environments.domain.suggesting import told
 from images.catalogue.journal import Channel, Entry, Happened, Journal
 from images.catalogue.packages import Package, from_text
 from images.catalogue.records import PACKAGES, BuildRecord, Records, recorded_images
 from images.docker import Docker
 from images.errors import ImageNotBuilt, ImageRecordUnreadable, UnknownBuild
-from images.places import state_folder, whoami
+from images.places import CHECKOUT, state_folder, whoami
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,15 @@ class Deployable:
     build: str
 
 
+def recipe_names(checkout: Path = CHECKOUT) -> list[str]:
+    """The images that folders of images/ make, whether they were built or not."""
+    return sorted(file.parent.name for file in (checkout / "images").glob("*/image.toml"))
+
+
+def _not_built(name: str) -> ImageNotBuilt:
+    return ImageNotBuilt(f"The image {name} has not been built yet.", hint=f"Make it with `doit build:{name}`.")
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """The records of one state folder, and the engine that has their images."""
@@ -34,6 +44,12 @@ class Catalogue:
     def names(self) -> list[str]:
         """Every image that anything is known of."""
         return recorded_images(self.state)
+
+    def check_known(self, name: str) -> None:
+        """Raises UnknownBuild for an image that was never built here and that no folder of images/ makes."""
+        known = {*self.names(), *recipe_names()}
+        if name not in known:
+            raise UnknownBuild(told(f"There is no image {name!r}.", name, sorted(known)))
 
     def records(self, name: str) -> Records:
         """The records of an image."""
@@ -57,7 +73,8 @@ class Catalogue:
                     f"The image {name} has not been promoted to production yet.",
                     hint=f"Promote it with `doit promote:{name}`.",
                 )
-            raise ImageNotBuilt(f"The image {name} has not been built yet.", hint=f"Make it with `doit build:{name}`.")
+            self.check_known(name)
+            raise _not_built(name)
         if not self.has_image(record):
             raise ImageNotBuilt(f"The image {record.reference} is no longer in the Docker engine.")
         return record
@@ -131,7 +148,7 @@ class Catalogue:
     def find(self, name: str, which: str) -> BuildRecord:
         """A build by a channel, its id, the beginning of its key or image id, or `~N`: N good ones before the last.
 
-        Raises UnknownBuild, naming what there is.
+        Raises UnknownBuild, naming what there is, and ImageNotBuilt for an image that has never been built here.
         """
         if which in tuple(Channel) and (record := self.at(name, Channel(which))) is not None:
             return record
@@ -153,6 +170,7 @@ class Catalogue:
             raise UnknownBuild(
                 f"There are not so many good builds of {name}.", hint=f"`calvinverse image show {name}` lists them."
             )
-        if name not in self.names():
-            raise UnknownBuild(f"Nothing is known of an image {name!r}.", hint="See `calvinverse image list`.")
+        self.check_known(name)
+        if not found:
+            raise _not_built(name)
         raise UnknownBuild(f"The image {name} has no build {which!r}.", hint=f"See `calvinverse image show {name}`.")

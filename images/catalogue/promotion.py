@@ -31,6 +31,7 @@ def undo(catalogue: Catalogue, name: str) -> tuple[BuildRecord, BuildRecord | No
     journal = catalogue.journal(name)
     stack = journal.stack(Channel.PRODUCTION)
     if not stack:
+        catalogue.check_known(name)
         raise NotPromoted(f"No build of {name} is in production.", hint=f"Promote one with `doit promote:{name}`.")
     records = catalogue.records(name)
     current, before = records.find(stack[-1]), records.find(stack[-2]) if len(stack) > 1 else None

@@ -246,6 +246,47 @@ def test_a_group_without_a_command_shows_its_help(cli: CommandLine) -> None:
         assert "Commands:" in result.err
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("env creat x", "No such command 'creat'. Did you mean 'create'?"),
+        ("evn list", "No such command 'evn'. Did you mean 'env'?"),
+        ("list", "No such command 'list'. Did you mean 'env list', 'image list' or 'template list'?"),
+        ("destroy demo", "No such command 'destroy'. Did you mean 'env destroy'?"),
+        ("frobnicate", "No such command 'frobnicate'."),
+        ("env list --owners a", "No such option '--owners'. Did you mean '--owner'?"),
+        ("env list --state failed", "No such option '--state'."),
+        ("env list -o yaml", "Invalid value for '--output' / '-o': 'yaml' is not one of 'table', 'json'."),
+        ("env list --limit x", "Invalid value for '--limit': it has to be a whole number."),
+        ("env list --limit 0", "Invalid value for '--limit': it has to be at least 1."),
+        ("env create a -t web --tll 2h", "there is no parameter 'tll' (did you mean '--ttl'?)."),
+        ("env create a -t web --replica 2", "there is no parameter 'replica' (did you mean 'replicas'?)."),
+        ("env create a -t web -p replica=2", "there is no parameter 'replica' (did you mean 'replicas'?)."),
+        ("--address foo env list", "'foo' is not the address of a service: it has no scheme."),
+        ("image show no-such-image", "There is no image 'no-such-image'."),
+        ("image show wbe", "There is no image 'wbe'. Did you mean 'web'?"),
+        ("image verify provisoning", "There is no image 'provisoning'. Did you mean 'provisioning'?"),
+        ("image publish wbe", "There is no image 'wbe'. Did you mean 'web'?"),
+        ("image promote wbe --undo", "There is no image 'wbe'. Did you mean 'web'?"),
+    ],
+)
+def test_what_may_have_been_meant_is_suggested(cli: CommandLine, line: str, said: str) -> None:
+    result = cli(*line.split())
+    assert result.status == (3 if line.startswith("image") else 2)
+    assert result.err.startswith("error: ")
+    assert f"{said}  [" in result.err
+
+
+def test_an_image_that_was_not_built_here_is_no_unknown_one(cli: CommandLine) -> None:
+    for arguments in (["show", "web"], ["diff", "web"], ["publish", "web"], ["verify", "web"], ["sign", "web"]):
+        result = cli("image", *arguments)
+        assert result.status == 9
+        assert (
+            "The image web has not been built yet.  [image_not_built]\nhint:  Make it with `doit build:web`."
+            in result.err
+        )
+
+
 # --- environments -----------------------------------------------------------------------------------------------------
 
 
@@ -379,7 +420,7 @@ def test_list_shows_state_and_time_left(cli: CommandLine) -> None:
     assert "listed" in {view["name"] for view in cli("env", "list", "-o", "json").json}
     empty = cli("env", "list", "--owner", "nobody")
     assert (empty.status, empty.out.count("\n")) == (0, 1)
-    assert "no environments" in empty.err
+    assert "There are no environments of nobody that you may see." in empty.err
 
 
 def test_outputs_hide_secrets_until_they_are_revealed(cli: CommandLine) -> None:
@@ -391,8 +432,9 @@ def test_outputs_hide_secrets_until_they_are_revealed(cli: CommandLine) -> None:
     assert "password  hunter2" in cli("env", "outputs", "secretive", "--reveal").out
     assert cli("env", "outputs", "secretive", "password", "--reveal").out == "hunter2\n"
     assert cli("env", "outputs", "secretive", "url").out == f"{URL}\n"
-    missing = cli("env", "outputs", "secretive", "nope")
+    missing = cli("env", "outputs", "secretive", "ulr")
     assert missing.status == 3
+    assert "has no output 'ulr'. Did you mean 'url'?" in missing.err
     assert "url, password" in missing.err
 
 
@@ -408,6 +450,10 @@ def test_logs_by_step_and_tail(cli: CommandLine) -> None:
     ]
     assert cli("env", "logs", "wordy", "--step", "settings").out.endswith("settings: four\n")
     assert cli("env", "logs", "wordy", "-n", "1", "--step", "app").out.endswith("app: three\n")
+    unknown = cli("env", "logs", "wordy", "--step", "setings")
+    assert (unknown.status, unknown.out) == (3, "")
+    assert "The environment 'wordy' has no step 'setings'. Did you mean 'settings'?" in unknown.err
+    assert "hint:  It has: settings, app." in unknown.err
     lines = cli("env", "logs", "wordy", "-o", "json").out.splitlines()
     assert [json.loads(line)["message"] for line in lines] == ["one", "two", "three", "four"]
 
