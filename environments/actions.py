@@ -192,6 +192,15 @@ ACTIONS: tuple[Action, ...] = (
         states=STARTS_FROM[DeploymentKind.REPAIR],
     ),
     Action(
+        id="environment.promote",
+        title="Promote",
+        help="Put the new version of an environment that awaits promotion in the place of the one before.",
+        detail='Canaries of a step with `promotion = "manual"` run beside the version before until then.',
+        risk=Risk.CHANGE,
+        command=("env", "promote"),
+        states=STARTS_FROM[DeploymentKind.PROMOTE],
+    ),
+    Action(
         id="environment.rollback",
         title="Roll back",
         help="Go back to the template version and parameters of the last good deployment, or of another one.",

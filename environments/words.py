@@ -69,6 +69,9 @@ RESOURCES: dict[ResourceStatus, Sign] = {
 DRIFTED = Sign("≠", "drifted", "warn")
 """Beside the state of an environment that isn't what its steps made any more."""
 
+AWAITING = Sign("↥", "awaiting promotion", "warn")
+"""Beside the state of an environment with a new version that a person has to promote."""
+
 
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""

@@ -1,21 +1,25 @@
 """Nomad through python-nomad, and through its session where the library has no call for what we need."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import nomad
 import requests
-from nomad.api.base import Requester
 from nomad.api.exceptions import BaseNomadException, TimeoutNomadException, URLNotFoundNomadException
 
 from environments.adapters.connections import Connections, Endpoint
 from environments.adapters.link import CALL_LIMIT, Fault, Link, Missing
-from environments.adapters.nomad_answers import allocation, job_plan, lacks_drivers, why_unplaced
+from environments.adapters.nomad_answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
+from environments.adapters.nomad_volumes import remove_volume, volumes
 from environments.domain.errors import BackendError, InvalidJob
 from environments.executors.nomad_ports import ENDED, Allocation, Evaluation, Job, JobPlan, Rollout
+
+_ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
+"""What Nomad and its drivers answer to a signal for a task that has ended."""
 
 _CHAIN = 20
 """Evaluations of one chain that are followed at most."""
@@ -129,9 +133,43 @@ class Nomad:
         found = self._maybe(
             "read a deployment", lambda client: self._get(client.job, namespace, _escape(job), "deployment")
         )
-        if not found:
-            return None
-        return Rollout(found["JobVersion"], found["Status"], found.get("StatusDescription") or "")
+        return rollout(found) if found else None
+
+    def promote(self, namespace: str, rollout: str) -> None:
+        """Promotes all canaries of a deployment."""
+        body = {"DeploymentID": rollout, "All": True}
+        self._link.call(
+            "promote canaries",
+            lambda client: client.deployment.request(
+                "promote",
+                rollout,
+                json=body,
+                method="post",
+                params={"namespace": namespace},
+                timeout=CALL_LIMIT,
+            ).json(),
+        )
+
+    def signal(self, namespace: str, allocation: str, task: str, signal: str) -> None:
+        """Sends a signal to a task."""
+        body = {"Signal": signal, "Task": task}
+        try:
+            self._maybe(
+                "send a signal",
+                lambda client: (
+                    client.client.allocation.request(
+                        allocation,
+                        "signal",
+                        json=body,
+                        method="post",
+                        params={"namespace": namespace},
+                        timeout=CALL_LIMIT,
+                    ).status_code
+                ),
+            )
+        except BackendError as error:
+            if not _ENDED.search(str(error.details.get("said", ""))):
+                raise
 
     def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
         """The last `size` bytes of a task's standard error; "" when the node can't be asked."""
@@ -203,11 +241,11 @@ class Nomad:
         # A plugin's volume is only forgotten by Nomad: what is in it may be needed elsewhere.
         for kind, path in {"host": ("host", name, "delete"), "csi": ("csi", name)}.items():
             if volume in self._volumes(namespace, kind):
-                self._maybe("delete a volume", partial(_remove_volume, path=path, params={"namespace": namespace}))
+                self._maybe("delete a volume", partial(remove_volume, path=path, params={"namespace": namespace}))
 
     def _volumes(self, namespace: str, kind: str) -> list[str]:
         params = {"namespace": namespace, "type": kind}
-        return [found["ID"] for found in self._link.call("list volumes", partial(_volumes, params=params))]
+        return [found["ID"] for found in self._link.call("list volumes", partial(volumes, params=params))]
 
     def variables(self, namespace: str) -> list[str]:
         """Paths of Nomad's own variables in a namespace."""
@@ -238,29 +276,6 @@ class Nomad:
             "read an evaluation", lambda client: self._get(client.evaluation, namespace, evaluation)
         )
         return found
-
-
-class _Volume(Requester):  # type: ignore[misc]
-    """Likewise."""
-
-    ENDPOINT = "volume"
-
-
-def _remove_volume(client: nomad.Nomad, path: Sequence[str], params: Mapping[str, str]) -> int:
-    volume = _Volume(**client.requester_settings)
-    return int(volume.request(*path, method="delete", params=dict(params), timeout=CALL_LIMIT).status_code)
-
-
-class _Volumes(Requester):  # type: ignore[misc]
-    """What the library has no class for."""
-
-    ENDPOINT = "volumes"
-
-
-def _volumes(client: nomad.Nomad, params: Mapping[str, str]) -> list[dict[str, Any]]:
-    volumes = _Volumes(**client.requester_settings)
-    found: list[dict[str, Any]] | None = volumes.request(method="get", params=dict(params), timeout=CALL_LIMIT).json()
-    return found or []
 
 
 def build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.Nomad:

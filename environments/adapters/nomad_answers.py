@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environments.executors.nomad_ports import Allocation, Edit, JobPlan, Task, TaskEvent
+from environments.executors.nomad_ports import Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
 
 _REPLACING = "create/destroy update"
 _DRIVERS = "missing drivers"
@@ -27,6 +27,23 @@ def allocation(item: Mapping[str, Any]) -> Allocation:
         healthy=deployment.get("Healthy"),
         replaced=bool(item.get("NextAllocation") or item.get("FollowupEvalID")),
         tasks=tuple(_task(name, state) for name, state in sorted((item.get("TaskStates") or {}).items())),
+    )
+
+
+def rollout(found: Mapping[str, Any]) -> Rollout:
+    """A deployment (Nomad API, `Deployment`)."""
+    groups: dict[str, dict[str, Any]] = found.get("TaskGroups") or {}
+    waiting = {
+        name: state for name, state in groups.items() if state.get("DesiredCanaries") and not state.get("Promoted")
+    }
+    return Rollout(
+        job_version=found["JobVersion"],
+        status=found["Status"],
+        description=found.get("StatusDescription") or "",
+        id=found["ID"],
+        unpromoted={name: state["DesiredCanaries"] for name, state in waiting.items()},
+        canaries=frozenset(placed for state in waiting.values() for placed in state.get("PlacedCanaries") or ()),
+        promotes_itself=bool(waiting) and all(state.get("AutoPromote") for state in waiting.values()),
     )
 
 

@@ -8,7 +8,20 @@ from environments.domain.environment import Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView
 from environments.moments import time_of_day
-from environments.words import DEPLOYMENTS, DRIFTED, RESOURCES, STATES, STEPS, clean, coarse, moment, shown, taken
+from environments.words import (
+    AWAITING,
+    DEPLOYMENTS,
+    DRIFTED,
+    RESOURCES,
+    STATES,
+    STEPS,
+    Sign,
+    clean,
+    coarse,
+    moment,
+    shown,
+    taken,
+)
 
 
 def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
@@ -18,7 +31,7 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
         (
             (
                 view.name,
-                str(STATES[view.state]) + (f", {DRIFTED}" if view.drifted else ""),
+                ", ".join(map(str, (STATES[view.state], *flags(view)))),
                 view.template,
                 view.owner,
                 coarse((view.destroyed_at or now) - view.created_at),
@@ -27,6 +40,14 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
             for view in views
         ),
     )
+
+
+def flags(view: EnvironmentView) -> Iterator[Sign]:
+    """What is to be told beside the state."""
+    if view.drifted:
+        yield DRIFTED
+    if view.awaiting_promotion:
+        yield AWAITING
 
 
 def time_left(view: EnvironmentView, now: datetime) -> str:
@@ -58,6 +79,9 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
     facts = [("name", view.name), ("state", f"{STATES[view.state]}, for {coarse(now - view.state_since)}")]
     if view.drifted:
         facts.append(("drift", f"{DRIFTED}: `calvinverse env drift {view.name}` says what differs"))
+    if view.awaiting_promotion:
+        steps = ", ".join(view.awaiting_promotion)
+        facts.append(("promotion", f"{AWAITING} of {steps}: `calvinverse env promote {view.name}`"))
     if not short:
         facts += [
             ("id", view.id),
@@ -135,6 +159,9 @@ def next_step(view: EnvironmentView) -> str:
             ),
             None,
         )
+        if view.awaiting_promotion:
+            waiting = f"{view.name} is ready, and its new version awaits promotion."
+            return f"{waiting} Next: `calvinverse env promote {view.name}`."
         opened = f" It answers at {clean(address)}." if address else ""
         return f"{view.name} is ready.{opened} Next: `calvinverse env outputs {view.name}`."
     if view.state is State.ABANDONED:

@@ -38,6 +38,31 @@ def repair(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = Tr
 @command(
     app,
     "env",
+    "promote",
+    more="""
+        Waits until the new version has taken over. Steps that need it are done again, so that outputs and checks are
+        those of the new version. To give the new version up instead, roll back or update.
+    """,
+    examples="""
+        calvinverse env promote demo --plan
+        calvinverse env promote demo
+    """,
+)
+def promote(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = True) -> None:
+    from environments.cli.following import finish
+    from environments.cli.plans import make_plan
+    from environments.domain.lifecycle import DeploymentKind
+    from environments.domain.views import PlanRequest
+
+    if plan:
+        make_plan(session, name, PlanRequest(kind=DeploymentKind.PROMOTE))
+    else:
+        finish(session, session.client.promote(name), wait)
+
+
+@command(
+    app,
+    "env",
     "rollback",
     more="""
         Without --to it goes back to the last deployment that made the environment ready; `env history` marks it, and

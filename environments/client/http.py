@@ -176,6 +176,9 @@ class HttpClient:
     def repair(self, name: str) -> Accepted:
         return self._read(self._send("POST", f"/v1/environments/{_part(name)}/repair"), Accepted)
 
+    def promote(self, name: str) -> Accepted:
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/promote"), Accepted)
+
     def rollback(self, name: str, request: RollbackRequest) -> Accepted:
         return self._read(self._send("POST", f"/v1/environments/{_part(name)}/rollback", request), Accepted)
 

@@ -138,6 +138,10 @@ class Client(Protocol):
         """Puts right what differs from what the steps made."""
         ...
 
+    def promote(self, name: str) -> Accepted:
+        """Puts new versions that await promotion in the place of those before. Raises `NotAllowedNow` if none does."""
+        ...
+
     def rollback(self, name: str, request: RollbackRequest) -> Accepted:
         """Goes back to what an earlier deployment applied."""
         ...

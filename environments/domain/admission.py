@@ -23,7 +23,7 @@ class Lane(StrEnum):
 
 
 KINDS: dict[Lane, tuple[DeploymentKind, ...]] = {
-    Lane.DEPLOY: (DeploymentKind.CREATE, DeploymentKind.UPDATE, DeploymentKind.REPAIR),
+    Lane.DEPLOY: (DeploymentKind.CREATE, DeploymentKind.UPDATE, DeploymentKind.REPAIR, DeploymentKind.PROMOTE),
     Lane.DESTROY: (DeploymentKind.DESTROY,),
 }
 """What runs in which lane."""

@@ -99,6 +99,8 @@ class Environment(_Record):
     """What the last look found; None: nobody has looked since the last deployment."""
     observe_at: datetime | None = None
     """When it is looked at next; None: only when somebody asks."""
+    awaiting_promotion: tuple[str, ...] = ()
+    """Steps whose new version runs beside the one before, and waits for a person to promote it."""
 
 
 class Deployment(_Record):
@@ -184,6 +186,7 @@ class EventType(StrEnum):
     ENVIRONMENT_STATE = "environment.state"
     ENVIRONMENT_EXTENDED = "environment.extended"
     ENVIRONMENT_WARNING = "environment.warning"
+    ENVIRONMENT_AWAITING_PROMOTION = "environment.awaiting_promotion"
     ENVIRONMENT_DRIFT = "environment.drift"
     ENVIRONMENT_INCIDENT = "environment.incident"
     DEPLOYMENT_REQUESTED = "deployment.requested"

@@ -27,6 +27,7 @@ class DeploymentKind(StrEnum):
     UPDATE = "update"
     DESTROY = "destroy"
     REPAIR = "repair"
+    PROMOTE = "promote"
 
 
 class DeploymentState(StrEnum):
@@ -94,6 +95,7 @@ STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
     DeploymentKind.CREATE: frozenset({State.FAILED}),
     DeploymentKind.UPDATE: frozenset({State.READY, State.FAILED}),
     DeploymentKind.REPAIR: frozenset({State.READY, State.FAILED}),
+    DeploymentKind.PROMOTE: frozenset({State.READY}),
     DeploymentKind.DESTROY: frozenset(State) - ENDED - {State.DESTROYING},
 }
 """From which states a person may ask for a deployment of an existing environment (create: to try again)."""
@@ -115,6 +117,7 @@ def check_request(environment: str, now: State, kind: DeploymentKind) -> None:
             DeploymentKind.CREATE: "retried",
             DeploymentKind.UPDATE: "updated",
             DeploymentKind.REPAIR: "repaired",
+            DeploymentKind.PROMOTE: "promoted",
             DeploymentKind.DESTROY: "destroyed",
         }[kind]
         raise NotAllowedNow(
@@ -152,5 +155,6 @@ def state_when_running(kind: DeploymentKind) -> State:
         DeploymentKind.CREATE: State.DEPLOYING,
         DeploymentKind.UPDATE: State.UPDATING,
         DeploymentKind.REPAIR: State.UPDATING,
+        DeploymentKind.PROMOTE: State.UPDATING,
         DeploymentKind.DESTROY: State.DESTROYING,
     }[kind]

@@ -115,6 +115,8 @@ class EnvironmentView(_View):
     """The deployment that last made it ready."""
     drifted: bool = False
     """Whether the last look found that the world differs from what its steps made."""
+    awaiting_promotion: tuple[str, ...] = ()
+    """Steps whose new version waits for `env promote`; addresses and outputs are still those of the version before."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
 
@@ -321,8 +323,9 @@ class UpdateRequest(_Request):
 class PlanRequest(_Request):
     """Asks what a change would do; the plan is saved, and can be applied as shown.
 
-    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest` and `parameters`; repair and
-    destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the update one back to what that applied.
+    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest` and `parameters`; repair,
+    promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the update one back to what
+    that applied.
     """
 
     kind: DeploymentKind

@@ -14,7 +14,7 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
-from environments.executors.base import Executor, Owner, StepContext, Toolbox
+from environments.executors.base import AWAITING_PROMOTION, Executor, Owner, StepContext, Toolbox
 from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output
 
@@ -46,7 +46,10 @@ class Contexts:
         images: Mapping[str, str],
         secrets: Mapping[str, Any],
         held: frozenset[tuple[str, str]] = frozenset(),
+        *,
+        promotes: bool = False,
     ) -> None:
+        """`promotes`: the steps are to promote what waits for that."""
         self.template: Template = bundle.template()
         self.owner = Owner(environment.id, environment.name, held)
         self._guard = threading.Lock()
@@ -55,6 +58,7 @@ class Contexts:
         self._bundle = bundle
         self._images = images
         self._secrets = secrets
+        self._promotes = promotes
         self._needs = self.template.dependencies()
 
     def hold(self, refs: Iterable[tuple[str, str]]) -> None:
@@ -94,6 +98,7 @@ class Contexts:
             parameters=self._environment.parameters,
             secrets=self._secrets if self.brings_secrets(step) else {},
             host_volumes=frozenset(self.template.host_volumes),
+            promotes=self._promotes,
         )
         text = json.dumps([step.uses, options], sort_keys=True, default=str)
         return Prepared(executor, context, hashlib.sha256(text.encode()).hexdigest())
@@ -101,6 +106,15 @@ class Contexts:
     def brings_secrets(self, step: Step) -> bool:
         """Whether the step is told secret parameters that came with the request."""
         return step.uses == TAKES_SECRETS and bool(self._secrets)
+
+    def awaiting_promotion(self, outputs: Outputs) -> tuple[str, ...]:
+        """Steps that have left a new version waiting, in the order of the template."""
+        return tuple(
+            step.name
+            for step in self.template.steps
+            if getattr(self._toolbox.executors.get(step.uses), "promotes", False)
+            and outputs.get(step.name, {}).get(AWAITING_PROMOTION)
+        )
 
     def outputs(self, outputs: Outputs, *, whole: bool) -> dict[str, Any]:
         """The environment's outputs as they are stored. Raises `InvalidTemplate`, `ImageNotPublished`.

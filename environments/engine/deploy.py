@@ -17,7 +17,7 @@ from environments.domain.errors import (
     PlanStale,
     StorageError,
 )
-from environments.domain.lifecycle import DeploymentState, State, StepState, state_when_running
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState, state_when_running
 from environments.domain.template import OnFailure, Template
 from environments.engine.clearing import Clearing
 from environments.engine.contexts import CHECKS, TAKES_SECRETS, Contexts
@@ -102,7 +102,10 @@ class Deploy:
             assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
             keeping = None if plan is None else Keeping(plan)
             stock = take_stock(tx, environment.id, besides=deployment.id)
-            self._contexts = Contexts(self._toolbox, environment, bundle, references(tx), secrets, stock.held)
+            promotes = deployment.kind is DeploymentKind.PROMOTE
+            self._contexts = Contexts(
+                self._toolbox, environment, bundle, references(tx), secrets, stock.held, promotes=promotes
+            )
             self._clearing = Clearing(self._recorder, self._logs, self._toolbox, self._contexts, stock, keeping)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
             tx.journal.lay_out(deployment.id, [*rows, *self._clearing.rows()])
@@ -139,7 +142,11 @@ class Deploy:
         self, template: Template, outputs: dict[str, Any], missing: set[str], errors: Mapping[str, BaseException]
     ) -> None:
         """The environment is ready; without what is `missing`, if failures of steps didn't stop the deployment."""
-        changes: dict[str, Any] = {"last_good": self._lease.deployment.id}
+        awaiting = self._contexts.awaiting_promotion(self._steps.outputs)
+        changes: dict[str, Any] = {"awaiting_promotion": awaiting}
+        if not awaiting or self._lease.environment.last_good is None:
+            # What waits for promotion isn't proven yet: a rollback goes to what it would take the place of.
+            changes["last_good"] = self._lease.deployment.id
         if not any(step.uses == TAKES_SECRETS and step.name in missing for step in template.steps):
             changes["sealed"] = None
         changes["observe_at"] = next_look(template.drift, self._recorder.clock())
@@ -150,6 +157,8 @@ class Deploy:
                     if row.state is StepState.PENDING:
                         self._recorder.step(tx, row.name, StepState.SKIPPED)
             self._recorder.move(tx, State.READY, failure=None, outputs=outputs, **changes)
+            if awaiting:
+                self._recorder.awaiting_promotion(tx, awaiting)
             self._recorder.end(tx, DeploymentState.SUCCEEDED, None, _without(left_out, errors, self._recorder.cleaner))
 
     def _fail(self, template: Template, failure: Failure) -> None:

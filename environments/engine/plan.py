@@ -58,7 +58,15 @@ class WorldPlanner:
             images = references(tx)
         if target.kind is DeploymentKind.DESTROY:
             return self._destroy(target, stock._replace(held=held), shared, troubles, budget)
-        contexts = Contexts(self._toolbox, target.environment, target.bundle, images, target.secrets, stock.held)
+        contexts = Contexts(
+            self._toolbox,
+            target.environment,
+            target.bundle,
+            images,
+            target.secrets,
+            stock.held,
+            promotes=target.kind is DeploymentKind.PROMOTE,
+        )
         return _Draft(self._toolbox, contexts, stock, shared, troubles, budget).steps()
 
     def _destroy(

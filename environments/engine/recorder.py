@@ -86,6 +86,12 @@ class Recorder:
         ]
         tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
 
+    def awaiting_promotion(self, tx: Transaction, steps: Sequence[str]) -> None:
+        """Tells that a ready environment waits for a person."""
+        name = self.lease.environment.name
+        message = f"{name} awaits promotion of {', '.join(steps)}: `calvinverse env promote {name}`"
+        self._event(tx, EventType.ENVIRONMENT_AWAITING_PROMOTION, message, {"steps": list(steps)})
+
     def resource(
         self,
         tx: Transaction,
@@ -105,7 +111,8 @@ class Recorder:
     def begin(self, tx: Transaction) -> None:
         """The deployment runs here now."""
         deployment = self.lease.deployment
-        tx.environments.change(deployment.environment_id, drift=None)  # what was seen before is about to change
+        # What was seen before is about to change.
+        tx.environments.change(deployment.environment_id, drift=None, awaiting_promotion=())
         self._deployment(tx, DeploymentState.RUNNING, "goes on" if deployment.epoch > 1 else "begins")
 
     def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None, note: str = "") -> None:

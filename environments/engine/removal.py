@@ -1,6 +1,7 @@
 """Takes resources away, one at a time, and looks whether they are gone: for destroys and for what updates outlive."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
@@ -18,7 +19,7 @@ SHARED = "shared"
 """The journal's step for what serves the whole environment."""
 
 TIME_LIMIT = timedelta(minutes=3)
-"""For each step that is taken away, unless a handler of one of its resources has a `time_limit` that is longer."""
+"""For each step that is taken away, unless one of its resources is given longer by its handler."""
 
 UNKNOWN = "unknown"
 """The kind of a step that is in no version of a template that we still have."""
@@ -63,10 +64,18 @@ class Looks:
         return handler
 
     def time_limit(self, resources: Iterable[Resource]) -> float:
-        """Seconds that taking these away may take: slow are the things that OpenTofu's providers make."""
-        handlers = (self._toolbox.handlers.get(resource.kind) for resource in resources)
-        limits: list[timedelta] = [getattr(handler, "time_limit", TIME_LIMIT) for handler in handlers]
+        """Seconds that taking these away may take: slow are what OpenTofu's providers make, and tasks told to be so."""
+        limits = [limit for resource in resources for limit in self._limits(resource)]
         return max(limits, default=TIME_LIMIT).total_seconds()
+
+    def _limits(self, resource: Resource) -> Iterator[timedelta]:
+        handler = self._toolbox.handlers.get(resource.kind)
+        yield getattr(handler, "time_limit", TIME_LIMIT)
+        needed: Callable[[str], timedelta] | None = getattr(handler, "time_needed", None)
+        if needed is not None and resource.status not in OVER:
+            # A part that is away says nothing of it: then it can't be stopped either.
+            with suppress(CalvinverseError):
+                yield needed(resource.address)
 
     def is_left(self, resource: Resource, found: Observation) -> bool:
         """See the function of that name."""

@@ -19,7 +19,7 @@ from environments.executors.base import Executor, Intended
 
 T = TypeVar("T")
 
-_UPDATES = frozenset({DeploymentKind.UPDATE, DeploymentKind.REPAIR})
+_UPDATES = frozenset({DeploymentKind.UPDATE, DeploymentKind.REPAIR, DeploymentKind.PROMOTE})
 
 
 class Steps:

@@ -19,6 +19,9 @@ from environments.domain.plan import Change
 from environments.domain.template import Bundle
 from environments.service.rendering import Evaluate, evaluate
 
+AWAITING_PROMOTION = "awaiting_promotion"
+"""Output of a step of an executor with `promotes = True`: whether a new version waits for a person to promote it."""
+
 
 class Options(BaseModel):
     """Base of the models of a step's `with` table: unknown keys are faults."""
@@ -143,7 +146,7 @@ class StepContext:
     """All that a step may know. `options` are rendered and read by the executor's own model.
 
     `secrets` are the environment's secret parameters; only `vault.secret` may use them. `host_volumes` are those that
-    the template declares: jobs get no others.
+    the template declares: jobs get no others. `promotes`: somebody asked for what waits for promotion to be promoted.
     """
 
     owner: Owner
@@ -153,6 +156,7 @@ class StepContext:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     host_volumes: frozenset[str] = frozenset()
+    promotes: bool = False
 
 
 class Executor(Protocol):
@@ -160,6 +164,9 @@ class Executor(Protocol):
 
     An executor with the attribute `plans_itself = True` looks first in its `apply`, and changes only what differs: the
     engine doesn't call `plan` before that unless a saved plan has to be kept to.
+
+    One with `promotes = True` may leave a new version waiting until somebody promotes it: its outputs say whether one
+    waits (`AWAITING_PROMOTION`), and a later run whose context `promotes` puts it in the place of the version before.
     """
 
     kind: ClassVar[str]
@@ -213,6 +220,8 @@ class ResourceHandler(Protocol):
     A handler with the attribute `inner = True` is one of things inside of another resource of their step, which
     executors write down while they run: `Executor.resources` doesn't name them, and an update doesn't take them for
     outdated because of that.
+
+    One with a `time_needed(address) -> timedelta` is given at least that long to take a resource away.
 
     One with `place = True` is of what the rights of an environment's jobs go by: as long as anything is there, be it
     marked as somebody else's, an environment that held it isn't destroyed.

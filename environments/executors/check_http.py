@@ -14,7 +14,7 @@ from environments.domain.template import Bundle, Duration
 from environments.executors.base import Intended, Options, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.consul_services import Catalogue, Instance
-from environments.executors.nomad_namespace import SLICE
+from environments.executors.nomad_ports import SLICE
 from environments.executors.options import faults
 
 _PAUSE = 0.1

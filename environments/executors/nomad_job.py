@@ -4,30 +4,42 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, InvalidJob
-from environments.domain.names import service_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
-from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.executors.base import (
+    AWAITING_PROMOTION,
+    Intended,
+    Observation,
+    Options,
+    Owner,
+    Presence,
+    StepContext,
+    StepRun,
+)
 from environments.executors.changes import OwnThingsOnly
-from environments.executors.consul_services import Catalogue, Instance
+from environments.executors.consul_services import Catalogue
 from environments.executors.marks import ABSENT, foreign
-from environments.executors.nomad_namespace import NAMESPACE_KIND, SLICE, stop_jobs, whose_job
+from environments.executors.nomad_namespace import NAMESPACE_KIND, whose_job
 from environments.executors.nomad_plan import RETRY
-from environments.executors.nomad_ports import Allocation, Job, Scheduler
-from environments.executors.nomad_rules import adopt, declared, job_label, services
+from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler
+from environments.executors.nomad_promotion import canaried, promotes_itself, refuse_failed
+from environments.executors.nomad_rules import adopt, declared, job_label
+from environments.executors.nomad_services import addresses
+from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.executors.nomad_watch import Registered, Watch
 from environments.executors.options import faults
 from environments.executors.places import JobPlaces, job_places
 from environments.executors.secret_words import Words, no_words
 
 JOB_KIND = "nomad.job"
+MANUAL = "manual"
 ENVIRONMENT_VARIABLE = "environment"
 """A job file that declares this variable gets the environment's name in it."""
 
@@ -35,10 +47,14 @@ _REGISTRATIONS = 5
 
 
 class NomadJobOptions(Options):
-    """`file`: the job file in HCL, in the template's folder. `variables`: values of the variables that it declares."""
+    """`file`: the job file in HCL, in the template's folder. `variables`: values of the variables that it declares.
+
+    `promotion`: whether healthy canaries are promoted at once, or when somebody asks for it.
+    """
 
     file: str
     variables: dict[str, Any] = Field(default_factory=dict)
+    promotion: Literal["automatic", "manual"] = "automatic"
 
 
 class NomadJob(OwnThingsOnly):
@@ -50,6 +66,8 @@ class NomadJob(OwnThingsOnly):
     description: ClassVar[str] = "Runs a Nomad job in the environment's namespace and waits until it is healthy."
     plans_itself: ClassVar[bool] = True
     """Nomad keeps an unchanged job as the version that it is; and its services may have moved to other ports since."""
+
+    promotes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -91,14 +109,31 @@ class NomadJob(OwnThingsOnly):
         return [*job_places(context.owner), job]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`."""
+        """Gives `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`.
+
+        And `awaiting_promotion`: whether canaries wait for a person; then the services are those of the version before.
+        """
         owner = context.owner
         job = self._read(context)
         self._places.claim(owner, run)
+        if context.options.promotion == MANUAL and (groups := sorted(promotes_itself(job))):
+            raise InvalidJob(
+                f"The step promotes by hand, but group {groups[0]!r} of job {job['ID']!r} has auto_promote = true.",
+                hint='Remove `auto_promote` from the job file, or `promotion = "manual"` from the step.',
+            )
+        if context.promotes and canaried(job):
+            refuse_failed(self._scheduler, owner.name, job["ID"])
         registered = self._register(job, owner, run)
         run.log(f"job {registered.id} registered in namespace {registered.namespace}, version {registered.version}")
-        Watch(self._scheduler, self._catalogue, registered, run, partial(self._words, owner)).until_healthy()
-        return {"job": registered.id, "namespace": owner.name, "services": self._services(job, owner, run)}
+        words = partial(self._words, owner)
+        watch = Watch(self._scheduler, self._catalogue, registered, run, words, promotes=_promotes(context))
+        outcome = watch.until_healthy()
+        return {
+            "job": registered.id,
+            "namespace": owner.name,
+            "services": addresses(self._catalogue, job, owner, outcome, run),
+            AWAITING_PROMOTION: outcome.awaiting,
+        }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """What would be made or changed of the job, by Nomad's own plan, and of the namespace and policy around it.
@@ -115,6 +150,10 @@ class NomadJob(OwnThingsOnly):
         if present is None:
             return [*shared, nomad_plan.created(JOB_KIND, address, job)]
         plan = self._scheduler.plan(owner.name, self._wanted(job, present, owner))
+        if not plan.edits and _promotes(context) and canaried(job):
+            rollout = self._scheduler.rollout(owner.name, job["ID"])
+            if rollout is not None and rollout.awaits_promotion:
+                return [*shared, nomad_plan.promoted(JOB_KIND, address, rollout)]
         return [*shared, *nomad_plan.changed(JOB_KIND, address, plan)]
 
     def _read(self, context: StepContext) -> Job:
@@ -200,36 +239,21 @@ class NomadJob(OwnThingsOnly):
             given_up = _given_up(allocations, version)
         return given_up
 
-    def _services(self, job: Job, owner: Owner, run: StepRun) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for service in services(job):
-            name = service["Name"]
-            if service.get("Provider") not in (None, "", "consul") or job.get("Type") in ("batch", "sysbatch"):
-                continue
-            instance = self._instance(name, run)
-            entry: dict[str, Any] = {"name": name, "address": instance.address, "port": instance.port}
-            if scheme := _scheme(service, instance):
-                host = f"[{instance.address}]" if ":" in instance.address else instance.address
-                entry["url"] = f"{scheme}://{host}:{instance.port}"
-            found[name.removeprefix(service_prefix(owner.name))] = entry
-        return found
-
-    def _instance(self, service: str, run: StepRun) -> Instance:
-        index = 0
-        while True:
-            index, instances = self._catalogue.instances(service, index=index, wait=SLICE if index else 0.0)
-            if instances:
-                return min(instances, key=lambda found: (not found.passing, found.id))
-            run.before_effect()
-
 
 class JobHandler:
     """Knows a job (`<namespace>/<job>`)."""
 
     kind: ClassVar[str] = JOB_KIND
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, patience: timedelta = POSTSTOP_PATIENCE) -> None:
+        """`patience`: how long poststop tasks may run before they are killed, unless their `kill_timeout` is longer."""
         self._scheduler = scheduler
+        self._patience = patience
+
+    def time_needed(self, address: str) -> timedelta:
+        """How long its tasks may take to stop."""
+        namespace, name = address.split("/", 1)
+        return time_to_stop(self._scheduler, namespace, [name], self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks at the job's mark, and counts what runs of it."""
@@ -241,10 +265,14 @@ class JobHandler:
         return Observation(whose_job(job, namespace, owner), f"{running} allocations run" if running else "stopped")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Stops it, waits for its allocations and purges it."""
+        """Stops it, waits for its allocations and purges it. Poststop tasks that don't end are killed."""
         namespace, name = address.split("/", 1)
         if self.observe(address, owner).presence is Presence.OURS:
-            stop_jobs(self._scheduler, namespace, [name], run)
+            stop_jobs(self._scheduler, namespace, [name], run, self._patience)
+
+
+def _promotes(context: StepContext) -> bool:
+    return context.promotes or context.options.promotion != MANUAL
 
 
 def _given_up(allocations: Sequence[Allocation], version: int) -> bool:
@@ -255,16 +283,3 @@ def _given_up(allocations: Sequence[Allocation], version: int) -> bool:
         and not found.replaced
         for found in allocations
     )
-
-
-def _scheme(service: Mapping[str, Any], instance: Instance) -> str:
-    """How to talk to a service: its metadata say it, a tag does, or its health check does."""
-    if instance.metadata.get("scheme"):
-        return instance.metadata["scheme"]
-    for scheme in ("https", "http"):
-        checks = service.get("Checks") or []
-        if scheme in instance.tags or any(
-            check.get("Protocol") == scheme or (scheme == "http" and check.get("Type") == "http") for check in checks
-        ):
-            return scheme
-    return ""

@@ -1,6 +1,7 @@
 """The Nomad namespace of an environment: made before its first job, gone after its last."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from environments.domain.environment import ResourceRef
@@ -10,11 +11,9 @@ from environments.executors.base import Observation, Owner, Presence, StepRun
 from environments.executors.changes import change
 from environments.executors.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
 from environments.executors.nomad_ports import Scheduler
+from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 
 NAMESPACE_KIND = "nomad.namespace"
-SLICE = 1.0
-"""Seconds that one blocking query waits at most, so that a step can be stopped."""
-
 PAUSE = 0.05
 
 
@@ -48,36 +47,20 @@ def whose_job(job: Mapping[str, Any], namespace: str, owner: Owner) -> Presence:
     return whose(job.get("Meta"), owner, held=owner.holds(NAMESPACE_KIND, namespace))
 
 
-def stop_jobs(scheduler: Scheduler, namespace: str, jobs: list[str], run: StepRun) -> None:
-    """Stops the jobs, waits until none of their allocations runs, then makes Nomad forget them.
-
-    In this order, because Nomad forgets the allocations of a purged job while their containers still run.
-    """
-    for job in jobs:
-        run.before_effect()
-        scheduler.deregister(namespace, job, purge=False)
-    for job in jobs:
-        wait_until_stopped(scheduler, namespace, job, run)
-        run.before_effect()
-        scheduler.deregister(namespace, job, purge=True)
-
-
-def wait_until_stopped(scheduler: Scheduler, namespace: str, job: str, run: StepRun) -> None:
-    """Returns when all allocations of a stopped job have ended."""
-    index, allocations = scheduler.allocations(namespace, job)
-    while any(not allocation.terminal for allocation in allocations):
-        run.before_effect()
-        index, allocations = scheduler.allocations(namespace, job, index=index, wait=SLICE)
-
-
 class NamespaceHandler:
     """Knows the namespace of an environment, by its name."""
 
     kind: ClassVar[str] = NAMESPACE_KIND
     place: ClassVar[bool] = True
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, patience: timedelta = POSTSTOP_PATIENCE) -> None:
+        """`patience` as of `JobHandler`."""
         self._scheduler = scheduler
+        self._patience = patience
+
+    def time_needed(self, address: str) -> timedelta:
+        """How long the jobs that still run there may take to stop."""
+        return time_to_stop(self._scheduler, address, self._scheduler.jobs(address), self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks at the mark, and counts the jobs."""
@@ -95,7 +78,7 @@ class NamespaceHandler:
         metadata = self._scheduler.namespace(address)
         if metadata is None or whose_namespace(metadata, owner) is Presence.FOREIGN:
             return
-        stop_jobs(self._scheduler, address, self._scheduler.jobs(address), run)
+        stop_jobs(self._scheduler, address, self._scheduler.jobs(address), run, self._patience)
         for path in self._scheduler.variables(address):
             run.before_effect()
             self._scheduler.remove_variable(address, path)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from environments.domain.plan import Action, Change
 from environments.executors.changes import change, moved, shown
 from environments.executors.nomad_fields import DOLLAR, typed
-from environments.executors.nomad_ports import Edit, Job, JobPlan
+from environments.executors.nomad_ports import Edit, Job, JobPlan, Rollout
 from environments.executors.nomad_rules import services
 
 RETRY = "calvinverse-retry"
@@ -28,6 +28,12 @@ def changed(kind: str, address: str, plan: JobPlan) -> list[Change]:
     differing = sorted([list(edit.place), edit.field, edit.old, edit.new] for edit in plan.edits)
     lines = [*dict.fromkeys(_lines(plan.edits)), *(_replacing(group) for group in sorted(plan.replaced))]
     return [change(Action.CHANGE, kind, address, after=differing, details=lines)]
+
+
+def promoted(kind: str, address: str, rollout: Rollout) -> Change:
+    """The plan of a job that is there as it is to be, but for the promotion of its canaries."""
+    line = f"version {rollout.job_version} is promoted: it takes the place of the version before"
+    return change(Action.CHANGE, kind, address, after=["promote", rollout.job_version], details=[line])
 
 
 def _contents(job: Job) -> Iterator[str]:

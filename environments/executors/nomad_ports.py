@@ -8,6 +8,9 @@ Job = dict[str, Any]
 """A job as Nomad's API has it (JSON API, `Job`)."""
 
 
+SLICE = 1.0
+"""Seconds that one blocking query waits at most, so that a step can be stopped."""
+
 ENDED = frozenset({"complete", "failed", "lost"})
 """Client states of allocations of which nothing runs any more."""
 
@@ -72,13 +75,29 @@ class Evaluation:
     without_drivers: frozenset[str] = frozenset()
 
 
+_OVER = frozenset({"successful", "failed", "cancelled"})
+
+
 @dataclass(frozen=True)
 class Rollout:
-    """A deployment in Nomad's sense, of one version of a job."""
+    """A deployment in Nomad's sense, of one version of a job.
+
+    `unpromoted` has for each group whose canaries nobody has promoted how many of them it wants; `canaries` are the
+    allocations that were placed as such. `promotes_itself`: Nomad promotes all of them once they are healthy.
+    """
 
     job_version: int
     status: str
     description: str = ""
+    id: str = ""
+    unpromoted: Mapping[str, int] = field(default_factory=dict)
+    canaries: frozenset[str] = frozenset()
+    promotes_itself: bool = False
+
+    @property
+    def awaits_promotion(self) -> bool:
+        """Whether it goes on only when its canaries are promoted."""
+        return bool(self.unpromoted) and self.status not in _OVER
 
 
 @dataclass(frozen=True)
@@ -151,6 +170,14 @@ class Scheduler(Protocol):
 
     def rollout(self, namespace: str, job: str) -> Rollout | None:
         """The job's newest deployment."""
+        ...
+
+    def promote(self, namespace: str, rollout: str) -> None:
+        """Promotes all canaries of a deployment, by its id. Raises `BackendError` unless all of them are healthy."""
+        ...
+
+    def signal(self, namespace: str, allocation: str, task: str, signal: str) -> None:
+        """Sends a signal, such as `SIGKILL`, to a task; nothing happens if neither it nor its allocation is there."""
         ...
 
     def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:

@@ -1,18 +1,20 @@
 """Watching a job until it is healthy, telling what happens to its tasks as it happens."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
 from environments.executors.base import StepRun
 from environments.executors.consul_services import Catalogue
+from environments.executors.nomad_checks import Checks
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
-from environments.executors.nomad_namespace import SLICE
+from environments.executors.nomad_lifecycle import Duties
 from environments.executors.nomad_placement import unplaced
-from environments.executors.nomad_ports import Allocation, Job, Scheduler, Task
-from environments.executors.nomad_rules import group_services
+from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
+from environments.executors.nomad_promotion import Promotion, canaried
 
 _TAIL = 8000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
@@ -21,8 +23,18 @@ _TAIL_LINES = 5
 _UNTIL_COLLECTED = (0.1, 0.3, 1.0)
 """Seconds to wait for what a task wrote: Nomad collects it a moment after the task has ended."""
 
-_WHILE_STARTING = 0.25
 _ENDED_BADLY = frozenset({"failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a watch has ended. `serving`: the instances that serve from now on.
+
+    `awaiting`: the canaries of the version are well, and wait for a person to promote them; others serve.
+    """
+
+    serving: tuple[Allocation, ...] = ()
+    awaiting: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,28 +78,42 @@ class Watch:
         registered: Registered,
         run: StepRun,
         words: Callable[[], Sequence[str] | None] = tuple,
+        *,
+        promotes: bool = True,
     ) -> None:
-        """`words` are asked for when something that a task wrote is quoted: what has to be taken out of it."""
+        """`words` are asked for when something that a task wrote is quoted: what has to be taken out of it.
+
+        `promotes`: canaries that are well are promoted; otherwise they are left to wait for that.
+        """
         self._scheduler = scheduler
-        self._checks = _Checks(catalogue, registered.job)
+        self._checks = Checks(catalogue, registered.job)
         self._job = registered
         self._run = run
         self._words = words
         self._told: set[tuple[str, str, int, str]] = set()
         self._obstacle = ""
         self._allocations: list[Allocation] = []
+        self._others: list[Allocation] = []
+        self._duties = Duties(registered.job)
+        self._promotion = Promotion(scheduler, registered.namespace, promotes=promotes)
+        self._rollout: Rollout | None = None
 
-    def until_healthy(self) -> None:
-        """Returns when every instance is healthy, or has completed if that is what the job is for.
+    def until_healthy(self) -> Outcome:
+        """Returns when every task of every instance runs, or has ended if that is what it is for, and checks pass.
 
-        Raises `StepFailed` when the job has failed, and `StepTimeout` saying what it was waiting for.
+        Canaries are promoted first, or the outcome says that they wait for it. Raises `StepFailed` when the job has
+        failed, and `StepTimeout` saying what it was waiting for.
         """
         if self._job.starts_later:
-            return
+            return Outcome()
         try:
             self._wait()
         except StepTimeout as error:
             raise StepTimeout(f"{error.message.rstrip('.')}: {self._reason()}.", hint=error.hint) from error
+        if self._waits_for_promotion:
+            stable = [found for found in self._live(self._others) if not found.terminal]
+            return Outcome((*stable, *(found for found in self._live() if not self._is_canary(found))), awaiting=True)
+        return Outcome(tuple(self._live()))
 
     def _wait(self) -> None:
         index, wait = 0, 0.0
@@ -97,7 +123,9 @@ class Watch:
                 self._job.namespace, self._job.id, index=index if wait else 0, wait=wait
             )
             self._allocations = [found for found in allocations if found.job_version == self._job.version]
+            self._others = [found for found in allocations if found.job_version != self._job.version]
             self._tell()
+            self._see_rollout()
             if self._done():
                 return
             self._check_placement()
@@ -109,28 +137,53 @@ class Watch:
                 if self._done():
                     return
 
+    def _see_rollout(self) -> None:
+        """Only a deployment with canaries says more than the instances do."""
+        if canaried(self._job.job):
+            rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
+            self._rollout = rollout if rollout is not None and rollout.job_version == self._job.version else None
+
+    @property
+    def _waits_for_promotion(self) -> bool:
+        return self._rollout is not None and self._rollout.awaits_promotion
+
+    def _is_canary(self, allocation: Allocation) -> bool:
+        return self._rollout is not None and allocation.id in self._rollout.canaries
+
     def _done(self) -> bool:
-        wanted = {group["Name"]: group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or []}
+        groups = self._job.job.get("TaskGroups") or []
+        wanted = {group["Name"]: group["Count"] for group in groups if group.get("Count")}
+        if self._rollout is not None and self._rollout.awaits_promotion:
+            wanted.update(self._rollout.unpromoted)
+            # Nomad promotes what it has found healthy itself.
+            well = [found for found in self._live() if self._good(found) and found.healthy is True]
+            return self._enough(wanted, well) and self._promotion.decide(self._rollout, self._run)
         if self._job.job.get("Type") in ("system", "sysbatch"):
             # One on each fitting node: as many as there are, once the scheduler has placed them.
-            groups = {found.group for found in self._allocations}
-            return groups == set(wanted) and all(map(self._good, self._live()))
-        good: dict[str, int] = dict.fromkeys(wanted, 0)
-        for allocation in self._live():
-            if self._good(allocation):
-                good[allocation.group] = good.get(allocation.group, 0) + 1
-        return all(good[group] >= count for group, count in wanted.items())
+            placed = {found.group for found in self._allocations}
+            return placed >= set(wanted) and all(map(self._good, self._live()))
+        return self._enough(wanted, list(filter(self._good, self._live())))
 
-    def _live(self) -> list[Allocation]:
-        return [found for found in self._allocations if found.desired == "run" and not found.replaced]
+    @staticmethod
+    def _enough(wanted: Mapping[str, int], good: Sequence[Allocation]) -> bool:
+        counts = Counter(found.group for found in good)
+        return all(counts[group] >= count for group, count in wanted.items())
+
+    def _live(self, among: Sequence[Allocation] | None = None) -> list[Allocation]:
+        found = self._allocations if among is None else among
+        return [one for one in found if one.desired == "run" and not one.replaced]
 
     def _good(self, allocation: Allocation) -> bool:
+        if self._job.runs_to_its_end and allocation.client == "complete":
+            return True
+        lacking = self._duties.lacking(allocation)
         if self._job.runs_to_its_end:
-            return allocation.client == "complete"
+            return allocation.client == "running" and not lacking
         if allocation.healthy is None and not allocation.terminal and self._checks.pass_for(allocation):
             # Consul may know before Nomad's client has told its server that the task runs.
-            return True
-        return allocation.client == "running" and (allocation.healthy is True or not self._has_rollout())
+            return not lacking or self._duties.alone(allocation.group)
+        healthy = allocation.healthy is True or not self._has_rollout()
+        return allocation.client == "running" and healthy and not lacking
 
     def _all_placed(self) -> bool:
         wanted = sum(group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or [])
@@ -193,6 +246,9 @@ class Watch:
 
     def _reason(self, otherwise: str = "") -> str:
         """Which task is in trouble, and what it says."""
+        if self._waits_for_promotion and all(map(self._good, self._live())):
+            assert self._rollout is not None
+            return self._promotion.reason(self._rollout, len(self._live()))
         for allocation, task in self._suspects():
             events = [f"{event.kind}: {event.message}".rstrip(": .") for event in task.events][-3:]
             said = "; ".join(events) or task.state
@@ -208,8 +264,9 @@ class Watch:
     def _suspects(self) -> Sequence[tuple[Allocation, Task]]:
         tasks = [(found, task) for found in reversed(self._allocations) for task in found.tasks]
         failed = [(found, task) for found, task in tasks if task.failed or any(event.failed for event in task.events)]
+        lacking = [(found, task) for found in reversed(self._live()) for task in self._duties.lacking(found)]
         unhealthy = [(found, task) for found, task in tasks if found.healthy is not True and found.client != "complete"]
-        return failed or unhealthy
+        return failed or lacking or unhealthy
 
     def _clean(self, text: str) -> str:
         try:
@@ -230,51 +287,3 @@ class Watch:
             text = text.partition("\n")[2]  # half a line may be half a secret
         text = self._clean(text) if text else ""
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
-
-
-class _Checks:
-    """What Consul says about the services of those groups for which passing checks are all that counts."""
-
-    def __init__(self, catalogue: Catalogue, job: Job) -> None:
-        self._catalogue = catalogue
-        self._services: dict[str, list[str]] = {}
-        for group in job.get("TaskGroups") or []:
-            update = group.get("Update") or {}
-            services = list(group_services(group))
-            if (
-                job.get("Type") == "service"
-                and update.get("HealthCheck") == "checks"
-                and not update.get("MinHealthyTime")
-                and services
-                and all(found.get("Checks") and found.get("Provider") in ("", "consul") for found in services)
-            ):
-                self._services[group["Name"]] = sorted({found["Name"] for found in services})
-        self._passing: dict[str, list[str]] = {}
-        self._index: dict[str, int] = {}
-
-    def pass_for(self, allocation: Allocation) -> bool:
-        """Whether each service of the allocation was passing when Consul was asked last."""
-        return allocation.group in self._services and not self._lacking(allocation)
-
-    def wait_for_change(self, live: Sequence[Allocation]) -> bool:
-        """Asks Consul about a service that these allocations lack, waiting for a change for a second at most.
-
-        False when none is lacking, or passing checks aren't all that counts.
-        """
-        service = next((name for allocation in live for name in self._lacking(allocation)), None)
-        if service is None:
-            return False
-        before = self._index.get(service, 0)
-        # Short while tasks are being started: what happens to them is told after each look.
-        wait = SLICE if all(found.client == "running" for found in live) else _WHILE_STARTING
-        index, instances = self._catalogue.instances(service, index=before, wait=wait if before else 0.0)
-        self._index[service] = index
-        self._passing[service] = [found.id for found in instances if found.passing]
-        return True
-
-    def _lacking(self, allocation: Allocation) -> list[str]:
-        return [
-            service
-            for service in self._services.get(allocation.group, ())
-            if not any(allocation.id in instance for instance in self._passing.get(service, ()))
-        ]

@@ -49,6 +49,7 @@ class Action(StrEnum):
     ENVIRONMENT_UPDATE = "environment:update"
     ENVIRONMENT_ROLL_BACK = "environment:roll_back"
     ENVIRONMENT_REPAIR = "environment:repair"
+    ENVIRONMENT_PROMOTE = "environment:promote"
     ENVIRONMENT_RETRY = "environment:retry"
     ENVIRONMENT_DESTROY = "environment:destroy"
     ENVIRONMENT_CANCEL = "environment:cancel"
@@ -67,6 +68,7 @@ QUEUES = {
     Action.ENVIRONMENT_UPDATE: frozenset({DeploymentKind.UPDATE}),
     Action.ENVIRONMENT_ROLL_BACK: frozenset({DeploymentKind.UPDATE}),
     Action.ENVIRONMENT_REPAIR: frozenset({DeploymentKind.REPAIR}),
+    Action.ENVIRONMENT_PROMOTE: frozenset({DeploymentKind.PROMOTE}),
     Action.ENVIRONMENT_RETRY: frozenset({DeploymentKind.CREATE, DeploymentKind.DESTROY}),
     Action.ENVIRONMENT_DESTROY: frozenset({DeploymentKind.DESTROY}),
 }

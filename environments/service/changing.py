@@ -98,7 +98,12 @@ def destroy(
         )
     tx.deployments.supersede(environment.id, asked.now)
     check_move(environment.name, environment.state, State.DESTROYING)
-    changes: dict[str, Any] = {"state": State.DESTROYING, "state_since": asked.now, "destroy_again_at": None}
+    changes: dict[str, Any] = {
+        "state": State.DESTROYING,
+        "state_since": asked.now,
+        "destroy_again_at": None,
+        "awaiting_promotion": (),
+    }
     tx.environments.change(environment.id, **changes)
     tx.events.add(
         EventType.ENVIRONMENT_STATE,

@@ -136,6 +136,15 @@ def rolled_back(tx: Transaction, principal: Principal, environment: Environment,
     return Draft(back, bundle, {}, allowed, rollback_to=good.id)
 
 
+def check_awaiting(environment: Environment) -> None:
+    """Raises `NotAllowedNow` unless something of the environment awaits promotion."""
+    if not environment.awaiting_promotion:
+        raise NotAllowedNow(
+            f"Nothing of environment {environment.name!r} awaits promotion.",
+            hint='Only canaries of a step `nomad.job` with `promotion = "manual"` wait for it, after an update.',
+        )
+
+
 def unchanged(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> Draft:
     """The environment as it was last asked for. Raises `UnknownTemplate` and `Forbidden`."""
     bundle = tx.templates.bundle(environment.bundle)

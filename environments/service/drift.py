@@ -78,7 +78,14 @@ class Drifting:
             now = tx.environments.get(environment.id)
             if now is None or now.state is not State.READY or _newest(tx, now) != newest:
                 return None
-            tx.environments.change(now.id, drift=drift)
+            waits = _still_waiting(now, drift)
+            tx.environments.change(now.id, drift=drift, awaiting_promotion=waits)
+            if lost := [step for step in now.awaiting_promotion if step not in waits]:
+                message = (
+                    f"{now.name} no longer awaits promotion of {', '.join(lost)}: what waited isn't there any more"
+                )
+                kind, steps = EventType.ENVIRONMENT_AWAITING_PROMOTION, {"steps": list(waits)}
+                tx.events.add(kind, now.id, drift.observed_at, message=message, data=steps)
             if drift.found != (now.drift is not None and now.drift.found):
                 what = f"has drifted: {_sentence(drift)}" if drift.found else "has no drift any more"
                 message = f"{now.name} {what}"
@@ -90,12 +97,18 @@ class Drifting:
                     message = f"{now.name}, {incident.address}: {incident.detail}"
                     at = {"at": incident.at.isoformat()}
                     tx.events.add(EventType.ENVIRONMENT_INCIDENT, now.id, drift.observed_at, message=message, data=at)
-            return now.model_copy(update={"drift": drift})
+            return now.model_copy(update={"drift": drift, "awaiting_promotion": waits})
 
 
 def _newest(tx: Transaction, environment: Environment) -> str | None:
     deployments = tx.deployments.of(environment.id, limit=1)
     return deployments[0].id if deployments else None
+
+
+def _still_waiting(environment: Environment, drift: Drift) -> tuple[str, ...]:
+    """Steps whose own thing is as they left it; the new version of others has failed, or somebody has changed it."""
+    changed = {step.step for step in drift.steps if any(change.kind == step.uses for change in step.changes)}
+    return tuple(step for step in environment.awaiting_promotion if step not in changed)
 
 
 def _sentence(drift: Drift) -> str:

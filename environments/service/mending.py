@@ -11,7 +11,7 @@ from environments.domain.views import AbandonRequest, Accepted, EnvironmentView,
 from environments.service import changing
 from environments.service.authorization import Action, Principal, may
 from environments.service.changing import Asked
-from environments.service.drafting import rolled_back
+from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.presenting import environment_view
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
@@ -36,6 +36,21 @@ class Mending:
             check_request(environment.name, environment.state, DeploymentKind.REPAIR)
             asked = Asked(self._new_id("dep"), principal.owner, "repaired", self._clock())
             deployment = changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
+        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+
+    def promote(self, principal: Principal, name: str) -> Accepted:
+        """Puts the new versions that wait for promotion in the place of those before them.
+
+        Raises `NotAllowedNow`, also when nothing waits.
+        """
+        with self._storage.write() as tx:
+            environment = owned(tx, principal, name)
+            allowed = may(principal, Action.ENVIRONMENT_PROMOTE, environment)
+            check_request(environment.name, environment.state, DeploymentKind.PROMOTE)
+            check_awaiting(environment)
+            steps = ", ".join(environment.awaiting_promotion)
+            asked = Asked(self._new_id("dep"), principal.owner, f"promoted {steps}", self._clock())
+            deployment = changing.queue(tx, environment, DeploymentKind.PROMOTE, asked, allowed)
         return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
 
     def rollback(self, principal: Principal, name: str, request: RollbackRequest) -> Accepted:

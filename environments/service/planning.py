@@ -17,7 +17,7 @@ from environments.service.allowances import check_plans
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.changing import Asked, Sealer
 from environments.service.checking import Checks, Verdicts
-from environments.service.drafting import Draft, new_environment, rolled_back, unchanged, updated
+from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
 from environments.service.idempotency import Once
 from environments.service.presenting import environment_view
 from environments.service.storage import Storage, Transaction
@@ -28,6 +28,7 @@ KEPT = timedelta(hours=24)
 
 _ACTIONS = {
     DeploymentKind.REPAIR: Action.ENVIRONMENT_REPAIR,
+    DeploymentKind.PROMOTE: Action.ENVIRONMENT_PROMOTE,
     DeploymentKind.DESTROY: Action.ENVIRONMENT_DESTROY,
 }
 
@@ -167,6 +168,8 @@ class Planning:
             return new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
         environment = owned(tx, principal, name)
         check_request(environment.name, environment.state, request.kind)
+        if request.kind is DeploymentKind.PROMOTE:
+            check_awaiting(environment)
         if request.kind is not DeploymentKind.UPDATE:
             return unchanged(tx, principal, _ACTIONS[request.kind], environment)
         if request.rollback_to is not None:
@@ -194,9 +197,9 @@ class Planning:
         bundle = tx.templates.bundle(plan.bundle)
         if bundle is None:
             raise _stale(plan, f"the content of template {plan.template!r} that it was made for is gone")
-        if plan.kind is DeploymentKind.REPAIR:
-            allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
-            return environment, changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
+        if plan.kind is not DeploymentKind.UPDATE:
+            allowed = may(principal, _ACTIONS[plan.kind], environment)
+            return environment, changing.queue(tx, environment, plan.kind, asked, allowed)
         rollback_to = plan.request.get("rollback_to")
         if rollback_to is None and tx.templates.find(plan.template, plan.bundle) is None:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")

@@ -104,6 +104,7 @@ environments = Table(
     Column("last_good", String(40)),
     Column("drift", JSON(none_as_null=True)),
     Column("observe_at", Moment),
+    Column("awaiting_promotion", JSON, nullable=False, server_default="[]"),
     Index(
         "uq_environments_live_name",
         "name",

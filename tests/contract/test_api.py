@@ -27,6 +27,7 @@ ROUTES = {
     ("POST", "/v1/environments/{name}/destroy"),
     ("POST", "/v1/environments/{name}/cancel"),
     ("POST", "/v1/environments/{name}/plan"),
+    ("POST", "/v1/environments/{name}/promote"),
     ("POST", "/v1/environments/{name}/repair"),
     ("POST", "/v1/environments/{name}/rollback"),
     ("POST", "/v1/environments/{name}/abandon"),

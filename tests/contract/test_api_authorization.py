@@ -88,6 +88,7 @@ def test_what_is_somebody_elses_is_not_there(api: Served, admin: HttpClient, ali
         lambda: alice.plan("theirs", PlanRequest(kind=DeploymentKind.DESTROY)),
         lambda: alice.retry("theirs"),
         lambda: alice.repair("theirs"),
+        lambda: alice.promote("theirs"),
         lambda: alice.rollback("theirs", RollbackRequest()),
         lambda: alice.destroy("theirs"),
         lambda: alice.cancel("theirs", CancelRequest()),

@@ -154,6 +154,7 @@ def test_plans_are_for_those_who_see_the_environment(api: Served, client: HttpCl
         for ask in (
             lambda: grace.plan("demo", PlanRequest(kind=DeploymentKind.REPAIR)),
             lambda: grace.repair("demo"),
+            lambda: grace.promote("demo"),
             lambda: grace.rollback("demo", RollbackRequest()),
             lambda: grace.abandon("demo", AbandonRequest(reason="mine now")),
             lambda: grace.drift("demo"),
@@ -195,6 +196,20 @@ def test_a_plan_that_destroys_destroys(api: Served, client: HttpClient) -> None:
     ready(api, client)
     plan = client.plan("demo", PlanRequest(kind=DeploymentKind.DESTROY))
     assert client.apply_plan(plan.id).environment.state is State.DESTROYING
+
+
+def test_a_promotion_is_a_deployment_of_an_environment_that_awaits_it(api: Served, client: HttpClient) -> None:
+    ready(api, client)
+    view = client.environment("demo")
+    assert view.awaiting_promotion == ()
+    with pytest.raises(NotAllowedNow, match="Nothing of environment 'demo' awaits promotion"):
+        client.promote("demo")
+    with api.service.database.write() as tx:
+        tx.environments.change(view.id, awaiting_promotion=("app",))
+    assert client.environment("demo").awaiting_promotion == ("app",)
+    promoted = client.promote("demo")
+    deployment = client.deployment(str(promoted.deployment_id))
+    assert (deployment.kind, deployment.reason) == (DeploymentKind.PROMOTE, "promoted app")
 
 
 def test_repair_and_rollback_are_deployments(api: Served, client: HttpClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from environments.adapters.connections import Connections
 from environments.adapters.memory import MemoryNomad
 from environments.adapters.nomad import Nomad
-from environments.domain.errors import InvalidJob
+from environments.domain.errors import BackendError, InvalidJob
 from environments.executors import hcl
 from environments.executors.nomad_ports import Allocation, Edit, Job, JobPlan, Scheduler
 from tests import images_here
@@ -49,6 +49,34 @@ job "app" {
   }
 }
 """
+
+
+CANARIES = JOB.replace('min_healthy_time = "0s"', 'min_healthy_time = "0s"\n      canary = 1')
+POSTSTOP = JOB.replace(
+    '    task "task"',
+    """    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    task "bye" {
+      driver = "docker"
+      lifecycle {
+        hook = "poststop"
+      }
+      config {
+        image      = var.image
+        force_pull = false
+        network_mode = "host"
+        command    = "/usr/bin/sleep"
+        args       = ["3600"]
+      }
+      resources {
+        cpu    = 20
+        memory = 32
+      }
+    }
+    task \"task\"""",
+)
 
 
 @pytest.fixture(params=["memory", "real"])
@@ -138,6 +166,65 @@ def test_a_job_runs_and_registering_it_again_changes_nothing(nomad: Scheduler, n
     rollout = nomad.rollout(namespace, "app")
     assert rollout is not None
     assert rollout.job_version == 0
+
+
+def test_canaries_run_beside_the_version_before_until_they_are_promoted(nomad: Scheduler, namespace: str) -> None:
+    nomad.register(namespace, _parsed(nomad, namespace, CANARIES), 0)
+    (first,) = _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
+    before = nomad.rollout(namespace, "app")
+    assert before is not None
+    assert (before.awaits_promotion, before.canaries) == (False, frozenset())
+    _register_again(nomad, namespace, text="y")
+    found = _until(nomad, namespace, "app", lambda found: any(item.healthy and item.job_version == 1 for item in found))
+    (canary,) = (item for item in found if item.job_version == 1)
+    assert {item.id: item.desired for item in found} == {first.id: "run", canary.id: "run"}
+    waiting = nomad.rollout(namespace, "app")
+    assert waiting is not None
+    assert (waiting.awaits_promotion, waiting.promotes_itself) == (True, False)
+    assert (dict(waiting.unpromoted), waiting.canaries) == ({"group": 1}, frozenset({canary.id}))
+
+    # Another version takes the canary's place, not that of the version before.
+    _register_again(nomad, namespace, text="z")
+    found = _until(nomad, namespace, "app", lambda found: any(item.healthy and item.job_version == 2 for item in found))
+    assert {item.job_version for item in found if item.desired == "run"} == {0, 2}
+    with pytest.raises(BackendError):
+        nomad.promote(namespace, waiting.id)
+    waiting = nomad.rollout(namespace, "app")
+    assert waiting is not None
+    nomad.promote(namespace, waiting.id)
+    found = _until(nomad, namespace, "app", lambda found: sum(not item.terminal for item in found) == 1)
+    assert [item.job_version for item in found if item.desired == "run"] == [2]
+    promoted = nomad.rollout(namespace, "app")
+    assert promoted is not None
+    assert (promoted.id, promoted.awaits_promotion) == (waiting.id, False)
+
+
+def test_going_back_to_the_version_before_ends_its_canaries(nomad: Scheduler, namespace: str) -> None:
+    nomad.register(namespace, _parsed(nomad, namespace, CANARIES), 0)
+    (first,) = _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
+    _register_again(nomad, namespace, text="y")
+    _until(nomad, namespace, "app", lambda found: any(item.healthy and item.job_version == 1 for item in found))
+    _register_again(nomad, namespace, text="x")
+    found = _until(nomad, namespace, "app", lambda found: sum(not item.terminal for item in found) == 1)
+    assert [(item.id, item.job_version) for item in found if item.desired == "run"] == [(first.id, 2)]
+    back = nomad.rollout(namespace, "app")
+    assert back is None or not back.awaits_promotion
+
+
+def test_a_task_that_runs_after_the_others_goes_on_until_it_is_killed(nomad: Scheduler, namespace: str) -> None:
+    if isinstance(nomad, MemoryNomad):
+        nomad.poststop_hangs = True
+    nomad.register(namespace, _parsed(nomad, namespace, POSTSTOP), 0)
+    (found,) = _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
+    assert {task.name: task.state for task in found.tasks} == {"task": "running", "bye": "pending"}
+    nomad.deregister(namespace, "app", purge=False)
+    (found,) = _until(nomad, namespace, "app", lambda found: _state(found, "bye") == "running")
+    assert (found.desired, found.terminal, _state([found], "task")) == ("stop", False, "dead")
+    nomad.signal(namespace, found.id, "bye", "SIGKILL")
+    (found,) = _until(nomad, namespace, "app", lambda found: all(item.terminal for item in found))
+    assert _state([found], "bye") == "dead"
+    nomad.signal(namespace, found.id, "bye", "SIGKILL")
+    nomad.signal(namespace, found.id, "other", "SIGKILL")
 
 
 def test_a_job_that_somebody_else_registered_is_not_overwritten(nomad: Scheduler, namespace: str) -> None:
@@ -264,9 +351,19 @@ def _image(nomad: Scheduler) -> str:
     return "any" if isinstance(nomad, MemoryNomad) else images_here.reference("base")
 
 
-def _parsed(nomad: Scheduler, namespace: str, **variables: Any) -> Job:
+def _state(found: list[Allocation], task: str) -> str:
+    return next(known.state for item in found for known in item.tasks if known.name == task)
+
+
+def _register_again(nomad: Scheduler, namespace: str, **variables: Any) -> None:
+    present = nomad.job(namespace, "app")
+    assert present is not None
+    nomad.register(namespace, _parsed(nomad, namespace, CANARIES, **variables), present["JobModifyIndex"])
+
+
+def _parsed(nomad: Scheduler, namespace: str, file: str = JOB, **variables: Any) -> Job:
     return {
-        **nomad.parse(JOB, hcl.assignments({"text": "x", "image": _image(nomad), **variables})),
+        **nomad.parse(file, hcl.assignments({"text": "x", "image": _image(nomad), **variables})),
         "Namespace": namespace,
         "Meta": {"mark": "1"},
     }

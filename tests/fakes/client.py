@@ -400,6 +400,13 @@ class FakeClient:
         self._called("repair", name, changes=True)
         return self._deploy(self._changeable(name, DeploymentKind.REPAIR), DeploymentKind.REPAIR, State.UPDATING)
 
+    def promote(self, name: str) -> Accepted:
+        self._called("promote", name, changes=True)
+        view = self._changeable(name, DeploymentKind.PROMOTE)
+        if not view.awaiting_promotion:
+            raise NotAllowedNow(f"Nothing of environment {view.name!r} awaits promotion.")
+        return self._deploy(view, DeploymentKind.PROMOTE, State.UPDATING)
+
     def rollback(self, name: str, request: RollbackRequest) -> Accepted:
         self._called("rollback", name, request, changes=True)
         return self._deploy(self._changeable(name, DeploymentKind.UPDATE), DeploymentKind.UPDATE, State.UPDATING)

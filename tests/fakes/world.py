@@ -12,6 +12,7 @@ from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import (
+    AWAITING_PROMOTION,
     Intended,
     Observation,
     Options,
@@ -36,6 +37,8 @@ class World:
     said: dict[str, Any] = field(default_factory=dict)
     notes: dict[tuple[str, str], Any] = field(default_factory=dict)
     """What steps have written into shared things: (address, step) → what the step says."""
+    waiting: dict[str, Any] = field(default_factory=dict)
+    """What things are to say once somebody promotes that, by address."""
     strays: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -197,6 +200,30 @@ class CheckExecutor(ThingExecutor):
         return ()
 
 
+class CanaryExecutor(ThingExecutor):
+    """Lets a thing that is there already say something else only when somebody promotes it."""
+
+    kind: ClassVar[str] = "test.canary"
+    promotes: ClassVar[bool] = True
+    plans_itself: ClassVar[bool] = True
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        address, says = f"{context.owner.name}/{context.step}", context.options.says
+        now = self._world.said.get(address, says)
+        waits = now != says and not context.promotes
+        if waits:
+            self._world.waiting[address] = says
+            return {"said": now, AWAITING_PROMOTION: True}
+        self._world.waiting.pop(address, None)
+        return {**super().apply(context, run), AWAITING_PROMOTION: False}
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        address = f"{context.owner.name}/{context.step}"
+        if self._world.waiting.get(address) == context.options.says and not context.promotes:
+            return ()
+        return [change.model_copy(update={"kind": self.kind}) for change in super().plan(context, run)]
+
+
 class ThingHandler:
     """Takes things away."""
 
@@ -242,7 +269,7 @@ def _is_of(address: str, owner: Owner) -> bool:
 def thing_toolbox(world: World) -> Toolbox:
     """The executors, the handler and the lookout of a world."""
     return toolbox(
-        [ThingExecutor(world), CheckExecutor(world)],
+        [ThingExecutor(world), CanaryExecutor(world), CheckExecutor(world)],
         [ThingHandler(world)],
         lookouts=[StrayLookout(world)],
         witnesses=[world],

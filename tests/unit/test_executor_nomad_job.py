@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.adapters.memory.nomad import Fate
+from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import (
     BackendUnavailable,
     ForeignResource,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory.nomad import Fate
+from environments.adapters.memory.nomad_instances import Fate
 from environments.adapters.nomad_answers import allocation
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import StepFailed

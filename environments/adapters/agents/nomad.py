@@ -104,6 +104,8 @@ class NomadAgent(Agent):
             "client": {
                 "enabled": True,
                 "network_interface": "lo",
+                # Nomad's own limit of 30 s would cut what job files ask for short, without a word.
+                "max_kill_timeout": "1h",
                 "alloc_mounts_dir": str(self.data / "alloc_mounts"),
                 "cgroup_parent": self.cgroup,
                 "min_dynamic_port": ports.first_dynamic,

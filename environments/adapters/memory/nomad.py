@@ -1,33 +1,16 @@
 """Nomad in memory: jobs that start at once, as far as their fate allows."""
 
-import json
-import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from environments.adapters.memory.consul import MemoryConsul
 from environments.adapters.memory.nomad_diff import plan_of, specification
+from environments.adapters.memory.nomad_instances import Fate, Registered, allocation, killed, stopped
+from environments.adapters.memory.nomad_parse import parse
 from environments.domain.errors import BackendError, InvalidJob
 from environments.executors.consul_services import Instance
-from environments.executors.nomad_ports import Allocation, Evaluation, Job, JobPlan, Rollout, Task, TaskEvent
-
-
-class Fate(StrEnum):
-    """What becomes of the jobs of a memory twin."""
-
-    HEALTHY = "healthy"
-    FAILING = "failing"
-    WITHOUT_ROOM = "without room"
-    NEVER_HEALTHY = "never healthy"
-
-
-@dataclass
-class _Registered:
-    job: Job
-    allocations: list[Allocation] = field(default_factory=list)
-    rollout: Rollout | None = None
+from environments.executors.nomad_ports import Allocation, Evaluation, Job, JobPlan, Rollout, TaskEvent
 
 
 class MemoryNomad:
@@ -39,11 +22,18 @@ class MemoryNomad:
     def __init__(self, consul: MemoryConsul | None = None) -> None:
         self.fate = Fate.HEALTHY
         self.registrations = 0
+        self.stops_slowly = False
+        """Whether tasks that are asked to stop go on until `finish_stopping`."""
+        self.poststop_hangs = False
+        """Whether tasks that run after the others never end by themselves."""
+        self.poststop_restarts = 0
+        """How often a task that is killed is started again."""
+        self.signals: list[tuple[str, str]] = []
         self._consul = consul
         self._changed = threading.Condition()
         self._index = 1
         self._namespaces: dict[str, dict[str, str]] = {"default": {}}
-        self._jobs: dict[tuple[str, str], _Registered] = {}
+        self._jobs: dict[tuple[str, str], Registered] = {}
         self._variables: dict[tuple[str, str], dict[str, str]] = {}
         self._evaluations: dict[str, Evaluation] = {}
         self._volumes: list[tuple[str, str]] = []
@@ -51,52 +41,7 @@ class MemoryNomad:
 
     def parse(self, text: str, variables: str) -> Job:
         """Understands as much of HCL as its tests need: one group and task, services' names, templates' data."""
-        values = {
-            name: json.loads(re.sub(r"\\U([0-9a-f]{8})", lambda found: chr(int(found[1], 16)), value))
-            for name, value in re.findall(r"(?m)^(\w+) = (.*)$", variables)
-        }
-        values = {**dict.fromkeys(re.findall(r'variable "(\w+)"', text), 1), **values}
-        label = re.search(r'job "([^"]+)"', text)
-        if label is None or text.count("{") != text.count("}"):
-            raise InvalidJob("Nomad rejects the job: the job file can't be parsed.")
-
-        def filled(quoted: str) -> str:
-            return re.sub(r"\$\{var\.(\w+)\}", lambda found: str(values[found[1]]), quoted)
-
-        kind = re.search(r'type\s*=\s*"(service|batch|system)"', text)
-        count = re.search(r"count\s*=\s*(?:var\.(\w+)|(\d+))", text)
-        number = values[count[1]] if count and count[1] else count[2] if count else 1
-        if not re.fullmatch(r"-?\d+", str(number)):
-            raise InvalidJob("Nomad rejects the job: the count is no number.")
-        namespace = re.search(r'namespace\s*=\s*"([^"]*)"', text)
-        services = re.findall(r'service\s*\{\s*name\s*=\s*"([^"]*)"', text)
-        templates = re.findall(r'data\s*=\s*"([^"]*)"', text)
-        image = re.search(r'image\s*=\s*(?:var\.(\w+)|"([^"]*)")', text)
-        config = {"image": str(values[image[1]] if image[1] else image[2])} if image else {}
-        return {
-            "ID": label[1],
-            "Name": label[1],
-            "Namespace": namespace[1] if namespace else "default",
-            "Type": kind[1] if kind else "service",
-            "TaskGroups": [
-                {
-                    "Name": "group",
-                    "Count": int(number),
-                    "Update": {"MaxParallel": 1, "HealthCheck": "checks"},
-                    "Services": [{"Name": filled(name), "Provider": "consul"} for name in services],
-                    "Tasks": [
-                        {
-                            "Name": "task",
-                            "Config": config,
-                            "Templates": [
-                                {"DestPath": f"local/{number}", "EmbeddedTmpl": filled(data)}
-                                for number, data in enumerate(templates)
-                            ],
-                        }
-                    ],
-                }
-            ],
-        }
+        return parse(text, variables)
 
     def job(self, namespace: str, job: str) -> Job | None:
         """The registered job."""
@@ -122,10 +67,11 @@ class MemoryNomad:
             if present and not present.job["Stop"] and specification(present.job) == specification(job):
                 return evaluation
             version = present.job["Version"] + 1 if present else 0
-            registered = _Registered({**job, "JobModifyIndex": self._index, "Version": version, "Stop": False})
+            registered = Registered({**job, "JobModifyIndex": self._index, "Version": version, "Stop": False})
             registered.allocations = [] if present is None else list(present.allocations)
             self._jobs[namespace, job["ID"]] = registered
-            self._start(registered, evaluation)
+            self._start(registered, evaluation, present)
+            self._withdraw(registered)
             return evaluation
 
     def plan(self, namespace: str, job: Job) -> JobPlan:
@@ -154,23 +100,50 @@ class MemoryNomad:
         found = self._jobs.get((namespace, job))
         return found.rollout if found else None
 
+    def promote(self, namespace: str, rollout: str) -> None:
+        """Promotes the canaries of a deployment."""
+        with self._changed:
+            known = (item for item in self._jobs.values() if item.rollout and item.rollout.id == rollout)
+            found = next(known, None)
+            if found is None or found.rollout is None or found.rollout.status != "running":
+                raise BackendError(f"Nomad failed to promote canaries: deployment {rollout!r} has a terminal status.")
+            healthy = sum(item.healthy is True for item in found.canaries)
+            if healthy < (wanted := sum(found.rollout.unpromoted.values())):
+                said = f'Task group "group" has {healthy}/{wanted} healthy allocations'
+                raise BackendError(f"Nomad failed to promote canaries: {said}.")
+            self._promote(found)
+            self._bump()
+
+    def signal(self, namespace: str, allocation: str, task: str, signal: str) -> None:
+        """Kills a task, which its restart policy may start again."""
+        with self._changed:
+            self.signals.append((task, signal))
+            for found in self._jobs.values():
+                found.allocations = [
+                    killed(item, task, again=len(self.signals) <= self.poststop_restarts)
+                    if item.id == allocation and not item.terminal
+                    else item
+                    for item in found.allocations
+                ]
+            self._bump()
+
     def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
         """What failing tasks write."""
         return "cannot open the door\n"[-size:] if self.fate is Fate.FAILING else ""
 
     def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
-        """Stops a job at once."""
+        """Stops a job at once, unless tasks of it are slow."""
         with self._changed:
             found = self._jobs.get((namespace, job))
             if found is None:
                 return
-            found.job["Stop"] = True
-            found.allocations = [replace(item, desired="stop", client="complete") for item in found.allocations]
-            for service in self._consul.services("") if self._consul else ():
-                assert self._consul is not None
-                for instance in self._consul.instances(service)[1]:
-                    if any(item.id in instance.id for item in found.allocations):
-                        self._consul.deregister(instance)
+            if not found.job["Stop"]:
+                found.job["Stop"] = True
+                found.allocations = [
+                    stopped(item, found.job, slowly=self.stops_slowly, poststop_hangs=self.poststop_hangs)
+                    for item in found.allocations
+                ]
+            self._withdraw(found)
             if purge:
                 del self._jobs[namespace, job]
             self._bump()
@@ -227,6 +200,21 @@ class MemoryNomad:
         del self._jobs[namespace, job]
         self._forgotten.append((namespace, job))
 
+    def finish_stopping(self, namespace: str, job: str) -> None:
+        """What happens: slow tasks have ended."""
+        with self._changed:
+            found = self._jobs[namespace, job]
+            found.stop(found.allocations)
+            self._bump()
+
+    def fail_rollout(self, namespace: str, job: str, why: str) -> None:
+        """What happens: the job's deployment fails, such as for a canary that has failed."""
+        with self._changed:
+            found = self._jobs[namespace, job]
+            assert found.rollout is not None
+            found.rollout = replace(found.rollout, status="failed", description=why)
+            self._bump()
+
     def scale(self, namespace: str, job: str, count: int) -> None:
         """What a person does: another count, as a new version."""
         present = self._jobs[namespace, job].job
@@ -255,42 +243,70 @@ class MemoryNomad:
             found.allocations[-1] = replace(last, tasks=(replace(task, events=(*task.events, *events)),))
             self._bump()
 
-    def _start(self, registered: _Registered, evaluation: str) -> None:
+    def _start(self, registered: Registered, evaluation: str, present: Registered | None) -> None:
         job, version = registered.job, registered.job["Version"]
         if self.fate is Fate.WITHOUT_ROOM:
             self._evaluations[evaluation] = Evaluation("complete", "", {"group": "1 node has no room for memory"})
             return
-        old = [replace(item, desired="stop", client="complete") for item in registered.allocations]
         group = job["TaskGroups"][0]
-        new = [self._allocation(job, number) for number in range(group["Count"])]
-        registered.allocations = old + new
+        stable = [] if present is None else [found for found in present.stable if not found.terminal]
+        canaries = (group["Update"].get("Canary") or 0) if job["Type"] == "service" and stable else 0
+        if canaries and present is not None and specification(present.stable_job) == specification(job):
+            # Nothing of what runs differs: Nomad keeps it, as the new version.
+            registered.replace(stable, [replace(found, job_version=version) for found in stable])
+            registered.rollout = Rollout(version, "successful", id=f"rollout-{self._index}")
+            registered.settle()
+            return
+        new = [allocation(job, number, self.fate) for number in range(canaries or group["Count"])]
+        registered.stop([found for found in registered.allocations if not canaries or found not in stable])
+        registered.allocations += new
         if job["Type"] == "service":
-            states = {Fate.HEALTHY: "successful", Fate.FAILING: "failed"}
-            registered.rollout = Rollout(version, states.get(self.fate, "running"), "")
-        for allocation in new:
-            for number, service in enumerate(group["Services"] if self._consul else ()):
+            states = {Fate.HEALTHY: "successful", Fate.HANGING_TASK: "successful", Fate.FAILING: "failed"}
+            status = "running" if canaries else states.get(self.fate, "running")
+            registered.rollout = Rollout(version, status, "", f"rollout-{self._index}")
+        self._serve(registered, new)
+        if canaries:
+            assert present is not None
+            registered.await_promotion(present, new)
+            assert registered.rollout is not None
+            if registered.rollout.promotes_itself and all(found.healthy for found in new):
+                self._promote(registered)
+        else:
+            registered.settle()
+
+    def _promote(self, registered: Registered) -> None:
+        job, canaries = registered.job, list(registered.canaries)
+        more = [allocation(job, number, self.fate) for number in range(len(canaries), job["TaskGroups"][0]["Count"])]
+        registered.stop([found for found in registered.allocations if found not in canaries])
+        registered.allocations += more
+        assert registered.rollout is not None
+        registered.rollout = replace(
+            registered.rollout, status="successful", unpromoted={}, canaries=frozenset(), promotes_itself=False
+        )
+        registered.settle()
+        self._serve(registered, more)
+        self._withdraw(registered)
+
+    def _serve(self, registered: Registered, new: list[Allocation]) -> None:
+        """Consul learns of the services of instances."""
+        for found in new:
+            for number, service in enumerate(registered.job["TaskGroups"][0]["Services"] if self._consul else ()):
                 assert self._consul is not None
-                identifier = f"_nomad-task-{allocation.id}-{service['Name']}"
+                identifier = f"_nomad-task-{found.id}-{service['Name']}"
                 metadata = service.get("Meta") or {}
-                passing = self.fate is Fate.HEALTHY
+                passing = self.fate in (Fate.HEALTHY, Fate.HANGING_TASK)
+                port = 20000 + 100 * found.job_version + number
                 self._consul.register(
-                    Instance(identifier, service["Name"], "node", "127.0.0.1", 20000 + number, (), metadata, passing)
+                    Instance(identifier, service["Name"], "node", "127.0.0.1", port, (), metadata, passing)
                 )
 
-    def _allocation(self, job: Job, number: int) -> Allocation:
-        failing = self.fate is Fate.FAILING
-        done = job["Type"] == "batch" and not failing
-        event = TaskEvent(1, "Terminated", "Exit Code: 1", failed=True) if failing else TaskEvent(1, "Started", "")
-        task = Task("task", "dead" if failing or done else "running", failing, (event,))
-        return Allocation(
-            id=f"{job['Namespace']}-{job['ID']}-{job['Version']}-{number}",
-            job_version=job["Version"],
-            group="group",
-            desired="run",
-            client="failed" if failing else "complete" if done else "running",
-            healthy={Fate.HEALTHY: True, Fate.FAILING: False}.get(self.fate) if job["Type"] == "service" else None,
-            tasks=(task,),
-        )
+    def _withdraw(self, registered: Registered) -> None:
+        """Consul forgets the services of instances that have ended."""
+        for service in self._consul.services("") if self._consul else ():
+            assert self._consul is not None
+            for instance in self._consul.instances(service)[1]:
+                if any(item.id in instance.id and item.terminal for item in registered.allocations):
+                    self._consul.deregister(instance)
 
     def _bump(self) -> None:
         self._index += 1

@@ -18,7 +18,7 @@ _CHANGED = (UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
 
 def mending_routes(service: Service) -> APIRouter:
-    """Repair, rollback and abandon."""
+    """Repair, promote, rollback and abandon."""
     router = APIRouter(prefix="/v1", tags=["environments"])
 
     @router.post(
@@ -29,6 +29,15 @@ def mending_routes(service: Service) -> APIRouter:
     def repair_environment(caller: Caller, name: str) -> Accepted:
         """Makes an environment again what its steps made; what is as it should be stays untouched."""
         return service.mending.repair(caller, name)
+
+    @router.post(
+        "/environments/{name}/promote",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=problems(*_CHANGED),
+    )
+    def promote_environment(caller: Caller, name: str) -> Accepted:
+        """Puts new versions that await promotion in the place of those before them."""
+        return service.mending.promote(caller, name)
 
     @router.post(
         "/environments/{name}/rollback",

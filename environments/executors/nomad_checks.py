@@ -1,0 +1,57 @@
+"""What Consul says about the checks of a job's services, sooner than Nomad tells of it."""
+
+from collections.abc import Sequence
+
+from environments.executors.consul_services import Catalogue
+from environments.executors.nomad_ports import SLICE, Allocation, Job
+from environments.executors.nomad_rules import group_services
+
+_WHILE_STARTING = 0.25
+
+
+class Checks:
+    """What Consul says about the services of those groups for which passing checks are all that counts."""
+
+    def __init__(self, catalogue: Catalogue, job: Job) -> None:
+        self._catalogue = catalogue
+        self._services: dict[str, list[str]] = {}
+        for group in job.get("TaskGroups") or []:
+            update = group.get("Update") or {}
+            services = list(group_services(group))
+            if (
+                job.get("Type") == "service"
+                and update.get("HealthCheck") == "checks"
+                and not update.get("MinHealthyTime")
+                and services
+                and all(found.get("Checks") and found.get("Provider") in ("", "consul") for found in services)
+            ):
+                self._services[group["Name"]] = sorted({found["Name"] for found in services})
+        self._passing: dict[str, list[str]] = {}
+        self._index: dict[str, int] = {}
+
+    def pass_for(self, allocation: Allocation) -> bool:
+        """Whether each service of the allocation was passing when Consul was asked last."""
+        return allocation.group in self._services and not self._lacking(allocation)
+
+    def wait_for_change(self, live: Sequence[Allocation]) -> bool:
+        """Asks Consul about a service that these allocations lack, waiting for a change for a second at most.
+
+        False when none is lacking, or passing checks aren't all that counts.
+        """
+        service = next((name for allocation in live for name in self._lacking(allocation)), None)
+        if service is None:
+            return False
+        before = self._index.get(service, 0)
+        # Short while tasks are being started: what happens to them is told after each look.
+        wait = SLICE if all(found.client == "running" for found in live) else _WHILE_STARTING
+        index, instances = self._catalogue.instances(service, index=before, wait=wait if before else 0.0)
+        self._index[service] = index
+        self._passing[service] = [found.id for found in instances if found.passing]
+        return True
+
+    def _lacking(self, allocation: Allocation) -> list[str]:
+        return [
+            service
+            for service in self._services.get(allocation.group, ())
+            if not any(allocation.id in instance for instance in self._passing.get(service, ()))
+        ]

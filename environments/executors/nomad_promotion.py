@@ -1,0 +1,75 @@
+"""Canaries: instances of a new version beside the old one, and when the new one takes its place."""
+
+from collections.abc import Iterator
+
+from environments.domain.errors import BackendError, StepFailed
+from environments.executors.base import StepRun
+from environments.executors.nomad_ports import Job, Rollout, Scheduler
+
+_MOVED = ("healthy allocations", "terminal status")
+"""What Nomad answers when a canary is no longer healthy, or the deployment has ended meanwhile."""
+
+
+class Promotion:
+    """Promotes the canaries of a deployment (Nomad's), unless that is left to a person."""
+
+    def __init__(self, scheduler: Scheduler, namespace: str, *, promotes: bool) -> None:
+        self._scheduler = scheduler
+        self._namespace = namespace
+        self._promotes = promotes
+        self._promoted: set[str] = set()
+
+    def decide(self, rollout: Rollout, run: StepRun) -> bool:
+        """Whether healthy canaries stay as they are; otherwise they are promoted, by us or by Nomad itself."""
+        if not self._promotes:
+            run.log(f"version {rollout.job_version} has healthy canaries, which wait for promotion")
+            return True
+        if rollout.promotes_itself or rollout.id in self._promoted:
+            return False
+        run.before_effect()
+        try:
+            self._scheduler.promote(self._namespace, rollout.id)
+        except BackendError as error:
+            if error.transient or not any(text in error.message for text in _MOVED):
+                raise
+            return False
+        self._promoted.add(rollout.id)
+        run.log(f"version {rollout.job_version} has healthy canaries, and is promoted")
+        return False
+
+    def reason(self, rollout: Rollout, placed: int) -> str:
+        """What a deployment waits for whose canaries do what they should."""
+        wanted = sum(rollout.unpromoted.values())
+        if placed < wanted:
+            return f"{placed} of {wanted} canaries run, which have to be healthy before promotion"
+        who = "by Nomad, as the job file asks for with auto_promote" if rollout.promotes_itself else ""
+        return f"its canaries run and wait for promotion {who}".rstrip()
+
+
+def canaried(job: Job) -> bool:
+    """Whether new versions of the job begin with canaries."""
+    return any(canaries for _, canaries, _ in _canaries(job))
+
+
+def promotes_itself(job: Job) -> Iterator[str]:
+    """Groups whose canaries Nomad promotes by itself."""
+    return (group for group, canaries, itself in _canaries(job) if canaries and itself)
+
+
+def _canaries(job: Job) -> Iterator[tuple[str, int, bool]]:
+    for group in job.get("TaskGroups") or []:
+        update = group.get("Update") or {}
+        yield group["Name"], update.get("Canary") or 0, bool(update.get("AutoPromote"))
+
+
+def refuse_failed(scheduler: Scheduler, namespace: str, job: str) -> None:
+    """Raises `StepFailed` if canaries of the job waited for promotion and have failed meanwhile.
+
+    Others, which nobody has looked at, must not be promoted in their place.
+    """
+    rollout = scheduler.rollout(namespace, job)
+    if rollout is not None and rollout.unpromoted and rollout.status == "failed":
+        raise StepFailed(
+            f"Version {rollout.job_version} of job {job!r} can't be promoted: {rollout.description.rstrip('.')}.",
+            hint="`calvinverse env retry` starts new canaries; `calvinverse env rollback` goes back.",
+        )

@@ -1,0 +1,303 @@
+"""What makes a job ready, how canaries are promoted, and how jobs whose tasks are slow to stop go away."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from environments.adapters.memory.nomad_instances import Fate
+from environments.domain.errors import InvalidJob, StepFailed, StepTimeout
+from environments.domain.plan import Action
+from environments.executors import nomad_stopping
+from environments.executors.base import Presence, StepContext
+from environments.executors.nomad_job import JobHandler
+from environments.executors.nomad_lifecycle import Duties
+from environments.executors.nomad_namespace import NamespaceHandler
+from environments.executors.nomad_ports import Allocation, Task
+from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, time_to_stop
+from environments.executors.nomad_watch import Outcome
+from tests.unit.executor_setting import ALPHA, JOB, Run, World
+
+OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
+CHANGED: dict[str, Any] = {**OPTIONS, "variables": {"text": "bye", "count": 1}}
+MANUAL: dict[str, Any] = {"promotion": "manual"}
+
+
+def files(*, head: str = "", tasks: str = "") -> dict[str, str]:
+    """The job file with more in its group, and more tasks."""
+    text = JOB.replace('group "group" {', f'group "group" {{\n{head}')
+    return {"web.nomad.hcl": text.replace('    task "task"', f'{tasks}\n    task "task"') if tasks else text}
+
+
+def lifecycle(name: str, hook: str, *, sidecar: bool = False, more: str = "") -> str:
+    return f'task "{name}" {{ {more} lifecycle {{ hook = "{hook}" sidecar = {str(sidecar).lower()} }} }}'
+
+
+CANARY = files(head="update { canary = 1 }")
+AUTO = files(head="update {\n canary = 1\n auto_promote = true\n}")
+BYE = files(tasks=lifecycle("bye", "poststop"))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def address(outputs: dict[str, Any]) -> int:
+    port: int = outputs["services"]["web"]["port"]
+    return port
+
+
+def versions(world: World) -> list[int]:
+    """Versions of the instances that run."""
+    return sorted(found.job_version for found in world.nomad.allocations("alpha", "web")[1] if found.desired == "run")
+
+
+# --- ready ---
+
+
+def test_a_job_whose_other_task_hangs_is_not_ready_whatever_nomad_says(world: World) -> None:
+    world.nomad.fate = Fate.HANGING_TASK
+    both = files(tasks='task "server" { }')
+    with pytest.raises(StepTimeout, match=r"task 'task': Template: Missing: vault.read"):
+        world.apply("nomad.job", OPTIONS, Run(limit=0.3), files=both)
+    (found,) = world.nomad.allocations("alpha", "web")[1]
+    assert (found.healthy, found.client) == (True, "running")
+
+
+def test_tasks_that_end_by_themselves_and_those_that_run_after_the_others_keep_nothing_waiting(world: World) -> None:
+    tasks = "\n".join(
+        [
+            lifecycle("init", "prestart"),
+            lifecycle("side", "prestart", sidecar=True),
+            lifecycle("after", "poststart"),
+            lifecycle("bye", "poststop"),
+        ]
+    )
+    outputs = world.apply("nomad.job", OPTIONS, files=files(tasks=tasks))
+    assert outputs["services"]["web"]["name"] == "alpha--web"
+    assert outputs["awaiting_promotion"] is False
+
+
+@pytest.mark.parametrize(
+    ("kind", "states", "lacking"),
+    [
+        ("service", {"main": "running", "init": "dead", "side": "running", "after": "dead", "bye": "pending"}, []),
+        ("service", {"main": "running", "init": "dead", "side": "running", "after": "dead"}, []),
+        ("system", {"main": "running", "init": "dead", "side": "running", "after": "dead"}, []),
+        ("service", {"main": "pending", "init": "running", "side": "running"}, ["init", "main", "after"]),
+        ("service", {"main": "running", "init": "dead", "side": "pending", "after": "dead"}, ["side"]),
+        ("service", {"main": "running", "init": "dead", "side": "running", "after": "running"}, ["after"]),
+        ("service", {"main": "running", "init": "failed", "side": "running", "after": "dead"}, ["init"]),
+        ("batch", {"main": "dead", "init": "dead", "side": "running", "after": "dead", "bye": "dead"}, []),
+        ("batch", {"main": "dead", "init": "dead", "side": "running", "after": "dead", "bye": "running"}, ["bye"]),
+        ("sysbatch", {"main": "running", "init": "dead", "after": "dead", "bye": "dead"}, ["main"]),
+        ("batch", {}, ["init", "main", "after", "bye"]),
+    ],
+)
+def test_each_task_is_judged_by_what_it_is_for(kind: str, states: dict[str, str], lacking: list[str]) -> None:
+    hooks = {"init": ("prestart", False), "side": ("prestart", True), "after": ("poststart", False)}
+    tasks: list[dict[str, Any]] = [
+        {"Name": "init", "Lifecycle": {"Hook": "prestart", "Sidecar": False}},
+        {"Name": "main"},
+        {"Name": "side", "Lifecycle": {"Hook": hooks["side"][0], "Sidecar": True}},
+        {"Name": "after", "Lifecycle": {"Hook": "poststart", "Sidecar": False}},
+        {"Name": "bye", "Lifecycle": {"Hook": "poststop"}},
+    ]
+    known = Duties({"Type": kind, "TaskGroups": [{"Name": "g", "Tasks": tasks}]})
+    told = tuple(
+        Task(name, "dead" if state == "failed" else state, state == "failed") for name, state in states.items()
+    )
+    allocation = Allocation("a", 0, "g", "run", "running", tasks=told)
+    assert [task.name for task in known.lacking(allocation)] == lacking
+
+
+def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: World) -> None:
+    run = Run(limit=0.5)
+    none = {**OPTIONS, "variables": {"text": "hello", "count": 0}}
+    outputs = world.apply("nomad.job", none, run)
+    assert outputs["services"] == {"web": {"name": "alpha--web", "address": None, "port": None}}
+    assert any("service web has no address: its group has count = 0" in line for line in run.lines)
+    assert world.apply("nomad.job", OPTIONS)["services"]["web"]["port"]
+    assert world.apply("nomad.job", none)["services"]["web"]["port"] is None
+    assert versions(world) == []
+
+
+def test_services_of_a_group_without_instances_have_a_url_that_is_null_where_they_would_have_one(world: World) -> None:
+    from environments.executors.nomad_services import addresses
+
+    check = {"Name": "alpha--api", "Provider": "consul", "Checks": [{"Type": "http"}]}
+    job = {"Type": "service", "TaskGroups": [{"Name": "g", "Count": 0, "Services": [check], "Tasks": []}]}
+    assert addresses(world.consul, job, ALPHA, Outcome(), Run())["api"] == {
+        "name": "alpha--api",
+        "address": None,
+        "port": None,
+        "url": None,
+    }
+
+
+def test_the_address_is_of_an_instance_of_the_version_that_was_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = address(world.apply("nomad.job", OPTIONS))
+    monkeypatch.setattr(world.nomad, "_withdraw", lambda _: None)
+    after = address(world.apply("nomad.job", CHANGED))
+    assert after != before, "Consul still knows the old instance, which sorts first"
+
+
+# --- canaries ---
+
+
+def test_healthy_canaries_are_promoted(world: World) -> None:
+    first = world.apply("nomad.job", OPTIONS, files=CANARY)
+    run = Run()
+    outputs = world.apply("nomad.job", CHANGED, run, files=CANARY)
+    assert versions(world) == [1]
+    assert outputs["awaiting_promotion"] is False
+    assert address(outputs) != address(first)
+    assert "version 1 has healthy canaries, and is promoted" in run.lines
+
+
+def test_canaries_that_nomad_promotes_are_left_to_it(world: World) -> None:
+    world.apply("nomad.job", OPTIONS, files=AUTO)
+    run = Run()
+    world.apply("nomad.job", CHANGED, run, files=AUTO)
+    assert versions(world) == [1]
+    assert not any("promoted" in line for line in run.lines)
+    with pytest.raises(InvalidJob, match="group 'group' of job 'web' has auto_promote = true") as caught:
+        world.apply("nomad.job", {**CHANGED, **MANUAL}, files=AUTO)
+    assert 'promotion = "manual"' in caught.value.hint
+
+
+def promote(world: World, options: dict[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
+    """As a deployment applies the step that a person asked for to promote."""
+    context: StepContext = replace(world.context("nomad.job", options, **more), promotes=True)
+    return world.toolbox.executors["nomad.job"].apply(context, run or Run())
+
+
+def test_canaries_wait_for_a_person_where_the_step_says_so(world: World) -> None:
+    first = world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
+    assert first["awaiting_promotion"] is False, "there was nothing to run beside"
+    run = Run()
+    waiting = world.apply("nomad.job", {**CHANGED, **MANUAL}, run, files=CANARY)
+    assert waiting["awaiting_promotion"] is True
+    assert address(waiting) == address(first)
+    assert versions(world) == [0, 1]
+    assert "version 1 has healthy canaries, which wait for promotion" in run.lines
+
+    assert world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY) == waiting, "a repair leaves them waiting"
+    assert world.plan("nomad.job", {**CHANGED, **MANUAL}, files=CANARY) == []
+    (planned,) = world.plan("nomad.job", CHANGED, files=CANARY)
+    assert (planned.action, planned.details) == (
+        Action.CHANGE,
+        ("version 1 is promoted: it takes the place of the version before",),
+    )
+
+    outputs = promote(world, {**CHANGED, **MANUAL}, files=CANARY)
+    assert outputs["awaiting_promotion"] is False
+    assert address(outputs) != address(first)
+    assert versions(world) == [1]
+
+
+def test_an_update_takes_the_place_of_canaries_that_wait_and_going_back_ends_them(world: World) -> None:
+    first = world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
+    world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
+    third = {**OPTIONS, **MANUAL, "variables": {"text": "third", "count": 1}}
+    assert world.apply("nomad.job", third, files=CANARY)["awaiting_promotion"] is True
+    assert versions(world) == [0, 2]
+    back = world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
+    assert back["awaiting_promotion"] is False
+    assert address(back) == address(first)
+    assert versions(world) == [3]
+    world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
+    world.destroy("nomad.job", "alpha/web")
+    assert world.presence("nomad.job", "alpha/web") is Presence.ABSENT
+
+
+def test_a_deployment_whose_canaries_fail_is_no_longer_promoted(world: World) -> None:
+    world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
+    world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
+    world.nomad.fail_rollout("alpha", "web", "Failed due to unhealthy allocations")
+    with pytest.raises(StepFailed, match="can't be promoted: Failed due to unhealthy allocations"):
+        promote(world, {**CHANGED, **MANUAL}, files=CANARY)
+
+
+@pytest.mark.parametrize("fate", [Fate.NEVER_HEALTHY, Fate.HANGING_TASK])
+def test_canaries_that_are_not_well_are_not_promoted(world: World, fate: Fate) -> None:
+    first = address(world.apply("nomad.job", OPTIONS, files=CANARY))
+    world.nomad.fate = fate
+    with pytest.raises(StepTimeout):
+        world.apply("nomad.job", CHANGED, Run(limit=0.3), files=CANARY)
+    assert versions(world) == [0, 1]
+    assert any(found.port == first for found in world.consul.instances("alpha--web")[1])
+
+
+def test_waiting_in_vain_for_nomads_own_promotion_is_told_as_such(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.apply("nomad.job", OPTIONS, files=AUTO)
+    found = world.nomad._jobs["alpha", "web"]
+    monkeypatch.setattr(world.nomad, "_promote", lambda _: None)
+    with pytest.raises(StepTimeout, match="its canaries run and wait for promotion by Nomad"):
+        world.apply("nomad.job", CHANGED, Run(limit=0.3), files=AUTO)
+    assert found is not world.nomad._jobs["alpha", "web"]
+
+
+# --- stopping ---
+
+
+def test_a_destroy_names_the_tasks_that_it_waits_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nomad_stopping, "_QUIET", 0.0)
+    slow = files(tasks='task "slow" { kill_timeout = "600s" shutdown_delay = "5s" }')
+    world.apply("nomad.job", OPTIONS, files=slow)
+    world.nomad.stops_slowly = True
+    run = Run(limit=1.5)
+    with pytest.raises(StepTimeout) as caught:
+        world.destroy("nomad.job", "alpha/web", run)
+    said = "task 'slow' of job 'web' (alpha-we) to stop; it was asked to at 00:00:02 UTC, and its kill_timeout is 10m"
+    assert said in caught.value.message
+    assert "task 'task' of job 'web'" in caught.value.message
+    assert f"waiting for {said}, after a shutdown_delay of 5s" in run.lines
+    assert len(run.lines) == len(set(run.lines)), "the same is told once"
+    world.nomad.finish_stopping("alpha", "web")
+    world.destroy("nomad.job", "alpha/web")
+    assert world.presence("nomad.job", "alpha/web") is Presence.ABSENT
+
+
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_a_task_that_runs_on_after_the_others_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch, restarts: int
+) -> None:
+    monkeypatch.setattr(nomad_stopping, "_KILL_PAUSE", 0.0)
+    world.nomad.poststop_hangs, world.nomad.poststop_restarts = True, restarts
+    world.apply("nomad.job", OPTIONS, files=BYE)
+    run = Run()
+    JobHandler(world.nomad, timedelta(seconds=0.1)).destroy("alpha/web", ALPHA, run)
+    assert world.presence("nomad.job", "alpha/web") is Presence.ABSENT
+    assert world.nomad.signals == [("bye", "SIGKILL")] * (restarts + 1)
+    killed = "task 'bye' of job 'web' (alpha-we) has not ended by itself in 1s after the others have stopped"
+    assert f"{killed}, and is killed" in run.lines
+    assert sum("started again by its restart policy" in line for line in run.lines) == restarts
+
+
+def test_what_hangs_in_the_namespace_is_killed_too(world: World) -> None:
+    world.nomad.poststop_hangs = True
+    world.apply("nomad.job", OPTIONS, files=BYE)
+    NamespaceHandler(world.nomad, timedelta(0)).destroy("alpha", ALPHA, Run())
+    assert world.nomad.namespace("alpha") is None
+
+
+def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World) -> None:
+    slow = files(tasks='task "slow" { kill_timeout = "600s" shutdown_delay = "5s" }')
+    world.apply("nomad.job", OPTIONS, files=slow)
+    handler = JobHandler(world.nomad)
+    assert handler.time_needed("alpha/web") == timedelta(minutes=11, seconds=5)
+    assert handler.time_needed("alpha/other") == timedelta(minutes=1)
+    assert NamespaceHandler(world.nomad).time_needed("alpha") == timedelta(minutes=11, seconds=5)
+    slow = files(tasks='task "slow" { kill_timeout = "86400s" }')
+    world.apply("nomad.job", OPTIONS, files=slow)
+    assert handler.time_needed("alpha/web") == timedelta(minutes=61), "then it is tried again"
+    world.apply("nomad.job", OPTIONS, files=BYE)
+    late = timedelta(minutes=1)
+    assert time_to_stop(world.nomad, "alpha", ["web"]) == late + POSTSTOP_PATIENCE + timedelta(minutes=1)
