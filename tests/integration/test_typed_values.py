@@ -94,6 +94,7 @@ job "app" {
         command      = "/usr/bin/bash"
         args         = ["-c", "touch $NOMAD_TASK_DIR/done; while :; do sleep 1; done"]
       }
+      consul {}
       vault {}
       template {
         destination = "local/seen"
