@@ -79,7 +79,7 @@ def clean(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as one line that a person reads."""
+    """A value as one line that a person reads; an empty text as quotes, for else it would be missing."""
     if isinstance(value, str):
-        return clean(value).replace("\n", " ")
+        return clean(value).replace("\n", " ") or '""'
     return clean(json.dumps(value, ensure_ascii=False))

@@ -47,11 +47,13 @@ def printed(*arguments: str) -> bytes:
 
 def test_an_output_is_printed_as_it_is(cli: CommandLine) -> None:
     cli.service.requests.create(cli.service.admin, CreateRequest(name="exact", template="web"))
-    values: dict[str, Any] = {"text": EXACT, "number": 1.5, "nothing": None, "list": ["\u00a0", 2]}
+    values: dict[str, Any] = {"text": EXACT, "number": 1.5, "nothing": None, "list": ["\u00a0", 2], "empty": ""}
     cli.service.outputs("exact", {name: {"value": value} for name, value in values.items()})
     shown = cli("env", "outputs", "exact").out
     assert "a b\u00a0c👩‍👩‍👧 �[31mred" in shown
     assert "\x1b" not in shown
+    assert 'empty    ""' in shown
+    assert cli("env", "outputs", "exact", "empty").out == "\n"
     for encoding in ("utf-8", "latin-1"):
         assert printed("exact", "text", encoding) == EXACT.encode() + b"\n"
         assert json.loads(printed("exact", "list", encoding)) == values["list"]
