@@ -5,10 +5,10 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from environments.context import state_folder
 from images.docker_engine import ask_engine
@@ -33,6 +33,19 @@ PORTS = {
 }
 """The ports of loopback that a deployment takes, and for what."""
 
+
+class Listener(NamedTuple):
+    """Where a part of the deployment of this state folder listens; None: elsewhere than on loopback.
+
+    `ours`: what answers there takes this deployment's credential. `address` is for people.
+    """
+
+    purpose: str
+    port: int | None
+    ours: bool
+    address: str
+
+
 SPACE_NEEDED = 3 * 1024**3
 """Bytes for images, containers and data."""
 
@@ -50,8 +63,8 @@ class Check:
     hint: str = ""
 
 
-def examine() -> list[Check]:
-    """Make every check; takes a second or two, and changes nothing."""
+def examine(deployed: Collection[Listener] = ()) -> list[Check]:
+    """Make every check; takes a second or two, and changes nothing. `deployed`: what is deployed from here already."""
     groups: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
         ("python", python),
         ("rights", rights),
@@ -62,7 +75,7 @@ def examine() -> list[Check]:
         ("kernel", kernel),
         ("tools", toolchain),
         ("disk", disk),
-        ("ports", ports),
+        ("ports", lambda: ports(deployed=deployed)),
     )
     checks: list[Check] = []
     for name, group in groups:
@@ -218,18 +231,44 @@ def disk() -> Iterator[Check]:
             )
 
 
-def ports(wanted: dict[int, str] | None = None) -> Iterator[Check]:
-    """Whether the ports on loopback are free, or in use by what we would run there anyway."""
-    for port, purpose in (PORTS if wanted is None else wanted).items():
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError as error:
-                hint = f"That is well if `doit status` lists it; `ss -ltnp 'sport = {port}'` shows who has it."
-                yield Check(f"port {port}", "warn", f"Port {port}, for {purpose}, is taken: {error.strerror}.", hint)
-                continue
-        yield Check(f"port {port}", "ok", f"Port {port}, for {purpose}, is free.")
+def ports(wanted: Mapping[int, str] = PORTS, deployed: Collection[Listener] = ()) -> Iterator[Check]:
+    """Whether the ports on loopback are free; those of what is deployed already, whether that has them."""
+    for listener in deployed:
+        if listener.port is not None:
+            yield _port_of(listener)
+    known = {listener.purpose for listener in deployed}
+    for port, purpose in wanted.items():
+        if purpose in known:
+            continue
+        if (taken := _taken(port)) is None:
+            yield Check(f"port {port}", "ok", f"Port {port}, for {purpose}, is free.")
+        else:
+            hint = f"`ss -ltnp 'sport = {port}'` shows what has it; `doit deploy --first-port N` takes other ports."
+            yield Check(f"port {port}", "warn", f"Port {port}, for {purpose}, is taken: {taken}.", hint)
+
+
+def _port_of(listener: Listener) -> Check:
+    name, part = f"port {listener.port}", listener.purpose
+    if listener.ours:
+        return Check(name, "ok", f"Port {listener.port} is used by {part} of this deployment.")
+    assert listener.port is not None
+    if _taken(listener.port) is None:
+        said = f"Nothing listens on port {listener.port}, where {part} of this deployment was."
+        return Check(name, "warn", said, "`doit deploy` starts it again; `doit status` shows what runs.")
+    said = f"What has port {listener.port} doesn't answer as {part} of this deployment."
+    shown = f"`ss -ltnp 'sport = {listener.port}'` shows what it is"
+    return Check(name, "warn", said, f"{shown}; if it is something else, end it and run `doit deploy` again.")
+
+
+def _taken(port: int) -> str | None:
+    """Why a port of loopback can't be had; None if it is free."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
 
 
 def _existing(folder: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -13,10 +14,17 @@ from environments.client import Client, connect
 from environments.context import stored_context
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
 from environments.domain.names import META
+from images.machine import Listener
 from jobs.places import Places
 
 TIME_LIMIT = 3.0
 """Seconds that each part has to answer."""
+
+
+_PURPOSES = {"service": "the provisioning service", "consul": "Consul", "openbao": "OpenBao", "nomad": "Nomad"}
+"""Parts that listen on a port, and what `images.machine` calls them."""
+
+_NO_ANSWER = ("✗ doesn't answer", "✗ can't be asked")
 
 
 class Line(NamedTuple):
@@ -40,6 +48,25 @@ def look(where: Places) -> list[Line]:
     ]
     with ThreadPoolExecutor(len(asks)) as pool:
         return [line for found in [pool.submit(ask) for ask in asks] for line in found.result()]
+
+
+def listeners(where: Places) -> list[Listener]:
+    """Where the parts listen that are deployed from here, and whether what answers there is ours; none: nothing is."""
+    return [found for line in look(where) if (found := _listener(where, line)) is not None]
+
+
+def _listener(where: Places, line: Line) -> Listener | None:
+    purpose = _PURPOSES.get(line.part)
+    if purpose is None or line.health.startswith("○"):
+        return None
+    address = line.address
+    if line.part == "service" and not address:  # only a service that has answered names it
+        context = stored_context(where.state)
+        address = context.address if context is not None else ""
+    ours = bool(line.address) and not line.health.startswith(_NO_ANSWER)
+    parts = urlsplit(address)
+    here = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return Listener(purpose, parts.port if here else None, ours, address)
 
 
 def table(lines: Sequence[Line]) -> str:

@@ -1,12 +1,16 @@
 """Commands about the service and this machine: `ca`, `doctor`, `tui`."""
 
 import re
+import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from images.machine import Listener
 
 
 class Finding(NamedTuple):
@@ -51,9 +55,27 @@ def add_commands(app: typer.Typer) -> None:
         if wrong:
             raise MachineError(f"Something is wrong: {', '.join(wrong)}.", hint="Each line above says what to do.")
 
-    @command(app, "tui", examples="calvinverse tui")
+    @command(
+        app,
+        "tui",
+        more="""
+            Needs a terminal as standard input, output and error; without one it ends with status 2. Ctrl-Q quits; what
+            runs in the service continues.
+        """,
+        examples="calvinverse tui",
+    )
     def tui(session: Session) -> None:
         from environments.client import connect
+        from environments.domain.errors import InvalidInput
+
+        missing = [name for name in ("stdin", "stdout", "stderr") if not getattr(sys, name).isatty()]
+        if missing:
+            words = {"stdin": "input", "stdout": "output", "stderr": "error"}
+            streams = " and ".join(f"standard {words[name]}" for name in missing)
+            raise InvalidInput(
+                f"The terminal UI needs a terminal, and {streams} {'is' if len(missing) == 1 else 'are'} none.",
+                hint="Start it in a terminal; `calvinverse env list` and `calvinverse env watch` need none.",
+            )
         from tui.app import run
 
         context = session.context()
@@ -66,8 +88,21 @@ def _machine(session: Session) -> Iterator[Finding]:
     except ImportError:  # a client alone was installed, without what makes images and deploys
         session.say("This machine itself is not looked at: the workshop is not installed.")
         return
-    for check in examine():
+    deployed = _deployed()
+    for check in examine(deployed) if deployed else examine():
         yield Finding(check.name, check.verdict, check.sentence, check.hint)
+
+
+def _deployed() -> "list[Listener]":
+    """Where the parts of a deployment from here listen: their ports are taken as they should be."""
+    from environments.context import state_folder
+
+    if not state_folder().is_dir():
+        return []
+    from jobs.places import Places
+    from jobs.status import listeners
+
+    return listeners(Places(state_folder()))
 
 
 def _service(session: Session) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import _thread
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -21,12 +23,14 @@ from environments import actions
 from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED, EXIT_STATUSES
 from environments.cli.program import build, run
 from environments.client import HttpClient
+from environments.context import Context, write_context, write_private
 from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
 from tests.fakes.service import FakeService, Served, served
+from tests.service_process import free_port
 
 URL = "https://127.0.0.1:20001"
 PROGRAM = (sys.executable, "-c", "from environments.cli import main; main()")
@@ -720,6 +724,45 @@ def test_doctor_names_what_is_wrong(cli: CommandLine, monkeypatch: pytest.Monkey
     assert "✗ wrong" in sick.out
     assert "Consul has no leader." in sick.out
     assert "consul" in sick.err
+
+
+def test_doctor_knows_the_ports_of_its_own_deployment(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A context as deploy writes it: the service that answers there with that token is ours, and Consul doesn't run."""
+    machine = pytest.importorskip("images.machine")
+    monkeypatch.setattr(machine, "examine", lambda deployed=(): list(machine.ports(deployed=deployed)))
+    state = tmp_path / "state"
+    token = state / "token"
+    write_private(token, cli.api.token)
+    write_context(state, Context(address=cli.api.address, token_file=token))
+    gone = free_port()
+    consul = {"address": f"http://127.0.0.1:{gone}", "authentication": {"token_file": "token"}}
+    (state / "connections.json").write_text(json.dumps({"consul": consul}))
+    port = urlsplit(cli.api.address).port
+    found = {one["name"]: one for one in cli("doctor", "-o", "json").json}
+    assert found[f"port {port}"]["verdict"] == "ok"
+    assert found[f"port {port}"]["sentence"] == f"Port {port} is used by the provisioning service of this deployment."
+    assert found[f"port {gone}"]["sentence"] == f"Nothing listens on port {gone}, where Consul of this deployment was."
+    assert not {"port 8400", "port 8500"} & set(found), "its ports are others"
+    assert {"port 8200", "port 4646"} <= set(found)
+
+
+def test_the_tui_needs_a_terminal(cli: CommandLine) -> None:
+    done = subprocess.run([*PROGRAM, "tui"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: The terminal UI needs a terminal, and standard input and standard output")
+    assert "\x1b" not in done.stderr
+    here, there = os.openpty()
+    try:
+        command = [*PROGRAM, "tui"]
+        piped = subprocess.run(command, stdin=there, stdout=subprocess.PIPE, stderr=there, timeout=60, check=False)
+        said = os.read(here, 4096).decode()
+    finally:
+        os.close(here)
+        os.close(there)
+    assert (piped.returncode, piped.stdout) == (2, b"")
+    assert "The terminal UI needs a terminal, and standard output is none." in said
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

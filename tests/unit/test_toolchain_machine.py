@@ -8,8 +8,9 @@ import pytest
 from images import machine
 from images.docker_engine import Engine
 from images.errors import RightsMissing
-from images.machine import Check, examine, ports
+from images.machine import Check, Listener, examine, ports
 from images.toolchain import NAMES
+from tests.service_process import free_port
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:
@@ -84,6 +85,30 @@ def test_a_taken_port_is_named() -> None:
     assert f"Port {port}, for the test, is taken" in check.sentence
     (check,) = ports({port: "the test"})
     assert check.verdict == "ok"
+
+
+def test_the_ports_of_what_is_deployed_are_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as other:
+        ours, theirs = server.getsockname()[1], other.getsockname()[1]
+        gone = free_port()
+        deployed = (
+            Listener("Consul", ours, True, f"http://127.0.0.1:{ours}"),
+            Listener("OpenBao", theirs, False, f"http://127.0.0.1:{theirs}"),
+            Listener("Nomad", gone, False, f"http://127.0.0.1:{gone}"),
+            Listener("the provisioning service", None, True, "https://elsewhere:8400"),
+        )
+        found = list(ports(deployed=deployed))
+        alone = list(ports({ours: "Consul", theirs: "Nomad"}, deployed[:1]))
+    assert [(check.name, check.verdict) for check in found] == [
+        (f"port {ours}", "ok"),
+        (f"port {theirs}", "warn"),
+        (f"port {gone}", "warn"),
+    ]
+    assert "is used by Consul of this deployment" in found[0].sentence
+    assert "doesn't answer as OpenBao of this deployment" in found[1].sentence
+    assert "Nothing listens on port" in found[2].sentence
+    assert [check.verdict for check in alone] == ["ok", "warn"], "what isn't deployed needs its usual port"
+    assert "`doit deploy --first-port N`" in alone[1].hint
 
 
 def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
