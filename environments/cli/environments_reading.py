@@ -128,8 +128,12 @@ def outputs(
 def logs(
     session: Session,
     name: Name,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is gone, or Ctrl-C.")] = False,
-    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step's.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Continue until the environment is gone, or Ctrl-C.")
+    ] = False,
+    step: Annotated[
+        str | None, typer.Option("--step", metavar="STEP", help="Only lines of this step; `env show` lists the steps.")
+    ] = None,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last lines.")] = None,
 ) -> None:
     from collections import deque
@@ -158,6 +162,8 @@ def logs(
         _write_log(session, event)
     if step is not None and step not in steps:
         _check_step(session, view, step, steps)
+    if not steps and not follow and not session.json:
+        session.say(f"No step has written anything yet. Next: `calvinverse env watch {view.name}`.")
     if follow:
         for event in _live(session, view.id, last):
             if wanted(event):

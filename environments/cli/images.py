@@ -192,6 +192,8 @@ def published(session: Session) -> None:
         for view in found
     )
     session.show(found, lambda: table(("NAME", "CHANNEL", "REFERENCE", "PUBLISHED", "BY"), rows))
+    if not found and not session.json:
+        session.say("No image is published. Next: `calvinverse image publish NAME`, or `doit deploy` for all.")
 
 
 @command(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import environments.cli.drift
@@ -45,17 +46,28 @@ A first environment:
   calvinverse env outputs demo
   calvinverse env destroy demo
 
-Standard output is data (-o json for machines), standard error is talk.
+`calvinverse COMMAND --help` says what a command does, with examples. Standard output is data (-o json for machines),
+standard error is talk.
 
 \b
 Exit statuses:
 """
 
 
+class _WorkFirst(TyperGroup):
+    """Lists what people do all day before what they do once."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Groups first, then single commands."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: not hasattr(self.commands[name], "commands"))
+
+
 def build() -> typer.Typer:
     """All commands."""
     app = typer.Typer(
         name="calvinverse",
+        cls=_WorkFirst,
         no_args_is_help=True,
         rich_markup_mode=None,  # importing rich for the sake of frames takes longer than everything else
         pretty_exceptions_enable=False,
@@ -79,7 +91,7 @@ def build() -> typer.Typer:
         ] = None,
         debug: Annotated[bool, typer.Option("--debug", help="Show the chain of causes of an error.")] = False,
         version: Annotated[
-            bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_version)
+            bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
         ] = False,
     ) -> None:
         session: Session = ctx.obj

@@ -27,8 +27,10 @@ def add_serve(app: typer.Typer) -> None:
     )
     def serve(
         session: Session,
-        role: Annotated[str | None, typer.Option("--role", help="all, api or worker; all.")] = None,
-        data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="SQLite's folder.")] = None,
+        role: Annotated[str | None, typer.Option("--role", help="all, api or worker; default: all.")] = None,
+        data: Annotated[
+            Path | None, typer.Option("--data", metavar="DIR", help="Folder of the SQLite database.")
+        ] = None,
         database: Annotated[
             str | None, typer.Option("--database", metavar="URL", help="PostgreSQL, without a password.")
         ] = None,
@@ -39,8 +41,10 @@ def add_serve(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--sealing-key", metavar="FILE", help="Key that all processes of a database share."),
         ] = None,
-        host: Annotated[str | None, typer.Option("--host", help="Address to listen on; 127.0.0.1.")] = None,
-        port: Annotated[int | None, typer.Option("--port", help="Port to listen on; 8400; 0: any.")] = None,
+        host: Annotated[str | None, typer.Option("--host", help="Address to listen on; default: 127.0.0.1.")] = None,
+        port: Annotated[
+            int | None, typer.Option("--port", help="Port to listen on; default: 8400; 0: any that is free.")
+        ] = None,
         tls_certificate: Annotated[
             Path | None, typer.Option("--tls-certificate", metavar="FILE", help="PEM; needed beyond loopback.")
         ] = None,

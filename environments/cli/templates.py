@@ -30,6 +30,10 @@ def list_templates(session: Session) -> None:
         for view in found
     )
     session.show(found, lambda: table(("NAME", "VERSION", "LIFETIME", "FROM GIT", "DESCRIPTION"), rows))
+    if not found and not session.json:
+        session.say(
+            "There are no templates. Write one: `calvinverse template new DIR`, then `calvinverse template push`."
+        )
 
 
 @command(app, "template", "show", examples="calvinverse template show web")
@@ -42,6 +46,8 @@ def show(
 ) -> None:
     view = session.client.template(name, digest)
     session.show(view, lambda: _details(view, session))
+    if not session.json:
+        session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
 
 
 @command(

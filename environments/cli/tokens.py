@@ -36,7 +36,10 @@ def create(
     owner: Annotated[str, typer.Option("--owner", metavar="NAME", help="Owns what is made with it.")],
     role: Annotated[str, typer.Option("--role", metavar="ROLE", help="user: own environments; admin: all.")] = "user",
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
-    ttl: Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="Good for so long: 90d.")] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option("--ttl", metavar="DURATION", help="How long it is valid: 90d; default: until it is revoked."),
+    ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it here, 0600.")] = None,
 ) -> None:
     from environments.context import write_private
@@ -100,6 +103,7 @@ def revoke(
     session.confirm(for_command("token", "revoke"), token_id, yes)
     token = session.client.revoke_token(token_id)
     session.show(token, lambda: [f"{token.id} of {token.owner} is revoked."])
+    session.say("Next: `calvinverse token list` shows which others are left.")
 
 
 def _state(token: "TokenView", session: Session) -> str:
