@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from environments.adapters.calls import TITLES, Caller, Part, TokenSource
 from environments.adapters.private_files import write_private
-from environments.domain.errors import BackendDenied, MachineError
+from environments.domain.errors import BackendDenied, MachineError, NotConnected
 
 CONNECTIONS_FILE = "connections.json"
 CONNECTIONS_VARIABLE = "CALVINVERSE_CONNECTIONS"
@@ -93,22 +93,18 @@ class Connections(_Model):
         write_private(path, self.model_dump_json(indent=2, exclude_none=True) + "\n")
 
     def endpoint(self, part: Part) -> Endpoint:
-        """That part's endpoint. Raises `MachineError` when there is none."""
+        """That part's endpoint. Raises `NotConnected` when there is none."""
         endpoint: Endpoint | None = getattr(self, part)
         if endpoint is None:
-            raise MachineError(
-                f"There is no connection to {TITLES[part]}.",
-                hint="Run `doit deploy`, or give the address of an existing cluster.",
-                details={"part": part},
-            )
+            raise NotConnected(f"There is no connection to {TITLES[part]}.", details={"part": part})
         return endpoint
 
     def tokens(self, part: Part) -> TokenSource:
-        """Tokens for that part; keep the source, it caches. Raises `MachineError` when there is no such part."""
+        """Tokens for that part; keep the source, it caches. Raises `NotConnected` when there is no such part."""
         return token_source(part, self.endpoint(part))
 
     def caller(self, part: Part, *, timeout: float = 10.0) -> Caller:
-        """A client of that part with its credential. Raises `MachineError` when there is no such part."""
+        """A client of that part with its credential. Raises `NotConnected` when there is no such part."""
         endpoint = self.endpoint(part)
         return Caller(part, endpoint.address, self.tokens(part), ca_file=endpoint.ca_file, timeout=timeout)
 

@@ -27,6 +27,7 @@ from environments.api.routes.plans import plan_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes
+from environments.api.shapes import describe
 from environments.api.streams import Hub
 from environments.api.turns import Looks
 from environments.domain.views import Problem
@@ -93,6 +94,7 @@ def _operation_id(route: APIRoute) -> str:
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        describe(document["paths"])
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         app.openapi_schema = document

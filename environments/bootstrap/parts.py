@@ -16,7 +16,7 @@ from environments.adapters.opentofu import Installation, OpenTofu, Prepared, Wor
 from environments.adapters.opentofu.places import ConnectedPlaces
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
-from environments.domain.errors import MachineError
+from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
 from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
 from environments.executors.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
@@ -65,7 +65,7 @@ def connections_of(settings: Settings) -> Callable[[], Connections]:
             stat = path.stat()
         except FileNotFoundError:
             if settings.connections is not None:
-                raise MachineError(f"There is no file {path} with the connections to the cluster.") from None
+                raise NotConnected(f"There is no file {path} with the connections to the cluster.") from None
             return Connections()
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         with guard:

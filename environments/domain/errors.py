@@ -460,6 +460,14 @@ class MachineError(CalvinverseError):
     default_hint = "See `calvinverse doctor`."
 
 
+class NotConnected(MachineError):
+    """The service has no address of a part that is needed."""
+
+    code = "not_connected"
+    status = 503
+    default_hint = "Run `doit deploy`, or give the address of an existing cluster."
+
+
 class PortTaken(MachineError):
     """Another process listens on a port that is needed."""
 

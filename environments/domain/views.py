@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from environments.domain import shapes
 from environments.domain.environment import Drift, Failure
 from environments.domain.lifecycle import (
     DeploymentKind,
@@ -31,15 +32,29 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Word = Annotated[str, Field(max_length=1000)]
 """A name, an id, a duration, a key, as somebody gives it: what reads it says what is right, this only ends it."""
 
-Duration = Annotated[str, Field(max_length=256 * 1024)]
+Duration = Annotated[str, Field(max_length=256 * 1024), WithJsonSchema(shapes.DURATION)]
 """A duration such as `2h`, as somebody gives it. As long as a request may be: what reads it refuses, as
 `invalid_lifetime`, all text that is no duration."""
+
+Name = Annotated[Word, WithJsonSchema(shapes.ENVIRONMENT_NAME)]
+Label = Annotated[Word, WithJsonSchema(shapes.LABEL)]
+Digest = Annotated[Word, WithJsonSchema(shapes.DIGEST)]
 
 Text = Annotated[str, Field(max_length=1000)]
 """Words of a person that are kept and shown."""
 
 LARGEST_FILE = LARGEST_BUNDLE * 4 // 3 + 4
 """Characters of a file in base64, when it is all that a template has."""
+
+
+_CONTENT = {**shapes.BASE64, "maxLength": LARGEST_FILE}
+_EnvironmentId = Annotated[str, WithJsonSchema(shapes.ENVIRONMENT_ID)]
+_DeploymentId = Annotated[str, WithJsonSchema(shapes.DEPLOYMENT_ID)]
+_PlanId = Annotated[str, WithJsonSchema(shapes.PLAN_ID)]
+_TokenId = Annotated[str, WithJsonSchema(shapes.TOKEN_ID)]
+_ShownLabel = Annotated[str, WithJsonSchema(shapes.LABEL)]
+_ShownName = Annotated[str, WithJsonSchema(shapes.ENVIRONMENT_NAME)]
+_ShownDigest = Annotated[str, WithJsonSchema(shapes.DIGEST)]
 
 
 class _View(BaseModel):
@@ -53,9 +68,9 @@ class _Request(BaseModel):
 class StepView(_View):
     """A step of a deployment. Times are UTC."""
 
-    name: str
+    name: _ShownLabel
     uses: str
-    needs: tuple[str, ...] = ()
+    needs: tuple[_ShownLabel, ...] = ()
     state: StepState
     attempts: int = 0
     started_at: datetime | None = None
@@ -66,7 +81,7 @@ class StepView(_View):
 class DeploymentView(_View):
     """A deployment with its journal, steps in the order of the template."""
 
-    id: str
+    id: _DeploymentId
     kind: DeploymentKind
     state: DeploymentState
     reason: str
@@ -76,7 +91,7 @@ class DeploymentView(_View):
     ended_at: datetime | None = None
     failure: Failure | None = None
     worker: str | None = None
-    plan_id: str | None = None
+    plan_id: _PlanId | None = None
     cancel_requested_at: datetime | None = None
     cancel_requested_by: str | None = None
     steps: tuple[StepView, ...] = ()
@@ -93,12 +108,12 @@ class OutputView(_View):
 class EnvironmentView(_View):
     """An environment as people see it. Times are UTC. Secret parameters and outputs are masked."""
 
-    id: str
-    name: str
+    id: _EnvironmentId
+    name: _ShownName
     owner: str
-    template: str
+    template: _ShownLabel
     template_version: str
-    bundle: str
+    bundle: _ShownDigest
     parameters: dict[str, Any] = Field(default_factory=dict)
     state: State
     state_since: datetime
@@ -111,7 +126,7 @@ class EnvironmentView(_View):
     destroy_again_at: datetime | None = None
     destroyed_at: datetime | None = None
     managed_by: str | None = None
-    last_good: str | None = None
+    last_good: _DeploymentId | None = None
     """The deployment that last made it ready."""
     drifted: bool = False
     """Whether the last look found that the world differs from what its steps made."""
@@ -136,9 +151,9 @@ class ResourceView(_View):
 class TemplateStepView(_View):
     """A step as its author wrote it, without its options."""
 
-    name: str
+    name: _ShownLabel
     uses: str
-    needs: tuple[str, ...] = ()
+    needs: tuple[_ShownLabel, ...] = ()
 
 
 class TemplateSource(_View):
@@ -156,10 +171,10 @@ class TemplateSource(_View):
 class TemplateView(_View):
     """A template of the catalogue; durations in seconds, `parameters_schema` is JSON Schema (draft 2020-12)."""
 
-    name: str
+    name: _ShownLabel
     version: str
     description: str
-    digest: str
+    digest: _ShownDigest
     pushed_at: datetime
     pushed_by: str
     default_lifetime: float | None
@@ -189,9 +204,9 @@ class ImageView(_View):
     `channel` says how far it has come (`qa`, `production`), `key` and `build` which inputs and which build made it.
     """
 
-    name: str
-    reference: str
-    channel: str
+    name: _ShownLabel
+    reference: Annotated[str, WithJsonSchema(shapes.REFERENCE)]
+    channel: _ShownLabel
     key: str = ""
     build: str = ""
     published_at: datetime
@@ -203,12 +218,12 @@ class ImageView(_View):
 class PlanView(_View):
     """A saved plan: what will be done, step by step. See `environments.domain.plan`."""
 
-    id: str
+    id: _PlanId
     kind: DeploymentKind
-    environment: str
-    template: str
+    environment: _ShownName
+    template: _ShownLabel
     template_version: str
-    bundle: str
+    bundle: _ShownDigest
     parameters: dict[str, Any] = Field(default_factory=dict)
     requested_by: str
     created_at: datetime
@@ -232,7 +247,7 @@ class PendingView(_View):
     `lane` is `destroy` or `deploy`; `reasons` are sentences.
     """
 
-    deployment_id: str
+    deployment_id: _DeploymentId
     state: DeploymentState
     lane: str
     position: int | None = None
@@ -261,7 +276,7 @@ class Accepted(_View):
     """A request was taken: the environment as it is now, and the deployment to follow, if the request made one."""
 
     environment: EnvironmentView
-    deployment_id: str | None
+    deployment_id: _DeploymentId | None
 
 
 class TokenView(_View):
@@ -270,7 +285,7 @@ class TokenView(_View):
     `parent_id` is the token that it was made with, and ends with.
     """
 
-    id: str
+    id: _TokenId
     owner: str
     role: Literal["admin", "user"]
     note: str
@@ -278,7 +293,7 @@ class TokenView(_View):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
-    parent_id: str | None = None
+    parent_id: _TokenId | None = None
 
 
 class NewToken(_View):
@@ -304,9 +319,9 @@ class Info(_View):
 class CreateRequest(_Request):
     """Asks for an environment. At most one of `ttl` (a duration such as `2h`) and `until` (a moment with offset)."""
 
-    name: Word
-    template: Word
-    digest: Word | None = None
+    name: Name
+    template: Label
+    digest: Digest | None = None
     """A particular version of the template; None: the newest."""
     parameters: dict[Word, Any] = Field(default_factory=dict)
     ttl: Duration | None = None
@@ -316,7 +331,7 @@ class CreateRequest(_Request):
 class UpdateRequest(_Request):
     """Asks to apply the newest (or the named) version of the environment's template, and changed parameters."""
 
-    digest: Word | None = None
+    digest: Digest | None = None
     parameters: dict[Word, Any] | None = None
 
 
@@ -329,18 +344,18 @@ class PlanRequest(_Request):
     """
 
     kind: DeploymentKind
-    template: Word | None = None
-    digest: Word | None = None
+    template: Label | None = None
+    digest: Digest | None = None
     parameters: dict[Word, Any] | None = None
     ttl: Duration | None = None
     until: Moment | None = None
-    rollback_to: Word | None = None
+    rollback_to: Annotated[Word, WithJsonSchema(shapes.ROLLBACK)] | None = None
 
 
 class RollbackRequest(_Request):
     """Goes back to the template version and parameters of an earlier deployment; None: the last good one."""
 
-    deployment: Word | None = None
+    deployment: Annotated[Word, WithJsonSchema(shapes.ROLLBACK)] | None = None
 
 
 class CancelRequest(_Request):
@@ -372,7 +387,7 @@ class DestroyRequest(_Request):
 class PushRequest(_Request):
     """A template's files: relative path → content in base64."""
 
-    files: dict[Word, Annotated[str, Field(max_length=LARGEST_FILE)]]
+    files: dict[Word, Annotated[str, Field(max_length=LARGEST_FILE), WithJsonSchema(_CONTENT)]]
 
 
 class GitPushRequest(_Request):
@@ -382,15 +397,15 @@ class GitPushRequest(_Request):
     """
 
     url: str = Field(min_length=1, max_length=1000)
-    ref: str | None = Field(default=None, min_length=1, max_length=200)
+    ref: Annotated[str, Field(min_length=1, max_length=200), WithJsonSchema(shapes.REVISION)] | None = None
     path: str = Field(default="", max_length=500)
 
 
 class PublishImageRequest(_Request):
     """Says which image stands behind a name from now on; see `ImageView`."""
 
-    reference: Word
-    channel: Word
+    reference: Annotated[Word, WithJsonSchema(shapes.REFERENCE)]
+    channel: Label
     key: str = Field(default="", max_length=200)
     build: str = Field(default="", max_length=200)
 
@@ -398,7 +413,7 @@ class PublishImageRequest(_Request):
 class TokenRequest(_Request):
     """Asks for a token for `owner`; `ttl` None: until it is revoked."""
 
-    owner: Word
+    owner: Annotated[Word, WithJsonSchema(shapes.OWNER)]
     role: Literal["admin", "user"] = "user"
     note: Text = ""
     ttl: Duration | None = None
@@ -411,7 +426,7 @@ class Problem(_View):
     title: str
     status: int
     detail: str
-    code: str
+    code: Annotated[str, WithJsonSchema(shapes.CODE)]
     hint: str = ""
     details: dict[str, Any] = Field(default_factory=dict)
 

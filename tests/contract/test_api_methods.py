@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import jsonschema
 import pytest
 
 from environments.domain.views import CreateRequest
@@ -126,3 +127,45 @@ def test_lists_have_outputs_when_asked_for(api: Served, http: httpx2.Client) -> 
         assert client.environments()[0].outputs == {}
         assert client.environments(outputs=True)[0].outputs["nothing"].value is None
         assert client.environment("demo").outputs["url"].value == "https://x"
+
+
+def bare(schema: dict[str, Any]) -> bool:
+    """Whether it is a text of which nothing is said."""
+    parts = [schema, *schema.get("anyOf", ())]
+    said = {"pattern", "enum", "const", "format", "maxLength"}
+    return any(part.get("type") == "string" and not said & part.keys() for part in parts)
+
+
+def test_the_schema_says_what_everything_looks_like(http: httpx2.Client, described: dict[str, dict[str, Any]]) -> None:
+    for path, operations in described.items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                assert not bare(parameter["schema"]), (method, path, parameter["name"])
+    schemas = http.get("/openapi.json").json()["components"]["schemas"]
+    for name, schema in schemas.items():
+        if name.endswith("Request"):
+            for field, told in schema.get("properties", {}).items():
+                assert not bare(told), (name, field)
+    created = schemas["CreateRequest"]["properties"]
+    for text, fits in {
+        "demo": True,
+        "a-b2": True,
+        "a--b": False,
+        "-a": False,
+        "A": False,
+        "a-": False,
+        "": False,
+    }.items():
+        assert bool(re.search(created["name"]["pattern"], text)) is fits, text
+    duration = created["ttl"]["anyOf"][0]["pattern"]
+    for text, fits in {"90m": True, "1d12h": True, "12": False, "1y": False, "": False}.items():
+        assert bool(re.search(duration, text)) is fits, text
+
+
+def test_what_is_answered_is_what_the_schema_says(api: Served, http: httpx2.Client) -> None:
+    document = http.get("/openapi.json").json()
+    for path in ("/v1/environments", "/v1/templates", "/v1/tokens", "/v1/environments/demo/deployments"):
+        for item in http.get(path).json():
+            like = {"/v1/environments": "EnvironmentView", "/v1/templates": "TemplateView", "/v1/tokens": "TokenView"}
+            schema = {**document, "$ref": f"#/components/schemas/{like.get(path, 'DeploymentView')}"}
+            jsonschema.Draft202012Validator(schema).validate(item)

@@ -1,0 +1,57 @@
+"""What stands in paths and queries looks like this: the patterns of all routes, put into their description."""
+
+from typing import Any
+
+from environments.domain import shapes
+
+_OF_PATHS: dict[str, shapes.Shape] = {
+    "deployment_id": shapes.DEPLOYMENT_ID,
+    "plan_id": shapes.PLAN_ID,
+    "token_id": shapes.TOKEN_ID,
+}
+_NAMES: dict[str, shapes.Shape] = {"environments": shapes.ENVIRONMENT, "mirror": shapes.ENVIRONMENT_NAME}
+"""What `name` is, by the noun before it; a label elsewhere."""
+
+_OF_QUERIES: dict[str, shapes.Shape] = {
+    "owner": shapes.OWNER,
+    "environment": shapes.ENVIRONMENT,
+    "digest": shapes.DIGEST,
+    "last-event-id": shapes.EVENT_ID,
+}
+_BEFORE: dict[str, shapes.Shape] = {
+    "environments": shapes.ENVIRONMENT_ID,
+    "deployments": shapes.DEPLOYMENT_ID,
+    "tokens": shapes.TOKEN_ID,
+}
+"""What a page goes on from, by the noun that is listed; a label elsewhere."""
+
+
+def describe(paths: dict[str, Any]) -> None:
+    """Puts the patterns into the paths of an OpenAPI document."""
+    for path, operations in paths.items():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                _describe(path, parameter)
+
+
+def _describe(path: str, parameter: dict[str, Any]) -> None:
+    schema, shape = parameter["schema"], _shape(path, parameter["name"])
+    if shape and schema.get("default") == "":
+        # Behind nothing: a list from its beginning.
+        shape = {**shape, "pattern": f"^({shape['pattern'][1:-1]})?$"}
+    for part in (schema, *schema.get("anyOf", ())):
+        if _is_bare_text(part):
+            part.update(shape)
+
+
+def _is_bare_text(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "string" and not {"pattern", "enum", "minLength", "format"} & schema.keys()
+
+
+def _shape(path: str, name: str) -> shapes.Shape:
+    nouns = path.split("/")
+    if name == "name":
+        return _NAMES.get(nouns[nouns.index("{name}") - 1], shapes.LABEL)
+    if name in ("before", "after"):
+        return _BEFORE.get(nouns[-1], shapes.LABEL)
+    return _OF_PATHS.get(name) or _OF_QUERIES.get(name) or {}

@@ -1,0 +1,46 @@
+"""What names, ids, durations and digests look like, as JSON Schema: for who reads the description of the API.
+
+Nothing is checked by these: what reads a value refuses what is wrong with it, under its own code and in words. The
+patterns are of the part of regular expressions that ECMA-262 and most others share.
+"""
+
+from typing import Any
+
+from environments.domain.names import BY_ID, BY_NAME, ID_ALPHABET, ID_LENGTH, LONGEST_ENVIRONMENT, LONGEST_LABEL
+
+_LABEL = "[a-z][a-z0-9]*(-[a-z0-9]+)*"
+_RANDOM = f"[{ID_ALPHABET}]{{{ID_LENGTH}}}"
+_DIGEST = "sha256:[0-9a-f]{64}"
+
+Shape = dict[str, Any]
+
+
+def _text(pattern: str, longest: int | None = None, **more: Any) -> Shape:
+    limit = {} if longest is None else {"maxLength": longest}
+    return {"type": "string", "pattern": f"^{pattern}$", **limit, **more}
+
+
+LABEL = _text(_LABEL, LONGEST_LABEL)
+"""The name of a template, a step, an image, a channel."""
+
+ENVIRONMENT_NAME = _text(_LABEL, LONGEST_ENVIRONMENT)
+ENVIRONMENT = _text(f"({BY_ID}env-{_RANDOM}|({BY_NAME})?{_LABEL})", len(BY_NAME) + LONGEST_ENVIRONMENT)
+"""What stands for an environment in a path: its name or its id."""
+
+ENVIRONMENT_ID = _text(f"env-{_RANDOM}")
+DEPLOYMENT_ID = _text(f"dep-{_RANDOM}")
+PLAN_ID = _text(f"plan-{_RANDOM}")
+TOKEN_ID = _text(f"tok-(deployer|{_RANDOM})")
+DIGEST = _text(_DIGEST)
+"""A version of a template."""
+
+ROLLBACK = _text(f"(last-good|dep-{_RANDOM})")
+DURATION = _text("([0-9]{1,12}[wdhms]){1,20}", examples=["90m", "1d12h"])
+REFERENCE = _text(f"([^@]+@)?{_DIGEST}", 400)
+"""An image by its content."""
+
+OWNER = _text(".*[^ ].*", 1000)
+BASE64 = _text("[A-Za-z0-9+/]*={0,2}", contentEncoding="base64")
+CODE = _text("[a-z][a-z0-9_]*")
+EVENT_ID = _text("[0-9]{1,19}")
+REVISION = _text("[A-Za-z0-9_][A-Za-z0-9_./+@#-]*", 200)
