@@ -1,5 +1,6 @@
 """Watching a job until it is healthy, telling what happens to its tasks as it happens."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -262,7 +263,8 @@ class Watch:
         return otherwise.rstrip(".") or "nothing of it has been started"
 
     def _suspects(self) -> Sequence[tuple[Allocation, Task]]:
-        tasks = [(found, task) for found in reversed(self._allocations) for task in found.tasks]
+        # The first that failed comes first: Nomad kills its siblings, which look as if they had failed, too.
+        tasks = [(one, task) for one in reversed(self._allocations) for task in sorted(one.tasks, key=_failed_at)]
         failed = [(found, task) for found, task in tasks if task.failed or any(event.failed for event in task.events)]
         lacking = [(found, task) for found in reversed(self._live()) for task in self._duties.lacking(found)]
         unhealthy = [(found, task) for found, task in tasks if found.healthy is not True and found.client != "complete"]
@@ -287,3 +289,8 @@ class Watch:
             text = text.partition("\n")[2]  # half a line may be half a secret
         text = self._clean(text) if text else ""
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
+
+
+def _failed_at(task: Task) -> float:
+    """When the task failed first; infinite when it hasn't."""
+    return min((event.at for event in task.events if event.failed), default=math.inf)

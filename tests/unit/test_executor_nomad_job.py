@@ -24,7 +24,7 @@ from environments.executors import hcl, nomad_plan
 from environments.executors.base import Owner, Presence
 from environments.executors.marks import MARK
 from environments.executors.nomad_fields import DOLLAR
-from environments.executors.nomad_ports import Edit, JobPlan
+from environments.executors.nomad_ports import Edit, JobPlan, Task, TaskEvent
 from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.secret_words import secret_words
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
@@ -111,6 +111,27 @@ def test_a_failure_names_the_task_and_what_it_said(world: World) -> None:
     with pytest.raises(StepFailed, match="task 'task': Terminated: Exit Code: 1; it wrote: cannot open the door"):
         world.apply("nomad.job", OPTIONS, run)
     assert any("Terminated: Exit Code: 1" in line for line in run.lines)
+
+
+def test_a_failure_names_the_task_that_failed_first_not_a_sibling_that_was_killed_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.nomad.fate = Fate.FAILING
+    told = world.nomad.allocations
+    pulled = (TaskEvent(1, "Driver Failure", "Failed to pull the image", failed=True),)
+    killed = (
+        TaskEvent(2, "Killing", "Sent interrupt"),
+        TaskEvent(3, "Terminated", "Exit Code: 137", failed=True),
+    )
+
+    def allocations(*where: Any, **wait: Any) -> Any:
+        index, found = told(*where, **wait)
+        tasks = (Task("server", "dead", True, killed), Task("worker", "dead", True, pulled))
+        return index, [replace(one, tasks=tasks) for one in found]
+
+    monkeypatch.setattr(world.nomad, "allocations", allocations)
+    with pytest.raises(StepFailed, match="task 'worker': Driver Failure: Failed to pull the image"):
+        world.apply("nomad.job", OPTIONS)
 
 
 def test_what_a_task_wrote_is_quoted_without_the_environments_secrets(
