@@ -12,8 +12,9 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from environments.domain.faults import Fault
     from environments.domain.template import Bundle
-    from environments.domain.views import TemplateView, Validation
+    from environments.domain.views import TemplateView
 
 app = typer.Typer(help="See, write, check and push templates.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -55,8 +56,9 @@ def show(
     "template",
     "validate",
     more="""
-        What the rules of templates say is checked here, the schemas of parameters too. Job files, modules and step
-        kinds are checked by the service, when there is one and the token is an admin's. Nothing is stored.
+        Every fault is told, with its file, its line and what was probably meant. The service checks all of it, for
+        admins only; without it, only what template.toml itself says and the schemas of parameters are checked.
+        Nothing is stored.
     """,
     examples="calvinverse template validate ./web",
 )
@@ -66,15 +68,14 @@ def validate(session: Session, folder: Folder) -> None:
     from environments.domain.views import Validation
 
     bundle = read_bundle(folder)
-    found = _offline(bundle)
     unasked = ""
-    if not found.problems:
-        try:
-            found = session.client.validate(bundle)
-        except (ServiceUnavailable, Unauthenticated, Forbidden) as error:
-            unasked = error.message
-            why = "it checks for admins only" if isinstance(error, Forbidden) else "the service was not asked"
-            found = Validation(warnings=(f"job files, modules and step kinds were not checked: {why}",))
+    try:
+        found = session.client.validate(bundle)
+    except (ServiceUnavailable, Unauthenticated, Forbidden) as error:
+        unasked = error.message
+        why = "it checks for admins only" if isinstance(error, Forbidden) else "the service was not asked"
+        warning = f"job files, modules, expressions and step kinds were not checked: {why}"
+        found = Validation.of(_offline(bundle), [warning])
     lines = [*(f"✗ {problem}" for problem in found.problems), *(f"! {warning}" for warning in found.warnings)]
     session.show(found, lambda: lines)
     if found.problems:
@@ -214,19 +215,23 @@ def _origin(view: "TemplateView", before: str = "") -> str:
     return f"{before}{commit if view.source.ref == view.source.commit else f'{view.source.ref} {commit}'}"
 
 
-def _offline(bundle: "Bundle") -> "Validation":
-    from environments.domain.errors import InvalidTemplate
+def _offline(bundle: "Bundle") -> "list[Fault]":
+    """What can be checked without the service."""
+    from environments.domain.faults import Fault
     from environments.domain.flags import flag_fault
-    from environments.domain.views import Validation
+    from environments.domain.template import TEMPLATE_FILE, read_template
+    from environments.domain.toml_places import TomlPlaces
     from environments.schemas.faults import schema_faults
 
-    try:
-        template = bundle.template()
-    except InvalidTemplate as error:
-        return Validation(problems=tuple(error.details.get("problems") or [error.message]))
-    faults = [fault for name, schema in template.parameters.items() for fault in schema_faults(name, schema)]
-    faults += [fault for fault in map(flag_fault, template.parameters) if fault is not None]
-    return Validation(problems=tuple(faults))
+    text = bundle.text(TEMPLATE_FILE)
+    template, found = read_template(text)
+    if template is not None:
+        places = TomlPlaces(text)
+        for name, schema in template.parameters.items():
+            found += [fault.at(places) for fault in schema_faults(name, schema)]
+            if (taken := flag_fault(name)) is not None:
+                found.append(Fault(path=("parameters", name), message=taken).at(places))
+    return sorted(found, key=lambda fault: fault.line or 0)
 
 
 def _lifetime(seconds: float | None) -> str:

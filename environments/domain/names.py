@@ -61,9 +61,14 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_label(name: str) -> bool:
+    """Whether it is a DNS label without a double hyphen, as `check_label` wants it."""
+    return len(name) <= LONGEST_LABEL and _LABEL.fullmatch(name) is not None
+
+
 def check_label(name: str, what: str) -> str:
     """The name itself, if it is a DNS label without a double hyphen; `what` names its role in the message."""
-    if len(name) > LONGEST_LABEL or not _LABEL.fullmatch(name):
+    if not is_label(name):
         raise InvalidName(
             f"{name!r} can't be the name of {what}.",
             hint="Use lower-case letters, digits and single hyphens, beginning with a letter.",

@@ -1,12 +1,11 @@
 """Templates: what an author writes, checked as far as rules alone can, and bundles addressed by their digest."""
 
 import hashlib
+import re
 import tomllib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any
 
 from pydantic import (
@@ -20,16 +19,16 @@ from pydantic import (
 
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError, InvalidTemplate
+from environments.domain.faults import TEMPLATE_FILE as TEMPLATE_FILE
+from environments.domain.faults import Fault
 from environments.domain.json_values import TOO_LARGE, is_text
-from environments.domain.names import META, SERVICE_VOLUMES, check_label
+from environments.domain.suggesting import near
+from environments.domain.template_rules import RESERVED_STEPS as RESERVED_STEPS
+from environments.domain.template_rules import model_faults, rule_faults, unknown_keys, without_faults
+from environments.domain.toml_places import TomlPlaces
 
-TEMPLATE_FILE = "template.toml"
 LARGEST_BUNDLE = 4 * 1024 * 1024
 """Bytes of all files of a template together."""
-
-
-RESERVED_STEPS = frozenset({"shared", "proof"})
-"""Names that the journal of a destroy uses itself: what serves the whole environment, and the last look."""
 
 
 def _read_duration(value: Any) -> Any:
@@ -148,85 +147,79 @@ class Template(_Part):
 
 def parse_template(text: str) -> Template:
     """The template that `template.toml` holds. Raises `InvalidTemplate` naming all faults that can be found."""
-    try:
-        document = tomllib.loads(text)
-    except ValueError as error:  # also numbers of more digits than Python reads
-        # Python refuses to read a number of thousands of digits, with advice for programmers.
-        reason = TOO_LARGE if "int_max_str_digits" in str(error) else error
-        raise InvalidTemplate(f"{TEMPLATE_FILE} is not TOML: {reason}.") from error
-    except RecursionError:
-        raise InvalidTemplate(f"{TEMPLATE_FILE} is nested too deeply.") from None
-    head = document.pop("template", None)
-    if not isinstance(head, dict):
-        raise _invalid(["there is no table [template]"])
-    outputs = document.get("outputs", {})
-    if isinstance(outputs, dict):
-        document["outputs"] = {
-            name: {"value": value} if isinstance(value, str) else value for name, value in outputs.items()
-        }
-    try:
-        template = Template.model_validate({**head, **document})
-    except ValidationError as error:
-        raise _invalid(list(_sentences(error))) from error
-    problems = list(_problems(template))
-    if problems:
-        raise _invalid(problems)
+    template, faults = read_template(text)
+    if template is None or faults:
+        raise invalid_template(faults)
     return template
 
 
-def _invalid(problems: Sequence[str]) -> InvalidTemplate:
+def read_template(text: str) -> tuple[Template | None, list[Fault]]:
+    """What `template.toml` holds, and what is wrong with it by rules alone.
+
+    With faults the template is what can be read of it, for further checks: parts that can't be read are left out. None:
+    nothing can be told of it.
+    """
+    try:
+        document = tomllib.loads(text)
+    except ValueError as error:  # also numbers of more digits than Python reads
+        return None, [_no_toml(error)]
+    except RecursionError:
+        return None, [Fault(message=f"{TEMPLATE_FILE} is nested too deeply")]
+    places = TomlPlaces(text)
+    found: list[Fault] = []
+    written = "template" if "template" in document else next(iter(near("template", document, most=1)), "template")
+    head = document.pop(written, None)
+    if not isinstance(head, dict):
+        message = "there is no table [template]" if head is None else f"[{written}] must be a table"
+        return None, [Fault(path=(written,), message=message).at(places)]
+    if written != "template":
+        found.append(Fault(path=(written,), message=f"there is no table [{written}]", suggestion="write [template]"))
+    found += unknown_keys(head, document)
+    told = {fault.path for fault in found}
+    whole = {**document, **head}
+    for _ in range(_READINGS):
+        try:
+            template = Template.model_validate(_outputs_as_tables(whole))
+        except ValidationError as error:
+            found += [fault for fault in model_faults(error, document, head) if fault.path not in told]
+            whole = without_faults(whole, error)
+            continue
+        found += list(rule_faults(template, quiet=bool(found)))
+        return template, [fault.at(places) for fault in found]
+    return None, [fault.at(places) for fault in found]
+
+
+_READINGS = 4
+"""Times that a template is read, each time without what was wrong before."""
+
+
+def invalid_template(faults: Sequence[Fault]) -> InvalidTemplate:
+    """The error of a template with faults."""
+    problems = [str(fault) for fault in faults]
     return InvalidTemplate(
         f"The template is not valid: {'; '.join(problems)}.",
-        details={"problems": list(problems)},
+        details={"problems": problems, "faults": [fault.model_dump(mode="json") for fault in faults]},
     )
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_url=False):
-        place = ".".join("with" if part == "options" else str(part) for part in fault["loc"])
-        yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+def _no_toml(error: ValueError) -> Fault:
+    """What `tomllib` says, with the place that it names."""
+    # Python refuses to read a number of thousands of digits, with advice for programmers.
+    said = TOO_LARGE if "int_max_str_digits" in str(error) else str(error)
+    place = re.search(r" \(at line (\d+), column (\d+)\)$", said)
+    message = f"it is not TOML: {said[: place.start()] if place else said}"
+    if place is None:
+        return Fault(message=message)
+    return Fault(message=message, line=int(place[1]), column=int(place[2]))
 
 
-def _problems(template: Template) -> Iterator[str]:
-    try:
-        check_label(template.name, "a template")
-    except CalvinverseError as error:
-        yield error.message.rstrip(".")
-    if not template.steps:
-        yield "there are no steps"
-    names = Counter(step.name for step in template.steps)
-    for name in sorted(name for name, count in names.items() if count > 1):
-        yield f"two steps are named {name!r}"
-    for step in template.steps:
-        try:
-            check_label(step.name, "a step")
-        except CalvinverseError as error:
-            yield error.message.rstrip(".")
-        if step.name in RESERVED_STEPS:
-            yield f"the step name {step.name!r} is reserved"
-        for need in step.needs:
-            if need not in names:
-                yield f"step {step.name!r} needs {need!r}, which is no step"
-    for volume in template.host_volumes:
-        try:
-            check_label(volume, "a host volume")
-        except CalvinverseError as error:
-            yield error.message.rstrip(".")
-        if volume in SERVICE_VOLUMES and template.name != META:
-            yield f"the host volume {volume!r} holds the service's database; only the template {META!r} may have it"
-    for name in template.parameters:
-        if not name.isidentifier():
-            yield f"the parameter {name!r} can't be used in expressions; use letters, digits and underscores"
-    if (
-        template.lifetime.default
-        and template.lifetime.maximum
-        and template.lifetime.default > template.lifetime.maximum
-    ):
-        yield "lifetime.default is longer than lifetime.maximum"
-    try:
-        tuple(TopologicalSorter({step.name: set(step.needs) & set(names) for step in template.steps}).static_order())
-    except CycleError as error:
-        yield f"the steps form a cycle: {' needs '.join(reversed(error.args[1]))}"
+def _outputs_as_tables(document: Mapping[str, Any]) -> dict[str, Any]:
+    """An output may be written as its value alone."""
+    outputs = document.get("outputs")
+    if not isinstance(outputs, dict):
+        return dict(document)
+    told = {name: {"value": value} if isinstance(value, str) else value for name, value in outputs.items()}
+    return {**document, "outputs": told}
 
 
 class Bundle(BaseModel):

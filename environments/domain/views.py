@@ -1,5 +1,6 @@
 """What the API shows and takes: one set of models for the service, the client, the command line and the TUI."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from environments.domain import shapes
 from environments.domain.environment import Drift, Failure
+from environments.domain.faults import Fault
 from environments.domain.lifecycle import (
     DeploymentKind,
     DeploymentState,
@@ -432,10 +434,23 @@ class Problem(_View):
 
 
 class Validation(_View):
-    """What is wrong with a template: `problems` keep it from being pushed, `warnings` don't."""
+    """What is wrong with a template: `problems` keep it from being pushed, `warnings` don't.
+
+    `faults` has both, with file, line, column and suggestion apart.
+    """
 
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault], warnings: Sequence[str] = ()) -> "Validation":
+        """The view of these faults, and of warnings that are of no place."""
+        return cls(
+            problems=tuple(str(fault) for fault in faults if not fault.warning),
+            warnings=(*(str(fault) for fault in faults if fault.warning), *warnings),
+            faults=tuple(faults),
+        )
 
 
 class Readiness(_View):

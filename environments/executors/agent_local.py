@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from environments.domain.environment import ResourceRef
+from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
@@ -93,7 +94,7 @@ class AgentLocal(OwnThingsOnly):
         self._host = host
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
         """Unknown options and wrong values."""
         return faults(AgentLocalOptions, options)
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from environments.domain.environment import Incident, ResourceRef, Unexpected
+from environments.domain.faults import Fault
 from environments.domain.plan import Change
 from environments.domain.template import Bundle
 from environments.service.rendering import Evaluate, evaluate
@@ -176,10 +177,10 @@ class Executor(Protocol):
     description: ClassVar[str]
     """One sentence for the reference."""
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Faults of a template that can be seen before anything is rendered or run, in words; usually none.
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> Sequence[Fault | str]:
+        """Faults of a template that can be seen before anything is rendered or run; usually none.
 
-        `options` are the raw ones, still with expressions inside.
+        `options` are the raw ones, still with expressions inside. See `environments.service.inspecting.StepKind`.
         """
         ...
 

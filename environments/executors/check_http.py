@@ -8,14 +8,17 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import Field, field_validator
 
 from environments.domain.errors import BackendUnavailable, StepTimeout
-from environments.domain.names import service_name
+from environments.domain.faults import Fault, meant
+from environments.domain.names import is_label, service_name
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
 from environments.executors.base import Intended, Options, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.consul_services import Catalogue, Instance
 from environments.executors.nomad_ports import SLICE
-from environments.executors.options import faults
+from environments.executors.nomad_registers import listed, services_of
+from environments.executors.options import faults, has_expression
+from environments.service.shapes import TEXT, Shape, table
 
 _PAUSE = 0.1
 _ONE_REQUEST = 5.0
@@ -88,9 +91,23 @@ class CheckHttp(OwnThingsOnly):
         self._authority = authority
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Unknown options and wrong values."""
-        return faults(CheckHttpOptions, options)
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
+        """Unknown options, wrong values, and a service that no step makes."""
+        found = faults(CheckHttpOptions, options)
+        name, known = options.get("service"), services_of(bundle)
+        if isinstance(name, str) and not has_expression(name):
+            path = ("with", "service")
+            if known is not None and name not in known:
+                message = f"with.service: no step makes a service {name!r}"
+                found.append(Fault(path=path, message=message, suggestion=meant(name, known) or listed(known)))
+            elif not is_label(name):
+                found.append(Fault(path=path, message=f"with.service: {name!r} can't be the name of a service"))
+        return found
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives."""
+        return table({"service": TEXT, "instances": Shape(kind=list)})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """None: it only looks."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 from environments.domain.errors import StepFailed
+from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Options, StepContext, StepRun
@@ -62,7 +63,7 @@ class ClusterTrust(OwnThingsOnly):
         self._keeper = keeper
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
         """Unknown options."""
         return faults(ClusterTrustOptions, options)
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from environments.domain.errors import BackendError, CalvinverseError, InvalidTemplate
+from environments.domain.faults import Fault
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
@@ -38,6 +39,7 @@ from environments.executors.consul_prefix import (
 )
 from environments.executors.options import faults
 from environments.service.rendering import render, whole_expression
+from environments.service.shapes import ANYTHING, TEXT, Shape, table
 
 __all__ = [
     "MARKER",
@@ -80,14 +82,21 @@ class ConsulKv:
         self._store = store
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
         """Unknown options, impossible names of keys, and values that are too large as they stand."""
         found = faults(ConsulKvOptions, options)
         keys = options.get("keys")
         if isinstance(keys, dict):
-            found += [_bad_key(key) for key in keys if not _KEY.fullmatch(key)]
-            found += [fault for key, value in keys.items() if (fault := _literal_fault(key, value, options))]
+            said = {key: _bad_key(key) for key in keys if not _KEY.fullmatch(key)}
+            said |= {key: fault for key, value in keys.items() if (fault := _literal_fault(key, value, options))}
+            found += [Fault(path=("with", "keys", key), message=message) for key, message in said.items()]
         return found
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives."""
+        keys = options.get("keys")
+        return table({"prefix": TEXT, "keys": table(dict.fromkeys(keys, TEXT)) if isinstance(keys, dict) else ANYTHING})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The environment's prefix."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from environments.domain.environment import ResourceRef
-from environments.domain.errors import CalvinverseError, InvalidJob
+from environments.domain.errors import InvalidJob, InvalidTemplate
+from environments.domain.faults import Fault, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
@@ -26,23 +27,23 @@ from environments.executors.base import (
 from environments.executors.changes import OwnThingsOnly
 from environments.executors.consul_services import Catalogue
 from environments.executors.marks import ABSENT, foreign
+from environments.executors.nomad_check import job_faults
 from environments.executors.nomad_namespace import NAMESPACE_KIND, whose_job
 from environments.executors.nomad_plan import RETRY
 from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler
 from environments.executors.nomad_promotion import canaried, promotes_itself, refuse_failed
+from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, made_by, service_shapes
 from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.nomad_services import addresses
 from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.executors.nomad_watch import Registered, Watch
-from environments.executors.options import faults
+from environments.executors.options import faults, has_expression
 from environments.executors.places import JobPlaces, job_places
 from environments.executors.secret_words import Words, no_words
+from environments.service.shapes import ANYTHING, TEXT, Shape, table
 
 JOB_KIND = "nomad.job"
 MANUAL = "manual"
-ENVIRONMENT_VARIABLE = "environment"
-"""A job file that declares this variable gets the environment's name in it."""
-
 _REGISTRATIONS = 5
 
 
@@ -89,18 +90,26 @@ class NomadJob(OwnThingsOnly):
         self._words = words
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Unknown options, a missing file, and a job file that doesn't write out its job's name."""
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
+        """Unknown options, a missing file, and all that can be seen of the job file."""
         found = faults(NomadJobOptions, options)
-        file, variables = options.get("file"), options.get("variables")
-        if isinstance(file, str) and "{{" not in file:
-            try:
-                text = bundle.text(file)
-                job_label(text)
-                declared(text, variables if isinstance(variables, Mapping) else {})
-            except CalvinverseError as error:
-                found.append(error.message.rstrip("."))
-        return found
+        file = options.get("file")
+        if not isinstance(file, str) or has_expression(file):
+            return found
+        try:
+            text = bundle.text(file)
+        except InvalidTemplate as error:
+            suggestion = meant(file, bundle.files)
+            return [*found, Fault(path=("with", "file"), message=error.message.rstrip("."), suggestion=suggestion)]
+        return [*found, *job_faults(file, text, options.get("variables"), bundle.template())]
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives, as far as the job file tells."""
+        made = made_by(options, bundle)
+        services = ANYTHING if made is None else service_shapes(made)
+        waiting = Shape(kind=bool)
+        return table({"job": TEXT, "namespace": TEXT, "services": services, AWAITING_PROMOTION: waiting})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The job, and what the environment has because of it: all that the job can read, write and leave behind."""

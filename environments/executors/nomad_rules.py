@@ -7,7 +7,7 @@ from typing import Any
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
 from environments.executors.base import Owner
-from environments.executors.hcl_blocks import blocks
+from environments.executors.hcl_tree import parse
 from environments.executors.marks import MARK, mark
 from environments.executors.nomad_ports import Job
 
@@ -35,6 +35,7 @@ def job_label(text: str) -> str:
 def declared(text: str, given: Iterable[str]) -> set[str]:
     """Names of the variables that a job file declares. Raises `InvalidJob` for others, which Nomad would ignore."""
     names = set(_labels("variable", text))
+    names |= {found.name for block in parse(text).body.of("variables") for found in block.body.attributes}
     if unknown := sorted(set(given) - names):
         raise InvalidJob(f"The job file declares no variable {unknown[0]!r}.")
     return names
@@ -42,8 +43,7 @@ def declared(text: str, given: Iterable[str]) -> set[str]:
 
 def _labels(kind: str, text: str) -> list[str]:
     """The label of each block of a kind at the top of a job file."""
-    found = [block.header for block in blocks(text) if block.around is None]
-    return [header[1] for header in found if header[0] == kind and len(header) == 2]
+    return [block.labels[0] for block in parse(text).body.of(kind) if len(block.labels) == 1]
 
 
 def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False, volumes: Collection[str] = ()) -> Job:

@@ -11,10 +11,12 @@ from pydantic import Field
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import InvalidTemplate, StepFailed
+from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors.base import Intended, Options, Owner, StepContext, StepRun
 from environments.executors.changes import change
+from environments.executors.opentofu_check import module_check, module_outputs
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_ports import (
     MODULE_KEY_KIND,
@@ -38,8 +40,9 @@ from environments.executors.opentofu_ports import (
 )
 from environments.executors.opentofu_removal import ModuleResourceHandler, Modules, ModuleStateHandler
 from environments.executors.opentofu_rules import module_faults, module_files
-from environments.executors.options import faults
+from environments.executors.options import faults, has_expression
 from environments.executors.vault_module_key import module_key_resource
+from environments.service.shapes import Shape
 
 __all__ = [
     "MODULE_KEY_KIND",
@@ -93,17 +96,18 @@ class OpenTofuModule:
         """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Unknown options, a folder without a module, and blocks and names that the module may not have."""
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
+        """Unknown options, a folder without a module, and all that can be seen of the module."""
         found = faults(OpenTofuModuleOptions, options)
         folder = options.get("folder")
-        if isinstance(folder, str) and "{{" not in folder:
-            files = module_files(bundle, folder)
-            if files:
-                found += module_faults(files, options.get("variables"), options.get("outputs"))
-            else:
-                found.append(f"the template has no folder {folder!r}")
+        if isinstance(folder, str) and not has_expression(folder):
+            found += module_check(folder, options, bundle, bundle.template())
         return found
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives, as far as the module tells."""
+        return module_outputs(options, bundle)
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The state, the environment's key, what credentials need. The module's own are known once it was planned."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from environments.domain.template import Bundle
-from environments.executors.hcl_blocks import Block, blocks
+from environments.executors.hcl_tree import Block, parse
 
 _SUFFIXES = (".tf", ".tofu", ".tf.json", ".tofu.json")
 _OURS = {
@@ -35,7 +35,7 @@ def module_faults(files: Mapping[str, bytes], variables: Any, outputs: Any) -> I
         for block in sorted(_terraform_blocks(path, text) & _OURS.keys()):
             yield f"{path}: the module may have no {block!r} block: {_OURS[block]}"
     if all(path.endswith((".tf", ".tofu")) for path in own):
-        told = [block for text in texts.values() for block in blocks(text)]
+        told = [block for text in texts.values() for block in parse(text).body.blocks]
         declared = {kind: _labels(kind, told) for kind in ("variable", "output")}
         for kind, asked in (("variable", variables), ("output", outputs)):
             for name in asked if isinstance(asked, Mapping | list | tuple) else ():
@@ -44,9 +44,7 @@ def module_faults(files: Mapping[str, bytes], variables: Any, outputs: Any) -> I
 
 
 def _labels(kind: str, found: Iterable[Block]) -> set[str]:
-    return {
-        block.header[1] for block in found if block.header[0] == kind and len(block.header) == 2 and not block.around
-    }
+    return {block.labels[0] for block in found if block.kind == kind and len(block.labels) == 1}
 
 
 def _terraform_blocks(path: str, text: str) -> set[str]:
@@ -59,4 +57,4 @@ def _terraform_blocks(path: str, text: str) -> set[str]:
         inside = told.get("terraform", {}) if isinstance(told, dict) else {}
         parts = inside if isinstance(inside, list) else [inside]
         return {str(name) for part in parts if isinstance(part, Mapping) for name in part}
-    return {block.header[0] for block in blocks(text) if block.around == ("terraform",)}
+    return {inner.kind for block in parse(text).body.of("terraform") for inner in block.body.blocks}

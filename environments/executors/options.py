@@ -1,11 +1,17 @@
 """Checks of a step's raw options, whose strings may still hold expressions."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from environments.domain.faults import Fault, Path, meant, shown
+from environments.domain.suggesting import near
+from environments.domain.template_rules import choice, reason, unmisspelt
 from environments.executors.base import Options
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 def has_expression(value: Any) -> bool:
@@ -17,19 +23,42 @@ def has_expression(value: Any) -> bool:
     return isinstance(value, list) and any(has_expression(item) for item in value)
 
 
-def faults(model: type[Options], options: Mapping[str, Any]) -> list[str]:
-    """What is wrong with raw options, in words: unknown and missing ones, wrong values where nothing is rendered."""
+def faults(model: type[Options], options: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with raw options: unknown and missing ones, wrong values where nothing is rendered."""
     try:
         model.model_validate(dict(options))
     except ValidationError as error:
         return [
-            f"with.{'.'.join(str(part) for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
-            if fault["loc"]
-            else f"with: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False)
+            Fault(
+                path=("with", *fault["loc"]),
+                message=f"{shown(('with', *fault['loc']))}: {reason(fault)}",
+                suggestion=_suggestion(model, fault),
+            )
+            for fault in unmisspelt(error.errors(include_url=False), lambda loc: _meant(model, loc))
             if fault["type"] in ("extra_forbidden", "missing") or not has_expression(_at(options, fault["loc"]))
         ]
     return []
+
+
+def _suggestion(model: type[BaseModel], fault: "ErrorDetails") -> str:
+    """The option, or the choice, that was probably meant."""
+    if fault["type"] != "extra_forbidden":
+        return choice(fault)
+    return meant(str(fault["loc"][-1]), _known(model, fault["loc"]))
+
+
+def _meant(model: type[BaseModel], place: Path) -> str | None:
+    return next(iter(near(str(place[-1]), _known(model, place), most=1)), None)
+
+
+def _known(model: type[BaseModel], place: Path) -> Collection[str]:
+    """The names that may stand in the table of a place."""
+    if len(place) == 1:
+        return model.model_fields
+    field = model.model_fields.get(str(place[0]))
+    inner = get_args(field.annotation) if field is not None else ()
+    models = [part for part in inner if isinstance(part, type) and issubclass(part, BaseModel)]
+    return models[0].model_fields if models else ()
 
 
 def _at(options: Any, place: tuple[int | str, ...]) -> Any:

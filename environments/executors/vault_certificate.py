@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from environments.domain.deadline import format_duration
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import InvalidTemplate
+from environments.domain.faults import Fault
 from environments.domain.names import service_name, service_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
@@ -22,6 +23,8 @@ from environments.executors.base import Clock, Intended, Observation, Options, O
 from environments.executors.changes import OwnThingsOnly, change, moved
 from environments.executors.marks import ABSENT, certificate_unit, foreign, whose_units
 from environments.executors.options import faults
+from environments.executors.vault_names import certificate_faults
+from environments.service.shapes import TEXT, Shape, table
 
 ROLE_KIND = "vault.pki-role"
 CERTIFICATES_KIND = "vault.certificates"
@@ -98,12 +101,18 @@ class VaultCertificate(OwnThingsOnly):
         self._authority = authority
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Unknown options, and a second step of this kind: an environment has one role."""
-        found = faults(VaultCertificateOptions, options)
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
+        """Unknown options, what OpenBao issues no certificate for, and a second step: an environment has one role."""
+        found = [*faults(VaultCertificateOptions, options), *certificate_faults(options)]
         if sum(step.uses == cls.kind for step in bundle.template().steps) > 1:
-            found.append(f"a template has one step {cls.kind} at most; give all names there")
+            message = f"a template has one step {cls.kind} at most; give all names there"
+            found.append(Fault(path=("uses",), message=message))
         return found
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives."""
+        return table({"path": TEXT, "common_name": TEXT, "alt_names": Shape(kind=list), "ttl": TEXT})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The certificates, and the role. The role goes first, so that nothing is issued after the revocation."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError, InvalidParameters
+from environments.domain.faults import Fault, meant
 from environments.domain.json_values import as_floats, fits_floats, same
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
@@ -21,6 +22,7 @@ from environments.executors.options import faults
 from environments.executors.vault_folder import check_folder, claim_folder, folder_resource, held_by
 from environments.executors.vault_identity import lending_resource
 from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead, SecretStore
+from environments.service.shapes import ANYTHING, TEXT, Shape, table
 
 __all__ = ["MOUNT", "SECRET_KIND", "KeptSecret", "SecretHandler", "SecretHead", "SecretStore", "VaultSecret"]
 
@@ -77,18 +79,31 @@ class VaultSecret(OwnThingsOnly):
         self._choose = choose
 
     @classmethod
-    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
+    def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
         """Unknown options, keys given twice, and parameters that are no secret parameters of the template."""
         found = faults(VaultSecretOptions, options)
         given = options.get("from_parameters")
         if isinstance(given, Mapping):
-            known = bundle.template().secret_parameters()
+            template = bundle.template()
+            known = template.secret_parameters()
             found += [
-                f"with.from_parameters.{key}: {name!r} is no parameter with writeOnly = true"
+                Fault(
+                    path=("with", "from_parameters", str(key)),
+                    message=f"with.from_parameters.{key}: {name!r} is no parameter with writeOnly = true",
+                    suggestion=meant(name, known) or _made_secret(name, template.parameters),
+                )
                 for key, name in given.items()
-                if name not in known
+                if isinstance(name, str) and name not in known
             ]
         return found
+
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives."""
+        ways = [options.get(name, {}) for name in ("generate", "values", "from_parameters")]
+        keys = {key for way in ways if isinstance(way, Mapping) for key in way}
+        known = all(isinstance(way, Mapping) for way in ways)
+        return table({"path": TEXT, "references": table(keys) if known else ANYTHING})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The secret, the folder that it is in, and what reading and writing it leaves of an identity."""
@@ -165,6 +180,10 @@ class SecretHandler:
         if self.observe(address, owner).presence is Presence.OURS:
             run.before_effect()
             self._store.remove(address.removeprefix(f"{MOUNT}/"))
+
+
+def _made_secret(name: str, parameters: Mapping[str, Any]) -> str:
+    return f"set writeOnly = true in [parameters.{name}]" if name in parameters else ""
 
 
 def _given(context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a parameter's schema may not hold: references to outside of it, and patterns that can't be run."""
 
-import json
+import math
 from collections.abc import Iterator, Mapping
+from datetime import date, time
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -9,8 +10,9 @@ from jsonschema.exceptions import UnknownType
 from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import SchemaUnsupported
+from environments.domain.faults import Fault, Path, meant, shown
 from environments.schemas.depth import DEEPEST, deeper_than
-from environments.schemas.keywords import SchemaError, check_is_schema, validator_for
+from environments.schemas.keywords import KEYWORDS, TYPES, SchemaError, schema_errors, validator_for
 from environments.schemas.patterns import UnusablePattern, check_pattern
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -40,22 +42,34 @@ _ONE = frozenset(
 )
 _LISTED = frozenset(["allOf", "anyOf", "items", "oneOf", "prefixItems"])
 _NAMED = frozenset(["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"])
+_MOST = 20
+"""Faults of one parameter that are told."""
+
 _PROBES: tuple[Any, ...] = (None, True, 0, 0.5, "", [], [[]], {}, {"a": 0})
 """A value of each type: trying them out finds references that lead nowhere and those that never end."""
 
 
 class Unusable(NamedTuple):
-    """A part of a schema that isn't run. `place`: where in the schema, such as `items.pattern`."""
+    """A part of a schema that isn't run. `path`: where in the schema, such as `("items", "pattern")`."""
 
-    place: str
-    keyword: str
+    path: Path
     value: str
     reason: str
     suggestion: str = ""
 
+    @property
+    def keyword(self) -> str:
+        """The keyword of the part."""
+        return str(self.path[-1])
+
+    @property
+    def reason_in_words(self) -> str:
+        """What is wrong with it, with its value."""
+        return f"{_short(self.value)} {self.reason}"
+
     def __str__(self) -> str:
         hint = f"; {self.suggestion}" if self.suggestion else ""
-        return f"{self.place}: {_short(self.value)} {self.reason}{hint}"
+        return f"{shown(self.path)}: {self.reason_in_words}{hint}"
 
 
 def unusable(schema: Mapping[str, Any]) -> Iterator[Unusable]:
@@ -65,37 +79,32 @@ def unusable(schema: Mapping[str, Any]) -> Iterator[Unusable]:
             target = part.get(keyword)
             if isinstance(target, str) and not target.startswith("#"):
                 yield Unusable(
-                    _at(place, keyword),
-                    keyword,
-                    target,
-                    "is outside of this schema",
-                    "put it below `$defs` of the parameter",
+                    (*place, keyword), target, "is outside of this schema", "put it below `$defs` of the parameter"
                 )
         address = part.get("$id")
         if isinstance(address, str):
-            yield Unusable(_at(place, "$id"), "$id", address, "would be where references lead to", "leave `$id` out")
+            yield Unusable((*place, "$id"), address, "would be where references lead to", "leave `$id` out")
         dialect = part.get("$schema")
         if isinstance(dialect, str) and dialect.removesuffix("#") != DIALECT:
-            yield Unusable(_at(place, "$schema"), "$schema", dialect, f"is not {DIALECT}", "leave `$schema` out")
-        found = [(_at(place, "pattern"), "pattern", part.get("pattern"))]
+            yield Unusable((*place, "$schema"), dialect, f"is not {DIALECT}", "leave `$schema` out")
+        found = [((*place, "pattern"), part.get("pattern"))]
         named = part.get("patternProperties")
         if isinstance(named, Mapping):
-            found += [(_at(place, "patternProperties"), "patternProperties", pattern) for pattern in named]
+            found += [((*place, "patternProperties"), pattern) for pattern in named]
             if "unevaluatedProperties" in part:
                 yield Unusable(
-                    _at(place, "unevaluatedProperties"),
-                    "unevaluatedProperties",
+                    (*place, "unevaluatedProperties"),
                     "unevaluatedProperties",
                     "can't stand beside patternProperties",
                     "use additionalProperties",
                 )
-        for where, keyword, pattern in found:
+        for where, pattern in found:
             if isinstance(pattern, str):
                 try:
                     check_pattern(pattern)
                 except UnusablePattern as error:
                     reason = f"is a pattern that can't be run ({error})"
-                    yield Unusable(where, keyword, pattern, reason, error.suggestion)
+                    yield Unusable(where, pattern, reason, error.suggestion)
 
 
 def check_usable(template: str, parameters: Mapping[str, Mapping[str, Any]]) -> None:
@@ -113,49 +122,93 @@ def unsupported(template: str, parameter: str, reason: str, keyword: str = "", v
     )
 
 
-def schema_faults(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the schema of a parameter, and with a default that it refuses, in words."""
+def schema_faults(name: str, schema: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is wrong with the schema of a parameter, and with a default that it refuses."""
+    for fault in islice(_schema_faults(schema), _MOST):
+        where = shown(fault.path)
+        yield fault.within(("parameters", name), f"parameters.{name}{'.' if where else ''}{where}: ")
+
+
+def _schema_faults(schema: Mapping[str, Any]) -> Iterator[Fault]:
     if deeper_than(schema, DEEPEST):
-        yield f"parameters.{name}: it is nested deeper than {DEEPEST} levels"
+        yield Fault(message=f"it is nested deeper than {DEEPEST} levels")
+        return
+    if other := [*islice(no_json(schema), _MOST)]:
+        yield from other
         return
     try:
-        json.dumps(schema, allow_nan=False)
-        check_is_schema(schema)
-    except SchemaError as error:
-        yield f"parameters.{name}: {_short(error.message, 300)}"
-        return
+        wrong = [*islice(schema_errors(schema), _MOST)]
     except RecursionError:
-        yield f"parameters.{name}: it is nested too deeply"
+        yield Fault(message="it is nested too deeply")
         return
-    except (TypeError, ValueError):
-        yield f"parameters.{name}: it holds a value that JSON doesn't have, such as a date, inf or nan"
+    yield from (_meta_fault(error) for error in wrong)
+    misspelt = [*islice(_misspelt(schema), _MOST)]
+    yield from misspelt
+    if wrong:
         return
-    faults = list(islice(unusable(schema), 20))
-    yield from (f"parameters.{name}.{fault}" for fault in faults)
-    if schema.get("type") is None and "enum" not in schema and "const" not in schema:
-        yield f"parameters.{name}: a type is missing"
+    faults = [*islice(unusable(schema), _MOST)]
+    yield from (Fault(path=fault.path, message=fault.reason_in_words, suggestion=fault.suggestion) for fault in faults)
+    if schema.get("type") is None and "enum" not in schema and "const" not in schema and not misspelt:
+        yield Fault(message="a type is missing")
     if "default" in schema and schema.get("writeOnly") is True:
-        yield f"parameters.{name}: a secret can't have a default"
+        yield Fault(path=("default",), message="a secret can't have a default")
     if not faults:
-        yield from (f"parameters.{name}: {fault}" for fault in _tried(schema))
+        yield from _tried(schema)
 
 
-def _tried(schema: Mapping[str, Any]) -> Iterator[str]:
+def _meta_fault(error: SchemaError) -> Fault:
+    """What the schema of schemas says."""
+    path = tuple(error.absolute_path)
+    value = error.instance
+    if path and path[-1] == "type" and isinstance(value, str):
+        return Fault(path=path, message=f"there is no type {_short(value)}", suggestion=meant(value, TYPES))
+    return Fault(path=path, message=_short(error.message, 300))
+
+
+def _misspelt(schema: Mapping[str, Any]) -> Iterator[Fault]:
+    """Keywords that there aren't: JSON Schema would say nothing of them and check nothing."""
+    for place, part in _subschemas(schema):
+        for keyword in part:
+            if keyword in KEYWORDS or keyword.startswith("x-"):
+                continue
+            suggestion = meant(keyword, KEYWORDS)
+            message = f"{_short(keyword)} is no keyword of JSON Schema{'' if suggestion else ', so it checks nothing'}"
+            yield Fault(path=(*place, keyword), message=message, suggestion=suggestion, warning=not suggestion)
+
+
+def no_json(value: Any) -> Iterator[Fault]:
+    """Values of TOML that JSON doesn't have, each with its path in the value."""
+    waiting: list[tuple[Path, Any]] = [((), value)]
+    while waiting:
+        path, part = waiting.pop()
+        if isinstance(part, Mapping):
+            waiting += [((*path, str(key)), inner) for key, inner in reversed([*part.items()])]
+        elif isinstance(part, list):
+            waiting += [((*path, number), part[number]) for number in reversed(range(len(part)))]
+        elif isinstance(part, float) and not math.isfinite(part):
+            yield Fault(path=path, message=f"{part} is a number that JSON doesn't have")
+        elif isinstance(part, date | time):
+            message = f"{part.isoformat()} is a date or a time, which JSON doesn't have"
+            yield Fault(path=path, message=message, suggestion=f'write it as a text: "{part.isoformat()}"')
+
+
+def _tried(schema: Mapping[str, Any]) -> Iterator[Fault]:
     validator = validator_for(schema)
     try:
         for probe in _PROBES:
             list(islice(validator.iter_errors(probe), 20))
         if "default" in schema:
             for wrong in islice(validator.iter_errors(schema["default"]), 20):
-                yield f"the default doesn't fit: {_short(wrong.message, 300)}"
+                path = ("default", *wrong.absolute_path)
+                yield Fault(path=path, message=f"the default doesn't fit: {_short(wrong.message, 300)}")
     except RecursionError:
-        yield ENDLESS
+        yield Fault(message=ENDLESS)
     except Unresolvable as error:
-        yield leads_nowhere(error)
+        yield Fault(message=leads_nowhere(error))
     except UnusablePattern as error:
-        yield f"the pattern {_short(error.pattern)} can't be run ({error})"
+        yield Fault(message=f"the pattern {_short(error.pattern)} can't be run ({error})")
     except BROKEN:
-        yield NO_SCHEMA
+        yield Fault(message=NO_SCHEMA)
 
 
 def leads_nowhere(error: Unresolvable) -> str:
@@ -163,26 +216,22 @@ def leads_nowhere(error: Unresolvable) -> str:
     return f"the reference {_short(str(error.ref))} leads nowhere in it"
 
 
-def _subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _subschemas(schema: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Every schema inside of a schema, with its place; not what only looks like one, such as a default."""
-    waiting: list[tuple[str, Any]] = [("", schema)]
+    waiting: list[tuple[Path, Any]] = [((), schema)]
     while waiting:
         place, part = waiting.pop()
         if not isinstance(part, Mapping):
             continue
         yield place, part
         for keyword, value in part.items():
-            here = _at(place, keyword)
+            here = (*place, keyword)
             if keyword in _NAMED and isinstance(value, Mapping):
-                waiting += [(_at(here, name), inner) for name, inner in value.items()]
+                waiting += [((*here, name), inner) for name, inner in value.items()]
             elif keyword in _LISTED and isinstance(value, list):
-                waiting += [(f"{here}[{index}]", inner) for index, inner in enumerate(value)]
+                waiting += [((*here, index), inner) for index, inner in enumerate(value)]
             elif keyword in _ONE:
                 waiting.append((here, value))
-
-
-def _at(place: str, part: str) -> str:
-    return f"{place}.{part}"[:200] if place else part[:200]
 
 
 def _short(text: str, longest: int = 80) -> str:

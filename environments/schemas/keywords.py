@@ -15,6 +15,19 @@ from environments.schemas.patterns import found
 _NOTHING: Registry[Any] = Registry()
 """Knows no schema and retrieves none: a reference to outside of the schema can't be followed."""
 
+TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
+
+_WORDS = (
+    "$anchor $comment $defs $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary additionalProperties allOf anyOf "
+    "const contains contentEncoding contentMediaType contentSchema default definitions dependentRequired "
+    "dependentSchemas deprecated description else enum examples exclusiveMaximum exclusiveMinimum format if items "
+    "maxContains maximum maxItems maxLength maxProperties minContains minimum minItems minLength minProperties "
+    "multipleOf not oneOf pattern patternProperties prefixItems properties propertyNames readOnly required then title "
+    "type unevaluatedItems unevaluatedProperties uniqueItems writeOnly"
+)
+KEYWORDS = frozenset(_WORDS.split())
+"""The keywords of draft 2020-12, and `definitions`, which its references may lead to."""
+
 _NO_FORMATS = FormatChecker(formats=())
 _library_multiple = Draft202012Validator.VALIDATORS["multipleOf"]
 
@@ -26,9 +39,15 @@ def validator_for(schema: Mapping[str, Any]) -> Validator:
     return validator
 
 
-def check_is_schema(schema: Mapping[str, Any]) -> None:
-    """Raises `SchemaError` for what is no JSON Schema of draft 2020-12."""
-    Draft202012Validator.check_schema(schema, format_checker=_NO_FORMATS)
+def schema_errors(schema: Mapping[str, Any]) -> Iterator[SchemaError]:
+    """Every place at which it is no JSON Schema of draft 2020-12, once each."""
+    of_schemas = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=_NO_FORMATS)
+    told: set[tuple[str | int, ...]] = set()
+    for error in of_schemas.iter_errors(schema):
+        place = tuple(error.absolute_path)
+        if place not in told:
+            told.add(place)
+            yield SchemaError.create_from(error)
 
 
 def _pattern(validator: Validator, pattern: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -81,4 +100,4 @@ _Checked: Any = extend(  # type: ignore[no-untyped-call]  # the stubs lack the t
     },
 )
 
-__all__ = ["SchemaError", "ValidationError", "check_is_schema", "validator_for"]
+__all__ = ["KEYWORDS", "TYPES", "SchemaError", "ValidationError", "schema_errors", "validator_for"]

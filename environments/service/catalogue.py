@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from environments.domain.errors import InvalidTemplate, TemplateInUse, UnknownTemplate
+from environments.domain.errors import TemplateInUse, UnknownTemplate
+from environments.domain.faults import Fault
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.domain.template import Bundle
+from environments.domain.template import Bundle, invalid_template
 from environments.domain.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.checking import Checks
@@ -24,8 +25,8 @@ class Catalogue:
         self._checks = checks
         self._clock = clock
 
-    def validate(self, principal: Principal, bundle: Bundle) -> list[str]:
-        """Every fault that can be found without running anything, in words; none: it is valid.
+    def validate(self, principal: Principal, bundle: Bundle) -> list[Fault]:
+        """Every fault that can be found without running anything; none but warnings: it is valid.
 
         Raises `Forbidden`: who may not push has no use for it, and looking may be costly.
         """
@@ -38,9 +39,9 @@ class Catalogue:
         `source` is kept with it; the same content from the same commit changes nothing.
         """
         may(principal, Action.TEMPLATE_PUSH)
-        problems = self._checks.template(principal.owner, bundle)
-        if problems:
-            raise InvalidTemplate(f"The template is not valid: {'; '.join(problems)}.", details={"problems": problems})
+        faults = [fault for fault in self._checks.template(principal.owner, bundle) if not fault.warning]
+        if faults:
+            raise invalid_template(faults)
         template = bundle.template()
         with self._storage.write() as tx:
             newest = tx.templates.find(template.name, None)

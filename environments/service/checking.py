@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from environments.domain.errors import CalvinverseError, CheckTooCostly, NotAllowedNow
+from environments.domain.faults import Fault
 from environments.domain.template import Bundle, Template
 from environments.service.inspecting import StepKind, template_faults
 from environments.service.parameters import check_values
@@ -27,8 +28,8 @@ Note = Callable[[str], None]
 class Checks(Protocol):
     """Looks at what `owner` sent. All raise `CheckTooCostly`, and `TooManyRequests` when others have to be let in."""
 
-    def template(self, owner: str, bundle: Bundle) -> list[str]:
-        """Every fault of a template, in words; none: it is valid."""
+    def template(self, owner: str, bundle: Bundle) -> list[Fault]:
+        """Every fault of a template; none but warnings: it is valid."""
         ...
 
     def parameters(
@@ -49,7 +50,7 @@ class DirectChecks:
         self._kinds = kinds
         self._note = note
 
-    def template(self, owner: str, bundle: Bundle) -> list[str]:
+    def template(self, owner: str, bundle: Bundle) -> list[Fault]:
         """Every fault of a template."""
         return template_faults(bundle, self._kinds, self._note)
 

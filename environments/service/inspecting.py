@@ -1,16 +1,18 @@
 """What is wrong with a template: everything that can be found without running anything."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from environments.domain.errors import InvalidTemplate
+from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.flags import flag_fault
 from environments.domain.names import META
-from environments.domain.template import TEMPLATE_FILE, Bundle, Template
-from environments.schemas.faults import schema_faults
+from environments.domain.template import TEMPLATE_FILE, Bundle, Template, read_template
+from environments.domain.toml_places import TomlPlaces
+from environments.schemas.faults import no_json, schema_faults
 from environments.service.calendar import fault as calendar_fault
-from environments.service.rendering import fault
+from environments.service.expression_faults import constant, expression_faults
+from environments.service.scopes import Scopes
 from environments.service.secret_outputs import option_faults, output_faults
 
 LONGEST_TEMPLATE = 256 * 1024
@@ -22,34 +24,57 @@ LONGEST_PATH = 255
 """Characters."""
 
 _MOST_PROBLEMS = 100
-_LONGEST_PROBLEM = 600
+_MOST_OTHER = 20
+
+UNKNOWN = "{{ none }}"
+"""Stands in options for what is told already: an expression, of which checks say nothing."""
 
 _ONLY_META = frozenset({"agent.local", "cluster.trust"})
 """Step kinds that act on the service's own machine and on the cluster as a whole."""
 
 
 class StepKind(Protocol):
-    """What checking a template needs of an executor."""
+    """What checking a template needs of an executor.
 
-    def check(self, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
-        """Faults in a step's options that can be seen before it runs."""
+    A kind with a method `gives(options, bundle) -> Shape` says what the outputs of its steps are, as far as their raw
+    options tell; nothing is known of others.
+    """
+
+    def check(self, options: Mapping[str, Any], bundle: Bundle) -> Sequence[Fault | str]:
+        """Faults in a step's options that can be seen before it runs; paths are those in the step's table."""
         ...
+
+
+class _Read(Bundle):
+    """A bundle whose `template.toml` has been read: what can be read of it, be it with faults."""
+
+    read: Template
+
+    def template(self) -> Template:
+        """The template as far as it can be read."""
+        return self.read
 
 
 def template_faults(
     bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None] = lambda place: None
-) -> list[str]:
-    """Every fault, in words; none: the template is valid. `note` is told of each part before its turn."""
-    found: list[str] = []
-    for problem in _faults(bundle, kinds, note):
+) -> list[Fault]:
+    """Every fault, by its place; none, or only warnings: the template is valid. `note` is told of each part before its
+    turn."""
+    found: list[Fault] = []
+    told: set[str] = set()
+    for fault in _faults(bundle, kinds, note):
         if len(found) == _MOST_PROBLEMS:
-            found.append("and more")
+            found.append(Fault(message="and more"))
             break
-        found.append(problem if len(problem) <= _LONGEST_PROBLEM else f"{problem[: _LONGEST_PROBLEM - 1]}…")
-    return found
+        if str(fault) not in told:
+            told.add(str(fault))
+            found.append(fault)
+    ending = found.pop() if len(found) > _MOST_PROBLEMS else None
+    found.sort(key=lambda fault: (fault.file != TEMPLATE_FILE, fault.file, fault.line or 0))
+    return [*found, *([ending] if ending else [])]
 
 
-def _faults(bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None]) -> Iterator[str]:
+def _faults(bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None]) -> Iterator[Fault]:
     note("the files of the template")
     size_faults = list(_size_faults(bundle))
     yield from size_faults
@@ -57,77 +82,110 @@ def _faults(bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str],
         return
     note(TEMPLATE_FILE)
     try:
-        template = bundle.template()
+        text = bundle.text(TEMPLATE_FILE)
     except InvalidTemplate as error:
-        yield from error.details.get("problems") or [error.message]
+        yield Fault(message=error.message.rstrip("."))
+        return
+    template, found = read_template(text)
+    yield from found
+    if template is None:
         return
     if len(template.steps) > MOST_STEPS:
-        yield f"there are {len(template.steps)} steps; {MOST_STEPS} is the most"
+        yield Fault(message=f"there are {len(template.steps)} steps; {MOST_STEPS} is the most")
         return
+    places = TomlPlaces(text)
+    read = _Read(files=bundle.files, read=template)
+    for fault in _content_faults(template, read, kinds, note):
+        yield fault.at(places)
+
+
+def _content_faults(
+    template: Template, bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None]
+) -> Iterator[Fault]:
     for name, schema in template.parameters.items():
         note(f"parameter {name!r}")
         if (taken := flag_fault(name)) is not None:
-            yield taken
+            yield Fault(path=("parameters", name), message=taken)
         yield from schema_faults(name, schema)
     note("drift.schedule")
     calendar = calendar_fault(template.drift)
     if calendar:
-        yield calendar
-    yield from _step_faults(template, bundle, kinds, note)
+        yield Fault(path=("drift", "schedule"), message=calendar)
+    names = Scopes(template, bundle, kinds)
+    yield from _step_faults(template, bundle, kinds, names, note)
     for name, output in template.outputs.items():
         note(f"output {name!r}")
-        wrong = fault(output.value)
-        if wrong:
-            yield f"output {name!r}: {wrong}"
+        path: Path = ("outputs", name, "value")
+        for wrong in expression_faults(output.value, names.of_outputs()):
+            yield Fault(path=path, message=f"output {name!r}: {wrong.message}", suggestion=wrong.suggestion)
     yield from output_faults(template)
 
 
-def _size_faults(bundle: Bundle) -> Iterator[str]:
+def _size_faults(bundle: Bundle) -> Iterator[Fault]:
     size = len(bundle.files.get(TEMPLATE_FILE, b""))
     if size > LONGEST_TEMPLATE:
-        yield f"{TEMPLATE_FILE} has {size} bytes; {LONGEST_TEMPLATE} is the most"
+        yield Fault(message=f"{TEMPLATE_FILE} has {size} bytes; {LONGEST_TEMPLATE} is the most")
     if len(bundle.files) > MOST_FILES:
-        yield f"the template has {len(bundle.files)} files; {MOST_FILES} is the most"
+        yield Fault(message=f"the template has {len(bundle.files)} files; {MOST_FILES} is the most")
     for path in bundle.files:
         if len(path) > LONGEST_PATH or not path.isprintable():
-            yield f"the path {path[:80]!r} is too long, or holds what can't be printed"
+            yield Fault(message=f"the path {path[:80]!r} is too long, or holds what can't be printed")
 
 
 def _step_faults(
-    template: Template, bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None]
-) -> Iterator[str]:
-    for step in template.steps:
+    template: Template,
+    bundle: Bundle,
+    kinds: Mapping[str, StepKind],
+    names: "Scopes",
+    note: Callable[[str], None],
+) -> Iterator[Fault]:
+    for number, step in enumerate(template.steps):
         note(f"step {step.name!r}")
+        path: Path = ("steps", number)
+        before = f"step {step.name!r}: "
         kind = kinds.get(step.uses)
         if kind is None:
-            yield f"step {step.name!r} uses {step.uses!r}, which is no step kind ({', '.join(sorted(kinds))})"
-            continue
-        if step.uses in _ONLY_META and template.name != META:
-            yield f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
-        if not _is_json(step.options):
-            yield f"step {step.name!r}: with: it holds a value that JSON doesn't have, such as a date, inf or nan"
-            continue
-        yield from (f"step {step.name!r}: {problem}" for problem in kind.check(step.options, bundle))
-        yield from (f"step {step.name!r}: {problem}" for problem in _expression_faults(step.options))
-        yield from (f"step {step.name!r}: {problem}" for problem in option_faults(template, step.options))
+            if step.uses:
+                message = f"step {step.name!r} uses {step.uses!r}, which is no step kind ({', '.join(sorted(kinds))})"
+                yield Fault(path=(*path, "uses"), message=message, suggestion=meant(step.uses, kinds))
+        elif step.uses in _ONLY_META and template.name != META:
+            message = f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
+            yield Fault(path=(*path, "uses"), message=message)
+        other = [fault.within(("with",), f"with.{shown(fault.path)}: ") for fault in no_json(step.options)]
+        yield from (fault.within(path, before) for fault in other[:_MOST_OTHER])
+        options = _folded(step.options)
+        if kind is not None:
+            for fault in kind.check(options, bundle):
+                told = Fault(path=("with",), message=fault) if isinstance(fault, str) else fault
+                yield told if told.file != TEMPLATE_FILE else told.within(path, before)
+        scope = names.of_step(step)
+        for place, text in _texts(step.options, ("with",)):
+            for wrong in expression_faults(text, scope):
+                message = f"{shown(place)}: {wrong.message}"
+                yield Fault(path=place, message=message, suggestion=wrong.suggestion).within(path, before)
+        yield from (fault.within(path, before) for fault in option_faults(template, step.options))
 
 
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _expression_faults(value: Any) -> Iterator[str]:
+def _folded(value: Any) -> Any:
+    """Options with what is already known: the values of expressions without names. What JSON doesn't have stands for
+    itself no more: it is told, and nothing else is to be said of it."""
     if isinstance(value, str):
-        found = fault(value)
-        if found:
-            yield f"in {value!r}: {found}"
+        known, found = constant(value)
+        return found if known and isinstance(found, str | int | float | bool | list | dict) else value
+    if isinstance(value, Mapping):
+        return {key: _folded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_folded(part) for part in value]
+    return UNKNOWN if next(no_json(value), None) is not None else value
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every text of a step's options, with its place."""
+    if isinstance(value, str):
+        yield path, value
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _expression_faults(part)
+        for key, part in value.items():
+            yield from _texts(part, (*path, str(key)))
     elif isinstance(value, list):
-        for part in value:
-            yield from _expression_faults(part)
+        for number, part in enumerate(value):
+            yield from _texts(part, (*path, number))

@@ -60,7 +60,7 @@ def refuse_references(value: Any, where: str = "") -> Any:
 
 
 # `finalize` gets whatever an expression writes into a text: a reference is passed on as a whole or not at all.
-_jinja = _Expressions(
+expressions = _Expressions(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=refuse_references
 )
 
@@ -144,7 +144,7 @@ class _Rendering:
 @lru_cache(maxsize=256)
 def _evaluated_here(text: str) -> bool:
     try:
-        return is_plain(_jinja.parse(text))
+        return is_plain(expressions.parse(text))
     except (TemplateError, RecursionError, MemoryError):
         return False
 
@@ -154,11 +154,11 @@ def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
     try:
         whole = _whole(text)
         if whole is not None:
-            found = _jinja.compile_expression(whole, undefined_to_none=False)(**names)
+            found = expressions.compile_expression(whole, undefined_to_none=False)(**names)
             if isinstance(found, StrictUndefined):
                 str(found)
             return found
-        return _jinja.from_string(text).render(**names)
+        return expressions.from_string(text).render(**names)
     except ImageNotPublished as error:
         raise ImageNotPublished(f"{where}: {error.message}") from error
     except InvalidTemplate as error:
@@ -181,8 +181,8 @@ def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
 def fault(text: str) -> str | None:
     """What is wrong with the syntax of the expressions in a text; None when nothing is."""
     try:
-        _jinja.compile(text)
-        if reason := _too_large(_jinja.parse(text)):
+        expressions.compile(text)
+        if reason := _too_large(expressions.parse(text)):
             return reason
     except TemplateError as error:
         return str(error)
@@ -235,7 +235,7 @@ def chains(text: str) -> Iterator[tuple[str, ...]]:
 def _parsed(text: str) -> nodes.Template | None:
     """The tree of a text's expressions; None when they are wrong."""
     try:
-        return _jinja.parse(text)
+        return expressions.parse(text)
     except TemplateError:
         return None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidTemplate, NotAllowedNow
+from environments.domain.faults import Fault, Path
 from environments.domain.lifecycle import ENDED, State
 from environments.domain.names import kv_prefix
 from environments.domain.references import SECRET_STEPS, SecretReference
@@ -21,33 +22,40 @@ _GOING = ENDED | {State.DESTROYING}
 _MENDED_BY_UPDATE = "Update the environment to a version of its template whose output is one whole reference."
 
 
-def output_faults(template: Template) -> Iterator[str]:
-    """What can be seen of outputs before anything is rendered, in words."""
+def output_faults(template: Template) -> Iterator[Fault]:
+    """What can be seen of outputs before anything is rendered."""
     for name, output in template.outputs.items():
+        path: Path = ("outputs", name, "value")
         whole = whole_expression(output.value)
         if output.secret and (whole is None or "steps" not in whole.names):
-            yield (
+            message = (
                 f"output {name!r} is secret, so its value must be one whole expression that gives a reference of a "
                 "step, such as {{ steps.password.references.password }}"
             )
+            yield Fault(path=path, message=message)
         elif output.secret and whole is not None and whole.chain and not _is_reference(template, whole.chain):
-            yield f"output {name!r} is secret, and {'.'.join(whole.chain)} is no reference of a step to a secret"
+            message = f"output {name!r} is secret, and {'.'.join(whole.chain)} is no reference of a step to a secret"
+            yield Fault(path=path, message=message)
         elif not output.secret and any(_is_reference(template, chain) for chain in chains(output.value)):
-            yield f"output {name!r} uses a reference to a secret: it must be that reference alone, with secret = true"
+            message = (
+                f"output {name!r} uses a reference to a secret: it must be that reference alone, with secret = true"
+            )
+            yield Fault(path=path, message=message)
 
 
-def option_faults(template: Template, options: Any) -> Iterator[str]:
-    """Likewise of the options of a step, which can't use references."""
+def option_faults(template: Template, options: Any, path: Path = ("with",)) -> Iterator[Fault]:
+    """Likewise of the options of a step, which can't use references; paths are those in the step's table."""
     if isinstance(options, str):
         for chain in chains(options):
             if _is_reference(template, chain):
-                yield f"{'.'.join(chain)} is a reference to a secret, which only a secret output can be"
+                message = f"{'.'.join(chain)} is a reference to a secret, which only a secret output can be"
+                yield Fault(path=path, message=message, suggestion=f"a job reads it at steps.{chain[1]}.path")
     elif isinstance(options, Mapping):
-        for part in options.values():
-            yield from option_faults(template, part)
+        for key, part in options.items():
+            yield from option_faults(template, part, (*path, str(key)))
     elif isinstance(options, list):
-        for part in options:
-            yield from option_faults(template, part)
+        for number, part in enumerate(options):
+            yield from option_faults(template, part, (*path, number))
 
 
 def checked_output(value: Any, output: Output, environment: Environment, where: str) -> Any:

@@ -406,7 +406,11 @@ def test_templates(http: httpx2.Client) -> None:
     import base64
 
     files = {"template.toml": base64.b64encode(WEB.replace('version = "3"', 'version = "4"').encode()).decode()}
-    assert http.post("/v1/templates/validate", json={"files": files}).json() == {"problems": [], "warnings": []}
+    assert http.post("/v1/templates/validate", json={"files": files}).json() == {
+        "problems": [],
+        "warnings": [],
+        "faults": [],
+    }
     pushed = http.post("/v1/templates", json={"files": files}).json()
     assert pushed["version"] == "4"
     assert pushed["pushed_by"] == "root"

@@ -64,8 +64,8 @@ def with_parameter(schema: str) -> Template:
 def test_a_template_is_looked_at(checks: Checks) -> None:
     assert checks.template("ada", WEB) == []
     faults = checks.template("ada", bundle(f'{HEAD}with = {{ keyz = {{}} }}\n[parameters.p]\ntype = "nothing"\n'))
-    assert any(fault.startswith("step 'a': with.keyz") for fault in faults)
-    assert any(fault.startswith("parameters.p: ") for fault in faults)
+    assert any(fault.sentence.startswith("step 'a': with.keyz") for fault in faults)
+    assert any(fault.sentence.startswith("parameters.p.type: ") and fault.line is not None for fault in faults)
     assert checks.template("ada", bundle("[")) == checks.template("ada", bundle("["))
 
 

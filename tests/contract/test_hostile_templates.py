@@ -115,7 +115,7 @@ def test_nothing_is_fetched_for_a_template(admin: Door, keyword: str) -> None:
             ):
                 text = parameter(f'type = "string"\ndefault = "zz"\n"{keyword}" = "{target}"')
                 [problem] = admin.validate(text).json()["problems"]
-                assert problem.startswith(f"parameters.p.{keyword}: '{target}' ")
+                assert problem.startswith(f"template.toml:9: parameters.p.{keyword}: '{target}' ")
                 pushed = admin.push(text)
                 assert (pushed.status_code, pushed.json()["code"]) == (422, "invalid_template")
                 assert "root:" not in pushed.text

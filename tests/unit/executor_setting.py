@@ -41,6 +41,10 @@ job "web" {
       name = "${var.environment}--web"
     }
     task "task" {
+      driver = "docker"
+      config {
+        image = "web"
+      }
       template {
         data = "it is ${var.text}"
       }

@@ -36,6 +36,9 @@ job "web" {
     }
     task "task" {
       driver = "docker"
+      config {
+        image = "web"
+      }
     }
   }
 }

@@ -134,12 +134,12 @@ def test_a_secret_of_somebody_else_is_left_alone(world: World) -> None:
         ({}, "at least one key"),
         ({"generate": {"a": {}}, "values": {"a": "b"}}, "given in two ways"),
         ({"generate": {"a": {"length": 2}}}, "greater than or equal to 8"),
-        ({"generat": {"a": {}}, "values": {"a": "b"}}, "Extra inputs"),
+        ({"generat": {"a": {}}, "values": {"a": "b"}}, 'no such key; did you mean "generate"'),
         ({"from_parameters": {"a": "nope"}}, "no parameter with writeOnly"),
     ],
 )
 def test_faults_of_a_secret_are_named(world: World, options: dict[str, object], fault: str) -> None:
-    assert any(fault in found for found in world.toolbox.executors["vault.secret"].check(options, bundle()))
+    assert any(fault in str(found) for found in world.toolbox.executors["vault.secret"].check(options, bundle()))
 
 
 def test_good_options_have_no_faults(world: World) -> None:
@@ -267,8 +267,12 @@ def test_its_own_timeout_counts_when_it_is_shorter(world: World) -> None:
 def test_check_http_has_no_resources_and_names_faults(world: World) -> None:
     assert world.resources("check.http", OPTIONS) == []
     check = world.toolbox.executors["check.http"].check
-    assert check(OPTIONS, bundle()) == []
-    assert check({"service": "web", "path": "health"}, bundle())
-    assert check({"service": "web", "path": "{{ parameters.path }}"}, bundle()) == []
-    assert check({"path": "/"}, bundle())
+    job = '[[steps]]\nname = "job"\nuses = "nomad.job"\nwith = { file = "web.nomad.hcl" }\n'
+    files = bundle({TEMPLATE_FILE: f"{TEMPLATE}{job}"})
+    assert check(OPTIONS, files) == []
+    assert check({"service": "web", "path": "health"}, files)
+    assert check({"service": "web", "path": "{{ parameters.path }}"}, files) == []
+    assert check({"path": "/"}, files)
+    [fault] = check({"service": "wbe"}, files)
+    assert str(fault) == "template.toml: with.service: no step makes a service 'wbe'; did you mean \"web\"?"
     assert ALPHA.name == "alpha"

@@ -30,8 +30,8 @@ def test_the_names_are_those_of_the_commands_that_take_parameters() -> None:
 def test_such_a_parameter_is_refused(name: str) -> None:
     text = f'[template]\nname = "shop"\n[parameters.{name}]\ntype = "string"\n[[steps]]\nname = "a"\nuses = "fake"\n'
     (fault,) = DirectChecks({"fake": AnyKind()}).template("ada", make_bundle({"template.toml": text.encode()}))
-    assert f"the parameter {name!r} has the name of an option" in fault
-    assert f"`--{name.lower().replace('_', '-')}`" in fault
+    assert f"the parameter {name!r} has the name of an option" in fault.message
+    assert f"`--{name.lower().replace('_', '-')}`" in fault.message
 
 
 @pytest.mark.parametrize("name", ["version", "name", "reason", "owner", "verbose", "plans", "p"])

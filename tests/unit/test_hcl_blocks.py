@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
-from environments.executors.hcl_blocks import _Scanner, blocks
+from environments.executors.hcl_tokens import Scanner
+from environments.executors.hcl_tree import parse
 from environments.executors.nomad_rules import declared, job_label
 from environments.executors.opentofu_rules import _terraform_blocks, module_faults
 
@@ -40,7 +41,9 @@ output "out" { value = { backend = 1 } }
 
 
 def headers(text: str) -> list[tuple[str, ...]]:
-    return [block.header for block in blocks(text)]
+    tree = parse(text)
+    around = {id(block): outer for block, outer in tree.walk()}
+    return [(block.kind, *block.labels) for block, outer in tree.walk() if outer is None or around[id(outer)] is None]
 
 
 def test_blocks_are_told_from_what_looks_like_them() -> None:
@@ -79,10 +82,11 @@ def test_a_job_file_is_read_with_the_same_rules() -> None:
 @given(st.text(alphabet='ab1 \n{}"$%<-=#/*\\.', max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_read_in_two_steps_a_character_at_most(text: str) -> None:
-    scanner = _Scanner(text)
-    for block in scanner.blocks():
-        assert block.header
+    scanner = Scanner(text)
+    assert all(token.text for token in scanner.tokens())
     assert scanner.steps <= 2 * len(text)
+    for block, _ in parse(text).walk():
+        assert block.kind
 
 
 PARTS = [
@@ -121,10 +125,11 @@ def test_repeated_parts_cost_as_much_each_as_once(part: str) -> None:
             nonlocal calls
             calls += 1
 
-        scanner = _Scanner(part * count)
+        scanner = Scanner(part * count)
         sys.setprofile(count_calls)
         try:
-            list(scanner.blocks())
+            list(scanner.tokens())
+            parse.__wrapped__(part * count)
         finally:
             sys.setprofile(None)
         return scanner.steps + calls

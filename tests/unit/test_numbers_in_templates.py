@@ -71,4 +71,4 @@ def test_a_file_whose_name_is_no_text_is_refused_in_words() -> None:
 def test_a_template_that_is_no_text_or_holds_such_a_number_is_refused_in_words(content: bytes) -> None:
     [*problems] = DirectChecks(KINDS).template("", make_bundle({"template.toml": content}))
     assert problems
-    assert not any(words in problem for problem in problems for words in OWN_WORDS)
+    assert not any(words in str(problem) for problem in problems for words in OWN_WORDS)

@@ -379,13 +379,17 @@ def test_what_the_module_does_not_declare_is_named() -> None:
 
 
 def test_a_template_is_checked_when_it_is_pushed(house: House) -> None:
-    bundle = Bundle(files={"net/main.tf": MODULE})
-    check = house.executor.check
+    template = b'[template]\nname = "x"\n[[steps]]\nname = "net"\nuses = "opentofu.module"\n'
+    bundle = Bundle(files={"net/main.tf": MODULE, "template.toml": template})
+
+    def check(options: dict[str, Any], bundle: Bundle) -> list[str]:
+        return [fault.sentence for fault in house.executor.check(options, bundle)]
+
     assert check({"folder": "net", "variables": {"size": "{{ parameters.size }}"}}, bundle) == []
     assert check({"folder": "{{ x }}"}, bundle) == []
     assert check({"folder": "none"}, bundle) == ["the template has no folder 'none'"]
     assert "with.folder" in check({}, bundle)[0]
-    assert module_files(bundle, ".") == {"net/main.tf": MODULE}
+    assert module_files(bundle, ".").keys() == {"net/main.tf", "template.toml"}
     with pytest.raises(InvalidTemplate, match="declares no variable"):
         house.apply(variables={"size": 1, "other": 2})
 

@@ -206,7 +206,7 @@ secret = {secret}
 def test_what_can_be_seen_of_an_output_is_told_at_once(value: str, secret: bool, says: str | None) -> None:
     template = parse_template(TEMPLATE.format(value=value.replace('"', "'"), secret=str(secret).lower()))
     found = list(output_faults(template))
-    assert [(says or "?") in fault for fault in found] == ([] if says is None else [True])
+    assert [(says or "?") in fault.message for fault in found] == ([] if says is None else [True])
     if not secret:
         assert bool(list(option_faults(template, {"keys": [{"a": value}]}))) == (says is not None)
 

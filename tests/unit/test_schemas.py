@@ -34,7 +34,7 @@ def template(**schemas: dict[str, Any]) -> Template:
 
 
 def faults(schema: dict[str, Any]) -> str:
-    return "; ".join(schema_faults("p", schema))
+    return "; ".join(fault.sentence for fault in schema_faults("p", schema))
 
 
 @pytest.mark.parametrize(

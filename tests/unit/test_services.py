@@ -59,6 +59,9 @@ job "NAME" {
     }
     task "task" {
       driver = "raw_exec"
+      config {
+        command = "/bin/true"
+      }
     }
   }
 }

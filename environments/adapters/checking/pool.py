@@ -19,6 +19,7 @@ import environments
 from environments.adapters.checking import tasks
 from environments.adapters.checking.forker import ANSWER, BROKEN, DONE, QUESTION, READY, TOO_LONG, Limits
 from environments.domain.errors import CheckTooCostly, MachineError, ServiceUnavailable, TooManyRequests
+from environments.domain.faults import Fault
 from environments.domain.template import Bundle, Template
 from environments.schemas.plain import is_plain
 from environments.service.parameters import check_values
@@ -90,10 +91,9 @@ class CheckPool:
             for process in self._idle:
                 process.end()
 
-    def template(self, owner: str, bundle: Bundle) -> list[str]:
+    def template(self, owner: str, bundle: Bundle) -> list[Fault]:
         """Every fault of a template."""
-        found: list[str] = self._ask(owner, tasks.ask_template(bundle), _PATIENCE)
-        return found
+        return [Fault.model_validate(told) for told in self._ask(owner, tasks.ask_template(bundle), _PATIENCE)]
 
     def parameters(
         self, owner: str, template: Template, given: Mapping[str, Any], known: frozenset[str]

@@ -68,7 +68,8 @@ def read(answered: bytes) -> Any:
 def _answer(asked: Mapping[str, Any], checks: DirectChecks) -> Any:
     match asked["task"]:
         case "template":
-            return checks.template("", Bundle(files=_files(asked["files"])))
+            found = checks.template("", Bundle(files=_files(asked["files"])))
+            return [fault.model_dump(mode="json") for fault in found]
         case "parameters":
             template = Template.model_construct(name=asked["name"], parameters=asked["schemas"], steps=())
             return checks.parameters("", template, asked["given"], frozenset(asked["known"]))

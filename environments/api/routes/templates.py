@@ -27,6 +27,7 @@ from environments.domain.errors import (
     UnknownRevision,
     UnknownTemplate,
 )
+from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
 from environments.domain.views import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
 from environments.service.authorization import Action, may
@@ -88,8 +89,8 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
         try:
             bundle = _bundle(request)
         except InvalidTemplate as error:
-            return Validation(problems=tuple(error.details.get("problems") or [error.message]))
-        return Validation(problems=tuple(catalogue.validate(caller, bundle)))
+            return Validation.of([Fault(message=error.message.rstrip("."))])
+        return Validation.of(catalogue.validate(caller, bundle))
 
     @router.get("/templates/{name}", responses=problems(UnknownTemplate))
     def show_template(caller: Caller, name: str, digest: _Digest = None) -> TemplateView:

@@ -1,0 +1,280 @@
+"""An HCL file as a tree: its blocks and arguments, each with its line. Expressions stay tokens.
+
+It reads what HCL's syntax specification calls the structural language ("Bodies", "Attribute Definitions", "Blocks").
+What isn't HCL is told in `problems`, and the rest is read as far as it can be.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from environments.executors.hcl_tokens import Broken, Kind, Scanner, Token
+
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))|([$%])[$%]\{", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """`name = expression`, with the tokens of the expression."""
+
+    name: str
+    at: int
+    tokens: Sequence[Token]
+
+    @property
+    def text(self) -> str | None:
+        """The value if it is a text without code in it."""
+        parts = self.parts
+        return None if parts is None or any(code for code, _ in parts) else "".join(text for _, text in parts)
+
+    @property
+    def parts(self) -> list[tuple[bool, str]] | None:
+        """If the value is one text: its parts, each with whether it is code, as it is written. None otherwise."""
+        tokens = self.tokens
+        if len(tokens) < 2 or tokens[0].kind is not Kind.OPEN:
+            return None
+        depth = 0
+        parts: list[tuple[bool, str]] = []
+        code: list[str] = []
+        for token in tokens[1:]:
+            if depth == 0 and token.kind is Kind.CLOSE:
+                return parts if token is tokens[-1] else None
+            if token.kind is Kind.CODE:
+                depth += 1
+                code = [] if depth == 1 else [*code, token.text]
+            elif token.kind is Kind.END:
+                depth -= 1
+                if depth == 0:
+                    parts.append((True, "".join(code)))
+                else:
+                    code.append(token.text)
+            elif depth:
+                code.append(token.text)
+            else:
+                parts.append((False, unescaped(token.text) if tokens[0].text == '"' else token.text))
+        return None
+
+    @property
+    def word(self) -> str | None:
+        """The value if it is one word or number, such as `true` or `3`."""
+        words = [token for token in self.tokens if token.kind is not Kind.LINE]
+        if len(words) == 2 and words[0].text == "-" and words[1].kind is Kind.NUMBER:
+            return f"-{words[1].text}"
+        return words[0].text if len(words) == 1 and words[0].kind in (Kind.WORD, Kind.NUMBER) else None
+
+    def chains(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Every path such as `("var", "image")` in the expression, and where it begins."""
+        yield from chains(self.tokens)
+
+
+@dataclass
+class Body:
+    """What stands between the braces of a block, or in the file itself."""
+
+    attributes: list[Attribute] = field(default_factory=list)
+    blocks: "list[Block]" = field(default_factory=list)
+
+    def attribute(self, name: str) -> Attribute | None:
+        """The argument of that name."""
+        return next((found for found in self.attributes if found.name == name), None)
+
+    def of(self, *kinds: str) -> "Iterator[Block]":
+        """The blocks of these kinds."""
+        return (block for block in self.blocks if block.kind in kinds)
+
+
+@dataclass
+class Block:
+    """`kind "label" { … }`."""
+
+    kind: str
+    labels: tuple[str, ...]
+    at: int
+    body: Body = field(default_factory=Body)
+
+
+@dataclass
+class Tree:
+    """A file that was read."""
+
+    body: Body
+    problems: list[Broken]
+    lines: Sequence[int]
+
+    def place(self, at: int) -> tuple[int, int]:
+        """Line and column, from 1, of a position."""
+        line = bisect_right(self.lines, at)
+        return line, at - self.lines[line - 1] + 1
+
+    def walk(self) -> Iterator[tuple[Block, Block | None]]:
+        """Every block, with the one around it, as they begin in the file."""
+        waiting: list[tuple[Block, Block | None]] = [(block, None) for block in reversed(self.body.blocks)]
+        while waiting:
+            block, around = waiting.pop()
+            yield block, around
+            waiting += [(inner, block) for inner in reversed(block.body.blocks)]
+
+    def attributes(self) -> Iterator[Attribute]:
+        """Every argument of the file."""
+        yield from self.body.attributes
+        for block, _ in self.walk():
+            yield from block.body.attributes
+
+
+@lru_cache(maxsize=8)
+def parse(text: str) -> Tree:
+    """The tree of a file."""
+    scanner = Scanner(text)
+    tokens = list(scanner.tokens())
+    lines = [0, *(found.end() for found in re.finditer("\n", text))]
+    body, problems = _Parser(tokens, len(text)).file()
+    # What comes first is the cause; behind a text without an end nothing can be told.
+    broken = sorted([*scanner.broken, *problems])
+    first = min((found.at for found in scanner.broken), default=len(text) + 1)
+    return Tree(body, [found for found in broken if found.at <= first], lines)
+
+
+def chains(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every path of two words and more in tokens, and where it begins."""
+    number = 0
+    while number < len(tokens):
+        token, part_of = tokens[number], number > 0 and tokens[number - 1].text == "."
+        number += 1
+        if token.kind is not Kind.WORD:
+            continue
+        chain = [token.text]
+        while (
+            number + 1 < len(tokens)
+            and tokens[number].text == "."
+            and tokens[number].kind is Kind.SIGN
+            and tokens[number + 1].kind is Kind.WORD
+        ):
+            chain.append(tokens[number + 1].text)
+            number += 2
+        if len(chain) > 1 and not part_of:
+            yield tuple(chain), token.at
+
+
+def unescaped(text: str) -> str:
+    """A quoted text as it is meant."""
+
+    def character(found: "re.Match[str]") -> str:
+        if found[4]:
+            return f"{found[4]}{{"
+        digits = found[1] or found[2]
+        try:
+            return chr(int(digits, 16)) if digits else _ESCAPED.get(found[3], found[3])
+        except (ValueError, OverflowError):
+            return found[0]
+
+    return _ESCAPE.sub(character, text)
+
+
+class _Parser:
+    def __init__(self, tokens: Sequence[Token], end: int) -> None:
+        self._tokens = tokens
+        self._end = end
+        self._number = 0
+        self._problems: list[Broken] = []
+
+    def file(self) -> tuple[Body, list[Broken]]:
+        top = Body()
+        around: list[tuple[Body, Block | None]] = [(top, None)]
+        while self._number < len(self._tokens):
+            token = self._tokens[self._number]
+            body = around[-1][0]
+            if token.kind is Kind.LINE:
+                self._number += 1
+            elif token.text == "}" and token.kind is Kind.SIGN:
+                self._number += 1
+                if len(around) > 1:
+                    around.pop()
+                else:
+                    self._problems.append(Broken(token.at, "a brace too many: no block is open here"))
+            elif (found := self._item(token)) is None:
+                continue
+            elif isinstance(found, Attribute):
+                body.attributes.append(found)
+            else:
+                body.blocks.append(found)
+                around.append((found.body, found))
+        self._problems += [
+            Broken(block.at, f"the block {block.kind!r} that begins here has no closing brace")
+            for _, block in around
+            if block is not None
+        ]
+        return top, self._problems
+
+    def _item(self, first: Token) -> Attribute | Block | None:
+        """The argument or the head of the block that begins here; None, and moved on, if it is neither."""
+        if first.kind is Kind.OPEN:
+            self._wrong(first, "here must be the name of an argument or a block, without quotes")
+            return None
+        if first.kind is not Kind.WORD:
+            self._wrong(first, "here must be the name of an argument or a block")
+            return None
+        labels: list[str] = []
+        number = self._number + 1
+        while number < len(self._tokens):
+            token = self._tokens[number]
+            if token.kind is Kind.WORD:
+                labels.append(token.text)
+                number += 1
+            elif token.kind is Kind.OPEN and token.text == '"':
+                number += 1
+                label = ""
+                while number < len(self._tokens) and self._tokens[number].kind not in (Kind.CLOSE, Kind.LINE):
+                    label += self._tokens[number].text
+                    number += 1
+                labels.append(label)
+                number += 1
+            elif token.text == "{" and token.kind is Kind.SIGN:
+                self._number = number + 1
+                return Block(first.text, tuple(labels), first.at)
+            elif token.text == "=" and token.kind is Kind.SIGN and not labels:
+                self._number = number + 1
+                return Attribute(first.text, first.at, self._expression(first))
+            else:
+                break
+        self._wrong(first, f"behind {first.text!r} there must be an equals sign or a block's brace")
+        return None
+
+    def _expression(self, name: Token) -> Sequence[Token]:
+        begin, depth, texts = self._number, 0, 0
+        while self._number < len(self._tokens):
+            token = self._tokens[self._number]
+            if token.kind in (Kind.OPEN, Kind.CODE):
+                texts += 1
+            elif token.kind in (Kind.CLOSE, Kind.END):
+                texts -= 1
+            elif texts == 0 and token.kind is Kind.SIGN and token.text in ("{", "[", "("):
+                depth += 1
+            elif texts == 0 and token.kind is Kind.SIGN and token.text in ("}", "]", ")"):
+                if depth == 0:
+                    break
+                depth -= 1
+            elif texts == 0 and depth == 0 and token.kind is Kind.LINE:
+                break
+            elif texts == 0 and depth == 0 and token.kind is Kind.SIGN and token.text == "=":
+                self._problems.append(Broken(token.at, f"a line end is missing behind the value of {name.text!r}"))
+            self._number += 1
+        found = self._tokens[begin : self._number]
+        if not found:
+            self._problems.append(Broken(name.at, f"the argument {name.text!r} has no value"))
+        if depth:
+            self._problems.append(Broken(name.at, f"the value of {name.text!r} has a bracket without an end"))
+        return found
+
+    def _wrong(self, token: Token, message: str) -> None:
+        """Notes it, and goes on behind the line."""
+        self._problems.append(Broken(token.at, message))
+        self._number += 1
+        while self._number < len(self._tokens) and self._tokens[self._number].kind is not Kind.LINE:
+            if self._tokens[self._number].text in ("{", "}") and self._tokens[self._number].kind is Kind.SIGN:
+                break
+            self._number += 1
+        if self._number < len(self._tokens) and self._tokens[self._number].text == "{":
+            self._number += 1

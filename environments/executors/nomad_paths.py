@@ -1,0 +1,96 @@
+"""What the templates of a job file read from Consul and OpenBao, and whether the environment may read it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from environments.domain.faults import Fault
+from environments.executors.go_template import Place, places
+from environments.executors.hcl_faults import Source
+from environments.executors.hcl_tree import Attribute, Block
+
+_CALL = re.compile(
+    r"(?<![\w.$])(?P<name>keyOrDefault|keyExists|key|safeLs|ls|safeTree|tree|secrets?|pkiCert)\s+"
+    r"(?:\(\s*printf\s+)?(?P<text>\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`)"
+    r"(?P<rest>\s*\(\s*env\s+(?:\"NOMAD_NAMESPACE\"|`NOMAD_NAMESPACE`)\s*\)\s*\))?"
+)
+"""A function of Nomad's templates with a text, or with `(printf "…" (env "NOMAD_NAMESPACE"))`."""
+
+_ENVIRONMENT = "\0"
+"""Stands for the environment's name in a path."""
+
+_PREFIXES = {
+    "secret": (f"secret/data/environments/{_ENVIRONMENT}/", f"secret/environments/{_ENVIRONMENT}/"),
+    "pki": (f"pki/issue/{_ENVIRONMENT}",),
+    "key": (f"environments/{_ENVIRONMENT}/",),
+}
+_LONGEST = 100_000
+"""Characters of a template that are looked at."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A path that a template reads: `function` of Nomad's templates, `path` below the environment's own prefix."""
+
+    function: str
+    path: str
+    line: int
+
+
+def read_paths(source: Source) -> Iterator[Read | Fault]:
+    """What templates read below the environment's prefix; a fault for what they can't read."""
+    for block, _ in source.tree.walk():
+        if block.kind == "template" and (data := block.body.attribute("data")) is not None:
+            yield from _reads(source, block, data)
+
+
+def _reads(source: Source, block: Block, data: Attribute) -> Iterator[Read | Fault]:
+    parts = data.parts
+    sides = [block.body.attribute(name) for name in ("left_delimiter", "right_delimiter")]
+    if parts is None or any(side is not None and side.text is None for side in sides):
+        return
+    left, right = (side.text or "" if side is not None else "" for side in sides)
+    text = "".join(_shown(code, part) for code, part in parts)[:_LONGEST]
+    found = places(text, left, right)
+    for call in _CALL.finditer(text):
+        if found[call.start("name")] is not Place.CODE:
+            continue
+        printed = "printf" in call[0][: call.start("text") - call.start()]
+        if printed and call["rest"] is None:
+            continue  # other arguments than the environment's name: nobody can tell
+        path = call["text"][1:-1]
+        if printed:
+            path = path.replace("%s", _ENVIRONMENT, 1)
+        if "\1" not in path:
+            yield _read(source, _line(source, data, text, call.start()), call["name"], path)
+
+
+def _shown(code: bool, part: str) -> str:
+    if not code:
+        return part
+    return _ENVIRONMENT if part in ("var.environment", "NOMAD_NAMESPACE") else "\1"
+
+
+def _line(source: Source, data: Attribute, text: str, at: int) -> int:
+    """The line of a position in a template: those of a heredoc are those of the file."""
+    line, _ = source.tree.place(data.at)
+    return line + 1 + text.count("\n", 0, at) if data.tokens[0].text.startswith("<<") else line
+
+
+def _read(source: Source, line: int, function: str, path: str) -> Read | Fault:
+    kind = "pki" if function == "pkiCert" else "secret" if function.startswith("secret") else "key"
+    path = path.lstrip("/") if kind != "key" else path
+    for prefix in _PREFIXES[kind]:
+        if path == prefix.rstrip("/") or path.startswith(prefix):
+            return Read(function, path.removeprefix(prefix), line)
+    wanted = _PREFIXES[kind][0]
+    shown = path.replace(_ENVIRONMENT, "<environment>")
+    rest = "" if kind == "pki" else "…"
+    form = f"{wanted.replace(_ENVIRONMENT, '%s')}{rest}"
+    return Fault(
+        message=f"{function} reads {shown[:100]!r}, and a job reads only what is below "
+        f"{wanted.replace(_ENVIRONMENT, '<environment>')!r}",
+        suggestion=f'write {function} (printf "{form}" (env "NOMAD_NAMESPACE"))',
+        file=source.file,
+        line=line,
+    )

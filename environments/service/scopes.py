@@ -1,0 +1,71 @@
+"""What the expressions of a template see, by what its steps say of their outputs."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from environments.domain.template import Bundle, Step, Template
+from environments.service.shapes import ANYTHING, TEXT, Gone, Shape, of_schema, table
+
+
+class Scopes:
+    """The names of a template. `kinds`: step kinds, some of which say what their steps give."""
+
+    def __init__(self, template: Template, bundle: Bundle, kinds: Mapping[str, Any]) -> None:
+        self._template = template
+        self._bundle = bundle
+        self._kinds = kinds
+        self._needs = {step.name: set(step.needs) for step in template.steps}
+
+    def of_step(self, step: Step) -> Shape:
+        """What the options of a step see: of steps the outputs of those that it needs, directly or not."""
+        needed: set[str] = set()
+        waiting = list(step.needs)
+        while waiting:
+            name = waiting.pop()
+            if name not in needed:
+                needed.add(name)
+                waiting += self._needs.get(name, ())
+        seen: dict[str, Shape] = {}
+        for name, shape in self._given.items():
+            if name == step.name:
+                seen[name] = Gone(why="is what this very step gives")
+            elif name not in needed:
+                why = f"is not there yet: step {step.name!r} does not need {name!r}"
+                seen[name] = Gone(why=why, suggestion=f'add "{name}" to its needs')
+            else:
+                seen[name] = shape
+        return self._whole(seen)
+
+    def of_outputs(self) -> Shape:
+        """What outputs see: all steps."""
+        return self._whole(self._given)
+
+    def _whole(self, steps: Mapping[str, Shape]) -> Shape:
+        return table(
+            {
+                "parameters": table(self._parameters),
+                "environment": table({"id": TEXT, "name": TEXT, "owner": TEXT}),
+                "steps": table(steps),
+                "images": Shape(names={}, open=True),
+            }
+        )
+
+    @cached_property
+    def _parameters(self) -> dict[str, Shape]:
+        secret = self._template.secret_parameters()
+        hidden = Gone(
+            why="is a secret, which no expression sees", suggestion="give it to a vault.secret step by from_parameters"
+        )
+        return {
+            name: hidden if name in secret else of_schema(schema) for name, schema in self._template.parameters.items()
+        }
+
+    @cached_property
+    def _given(self) -> dict[str, Shape]:
+        return {step.name: self._gives(step) for step in self._template.steps}
+
+    def _gives(self, step: Step) -> Shape:
+        gives: Callable[[Mapping[str, Any], Bundle], Shape] | None
+        gives = getattr(self._kinds.get(step.uses), "gives", None)
+        return ANYTHING if gives is None else gives(step.options, self._bundle)

@@ -1,0 +1,396 @@
+"""What is wrong with a template: every fault at once, each with file, line and what was probably meant."""
+# ruff: noqa: E501 - a row of a table is a line
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from environments.adapters.checking import tasks
+from environments.domain.faults import Fault
+from environments.domain.template import make_bundle
+from environments.executors.kinds import STEP_KINDS
+from environments.service.inspecting import template_faults
+
+HEAD = '[template]\nname = "shop"\n'
+PARAMETERS = """[parameters.tier]
+type = "string"
+default = "small"
+[parameters.limits]
+type = "object"
+additionalProperties = false
+default = { rps = 1 }
+[parameters.limits.properties.rps]
+type = "integer"
+[parameters.count]
+type = "integer"
+default = 1
+[parameters.key]
+type = "string"
+writeOnly = true
+"""
+JOB = """variable "environment" {}
+variable "image" {
+  type = string
+}
+variable "count" {
+  type    = number
+  default = 1
+}
+job "app" {
+  group "app" {
+    count = var.count
+    network {
+      port "http" {}
+    }
+    service {
+      name = "${var.environment}--web"
+      port = "http"
+      check {
+        type     = "http"
+        path     = "/"
+        interval = "1s"
+        timeout  = "1s"
+      }
+    }
+    service {
+      name = "${var.environment}--db"
+      port = "http"
+    }
+    task "web" {
+      driver = "docker"
+      consul {}
+      vault {}
+      config {
+        image = var.image
+      }
+      template {
+        destination = "local/a"
+        data        = <<-EOT
+          {{ key (printf "environments/%s/tier" (env "NOMAD_NAMESPACE")) }}
+        EOT
+      }
+      resources {
+        memory = 64
+      }
+    }
+  }
+}
+"""
+SETTINGS = """[[steps]]
+name = "settings"
+uses = "consul.kv"
+with = { keys = { tier = "{{ parameters.tier }}" } }
+"""
+APP = """[[steps]]
+name = "app"
+uses = "nomad.job"
+needs = ["settings"]
+with = { file = "app.nomad.hcl", variables = { image = "{{ images.web }}", count = "{{ parameters.count }}" } }
+"""
+CHECK = """[[steps]]
+name = "answers"
+uses = "check.http"
+needs = ["app"]
+with = { service = "web" }
+"""
+OUTPUTS = """[outputs]
+url = "{{ steps.app.services.web.url }}"
+"""
+GOOD = HEAD + PARAMETERS + SETTINGS + APP + CHECK + OUTPUTS
+MODULE = """variable "size" {
+  type = number
+}
+variable "zone" {
+  default = "a"
+}
+locals {
+  name = "x-${var.zone}"
+}
+module "inner" {
+  source = "./inner"
+}
+output "id" {
+  value = "${local.name}-${var.size}-${module.inner.x}"
+}
+output "password" {
+  value     = "x"
+  sensitive = true
+}
+"""
+NET = """[[steps]]
+name = "net"
+uses = "opentofu.module"
+with = { folder = "net", variables = { size = 3 } }
+[outputs]
+id = "{{ steps.net.id }}"
+"""
+
+
+def found(text: str, **files: str) -> list[Fault]:
+    content = {"template.toml": text, "app.nomad.hcl": JOB, "net/main.tf": MODULE, "net/inner/main.tf": ""}
+    content |= {path.replace("__", "/").replace("_hcl", ".hcl").replace("_tf", ".tf"): files[path] for path in files}
+    return template_faults(make_bundle({path: text.encode() for path, text in content.items()}), STEP_KINDS)
+
+
+def told(text: str, **files: str) -> list[str]:
+    return [str(fault) for fault in found(text, **files) if not fault.warning]
+
+
+def job(old: str, new: str) -> list[str]:
+    """The faults of the good template when its job file says something else."""
+    assert old in JOB
+    changed = {"app.nomad.hcl": JOB.replace(old, new, 1)}
+    content = {"template.toml": GOOD, **changed}
+    bundle = make_bundle({path: text.encode() for path, text in content.items()})
+    return [str(fault) for fault in template_faults(bundle, STEP_KINDS)]
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+def test_good_templates_have_no_faults() -> None:
+    assert [*map(str, found(GOOD))] == []
+    assert [*map(str, found(HEAD + NET))] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        # keys and tables
+        ('name = "shop"', 'nam = "shop"', 'template.nam: there is no such key; did you mean "name"?'),
+        ("[template]", "[templat]", "there is no table [templat]; write [template]"),
+        (OUTPUTS, "[output]\n", 'there is no table [output]; did you mean "[outputs]"?'),
+        ('needs = ["app"]', 'need = ["app"]', "step 'answers': need: there is no such key; did you mean \"needs\"?"),
+        ('needs = ["app"]', 'needs = ["ap"]', "step 'answers' needs 'ap', which is no step; did you mean \"app\"?"),
+        ('"check.http"', '"check.htp"', "uses 'check.htp', which is no step kind"),
+        ("[[steps]]\n", '[lifetime]\ndefault = "2d"\nmaximum = "1d"\n[[steps]]\n', "lifetime.default is longer than"),
+        ('uses = "consul.kv"', 'uses = "consul.kv"\nneeds = ["answers"]', "the steps form a cycle: "),
+        ('uses = "consul.kv"', 'uses = "consul.kv"\ntimeout = []', "step 'settings': timeout: it must be a duration"),
+        ('uses = "consul.kv"', 'uses = "consul.kv"\non_failure = "stpo"', 'did you mean "stop"?'),
+        ('service = "web"', 'servic = "web"', 'with.servic: there is no such key; did you mean "service"?'),
+        ('service = "web"', 'service = "web", scheme = "htps"', 'did you mean "https"?'),
+        ('service = "web"', 'service = "web", status = "{{ 900 }}"', "with.status: "),
+        # schemas
+        ('default = "small"', 'defualt = "small"', "parameters.tier.defualt: 'defualt' is no keyword of JSON Schema; did"),
+        ("default = 1\n[parameters.key]", "default = 1\nminimun = 3\n[parameters.key]", 'did you mean "minimum"?'),
+        ('default = "small"', 'default = "a"\npatern = "a"', 'did you mean "pattern"?'),
+        ('default = "small"', "default = 3", "parameters.tier.default: the default doesn't fit: 3 is not of type 'string'"),
+        ('type = "string"\ndefault', 'type = "strng"\ndefault', "there is no type 'strng'; did you mean \"string\"?"),
+        ('properties.rps]\ntype = "integer"', 'properties.rps]\ntype = "integer"\nmaxmum = 3', 'did you mean "maximum"?'),
+        ('default = "small"', "default = 2026-11-26", "parameters.tier.default: 2026-11-26 is a date or a time"),
+        ("rps = 1", "rps = inf", "parameters.limits.default.rps: inf is a number that JSON doesn't have"),
+        # expressions
+        ("{{ parameters.tier", "{{ parameters.teir", 'there is no parameters.teir; did you mean "parameters.tier"?'),
+        ("{{ parameters.tier", "{{ parameter.tier", 'there is no name \'parameter\' in expressions; did you mean "parameters"?'),
+        ("parameters.tier }}", "parameters.limits.rsp }}", 'did you mean "parameters.limits.rps"?'),
+        ("parameters.tier }}", "parameters.tier | uper }}", "there is no filter 'uper'; did you mean \"upper\"?"),
+        ("parameters.tier }}", "parameters.tier is stirng }}", "there is no test 'stirng'; did you mean \"string\"?"),
+        ("{{ parameters.tier }}", "{{ lower(parameters.tier) }}", 'as a filter it is written "… | lower"'),
+        ("parameters.tier }}", "parameters.tier.foo }}", "parameters.tier is a text, which has no 'foo'"),
+        ("parameters.tier }}", "parameters.key }}", "parameters.key is a secret, which no expression sees"),
+        ("parameters.tier }}", "environment.nme }}", 'did you mean "environment.name"?'),
+        ("parameters.tier }}", "steps.app.job }}", "step 'settings' does not need 'app'; add \"app\" to its needs"),
+        ("parameters.tier }}", "steps.settings.prefix }}", "is what this very step gives"),
+        ("{{ parameters.tier }}", "{{ parameters.tier", "unexpected end of template"),
+        ('{ tier = "{{ parameters.tier }}" }', '{ tier = [{ a = ["{{ parameters.teir }}"] }] }', "with.keys.tier[0].a[0]: "),
+        ("services.web.url", "services.wbe.url", 'did you mean "steps.app.services.web"?'),
+        ("services.web.url", "services.db.url", "steps.app.services.db.url is not known: neither a check nor a tag"),
+        ("services.web.url", "service.web.url", 'there is no steps.app.service; did you mean "steps.app.services"?'),
+        ("steps.app.services", "steps.ap.services", 'there is no steps.ap; did you mean "steps.app"?'),
+        ("steps.app.services.web.url", "steps.settings.keys.teir", 'did you mean "steps.settings.keys.tier"?'),
+        # step kinds
+        ('service = "web"', 'service = "wbe"', "no step makes a service 'wbe'; did you mean \"web\"?"),
+        ('"app.nomad.hcl"', '"ap.nomad.hcl"', 'has no file \'ap.nomad.hcl\'; did you mean "app.nomad.hcl"?'),
+        ("tier = \"{{ parameters.tier }}\"", "tier = 2026-11-26", "step 'settings': with.keys.tier: 2026-11-26 is a date"),
+        ("{ tier = ", '{ "/x" = 1, tier = ', "'/x' can't be a key"),
+        (", count =", ", cuont = 1, count =", "app.nomad.hcl declares no variable 'cuont'"),
+        ('"{{ parameters.count }}"', '"{{ parameters.limits }}"', "must be a number, and parameters.limits is a table"),
+        ('"{{ parameters.count }}"', '"many"', "with.variables.count: the variable 'count' must be a number"),
+        (
+            CHECK,
+            '[[steps]]\nname = "pw"\nuses = "vault.secret"\nwith = { from_parameters = { a = "kye" } }\n' + CHECK,
+            "'kye' is no parameter with writeOnly = true; did you mean \"key\"?",
+        ),
+        (
+            CHECK,
+            '[[steps]]\nname = "pw"\nuses = "vault.secret"\nwith = { from_parameters = { a = "tier" } }\n' + CHECK,
+            "set writeOnly = true in [parameters.tier]",
+        ),
+        *(
+            (CHECK, f'[[steps]]\nname = "cert"\nuses = "vault.certificate"\nwith = {{ {options} }}\n{CHECK}', said)
+            for options, said in [
+                ('names = ["*.example.com"]', "with.names[0]: no certificate is issued for the wildcard"),
+                ('names = ["bad name"]', "'bad name' is no DNS name"),
+                ('names = ["münchen.example"]', 'write "xn--mnchen-3ya.example"'),
+                ('names = ["a_b.example"]', "a name has no underscore"),
+                ('names = ["a.example."]', 'ends with a dot, and so fits no address; write "a.example"'),
+                ('service = "web", ttl = "1m"', "1m is too short"),
+                ('service = "web", ttl = "3655d"', "3655d is longer than the CA itself is good"),
+                ('service = "a_b"', "'a_b' can't be the name of a service"),
+            ]
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_template_is_told_with_its_line(old: str, new: str, fault: str) -> None:
+    assert old in GOOD
+    text = GOOD.replace(old, new, 1)
+    said = told(text)
+    assert any(fault in one for one in said), said
+    assert len(said) == 1, said
+    line = int(said[0].split(":")[1])
+    changed = [number for number, one in enumerate(text.splitlines(), 1) if one not in GOOD.splitlines()]
+    if changed and "cycle" not in fault:
+        assert line in changed, (said, changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("memory = 64", "memroy = 64", 'there is no argument \'memroy\' in a block \'resources\'; did you mean "memory"?'),
+        ("resources {", "resuorces {", 'there is no block \'resuorces\' in a block \'task\'; did you mean "resources"?'),
+        ('driver = "docker"', 'driver = "dokcer"', "there is no driver 'dokcer'; did you mean \"docker\"?"),
+        ("image = var.image", "imgae = var.image", "the driver 'docker' has no option 'imgae'; did you mean \"image\"?"),
+        ("count = var.count", "count = var.cuont", "var.cuont is used, but no variable 'cuont' is declared; did you"),
+        ("count = var.count", 'count = "many"', "'count' must be a number, not 'many'"),
+        ("count = var.count", "count = uper(var.count)", "there is no function 'uper'; did you mean \"upper\"?"),
+        ("count = var.count", 'count = file("x")', "the function 'file' can't be used: Nomad's servers read no files"),
+        ("count = var.count", "count = [1", "the block 'job' that begins here has no closing brace"),
+        ("count = var.count", "memory = 3", "there is no argument 'memory' in a block 'group'"),
+        ("vault {}", "vault = {}", "'vault' is a block in a block 'task', not an argument"),
+        ("vault {}", 'vault {\n role = "root"\n}', "role can't be 'root': the role is the environment's"),
+        ('interval = "1s"', 'interval = "1 second"', "'interval' must be a duration"),
+        ('type     = "http"', 'type     = "htp"', "'type' can't be 'htp'; there are 'http', 'tcp', 'script', 'grpc'; did you"),
+        ('port = "http"', 'port = "htp"', "no network of the group has a port 'htp'; did you mean \"http\"?"),
+        ('"${var.environment}--web"', '"web"', 'write name = "${var.environment}--web"'),
+        ('"${var.environment}--web"', '"${NOMAD_NAMESPACE}--web"', "does not begin with the environment's prefix"),
+        ('"${var.environment}--web"', '"${var.environment}-web"', 'write name = "${var.environment}--web"'),
+        ('"${var.environment}--web"', '"${var.environment}--my_web"', "'my_web' can't be the name of a service"),
+        ('name = "${var.environment}--web"', "", "the service has no name"),
+        ('job "app" {', 'job "App" {', "'App' can't be a job's name"),
+        ('job "app" {', 'job "app" {\n  namespace = "other"', "namespace can't be 'other'"),
+        ('job "app" {', 'job "app" {\n  type = "servcie"', 'did you mean "service"?'),
+        ('variable "image" {', 'variable "imgae" {', "the variable 'imgae' has no default, and the step gives it no value"),
+        ("type = string", "tpye = string", 'did you mean "type"?'),
+        ('"environments/%s/tier" (env "NOMAD_NAMESPACE")', '"shop/%s/tier" (env "NOMAD_NAMESPACE")', "key reads 'shop/"),
+        ('(printf "environments/%s/tier" (env "NOMAD_NAMESPACE"))', '"environments/other/tier"', "a job reads only what is"),
+        ("environments/%s/tier", "environments/%s/teir", "no step writes the key 'teir'"),
+        ('port "http" {}\n    }', 'port "http" {}\n    }\n    volume "x" {\n type = "host"\n source = "data"\n}', "host volume"),
+        ("consul {}", 'consul {}\n volume_mount {\n volume = "x"\n destination = "/x"\n}', "the group has no volume 'x'"),
+        ('task "web" {', "task {", "a block 'task' needs one name"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_job_file_is_told_with_its_line(old: str, new: str, fault: str) -> None:
+    said = job(old, new)
+    assert any(fault in one for one in said), said
+    line = line_of(JOB, old) - (new == "") if "brace" not in fault else 9
+    lines = {int(one.split(":")[1]) for one in said if fault in one}
+    assert lines <= set(range(line, line + 1 + new.count("\n") + old.count("\n"))), (said, line)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("var.size", "var.sise", "net/main.tf:14: var.sise is used, but no variable 'sise' is declared; did you mean"),
+        ("local.name", "local.nam", 'did you mean "local.name"?'),
+        ("module.inner", "module.iner", 'did you mean "module.inner"?'),
+        ('"./inner"', '"./iner"', "net/main.tf:11: the module has no folder './iner'; did you mean \"./inner\"?"),
+        ('"./inner"', '"../inner"', "'../inner' is outside of the module's folder"),
+        ('variable "size"', 'variable "sise"', "the module declares no variable 'size'; did you mean \"sise\"?"),
+        ('output "id"', 'outptu "id"', 'there is no block \'outptu\' at the top of a module\'s file; did you mean "output"?'),
+        ('output "id"', 'output "ids"', 'there is no steps.net.id; did you mean "steps.net.ids"?'),
+        ('output "id" {', 'output "id" {\n  sensitive = true', "steps.net.id is sensitive"),
+        ("type = number", "type = list(number)", "with.variables.size: the variable 'size' must be a list"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_module_is_told_with_its_line(old: str, new: str, fault: str) -> None:
+    assert old in MODULE
+    said = told(HEAD + NET, net__main_tf=MODULE.replace(old, new, 1))
+    assert any(fault in one for one in said), said
+
+
+def test_faults_are_told_all_at_once_and_in_their_order() -> None:
+    text = GOOD.replace("{{ parameters.tier", "{{ parameters.teir").replace('service = "web"', 'servic = "web"')
+    text = text.replace('default = "small"', "default = 3").replace("[outputs]", "[lifetime]\nx = 1\n[outputs]")
+    said = told(text)
+    assert len(said) == 4
+    assert [one.split(": ")[0] for one in said] == sorted(
+        (one.split(": ")[0] for one in said), key=lambda place: int(place.split(":")[1])
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{{ parameters.nothing | default('x') }}",
+        "{{ 1 if parameters.nothing is defined else 2 }}",
+        "{% for x in parameters.limits %}{{ x.y }}{{ loop.index }}{% endfor %}",
+        "{{ parameters.limits.keys() | list }}",
+        "{{ parameters.tier.upper() }}",
+        "{{ parameters['tier'] }}",
+        "{% set a = parameters.limits %}{{ a.b }}",
+        "{{ images['build-agent'] }} {{ environment.id }}",
+        "{{ namespace(x=1).x }}",
+        "# {{ '{{ parameters.nothing }}' }}",
+    ],
+)
+def test_what_can_be_rendered_is_no_fault(value: str) -> None:
+    assert told(GOOD.replace('"{{ parameters.tier }}"', f'"""{value}"""')) == []
+
+
+def test_a_secret_that_no_step_makes_is_a_warning() -> None:
+    """Somebody may put it there: that is how the world is, and the task waits for it."""
+    wanted = '{{ with secret (printf "secret/data/environments/%s/nothing" (env "NOMAD_NAMESPACE")) }}{{ end }}'
+    text = JOB.replace('{{ key (printf "environments/%s/tier" (env "NOMAD_NAMESPACE")) }}', wanted)
+    [warning] = found(GOOD, **{"app.nomad_hcl": text})
+    assert warning.warning
+    assert str(warning).startswith(
+        f"app.nomad.hcl:{line_of(text, wanted)}: no step of the kind vault.secret has the name"
+    )
+
+
+def test_a_label_needs_no_quotes() -> None:
+    assert job('job "app" {', "job app {") == []
+    assert job('task "web" {', "task web {") == []
+
+
+ANYTHING = st.text(alphabet="ab \t{}\"'$%<=#/*\\.[]()-é", max_size=40)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_comments_heredocs_and_texts_never_change_the_verdict(one: str, two: str, three: str) -> None:
+    """Whatever stands in them: `job "x" {`, a brace too many, the name of a variable that isn't there."""
+    quoted = one.replace("\\", "\\\\").replace('"', '\\"').replace("${", "$${").replace("%{", "%%{")
+    inert = two.replace("${", "$${").replace("%{", "%%{")
+    text = JOB.replace(
+        'job "app" {',
+        f'# {one}\n// {two}\n/* {three.replace("*/", "")}\njob x {{ */\nlocals {{\n  a = "{quoted}"\n'
+        f'  b = <<EOT\n {inert}\n job "no" {{ var.nothing\nEOT\n}}\njob "app" {{ # {three}\n',
+    )
+    assert [*map(str, found(GOOD, **{"app.nomad_hcl": text}))] == []
+
+
+def test_a_fault_reaches_whoever_asks_with_its_place() -> None:
+    """Through the process that checks, as JSON."""
+    bundle = make_bundle({"template.toml": GOOD.replace("tier }}", "teir }}").encode(), "app.nomad.hcl": JOB.encode()})
+    answer = tasks.read(tasks.answer(_encoded(bundle), STEP_KINDS, lambda place: None))
+    [told] = answer
+    assert told["file"] == "template.toml"
+    assert (told["line"], told["suggestion"]) == (line_of(GOOD, "tier }}"), 'did you mean "parameters.tier"?')
+    assert "path" not in told
+
+
+def _encoded(bundle: object) -> bytes:
+    import json
+
+    return json.dumps(tasks.ask_template(bundle)).encode()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("folder", ["environments/templates/web", "jobs/meta", "jobs/build"])
+def test_shipped_templates_have_no_faults(folder: str) -> None:
+    root = Path(__file__).parents[2] / folder
+    files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert [*map(str, template_faults(make_bundle(files), STEP_KINDS))] == []
