@@ -210,7 +210,8 @@ def _passwords(credentials: Path | None) -> list[str]:
 
 
 def _error(said: str) -> SourceFailed:
-    """What git's own words mean."""
+    """What git's own words mean; what a server lets it show, which begins with `remote:`, means nothing."""
+    said = "\n".join(line for line in said.splitlines() if not line.startswith("remote:")) or said
     # A host that is away is told in the same breath as a repository that isn't there, so it is looked for first.
     if found := _AWAY.search(said):
         return SourceUnavailable(f"The git repository can't be reached: {_quote(said, found.start())}.")

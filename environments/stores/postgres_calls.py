@@ -1,5 +1,6 @@
 """Connections to PostgreSQL on which every call has a time limit, and the driver's errors in our words."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,15 +166,17 @@ def _ours(error: Exception, where: str) -> StorageError:
     if state.startswith("XX"):
         return DatabaseCorrupt(f"The database {where} is damaged: {said}.", hint="See PostgreSQL's own log.")
     if isinstance(error, OperationalError) and state[:2] not in ("3D", "0A"):
-        if "password" in said or "authentication" in said:
+        # Names in quotes are those of hosts, databases and users.
+        plain = re.sub(r'"[^"]*"', '""', said)
+        if "password" in plain or "authentication" in plain:
             # Of a refusal while connecting the driver keeps the words only.
             return DatabaseDenied(f"The database {where} refuses us: {said}.")
-        if any(words in said for words in _FULL):
+        if any(words in plain for words in _FULL):
             return DatabaseUnavailable(
                 f"The database {where} has no free connection: {said}.",
                 hint="Raise max_connections of PostgreSQL, or run fewer processes.",
             )
-        if "does not exist" in said:
+        if "does not exist" in plain:
             return StorageError(
                 f"The database {where} can't be used: {said}.", hint="Make it with `createdb`, or correct its address."
             )

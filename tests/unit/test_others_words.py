@@ -3,13 +3,23 @@
 from typing import Any
 
 import pytest
+from psycopg.errors import OperationalError
 
+from environments.adapters import git_calls
 from environments.adapters.calls import is_away, knows_no_token
-from environments.domain.errors import BackendError, InvalidJob
+from environments.domain.errors import (
+    BackendError,
+    DatabaseDenied,
+    InvalidJob,
+    SourceDenied,
+    SourceFailed,
+    StorageError,
+)
 from environments.executors.base import Owner
 from environments.executors.marks import MARK
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.nomad_ports import Job
+from environments.stores import postgres_calls
 from tests.unit.executor_setting import Run, World
 
 JOB: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
@@ -63,3 +73,20 @@ def test_a_job_that_talks_of_indexes_is_registered_once() -> None:
     with pytest.raises(InvalidJob, match="has no driver"):
         world.apply("nomad.job", JOB)
     assert tries == [0]
+
+
+def test_what_a_git_server_lets_git_show_decides_nothing() -> None:
+    shown = "remote: Authentication failed, error: 401\nremote: Connection refused\n"
+    told = git_calls._error(f"{shown}fatal: the remote end sent what can't be read")
+    assert type(told) is SourceFailed
+    assert told.message == "git failed: the remote end sent what can't be read."
+    denied = git_calls._error("remote: Not here.\nfatal: repository 'https://host/a.git/' not found")
+    assert type(denied) is SourceDenied
+
+
+@pytest.mark.parametrize("name", ["password", "authentication", "too many clients"])
+def test_a_database_named_like_a_reason_is_only_a_name(name: str) -> None:
+    told = postgres_calls._ours(OperationalError(f'connection failed: FATAL:  database "{name}" does not exist'), "x")
+    assert type(told) is StorageError
+    refused = postgres_calls._ours(OperationalError(f'FATAL:  password authentication failed for user "{name}"'), "x")
+    assert type(refused) is DatabaseDenied
