@@ -68,12 +68,12 @@ def add_commands(app: typer.Typer) -> None:
         from environments.client import connect
         from environments.domain.errors import InvalidInput
 
-        missing = [name for name in ("stdin", "stdout", "stderr") if not getattr(sys, name).isatty()]
+        streams = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
+        missing = [name for name, stream in streams.items() if not stream.isatty()]
         if missing:
-            words = {"stdin": "input", "stdout": "output", "stderr": "error"}
-            streams = " and ".join(f"standard {words[name]}" for name in missing)
             raise InvalidInput(
-                f"The terminal UI needs a terminal, and {streams} {'is' if len(missing) == 1 else 'are'} none.",
+                "The terminal UI needs a terminal as standard input, output and error; here it has none as "
+                f"{' and '.join(f'standard {name}' for name in missing)}.",
                 hint="Start it in a terminal; `calvinverse env list` and `calvinverse env watch` need none.",
             )
         from tui.app import run

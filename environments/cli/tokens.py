@@ -100,10 +100,25 @@ def revoke(
     token_id: Annotated[str, typer.Argument(metavar="ID", help="As `calvinverse token list` shows it.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
+    if not yes:
+        _check_there(session, token_id)
     session.confirm(for_command("token", "revoke"), token_id, yes)
     token = session.client.revoke_token(token_id)
     session.show(token, lambda: [f"{token.id} of {token.owner} is revoked."])
     session.say("Next: `calvinverse token list` shows which others are left.")
+
+
+def _check_there(session: Session, token_id: str) -> None:
+    """Raises `NotFound` for a token that isn't there: that is told before its id has to be typed."""
+    from environments.domain.errors import NotFound
+    from environments.domain.suggesting import told
+
+    known = [token.id for token in session.client.tokens()]
+    if token_id not in known:
+        raise NotFound(
+            told(f"There is no token {token_id!r}.", token_id, known),
+            hint="See the tokens with `calvinverse token list`.",
+        )
 
 
 def _state(token: "TokenView", session: Session) -> str:

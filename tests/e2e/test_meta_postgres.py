@@ -14,8 +14,9 @@ from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
+from images.machine import ports
 from jobs.deploy import Existing
-from jobs.status import look
+from jobs.status import listeners, look
 from jobs.undeploy import undeploy
 from tests.census import Taker, describe
 from tests.cluster import Cluster
@@ -88,6 +89,7 @@ def mid_work(client: HttpClient, workers: Sequence[str]) -> tuple[str, str]:
 def test_workers_and_database_may_die_and_undeploy_leaves_nothing(deployment: Deployment) -> None:
     deployment.deploy("postgresql", workers=2)
     assert [line.health[0] for line in look(deployment.where)] == ["✓"] * 7
+    assert {check.verdict for check in ports(deployed=listeners(deployment.where))} == {"ok"}, "doctor knows its own"
     assert deployment.line("workers").health == "✓ 3 of 3 alive"
     assert deployment.line("database").address.startswith("postgresql://")
     assert not list((deployment.where.state / "volumes" / "calvinverse-data").rglob("*.sqlite"))

@@ -701,6 +701,9 @@ def test_tokens(cli: CommandLine, tmp_path: Path) -> None:
     assert secret not in listed.out
     identity = next(token["id"] for token in listed.json if token["note"] == "ci")
     assert cli("token", "revoke", identity).status == 2
+    unknown = cli("token", "revoke", f"{identity}x")
+    assert unknown.status == 3
+    assert f"Did you mean '{identity}'" in unknown.err
     assert cli("token", "revoke", identity, "--yes").status == 0
     assert "✗ revoked" in cli("token", "list").out
     assert cli("token", "create", "--owner", "x", "--role", "king").status == 2
@@ -751,7 +754,7 @@ def test_doctor_knows_the_ports_of_its_own_deployment(
 def test_the_tui_needs_a_terminal(cli: CommandLine) -> None:
     done = subprocess.run([*PROGRAM, "tui"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: The terminal UI needs a terminal, and standard input and standard output")
+    assert done.stderr.startswith("error: The terminal UI needs a terminal as standard input, output and error; here")
     assert "\x1b" not in done.stderr
     here, there = os.openpty()
     try:
@@ -762,7 +765,7 @@ def test_the_tui_needs_a_terminal(cli: CommandLine) -> None:
         os.close(here)
         os.close(there)
     assert (piped.returncode, piped.stdout) == (2, b"")
-    assert "The terminal UI needs a terminal, and standard output is none." in said
+    assert "here it has none as standard output." in said
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

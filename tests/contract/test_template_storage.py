@@ -1,0 +1,116 @@
+"""Templates in the database: deleted once nothing is made from them, also in a race, on SQLite and PostgreSQL."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from environments.domain.errors import TemplateInUse, UnknownTemplate
+from environments.domain.lifecycle import State
+from environments.domain.template import make_bundle
+from environments.domain.views import CreateRequest
+from environments.service.catalogue import Catalogue
+from environments.stores.database import Database, open_database
+from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+
+SECRET = {"code": "swordfish"}
+PATIENCE = 20.0
+FIRST, SECOND = (
+    make_bundle({"template.toml": text.encode()})
+    for text in (TEMPLATE, TEMPLATE.replace("[[steps]]", "\n[[steps]]", 1))
+)
+
+
+@pytest.fixture(params=DATABASES)
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+    """A service whose worker doesn't run."""
+    setting = open_setting(request, tmp_path / "data")
+    setting.push(TEMPLATE)
+    yield setting
+    setting.database.close()
+
+
+@pytest.fixture
+def other(setting: Setting) -> Iterator[Database]:
+    """The same database as another process has it open; SQLite lets only one process in, so there it is the same."""
+    if not setting.database.shared:
+        yield setting.database
+        return
+    other = open_database(*setting._place)
+    yield other
+    other.close()
+
+
+def test_versions_are_deleted_and_remembered(setting: Setting) -> None:
+    now = setting.clock()
+    with setting.database.write() as tx:
+        tx.templates.push("things", SECOND, "ada", now)
+        tx.templates.push("things", FIRST, "ada", now)
+        assert tx.templates.delete("things", FIRST.digest, "ada", now) == [FIRST.digest]
+        assert tx.templates.delete("others", None, "ada", now) == []
+    with setting.database.write() as tx:
+        newest = tx.templates.find("things", None)
+        assert newest is not None
+        assert newest.digest == SECOND.digest
+        assert tx.templates.delete("things", None, "bob", now + timedelta(hours=1)) == [SECOND.digest]
+        tx.templates.push("things", FIRST, "ada", now)
+        assert tx.templates.delete("things", None, "bob", now + timedelta(hours=2)) == [FIRST.digest]
+    with setting.database.read() as tx:
+        gone = tx.templates.deleted("things", None)
+        assert [(one.digest, one.deleted_by) for one in gone] == [(FIRST.digest, "bob"), (SECOND.digest, "bob")]
+        assert gone[0].deleted_at == now + timedelta(hours=2)
+        assert [one.digest for one in tx.templates.deleted("things", SECOND.digest)] == [SECOND.digest]
+        assert tx.templates.newest() == []
+
+
+def test_names_and_users_of_what_stands(setting: Setting) -> None:
+    for name in ("one", "two", "three"):
+        setting.create(name, parameters=SECRET)
+    with setting.database.write() as tx:
+        two = setting.environment("two")
+        tx.environments.change(two.id, state=State.DESTROYED, destroyed_at=setting.clock())
+    with setting.database.read() as tx:
+        assert sorted(tx.environments.names(limit=10)) == ["one", "three"]
+        assert len(tx.environments.names(limit=1)) == 1
+        assert tx.environments.names(owner="nobody", limit=10) == []
+        digest = two.bundle
+        owner = two.owner
+        assert tx.environments.made_from("things") == [("one", owner), ("three", owner)]
+        assert tx.environments.made_from("things", digest) == [("one", owner), ("three", owner)]
+        assert tx.environments.made_from("things", "sha256:other") == tx.environments.made_from("others") == []
+
+
+def test_a_template_is_deleted_or_something_is_made_from_it(setting: Setting, other: Database) -> None:
+    catalogue = Catalogue(other, setting.checks, setting.clock)
+    for number in range(8):
+        name = f"name-{number}"
+        request = CreateRequest(name=name, template="things", parameters=SECRET)
+        made, deleted = at_once(
+            lambda request=request: setting.requests.create(ADMIN, request),  # type: ignore[misc]
+            lambda: catalogue.delete(ADMIN, "things"),
+        )
+        assert [isinstance(made, UnknownTemplate), isinstance(deleted, TemplateInUse)].count(True) == 1
+        if isinstance(made, UnknownTemplate):
+            setting.push(TEMPLATE)
+        else:
+            with setting.database.write() as tx:
+                found = setting.environment(name)
+                tx.environments.change(found.id, state=State.DESTROYED, destroyed_at=setting.clock())
+
+
+def at_once(*calls: Callable[[], object]) -> list[object]:
+    """What calls that begin at the same moment give; a refusal is what they give, too."""
+    start = threading.Barrier(len(calls))
+
+    def begin(call: Callable[[], object]) -> object:
+        start.wait(PATIENCE)
+        try:
+            return call()
+        except (TemplateInUse, UnknownTemplate) as error:
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(begin, calls))
