@@ -85,11 +85,11 @@ def task_validate_recipes():
 
 
 def task_validate():
-    """prove an image anew"""
+    """validate an image again"""
     for image in IMAGES:
         yield {
             "basename": f"validate:{image}",
-            "doc": f"prove the image {image} anew, even if nothing changed",
+            "doc": f"validate the image {image} again, even if nothing changed",
             "actions": [(room("images.tasks:validate"), [image])],
             "task_dep": ["tools", "docker", "validate:recipes"],
             "io": SHARED,
@@ -264,7 +264,7 @@ def task_dispatch():
 
 
 def task_lock():
-    """resolve the dependencies anew and write all locks; --upgrade takes newer versions"""
+    """resolve the dependencies again and write all locks; --upgrade takes newer versions"""
     return {
         "actions": [room("images.tasks:lock")],
         "params": [_flag("upgrade", "take newer versions")],

@@ -213,8 +213,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.cancel",
         title="Cancel",
-        help="Ask the deployment that waits or runs to stop; what it made by then stays and is known.",
-        detail="What runs gets time to stop by itself; --force cuts that short. A destruction can't be cancelled.",
+        help="Cancel the queued or running deployment; what it has made by then stays, and is listed.",
+        detail="Running steps may finish cleanly; --force stops them at once. A destruction can't be cancelled.",
         risk=Risk.CHANGE,
         command=("env", "cancel"),
         keys=("X",),
@@ -250,8 +250,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.abandon",
         title="Abandon",
-        help="Give up what can't be destroyed: what may be left is written down, its name reserved until that is gone.",
-        detail="What was given up is still looked for, and you have to remove it by hand. Abandon it again to have it "
+        help="Abandon what can't be destroyed: what may be left is recorded, and its name reserved until that is gone.",
+        detail="What may be left is still looked for, and you have to remove it by hand. Abandon it again to have it "
         "looked for at once.",
         risk=Risk.DESTRUCTIVE,
         command=("env", "abandon"),
@@ -470,7 +470,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="view.reverse",
         title="Reverse the order",
-        help="Turn the order of the sorted column round.",
+        help="Reverse the order of the sorted column.",
         risk=Risk.READ,
         keys=("O",),
         places=_LIST,
@@ -587,7 +587,7 @@ def _nothing_runs(environment: "EnvironmentView") -> str | None:
     newest = environment.deployment
     if environment.state in BUSY or newest is None or newest.state not in ENDED_DEPLOYMENTS:
         return None
-    return f"Nothing waits or runs for {environment.name}."
+    return f"No deployment of {environment.name} is queued or running."
 
 
 def _no_way_back(environment: "EnvironmentView") -> str | None:

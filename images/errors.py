@@ -14,7 +14,7 @@ class ToolBuildFailed(MachineError):
     """Building or fetching a tool failed; nothing of it was kept but the log."""
 
     code = "tool_build_failed"
-    default_hint = "Read the log that is named, mend the cause, and run `doit tools` again."
+    default_hint = "Read the log that is named, fix the cause, and run `doit tools` again."
 
 
 class DockerUnavailable(MachineError):
@@ -56,7 +56,7 @@ class InvalidRecipe(MachineError):
     """An image's folder doesn't hold together: image.toml can't be read, or names what isn't there."""
 
     code = "invalid_recipe"
-    default_hint = "Mend the image.toml that is named; docs/how-to/add-an-image.md lists what may be in it."
+    default_hint = "Fix the image.toml that is named; docs/how-to/add-an-image.md lists what may be in it."
 
 
 class UnknownImage(NotFound):
@@ -70,14 +70,14 @@ class ImageBuildFailed(MachineError):
     """Making an image failed; the last good one is still the good one."""
 
     code = "image_build_failed"
-    default_hint = "Read the log that is named, mend the cause, and run `doit build` again."
+    default_hint = "Read the log that is named, fix the cause, and run `doit build` again."
 
 
 class ImageValidationFailed(MachineError):
     """An image was made but isn't what it should be; the last good one is still the good one."""
 
     code = "image_validation_failed"
-    default_hint = "Read the log that is named, mend the image or its tests, and run `doit build` again."
+    default_hint = "Read the log that is named, fix the image or its tests, and run `doit build` again."
 
 
 class ImageNotBuilt(MachineError):

@@ -70,7 +70,7 @@ def built() -> None:
 
 
 def validate(image: str) -> None:
-    """Prove an image anew."""
+    """Validate an image again."""
     Builder().validate(image, console())
 
 

@@ -44,7 +44,7 @@ def database_parameters(choice: Choice, image: str | None, before: Mapping[str, 
     if kept is not None and kind != kept:
         raise NotAllowedNow(
             f"The deployed service keeps its data in {title(kept)}, and an update doesn't move it to {title(kind)}.",
-            hint=f"Leave the option out, or say `--database {kept}`. To begin anew with {title(kind)}, destroy the "
+            hint=f"Leave the option out, or say `--database {kept}`. To start over with {title(kind)}, destroy the "
             "environments and the service with `doit undeploy --destroy-environments` first.",
         )
     if kind == SQLITE:

@@ -99,7 +99,7 @@ class ActingScreen(HouseScreen):
 
         def done(answer: Accepted) -> None:
             self.house.learn(answer.environment)
-            self.house.say(f"{view.name} is tried again.")
+            self.house.say(f"{view.name} will be tried again.")
 
         def failed(error: CalvinverseError) -> None:
             self.house.complain(f"{view.name} can't be retried", error)

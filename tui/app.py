@@ -161,8 +161,8 @@ class CalvinverseApp(Asks, App[None]):
         """Why nothing can be asked for now, as a sentence; None when it can."""
         connection = self.connection
         if connection.error is not None:
-            return f"The service is away ({clean(connection.error.message).rstrip('.')}): it is tried again by itself."
-        return None if connection.here else "The service isn't connected yet: it is tried by itself."
+            return f"The service is away ({clean(connection.error.message).rstrip('.')}): it will be tried again."
+        return None if connection.here else "The service isn't connected yet: the TUI keeps trying."
 
     def _picture_changed(self) -> None:
         for screen in self.screen_stack:

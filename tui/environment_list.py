@@ -150,7 +150,7 @@ class ListScreen(ActingScreen):
         self.picture_changed()
 
     def action_view_reverse(self) -> None:
-        """Turns the order round."""
+        """Reverses the order."""
         self.table.reverse = not self.table.reverse
         self.picture_changed()
 

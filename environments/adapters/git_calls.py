@@ -96,7 +96,7 @@ class Git:
         }
 
     def run(self, *arguments: str, given: bytes = b"") -> bytes:
-        """What git prints. Raises `SourceFailed` and its kin; `details["refused"]`: the server gives that name not."""
+        """What git prints. Raises `SourceFailed` and its kin; `details["refused"]`: the server has no such name."""
         status, printed, said = self._call(arguments, given)
         if status != 0:
             # A server says what it likes, the credential that it was shown included.

@@ -53,7 +53,7 @@ def why(session: Session, name: Name) -> None:
     view = session.client.environment(name)
     newest = view.deployment
     if newest is None or newest.state in ENDED_DEPLOYMENTS:
-        session.show(None, lambda: [f"Nothing of {view.name} waits or runs."])
+        session.show(None, lambda: [f"No deployment of {view.name} is queued or running."])
         session.say(f"Next: `calvinverse env show {view.name}`.")
         return
     found = session.client.why(newest.id)

@@ -71,7 +71,7 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
         return f"{view.name} has no deadline: it lives until somebody destroys it."
     key = getattr(zone, "key", "")
     named = f" ({key})" if key else ""
-    return f"{view.name} is destroyed at {moment(view.deadline, zone)}{named}, in {until(view.deadline, now)}."
+    return f"{view.name} will be destroyed at {moment(view.deadline, zone)}{named}, in {until(view.deadline, now)}."
 
 
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:
@@ -94,9 +94,9 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
     if view.destroyed_at is not None:
         facts.append((STATES[view.state].word, moment(view.destroyed_at, zone)))
     elif view.deadline is not None:
-        facts.append(("destroyed at", f"{moment(view.deadline, zone)}, in {until(view.deadline, now)}"))
+        facts.append(("expires", f"{moment(view.deadline, zone)}, in {until(view.deadline, now)}"))
         if view.maximum_deadline is not None and not short:
-            facts.append(("at the latest", moment(view.maximum_deadline, zone)))
+            facts.append(("maximum", moment(view.maximum_deadline, zone)))
     if view.destroy_again_at is not None:
         facts.append(("tried again at", moment(view.destroy_again_at, zone)))
     if view.deployment is not None and is_being_cancelled(view.deployment):
@@ -165,7 +165,7 @@ def next_step(view: EnvironmentView) -> str:
         opened = f" It answers at {clean(address)}." if address else ""
         return f"{view.name} is ready.{opened} Next: `calvinverse env outputs {view.name}`."
     if view.state is State.ABANDONED:
-        return f"{view.name} was given up. Next: `calvinverse env show {view.id} --resources` lists what may be left."
+        return f"{view.name} was abandoned. Next: `calvinverse env show {view.id} --resources` lists what may be left."
     if view.state in ENDED:
         return f"{view.name} is {STATES[view.state].word}: nothing of it is left."
     if view.state in BUSY:

@@ -43,7 +43,7 @@ def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView)
         )
     elif view.state is State.DESTROY_FAILED:
         session.say(
-            f"{name} can't be destroyed yet; that is tried again by itself. Next: `calvinverse env show {name} "
+            f"{name} can't be destroyed yet; it will be tried again automatically. Next: `calvinverse env show {name} "
             f"--resources` lists what is left, `calvinverse env retry {name}` tries at once."
         )
 
@@ -55,7 +55,7 @@ def finish_cancel(session: Session, view: EnvironmentView, deployment: Deploymen
         view = session.client.environment(view.id)
     session.show(view, lambda: details(view, session.zone, session.now(), short=True))
     if not wait:
-        session.say(f"{view.name} was asked to stop. Next: `calvinverse env watch {view.name}`.")
+        session.say(f"Cancellation of {view.name} was requested. Next: `calvinverse env watch {view.name}`.")
     elif deployment.state is DeploymentState.CANCELLED and view.state is State.FAILED:
         session.say(
             f"The {deployment.kind.value} of {view.name} was cancelled. Next: `calvinverse env retry {view.name}` goes "

@@ -119,7 +119,8 @@ def cancel(
     deployment = session.client.cancel(view.id, CancelRequest(force=force))
     if not force:
         session.say(
-            f"Asked: what runs may stop by itself. `calvinverse env cancel {view.name} --force` cuts that short."
+            "Cancellation requested; running steps may finish cleanly. "
+            f"`calvinverse env cancel {view.name} --force` stops them at once."
         )
     finish_cancel(session, view, deployment, wait)
 
@@ -129,7 +130,7 @@ def cancel(
     "env",
     "abandon",
     more="""
-        Only for an environment whose destruction failed. Lists what would be given up, and asks for the environment's
+        Only for an environment whose destruction failed. Lists what may be left, and asks for the environment's
         name, unless --yes is given. No other environment gets the name until a look finds that nothing is left: a job
         that still runs could read what the next one keeps there. Given for an abandoned environment, it looks at once.
     """,
@@ -165,7 +166,7 @@ def abandon(
     view = session.client.abandon(view.id, AbandonRequest(reason=reason))
     session.show(view, lambda: details(view, session.zone, session.now(), short=True))
     session.say(
-        f"{view.name} was given up. What is left has to be removed by hand; "
+        f"{view.name} was abandoned. You have to remove by hand what is left; "
         f"`calvinverse env show {view.id} --resources` lists it. The name stays reserved until nothing is found: what "
         "is left could read what a new environment of that name keeps."
     )

@@ -23,7 +23,7 @@ app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, ri
     "create",
     more="""
         Only the token is written to standard output; with --to it goes to a file that only you can read. It ends with
-        the token that it is made with: when that one expires or is revoked, at the latest.
+        the token that it is made with, when that one expires or is revoked.
     """,
     examples="""
         calvinverse token create --owner ada --to ada.token

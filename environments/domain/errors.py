@@ -64,14 +64,14 @@ class InvalidTemplate(InvalidInput):
     """A template doesn't hold together; `details["problems"]` lists every fault."""
 
     code = "invalid_template"
-    default_hint = "Mend the template and check it with `calvinverse template validate`."
+    default_hint = "Fix the template and check it with `calvinverse template validate`."
 
 
 class InvalidJob(InvalidTemplate):
     """Nomad rejects a job file, or the job asks for what its environment may not have."""
 
     code = "invalid_job"
-    default_hint = "Mend the job file and check it with `nomad job validate`."
+    default_hint = "Fix the job file and check it with `nomad job validate`."
 
 
 class SchemaUnsupported(InvalidTemplate):
@@ -378,7 +378,7 @@ class StepFailed(CalvinverseError):
     code = "step_failed"
     status = 500
     exit_code = 6
-    default_hint = "See `calvinverse env logs`, mend the cause, then `calvinverse env retry`."
+    default_hint = "See `calvinverse env logs`, fix the cause, then `calvinverse env retry`."
 
 
 class StepTimeout(StepFailed):

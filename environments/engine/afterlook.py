@@ -83,7 +83,7 @@ class AfterLook:
                     EventType.ENVIRONMENT_STATE,
                     environment.id,
                     now,
-                    message=f"nothing is left of {environment.name}, which was given up: its name is free",
+                    message=f"nothing is left of {environment.name}, which was abandoned: its name is free",
                     data={"state": State.ABANDONED.value, "left": []},
                 )
 

@@ -17,7 +17,7 @@ from environments.engine.recorder import Recorder
 from environments.engine.removal import SHARED, Looks, Removal, turned_round
 from environments.executors.base import Toolbox
 
-_HINT = "Mend the cause, then `calvinverse env retry`."
+_HINT = "Fix the cause, then `calvinverse env retry`."
 
 Row = tuple[str, str, tuple[str, ...]]
 

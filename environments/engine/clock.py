@@ -37,7 +37,7 @@ class Turn(Protocol):
     """Which of several processes is the clock."""
 
     def is_ours(self) -> bool:
-        """Whether it is this one now. Raises `StorageError`."""
+        """Whether this process is the clock. Raises `StorageError`."""
         ...
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from environments.service.storage import Transaction
 
 
 class Recorder:
-    """The pen of one deployment. `state` is the environment's, as far as this deployment has brought it."""
+    """What one deployment writes. `state` is the environment's, as far as this deployment has brought it."""
 
     def __init__(self, lease: Lease, clock: Callable[[], datetime]) -> None:
         self.lease = lease

@@ -156,11 +156,11 @@ def left(found: Sequence[tuple[Resource, Observation]], hint: str = "") -> StepF
     if any(seen.presence is Presence.FOREIGN for _, seen in found):
         hint = (
             "Somebody has marked it as another environment's: put the mark right by hand, or remove what is there. "
-            "It is tried again by itself; `calvinverse env retry` tries at once."
+            "It will be tried again automatically; `calvinverse env retry` tries at once."
         )
     return StepFailed(
         f"Still there: {'; '.join(parts)}.",
-        hint=hint or "It is tried again by itself; `calvinverse env retry` tries at once.",
+        hint=hint or "It will be tried again automatically; `calvinverse env retry` tries at once.",
         details={"left": parts},
     )
 

@@ -146,7 +146,7 @@ class Steps:
                 self._tried[step.name] = tried
                 pause = pause_before(tried, random.random())  # noqa: S311 - only spreads attempts over time
                 again = f"attempt {tried} of {step.retries} more in {format_seconds(pause)}"
-                self._log(step, f"{error.message} The step is tried again: {again}.")
+                self._log(step, f"{error.message} The step will be tried again: {again}.")
             Progress(self._recorder, self._logs, step.name, pause + self._limit(step, executor)).wait(pause)
             with self._lease.write(going_on=True) as tx:
                 self._recorder.step(tx, step.name, StepState.RUNNING)

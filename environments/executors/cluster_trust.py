@@ -75,7 +75,7 @@ class ClusterTrust(OwnThingsOnly):
         """Gives nothing. Raises `StepFailed` naming everything that somebody else has to mend."""
         lacking = self._keeper.establish(run.before_effect, run.log)
         for lack in lacking:
-            run.log(f"{lack.where} lacks {lack.what}. Mend it: {lack.mend}")
+            run.log(f"{lack.where} lacks {lack.what}. To fix it: {lack.mend}")
         if lacking:
             raise _refusal(lacking)
         return {}

@@ -58,7 +58,7 @@ def _lines(edits: Sequence[Edit]) -> Iterator[str]:
         elif edit.field == "Stop" and not edit.place:
             yield "runs again" if edit.old == "true" else "stops"
         elif edit.field == f"Meta[{RETRY}]":
-            yield f"version {edit.new} has failed and is started anew"
+            yield f"version {edit.new} has failed and will be started again"
         elif edit.field == "":
             verb = "is added" if edit.old is None else "is removed" if edit.new is None else "is changed"
             yield f"{_where(edit)} {verb}"

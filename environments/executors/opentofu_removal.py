@@ -188,7 +188,7 @@ class Modules:
             raise StepFailed(
                 f"{', '.join(sorted(kit.in_flight))} may have been made when tofu was killed, and making it again, "
                 f"to have it recorded and destroyed, failed: {why}",
-                hint="It is tried again by itself. If it was never made, `calvinverse env abandon` gives it up.",
+                hint="It will be tried again. If it was never made, `calvinverse env abandon` ends the attempts.",
                 details={"left": sorted(kit.in_flight)},
             )
 

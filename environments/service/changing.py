@@ -133,7 +133,7 @@ def queue(
         raise TypeError(f"{allowed} is not for {kind.value} of {environment.id} with {environment.bundle}")
     if kind is not DeploymentKind.DESTROY and tx.deployments.unfinished(environment.id):
         raise NotAllowedNow(
-            f"A deployment of environment {environment.name!r} waits or runs already.",
+            f"A deployment of environment {environment.name!r} is already queued or running.",
             hint=f"`calvinverse env watch {environment.name}` follows it, `calvinverse env cancel {environment.name}` "
             "stops it.",
         )

@@ -107,7 +107,7 @@ class Verdicts:
                 return transaction()
             except Unchecked as question:
                 self._check(question)
-        raise NotAllowedNow("The template is pushed anew all the time.", hint="Send the request again.")
+        raise NotAllowedNow("The template keeps being pushed.", hint="Send the request again.")
 
     def _check(self, question: Unchecked) -> None:
         try:

@@ -83,7 +83,7 @@ class Mending:
             if environment.state is not State.DESTROY_FAILED:
                 raise NotAllowedNow(
                     f"Environment {environment.name!r} is {environment.state.value}: only what could not be destroyed "
-                    "is given up.",
+                    "is abandoned.",
                     hint="Destroy it first.",
                 )
             left = [
@@ -92,7 +92,7 @@ class Mending:
                 if resource.status not in (ResourceStatus.GONE, ResourceStatus.ABANDONED)
             ]
             for resource in left:
-                detail = f"given up by {principal.owner}: {request.reason}"
+                detail = f"abandoned by {principal.owner}: {request.reason}"
                 detail += f" (last seen: {resource.detail})" if resource.detail else ""
                 tx.inventory.set(environment.id, resource.kind, resource.address, ResourceStatus.ABANDONED, detail, now)
             check_move(environment.name, environment.state, State.ABANDONED)
@@ -123,7 +123,7 @@ class Mending:
     def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> EnvironmentView:
         if environment.observe_at is None:
             raise NotAllowedNow(
-                f"Environment {environment.name!r} was given up, and nothing is left of it.", hint="Its name is free."
+                f"Environment {environment.name!r} was abandoned, and nothing is left of it.", hint="Its name is free."
             )
         tx.environments.change(environment.id, observe_at=now)
         return environment_view(environment.model_copy(update={"observe_at": now}))

@@ -69,7 +69,8 @@ def _held_up(tx: Transaction, queue: Queue, waiting: Waiting) -> list[str]:
         other = tx.deployments.get(busy.id)
         stops = other is not None and (other.cancel_requested_at is not None or queue.lane is Lane.DESTROY)
         found.append(
-            f"The environment's {busy.kind.value} {busy.id} still runs{', and was asked to stop' if stops else ''}."
+            f"The environment's {busy.kind.value} {busy.id} still runs"
+            f"{', and its cancellation was requested' if stops else ''}."
         )
     if waiting.limit is not None and (count := queue.of_template(waiting.template)) >= waiting.limit:
         found.append(f"The template {waiting.template} runs {count} of {waiting.limit} at once.")

@@ -121,7 +121,7 @@ def _to_cancel(tx: Transaction, environment: Environment) -> Deployment:
 
 def _nothing_to_cancel(environment: Environment) -> NotAllowedNow:
     return NotAllowedNow(
-        f"Nothing waits or runs for environment {environment.name!r}: it is {environment.state.value}.",
+        f"No deployment of environment {environment.name!r} is queued or running: it is {environment.state.value}.",
         hint=f"`calvinverse env history {environment.name}` lists what there was.",
     )
 

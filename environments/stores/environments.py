@@ -264,7 +264,7 @@ def _taken(name: str) -> NameTaken:
 
 def _given_up(name: str) -> NameTaken:
     return NameTaken(
-        f"The name {name!r} is reserved: an environment of that name was given up, and what may be left of it could "
+        f"The name {name!r} is reserved: an environment of that name was abandoned, and what may be left of it could "
         "read what a new one keeps there.",
         hint="Choose another name. This one is free as soon as a look finds that nothing is left: once somebody has "
         "removed it, abandon that environment again to have it looked for at once.",

@@ -133,7 +133,7 @@ def _check_integrity(path: Path) -> None:
     if found != ("ok",):
         raise DatabaseCorrupt(
             f"The database {path} is damaged: {found[0]}.",
-            hint=f"Restore the newest copy {path.name}.before-* beside it, or move it away to start anew.",
+            hint=f"Restore the newest copy {path.name}.before-* beside it, or move it away to start over.",
         )
 
 

@@ -123,7 +123,7 @@ class Build:
         if found is not None:
             return "validating the image that is there"
         if self.anew:
-            return "building anew, as asked for"
+            return "building again, as requested"
         before = self.catalogue.at(self.recipe.name, Channel.QA)
         if before is None:
             return "building for the first time"

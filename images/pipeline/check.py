@@ -66,7 +66,7 @@ def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple
         said = pool.map(lambda recipe: _packer_says(packer, recipe, environment), recipes.values())
         wrong = [problem for problem in said if problem]
     if wrong:
-        raise InvalidRecipe("\n".join(wrong), hint="Mend the recipe that is named.")
+        raise InvalidRecipe("\n".join(wrong), hint="Fix the recipe that is named.")
     write_whole(memory, json.dumps({"good": mark}))
     return len(recipes), True
 

@@ -34,7 +34,7 @@ def check_packages(recipe: Recipe, work: Path, progress: Progress) -> None:
     if known == found:
         return
     shown = f"images/{recipe.name}/{file.name}"
-    progress.say(f"{_what_moved(known, found)}; {shown} was written anew, and the image is made anew: commit that file")
+    progress.say(f"{_what_moved(known, found)}; {shown} was written again, and the image is rebuilt: commit that file")
     new = file.with_name(f".{file.name}-{os.getpid()}")
     try:
         new.write_text("".join(f"{line}\n" for line in found), encoding="utf-8")

@@ -63,7 +63,7 @@ def offer(things: list[Cleaning], *, agreed: bool) -> None:
         if not sys.stdin.isatty():
             print("Nothing was removed; say --yes to remove it without being asked.")
             return
-        answer = input("Remove all of this? Other Go projects will fetch and compile anew. [y/N] ")
+        answer = input("Remove all of this? Other Go projects will download and compile again. [y/N] ")
         agreed = answer.strip().lower() in ("y", "yes")
     if not agreed:
         print("Nothing was removed.")

@@ -245,7 +245,7 @@ def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: HttpCl
     (left,) = client.resources(environment.id)
     assert left.status is ResourceStatus.ABANDONED
     assert "the cluster was scrapped" in left.detail
-    with pytest.raises(NameTaken, match="was given up"):
+    with pytest.raises(NameTaken, match="was abandoned"):
         client.create(CreateRequest(name="demo", template="web"))
     client.abandon("demo", AbandonRequest(reason="it was removed by hand"))  # again: it is looked for at once
     with api.service.database.write() as tx:

@@ -150,7 +150,7 @@ def test_base_is_the_same_wherever_it_is_made(service: ServiceProcess, cluster: 
     began = running.said[-1][0]
     status, output, said = running.end()
     assert status == 0, said
-    assert "base: building anew, as asked for" in said
+    assert "base: building again, as requested" in said
     assert running.said[-1][0] - began > 5, "it was told at the end and not as it happened"
 
     # The image is what this machine makes of the same sources, and the registry has it by its digest.
@@ -195,7 +195,7 @@ def run_once(cluster: Cluster, image: str) -> list[dict[str, Any]]:
 
 def test_an_interrupted_build_is_stopped_there(service: ServiceProcess, cluster: Cluster, builds: str) -> None:
     running = dispatch(service, cluster, "--images", "base", "--anew")
-    assert running.listen(until="base: building anew, as asked for")
+    assert running.listen(until="base: building again, as requested")
     time.sleep(2)
     os.kill(running.process.pid, signal.SIGINT)
     status, output, said = running.end()

@@ -415,7 +415,7 @@ class FakeClient:
         self._called("cancel", name, request, changes=True)
         view = self._find(name)
         if view.deployment is None or view.deployment.state in ENDED_DEPLOYMENTS:
-            raise NotAllowedNow(f"Nothing waits or runs for environment {name!r}.")
+            raise NotAllowedNow(f"No deployment of environment {name!r} is queued or running.")
         asked = {"cancel_requested_at": self.now, "cancel_requested_by": self.owner}
         deployment = view.deployment.model_copy(update=asked)
         self.put(view.model_copy(update={"deployment": deployment}))

@@ -16,7 +16,7 @@ URL = "https://127.0.0.1:23817/"
 FAILURE = Failure(
     code="step_failed",
     message="The job shop--web isn't healthy: the task exited with 1.",
-    hint="See `calvinverse env logs shop`, mend the cause, then retry.",
+    hint="See `calvinverse env logs shop`, fix the cause, then retry.",
     step="app",
 )
 
@@ -146,7 +146,7 @@ def everything() -> FakeClient:
             created_at=NOW - timedelta(days=1),
             deadline=NOW - timedelta(minutes=9),
             destroy_again_at=NOW + timedelta(seconds=40),
-            failure=Failure(code="backend_unavailable", message="Consul doesn't answer.", hint="It is tried again."),
+            failure=Failure(code="backend_unavailable", message="Consul doesn't answer.", hint="It will be retried."),
         ),
         environment_view(
             "meta",

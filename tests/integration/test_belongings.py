@@ -295,7 +295,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     assert scene.nomad.running(scene.name) == {"app": 1}
     scene.clock.ahead = timedelta(minutes=11)
     assert scene.after.look_due() == [scene.name]
-    with pytest.raises(NameTaken, match="was given up"):
+    with pytest.raises(NameTaken, match="was abandoned"):
         scene.ask("reader")
     with scene.database.read() as tx:
         held = tx.inventory.held(environment.id, gone=True)

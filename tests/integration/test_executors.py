@@ -375,7 +375,7 @@ def test_an_instance_that_nomad_gave_up_is_planned_to_start_anew(app: Made, conn
             (
                 "nomad.job",
                 "change",
-                ("version 0 has failed and is started anew", "group app: its instances are replaced"),
+                ("version 0 has failed and will be started again", "group app: its instances are replaced"),
             )
         ]
     }

@@ -110,7 +110,7 @@ def _is_reserved(setting: Setting) -> None:
         lambda: setting.requests.create(USER, CreateRequest(name="one", template="things", parameters={"code": "x"})),
         lambda: setting.planning.plan(USER, "one", plan),
     ):
-        with pytest.raises(NameTaken, match="'one' is reserved: an environment of that name was given up") as taken:
+        with pytest.raises(NameTaken, match="'one' is reserved: an environment of that name was abandoned") as taken:
             ask()
         assert "Choose another name" in taken.value.hint
         assert ADMIN.owner not in f"{taken.value} {taken.value.hint} {taken.value.details}"

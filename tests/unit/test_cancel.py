@@ -96,7 +96,7 @@ def test_a_create_that_waits_ends_at_once(setting: Setting) -> None:
     assert environment.failure.code == "cancelled"
     assert environment.failure.message == "ada cancelled the create."
     assert "retry" in environment.failure.hint
-    with pytest.raises(NotAllowedNow, match="Nothing waits or runs"):
+    with pytest.raises(NotAllowedNow, match="is queued or running"):
         cancel(setting)
     setting.worker.start()
     mends(setting)
@@ -301,7 +301,7 @@ def test_a_destroy_cannot_be_cancelled(setting: Setting) -> None:
     setting.worker.start()
     setting.wait_for(State.DESTROYED)
     gate.open()
-    with pytest.raises(NotAllowedNow, match="Nothing waits or runs"):
+    with pytest.raises(NotAllowedNow, match="is queued or running"):
         cancel(setting)
 
 

@@ -301,7 +301,7 @@ def test_create_waits_and_shows_how_it_goes(cli: CommandLine) -> None:
     assert result.status == 0, result.err
     assert f"url       {URL}" in result.out
     assert "••••••••" in result.out
-    assert "made is destroyed at 2" in result.err
+    assert "made will be destroyed at 2" in result.err
     assert "(Europe/Berlin), in 2h00m." in result.err
     for line in ("✓ settings  done", "✓ app       done", "    app: pulling the �[31mimage"):
         assert line in result.err
@@ -378,7 +378,7 @@ def test_create_does_not_wait_when_told(cli: CommandLine) -> None:
     assert result.status == 0
     assert result.json["state"] == "requested"
     assert result.json["deadline"] == "2026-12-01T17:00:00Z"
-    assert "later is destroyed at 2026-12-01 18:00:00 CET (Europe/Berlin)" in result.err
+    assert "later will be destroyed at 2026-12-01 18:00:00 CET (Europe/Berlin)" in result.err
 
 
 @pytest.mark.parametrize(

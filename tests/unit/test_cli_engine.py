@@ -255,4 +255,4 @@ def test_what_can_not_be_destroyed_is_named_tried_again_and_given_up(
     for plan in ((), ("--plan",)):
         refused = cli("env", "create", "demo", "-t", "web", *plan, status=4)[1]
         assert "[name_taken]" in refused
-        assert "was given up" in refused
+        assert "was abandoned" in refused

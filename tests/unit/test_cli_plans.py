@@ -215,10 +215,10 @@ def test_cancel_waits_until_it_has_stopped_and_says_what_can_be_done_then(cli: C
     out, err = cli("env", "cancel", "busy")
     engine.join()
     assert "✗ failed" in out
-    assert "`calvinverse env cancel busy --force` cuts that short." in err
+    assert "`calvinverse env cancel busy --force` stops them at once." in err
     assert "The update of busy was cancelled. Next: `calvinverse env retry busy`" in err
     _, err = cli("env", "cancel", "busy", status=4)
-    assert "Nothing waits or runs for environment 'env-busy'." in err
+    assert "No deployment of environment 'env-busy' is queued or running." in err
     assert ("cancel", "env-busy", CancelRequest(force=False)) in cli.client.calls
 
 
@@ -341,7 +341,7 @@ def test_why_names_the_place_in_the_queue_and_the_reasons(cli: Commands) -> None
         "            Before it: dep-0 of grace.",
     ]
     assert "calvinverse worker list" in err
-    assert cli("env", "why", "demo")[0] == "Nothing of demo waits or runs.\n"
+    assert cli("env", "why", "demo")[0] == "No deployment of demo is queued or running.\n"
     assert json.loads(cli("env", "why", "demo", "-o", "json")[0]) is None
 
 
@@ -361,7 +361,7 @@ def test_history_names_plans_and_the_last_good_deployment(cli: Commands) -> None
 def test_a_cancel_in_progress_is_shown(cli: Commands) -> None:
     asked = deployment(DeploymentState.RUNNING, cancel_requested_at=NOW, cancel_requested_by="grace")
     cli.client.put(environment_view("busy", State.UPDATING, deployment=asked))
-    assert "cancel         asked for by grace" in cli("env", "show", "busy")[0]
+    assert "cancel    asked for by grace" in cli("env", "show", "busy")[0]
     assert "◐ running, being cancelled" in cli("env", "history", "busy")[0]
 
 

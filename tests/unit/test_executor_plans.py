@@ -360,7 +360,7 @@ def _given_up(world: World) -> None:
     [
         (_scaled, "group group, count: 5 → 2"),
         (_stopped, "runs again"),
-        (_given_up, "version 0 has failed and is started anew"),
+        (_given_up, "version 0 has failed and will be started again"),
     ],
 )
 def test_what_became_of_a_job_is_planned_back(world: World, what: Callable[[World], None], line: str) -> None:
@@ -378,7 +378,7 @@ def test_a_job_whose_start_failed_is_planned_to_start_anew(world: World) -> None
     world.nomad.fate = Fate.FAILING
     with pytest.raises(StepFailed):
         _apply_app(world)
-    assert _app(world)[0].details[0] == "version 0 has failed and is started anew"
+    assert _app(world)[0].details[0] == "version 0 has failed and will be started again"
     world.nomad.fate = Fate.HEALTHY
     _apply_app(world)
     assert _app(world) == []

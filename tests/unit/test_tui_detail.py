@@ -80,7 +80,7 @@ def test_the_deadline_has_its_zone_and_a_failure_its_hint() -> None:
         header = driver.static("#header")
         assert "Wed 25 Nov 13:00 CET" in header
         assert "the task exited with 1" in header
-        assert "mend the cause" in header
+        assert "fix the cause" in header
         assert "✗ failed" in header
 
     drive(script, everything())

@@ -183,7 +183,7 @@ def test_what_does_not_run_is_not_cancelled_and_what_can_be_destroyed_not_abando
         await driver.press("A")
         await driver.until(lambda: len(driver.said()) == 2, "both refusals")
         assert driver.said() == [
-            "Nothing waits or runs for checkout-fix.",
+            "No deployment of checkout-fix is queued or running.",
             "checkout-fix is ready: abandon isn't possible now.",
         ]
 

@@ -137,7 +137,7 @@ def test_a_destroy_waits_for_what_runs(setting: Setting) -> None:
     assert destroy is not None
     view = why(setting, destroy)
     assert (view.lane, view.position, view.waiting) == ("destroy", 1, 1)
-    assert f"The environment's create {running} still runs, and was asked to stop." in view.reasons
+    assert f"The environment's create {running} still runs, and its cancellation was requested." in view.reasons
     assert any(
         reason.startswith("A request to destroy the environment came") for reason in why(setting, running).reasons
     )

@@ -185,7 +185,7 @@ class Agent(ABC):
         except OSError as error:
             raise MachineError(
                 f"The admin token of {self.title} can't be read from {self.token_file}: {error.strerror}.",
-                hint="Restore it from a copy, or run `doit undeploy` and deploy anew.",
+                hint="Restore it from a copy, or run `doit undeploy` and deploy again.",
             ) from error
         return self.caller(token)
 

@@ -144,7 +144,7 @@ class ConsulAgent(Agent):
         except BackendDenied as error:
             raise BackendDenied(
                 "Consul's access control was set up by somebody else, and refuses our tokens.",
-                hint=f"Restore {self.site.credentials} from a copy, or run `doit undeploy` and deploy anew.",
+                hint=f"Restore {self.site.credentials} from a copy, or run `doit undeploy` and deploy again.",
             ) from error
         self.wait_until(lambda: _is_accepted(admin), "accepting the admin's token")
 

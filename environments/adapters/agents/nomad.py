@@ -167,7 +167,7 @@ class NomadAgent(Agent):
         if not _is_accepted(admin):
             raise BackendDenied(
                 "Nomad refuses the admin's token.",
-                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy anew.",
+                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy again.",
             )
         self._revoke_bootstrap(admin)
         self.wait_until(lambda: self._is_ready(admin), "making its node ready", seconds=90)
@@ -192,7 +192,7 @@ class NomadAgent(Agent):
         except BackendDenied as error:
             raise BackendDenied(
                 "Nomad's access control was set up by somebody else, or the admin's token got lost.",
-                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy anew.",
+                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy again.",
             ) from error
         known = [token["AccessorID"] for token in tokens if token["Name"] == _ADMIN_NAME]
         if known:

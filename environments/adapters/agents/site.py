@@ -106,7 +106,7 @@ def choose(state: Path, ports: Ports | None) -> Chosen:
         except (ValidationError, UnicodeDecodeError) as error:
             raise MachineError(
                 f"The file {path} is damaged; without it the cluster's data can't be used.",
-                hint="Restore it from a copy, or run `doit undeploy` and deploy anew.",
+                hint="Restore it from a copy, or run `doit undeploy` and deploy again.",
             ) from error
     if ports is not None and ports != chosen.ports:
         raise InvalidInput(

@@ -94,7 +94,7 @@ def error_of(
     if placed and all(not found.address for found in errors):
         return InvalidTemplate(
             f"The module is wrong: {text}",
-            hint="Mend the module and check it with `tofu validate`.",
+            hint="Fix the module and check it with `tofu validate`.",
             details={"problems": [found.sentence() for found in errors]},
         )
     return StepFailed(

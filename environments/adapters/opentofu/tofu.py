@@ -326,7 +326,7 @@ class _Session:
         if killed:
             return BackendUnavailable(
                 f"tofu was killed from outside during its {phase}.",
-                hint="It is tried again by itself. If it comes back, see whether this machine runs out of memory.",
+                hint="It will be tried again. If it happens again, see whether this machine runs out of memory.",
             )
         return self._fault(said, complaint, phase)
 

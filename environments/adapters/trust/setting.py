@@ -58,7 +58,7 @@ class Setting:
     def make(self) -> None:
         """Removes rivals and makes the call. Raises `BackendError`."""
         if self.advice:
-            raise BackendError(f"{self.where} lacks {self.what}.", hint=f"Mend it: {self.advice}.")
+            raise BackendError(f"{self.where} lacks {self.what}.", hint=f"To fix it: {self.advice}.")
         for path in self.rivals():
             self.caller.call("DELETE", path)
         self.caller.call(self.method, self.path, self.body)
