@@ -80,7 +80,7 @@ def validate(session: Session, folder: Folder) -> None:
     session.show(found, lambda: lines)
     if found.problems:
         faults = "a fault" if len(found.problems) == 1 else f"{len(found.problems)} faults"
-        raise InvalidTemplate(f"The template in {folder} has {faults}.", hint="Mend what is listed, and check again.")
+        raise InvalidTemplate(f"The template in {folder} has {faults}.", hint="Fix what is listed, and check again.")
     if unasked:
         session.say(f"As far as it can be checked here, the template is valid. {unasked}")
     else:
