@@ -39,7 +39,7 @@ class AnswerTooLarge(requests.RequestException):
     """More came than an answer may be."""
 
 
-class _Exchange:
+class Exchange:
     """What one exchange may still take. Used by one thread."""
 
     def __init__(self, seconds: float, largest: int) -> None:
@@ -62,7 +62,7 @@ class _Exchange:
             raise OSError("the answer is too large")
 
 
-_current: ContextVar[_Exchange | None] = ContextVar("exchange", default=None)
+current_exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
 class _Paced(socket.socket):
@@ -83,14 +83,14 @@ class _Paced(socket.socket):
         self._paced()
         super().sendall(data, flags)
 
-    def _paced(self) -> _Exchange | None:
-        exchange = _current.get()
+    def _paced(self) -> Exchange | None:
+        exchange = current_exchange.get()
         if exchange is not None:
             self.settimeout(exchange.time_left())
         return exchange
 
 
-class _PacedTls(_Paced, ssl.SSLSocket):  # type: ignore[misc]  # typeshed names the same arguments differently
+class PacedTls(_Paced, ssl.SSLSocket):  # type: ignore[misc]  # typeshed names the same arguments differently
     """The same with TLS; a handshake ends by the time limit that the socket has when it begins."""
 
 
@@ -129,11 +129,11 @@ class _Tls(_Connection, HTTPSConnection):
     """The same with TLS."""
 
 
-class _ScatteredConnection(_Connection):
+class ScatteredConnection(_Connection):
     scatter = True
 
 
-class _ScatteredTls(_Tls):
+class ScatteredTls(_Tls):
     scatter = True
 
 
@@ -153,10 +153,10 @@ def _bind_anywhere(made: socket.socket, target: str) -> None:
 
 def _pools(scatter: bool) -> dict[str, type[HTTPConnectionPool]]:
     class Pool(HTTPConnectionPool):
-        ConnectionCls = _ScatteredConnection if scatter else _Connection
+        ConnectionCls = ScatteredConnection if scatter else _Connection
 
     class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = _ScatteredTls if scatter else _Tls
+        ConnectionCls = ScatteredTls if scatter else _Tls
 
     return {"http": Pool, "https": TlsPool}
 
@@ -168,7 +168,7 @@ class _Bounded(HTTPAdapter):
         self, context: ssl.SSLContext, seconds: float, largest: int, *, cut: bool, scatter: bool, keep: int
     ) -> None:
         self._context = context
-        self._context.sslsocket_class = _PacedTls
+        self._context.sslsocket_class = PacedTls
         self._seconds = seconds
         self._largest = largest
         self._cut = cut
@@ -201,8 +201,8 @@ class _Bounded(HTTPAdapter):
     ) -> requests.Response:
         """The whole answer. Raises `requests.Timeout`, `AnswerTooLarge`, `requests.RequestException`."""
         seconds = _seconds(timeout) or self._seconds
-        exchange = _Exchange(seconds, self._largest)
-        token = _current.set(exchange)
+        exchange = Exchange(seconds, self._largest)
+        token = current_exchange.set(exchange)
         try:
             response = super().send(request, stream=True, timeout=seconds)
             done = False
@@ -217,11 +217,11 @@ class _Bounded(HTTPAdapter):
             response.encoding = "utf-8"
             return response
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _failure(error, exchange, request) from error
+            raise failure_of(error, exchange, request) from error
         finally:
-            _current.reset(token)
+            current_exchange.reset(token)
 
-    def _read(self, raw: Any, exchange: _Exchange) -> bytes:
+    def _read(self, raw: Any, exchange: Exchange) -> bytes:
         content = bytearray()
         for piece in raw.stream(_PIECE, decode_content=False):
             exchange.time_left()
@@ -252,7 +252,7 @@ def _seconds(timeout: Any) -> float | None:
     return float(timeout) if isinstance(timeout, int | float) else None
 
 
-def _failure(error: Exception, exchange: _Exchange, request: requests.PreparedRequest) -> requests.RequestException:
+def failure_of(error: Exception, exchange: Exchange, request: requests.PreparedRequest) -> requests.RequestException:
     if exchange.too_large or isinstance(error, AnswerTooLarge):
         return AnswerTooLarge("its answer is too large", request=request)
     if isinstance(error, requests.RequestException):

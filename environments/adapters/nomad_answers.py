@@ -5,14 +5,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environments.executors.nomad_ports import Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
+from environments.executors.nomad_ports import ASKS_TO_END, Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
 
 _REPLACING = "create/destroy update"
 _DRIVERS = "missing drivers"
 _KILLED = 137
 """The exit code of a container that ended by SIGKILL."""
-_ENDINGS = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
-"""Kinds of events by which Nomad asks a task to end, or hands on somebody's signal."""
 
 
 def allocation(item: Mapping[str, Any]) -> Allocation:
@@ -88,7 +86,7 @@ def _events(state: Mapping[str, Any]) -> Iterator[TaskEvent]:
     asked_to_end = False
     for event in state.get("Events") or ():
         kind = event["Type"]
-        if kind in _ENDINGS:
+        if kind in ASKS_TO_END:
             asked_to_end = True
         from_outside = kind == "Terminated" and not asked_to_end and _was_killed(event)
         if kind in ("Started", "Terminated"):

@@ -91,9 +91,13 @@ def service_name(environment: str, service: str) -> str:
     return full
 
 
+SERVICE_MARK = "--"
+"""Between the name of an environment and a service's own; no environment's name holds it, so the first one counts."""
+
+
 def service_prefix(environment: str) -> str:
     """What the names of all services of an environment begin with."""
-    return f"{environment}--"
+    return f"{environment}{SERVICE_MARK}"
 
 
 def kv_prefix(environment: str) -> str:

@@ -62,6 +62,7 @@ class Alarm:
         self._retention = retention
         self._turn = turn
         self._forgot_at: datetime | None = None
+        self._leads = turn is None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
 
@@ -75,6 +76,10 @@ class Alarm:
         self._thread.join(timeout=5)
         if self._turn is not None:
             self._turn.close()
+
+    def leads(self) -> bool:
+        """Whether this process is the one that does what one alone has to do, as far as is known; asks nobody."""
+        return self._leads
 
     def tick(self) -> None:
         """Does what is due now."""
@@ -129,13 +134,15 @@ class Alarm:
         while not self._stopping.is_set():
             try:
                 sleep = _LONGEST_SLEEP
-                if self._turn is None or self._turn.is_ours():
+                self._leads = self._turn is None or self._turn.is_ours()
+                if self._leads:
                     self.tick()
                     with self._storage.read() as tx:
                         due = tx.environments.next_moment()
                     if due is not None:
                         sleep = (due - self._clock()).total_seconds()
             except CalvinverseError as error:
+                self._leads = self._turn is None
                 log.warning("clock.failed", reason=error.message)
                 sleep = _LONGEST_SLEEP
             except Exception as error:  # the clock must never end: somebody's money depends on it

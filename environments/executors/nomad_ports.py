@@ -14,6 +14,9 @@ SLICE = 1.0
 ENDED = frozenset({"complete", "failed", "lost"})
 """Client states of allocations of which nothing runs any more."""
 
+ASKS_TO_END = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
+"""Kinds of a task's events by which Nomad asks it to end, or hands on somebody's signal."""
+
 
 @dataclass(frozen=True)
 class TaskEvent:

@@ -142,6 +142,14 @@ class MemoryConsul:
                 self._changed.wait_for(lambda: self._index > index, timeout=wait)
             return self._index, [found for found in self._instances.values() if found.service == service]
 
+    def failing(self, mark: str, index: int, wait: float) -> tuple[int, list[Instance]]:
+        """Instances that don't pass, of services with that in their names; waits for any change after `index`."""
+        with self._changed:
+            if index and wait:
+                self._changed.wait_for(lambda: self._index > index, timeout=wait)
+            found = [one for one in self._instances.values() if mark in one.service and one.passing is False]
+            return self._index, found
+
     def deregister(self, instance: Instance) -> None:
         """Takes an instance out."""
         with self._changed:

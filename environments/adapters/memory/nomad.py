@@ -1,7 +1,7 @@
 """Nomad in memory: jobs that start at once, as far as their fate allows."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from environments.adapters.memory.consul import MemoryConsul
@@ -242,6 +242,28 @@ class MemoryNomad:
             )
             found.allocations[-1] = replace(last, tasks=(replace(task, events=(*task.events, *events)),))
             self._bump()
+
+    def all_namespaces(self) -> frozenset[str]:
+        """Names of all namespaces."""
+        with self._changed:
+            return frozenset(self._namespaces)
+
+    def everything(self) -> tuple[int, list[tuple[str, Job, list[Allocation]]]]:
+        """The index, and of all namespaces the jobs with their allocations."""
+        with self._changed:
+            found = [(place, dict(item.job), list(item.allocations)) for (place, _), item in self._jobs.items()]
+            return self._index, found
+
+    def wait_for_change(self, index: int, wait: float, over: Callable[[], bool]) -> bool:
+        """Whether anything changed after that index, within `wait` seconds; waits no longer than until it is `over`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._index > index or over(), timeout=wait)
+            return self._index > index
+
+    def wake(self) -> None:
+        """Lets whoever waits look whether it is over."""
+        with self._changed:
+            self._changed.notify_all()
 
     def _start(self, registered: Registered, evaluation: str, present: Registered | None) -> None:
         job, version = registered.job, registered.job["Version"]

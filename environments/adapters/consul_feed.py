@@ -1,0 +1,63 @@
+"""Consul's critical checks, all at once."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import requests
+
+from environments.adapters.connections import Connections, Endpoint
+from environments.adapters.link import CALL_LIMIT, Link
+from environments.adapters.streaming import Door, explain
+from environments.domain.names import SERVICE_MARK
+from environments.executors.world_ports import MOST_CHECKS, Check
+
+_LARGEST = 200_000
+"""Characters of one check; Consul's agents keep 4 KB of its output unless they are told otherwise."""
+
+_MOST = 200_000
+"""Checks that are read in all: a job may register as many as it likes."""
+
+_KEPT = 2000
+"""Characters of an output that are kept."""
+
+
+class ConsulFeed:
+    """Implements `CheckFeed`."""
+
+    def __init__(self, connections: Callable[[], Connections]) -> None:
+        self._link: Link[Door] = Link("consul", connections, _build, explain)
+
+    def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
+        """One blocking query (Consul API, `/v1/health/state/critical`)."""
+        query: dict[str, Any] = {"filter": f'ServiceName contains "{SERVICE_MARK}"'}
+        if index:
+            query |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
+
+        def ask(door: Door) -> tuple[int, Sequence[Check]]:
+            # Consul adds up to a sixteenth to the wait, so that not all come back at once.
+            within = CALL_LIMIT + (wait * 17 / 16 if index else 0)
+            answer = door.open("/v1/health/state/critical", query, silence=CALL_LIMIT, begins_within=within)
+            with contextlib.closing(answer):
+                newest = answer.headers.get("X-Consul-Index", "")
+                return int(newest) if newest.isdecimal() else 0, list(_some(answer.items(_LARGEST)))
+
+        newest, found = self._link.call("follow its checks", ask)
+        return max(newest, 1) if newest >= index else 0, found
+
+
+def _some(items: Iterator[Any]) -> Iterator[Check]:
+    told: Counter[str] = Counter()
+    for number, item in enumerate(items):
+        if number >= _MOST:
+            return
+        service = item["ServiceName"]
+        owner = service.partition(SERVICE_MARK)[0]
+        told[owner] += 1
+        if told[owner] <= MOST_CHECKS:
+            yield Check(service, item["ServiceID"], item["Name"] or item["CheckID"], (item["Output"] or "")[:_KEPT])
+
+
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> Door:
+    return Door("consul", endpoint, token)

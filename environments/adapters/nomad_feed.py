@@ -1,0 +1,167 @@
+"""Nomad's stream of events, and the listings that it begins with.
+
+Measured with Nomad 1.10: a stream of all namespaces tells of those that were there when it was opened, and of no later
+one, whatever the token may do. Without an index it begins with what the server still has of the past (100
+transactions). There is a sign of life every 10 s. A token that has expired ends it with the next event. A job that is
+purged comes as `JobDeregistered`, as it was before.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import requests
+
+from environments.adapters.connections import Connections, Endpoint
+from environments.adapters.link import Link
+from environments.adapters.nomad_answers import allocation
+from environments.adapters.streaming import Door, Stream, explain
+from environments.domain.errors import BackendError, BackendUnavailable
+from environments.executors.world_ports import GoneJob, Happening, Listing, SeenInstance, SeenJob, seen_task
+
+_SILENCE = 35.0
+"""Seconds between two lines; a sign of life comes every 10 s."""
+
+_LISTING = 60.0
+"""Seconds that a listing of a large cluster may be silent while Nomad puts it together."""
+
+_LARGEST = 1_000_000
+"""Characters of one allocation or job in a listing."""
+
+_TOPICS = ("Allocation", "Job")
+_FORGETS = frozenset({"JobDeregistered", "JobBatchDeregistered"})
+
+
+class NomadFeed:
+    """Implements `JobFeed`."""
+
+    def __init__(self, connections: Callable[[], Connections]) -> None:
+        self._link: Link[Door] = Link("nomad", connections, _build, explain)
+
+    def open(self) -> "NomadStream":
+        """A stream of all namespaces that are there."""
+        namespaces = frozenset(found["Name"] for found in self.list("list namespaces", "/v1/namespaces", {}))
+        query = {"namespace": "*", "topic": _TOPICS}
+        stream = self._link.call(
+            "follow its events", lambda door: door.open("/v1/event/stream", query, silence=_SILENCE)
+        )
+        return NomadStream(self, stream, namespaces)
+
+    def list(self, doing: str, path: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A list, however long it is. Raises `BackendError`."""
+
+        def read(door: Door) -> list[dict[str, Any]]:
+            answer = door.open(path, query, silence=_LISTING, begins_within=_LISTING)
+            try:
+                return list(answer.items(_LARGEST))
+            finally:
+                answer.close()
+
+        return self._link.call(doing, read)
+
+
+class NomadStream:
+    """Implements `JobStream`."""
+
+    def __init__(self, feed: NomadFeed, stream: Stream, namespaces: frozenset[str]) -> None:
+        self.namespaces = namespaces
+        self._feed = feed
+        self._stream = stream
+
+    def listing(self) -> Listing:
+        """Two lists, of all namespaces each."""
+        every = {"namespace": "*"}
+        jobs = self._feed.list("list jobs", "/v1/jobs/statuses", {**every, "include_children": "true"})
+        unfinished = {**every, "filter": 'ClientStatus != "complete"'}
+        instances = self._feed.list("list allocations", "/v1/allocations", unfinished)
+        return Listing([_listed_job(item) for item in jobs], [_instance(item) for item in instances])
+
+    def batches(self) -> Iterator[Sequence[Happening]]:
+        """A line of Nomad's is a batch: all that one transaction has changed."""
+        lines = self._stream.lines()
+        while True:
+            try:
+                line = next(lines, None)
+            except requests.RequestException as error:
+                raise BackendUnavailable(f"Nomad's stream of events was cut: {error}.") from error
+            if line is None:
+                if self._stream.closed:
+                    return
+                raise BackendUnavailable("Nomad ended its stream of events.")
+            yield list(_happenings(line))
+
+    def close(self) -> None:
+        """Ends the stream."""
+        self._stream.close()
+
+
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> Door:
+    return Door("nomad", endpoint, token)
+
+
+def _happenings(line: bytes) -> Iterator[Happening]:
+    try:
+        found = json.loads(line) if line.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise BackendError("Nomad's stream of events can't be read.") from error
+    if not isinstance(found, dict) or (found and not isinstance(found.get("Events"), list)):
+        raise BackendUnavailable("Nomad ended its stream of events with an error.")
+    for event in found.get("Events", ()):
+        payload = event.get("Payload") or {}
+        if item := payload.get("Allocation"):
+            yield _instance(item)
+        elif item := payload.get("Job"):
+            if event.get("Type") in _FORGETS and not item.get("Stop"):
+                yield GoneJob(item["Namespace"], item["ID"], event["Index"])
+            else:
+                yield _job(item)
+
+
+def _job(item: Mapping[str, Any]) -> SeenJob:
+    """A job as the API has it (JSON API, `Job`)."""
+    return SeenJob(
+        namespace=item["Namespace"],
+        id=item["ID"],
+        type=item.get("Type") or "service",
+        count=sum(group.get("Count") or 0 for group in item.get("TaskGroups") or ()),
+        stopped=bool(item.get("Stop")),
+        index=item.get("ModifyIndex") or 0,
+        parent=item.get("ParentID") or "",
+        # A run of a parameterized job has the parameters too.
+        starts_later=bool(item.get("Periodic") or item.get("ParameterizedJob")) and not item.get("ParentID"),
+        submitted=item.get("SubmitTime") or 0,
+    )
+
+
+def _listed_job(item: Mapping[str, Any]) -> SeenJob:
+    """A job as the list of all has it; only one that starts others has their states."""
+    return SeenJob(
+        namespace=item["Namespace"],
+        id=item["ID"],
+        type=item["Type"],
+        count=item["GroupCountSum"],
+        stopped=item["Stop"],
+        index=item["ModifyIndex"],
+        parent=item["ParentID"],
+        starts_later=item["ChildStatuses"] is not None and not item["ParentID"],
+        submitted=item["SubmitTime"],
+    )
+
+
+def _instance(item: Mapping[str, Any]) -> SeenInstance:
+    """An allocation, whole or as lists have it; the events leave out what is empty."""
+    found = allocation({"JobVersion": 0, **item})
+    return SeenInstance(
+        namespace=item["Namespace"],
+        job=item["JobID"],
+        id=found.id,
+        group=found.group,
+        node=item.get("NodeName") or item.get("NodeID") or "",
+        desired=found.desired,
+        client=found.client,
+        index=item["ModifyIndex"],
+        at=item.get("ModifyTime") or 0,
+        replaced=bool(item.get("NextAllocation")),
+        delayed=bool(item.get("FollowupEvalID")),
+        tasks=tuple(map(seen_task, found.tasks)),
+    )

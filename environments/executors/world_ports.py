@@ -1,0 +1,170 @@
+"""What happens in the cluster, as Nomad and Consul tell of it themselves: the ports of the engine's one stream.
+
+Listings and happenings have the same records. Each knows the index at which it was true: of two the newer counts.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from environments.executors.nomad_ports import ASKS_TO_END, ENDED, Task
+
+
+@dataclass(frozen=True)
+class SeenTask:
+    """A task of an instance. Moments are in nanoseconds since 1970, 0: never.
+
+    `begun`: Nomad has begun to set it up. `failed_at`, `failure`: when it last failed by itself, and what Nomad says of
+    that; not when somebody asked it to end. `started_at`: when it last started.
+    """
+
+    name: str
+    state: str
+    begun: bool = False
+    failed_at: int = 0
+    failure: str = ""
+    started_at: int = 0
+
+
+@dataclass(frozen=True)
+class SeenInstance:
+    """An allocation. `desired` and `client` as in `nomad_ports.Allocation`; `at`: when it changed last, likewise.
+
+    `replaced`: another allocation stands in for it. `delayed`: one will, later.
+    """
+
+    namespace: str
+    job: str
+    id: str
+    group: str
+    node: str
+    desired: str
+    client: str
+    index: int
+    at: int
+    replaced: bool = False
+    delayed: bool = False
+    tasks: tuple[SeenTask, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.client in ENDED
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it failed, and Nomad starts nothing in its place."""
+        failed = self.client in ("failed", "lost")
+        return failed and self.desired == "run" and not self.replaced and not self.delayed
+
+
+@dataclass(frozen=True)
+class SeenJob:
+    """A job. `count`: instances of all groups together. `starts_later`: it runs nothing but children.
+
+    `parent`: the job that it is a run of, "" if none; `submitted`: when it was registered, in nanoseconds since 1970.
+    """
+
+    namespace: str
+    id: str
+    type: str
+    count: int
+    stopped: bool
+    index: int
+    parent: str = ""
+    starts_later: bool = False
+    submitted: int = 0
+
+
+@dataclass(frozen=True)
+class GoneJob:
+    """A job that Nomad has forgotten."""
+
+    namespace: str
+    id: str
+    index: int
+
+
+Happening = SeenInstance | SeenJob | GoneJob
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All jobs, and all instances but those that have completed, of all namespaces."""
+
+    jobs: Sequence[SeenJob] = ()
+    instances: Sequence[SeenInstance] = ()
+
+
+class JobStream(Protocol):
+    """An open stream of what happens. Used by one thread, but for `close`.
+
+    `namespaces` are those of which it tells: what was there when it was opened. It tells of no later one, ever.
+    """
+
+    namespaces: frozenset[str]
+
+    def listing(self) -> Listing:
+        """How things are. What happens from the opening of the stream on comes in `batches`. Raises `BackendError`."""
+        ...
+
+    def batches(self) -> Iterator[Sequence[Happening]]:
+        """What happens, in order, some of it perhaps twice; an empty batch is a sign of life, every few seconds.
+
+        Ends when the stream is closed here. Raises `BackendUnavailable` when it is cut or silent, and `BackendError`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the stream; may be called by any thread, and again."""
+        ...
+
+
+class JobFeed(Protocol):
+    """Nomad's own stream of events."""
+
+    def open(self) -> JobStream:
+        """A stream that tells of everything from now on. Raises `BackendError`, and `MachineError` without a Nomad."""
+        ...
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that is critical. `output` is what the checked service said: a stranger's words, of any length."""
+
+    service: str
+    service_id: str
+    check: str
+    output: str = field(default="", compare=False)
+
+
+class CheckFeed(Protocol):
+    """Consul's health, as a blocking query over everything."""
+
+    def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
+        """All critical checks of services of environments, and an index; waits for a change from `index` (0: doesn't).
+
+        `wait`: seconds, at most. Of one environment some hundred are given. Raises `BackendError`, and `MachineError`
+        without a Consul.
+        """
+        ...
+
+
+MOST_CHECKS = 100
+"""Critical checks that are told of one environment: who registers more of them gets no more attention for it."""
+
+
+def seen_task(task: Task) -> SeenTask:
+    """What is to be known of a task, out of its events."""
+    asked, failed_at, failure, started_at = False, 0, "", 0
+    for event in task.events:
+        if event.kind in ASKS_TO_END:
+            asked = True
+        elif event.failed and event.kind != "Not Restarting" and not asked:
+            failed_at, failure = event.at, event.message or event.kind
+        if event.kind in ("Started", "Terminated"):
+            asked = False
+        if event.kind == "Started":
+            started_at = event.at
+    begun = any(event.kind != "Received" for event in task.events)
+    return SeenTask(task.name, task.state, begun, failed_at, failure, started_at)
