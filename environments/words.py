@@ -72,6 +72,9 @@ DRIFTED = Sign("≠", "drifted", "warn")
 AWAITING = Sign("↥", "awaiting promotion", "warn")
 """Beside the state of an environment with a new version that a person has to promote."""
 
+DEGRADED = Sign("▲", "degraded", "bad")
+"""Beside the state of an environment that is ready, but doesn't work as a whole."""
+
 
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""

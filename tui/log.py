@@ -20,7 +20,7 @@ LONGEST = 10_000
 """Entries that are kept; older ones are in the service."""
 _QUIET = frozenset({EventType.RESOURCE_STATUS})
 """Events that the log leaves out: the list of resources shows them."""
-_ALARMING = frozenset({EventType.ENVIRONMENT_WARNING, EventType.ENVIRONMENT_INCIDENT})
+_ALARMING = frozenset({EventType.ENVIRONMENT_WARNING, EventType.ENVIRONMENT_INCIDENT, EventType.ENVIRONMENT_DEGRADED})
 _TAG = 10
 
 
@@ -54,7 +54,8 @@ def entry(event: Event, clock: Clock) -> Entry | None:
     subject = f"{clean(event.step)} " if event.step else ""
     said = message or f"{subject}{clean(state)}".strip() or event.type.value.replace(".", " ")
     failed = "failed" in state or event.type in _ALARMING
-    mood: Mood = "bad" if failed else "good" if state in ("ready", "done", "succeeded") else "gone"
+    good = state in ("ready", "done", "succeeded") or event.type is EventType.ENVIRONMENT_RECOVERED
+    mood: Mood = "bad" if failed else "good" if good else "gone"
     return Entry(time, "──", said, mood)
 
 

@@ -24,6 +24,10 @@ STYLES: dict[Mood, str] = {
 Line = Sequence[tuple[str, str]]
 
 
+_REASONS = 5
+"""Why an environment is degraded: as many are shown."""
+
+
 def _lines(lines: Iterable[Line]) -> Content:
     return Content("\n").join([Content.assemble(*line) for line in lines])
 
@@ -71,6 +75,11 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
         lines.append([(f"✗ {shorten(where + clean(view.failure.message))}", "$error")])
         if view.failure.hint:
             lines.append([(f"  {shorten(clean(view.failure.hint))}", "")])
+    for reason in view.degraded[:_REASONS]:
+        what = shorten(clean(f"{reason.step}: {reason.reason}" if reason.step else reason.reason))
+        lines.append([(f"▲ {what}", "$error"), (f" for {coarse(now - reason.since)}", "$faint")])
+    if len(view.degraded) > _REASONS:
+        lines.append([(f"▲ and {len(view.degraded) - _REASONS} more", "$error")])
     newest = view.deployment
     if newest is not None and newest.cancel_requested_at is not None and newest.state not in ENDED_DEPLOYMENTS:
         by = clean(newest.cancel_requested_by or "somebody")
@@ -100,6 +109,8 @@ def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
         return [("r", "retries"), ("R", "repairs"), *back, ("D", "destroys")]
     if view.state is State.READY and view.drifted:
         return [("R", "repairs"), ("i", "looks again")]
+    if view.state is State.READY and view.degraded:
+        return [("R", "repairs"), ("i", "looks for drift")]
     return []
 
 

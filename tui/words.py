@@ -79,6 +79,9 @@ ACTIONS: dict[Action, Sign] = {
 DRIFTED = Sign("≠", "drifted", "warn", "ready, but no longer what its steps made; repair it")
 """Instead of `ready`, of an environment that isn't what its steps made any more."""
 
+DEGRADED = Sign("▲", "degraded", "bad", "ready, but a job or a check of it fails; its detail says which")
+"""Instead of `ready`, of an environment that doesn't work as a whole."""
+
 
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""
@@ -93,7 +96,9 @@ def shown(value: Any) -> str:
 
 
 def sign_of(view: EnvironmentView) -> Sign:
-    """How the state of an environment is shown: a ready one that has drifted is no longer simply ready."""
+    """How the state of an environment is shown: a ready one that fails or has drifted is no longer simply ready."""
+    if view.degraded and view.state is State.READY:
+        return DEGRADED
     return DRIFTED if view.drifted and view.state is State.READY else STATES[view.state]
 
 

@@ -7,8 +7,10 @@ from importlib.metadata import version as installed_version
 import structlog
 
 from environments.adapters.checking.pool import CheckPool
+from environments.adapters.consul_feed import ConsulFeed
 from environments.adapters.git import GitRepositories
 from environments.adapters.module_states import ServedStates
+from environments.adapters.nomad_feed import NomadFeed
 from environments.adapters.parts import Parts
 from environments.adapters.revealing import Revealing
 from environments.api.state_server import StateServer
@@ -20,11 +22,15 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.template import TEMPLATE_FILE
 from environments.engine.afterlook import AfterLook
 from environments.engine.clock import Alarm, Retention
+from environments.engine.degrading import Degrading
 from environments.engine.feed import Feed
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.engine.watch import Watch
 from environments.engine.worker import Worker
+from environments.engine.world import World
+from environments.executors.nomad_job import JOB_KIND
+from environments.executors.secret_words import secret_words
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
@@ -72,6 +78,8 @@ class Service:
     worker: Worker
     clock: Alarm
     watch: Watch
+    world: World
+    degrading: Degrading
 
     @property
     def works(self) -> bool:
@@ -86,10 +94,14 @@ class Service:
             self.worker.start()
             self.clock.start()
             self.watch.start()
+            self.degrading.start()
+            self.world.start()
 
     def stop(self) -> None:
         """Ends in an orderly way: what runs goes on at the next start."""
         if self.works:
+            self.world.stop()
+            self.degrading.stop()
             self.watch.stop()
             self.clock.stop()
             self.worker.stop()
@@ -127,6 +139,11 @@ def build(settings: Settings) -> Service:
     requests = Requests(database, sealer, now, new_id, checks)
     catalogue = Catalogue(database, checks, now)
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
+    clock = Alarm(database, requests, now, retention, database.turn())
+    world = World(NomadFeed(connections), ConsulFeed(connections), clock.leads)
+    degrading = Degrading(database, JOB_KIND, secret_words(vault.secrets), now, world.want)
+    world.subscribe(degrading)
+    database.follow(degrading.published)
     service = Service(
         settings=settings,
         version=version,
@@ -164,8 +181,10 @@ def build(settings: Settings) -> Service:
             host=settings.worker_host,
             version=version,
         ),
-        clock=Alarm(database, requests, now, retention, database.turn()),
+        clock=clock,
         watch=Watch([drifting.observe_due, AfterLook(database, tools, now).look_due]),
+        world=world,
+        degrading=degrading,
     )
     if settings.role == "worker":
         return service

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
 
 from environments.cli.tables import pairs, section, table
-from environments.domain.environment import Event, EventType, Failure
+from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView
 from environments.moments import time_of_day
 from environments.words import (
     AWAITING,
+    DEGRADED,
     DEPLOYMENTS,
     DRIFTED,
     RESOURCES,
@@ -44,6 +45,8 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
 
 def flags(view: EnvironmentView) -> Iterator[Sign]:
     """What is to be told beside the state."""
+    if view.degraded:
+        yield DEGRADED
     if view.drifted:
         yield DRIFTED
     if view.awaiting_promotion:
@@ -77,6 +80,9 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:
     """Everything about one environment; `short` leaves out steps and parameters."""
     facts = [("name", view.name), ("state", f"{STATES[view.state]}, for {coarse(now - view.state_since)}")]
+    if view.degraded:
+        since = min(reason.since for reason in view.degraded)
+        facts.append(("degraded", f"{DEGRADED}, for {coarse(now - since)}"))
     if view.drifted:
         facts.append(("drift", f"{DRIFTED}: `calvinverse env drift {view.name}` says what differs"))
     if view.awaiting_promotion:
@@ -104,12 +110,20 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
     yield from pairs(facts)
     if view.failure is not None:
         yield from section("Failure", failure_lines(view.failure))
+    if view.degraded:
+        yield from section("Degraded", _degraded_rows(view.degraded, zone))
     if not short:
         yield from section("Parameters", pairs((name, shown(value)) for name, value in view.parameters.items()))
         if view.deployment is not None:
             yield from section(_deployment_title(view.deployment), _steps(view.deployment))
     if view.state not in ENDED:
         yield from section("Outputs", output_lines(view.outputs))
+
+
+def _degraded_rows(reasons: Iterable[DegradedReason], zone: tzinfo) -> Iterator[str]:
+    """Why it doesn't work as a whole: since when, which step, what and why."""
+    rows = [(moment(one.since, zone), one.step or "", one.address, one.reason) for one in reasons]
+    return table(("SINCE", "STEP", "WHAT", "WHY"), rows)
 
 
 def is_being_cancelled(deployment: DeploymentView) -> bool:
@@ -150,6 +164,11 @@ def event_line(event: Event, zone: tzinfo) -> str:
 
 def next_step(view: EnvironmentView) -> str:
     """What to do next, as a sentence."""
+    if view.state is State.READY and view.degraded:
+        return (
+            f"{view.name} is ready, but degraded: {clean(view.degraded[0].reason)}"
+            f" Next: `calvinverse env repair {view.name} --plan`."
+        )
     if view.state is State.READY:
         address = next(
             (

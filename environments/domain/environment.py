@@ -58,6 +58,22 @@ class Drift(_Record):
         return bool(self.unexpected) or any(step.changes for step in self.steps)
 
 
+class DegradedReason(_Record):
+    """Something that keeps a ready environment from working as a whole. Never holds a secret.
+
+    `since` is UTC. `step` is the step that made the thing, None where no step is known for it. `kind` and `address` say
+    what it is: `nomad.job` (`<namespace>/<job>`), `nomad.task` (`<namespace>/<job>/<task>`), `consul.check`
+    (`<service>/<check>`, or the service for a check without a name). `reason` is one sentence. Of many reasons some are
+    kept; the last one then counts the others, with an empty kind and address.
+    """
+
+    since: datetime
+    step: str | None = None
+    kind: str
+    address: str
+    reason: str
+
+
 class Failure(_Record):
     """Why something failed, as a person reads it. Never holds a secret."""
 
@@ -101,6 +117,8 @@ class Environment(_Record):
     """When it is looked at next; None: only when somebody asks."""
     awaiting_promotion: tuple[str, ...] = ()
     """Steps whose new version runs beside the one before, and waits for a person to promote it."""
+    degraded: tuple[DegradedReason, ...] = ()
+    """What of it doesn't work, as far as it is ready; empty: nothing is known to be wrong."""
 
 
 class Deployment(_Record):
@@ -189,6 +207,8 @@ class EventType(StrEnum):
     ENVIRONMENT_AWAITING_PROMOTION = "environment.awaiting_promotion"
     ENVIRONMENT_DRIFT = "environment.drift"
     ENVIRONMENT_INCIDENT = "environment.incident"
+    ENVIRONMENT_DEGRADED = "environment.degraded"
+    ENVIRONMENT_RECOVERED = "environment.recovered"
     DEPLOYMENT_REQUESTED = "deployment.requested"
     DEPLOYMENT_STATE = "deployment.state"
     STEP_STATE = "step.state"

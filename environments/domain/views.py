@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from environments.domain import shapes
-from environments.domain.environment import Drift, Failure
+from environments.domain.environment import DegradedReason, Drift, Failure
 from environments.domain.faults import Fault
 from environments.domain.lifecycle import (
     DeploymentKind,
@@ -134,6 +134,8 @@ class EnvironmentView(_View):
     """Whether the last look found that the world differs from what its steps made."""
     awaiting_promotion: tuple[str, ...] = ()
     """Steps whose new version waits for `env promote`; addresses and outputs are still those of the version before."""
+    degraded: tuple[DegradedReason, ...] = ()
+    """Why a ready environment doesn't work as a whole, at this moment; empty: nothing is known to be wrong."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
 

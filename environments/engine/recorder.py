@@ -112,7 +112,7 @@ class Recorder:
         """The deployment runs here now."""
         deployment = self.lease.deployment
         # What was seen before is about to change.
-        tx.environments.change(deployment.environment_id, drift=None, awaiting_promotion=())
+        tx.environments.change(deployment.environment_id, drift=None, awaiting_promotion=(), degraded=())
         self._deployment(tx, DeploymentState.RUNNING, "goes on" if deployment.epoch > 1 else "begins")
 
     def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None, note: str = "") -> None:

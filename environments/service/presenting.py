@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from environments.domain.environment import Deployment, Environment, StepRecord
+from environments.domain.lifecycle import State
 from environments.domain.references import MASK, references_in
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, StepView
 from environments.service.storage import Transaction
 
-_SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs"}
+_SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 
 
 def outputs_view(outputs: Mapping[str, Any]) -> dict[str, OutputView]:
@@ -46,6 +47,7 @@ def environment_view(environment: Environment, deployment: DeploymentView | None
         **{name: getattr(environment, name) for name in _SAME},
         outputs=outputs_view(environment.outputs),
         drifted=environment.drift is not None and environment.drift.found,
+        degraded=environment.degraded if environment.state is State.READY else (),
         deployment=deployment,
     )
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from environments.domain.admission import Lane, Queue, Running
 from environments.domain.environment import (
+    DegradedReason,
     Deployment,
     Environment,
     Event,
@@ -30,6 +31,17 @@ from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
 from environments.domain.template import Bundle
 from environments.service.pages import Page
+
+
+class Watched(NamedTuple):
+    """What it takes to tell whether an environment works. `made`: address → step of its resources of some kind."""
+
+    id: str
+    name: str
+    state: State
+    state_since: datetime
+    degraded: tuple[DegradedReason, ...]
+    made: Mapping[str, str | None]
 
 
 class Environments(Protocol):
@@ -92,6 +104,13 @@ class Environments(Protocol):
 
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         """Those in that state whose `observe_at` has come; at most `limit`, the longest overdue first."""
+        ...
+
+    def watched(self, kind: str, *, since: datetime | None = None) -> list[Watched]:
+        """The ready ones that are managed here, with their present resources of that kind.
+
+        With `since` those of any state that are in it since that moment or later; resources only of ready ones.
+        """
         ...
 
     def next_moment(self) -> datetime | None:

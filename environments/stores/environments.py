@@ -24,13 +24,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import NullType
 
 from environments.domain.deadline import LONGEST_NOTICE
-from environments.domain.environment import Environment, Failure
+from environments.domain.environment import DegradedReason, Environment, Failure
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
-from environments.domain.lifecycle import ENDED, State
+from environments.domain.lifecycle import ENDED, ResourceStatus, State
 from environments.service.pages import Page
+from environments.service.storage import Watched
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
 from environments.stores.paging import older_than, read_page, size_of
-from environments.stores.schema import Outputs
+from environments.stores.schema import Outputs, resources
 from environments.stores.schema import environments as table
 
 _log = structlog.get_logger()
@@ -49,6 +50,8 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     return value.value if isinstance(value, Enum) else value
 
 
@@ -246,6 +249,32 @@ class SqlEnvironments:
         )
         query = found.order_by(table.c.observe_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), _nothing)
+
+    def watched(self, kind: str, *, since: datetime | None = None) -> list[Watched]:
+        ready = table.c.state == State.READY.value
+        which = ready if since is None else table.c.state_since >= since
+        columns = (table.c.id, table.c.name, table.c.state, table.c.state_since, table.c.degraded)
+        rows = self._connection.execute(select(*columns).where(table.c.managed_by.is_(None), which)).all()
+        made: dict[str, dict[str, str | None]] = {}
+        found = select(resources.c.environment_id, resources.c.address, resources.c.step).select_from(
+            resources.join(table, resources.c.environment_id == table.c.id)
+        )
+        here = (resources.c.kind == kind, resources.c.status == ResourceStatus.PRESENT.value)
+        for of, address, step in self._connection.execute(
+            found.where(*here, table.c.managed_by.is_(None), ready, which)
+        ):
+            made.setdefault(of, {})[address] = step
+        return [
+            Watched(
+                row.id,
+                row.name,
+                State(row.state),
+                row.state_since,
+                tuple(DegradedReason.model_validate(reason) for reason in row.degraded),
+                made.get(row.id, {}),
+            )
+            for row in rows
+        ]
 
     def next_moment(self) -> datetime | None:
         deadline = select(func.min(table.c.deadline)).where(table.c.managed_by.is_(None), table.c.state.in_(_DUE))

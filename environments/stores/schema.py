@@ -105,6 +105,7 @@ environments = Table(
     Column("drift", JSON(none_as_null=True)),
     Column("observe_at", Moment),
     Column("awaiting_promotion", JSON, nullable=False, server_default="[]"),
+    Column("degraded", JSON, nullable=False, server_default="[]"),
     Index(
         "uq_environments_live_name",
         "name",

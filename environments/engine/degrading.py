@@ -1,0 +1,276 @@
+"""Tells which ready environments don't work as a whole, and why, as it happens: of each, from the one stream.
+
+Nothing is asked for: what the stream tells is compared with what the environments have. A trouble counts when it has
+lasted its grace, and is over when it has been away for a moment, so that what Nomad mends by itself isn't told.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from environments.domain.environment import DegradedReason, EventType
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import State
+from environments.engine.degraded_texts import MOST, Texts
+from environments.engine.environment_troubles import troubles_of
+from environments.engine.known_world import KnownWorld
+from environments.executors.base import Owner
+from environments.executors.job_health import Trouble
+from environments.executors.secret_words import Words
+from environments.executors.world_ports import Check, Happening, Listing
+from environments.service.storage import Storage, Watched
+
+BETWEEN = 5.0
+"""Seconds between two events of one environment at least."""
+
+_ROUNDS = 1.0
+"""Seconds between two rounds at least: what happens meanwhile is looked at together."""
+
+_OVER = 2.0
+"""Seconds that a trouble has to be away."""
+
+_MARGIN = timedelta(minutes=1)
+"""By how much clocks of processes that move environments may differ."""
+
+_NEVER = 3600.0
+Key = tuple[str, str]
+
+log = structlog.get_logger()
+
+
+class _Known:
+    """What is known of one environment. Moments are of the monotonic clock."""
+
+    def __init__(self, watched: Watched) -> None:
+        self.watched = watched
+        self.seen: dict[Key, float] = {}
+        """Since when each trouble is there."""
+        self.missed: dict[Key, float] = {}
+        """Since when what is told isn't there."""
+        self.written = 0.0
+
+
+class Degrading:
+    """See `Subscriber`. One thread that works only when something has happened, or a grace is over."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        kind: str,
+        words: Words,
+        clock: Callable[[], datetime],
+        want: Callable[[Collection[str]], bool],
+    ) -> None:
+        """`kind`: of the resources that are jobs. `words`: an environment's secrets. `want`: `World.want`."""
+        self._storage = storage
+        self._kind = kind
+        self._texts = Texts(words)
+        self._clock = clock
+        self._want = want
+        self._changed = threading.Condition()
+        self._world = KnownWorld()
+        self._told_of: frozenset[str] | None = None
+        """Namespaces in the stream; None: nothing is known."""
+        self._touched: set[str] = set()
+        self._moved = True
+        """Whether environments may have moved since they were read."""
+        self._stopped = False
+        self._environments: dict[str, _Known] = {}
+        self._read_at: datetime | None = None
+        self._due: dict[str, float] = {}
+        self._newest = 0
+        self._thread = threading.Thread(target=self._run, name="degrading", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(timeout=5)
+
+    # --- What happens, told by other threads ---
+
+    def jobs_listed(self, listing: Listing, namespaces: frozenset[str]) -> None:
+        """Everything is looked at again, with the environments as they are in the database."""
+        with self._changed:
+            self._world.list_jobs(listing)
+            self._told_of = namespaces
+            self._read_at, self._moved = None, True
+            self._changed.notify_all()
+
+    def jobs_changed(self, happenings: Sequence[Happening]) -> None:
+        """Takes what happened."""
+        with self._changed:
+            self._touch(self._world.take(happenings))
+
+    def checks_listed(self, critical: Sequence[Check]) -> None:
+        """Takes the checks."""
+        with self._changed:
+            self._touch(self._world.list_checks(critical))
+
+    def lost(self) -> None:
+        """Another process does it."""
+        with self._changed:
+            self._told_of = None
+
+    def published(self, event_id: int) -> None:
+        """A commit wrote events up to that id; 0: none. Environments may have moved."""
+        with self._changed:
+            if event_id > self._newest:
+                self._newest, self._moved = event_id, True
+                if self._told_of is not None:
+                    self._changed.notify_all()
+
+    def _touch(self, names: set[str]) -> None:
+        if names := names & self._environments.keys():
+            self._touched |= names
+            self._changed.notify_all()
+
+    # --- What follows from it ---
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work, timeout=self._until_due())
+                if self._stopped:
+                    return
+            began = time.monotonic()
+            try:
+                self._round()
+            except CalvinverseError as error:
+                log.warning("degrading.failed", reason=error.message)
+                self._again_later()
+            except Exception as error:  # it must not end: nobody would learn of anything any more
+                log.error("degrading.fault", exc_info=error)
+                self._again_later()
+            with self._changed:
+                left = began + _ROUNDS - time.monotonic()
+                self._changed.wait_for(lambda: self._stopped, timeout=max(0.0, left))
+
+    def _has_work(self) -> bool:
+        return self._stopped or (self._told_of is not None and (self._moved or bool(self._touched)))
+
+    def _until_due(self) -> float:
+        if self._told_of is None:
+            return _NEVER
+        return max(0.0, min(self._due.values(), default=time.monotonic() + _NEVER) - time.monotonic())
+
+    def _again_later(self) -> None:
+        with self._changed:
+            self._read_at, self._moved = None, True
+
+    def _round(self) -> None:
+        with self._changed:
+            if self._told_of is None:
+                return
+            moved, self._moved = self._moved, False
+            touched, self._touched = self._touched, set()
+        if moved:
+            touched |= self._read()
+        now = time.monotonic()
+        touched |= {name for name, due in self._due.items() if due <= now}
+        for name in sorted(touched):
+            self._due.pop(name, None)
+            if (known := self._environments.get(name)) is not None:
+                self._look(known)
+
+    def _read(self) -> set[str]:
+        """Reads what has moved; gives the names of those to be looked at."""
+        now, since = self._clock(), self._read_at
+        with self._storage.read() as tx:
+            found = tx.environments.watched(self._kind, since=None if since is None else since - _MARGIN)
+        before = self._environments
+        environments = {} if since is None else dict(before)
+        touched = set()
+        for watched in found:
+            known = before.get(watched.name)
+            if watched.state is not State.READY:
+                if known is not None and known.watched.id == watched.id:
+                    environments.pop(watched.name, None)
+                continue
+            if known is None or known.watched[:4] != watched[:4]:
+                environments[watched.name] = _Known(watched)
+                touched.add(watched.name)
+            else:
+                known.watched = watched
+                environments[watched.name] = known
+                touched |= {watched.name} if since is None else set()
+        with self._changed:
+            self._environments, self._read_at = environments, now
+        return touched
+
+    def _look(self, known: _Known) -> None:
+        """Compares what is told of an environment with what is so, and writes it down when it has lasted."""
+        watched, now = known.watched, time.monotonic()
+        if not self._hears_of(watched):
+            self._due[watched.name] = now + _ROUNDS
+            return
+        with self._changed:
+            troubles = {
+                (one.kind, one.address): (one, step)
+                for one, step in troubles_of(self._world, self._kind, watched, self._clock())
+            }
+        told = {(one.kind, one.address): one for one in watched.degraded if one.kind}
+        known.seen = {key: known.seen.get(key, now) for key in troubles}
+        known.missed = {key: known.missed.get(key, now) for key in told if key not in troubles}
+        begins = {key: known.seen[key] + one.grace for key, (one, _) in troubles.items() if key not in told}
+        ends = {key: since + _OVER for key, since in known.missed.items()}
+        shown = [key for key in told if ends.get(key, now + 1) > now]
+        shown += sorted(
+            (key for key, moment in begins.items() if moment <= now), key=lambda key: (known.seen[key], key)
+        )
+        reasons = self._reasons(watched, shown, troubles, told)
+        due = [*begins.values(), *ends.values()]
+        if reasons != watched.degraded:
+            due.append(known.written + BETWEEN)
+            if now >= known.written + BETWEEN:
+                known.written = now
+                self._write(known, reasons)
+        wall = self._clock().timestamp()
+        due += [now + max(0.1, one.until / 1e9 - wall) for one, _ in troubles.values() if one.until]
+        if waits := [moment for moment in due if moment > now]:
+            self._due[watched.name] = min(waits)
+
+    def _hears_of(self, watched: Watched) -> bool:
+        """Whether the stream tells of the environment's namespace; it is made to."""
+        with self._changed:
+            if self._told_of is None or not watched.made or watched.name in self._told_of:
+                return self._told_of is not None
+        return self._want([watched.name])
+
+    def _reasons(
+        self,
+        watched: Watched,
+        shown: Sequence[Key],
+        troubles: dict[Key, tuple[Trouble, str | None]],
+        told: dict[Key, DegradedReason],
+    ) -> tuple[DegradedReason, ...]:
+        owner, now = Owner(watched.id, watched.name), self._clock()
+        reasons = [
+            self._texts.reason(owner, *troubles[key], now, told.get(key)) if key in troubles else told[key]
+            for key in shown[:MOST]
+        ]
+        return (*reasons, *self._texts.more(reasons, len(shown)))
+
+    def _write(self, known: _Known, reasons: tuple[DegradedReason, ...]) -> None:
+        watched = known.watched
+        with self._storage.write() as tx:
+            found = tx.environments.get(watched.id)
+            if found is None or found.state is not State.READY or found.state_since != watched.state_since:
+                return  # it is being changed: what was so is over
+            tx.environments.change(watched.id, degraded=reasons)
+            before, after = ({(one.kind, one.address) for one in some} for some in (found.degraded, reasons))
+            if before != after:
+                event = EventType.ENVIRONMENT_DEGRADED if reasons else EventType.ENVIRONMENT_RECOVERED
+                data = {"reasons": [one.model_dump(mode="json") for one in reasons]}
+                message = self._texts.message(watched.name, reasons)
+                tx.events.add(event, watched.id, self._clock(), message=message, data=data)
+        known.watched = watched._replace(degraded=reasons)
+        log.info("environment.degraded" if reasons else "environment.recovered", environment=watched.name)

@@ -1,0 +1,36 @@
+"""Everything that is wrong with one environment's jobs and checks, as far as this process knows the world."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from environments.engine.degraded_texts import short
+from environments.engine.known_world import KnownWorld
+from environments.executors.job_health import GRACE, Trouble, job_troubles
+from environments.service.storage import Watched
+
+CHECK_KIND = "consul.check"
+
+_OF_NOMAD = "_nomad-"
+"""What the ids of services begin with that Nomad registers; that of the allocation stands in them."""
+
+
+def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -> Iterator[tuple[Trouble, str | None]]:
+    """Each with the step that made the thing, if one is known. `kind`: of the resources that are jobs."""
+    since, until = (int(moment.timestamp() * 1e9) for moment in (watched.state_since, now))
+    for address, step in watched.made.items():
+        namespace, _, name = address.partition("/")
+        if namespace == watched.name:
+            for trouble in job_troubles(kind, address, world.facts(namespace, name), since, until):
+                yield trouble, step
+    for check in world.checks(watched.name):
+        of = None
+        if check.service_id.startswith(_OF_NOMAD):
+            # Of an instance that has ended its check goes in a moment; of a job that no step made it is unexpected.
+            of = f"{watched.name}/{world.job_of(watched.name, check.service_id)}"
+            if of not in watched.made:
+                continue
+        # Without a name of its own a check gets one of Nomad that says no more than its service's.
+        named = check.check != f'service: "{check.service}" check'
+        said = f"The check{f' {check.check!r}' if named else ''} of service {check.service!r} is critical"
+        address = short(f"{check.service}/{check.check}" if named else check.service)
+        yield Trouble(CHECK_KIND, address, said, check.output, GRACE), of and watched.made[of]

@@ -1,0 +1,82 @@
+"""What this process knows of all jobs and critical checks: listings, kept up to date by what happens since."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from environments.domain.names import SERVICE_MARK
+from environments.executors.job_health import JobFacts
+from environments.executors.world_ports import Check, GoneJob, Happening, Listing, SeenInstance, SeenJob
+
+_ENDS = ("batch", "sysbatch")
+
+
+class KnownWorld:
+    """By namespace, which is the environment's name. Used under its owner's lock.
+
+    What has completed, was replaced or was to stop and has ended says nothing any more, and isn't kept.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, dict[str, SeenJob]] = {}
+        self._instances: dict[str, dict[str, SeenInstance]] = {}
+        self._checks: dict[str, list[Check]] = {}
+        self._indexes: dict[tuple[str, str], int] = {}
+        self._ends: set[tuple[str, str]] = set()
+        self._stays: set[tuple[str, str]] = set()
+        """Jobs that were seen, by whether they end by themselves: also those that are gone."""
+
+    def list_jobs(self, listing: Listing) -> None:
+        """Takes a listing in place of all that was known of jobs."""
+        self._jobs, self._instances, self._indexes = defaultdict(dict), defaultdict(dict), {}
+        self.take([*listing.jobs, *listing.instances])
+
+    def take(self, happenings: Iterable[Happening]) -> set[str]:
+        """Takes what is newer than what is known; gives the namespaces that it touches."""
+        touched = set()
+        for one in happenings:
+            key = (one.namespace, one.id)
+            if one.index < self._indexes.get(key, 0):
+                continue
+            self._indexes[key] = one.index
+            touched.add(one.namespace)
+            if isinstance(one, SeenJob):
+                self._jobs.setdefault(one.namespace, {})[one.id] = one
+                (self._ends if one.type in _ENDS and not one.starts_later else self._stays).add(key)
+            elif isinstance(one, GoneJob):
+                self._jobs.get(one.namespace, {}).pop(one.id, None)
+            elif one.client == "complete" or (one.ended and (one.replaced or one.desired != "run")):
+                self._instances.get(one.namespace, {}).pop(one.id, None)
+            else:
+                self._instances.setdefault(one.namespace, {})[one.id] = one
+        return touched
+
+    def list_checks(self, critical: Sequence[Check]) -> set[str]:
+        """Takes all critical checks; gives the names of the environments for which anything changes."""
+        before, self._checks = self._checks, defaultdict(list)
+        for check in critical:
+            self._checks[check.service.partition(SERVICE_MARK)[0]].append(check)
+        return {name for name in {*before, *self._checks} if before.get(name, []) != self._checks.get(name, [])}
+
+    def facts(self, namespace: str, job: str) -> JobFacts:
+        """All that is known of a job."""
+        jobs = self._jobs.get(namespace, {})
+        found = jobs.get(job)
+        runs: dict[SeenJob, list[SeenInstance]] | None = None
+        if found is not None and found.starts_later:
+            runs = {run: self._of(namespace, run.id) for run in jobs.values() if run.parent == job}
+        key = (namespace, job)
+        # One that ended by itself once and is another kind now is that kind.
+        may_be_forgotten = key not in self._stays or (key in self._ends and found is None)
+        return JobFacts(found, self._of(namespace, job), runs, may_be_forgotten)
+
+    def job_of(self, namespace: str, service_id: str) -> str | None:
+        """The job whose instance Nomad registered as that service; None when there is no such instance any more."""
+        instances = self._instances.get(namespace, {}).values()
+        return next((found.job for found in instances if found.id in service_id), None)
+
+    def checks(self, environment: str) -> Sequence[Check]:
+        """Critical checks of the services of that environment's names."""
+        return self._checks.get(environment, ())
+
+    def _of(self, namespace: str, job: str) -> list[SeenInstance]:
+        return [found for found in self._instances.get(namespace, {}).values() if found.job == job]

@@ -1,0 +1,166 @@
+"""Whether a job of a ready environment still works, by what Nomad tells of it: a rule without effects.
+
+- A *service* job works while as many instances run as it wants, and none of their tasks has just failed by itself. An
+  instance runs when its tasks do; one that waits for its restart doesn't.
+- A *system* job works while none of its instances has failed on a node where no other one runs.
+- *Batch* and *sysbatch* jobs are done when their environment gets ready, so Nomad may forget them. A run that fails for
+  good after that, because somebody started it again, is told.
+- *Periodic* and *parameterized* jobs work while they are there, not stopped, and their newest run hasn't failed.
+
+What failed before the environment got ready last was part of getting there, and isn't told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from environments.executors.world_ports import SeenInstance, SeenJob, SeenTask
+
+SETTLED = 20.0
+"""Seconds that a task has to run after it failed by itself until it counts as well again."""
+
+GRACE = 5.0
+"""Seconds that an instance may be missing: Nomad needs a moment to start another one where it moves it."""
+
+_AT_ONCE = 1.0
+"""Likewise for what doesn't mend itself."""
+
+TASK_KIND = "nomad.task"
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that is wrong. `kind` and `address` tell it from others; `said` is a sentence in our words.
+
+    `quote`: a stranger's words to be put behind it, once cleaned. It counts when it has lasted `grace` seconds.
+    `until`: when it is over if nothing else happens, in nanoseconds since 1970; 0: it isn't.
+    """
+
+    kind: str
+    address: str
+    said: str
+    quote: str = ""
+    grace: float = 0.0
+    until: int = 0
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """All that is known of a job: itself (None: Nomad has none), its instances, and its runs if it starts such.
+
+    `may_be_forgotten`: whether it ran to its end, so that Nomad need not have it, or nobody can tell.
+    """
+
+    job: SeenJob | None
+    instances: Sequence[SeenInstance] = ()
+    runs: Mapping[SeenJob, Sequence[SeenInstance]] | None = None
+    may_be_forgotten: bool = False
+
+
+def job_troubles(kind: str, address: str, facts: JobFacts, since: int, now: int) -> list[Trouble]:
+    """What is wrong with the job of that resource; `since` is when its environment got ready, both in ns since 1970."""
+    job = facts.job
+    if job is None:
+        if facts.may_be_forgotten:
+            return []
+        return [Trouble(kind, address, "The job is gone: somebody has removed it from Nomad", grace=_AT_ONCE)]
+    if job.starts_later:
+        if job.stopped:
+            return [_stopped(kind, address)]
+        return list(_of_runs(kind, address, facts.runs or {}, since))
+    if job.type in ("batch", "sysbatch"):
+        return list(_failed_for_good(kind, address, facts.instances, since, "A run that was started again"))
+    if job.stopped:
+        return [_stopped(kind, address)] if job.count or job.type == "system" else []
+    found = _of_service(job, kind, address, facts.instances, since)
+    if job.type == "system":
+        found = _of_system(kind, address, facts.instances, since)
+    return [found] if found is not None else list(_of_tasks(address, facts.instances, since, now))
+
+
+def _stopped(kind: str, address: str) -> Trouble:
+    return Trouble(kind, address, "The job is stopped: somebody has stopped it in Nomad", grace=_AT_ONCE)
+
+
+def _of_service(job: SeenJob, kind: str, address: str, instances: Sequence[SeenInstance], since: int) -> Trouble | None:
+    running = sum(map(_runs, instances))
+    if running >= job.count:
+        return None
+    said = f"{running} of {job.count} instances run"
+    why, quote, for_good = _why(instances, since)
+    return Trouble(kind, address, f"{said}{why}", quote, _AT_ONCE if for_good else GRACE)
+
+
+def _of_system(kind: str, address: str, instances: Sequence[SeenInstance], since: int) -> Trouble | None:
+    served = {(found.group, found.node) for found in instances if _runs(found)}
+    wanted = [found for found in instances if found.desired == "run" and not found.replaced]
+    lacking = [found for found in wanted if (found.group, found.node) not in served]
+    if not lacking:
+        return None
+    why, quote, for_good = _why(lacking, since)
+    nodes = len({found.node for found in lacking})
+    said = f"It doesn't run on {nodes} node{'s' * (nodes != 1)} where it should"
+    return Trouble(kind, address, f"{said}{why}", quote, _AT_ONCE if for_good else GRACE)
+
+
+def _runs(found: SeenInstance) -> bool:
+    return found.desired == "run" and found.client == "running" and not any(map(_waits, found.tasks))
+
+
+def _waits(task: SeenTask) -> bool:
+    """Whether a task should run and doesn't: it is being set up, or waits for its restart.
+
+    Nomad has begun nothing yet of one that comes after the others (poststop).
+    """
+    return task.state == "pending" and task.begun
+
+
+def _why(instances: Sequence[SeenInstance], since: int) -> tuple[str, str, bool]:
+    """Why instances are missing, as the end of a sentence, with what Nomad says of it, and whether it is for good."""
+    unknown = [found for found in instances if found.client in ("unknown", "lost") and found.at > since]
+    for_good = any(found.given_up and found.at > since for found in instances)
+    failed = max(
+        ((task.failed_at, task, found) for found in instances for task in found.tasks if task.failed_at > since),
+        key=lambda one: one[0],
+        default=None,
+    )
+    if failed is not None:
+        _, task, found = failed
+        then = "; Nomad tries it no more" if found.given_up else ""
+        return f"{then}; task {task.name!r} failed", task.failure, for_good
+    if unknown:
+        return "; a node doesn't answer, or is gone", "", for_good
+    waiting = next((task for found in instances for task in found.tasks if _waits(task)), None)
+    if waiting is not None:
+        return f"; task {waiting.name!r} has not started", "", for_good
+    return ("; Nomad tries it no more" if for_good else ""), "", for_good
+
+
+def _of_tasks(address: str, instances: Sequence[SeenInstance], since: int, now: int) -> Iterator[Trouble]:
+    """Tasks that run again, but failed by themselves a moment ago: one trouble for each name."""
+    told: set[str] = set()
+    settled = int(SETTLED * _SECOND)
+    for found in instances:
+        for task in found.tasks if _runs(found) else ():
+            until = max(task.failed_at, task.started_at) + settled
+            place = f"{address}/{task.name}"
+            if task.failed_at > since and task.state == "running" and now < until and place not in told:
+                told.add(place)
+                said = f"Task {task.name!r} failed, and was started again"
+                yield Trouble(TASK_KIND, place, said, task.failure, until=until)
+
+
+def _failed_for_good(
+    kind: str, address: str, instances: Sequence[SeenInstance], since: int, what: str
+) -> Iterator[Trouble]:
+    bad = [found for found in instances if found.given_up and found.at > since]
+    if bad:
+        why, quote, _ = _why(bad, since)
+        yield Trouble(kind, address, f"{what} has failed{why}", quote, _AT_ONCE)
+
+
+def _of_runs(kind: str, address: str, runs: Mapping[SeenJob, Sequence[SeenInstance]], since: int) -> Iterator[Trouble]:
+    newest = max(runs, key=lambda run: (run.submitted, run.id), default=None)
+    if newest is not None:
+        yield from _failed_for_good(kind, address, runs[newest], since, f"Its newest run ({newest.id})")
