@@ -31,7 +31,15 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A moment that somebody gives, with an offset; in UTC."""
 
 
-Word = Annotated[str, Field(max_length=1000)]
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it holds the character U+0000, which can't be stored")
+    return text
+
+
+_NoNul = AfterValidator(_without_nul)
+
+Word = Annotated[str, Field(max_length=1000), _NoNul]
 """A name, an id, a duration, a key, as somebody gives it: what reads it says what is right, this only ends it."""
 
 Duration = Annotated[str, Field(max_length=256 * 1024), WithJsonSchema(shapes.DURATION)]
@@ -42,7 +50,7 @@ Name = Annotated[Word, WithJsonSchema(shapes.ENVIRONMENT_NAME)]
 Label = Annotated[Word, WithJsonSchema(shapes.LABEL)]
 Digest = Annotated[Word, WithJsonSchema(shapes.DIGEST)]
 
-Text = Annotated[str, Field(max_length=1000)]
+Text = Annotated[str, Field(max_length=1000), _NoNul]
 """Words of a person that are kept and shown."""
 
 LARGEST_FILE = LARGEST_BUNDLE * 4 // 3 + 4
@@ -400,9 +408,9 @@ class GitPushRequest(_Request):
     `ref` is a tag, a branch or a commit; None: the repository's own default branch. `path` is the template's folder.
     """
 
-    url: str = Field(min_length=1, max_length=1000)
-    ref: Annotated[str, Field(min_length=1, max_length=200), WithJsonSchema(shapes.REVISION)] | None = None
-    path: str = Field(default="", max_length=500)
+    url: Annotated[str, _NoNul] = Field(min_length=1, max_length=1000)
+    ref: Annotated[str, Field(min_length=1, max_length=200), _NoNul, WithJsonSchema(shapes.REVISION)] | None = None
+    path: Annotated[str, _NoNul] = Field(default="", max_length=500)
 
 
 class PublishImageRequest(_Request):
@@ -410,8 +418,8 @@ class PublishImageRequest(_Request):
 
     reference: Annotated[Word, WithJsonSchema(shapes.REFERENCE)]
     channel: Label
-    key: str = Field(default="", max_length=200)
-    build: str = Field(default="", max_length=200)
+    key: Annotated[str, _NoNul] = Field(default="", max_length=200)
+    build: Annotated[str, _NoNul] = Field(default="", max_length=200)
 
 
 class TokenRequest(_Request):

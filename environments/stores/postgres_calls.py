@@ -149,9 +149,11 @@ def storage_errors(where: str) -> Iterator[None]:
         raise _ours(error, where) from error
 
 
-def _ours(error: Exception, where: str) -> StorageError:
+def _ours(error: Exception, where: str) -> StorageError | InvalidInput:
     state = (error.sqlstate if isinstance(error, psycopg.Error) else None) or ""
     said = _first_line(error)
+    if isinstance(error, psycopg.DataError) and "NUL (0x00)" in said:
+        return InvalidInput("A text holds the character U+0000, which can't be stored.")
     if state in ("28P01", "28000", "42501"):
         return DatabaseDenied(f"The database {where} refuses us: {said}.")
     if state == "53100":

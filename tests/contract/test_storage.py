@@ -19,6 +19,7 @@ from environments.domain.errors import (
     NameTaken,
     NotAllowedNow,
     StorageError,
+    UnknownEnvironment,
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import Plan
@@ -654,3 +655,18 @@ def test_what_could_not_be_read_again_is_not_written(setting: Setting) -> None:
         tx.environments.add(environment(1, parameters={"word": "\ud800"}))
     with setting.database.read() as tx:
         assert tx.environments.all() == []
+
+
+def test_a_name_with_a_character_that_cannot_be_stored_is_refused_or_unknown(setting: Setting) -> None:
+    """PostgreSQL keeps no U+0000 in a text."""
+    with pytest.raises((UnknownEnvironment, InvalidInput)):
+        setting.requests.retry(ADMIN, "on\0e")
+    with setting.database.read() as tx:
+        assert tx.environments.all() == []
+
+
+def test_a_value_of_a_parameter_may_have_any_character(setting: Setting) -> None:
+    word = "a\0b\u2028👩‍👩‍👧\x1b"
+    given = {"code": "sword", "word": word}
+    setting.requests.create(ADMIN, CreateRequest(name="any", template="things", parameters=given))
+    assert setting.environment("any").parameters["word"] == word

@@ -48,6 +48,20 @@ def test_every_text_of_a_request_has_an_end(model: type[BaseModel]) -> None:
     assert not list(endless(model.model_json_schema(), model.__name__))
 
 
+def test_a_text_that_no_database_keeps_is_refused() -> None:
+    for model, fields in (
+        (views.TokenRequest, {"owner": "a\0"}),
+        (views.DestroyRequest, {"reason": "\0"}),
+        (views.AbandonRequest, {"reason": "a\0b"}),
+        (views.CreateRequest, {"name": "demo", "template": "w\0eb"}),
+        (views.GitPushRequest, {"url": "https://host/a", "path": "\0"}),
+        (views.PublishImageRequest, {"reference": "x", "channel": "qa", "build": "\0"}),
+        (views.PushRequest, {"files": {"a\0b": ""}}),
+    ):
+        with pytest.raises(ValidationError, match="U\\+0000"):
+            model.model_validate(fields)
+
+
 def test_what_is_too_long_is_refused() -> None:
     long = "x" * 1001
     for model, fields in (
