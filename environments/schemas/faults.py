@@ -11,6 +11,7 @@ from referencing.exceptions import Unresolvable
 
 from environments.domain.errors import SchemaUnsupported
 from environments.domain.faults import Fault, Path, meant, shown
+from environments.domain.json_values import LARGEST, TOO_LARGE
 from environments.schemas.depth import DEEPEST, deeper_than
 from environments.schemas.keywords import KEYWORDS, TYPES, SchemaError, schema_errors, validator_for
 from environments.schemas.patterns import UnusablePattern, check_pattern
@@ -187,6 +188,8 @@ def no_json(value: Any) -> Iterator[Fault]:
             waiting += [((*path, number), part[number]) for number in reversed(range(len(part)))]
         elif isinstance(part, float) and not math.isfinite(part):
             yield Fault(path=path, message=f"{part} is a number that JSON doesn't have")
+        elif isinstance(part, int) and abs(part) > LARGEST:
+            yield Fault(path=path, message=TOO_LARGE)
         elif isinstance(part, date | time):
             message = f"{part.isoformat()} is a date or a time, which JSON doesn't have"
             yield Fault(path=path, message=message, suggestion=f'write it as a text: "{part.isoformat()}"')

@@ -63,10 +63,13 @@ def test_a_file_whose_name_is_no_text_is_refused_in_words() -> None:
         b"\xff",
         HEAD.encode("utf-16"),
         (HEAD + f"with = {{ a = {'9' * 5000} }}\n").encode(),
+        (HEAD + f"with = {{ a = {{ b = [1, {'9' * 400}] }} }}\n").encode(),
+        (HEAD + f'[parameters.p]\ntype = "integer"\ndefault = {"9" * 400}\n').encode(),
+        (HEAD + f'[parameters.p]\ntype = "integer"\nmaximum = {"9" * 400}\n').encode(),
         (HEAD + "with = { a = 1e999 }\n").encode(),
         (HEAD + '[parameters.p]\ntype = "number"\ndefault = nan\n').encode(),
     ],
-    ids=["comment", "byte", "utf-16", "digits", "infinite", "nan"],
+    ids=["comment", "byte", "utf-16", "digits", "option", "default", "maximum", "infinite", "nan"],
 )
 def test_a_template_that_is_no_text_or_holds_such_a_number_is_refused_in_words(content: bytes) -> None:
     [*problems] = DirectChecks(KINDS).template("", make_bundle({"template.toml": content}))
