@@ -210,8 +210,10 @@ class Life:
         after = self._seen()
         if change.file.endswith(".nomad.hcl") and after.versions == before.versions:
             self.faults.append(f"a job file was changed, and the versions of jobs are still {after.versions}")
-        if not self.case.awaiting:
-            self._only_newest_run(after.versions)
+        if self.case.awaiting:
+            self._ended(self.client.promote(self.name))
+            self._check_ready(None, "promotion")
+        self._only_newest_run(after.versions)
         again = self.client.plan(self.name, PlanRequest(kind=DeploymentKind.UPDATE))
         if any(step.changes or step.deferred for step in again.steps):
             self.faults.append(f"after the change, the plan of another update says: {_shown(again.steps)}")

@@ -1,6 +1,7 @@
 """Reads `expected.toml`: what has to become of each template of a folder of cases.
 
-A folder of cases holds `expected.toml` and `templates/<name>/`. CALVINVERSE_CASES names another one than this.
+A folder of cases holds `expected.toml`, and the templates beside it or in `templates`. CALVINVERSE_CASES names another
+one than this.
 """
 
 import os
@@ -102,14 +103,15 @@ def read(place: Path) -> list[Case]:
     Raises `ValueError` that names each template without a line and each line without a template.
     """
     table = place / "expected.toml"
+    home = place / "templates" if (place / "templates").is_dir() else place
     lines: dict[str, dict[str, Any]] = tomllib.loads(table.read_text(encoding="utf-8")) if table.is_file() else {}
     cases = []
     used = set()
     for name, line in lines.items():
         template = line.pop("template", name)
         used.add(template)
-        cases.append(Case(name=name, folder=place / "templates" / template, **line))
-    there = {path.name for path in (place / "templates").glob("*") if path.is_dir()}
+        cases.append(Case(name=name, folder=home / template, **line))
+    there = {path.name for path in home.glob("*") if (path / "template.toml").is_file()}
     faults = [f"the template {name} has no line in {table}" for name in sorted(there - used)]
     faults += [f"the line of {name} in {table} has no template" for name in sorted(used - there)]
     if faults:

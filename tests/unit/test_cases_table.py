@@ -47,6 +47,14 @@ def test_a_folder_without_a_table_lacks_every_line(place: Path) -> None:
         read(place)
 
 
+def test_templates_may_lie_beside_the_table(place: Path) -> None:
+    add(place, READY.format(name="two"))
+    for template in (place / "templates").iterdir():
+        template.rename(place / template.name)
+    (place / "templates").rmdir()
+    assert [case.folder for case in read(place)] == [place / "one", place / "two"]
+
+
 def test_a_template_may_have_several_lines(place: Path) -> None:
     add(place, '[two]\nends = "refused"\nsays = ["no"]\n[again]\ntemplate = "two"\nends = "failed"\nsays = ["no"]\n')
     assert [(case.name, case.folder.name) for case in read(place)] == [("one", "one"), ("two", "two"), ("again", "two")]
