@@ -20,7 +20,7 @@ LONGEST_STOP = timedelta(hours=1)
 """How long one attempt to stop jobs lasts at most, whatever their job files say."""
 
 _LATE_START = 60.0
-"""Seconds that Nomad 1.10 waits before it starts a poststop task with a workload identity, such as for Consul.
+"""Seconds that Nomad 1.10 waits each time before it starts a poststop task with a workload identity, as for Consul.
 
 It renews no identities of an allocation that stops, and gives up waiting for one after that time.
 """
@@ -84,7 +84,7 @@ def _of_group(group: Mapping[str, Any], patience: timedelta) -> float:
         needed = _LATE_START + _patience(duty, patience) if poststop else duty.shutdown_delay + duty.kill_timeout
         phases[phase] = max(phases[phase], needed)  # type: ignore[assignment]
     restarts = group.get("RestartPolicy") or {}
-    again = (restarts.get("Attempts") or 0) * (seconds(restarts.get("Delay")) * 1.25 + _KILL_PAUSE)
+    again = (restarts.get("Attempts") or 0) * (seconds(restarts.get("Delay")) * 1.25 + _KILL_PAUSE + _LATE_START)
     return seconds(group.get("ShutdownDelay")) + sum(phases.values()) + (again if phases[POSTSTOP] else 0.0)
 
 

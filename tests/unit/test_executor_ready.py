@@ -288,7 +288,7 @@ def test_what_hangs_in_the_namespace_is_killed_too(world: World) -> None:
     assert world.nomad.namespace("alpha") is None
 
 
-def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World) -> None:
+def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = files(tasks='task "slow" { kill_timeout = "600s" shutdown_delay = "5s" }')
     world.apply("nomad.job", OPTIONS, files=slow)
     handler = JobHandler(world.nomad)
@@ -301,3 +301,9 @@ def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World) -> None:
     world.apply("nomad.job", OPTIONS, files=BYE)
     late = timedelta(minutes=1)
     assert time_to_stop(world.nomad, "alpha", ["web"]) == late + POSTSTOP_PATIENCE + timedelta(minutes=1)
+    job = world.nomad.job("alpha", "web")
+    assert job is not None
+    job["TaskGroups"][0]["RestartPolicy"] = {"Attempts": 2, "Delay": 4_000_000_000}
+    monkeypatch.setattr(world.nomad, "job", lambda *_: job)
+    again = 2 * (late + timedelta(seconds=10))  # each time it is killed it starts late again
+    assert time_to_stop(world.nomad, "alpha", ["web"]) == late + POSTSTOP_PATIENCE + timedelta(minutes=1) + again
