@@ -1,5 +1,6 @@
 """Every list comes in pages, which the client puts together: over a socket, on the real use cases and database."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -188,6 +189,7 @@ def test_ids_of_others_are_like_ids_of_nobody(api: Served) -> None:
         plan = admin.plan("demo", PlanRequest(kind=DeploymentKind.DESTROY)).id
     with api.client(secret) as eve:
         eve.create(CreateRequest(name="eves", template="web"))
+        own = {token.id for token in eve.tokens()}
     api.service.finish("eves", State.READY)
     asks: list[tuple[str, str, str, dict[str, Any] | None]] = [
         ("GET", "/v1/deployments/{}", deployment, None),
@@ -204,7 +206,9 @@ def test_ids_of_others_are_like_ids_of_nobody(api: Served) -> None:
             for word in (id, id[:-4] + "zzzz"):
                 said = body and {key: value.replace("{}", word) for key, value in body.items()}
                 answer = http.request(method, path.replace("{}", word), json=said)
-                answers.append((answer.status_code, answer.text.replace(word, "ID")))
+                assert set(re.findall(r"Did you mean '(\S+)'", answer.text)) <= own
+                told = re.sub(r" Did you mean '\S+'\?", "", answer.text)
+                answers.append((answer.status_code, told.replace(word, "ID")))
             assert answers[0] == answers[1], path
             assert answers[0][0] == 404, (path, answers[0])
 

@@ -422,6 +422,8 @@ def test_list_shows_state_and_time_left(cli: CommandLine) -> None:
     assert row.split()[1:5] == ["◌", "requested", "web", "root"]
     assert row.endswith("3h00m")
     assert "listed" in {view["name"] for view in cli("env", "list", "-o", "json").json}
+    assert all("outputs" not in view for view in cli("env", "list", "-o", "json").json)
+    assert all("outputs" in view for view in cli("env", "list", "--outputs", "-o", "json").json)
     empty = cli("env", "list", "--owner", "nobody")
     assert (empty.status, empty.out.count("\n")) == (0, 1)
     assert "There are no environments of nobody that you may see." in empty.err
