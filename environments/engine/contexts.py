@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from environments.domain.environment import Environment
-from environments.domain.errors import InvalidTemplate
+from environments.domain.errors import ImageNotPublished, InvalidTemplate
 from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
@@ -23,6 +25,8 @@ CHECKS = "check."
 
 TAKES_SECRETS = SECRET_STEPS
 """The one kind of step that is told the secret parameters."""
+
+_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 Outputs = Mapping[str, Mapping[str, Any]]
 
@@ -119,7 +123,8 @@ class Contexts:
     def outputs(self, outputs: Outputs, *, whole: bool) -> dict[str, Any]:
         """The environment's outputs as they are stored. Raises `InvalidTemplate`, `ImageNotPublished`.
 
-        Unless the steps are done as a `whole`, outputs that can't be told without the missing ones are left out.
+        Unless the steps are done as a `whole`, outputs that can't be told without the missing ones are left out. A text
+        with a null in it, such as the address of a service without instances, is null as a whole.
         """
         names = self._names(outputs, set(outputs))
         found = {}
@@ -130,9 +135,19 @@ class Contexts:
                 if whole:
                     raise
                 continue
+            if isinstance(value, str) and "None" in value and self._has_null(output.value, names):
+                value = None
             value = checked_output(value, output, self._environment, f"output {name!r}")
             found[name] = {"value": value, "description": output.description, "secret": output.secret}
         return found
+
+    def _has_null(self, text: Any, names: Mapping[str, Any]) -> bool:
+        """Whether one of the expressions in a text gives null, which would be written as `None`."""
+        for expression in _EXPRESSION.findall(text) if isinstance(text, str) else ():
+            with suppress(InvalidTemplate, ImageNotPublished):
+                if render(expression, names, "output", self._toolbox.expressions) is None:
+                    return True
+        return False
 
     def _names(self, outputs: Outputs, steps: set[str]) -> dict[str, Any]:
         known = {name: outputs[name] for name in steps if name in outputs}

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from environments.adapters.memory.nomad_instances import Fate
+from environments.domain.environment import Resource
 from environments.domain.errors import InvalidJob, StepFailed, StepTimeout
+from environments.domain.lifecycle import ResourceStatus
 from environments.domain.plan import Action
+from environments.engine.removal import Looks
 from environments.executors import nomad_stopping
 from environments.executors.base import Presence, StepContext
 from environments.executors.nomad_job import JobHandler
@@ -17,7 +20,7 @@ from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.nomad_ports import Allocation, Task
 from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.executors.nomad_watch import Outcome
-from tests.unit.executor_setting import ALPHA, JOB, Run, World
+from tests.unit.executor_setting import ALPHA, JOB, NOW, Run, World
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 CHANGED: dict[str, Any] = {**OPTIONS, "variables": {"text": "bye", "count": 1}}
@@ -307,3 +310,17 @@ def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World, monkeypa
     monkeypatch.setattr(world.nomad, "job", lambda *_: job)
     again = 2 * (late + timedelta(seconds=10))  # each time it is killed it starts late again
     assert time_to_stop(world.nomad, "alpha", ["web"]) == late + POSTSTOP_PATIENCE + timedelta(minutes=1) + again
+
+
+def test_a_destroy_gives_tasks_that_stop_slowly_the_time_they_ask_for(world: World) -> None:
+    world.apply("nomad.job", OPTIONS, files=files(tasks='task "slow" { kill_timeout = "600s" }'))
+
+    def limit(address: str, status: ResourceStatus = ResourceStatus.PRESENT) -> float:
+        looks = Looks(world.toolbox, ALPHA, ())
+        job = Resource(
+            environment_id="env-1", kind="nomad.job", address=address, status=status, created_at=NOW, updated_at=NOW
+        )
+        return looks.time_limit([job])
+
+    assert limit("alpha/web") == 660
+    assert limit("alpha/web", ResourceStatus.GONE) == limit("alpha/other") == 180

@@ -8,7 +8,7 @@ import pytest
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.views import EnvironmentView, PlanRequest, UpdateRequest
+from environments.domain.views import CreateRequest, EnvironmentView, PlanRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.drift import Drifting
@@ -108,6 +108,20 @@ def test_other_changes_end_the_waiting_too(setting: Setting) -> None:
     setting.requests.destroy(ADMIN, "one")
     assert setting.environment().awaiting_promotion == ()
     setting.until(lambda: setting.world.things == {})
+
+
+def test_an_output_with_a_null_in_it_is_null(setting: Setting) -> None:
+    text = TEMPLATE.replace('"{{ steps.app.said }}!"', '"{{ none }}"').replace("things", "nulls")
+    address = 'address = "http://{{ steps.top.said }}:80/"\nnamed = "None {{ parameters.word }}"\n'
+    setting.push(text + address + """or = "http://{{ steps.top.said or 'nobody' }}/"\n""")
+    setting.requests.create(ADMIN, CreateRequest(name="two", template="nulls"))
+    found = environment_view(setting.wait_for(State.READY, name="two")).outputs
+    assert {name: output.value for name, output in found.items()} == {
+        "word": None,
+        "address": None,
+        "named": "None one",
+        "or": "http://nobody/",
+    }
 
 
 def test_a_saved_plan_promotes(setting: Setting) -> None:
