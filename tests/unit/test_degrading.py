@@ -13,6 +13,7 @@ from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.domain.views import UpdateRequest
 from environments.engine import degrading, environment_troubles, world
+from environments.engine.clock import Alarm, Retention
 from environments.engine.degrading import Degrading
 from environments.engine.world import World
 from environments.executors import job_health
@@ -312,3 +313,24 @@ def test_another_process_takes_over(cluster: Cluster) -> None:
     leader[:] = ["second"]
     cluster.until("one/app")
     assert len(cluster.events()) == 1
+
+
+@pytest.mark.parametrize("cluster", DATABASES, indirect=True)
+def test_the_process_that_is_the_clock_leads(cluster: Cluster) -> None:
+    setting = cluster.setting
+    alarms = [
+        Alarm(setting.database, setting.requests, setting.clock, Retention(), setting.database.turn()) for _ in range(2)
+    ]
+    shared = setting.database.shared
+    try:
+        alarms[0].start()
+        setting.until(alarms[0].leads)
+        alarms[1].start()
+        time.sleep(0.5)
+        # A database that one process has for itself has no other one.
+        assert alarms[1].leads() is not shared
+        alarms[0].stop()
+        setting.until(alarms[1].leads)
+    finally:
+        for alarm in alarms:
+            alarm.stop()
