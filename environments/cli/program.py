@@ -150,6 +150,7 @@ def _status(arguments: Sequence[str], session: Session) -> int:
     except DeploymentFailed as failed:
         return tell(failed.error, as_json=session.json, debug=session.debug, status=DEPLOYMENT_FAILED)
     except TyperException as error:
+        session.output = _wanted(arguments)  # what says so may not have been read when something before it was wrong
         return _usage(error, session)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -185,6 +186,12 @@ def _told(error: CalvinverseError, session: Session, cause: Exception | None = N
     if cause is not None:
         error.__cause__ = cause
     return tell(error, as_json=session.json, debug=session.debug)
+
+
+def _wanted(arguments: Sequence[str]) -> Output:
+    """How data is to be written: what the last of the options for it says, if it can be read."""
+    said = re.findall(r"(?<!\S)(?:-o|--output)(?:\n|=)?(\S*)", "\n".join(arguments))
+    return Output.JSON if said and said[-1] == Output.JSON.value else Output.TABLE
 
 
 def _usage(error: TyperException, session: Session) -> int:

@@ -243,6 +243,17 @@ def test_usage_errors_name_the_help(cli: CommandLine, arguments: list[str]) -> N
     assert result.err.count("\n") == 2
 
 
+@pytest.mark.parametrize("wanted", [["-o", "json"], ["--output", "json"], ["--output=json"], ["-ojson"]])
+def test_usage_errors_are_json_where_that_is_wanted(cli: CommandLine, wanted: list[str]) -> None:
+    for arguments in (["env", "list", "--bogus", *wanted], [*wanted, "env", "bogus"], ["env", "show", *wanted]):
+        result = cli(*arguments)
+        assert (result.status, result.out) == (2, "")
+        told = json.loads(result.err)["error"]
+        assert told["code"] == "invalid_input"
+        assert told["hint"].startswith("See `calvinverse")
+    assert cli(*wanted, "env", "list", "--bogus", "-o", "table").err.startswith("error: ")
+
+
 def test_a_group_without_a_command_shows_its_help(cli: CommandLine) -> None:
     for arguments in ([], ["env"], ["template"]):
         result = cli(*arguments)
