@@ -58,7 +58,7 @@ KINDS: dict[str, Kind] = {
         1,
     ),
     "task": _kind(
-        "driver:s user:s kill_timeout:d leader:b shutdown_delay:d kill_signal:s kind:s env:a meta:a config:a",
+        "driver:s user:s kill_timeout:d leader:b shutdown_delay:d kill_signal:s kind:s env:a meta:a",
         "lifecycle config=free constraint affinity env=free service resources restart meta=free logs artifact vault "
         "consul template dispatch_payload volume_mount csi_plugin scaling=task_scaling identity action schedule",
         1,
@@ -66,14 +66,13 @@ KINDS: dict[str, Kind] = {
     "lifecycle": _kind("hook:s sidecar:b"),
     "service": _kind(
         "name:s tags:l canary_tags:l enable_tag_override:b port:s address_mode:s address:s task:s on_update:s "
-        "provider:s cluster:s kind:s meta:a canary_meta:a tagged_addresses:a",
+        "provider:s cluster:s kind:s",
         "check check_restart connect meta=free canary_meta=free tagged_addresses=free identity weights",
     ),
     "check": _kind(
         "name:s type:s command:s args:l path:s protocol:s port:s expose:b address_mode:s advertise:s interval:d "
         "timeout:d initial_status:s notes:s tls_server_name:s tls_skip_verify:b method:s grpc_service:s grpc_use_tls:b "
-        "task:s success_before_passing:n failures_before_critical:n failures_before_warning:n body:s on_update:s "
-        "header:a",
+        "task:s success_before_passing:n failures_before_critical:n failures_before_warning:n body:s on_update:s",
         "header=free check_restart",
     ),
     "check_restart": _kind("limit:n grace:d ignore_warnings:b"),
@@ -81,7 +80,7 @@ KINDS: dict[str, Kind] = {
     "gateway": _kind("", "proxy=gateway_proxy ingress terminating mesh=free"),
     "gateway_proxy": _kind(
         "connect_timeout:d envoy_gateway_bind_tagged_addresses:b envoy_gateway_no_default_bind:b "
-        "envoy_dns_discovery_type:s config:a",
+        "envoy_dns_discovery_type:s",
         "envoy_gateway_bind_addresses=bind_address config=free",
     ),
     "bind_address": _kind("address:s port:n", "", 1),
@@ -93,19 +92,16 @@ KINDS: dict[str, Kind] = {
         "name:s hosts:l max_connections:n max_pending_requests:n max_concurrent_requests:n",
         "tls=gateway_tls request_headers=header_changes response_headers=header_changes",
     ),
-    "header_changes": _kind("remove:l add:a set:a", "add=free set=free"),
+    "header_changes": _kind("remove:l", "add=free set=free"),
     "terminating": _kind("", "service=linked_service"),
     "linked_service": _kind("name:s ca_file:s cert_file:s key_file:s sni:s"),
-    "sidecar_service": _kind("tags:l port:s disable_default_tcp_check:b meta:a", "proxy meta=free"),
-    "proxy": _kind(
-        "local_service_address:s local_service_port:n config:a", "expose upstreams transparent_proxy config=free"
-    ),
+    "sidecar_service": _kind("tags:l port:s disable_default_tcp_check:b", "proxy meta=free"),
+    "proxy": _kind("local_service_address:s local_service_port:n", "expose upstreams transparent_proxy config=free"),
     "expose": _kind("", "path"),
     "path": _kind("path:s protocol:s local_path_port:n listener_port:s"),
     "upstreams": _kind(
         "destination_name:s destination_namespace:s destination_peer:s destination_partition:s destination_type:s "
-        "local_bind_port:n datacenter:s local_bind_address:s local_bind_socket_path:s local_bind_socket_mode:s "
-        "config:a",
+        "local_bind_port:n datacenter:s local_bind_address:s local_bind_socket_path:s local_bind_socket_mode:s",
         "mesh_gateway config=free",
     ),
     "mesh_gateway": _kind("mode:s"),
@@ -114,14 +110,14 @@ KINDS: dict[str, Kind] = {
         "exclude_uids:l no_dns:b"
     ),
     "sidecar_task": _kind(
-        "name:s driver:s user:s kill_timeout:d shutdown_delay:d kill_signal:s env:a meta:a config:a",
+        "name:s driver:s user:s kill_timeout:d shutdown_delay:d kill_signal:s",
         "config=free env=free resources meta=free logs volume_mount",
     ),
     "resources": _kind("cpu:n cores:n memory:n memory_max:n disk:n secrets:n iops:n", "network device numa"),
     "network": _kind("mode:s device:s cidr:s ip:s hostname:s mbits:n", "dns reserved_ports=port port cni"),
     "dns": _kind("servers:l searches:l options:l"),
     "port": _kind("static:n to:n host_network:s ignore_collision:b", "", 1),
-    "cni": _kind("args:a", "args=free"),
+    "cni": _kind("args:a"),
     "device": _kind("count:n", "constraint affinity", 1),
     "numa": _kind("affinity:s devices:l"),
     "logs": _kind("max_files:n max_file_size:n enabled:b disabled:b"),
@@ -129,9 +125,7 @@ KINDS: dict[str, Kind] = {
     "identity": _kind("name:s aud:l change_mode:s change_signal:s env:b file:b filepath:s service_name:s ttl:d"),
     "weights": _kind("passing:n warning:n"),
     "restart": _kind("interval:d attempts:n delay:d mode:s render_templates:b"),
-    "artifact": _kind(
-        "source:s mode:s insecure:b destination:s chown:b options:a headers:a", "options=free headers=free"
-    ),
+    "artifact": _kind("source:s mode:s insecure:b destination:s chown:b", "options=free headers=free"),
     "vault": _kind(
         "policies:l role:s namespace:s cluster:s env:b disable_file:b change_mode:s change_signal:s "
         "allow_token_expiration:b"
@@ -146,8 +140,8 @@ KINDS: dict[str, Kind] = {
     "wait": _kind("min:d max:d"),
     "dispatch_payload": _kind("file:s"),
     "csi_plugin": _kind("id:s type:s mount_dir:s stage_publish_base_dir:s health_timeout:d"),
-    "scaling": _kind("min:n max:n enabled:b type:s policy:a", "policy=free"),
-    "task_scaling": _kind("min:n max:n enabled:b type:s policy:a", "policy=free", 1),
+    "scaling": _kind("min:n max:n enabled:b type:s", "policy=free"),
+    "task_scaling": _kind("min:n max:n enabled:b type:s", "policy=free", 1),
     "action": _kind("command:s args:l", "", 1),
     "schedule": _kind("", "cron"),
     "cron": _kind("start:s end:s timezone:s"),
@@ -164,7 +158,7 @@ KINDS: dict[str, Kind] = {
     "migrate": _kind(_UPDATE),
     "multiregion": _kind("", "strategy region"),
     "strategy": _kind("max_parallel:n on_failure:s"),
-    "region": _kind("count:n datacenters:l node_pool:s meta:a", "meta=free", 1),
+    "region": _kind("count:n datacenters:l node_pool:s", "meta=free", 1),
     "periodic": _kind("enabled:b cron:s crons:l prohibit_overlap:b time_zone:s"),
     "parameterized": _kind("payload:s meta_required:l meta_optional:l"),
     "ui": _kind("description:s", "link"),
@@ -209,6 +203,9 @@ DRIVERS: dict[str, frozenset[str]] = {
     "qemu": _words("image_path drive_interface accelerator graceful_shutdown guest_agent args port_map"),
 }
 """The drivers that come with Nomad, and what may stand in their `config`."""
+
+NEEDED: dict[str, str] = {"lifecycle": "hook", "action": "command", "scaling": "max"}
+"""What a block can't be without."""
 
 REQUIRED: dict[str, str] = {"docker": "image", "exec": "command", "raw_exec": "command", "qemu": "image_path"}
 """What a driver's `config` can't be without."""

@@ -7,7 +7,7 @@ from environments.domain.faults import Fault, meant
 from environments.executors.hcl_faults import Source
 from environments.executors.hcl_tokens import Kind as Sort
 from environments.executors.hcl_tree import Attribute, Block, Body
-from environments.executors.nomad_schema import CHOICES, DRIVERS, FREE, KINDS, PLUGINS, REQUIRED, Kind
+from environments.executors.nomad_schema import CHOICES, DRIVERS, FREE, KINDS, NEEDED, PLUGINS, REQUIRED, Kind
 
 _DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
 """Go's `time.ParseDuration`."""
@@ -27,6 +27,9 @@ def structure_faults(source: Source) -> Iterator[Fault]:
         kind = KINDS[name]
         where = "at the top of a job file" if around is None else f"in a block {around.kind!r}"
         yield from _arguments(source, body, kind, name, where)
+        needed = NEEDED.get(name)
+        if around is not None and needed is not None and body.attribute(needed) is None:
+            yield source.fault(around.at, f"a block {name!r} needs the argument {needed!r}")
         if name == "task":
             yield from _driver(source, body, around)
         for block in body.blocks:
@@ -58,9 +61,8 @@ def _arguments(source: Source, body: Body, kind: Kind, name: str, where: str) ->
         if form is not None:
             yield from _value(source, attribute, form, CHOICES.get((name, attribute.name)))
         elif attribute.name in kind.blocks:
-            yield source.fault(
-                attribute.at, f"{attribute.name!r} is a block {where}, not an argument: leave the equals sign out"
-            )
+            message = f"{attribute.name!r} is a block {where}, not an argument: leave the equals sign out"
+            yield source.fault(attribute.at, message)
         else:
             suggestion = meant(attribute.name, {*kind.arguments, *kind.blocks}) or _elsewhere(attribute.name, kind)
             yield source.fault(attribute.at, f"there is no argument {attribute.name!r} {where}", suggestion)
