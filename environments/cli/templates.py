@@ -12,6 +12,7 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from environments.domain.errors import InvalidTemplate
     from environments.domain.faults import Fault
     from environments.domain.template import Bundle
     from environments.domain.views import TemplateView
@@ -144,13 +145,16 @@ def push(
         str | None, typer.Option("--path", metavar="DIR", help="The template's folder in it; default: its root.")
     ] = None,
 ) -> None:
-    from environments.domain.errors import InvalidInput
+    from environments.domain.errors import InvalidInput, InvalidTemplate
 
     if (folder is None) == (git is None):
         raise InvalidInput("Give either a folder or --git URL.", hint="See `calvinverse template push --help`.")
     if git is None and (ref is not None or path is not None):
         raise InvalidInput("--ref and --path go with --git.", hint="See `calvinverse template push --help`.")
-    view = _from_git(session, git, ref, path) if git is not None else _from_folder(session, folder)
+    try:
+        view = _from_git(session, git, ref, path) if git is not None else _from_folder(session, folder)
+    except InvalidTemplate as error:
+        raise _listed(session, error) from error
     session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}{_origin(view, '  ')}"])
     session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
 
@@ -192,6 +196,18 @@ def delete(
     session.show(gone, lambda: [f"{gone.name}  {one}" for one in gone.digests])
     versions = "1 version" if len(gone.digests) == 1 else f"{len(gone.digests)} versions"
     session.say(f"Deleted: {versions} of the template {name!r}. Next: `calvinverse template list` shows what is left.")
+
+
+def _listed(session: Session, error: "InvalidTemplate") -> "InvalidTemplate":
+    """The refusal of a template with several faults: each is told in a line of its own."""
+    from environments.domain.errors import InvalidTemplate
+
+    problems = error.details.get("problems") or []
+    if len(problems) < 2 or session.json:
+        return error
+    for problem in problems:
+        session.say(f"✗ {problem}")
+    return InvalidTemplate(f"The template has {len(problems)} faults.", hint=error.hint, details=error.details)
 
 
 def _from_folder(session: Session, folder: Path | None) -> "TemplateView":

@@ -10,6 +10,7 @@ from environments.domain.template import Bundle, invalid_template
 from environments.domain.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.checking import Checks
+from environments.service.images import references
 from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage import PushedTemplate, Storage, Transaction
 
@@ -31,7 +32,9 @@ class Catalogue:
         Raises `Forbidden`: who may not push has no use for it, and looking may be costly.
         """
         may(principal, Action.TEMPLATE_VALIDATE)
-        return self._checks.template(principal.owner, bundle)
+        with self._storage.read() as tx:
+            images = references(tx).keys()
+        return self._checks.template(principal.owner, bundle, images)
 
     def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> TemplateView:
         """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.

@@ -6,7 +6,7 @@ input use.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol, TypeVar
 
 from environments.domain.errors import CalvinverseError, CheckTooCostly, NotAllowedNow
@@ -28,8 +28,8 @@ Note = Callable[[str], None]
 class Checks(Protocol):
     """Looks at what `owner` sent. All raise `CheckTooCostly`, and `TooManyRequests` when others have to be let in."""
 
-    def template(self, owner: str, bundle: Bundle) -> list[Fault]:
-        """Every fault of a template; none but warnings: it is valid."""
+    def template(self, owner: str, bundle: Bundle, images: Collection[str] | None = None) -> list[Fault]:
+        """Every fault of a template; none but warnings: it is valid. `images`: those that are published now."""
         ...
 
     def parameters(
@@ -50,9 +50,9 @@ class DirectChecks:
         self._kinds = kinds
         self._note = note
 
-    def template(self, owner: str, bundle: Bundle) -> list[Fault]:
+    def template(self, owner: str, bundle: Bundle, images: Collection[str] | None = None) -> list[Fault]:
         """Every fault of a template."""
-        return template_faults(bundle, self._kinds, self._note)
+        return template_faults(bundle, self._kinds, self._note, images)
 
     def parameters(
         self, owner: str, template: Template, given: Mapping[str, Any], known: frozenset[str]

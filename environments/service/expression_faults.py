@@ -22,6 +22,7 @@ class Wrong(NamedTuple):
     message: str
     suggestion: str = ""
     line: int = 0
+    warning: bool = False
 
 
 def expression_faults(text: str, scope: Shape) -> Iterator[Wrong]:
@@ -143,16 +144,22 @@ class _Names:
             if whole.names is not None:
                 known = {key for key, shape in whole.names.items() if not isinstance(shape, Gone)}
                 suggestion = meant(name, known, written=f"{around}.{{}}") or _all(known)
-                self._note(chain, f"there is no {'.'.join(chain)}", suggestion, node)
+                if whole.passing:
+                    message = f"no image {name!r} is published; until one is, the step fails"
+                    self._note(chain, message, meant(name, known), node, warning=True)
+                else:
+                    self._note(chain, f"there is no {'.'.join(chain)}", suggestion, node)
             else:
                 self._note(chain, f"{around} is {_KINDS.get(whole.kind, 'a value')}, which has no {name!r}", "", node)
         return inner
 
-    def _note(self, chain: tuple[str, ...], message: str, suggestion: str, node: nodes.Node) -> None:
+    def _note(
+        self, chain: tuple[str, ...], message: str, suggestion: str, node: nodes.Node, *, warning: bool = False
+    ) -> None:
         if chain and chain in self._told:
             return
         self._told.add(chain)
-        self._found.append(Wrong(message, suggestion, node.lineno - 1))
+        self._found.append(Wrong(message, suggestion, node.lineno - 1, warning))
 
 
 _KINDS: dict[type | None, str] = {

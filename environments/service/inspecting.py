@@ -1,6 +1,6 @@
 """What is wrong with a template: everything that can be found without running anything."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from environments.domain.errors import InvalidTemplate
@@ -56,13 +56,18 @@ class _Read(Bundle):
 
 
 def template_faults(
-    bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None] = lambda place: None
+    bundle: Bundle,
+    kinds: Mapping[str, StepKind],
+    note: Callable[[str], None] = lambda place: None,
+    images: Collection[str] | None = None,
 ) -> list[Fault]:
-    """Every fault, by its place; none, or only warnings: the template is valid. `note` is told of each part before its
-    turn."""
+    """Every fault, by its place; none, or only warnings: the template is valid.
+
+    `note` is told of each part before its turn. `images`: names of those that are published; None: nobody knows.
+    """
     found: list[Fault] = []
     told: set[str] = set()
-    for fault in _faults(bundle, kinds, note):
+    for fault in _faults(bundle, kinds, note, images):
         if len(found) == _MOST_PROBLEMS:
             found.append(Fault(message="and more"))
             break
@@ -74,7 +79,9 @@ def template_faults(
     return [*found, *([ending] if ending else [])]
 
 
-def _faults(bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None]) -> Iterator[Fault]:
+def _faults(
+    bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None], images: Collection[str] | None
+) -> Iterator[Fault]:
     note("the files of the template")
     size_faults = list(_size_faults(bundle))
     yield from size_faults
@@ -95,12 +102,12 @@ def _faults(bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str],
         return
     places = TomlPlaces(text)
     read = _Read(files=bundle.files, read=template)
-    for fault in _content_faults(template, read, kinds, note):
+    for fault in _content_faults(template, read, kinds, Scopes(template, read, kinds, images), note):
         yield fault.at(places)
 
 
 def _content_faults(
-    template: Template, bundle: Bundle, kinds: Mapping[str, StepKind], note: Callable[[str], None]
+    template: Template, bundle: Bundle, kinds: Mapping[str, StepKind], names: Scopes, note: Callable[[str], None]
 ) -> Iterator[Fault]:
     for name, schema in template.parameters.items():
         note(f"parameter {name!r}")
@@ -111,13 +118,13 @@ def _content_faults(
     calendar = calendar_fault(template.drift)
     if calendar:
         yield Fault(path=("drift", "schedule"), message=calendar)
-    names = Scopes(template, bundle, kinds)
     yield from _step_faults(template, bundle, kinds, names, note)
     for name, output in template.outputs.items():
         note(f"output {name!r}")
         path: Path = ("outputs", name, "value")
         for wrong in expression_faults(output.value, names.of_outputs()):
-            yield Fault(path=path, message=f"output {name!r}: {wrong.message}", suggestion=wrong.suggestion)
+            message = f"output {name!r}: {wrong.message}"
+            yield Fault(path=path, message=message, suggestion=wrong.suggestion, warning=wrong.warning)
     yield from output_faults(template)
 
 
@@ -136,7 +143,7 @@ def _step_faults(
     template: Template,
     bundle: Bundle,
     kinds: Mapping[str, StepKind],
-    names: "Scopes",
+    names: Scopes,
     note: Callable[[str], None],
 ) -> Iterator[Fault]:
     for number, step in enumerate(template.steps):
@@ -162,7 +169,8 @@ def _step_faults(
         for place, text in _texts(step.options, ("with",)):
             for wrong in expression_faults(text, scope):
                 message = f"{shown(place)}: {wrong.message}"
-                yield Fault(path=place, message=message, suggestion=wrong.suggestion).within(path, before)
+                told = Fault(path=place, message=message, suggestion=wrong.suggestion, warning=wrong.warning)
+                yield told.within(path, before)
         yield from (fault.within(path, before) for fault in option_faults(template, step.options))
 
 

@@ -1,6 +1,6 @@
 """What the expressions of a template see, by what its steps say of their outputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +9,13 @@ from environments.service.shapes import ANYTHING, TEXT, Gone, Shape, of_schema, 
 
 
 class Scopes:
-    """The names of a template. `kinds`: step kinds, some of which say what their steps give."""
+    """The names of a template. `kinds`: step kinds, some of which say what their steps give. `images`: those that are
+    published now; None: nobody knows."""
 
-    def __init__(self, template: Template, bundle: Bundle, kinds: Mapping[str, Any]) -> None:
+    def __init__(
+        self, template: Template, bundle: Bundle, kinds: Mapping[str, Any], images: Collection[str] | None = None
+    ) -> None:
+        self._images = images
         self._template = template
         self._bundle = bundle
         self._kinds = kinds
@@ -47,7 +51,7 @@ class Scopes:
                 "parameters": table(self._parameters),
                 "environment": table({"id": TEXT, "name": TEXT, "owner": TEXT}),
                 "steps": table(steps),
-                "images": Shape(names={}, open=True),
+                "images": Shape(names=dict.fromkeys(self._images or (), TEXT), open=self._images is None, passing=True),
             }
         )
 

@@ -9,12 +9,14 @@ from typing import Any
 class Shape:
     """What is known of a value. `names`: its entries; None: nobody can tell. `open`: it may have more of them.
 
-    `kind`: its type, where that is known: it has the methods of that.
+    `kind`: its type, where that is known: it has the methods of that. `passing`: it has no more entries now,
+    and may have them later.
     """
 
     names: "Mapping[str, Shape] | None" = None
     open: bool = True
     kind: type | None = None
+    passing: bool = False
 
     def lacks(self, name: str) -> bool:
         """Whether it is known that it has no entry and no method of that name."""

@@ -638,6 +638,11 @@ def test_a_template_is_checked_pushed_and_shown(cli: CommandLine, tmp_path: Path
     file.write_text('[template]\nname = "shop"\n[[steps]]\nname = "a"\nuses = "no.such"\n')
     assert "no.such" in cli("template", "validate", str(folder)).out
     assert cli("template", "push", str(folder)).status == 2
+    (folder / "template.toml").write_text('[template]\nname = "shop"\nlimt = 1\n[[steps]]\nname = "a"\nneeds = ["b"]\n')
+    several = cli("template", "push", str(folder))
+    assert several.status == 2
+    assert several.err.startswith('✗ template.toml:3: template.limt: there is no such key; did you mean "limit"?\n')
+    assert "error: The template has 3 faults." in several.err
     assert cli("template", "push", str(tmp_path / "nowhere")).status == 2
     shown = cli("template", "show", "web").out
     assert "replicas  integer  1        ≥ 1, ≤ 20  How many instances" in shown

@@ -351,6 +351,17 @@ def test_a_secret_that_no_step_makes_is_a_warning() -> None:
     )
 
 
+def test_an_image_that_is_not_published_is_a_warning() -> None:
+    """It may be published before the first environment is made."""
+    bundle = make_bundle({"template.toml": GOOD.encode(), "app.nomad.hcl": JOB.encode()})
+    assert template_faults(bundle, STEP_KINDS, images=["web"]) == []
+    [warning] = template_faults(bundle, STEP_KINDS, images=["wbe", "base"])
+    assert warning.warning
+    said = "step 'app': with.variables.image: no image 'web' is published; until one is, the step fails"
+    assert warning.sentence == f'{said}; did you mean "wbe"?'
+    assert warning.line == line_of(GOOD, "images.web")
+
+
 def test_a_label_needs_no_quotes() -> None:
     assert job('job "app" {', "job app {") == []
     assert job('task "web" {', "task web {") == []

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,10 @@ class CheckPool:
             for process in self._idle:
                 process.end()
 
-    def template(self, owner: str, bundle: Bundle) -> list[Fault]:
+    def template(self, owner: str, bundle: Bundle, images: Collection[str] | None = None) -> list[Fault]:
         """Every fault of a template."""
-        return [Fault.model_validate(told) for told in self._ask(owner, tasks.ask_template(bundle), _PATIENCE)]
+        found = self._ask(owner, tasks.ask_template(bundle, images), _PATIENCE)
+        return [Fault.model_validate(told) for told in found]
 
     def parameters(
         self, owner: str, template: Template, given: Mapping[str, Any], known: frozenset[str]

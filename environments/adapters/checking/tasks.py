@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from environments.domain.errors import CalvinverseError, CheckTooCostly, InvalidTemplate, all_errors
@@ -14,10 +14,10 @@ from environments.service.inspecting import StepKind
 from environments.service.rendering import known_images, refuse_references
 
 
-def ask_template(bundle: Bundle) -> dict[str, Any]:
-    """The question what is wrong with a template."""
+def ask_template(bundle: Bundle, images: Collection[str] | None = None) -> dict[str, Any]:
+    """The question what is wrong with a template. `images`: those that are published; None: nobody knows."""
     files = {path: base64.b64encode(content).decode() for path, content in bundle.files.items()}
-    return {"task": "template", "files": files}
+    return {"task": "template", "files": files, "images": None if images is None else sorted(images)}
 
 
 def ask_parameters(template: Template, given: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def read(answered: bytes) -> Any:
 def _answer(asked: Mapping[str, Any], checks: DirectChecks) -> Any:
     match asked["task"]:
         case "template":
-            found = checks.template("", Bundle(files=_files(asked["files"])))
+            found = checks.template("", Bundle(files=_files(asked["files"])), asked["images"])
             return [fault.model_dump(mode="json") for fault in found]
         case "parameters":
             template = Template.model_construct(name=asked["name"], parameters=asked["schemas"], steps=())
