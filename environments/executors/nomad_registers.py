@@ -149,14 +149,17 @@ def _label(source: Source, attribute: Attribute, rest: list[tuple[bool, str]]) -
 
 
 def _own_name(attribute: Attribute | None) -> str | None:
-    """The service's own part of the name; None if it isn't known."""
+    """The service's own part of the name, of a name without the right prefix as it is to be mended; None: not known."""
     parts = None if attribute is None else attribute.parts
     if not parts or any(code for code, _ in parts[1:]):
         return None
     text = "".join(part for code, part in parts if not code)
     if parts[0][0]:
-        return text.removeprefix("--") if parts[0] == _OWN and text.startswith("--") else None
-    return text.removeprefix(service_prefix(META)) if text.startswith(service_prefix(META)) else None
+        known = parts[0] == _OWN or parts[0][1].startswith(_RUN_TIME)
+        return text.removeprefix("--") if known and text.startswith("--") else None
+    return (
+        text.removeprefix(service_prefix(META)) if text.startswith(service_prefix(META)) else text.rpartition("--")[2]
+    )
 
 
 def _ends(job: Body) -> bool:

@@ -131,8 +131,12 @@ class Life:
 
     def _refused(self, bundle: Bundle) -> bool:
         """Whether the template has faults; push must say the same."""
-        problems = self.client.validate(bundle).problems
+        found = self.client.validate(bundle)
+        problems = found.problems
         self.said = "\n".join(problems)
+        for text in self.case.warns:
+            if not any(text in warning for warning in found.warnings):
+                self.faults.append(f"no warning says {text!r}: {found.warnings}")
         try:
             self.client.push(bundle)
         except InvalidTemplate as error:

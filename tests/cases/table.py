@@ -65,6 +65,8 @@ class Case(_Part):
     folder: Path
     ends: Ends
     says: tuple[str, ...] = ()
+    warns: tuple[str, ...] = ()
+    """Texts of which each must stand in a warning of `template validate`."""
     code: str = ""
     """Of the failure; empty: any."""
     parameters: dict[str, Any] = Field(default_factory=dict)

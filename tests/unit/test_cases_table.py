@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.views import Validation
+from environments.executors.kinds import STEP_KINDS
+from environments.service.inspecting import template_faults
 from tests.cases.table import HERE, Case, Change, Ends, read
 
 READY = '[{name}]\nends = "ready"\nchange = {{ parameters = {{ message = "ho" }} }}\n'
@@ -33,6 +36,16 @@ def test_every_template_here_has_a_line_and_every_line_holds() -> None:
         if case.change is not None:
             bundle = case.bundle()
             assert case.change.file == "" or case.change.of(bundle).digest != bundle.digest
+
+
+@pytest.mark.parametrize("case", read(HERE), ids=lambda case: case.name)
+def test_the_check_of_each_template_here_says_what_the_line_says(case: Case) -> None:
+    found = Validation.of(template_faults(case.bundle(), STEP_KINDS))
+    assert bool(found.problems) is (case.ends is Ends.REFUSED)
+    wanted = dict.fromkeys(case.warns, found.warnings)
+    if case.ends is Ends.REFUSED:
+        wanted |= dict.fromkeys(case.says, found.problems)
+    assert [text for text, said in wanted.items() if not any(text in line for line in said)] == []
 
 
 def test_a_template_without_a_line_and_a_line_without_a_template(place: Path) -> None:
