@@ -29,8 +29,11 @@ BETWEEN = 5.0
 _ROUNDS = 1.0
 """Seconds between two rounds at least: what happens meanwhile is looked at together."""
 
-_OVER = 2.0
-"""Seconds that a trouble has to be away."""
+_OVER, _LONGEST_OVER = 2.0, 300.0
+"""Seconds that a trouble has to be away: more of them, up to the longest, the more often it has come back."""
+
+_AGAIN = 600.0
+"""Seconds within which an environment that degrades again does so once more, rather than anew."""
 
 _MARGIN = timedelta(minutes=1)
 """By how much clocks of processes that move environments may differ."""
@@ -51,6 +54,8 @@ class _Known:
         self.missed: dict[Key, float] = {}
         """Since when what is told isn't there."""
         self.written = 0.0
+        self.over = _OVER
+        self.recovered = -_AGAIN
 
 
 class Degrading:
@@ -221,7 +226,7 @@ class Degrading:
         known.seen = {key: known.seen.get(key, now) for key in troubles}
         known.missed = {key: known.missed.get(key, now) for key in told if key not in troubles}
         begins = {key: known.seen[key] + one.grace for key, (one, _) in troubles.items() if key not in told}
-        ends = {key: since + _OVER for key, since in known.missed.items()}
+        ends = {key: since + known.over for key, since in known.missed.items()}
         shown = [key for key in told if ends.get(key, now + 1) > now]
         shown += sorted(
             (key for key, moment in begins.items() if moment <= now), key=lambda key: (known.seen[key], key)
@@ -259,6 +264,15 @@ class Degrading:
         ]
         return (*reasons, *self._texts.more(reasons, len(shown)))
 
+    def _pace(self, known: _Known, reasons: tuple[DegradedReason, ...]) -> None:
+        """What comes and goes all the time is told less and less often."""
+        now = time.monotonic()
+        if not reasons:
+            known.recovered = now
+        elif not known.watched.degraded:
+            again = now - known.recovered < _AGAIN
+            known.over = min(known.over * 2, _LONGEST_OVER) if again else _OVER
+
     def _write(self, known: _Known, reasons: tuple[DegradedReason, ...]) -> None:
         watched = known.watched
         with self._storage.write() as tx:
@@ -272,5 +286,6 @@ class Degrading:
                 data = {"reasons": [one.model_dump(mode="json") for one in reasons]}
                 message = self._texts.message(watched.name, reasons)
                 tx.events.add(event, watched.id, self._clock(), message=message, data=data)
+        self._pace(known, reasons)
         known.watched = watched._replace(degraded=reasons)
         log.info("environment.degraded" if reasons else "environment.recovered", environment=watched.name)

@@ -248,6 +248,19 @@ def test_many_reasons_are_counted_and_make_few_events(cluster: Cluster) -> None:
     assert len(cluster.events()) <= 3
 
 
+def test_what_comes_and_goes_has_to_be_away_for_longer_each_time(cluster: Cluster) -> None:
+    _, tells = cluster.process()
+    cluster.environment()
+    for times in range(3):
+        _fail_check(cluster, "one", "app")
+        cluster.until("one--app/alive")
+        wanted = pytest.approx(0.2 * 2**times)
+        cluster.setting.until(lambda wanted=wanted: bool(tells._environments["one"].over == wanted))  # type: ignore[misc]
+        _fail_check(cluster, "one", "app", passing=True)
+        cluster.until()
+    assert len(cluster.events()) == 6
+
+
 def test_the_flag_goes_with_a_change_and_comes_again_if_it_is_still_so(cluster: Cluster) -> None:
     setting = cluster.setting
     setting.create("two", parameters={"code": "correct horse battery"})
