@@ -1,6 +1,7 @@
 """What Consul says about the checks of a job's services, sooner than Nomad tells of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_ports import SLICE, Allocation, Job
@@ -9,16 +10,27 @@ from environments.executors.nomad_rules import group_services
 _WHILE_STARTING = 0.25
 
 
+_OVERLOOKED = ("ignore", "ignore_warnings")
+"""Values of `on_update` with which a check that isn't passing is nothing to wait for."""
+
+
 class Checks:
-    """What Consul says about the services of those groups for which passing checks are all that counts."""
+    """What Consul says about the services of those groups for which passing checks are all that counts.
+
+    And about those of `system` jobs: Nomad has no deployments of them, so it doesn't wait for any check.
+    """
 
     def __init__(self, catalogue: Catalogue, job: Job) -> None:
         self._catalogue = catalogue
         self._services: dict[str, list[str]] = {}
+        self._alone = job.get("Type") == "system"
         for group in job.get("TaskGroups") or []:
             update = group.get("Update") or {}
             services = list(group_services(group))
-            if (
+            if self._alone:
+                checked = {found["Name"] for found in services if _counts(found)}
+                self._services |= {group["Name"]: sorted(checked)} if checked else {}
+            elif (
                 job.get("Type") == "service"
                 and update.get("HealthCheck") == "checks"
                 and not update.get("MinHealthyTime")
@@ -32,6 +44,10 @@ class Checks:
     def pass_for(self, allocation: Allocation) -> bool:
         """Whether each service of the allocation was passing when Consul was asked last."""
         return allocation.group in self._services and not self._lacking(allocation)
+
+    def missing(self, allocation: Allocation) -> list[str]:
+        """Services whose checks nobody but us waits for, and which weren't passing when Consul was asked last."""
+        return self._lacking(allocation) if self._alone else []
 
     def wait_for_change(self, live: Sequence[Allocation]) -> bool:
         """Asks Consul about a service that these allocations lack, waiting for a change for a second at most.
@@ -55,3 +71,9 @@ class Checks:
             for service in self._services.get(allocation.group, ())
             if not any(allocation.id in instance for instance in self._passing.get(service, ()))
         ]
+
+
+def _counts(service: Mapping[str, Any]) -> bool:
+    checks = service.get("Checks") or []
+    behind = service.get("Provider") in (None, "", "consul")
+    return bool(checks) and behind and not any(check.get("OnUpdate") in _OVERLOOKED for check in checks)

@@ -184,7 +184,7 @@ class Watch:
             # Consul may know before Nomad's client has told its server that the task runs.
             return not lacking or self._duties.alone(allocation.group)
         healthy = allocation.healthy is True or not self._has_rollout()
-        return allocation.client == "running" and healthy and not lacking
+        return allocation.client == "running" and healthy and not lacking and not self._checks.missing(allocation)
 
     def _all_placed(self) -> bool:
         wanted = sum(group.get("Count") or 0 for group in self._job.job.get("TaskGroups") or [])
@@ -250,6 +250,9 @@ class Watch:
         if self._waits_for_promotion and all(map(self._good, self._live())):
             assert self._rollout is not None
             return self._promotion.reason(self._rollout, len(self._live()))
+        unheard = [name for found in self._live() if found.client == "running" for name in self._checks.missing(found)]
+        if unheard and not any(map(self._duties.lacking, self._live())):
+            return f"service {unheard[0]!r} doesn't pass its checks"
         for allocation, task in self._suspects():
             events = [f"{event.kind}: {event.message}".rstrip(": .") for event in task.events][-3:]
             said = "; ".join(events) or task.state

@@ -90,6 +90,15 @@ def test_tasks_of_every_lifecycle_are_ready_as_they_should_be(made: Made, connec
     made.apply()
 
 
+def test_a_system_job_is_ready_when_its_checks_pass(made: Made) -> None:
+    case(made, "system")
+    made.apply()
+    assert made.url.startswith("http://127.0.0.1:")
+    case(made, "system", ('path = "/"', 'path = "/nothing"'))
+    with pytest.raises(StepTimeout, match=f"service '{made.owner.name}--web' doesn't pass its checks"):
+        made.apply(limit=8)
+
+
 def test_no_instance_wanted_is_ready_at_once(made: Made) -> None:
     case(made, "zero")
     begin = time.monotonic()

@@ -116,6 +116,27 @@ def test_each_task_is_judged_by_what_it_is_for(kind: str, states: dict[str, str]
     assert [task.name for task in known.lacking(allocation)] == lacking
 
 
+@pytest.mark.parametrize(("update", "waits"), [("", True), ("require_healthy", True), ("ignore", False)])
+def test_a_system_job_is_ready_when_its_checks_pass(
+    world: World, monkeypatch: pytest.MonkeyPatch, update: str, waits: bool
+) -> None:
+    parse = world.nomad.parse
+
+    def parsed(text: str, variables: str) -> dict[str, Any]:
+        job = parse(text, variables)
+        job["TaskGroups"][0]["Services"][0]["Checks"] = [{"Type": "http", "OnUpdate": update}]
+        return {**job, "Type": "system"}
+
+    monkeypatch.setattr(world.nomad, "parse", parsed)
+    world.nomad.fate = Fate.NEVER_HEALTHY
+    if waits:
+        with pytest.raises(StepTimeout, match="service 'alpha--web' doesn't pass its checks"):
+            world.apply("nomad.job", OPTIONS, Run(limit=0.3))
+        (instance,) = world.consul.instances("alpha--web")[1]
+        world.consul.register(replace(instance, passing=True))
+    assert world.apply("nomad.job", OPTIONS, Run(limit=5))["services"]["web"]["port"]
+
+
 def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: World) -> None:
     run = Run(limit=0.5)
     none = {**OPTIONS, "variables": {"text": "hello", "count": 0}}
