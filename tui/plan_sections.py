@@ -6,7 +6,7 @@ from datetime import datetime
 from textual.content import Content
 
 from environments.domain.environment import Drift
-from environments.domain.plan import Change, StepPlan, summary
+from environments.domain.plan import Change, StepPlan, checked, distinct, summary, unchanged
 from environments.domain.views import PendingView
 from tui.clock import coarse
 from tui.sections import STYLES
@@ -22,14 +22,15 @@ def _lines(lines: Iterable[Content]) -> Content:
 
 
 def plan(steps: Sequence[StepPlan], width: int | None = None) -> Content:
-    """What each step will do; those that do nothing in one line at the end.
+    """What each step will do, each thing once; those that do nothing in a line at the end, and those that check.
 
     With a `width` in cells, of addresses that don't fit the end is kept, which tells them apart.
     """
     lines: list[Content] = []
+    steps = distinct(steps)
     kind = _widest(change.kind for step in steps for change in step.changes)
     for step in steps:
-        if not step.changes and not step.deferred:
+        if not step.changes and (not step.deferred or step.checks):
             continue
         gone = ("  no longer in the template", "$warning") if step.removed else ("", "")
         lines.append(Content.assemble((clean(step.step), "bold"), (f"  {_kind(step)}", "$faint"), gone))
@@ -37,9 +38,9 @@ def plan(steps: Sequence[StepPlan], width: int | None = None) -> Content:
             lines.append(Content.assemble(("  ? ", "$secondary"), clean(step.deferred)))
         for change in step.changes:
             lines.extend(_change(change, kind, width))
-    same = [clean(step.step) for step in steps if not step.changes and not step.deferred]
-    if same:
-        lines.append(Content.assemble(("unchanged: ", "$faint"), (", ".join(same), "$faint")))
+    for what, names in {"unchanged": unchanged(steps), "will be checked": checked(steps)}.items():
+        if names:
+            lines.append(Content.assemble((f"{what}: ", "$faint"), (", ".join(map(clean, names)), "$faint")))
     return _lines(lines)
 
 

@@ -108,6 +108,16 @@ class Nomad:
         without_drivers = frozenset(group for group, metric in failed.items() if lacks_drivers(metric))
         return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced, without_drivers)
 
+    def newest_evaluation(self, namespace: str, job: str) -> str:
+        """The id of the last evaluation of the job."""
+        found = self._maybe(
+            "list evaluations", lambda client: self._get(client.job, namespace, _escape(job), "evaluations")
+        )
+        # One that is cancelled was made needless by a newer one, which has decided already.
+        decided = [item for item in found or () if item["Status"] != "canceled"]
+        newest = max(decided, key=lambda item: item["CreateIndex"], default=None)
+        return "" if newest is None else str(newest["ID"])
+
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
     ) -> tuple[int, list[Allocation]]:

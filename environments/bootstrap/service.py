@@ -29,6 +29,7 @@ from environments.engine.plan import WorldPlanner
 from environments.engine.watch import Watch
 from environments.engine.worker import Worker
 from environments.engine.world import World
+from environments.executors.base import why_not_again
 from environments.executors.nomad_job import JOB_KIND
 from environments.executors.secret_words import secret_words
 from environments.service.access import Access
@@ -136,7 +137,8 @@ def build(settings: Settings) -> Service:
     tools = with_modules(tools, settings, vault, lender, door, module_states)
     planner = WorldPlanner(database, tools)
     drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
-    requests = Requests(database, sealer, now, new_id, checks)
+    again = partial(why_not_again, tools.executors)
+    requests = Requests(database, sealer, now, new_id, checks, again)
     catalogue = Catalogue(database, checks, now)
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
     clock = Alarm(database, requests, now, retention, database.turn())
@@ -162,7 +164,7 @@ def build(settings: Settings) -> Service:
             now,
             version,
         ),
-        planning=Planning(database, planner, sealer, now, new_id, checks),
+        planning=Planning(database, planner, sealer, now, new_id, checks, again),
         mending=Mending(database, now, new_id),
         drifting=drifting,
         queueing=Queueing(database, now),

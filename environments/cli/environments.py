@@ -87,6 +87,7 @@ def create(
         calvinverse env update demo
         calvinverse env update demo --message "Good morning"
         calvinverse env update demo -p replicas=3 --plan
+        calvinverse env update demo --run-again seed
     """,
 )
 def update(
@@ -96,6 +97,12 @@ def update(
         str | None, typer.Option("--digest", metavar="sha256:…", help="A version of the template; default: the newest.")
     ] = None,
     parameters: Parameters = None,
+    run_again: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run-again", metavar="STEP", help="Run a step's batch job again, though it is done; repeatable."
+        ),
+    ] = None,
     plan: PlanOnly = False,
     wait: Wait = True,
 ) -> None:
@@ -113,9 +120,16 @@ def update(
         schema = session.client.template(view.template, digest).parameters_schema
         values = read_parameters(schema, parameters or (), session.rest, template=view.template)
     if plan:
-        make_plan(session, name, PlanRequest(kind=DeploymentKind.UPDATE, digest=digest, parameters=values))
+        asked = PlanRequest(
+            kind=DeploymentKind.UPDATE,
+            digest=digest,
+            parameters=values,
+            run_again=tuple(run_again) if run_again else None,
+        )
+        make_plan(session, name, asked)
     else:
-        finish(session, session.client.update(name, UpdateRequest(digest=digest, parameters=values)), wait)
+        request = UpdateRequest(digest=digest, parameters=values, run_again=tuple(run_again or ()))
+        finish(session, session.client.update(name, request), wait)
 
 
 @command(app, "env", "retry", examples="calvinverse env retry demo")

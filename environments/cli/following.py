@@ -12,7 +12,8 @@ def finish(session: Session, accepted: Accepted, wait: bool, after: int | None =
     """Says `first`, follows what was asked for, if that is wanted, and writes how the environment is then."""
     view = accepted.environment
     if wait and accepted.deployment_id is not None:
-        deployment = watched(session, view, accepted.deployment_id, after, first)
+        began = accepted.events_after if after is None else after
+        deployment = watched(session, view, accepted.deployment_id, began, first)
         if deployment.state is DeploymentState.FAILED:
             _say_way_on(session, view, deployment)
         check_succeeded(deployment)

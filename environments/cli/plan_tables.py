@@ -1,12 +1,13 @@
 """How plans, drift, queues and workers are written for people."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from environments.cli.environment_tables import is_being_cancelled
 from environments.cli.tables import pairs, section, table
+from environments.domain.deadline import format_duration
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.plan import Action, Change, StepPlan, summary
+from environments.domain.plan import Action, Change, StepPlan, checked, distinct, summary, unchanged
 from environments.domain.views import DeploymentView, DriftView, EnvironmentView, PendingView, PlanView, WorkerView
 from environments.words import DEPLOYMENTS, clean, coarse, moment, taken
 
@@ -21,6 +22,7 @@ def plan_lines(plan: PlanView, zone: tzinfo) -> Iterator[str]:
             ("does", f"{plan.kind.value} {plan.environment}"),
             ("template", f"{plan.template} {plan.template_version}  {plan.bundle}"),
             ("made", f"{moment(plan.created_at, zone)} by {plan.requested_by}"),
+            ("expires", _expires(plan, zone)),
             ("applied by", plan.used_by or ""),
         )
     )
@@ -29,10 +31,25 @@ def plan_lines(plan: PlanView, zone: tzinfo) -> Iterator[str]:
     yield summary(plan.steps).capitalize() + "."
 
 
+def _expires(plan: PlanView, zone: tzinfo) -> str:
+    """When the environment that a plan creates will be destroyed."""
+    if plan.kind is not DeploymentKind.CREATE:
+        return ""
+    if plan.deadline is None:
+        return "never: no clock will destroy it"
+    if plan.lifetime is None:
+        return moment(plan.deadline, zone)
+    after = format_duration(timedelta(seconds=plan.lifetime))
+    return f"{after} after its creation (at {moment(plan.deadline, zone)} if the plan is applied at once)"
+
+
 def step_lines(steps: Iterable[StepPlan]) -> Iterator[str]:
-    """What each step will do; those that do nothing in one line at the end. An empty line follows."""
-    found = list(steps)
-    shown = [step for step in found if step.changes or step.deferred]
+    """What each step will do, each thing once; those that do nothing in a line at the end, and those that check.
+
+    An empty line follows.
+    """
+    found = distinct(steps)
+    shown = [step for step in found if step.changes or (step.deferred and not step.checks)]
     name = max((len(step.step) for step in shown), default=0)
     for step in shown:
         gone = "  (no longer in the template)" if step.removed else ""
@@ -43,9 +60,9 @@ def step_lines(steps: Iterable[StepPlan]) -> Iterator[str]:
         for change in step.changes:
             yield from change_lines(change)
         yield ""
-    same = [clean(step.step) for step in found if not step.changes and not step.deferred]
-    if same:
-        yield f"unchanged: {', '.join(same)}"
+    ends = {"unchanged": unchanged(found), "will be checked": checked(found)}
+    yield from (f"{what}: {', '.join(map(clean, names))}" for what, names in ends.items() if names)
+    if any(ends.values()):
         yield ""
 
 
@@ -60,7 +77,7 @@ def plan_next(plan: PlanView, zone: tzinfo) -> str:
     """How a plan is applied, as a sentence."""
     if plan.used_by is not None:
         return f"It was applied by {plan.used_by}; it can't be applied again."
-    if not any(step.changes or step.deferred for step in plan.steps):
+    if not any(step.changes or (step.deferred and not step.checks) for step in plan.steps):
         if plan.kind is DeploymentKind.REPAIR:
             return f"{plan.environment} is as its steps made it: there is nothing to repair."
         return (

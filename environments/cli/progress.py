@@ -1,5 +1,7 @@
 """Follows a deployment as it happens: its steps and log on standard error, its end as a result."""
 
+from datetime import datetime, timedelta
+
 from environments.cli.environments_reading import PAGE
 from environments.cli.failures import DeploymentFailed
 from environments.cli.session import Session
@@ -14,44 +16,68 @@ from environments.domain.errors import (
     all_errors,
 )
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState, StepState
-from environments.domain.views import DeploymentView, StepView
+from environments.domain.views import DeploymentView
 from environments.words import STEPS, clean, taken
 
-_LOOK_AGAIN_ON = frozenset({EventType.STEP_STATE, EventType.DEPLOYMENT_STATE, EventType.ENVIRONMENT_STATE})
+_LOOK_AGAIN_ON = frozenset({EventType.DEPLOYMENT_STATE, EventType.ENVIRONMENT_STATE})
+_ENDED_STEPS = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED})
 
 
 class Progress:
-    """Tells of each step of a deployment once for each state that it takes."""
+    """Tells of each step of a deployment once for each state that it takes, and of its log, in their order."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, deployment_id: str) -> None:
         self._session = session
+        self._deployment_id = deployment_id
         self._told: dict[str, StepState] = {}
+        self._began: dict[str, datetime] = {}
+        self._width = 0
+
+    @property
+    def knows_steps(self) -> bool:
+        """Whether it has learnt which steps there are; nobody knows before the deployment has begun."""
+        return self._width > 0
+
+    def expect(self, deployment: DeploymentView) -> None:
+        """Learns which steps there are."""
+        self._width = max((len(step.name) for step in deployment.steps), default=self._width)
 
     def tell(self, deployment: DeploymentView) -> None:
-        """Tells what has changed since the last time."""
-        width = max((len(step.name) for step in deployment.steps), default=0)
+        """Tells what has changed since the last time, of which no event told."""
+        self.expect(deployment)
         for step in deployment.steps:
-            before = self._told.get(step.name, StepState.PENDING)
-            if step.state is before:
-                continue
-            self._told[step.name] = step.state
-            self._session.say(_step_line(step, width))
+            time = step.ended_at - step.started_at if step.started_at and step.ended_at else None
+            self._step(step.name, step.state, time, step.failure)
 
-    def log(self, event: Event) -> None:
-        """Passes a line of the log on."""
-        step = f"{event.step}: " if event.step else ""
-        for line in clean(event.message).splitlines():
-            self._session.say(f"    {step}{line}")
+    def take(self, event: Event) -> None:
+        """Tells what happened, if it belongs to the deployment."""
+        if event.deployment_id != self._deployment_id:
+            return
+        if event.type is EventType.LOG:
+            step = f"{event.step}: " if event.step else ""
+            for line in clean(event.message).splitlines():
+                self._session.say(f"    {step}{line}")
+        elif event.type is EventType.STEP_STATE and event.step and event.data.get("state") in set(StepState):
+            state, failure = StepState(event.data["state"]), event.data.get("failure")
+            began = self._began.setdefault(event.step, event.at)
+            shown = Failure.model_validate(failure) if failure else None
+            time = event.at - began if self._told.get(event.step) is StepState.RUNNING else None
+            self._step(event.step, state, time, shown, unchanged=bool(event.data.get("unchanged")))
 
-
-def _step_line(step: StepView, width: int) -> str:
-    sign = STEPS[step.state]
-    line = f"  {sign.glyph} {step.name.ljust(width)}  {sign.word}"
-    if step.state is StepState.DONE and step.started_at and step.ended_at:
-        line += f"  {taken(step.ended_at - step.started_at)}"
-    if step.failure is not None:
-        line += f"  {clean(step.failure.message)}"
-    return line
+    def _step(
+        self, name: str, state: StepState, time: timedelta | None, failure: Failure | None, *, unchanged: bool = False
+    ) -> None:
+        before = self._told.get(name, StepState.PENDING)
+        if state is before or before in _ENDED_STEPS:
+            return
+        self._told[name] = state
+        sign = STEPS[state]
+        line = f"  {sign.glyph} {name.ljust(self._width)}  {sign.word}{', nothing to change' if unchanged else ''}"
+        if state is StepState.DONE and time is not None:
+            line += f"  {taken(time)}"
+        if failure is not None:
+            line += f"  {clean(failure.message)}"
+        self._session.say(line)
 
 
 def follow(
@@ -59,16 +85,15 @@ def follow(
 ) -> DeploymentView:
     """The deployment once it has ended. Loses nothing while the service is away, and says when it is.
 
-    `after`: 0 to see all of a new environment's events, None for only those from now on.
+    `after`: an id below those of all that the deployment does, so that everything is told in the order in which it
+    happens. None: it may have begun; what it has done by now is told first.
     """
-    progress = Progress(session)
+    progress = Progress(session, deployment_id)
     stream = client.events(after, environment_id)
-    away = False
+    away, first = False, after is None
     last = after or 0
     try:
         for item in stream:
-            if isinstance(item, Event):
-                last = item.id
             if isinstance(item, Disconnected):
                 if not away:
                     session.say(f"  … {item.error.message} The deployment goes on; trying again.")
@@ -79,33 +104,40 @@ def follow(
                 if away:
                     session.say("  … the service is back.")
                 away = False
-            elif item.type is EventType.LOG:
-                if item.deployment_id == deployment_id:
-                    progress.log(item)
-                continue
-            elif item.type not in _LOOK_AGAIN_ON:
+            elif progress.knows_steps and item.type not in _LOOK_AGAIN_ON:
+                last = item.id
+                progress.take(item)
                 continue
             try:
                 deployment = client.deployment(deployment_id)
             except CalvinverseError as error:
                 if not error.transient:
                     raise
-                continue  # the stream notices as well, and comes back
-            progress.tell(deployment)
+                deployment = None  # the stream notices as well, and comes back
+            if deployment is not None:
+                progress.expect(deployment)
+            if isinstance(item, Event):
+                last = item.id
+                progress.take(item)
+            if deployment is None:
+                continue
+            if first or away:
+                progress.tell(deployment)
+                first = False
             if deployment.state in ENDED_DEPLOYMENTS:
-                _rest_of_log(progress, client, deployment_id, environment_id, last)
+                _rest(progress, client, environment_id, last)
+                progress.tell(deployment)
                 return deployment
     finally:
         stream.close()
     raise AssertionError("the stream of events ended by itself")
 
 
-def _rest_of_log(progress: Progress, client: Client, deployment_id: str, environment_id: str, last: int) -> None:
-    """What was written before the deployment ended, but has not come through the stream yet: often why it failed."""
+def _rest(progress: Progress, client: Client, environment_id: str, last: int) -> None:
+    """What happened before the deployment ended, but has not come through the stream yet: often why it failed."""
     while page := client.history(environment_id, after=last, limit=PAGE):
         for event in page:
-            if event.type is EventType.LOG and event.deployment_id == deployment_id:
-                progress.log(event)
+            progress.take(event)
         last = page[-1].id
 
 

@@ -148,6 +148,8 @@ class Deployment(_Record):
     """Asked for by the clock or a trigger: people go first."""
     template_limit: int | None = None
     """How many deployments of its template may run at once."""
+    run_again: dict[str, str] = Field(default_factory=dict)
+    """Steps whose work a person wants done again, each with the id of the deployment that was first asked to."""
     cancel_requested_at: datetime | None = None
     cancel_requested_by: str | None = None
     cancel_forced: bool = False

@@ -14,6 +14,7 @@ TAKEN = frozenset(
         "output",
         "parameter",
         "plan",
+        "run_again",
         "template",
         "token_file",
         "ttl",

@@ -242,6 +242,10 @@ class PlanView(_View):
     expires_at: datetime
     used_by: str | None = None
     steps: tuple[StepPlan, ...] = ()
+    deadline: datetime | None = None
+    """For a create: when the environment will be destroyed, if it is made at `created_at`."""
+    lifetime: float | None = None
+    """Seconds after its creation until then; None: the deadline doesn't depend on that, or there is none."""
 
 
 class DriftView(_View):
@@ -285,10 +289,14 @@ class WorkerView(_View):
 
 
 class Accepted(_View):
-    """A request was taken: the environment as it is now, and the deployment to follow, if the request made one."""
+    """A request was taken: the environment as it is now, and the deployment to follow, if the request made one.
+
+    `events_after`: all events of what the deployment does have larger ids. None: it may have begun already.
+    """
 
     environment: EnvironmentView
     deployment_id: _DeploymentId | None
+    events_after: int | None = None
 
 
 class TokenView(_View):
@@ -341,18 +349,22 @@ class CreateRequest(_Request):
 
 
 class UpdateRequest(_Request):
-    """Asks to apply the newest (or the named) version of the environment's template, and changed parameters."""
+    """Asks to apply the newest (or the named) version of the environment's template, and changed parameters.
+
+    `run_again` names steps whose batch jobs are to run again, though they have run to their end with the same inputs.
+    """
 
     digest: Digest | None = None
     parameters: dict[Word, Any] | None = None
+    run_again: tuple[Word, ...] = ()
 
 
 class PlanRequest(_Request):
     """Asks what a change would do; the plan is saved, and can be applied as shown.
 
-    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest` and `parameters`; repair,
-    promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the update one back to what
-    that applied.
+    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest`, `parameters` and `run_again`;
+    repair, promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the update one back to
+    what that applied.
     """
 
     kind: DeploymentKind
@@ -362,6 +374,7 @@ class PlanRequest(_Request):
     ttl: Duration | None = None
     until: Moment | None = None
     rollback_to: Annotated[Word, WithJsonSchema(shapes.ROLLBACK)] | None = None
+    run_again: tuple[Word, ...] | None = None
 
 
 class RollbackRequest(_Request):

@@ -75,7 +75,8 @@ class Clearing:
     def _take_away(self, name: str) -> None:
         self._lease.check()
         resources, kinds = self._of(name)
-        run = Progress(self._recorder, self._logs, name, self._looks.time_limit(resources))
+        limit = self._looks.time_limit(resources)
+        run = Progress(self._recorder, self._logs, name, limit, ended=name in self._kept)
         if name not in self._kept:
             with self._lease.write(going_on=True) as tx:
                 self._recorder.step(tx, name, StepState.RUNNING)

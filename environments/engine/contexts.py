@@ -16,12 +16,10 @@ from environments.domain.errors import ImageNotPublished, InvalidTemplate
 from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
+from environments.engine.leftovers import NOTHING, Stock
 from environments.executors.base import AWAITING_PROMOTION, Executor, Owner, StepContext, Toolbox
 from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output
-
-CHECKS = "check."
-"""How the kinds of steps begin that make nothing and always run."""
 
 TAKES_SECRETS = SECRET_STEPS
 """The one kind of step that is told the secret parameters."""
@@ -49,13 +47,17 @@ class Contexts:
         bundle: Bundle,
         images: Mapping[str, str],
         secrets: Mapping[str, Any],
-        held: frozenset[tuple[str, str]] = frozenset(),
+        stock: Stock = NOTHING,
+        run_again: Mapping[str, str] | None = None,
         *,
         promotes: bool = False,
     ) -> None:
-        """`promotes`: the steps are to promote what waits for that."""
+        """`run_again`: steps whose work a person wants done again; see `StepContext`.
+
+        `promotes`: the steps are to promote what waits for that.
+        """
         self.template: Template = bundle.template()
-        self.owner = Owner(environment.id, environment.name, held)
+        self.owner = Owner(environment.id, environment.name, stock.held)
         self._guard = threading.Lock()
         self._toolbox = toolbox
         self._environment = environment
@@ -63,6 +65,8 @@ class Contexts:
         self._images = images
         self._secrets = secrets
         self._promotes = promotes
+        self._stock = stock
+        self._run_again = run_again or {}
         self._needs = self.template.dependencies()
 
     def hold(self, refs: Iterable[tuple[str, str]]) -> None:
@@ -73,6 +77,10 @@ class Contexts:
     def needed(self, step: str) -> set[str]:
         """The steps that it needs, directly or not: only what those give is sure to be there."""
         return ancestors(self._needs, step)
+
+    def runs_again(self, step: str) -> bool:
+        """Whether a person wants the step's work done again."""
+        return step in self._run_again
 
     def executor(self, uses: str) -> Executor:
         """The executor of a kind. Raises `InvalidTemplate`."""
@@ -94,6 +102,9 @@ class Contexts:
                 for fault in error.errors(include_url=False, include_input=False)
             )
             raise InvalidTemplate(f"The options of step {step.name!r} don't fit: {faults}.") from error
+        text = json.dumps([step.uses, options], sort_keys=True, default=str)
+        inputs = hashlib.sha256(text.encode()).hexdigest()
+        inputs_before, before = self._stock.before.get(step.name, ("", None))
         context = StepContext(
             owner=self.owner,
             step=step.name,
@@ -103,9 +114,12 @@ class Contexts:
             secrets=self._secrets if self.brings_secrets(step) else {},
             host_volumes=frozenset(self.template.host_volumes),
             promotes=self._promotes,
+            inputs=inputs,
+            finished=self._stock.finished,
+            before=before if inputs_before == inputs else None,
+            run_again=self._run_again.get(step.name, ""),
         )
-        text = json.dumps([step.uses, options], sort_keys=True, default=str)
-        return Prepared(executor, context, hashlib.sha256(text.encode()).hexdigest())
+        return Prepared(executor, context, inputs)
 
     def brings_secrets(self, step: Step) -> bool:
         """Whether the step is told secret parameters that came with the request."""

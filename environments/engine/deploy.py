@@ -18,9 +18,10 @@ from environments.domain.errors import (
     StorageError,
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState, state_when_running
+from environments.domain.plan import CHECKS
 from environments.domain.template import OnFailure, Template
 from environments.engine.clearing import Clearing
-from environments.engine.contexts import CHECKS, TAKES_SECRETS, Contexts
+from environments.engine.contexts import TAKES_SECRETS, Contexts
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.graph import run_graph
 from environments.engine.keeping import Keeping
@@ -102,9 +103,9 @@ class Deploy:
             assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
             keeping = None if plan is None else Keeping(plan)
             stock = take_stock(tx, environment.id, besides=deployment.id)
-            promotes = deployment.kind is DeploymentKind.PROMOTE
+            promotes, again = deployment.kind is DeploymentKind.PROMOTE, deployment.run_again
             self._contexts = Contexts(
-                self._toolbox, environment, bundle, references(tx), secrets, stock.held, promotes=promotes
+                self._toolbox, environment, bundle, references(tx), secrets, stock, again, promotes=promotes
             )
             self._clearing = Clearing(self._recorder, self._logs, self._toolbox, self._contexts, stock, keeping)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]

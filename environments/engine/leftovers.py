@@ -1,11 +1,13 @@
 """What an environment has of earlier versions of its template, and the present one doesn't name any more."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from environments.domain.environment import Resource, StepRecord
+from environments.domain.lifecycle import StepState
 from environments.domain.plan import Action, Change
+from environments.domain.template import Bundle
 from environments.engine.former import Former, former_steps
 from environments.engine.removal import OVER, UNKNOWN, Looks, turned_round
 from environments.executors.base import Presence
@@ -18,22 +20,44 @@ _SIDE_BY_SIDE = 8
 
 
 class Stock(NamedTuple):
-    """What is known of an environment's past; `held` is what our database knows to be its own."""
+    """What is known of an environment's past; `held` is what our database knows to be its own.
+
+    `finished` is what ran to its end; see `environments.executors.base.StepContext`. `before`: of steps that made
+    something of which that isn't known, the template and the inputs with which they were done last.
+    """
 
     inventory: Sequence[Resource]
     latest: dict[str, StepRecord]
     former: dict[str, Former]
     held: frozenset[tuple[str, str]] = frozenset()
+    finished: Mapping[tuple[str, str], tuple[str, ...] | None] = {}
+    before: Mapping[str, tuple[str, Bundle]] = {}
+
+
+NOTHING = Stock((), {}, {})
+"""Of an environment that hasn't been deployed yet."""
 
 
 def take_stock(tx: Transaction, environment_id: str, besides: str | None = None) -> Stock:
     """What the database has about the environment; `besides` is the deployment that runs now."""
+    inventory, latest = tx.inventory.of(environment_id), tx.journal.latest(environment_id)
+    finished = tx.inventory.finished(environment_id)
+    unknown = {found.step for found in inventory if finished.get((found.kind, found.address), ()) is None}
     return Stock(
-        tx.inventory.of(environment_id),
-        tx.journal.latest(environment_id),
+        inventory,
+        latest,
         former_steps(tx, environment_id, besides),
         tx.inventory.held(environment_id),
+        finished,
+        {name: before for name in unknown if name in latest and (before := _done_with(tx, latest[name])) is not None},
     )
+
+
+def _done_with(tx: Transaction, step: StepRecord) -> tuple[str, Bundle] | None:
+    """The inputs and the template with which a step was done; None if it wasn't."""
+    deployment = tx.deployments.get(step.deployment_id) if step.state is StepState.DONE and step.inputs else None
+    bundle = None if deployment is None else tx.templates.bundle(deployment.bundle)
+    return None if bundle is None else (step.inputs, bundle)
 
 
 def of_step(inventory: Sequence[Resource], step: str) -> list[Resource]:

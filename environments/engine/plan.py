@@ -64,7 +64,8 @@ class WorldPlanner:
             target.bundle,
             images,
             target.secrets,
-            stock.held,
+            stock,
+            target.run_again,
             promotes=target.kind is DeploymentKind.PROMOTE,
         )
         return _Draft(self._toolbox, contexts, stock, shared, troubles, budget).steps()
@@ -204,6 +205,8 @@ class _Draft:
         text = str(step.options)
         asked = sorted(name for name in unknown if name in text) or sorted(unknown)
         deferred = f"decided when {' and '.join(asked)} {'is' if len(asked) == 1 else 'are'} done{why}"
+        if self._contexts.runs_again(step.name):
+            deferred += "; runs again, as requested"
         self._plans[step.name] = StepPlan(step=step.name, uses=step.uses, deferred=deferred)
 
     def _trouble(self, step: str, error: CalvinverseError) -> None:

@@ -56,8 +56,12 @@ class _Timed(ABC):
 class Progress(_Timed):
     """See `environments.executors.base.StepRun`."""
 
-    def __init__(self, recorder: Recorder, logs: LogWriter, step: str, time_limit: float) -> None:
+    def __init__(
+        self, recorder: Recorder, logs: LogWriter, step: str, time_limit: float, *, ended: bool = False
+    ) -> None:
+        """`ended`: the step is done, and this comes after it; then lines are the deployment's, for its own are over."""
         super().__init__(time_limit)
+        self._logs_as = None if ended else step
         self._recorder = recorder
         self._lease = recorder.lease
         self._logs = logs
@@ -95,6 +99,11 @@ class Progress(_Timed):
                 self._recorder.resource(tx, ref, ResourceStatus.GONE, step=self._step)
         self.intended = [ref for ref in self.intended if ref not in resources]
 
+    def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
+        """Writes into the inventory that something ran to its end, or is about to run."""
+        with self._lease.write(going_on=not marks) as tx:
+            tx.inventory.finish(self._lease.environment.id, resource.kind, resource.address, marks)
+
     def before_effect(self) -> None:
         """Raises `Interrupted` or `StepTimeout`."""
         self._lease.check()
@@ -104,7 +113,7 @@ class Progress(_Timed):
     def log(self, line: str) -> None:
         """Stores and streams a line."""
         environment, deployment = self._lease.environment, self._lease.deployment
-        self._logs.add(environment.id, deployment.id, self._step, self._recorder.cleaner.clean(line))
+        self._logs.add(environment.id, deployment.id, self._logs_as, self._recorder.cleaner.clean(line))
 
 
 class Looking(_Timed):
@@ -141,6 +150,10 @@ class Looking(_Timed):
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """Nothing is taken away either."""
         raise AssertionError("a plan takes nothing away")
+
+    def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
+        """Nothing runs."""
+        raise AssertionError("a plan runs nothing")
 
     def before_effect(self) -> None:
         """Raises `StepTimeout`, and what the engine has against going on."""

@@ -42,12 +42,16 @@ class Recorder:
         self._event(tx, EventType.ENVIRONMENT_STATE, f"{environment.name} is {state.value}", {"state": state.value})
         self.state = state
 
-    def step(self, tx: Transaction, name: str, state: StepState, **values: Any) -> None:
-        """A line of the journal."""
+    def step(self, tx: Transaction, name: str, state: StepState, *, unchanged: bool = False, **values: Any) -> None:
+        """A line of the journal. `unchanged`: everything was as the step makes it, so nothing was done."""
         failure: Failure | None = values.get("failure")
         tx.journal.set(self.lease.deployment.id, name, state, self.clock(), **values)
-        data = {"state": state.value, "failure": failure.model_dump(mode="json") if failure else None}
+        data: dict[str, Any] = {"state": state.value}
+        data["failure"] = failure.model_dump(mode="json") if failure else None
         message = f"{name}: {failure.message if failure else state.value}"
+        if unchanged:
+            data["unchanged"] = True
+            message += ", nothing to change"
         self._event(tx, EventType.STEP_STATE, message, data, step=name)
 
     @contextmanager

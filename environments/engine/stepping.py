@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from environments.domain.environment import ResourceRef, StepRecord
 from environments.domain.errors import CalvinverseError, Interrupted, StorageError
 from environments.domain.lifecycle import DeploymentKind, StepState
-from environments.domain.plan import Change
+from environments.domain.plan import CHECKS, Change
 from environments.domain.template import Step
-from environments.engine.contexts import CHECKS, Contexts, Prepared
+from environments.engine.contexts import Contexts, Prepared
 from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Looking, Progress, format_seconds, pause_before, persist
@@ -74,7 +74,7 @@ class Steps:
                 self._recorder.intend(tx, step.name, intended)  # it may have been another step's
             refs = [(ref.kind, ref.address) for ref in (*(item.ref for item in intended), *written)]
             tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
-            self._recorder.step(tx, step.name, StepState.DONE, outputs=outputs, inputs=prepared.inputs)
+            self._recorder.step(tx, step.name, StepState.DONE, unchanged=kept, outputs=outputs, inputs=prepared.inputs)
         self._contexts.hold(refs)
         self.outputs[step.name] = outputs
 
@@ -111,7 +111,6 @@ class Steps:
             return None
         if earlier.inputs != prepared.inputs:
             return None
-        self._log(step, "nothing to change")
         return earlier.outputs
 
     def _look(self, step: Step, prepared: Prepared) -> Sequence[Change]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.faults import Fault
 from environments.domain.plan import Change
-from environments.domain.template import Bundle
+from environments.domain.template import Bundle, Step
 from environments.service.rendering import Evaluate, evaluate
 
 AWAITING_PROMOTION = "awaiting_promotion"
@@ -125,6 +125,13 @@ class StepRun(Protocol):
         """Writes down that the step has taken some of its own resources away. Raises `LeaseLost`."""
         ...
 
+    def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
+        """Writes down that something of the step ran to its end; `marks` stand for its inputs, each one for all.
+
+        Without any: it is about to run, and what it did before doesn't count any more. Raises `LeaseLost`.
+        """
+        ...
+
     def before_effect(self) -> None:
         """To be called before each change of the outside world, and in every waiting loop.
 
@@ -148,6 +155,12 @@ class StepContext:
 
     `secrets` are the environment's secret parameters; only `vault.secret` may use them. `host_volumes` are those that
     the template declares: jobs get no others. `promotes`: somebody asked for what waits for promotion to be promoted.
+    `inputs` stands for the rendered options: equal for equal ones.
+
+    `finished` are the environment's resources (kind, address) with the marks that were written down when they last ran
+    to their end (`StepRun.finished`); None: made by a version that wrote nothing down. For those `before` is the
+    template of the deployment that did the step last, if that was with equal options. `run_again` isn't empty when a
+    person wants the step's work done again; it stays the same until that is done.
     """
 
     owner: Owner
@@ -158,6 +171,10 @@ class StepContext:
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     host_volumes: frozenset[str] = frozenset()
     promotes: bool = False
+    inputs: str = ""
+    finished: Mapping[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict, repr=False)
+    before: Bundle | None = field(default=None, repr=False)
+    run_again: str = ""
 
 
 class Executor(Protocol):
@@ -168,6 +185,9 @@ class Executor(Protocol):
 
     One with `promotes = True` may leave a new version waiting until somebody promotes it: its outputs say whether one
     waits (`AWAITING_PROMOTION`), and a later run whose context `promotes` puts it in the place of the version before.
+
+    One whose work may be done again on a person's wish has a method `why_not_again(options, bundle)`: why such a step,
+    whose raw `options` these are, can't be run again, in words; empty when it can, or nobody can tell yet.
     """
 
     kind: ClassVar[str]
@@ -300,6 +320,12 @@ def toolbox(
     assert len(by_kind) == len(executors)
     assert len(by_resource) == len(handlers)
     return Toolbox(by_kind, by_resource, houses or {}, lookouts, witnesses, reach)
+
+
+def why_not_again(executors: Mapping[str, Executor], step: Step, bundle: Bundle) -> str:
+    """Why a step can't be run again on a person's wish, in words; empty: it can, or only its deployment will tell."""
+    ask: Callable[[Mapping[str, Any], Bundle], str] | None = getattr(executors.get(step.uses), "why_not_again", None)
+    return f"{step.uses} only does what isn't as it should be" if ask is None else ask(step.options, bundle)
 
 
 Clock = Callable[[], datetime]

@@ -6,7 +6,7 @@ false, and nothing before it by which Nomad asked for the end. A program that ki
 memory ends, leaves the same; and the engine's record goes with the container. So the cause is told as the likely one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from environments.executors.nomad_ports import Allocation
 
@@ -29,4 +29,18 @@ def killed_from_outside(allocations: Sequence[Allocation]) -> list[tuple[int, st
         for task in found.tasks
         for event in task.events
         if event.from_outside
+    )
+
+
+EventMark = tuple[str, str, int, str]
+"""Allocation, task, moment and kind of something that happened: no two things have the same."""
+
+
+def event_marks(allocations: Iterable[Allocation]) -> frozenset[EventMark]:
+    """What has happened to tasks so far, as far as Nomad remembers."""
+    return frozenset(
+        (found.id, task.name, event.at, event.kind)
+        for found in allocations
+        for task in found.tasks
+        for event in task.events
     )

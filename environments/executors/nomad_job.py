@@ -28,15 +28,17 @@ from environments.executors.changes import OwnThingsOnly
 from environments.executors.consul_services import Catalogue
 from environments.executors.marks import ABSENT, foreign
 from environments.executors.nomad_check import job_faults
+from environments.executors.nomad_done import RUN, Completion, ends_by_itself, why_not_again
+from environments.executors.nomad_incidents import event_marks
 from environments.executors.nomad_namespace import NAMESPACE_KIND, whose_job
 from environments.executors.nomad_plan import RETRY
-from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler
+from environments.executors.nomad_ports import SLICE, Allocation, Job, JobPlan, Scheduler
 from environments.executors.nomad_promotion import canaried, promotes_itself, refuse_failed
 from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, made_by, service_shapes
 from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.nomad_services import addresses
 from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
-from environments.executors.nomad_watch import Registered, Watch
+from environments.executors.nomad_watch import Outcome, Registered, Watch
 from environments.executors.options import faults, has_expression
 from environments.executors.places import JobPlaces, job_places
 from environments.executors.secret_words import Words, no_words
@@ -111,6 +113,12 @@ class NomadJob(OwnThingsOnly):
         waiting = Shape(kind=bool)
         return table({"job": TEXT, "namespace": TEXT, "services": services, AWAITING_PROMOTION: waiting})
 
+    @classmethod
+    def why_not_again(cls, options: Mapping[str, Any], bundle: Bundle) -> str:
+        """Only a job that ends by itself can be run again, and only one that is started by being registered."""
+        file = options.get("file")
+        return why_not_again(bundle.text(file)) if isinstance(file, str) and not has_expression(file) else ""
+
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The job, and what the environment has because of it: all that the job can read, write and leave behind."""
         label = job_label(context.bundle.text(context.options.file))
@@ -123,7 +131,7 @@ class NomadJob(OwnThingsOnly):
         And `awaiting_promotion`: whether canaries wait for a person; then the services are those of the version before.
         """
         owner = context.owner
-        job = self._read(context)
+        job, completion = self._read(context)
         self._places.claim(owner, run)
         if context.options.promotion == MANUAL and (groups := sorted(promotes_itself(job))):
             raise InvalidJob(
@@ -132,13 +140,17 @@ class NomadJob(OwnThingsOnly):
             )
         if context.promotes and canaried(job):
             refuse_failed(self._scheduler, owner.name, job["ID"])
-        registered = self._register(job, owner, run)
-        run.log(f"job {registered.id} registered in namespace {registered.namespace}, version {registered.version}")
-        words = partial(self._words, owner)
-        watch = Watch(self._scheduler, self._catalogue, registered, run, words, promotes=_promotes(context))
-        outcome = watch.until_healthy()
+        present, outcome = self._present(job["ID"], owner), Outcome()
+        if not completion.done:
+            # What has happened to instances that are there already was told when it happened.
+            known = event_marks(self._scheduler.allocations(owner.name, job["ID"])[1]) if present else frozenset()
+            registered = self._register(job, completion, owner, run)
+            words = partial(self._words, owner)
+            watch = Watch(self._scheduler, self._catalogue, registered, run, words, known, promotes=_promotes(context))
+            outcome = watch.until_healthy()
+        completion.ended(run)
         return {
-            "job": registered.id,
+            "job": job["ID"],
             "namespace": owner.name,
             "services": addresses(self._catalogue, job, owner, outcome, run),
             AWAITING_PROMOTION: outcome.awaiting,
@@ -150,22 +162,26 @@ class NomadJob(OwnThingsOnly):
         A job of this step that its options don't define any more isn't told here: the engine knows it from the
         inventory and destroys it after the step.
         """
-        owner, job = context.owner, self._read(context)
+        owner = context.owner
+        job, completion = self._read(context)
         shared = self._places.plan(owner)
         address = f"{owner.name}/{job['ID']}"
         # In a namespace that isn't there, there is nothing to be asked for.
         missing = any((found.kind, found.action) == (NAMESPACE_KIND, Action.CREATE) for found in shared)
         present = None if missing else self._present(job["ID"], owner)
+        if completion.done:
+            return shared
+        again = nomad_plan.why_again(completion) if completion.ran or present is not None else None
         if present is None:
-            return [*shared, nomad_plan.created(JOB_KIND, address, job)]
-        plan = self._scheduler.plan(owner.name, self._wanted(job, present, owner))
+            return [*shared, nomad_plan.created(JOB_KIND, address, job, again)]
+        plan = self._difference(present, self._wanted(job, present, owner, completion.run_again), owner)
         if not plan.edits and _promotes(context) and canaried(job):
             rollout = self._scheduler.rollout(owner.name, job["ID"])
             if rollout is not None and rollout.awaits_promotion:
                 return [*shared, nomad_plan.promoted(JOB_KIND, address, rollout)]
-        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan)]
+        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan, again)]
 
-    def _read(self, context: StepContext) -> Job:
+    def _read(self, context: StepContext) -> tuple[Job, Completion]:
         options: NomadJobOptions = context.options
         text = context.bundle.text(options.file)
         label = job_label(text)
@@ -174,15 +190,21 @@ class NomadJob(OwnThingsOnly):
             variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
         job = nomad_values.read(self._scheduler.parse, text, variables)
         trusted = context.owner.name in self._trusted
-        return adopt(job, label, context.owner, trusted=trusted, volumes=context.host_volumes)
+        job = adopt(job, label, context.owner, trusted=trusted, volumes=context.host_volumes)
+        resource = ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}")
+        return job, Completion(context, text, job, resource)
 
-    def _register(self, job: Job, owner: Owner, run: StepRun) -> Registered:
+    def _register(self, job: Job, completion: Completion, owner: Owner, run: StepRun) -> Registered:
+        """The job as Nomad has it: registered now, unless it is there as it should be."""
         name = job["ID"]
         for attempt in range(_REGISTRATIONS):
             present = self._present(name, owner)
-            wanted = self._wanted(job, present, owner)
-            if present is not None and self._has_run(wanted, present, owner):
-                return Registered(wanted, present.get("Version", 0), "")
+            wanted = self._wanted(job, present, owner, completion.run_again)
+            if present is not None and self._is_there(wanted, present, owner):
+                return Registered(
+                    wanted, present.get("Version", 0), self._scheduler.newest_evaluation(owner.name, name)
+                )
+            completion.begins(run)
             run.before_effect()
             try:
                 index = present["JobModifyIndex"] if present else 0
@@ -193,25 +215,28 @@ class NomadJob(OwnThingsOnly):
                 if attempt == _REGISTRATIONS - 1 or (found["JobModifyIndex"] if found else 0) == index:
                     raise
                 continue
-            if present is None:
-                return Registered(wanted, 0, evaluation)
-            current = self._scheduler.job(owner.name, name) or {}
-            return Registered(wanted, current.get("Version", 0), evaluation)
+            current = (self._scheduler.job(owner.name, name) or {}) if present else {}
+            version = current.get("Version", 0)
+            run.log(f"job {name} registered in namespace {owner.name}, version {version}")
+            return Registered(wanted, version, evaluation)
         raise AssertionError("unreachable")
 
-    def _has_run(self, wanted: Job, present: Job, owner: Owner) -> bool:
-        """Whether instances of this very job run or have run, and it ends by itself: then it isn't registered again.
+    def _is_there(self, wanted: Job, present: Job, owner: Owner) -> bool:
+        """Whether Nomad has this very job already: then it isn't registered.
 
         Nomad keeps with a job which token registered it. Ours changes each hour and with each start of the service, and
-        the same job with another token is a new version: what has completed would run once more.
+        the same job with another token is a new version: instances get it, and what has completed runs once more.
         """
-        if not Registered(wanted, 0, "").runs_to_its_end or present.get("Stop"):
+        if present.get("Stop") or self._difference(present, wanted, owner).edits:
             return False
+        if not ends_by_itself(wanted) or present.get("Status") != "dead":
+            return True
+        # Nothing of it runs: it has ended, or whatever ran of this version is forgotten, and nobody knows.
         version = present.get("Version", 0)
-        _, allocations = self._scheduler.allocations(owner.name, wanted["ID"])
-        if not any(found.job_version == version for found in allocations):
-            return False
-        return not self._scheduler.plan(owner.name, wanted).edits
+        return any(found.job_version == version for found in self._scheduler.allocations(owner.name, wanted["ID"])[1])
+
+    def _difference(self, present: Job, wanted: Job, owner: Owner) -> JobPlan:
+        return nomad_plan.whole(self._scheduler.plan(owner.name, wanted), present, wanted)
 
     def _present(self, name: str, owner: Owner) -> Job | None:
         present = self._scheduler.job(owner.name, name)
@@ -219,8 +244,8 @@ class NomadJob(OwnThingsOnly):
             raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
         return present
 
-    def _wanted(self, job: Job, present: Job | None, owner: Owner) -> Job:
-        return {**job, "Meta": {**job["Meta"], **self._retry(present, owner)}}
+    def _wanted(self, job: Job, present: Job | None, owner: Owner, run_again: str) -> Job:
+        return {**job, "Meta": {**job["Meta"], **self._retry(present, owner), **_run(present, run_again)}}
 
     def _retry(self, present: Job | None, owner: Owner) -> dict[str, str]:
         """The mark that starts a failed version anew; the same as before if nothing has failed."""
@@ -282,6 +307,12 @@ class JobHandler:
 
 def _promotes(context: StepContext) -> bool:
     return context.promotes or context.options.promotion != MANUAL
+
+
+def _run(present: Job | None, run_again: str) -> dict[str, str]:
+    """The mark that runs an equal job again; the same as before if nobody wants that."""
+    mark = run_again or ((present or {}).get("Meta") or {}).get(RUN)
+    return {RUN: mark} if mark else {}
 
 
 def _given_up(allocations: Sequence[Allocation], version: int) -> bool:

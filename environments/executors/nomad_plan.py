@@ -1,9 +1,12 @@
 """What registering a job would change, in lines for people."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from environments.domain.plan import Action, Change
 from environments.executors.changes import change, moved, shown
+from environments.executors.nomad_done import RUN, Completion
 from environments.executors.nomad_fields import DOLLAR, typed
 from environments.executors.nomad_ports import Edit, Job, JobPlan, Rollout
 from environments.executors.nomad_rules import services
@@ -15,18 +18,44 @@ _PLAIN = {"Count": "count", "Type": "type"}
 """Fields that a job file writes in another way than the API."""
 
 
-def created(kind: str, address: str, job: Job) -> Change:
-    """The plan of a job that isn't there."""
-    return change(Action.CREATE, kind, address, after=job, details=_contents(job))
+def why_again(completion: Completion) -> str | None:
+    """Why a job that ends by itself runs once more, in words; None for others."""
+    if not completion.applies:
+        return None
+    return "runs again, as requested" if completion.run_again else "runs again"
 
 
-def changed(kind: str, address: str, plan: JobPlan) -> list[Change]:
-    """The plan of a job that is there, and may be different; nothing when it isn't."""
+def created(kind: str, address: str, job: Job, again: str | None = None) -> Change:
+    """The plan of a job that isn't there; `again` says that such a job has run."""
+    return change(Action.CREATE, kind, address, after=job, details=[*([again] if again else ()), *_contents(job)])
+
+
+def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
+    """The plan with an edit that makes a new version, and that Nomad doesn't tell: of the spreads of the job itself."""
+    before, after = present.get("Spreads") or None, wanted.get("Spreads") or None
+    edits = [] if before == after else [Edit(("Spread",), "", json.dumps(before), json.dumps(after))]
+    return replace(plan, edits=(*plan.edits, *edits))
+
+
+def changed(kind: str, address: str, plan: JobPlan, again: str | None = None) -> list[Change]:
+    """The plan of a job that is there, and may be different; nothing when it isn't.
+
+    `again` says that it runs once more because of that.
+    """
     if not plan.edits:
         return []
     # Everything that differs counts, also what isn't shown; what stays the same doesn't decide anything.
-    differing = sorted([list(edit.place), edit.field, edit.old, edit.new] for edit in plan.edits)
-    lines = [*dict.fromkeys(_lines(plan.edits)), *(_replacing(group) for group in sorted(plan.replaced))]
+    # Nor does which wish to run it again it is.
+    wish = f"Meta[{RUN}]"
+    differing = sorted(
+        [list(edit.place), edit.field, *((edit.old, edit.new) if edit.field != wish else ("", ""))]
+        for edit in plan.edits
+    )
+    lines = [
+        *([again] if again else ()),
+        *dict.fromkeys(_lines(plan.edits)),
+        *(_replacing(group) for group in sorted(plan.replaced)),
+    ]
     return [change(Action.CHANGE, kind, address, after=differing, details=lines)]
 
 
@@ -50,7 +79,7 @@ def _contents(job: Job) -> Iterator[str]:
 
 def _lines(edits: Sequence[Edit]) -> Iterator[str]:
     for edit in edits:
-        if edit.field == f"Meta[{DOLLAR}]":
+        if edit.field in (f"Meta[{DOLLAR}]", f"Meta[{RUN}]"):
             continue
         # Of a template only its place is told: what stands in it may be long, and more than a plan has to say.
         if "Template" in edit.place:

@@ -162,6 +162,10 @@ class Scheduler(Protocol):
         """The newest link in the chain of evaluations that begins with that one; None when it has been forgotten."""
         ...
 
+    def newest_evaluation(self, namespace: str, job: str) -> str:
+        """The id of the last evaluation of the job; "" when there is none, or it has been forgotten."""
+        ...
+
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
     ) -> tuple[int, list[Allocation]]:

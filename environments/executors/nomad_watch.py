@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
@@ -11,7 +11,7 @@ from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
 from environments.executors.base import StepRun
 from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_checks import Checks
-from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
+from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
 from environments.executors.nomad_lifecycle import Duties
 from environments.executors.nomad_placement import unplaced
 from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Registered:
-    """A job that was registered: what it takes to watch it. `evaluation` is "" if there is none."""
+    """A job as Nomad has it: what it takes to watch it. `evaluation` is "" if there is none."""
 
     job: Job
     version: int
@@ -79,19 +79,21 @@ class Watch:
         registered: Registered,
         run: StepRun,
         words: Callable[[], Sequence[str] | None] = tuple,
+        known: Set[EventMark] = frozenset(),
         *,
         promotes: bool = True,
     ) -> None:
         """`words` are asked for when something that a task wrote is quoted: what has to be taken out of it.
 
-        `promotes`: canaries that are well are promoted; otherwise they are left to wait for that.
+        `known` events happened earlier, and aren't told again. `promotes`: canaries that are well are promoted;
+        otherwise they are left to wait for that.
         """
         self._scheduler = scheduler
         self._checks = Checks(catalogue, registered.job)
         self._job = registered
         self._run = run
         self._words = words
-        self._told: set[tuple[str, str, int, str]] = set()
+        self._told: set[EventMark] = set(known)
         self._obstacle = ""
         self._allocations: list[Allocation] = []
         self._others: list[Allocation] = []

@@ -3,6 +3,7 @@
 Everything here happens in the caller's transaction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, check_move, way_on
 from environments.service.authorization import Allowed
 from environments.service.drafting import Draft
+from environments.service.running_again import left_to_run
 from environments.service.storage import Transaction
 
 _SECRETS_STAY = "; secret parameters stay as they are in OpenBao"
@@ -67,7 +69,7 @@ def change(tx: Transaction, draft: Draft, sealer: Sealer, asked: Asked) -> Deplo
         known = sealer.unseal(waiting) if waiting else {}
         sealed = {"sealed": sealer.seal({**known, **draft.secrets})}
     tx.environments.change(environment.id, **_asked_for(environment), **sealed)
-    return queue(tx, environment, DeploymentKind.UPDATE, asked, draft.allowed)
+    return queue(tx, environment, DeploymentKind.UPDATE, asked, draft.allowed, run_again=draft.run_again)
 
 
 def roll_back(tx: Transaction, draft: Draft, asked: Asked) -> Deployment:
@@ -124,8 +126,11 @@ def queue(
     allowed: Allowed,
     *,
     rollback_to: str | None = None,
+    run_again: Sequence[str] = (),
 ) -> Deployment:
     """Puts a deployment of the environment as it is to be into the queue. `allowed` has to be for just that.
+
+    One that goes on with another (a retry, a repair) also runs again what that one was to run again and didn't.
 
     Raises `NotAllowedNow` while another one waits or runs; a destroy goes before them.
     """
@@ -137,6 +142,7 @@ def queue(
             hint=f"`calvinverse env watch {environment.name}` follows it, `calvinverse env cancel {environment.name}` "
             "stops it.",
         )
+    goes_on = kind in (DeploymentKind.CREATE, DeploymentKind.REPAIR)
     deployment = Deployment(
         id=asked.id,
         environment_id=environment.id,
@@ -152,6 +158,7 @@ def queue(
         rollback_to=rollback_to,
         by_machine=asked.by_machine,
         template_limit=_limit(tx, environment, kind),
+        run_again=left_to_run(tx, environment) if goes_on else dict.fromkeys(run_again, asked.id),
     )
     tx.deployments.add(deployment)
     tx.events.add(

@@ -16,6 +16,7 @@ from environments.service.authorization import Action, Allowed, Principal, check
 from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
 from environments.service.parameters import split_secrets
+from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage import Transaction
 
 LAST_GOOD = "last-good"
@@ -34,6 +35,8 @@ class Draft(NamedTuple):
     allowed: Allowed
     rollback_to: str | None = None
     """The earlier deployment whose template and parameters these are."""
+    run_again: tuple[str, ...] = ()
+    """Steps whose work is to be done again."""
 
 
 def new_environment(
@@ -103,11 +106,17 @@ def check_name_free(tx: Transaction, principal: Principal, name: str) -> None:
 
 
 def updated(
-    tx: Transaction, principal: Principal, environment: Environment, request: UpdateRequest, verdicts: Verdicts
+    tx: Transaction,
+    principal: Principal,
+    environment: Environment,
+    request: UpdateRequest,
+    verdicts: Verdicts,
+    why_not_again: WhyNot = any_step,
 ) -> Draft:
     """The environment with the newest (or named) version of its template and changed parameters.
 
-    Raises `UnknownTemplate`, `InvalidParameters`, `Forbidden`, and what `Verdicts` raise.
+    Raises `UnknownTemplate`, `InvalidParameters`, `Forbidden`, what `Verdicts` raise, and `InvalidInput` for a step
+    that can't be run again.
     """
     bundle = catalogued(tx, environment.template, request.digest)
     allowed = may(principal, Action.ENVIRONMENT_UPDATE, environment, becomes=bundle)
@@ -117,7 +126,8 @@ def updated(
     given = {name: value for name, value in given.items() if name in template.parameters or _asked(request, name)}
     # Secrets that were handed to OpenBao stay there unless new ones come.
     opened, secrets = split_secrets(template, verdicts.parameters(template, given, known=template.secret_parameters()))
-    return Draft(_with(environment, bundle, template, opened), bundle, secrets, allowed)
+    again = check_steps(request.run_again, bundle, why_not_again)
+    return Draft(_with(environment, bundle, template, opened), bundle, secrets, allowed, run_again=again)
 
 
 def rolled_back(tx: Transaction, principal: Principal, environment: Environment, wanted: str | None) -> Draft:

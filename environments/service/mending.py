@@ -12,7 +12,7 @@ from environments.service import changing
 from environments.service.authorization import Action, Principal, may
 from environments.service.changing import Asked
 from environments.service.drafting import check_awaiting, rolled_back
-from environments.service.presenting import environment_view
+from environments.service.presenting import accepted, environment_view
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
@@ -36,7 +36,7 @@ class Mending:
             check_request(environment.name, environment.state, DeploymentKind.REPAIR)
             asked = Asked(self._new_id("dep"), principal.owner, "repaired", self._clock())
             deployment = changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
-        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+            return accepted(tx, environment, deployment)
 
     def promote(self, principal: Principal, name: str) -> Accepted:
         """Puts the new versions that wait for promotion in the place of those before them.
@@ -51,7 +51,7 @@ class Mending:
             steps = ", ".join(environment.awaiting_promotion)
             asked = Asked(self._new_id("dep"), principal.owner, f"promoted {steps}", self._clock())
             deployment = changing.queue(tx, environment, DeploymentKind.PROMOTE, asked, allowed)
-        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+            return accepted(tx, environment, deployment)
 
     def rollback(self, principal: Principal, name: str, request: RollbackRequest) -> Accepted:
         """Goes back to what the last good deployment applied, or an earlier one that is named.
@@ -66,7 +66,7 @@ class Mending:
             draft = rolled_back(tx, principal, environment, request.deployment)
             asked = Asked(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
             deployment = changing.roll_back(tx, draft, asked)
-        return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
+            return accepted(tx, draft.environment, deployment)
 
     def abandon(self, principal: Principal, name: str, request: AbandonRequest) -> EnvironmentView:
         """Gives up what a failed destroy has left: the record stays, and the clock keeps looking for it.

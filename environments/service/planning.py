@@ -1,7 +1,7 @@
 """Plans: made by looking at the world, saved for a day, and applied as they were shown or not at all."""
 
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -19,7 +19,8 @@ from environments.service.changing import Asked, Sealer
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
 from environments.service.idempotency import Once
-from environments.service.presenting import environment_view
+from environments.service.presenting import accepted, environment_view
+from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
@@ -37,13 +38,15 @@ _ACTIONS = {
 class Target:
     """What an environment is to become: its record has the bundle's digest and the parameters as they are to be.
 
-    `secrets` are the secret parameters that come with the request; those given before stay in OpenBao.
+    `secrets` are the secret parameters that come with the request; those given before stay in OpenBao. `run_again` has
+    the steps whose work is to be done again, each with the id of who asked for that first; here only the names count.
     """
 
     kind: DeploymentKind
     environment: Environment
     bundle: Bundle
     secrets: dict[str, Any]
+    run_again: Mapping[str, str] = field(default_factory=dict)
 
 
 class Planner(Protocol):
@@ -69,8 +72,11 @@ class Planning:
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
         checks: Checks,
+        why_not_again: WhyNot = any_step,
     ) -> None:
+        """`why_not_again` says of a step why it can't be run again, if it can't."""
         self._checks = checks
+        self._why_not_again = why_not_again
         self._storage = storage
         self._planner = planner
         self._sealer = sealer
@@ -85,16 +91,19 @@ class Planning:
         now = self._clock()
         verdicts = Verdicts(self._checks, principal.owner)
 
-        def drafted() -> tuple[Draft, Deployment | None, bytes | None]:
+        def drafted() -> tuple[Draft, Deployment | None, bytes | None, dict[str, str]]:
             with self._storage.read() as tx:
                 check_plans(tx, principal.owner, now)  # before the parts are asked for a plan that can't be kept
                 draft = self._draft(tx, principal, name, request, now, verdicts)
-                return draft, _newest(tx, draft.environment), tx.environments.sealed(draft.environment.id)
+                wished = dict.fromkeys(draft.run_again, "asked")
+                again = left_to_run(tx, draft.environment) if request.kind is DeploymentKind.REPAIR else wished
+                return draft, _newest(tx, draft.environment), tx.environments.sealed(draft.environment.id), again
 
-        draft, newest, waiting = verdicts.settle(drafted)
+        draft, newest, waiting, again = verdicts.settle(drafted)
         environment = draft.environment
         secrets = {**(self._sealer.unseal(waiting) if waiting else {}), **draft.secrets}
-        steps = self._planner.plan(Target(request.kind, environment, draft.bundle, secrets))
+        steps = self._planner.plan(Target(request.kind, environment, draft.bundle, secrets, again))
+        creates, moves = request.kind is DeploymentKind.CREATE, request.until is None
         plan = Plan(
             id=self._new_id("plan"),
             kind=request.kind,
@@ -109,6 +118,10 @@ class Planning:
             expires_at=now + KEPT,
             based_on=newest.id if newest else None,
             steps=steps,
+            deadline=environment.deadline if creates else None,
+            lifetime=(environment.deadline - now).total_seconds()
+            if creates and moves and environment.deadline
+            else None,
             request=_kept(request, draft),
         )
         with self._storage.write() as tx:
@@ -144,7 +157,9 @@ class Planning:
             if deployment.plan_id == plan.id and not tx.plans.use(plan.id, deployment.id):
                 raise _stale(plan, "it has been applied already")
             once.remember(tx, environment, deployment.id)
-        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+            if deployment.plan_id != plan.id:  # it is being destroyed already
+                return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+            return accepted(tx, environment, deployment)
 
     def _draft(
         self,
@@ -174,8 +189,8 @@ class Planning:
             return unchanged(tx, principal, _ACTIONS[request.kind], environment)
         if request.rollback_to is not None:
             return rolled_back(tx, principal, environment, request.rollback_to)
-        update = UpdateRequest(digest=request.digest, parameters=request.parameters)
-        return updated(tx, principal, environment, update, verdicts)
+        update = UpdateRequest(digest=request.digest, parameters=request.parameters, run_again=request.run_again or ())
+        return updated(tx, principal, environment, update, verdicts, self._why_not_again)
 
     def _apply(
         self,
@@ -212,7 +227,7 @@ class Planning:
                 "parameters": plan.parameters,
             }
         )
-        draft = Draft(after, bundle, secrets, allowed, rollback_to)
+        draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))
         if draft.rollback_to is not None:
             return after, changing.roll_back(tx, draft, asked)
         return after, changing.change(tx, draft, self._sealer, asked)
@@ -262,7 +277,7 @@ def _check_fields(request: PlanRequest) -> None:
     """Raises `InvalidInput` for what this kind of plan doesn't take, and for what it lacks."""
     takes = {
         DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until"},
-        DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to"},
+        DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to", "run_again"},
     }.get(request.kind, set())
     given = {name for name in PlanRequest.model_fields if name != "kind" and getattr(request, name) is not None}
     if extra := sorted(given - takes):

@@ -6,7 +6,7 @@ from typing import Any
 from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import State
 from environments.domain.references import MASK, references_in
-from environments.domain.views import DeploymentView, EnvironmentView, OutputView, StepView
+from environments.domain.views import Accepted, DeploymentView, EnvironmentView, OutputView, StepView
 from environments.service.storage import Transaction
 
 _SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
@@ -50,6 +50,12 @@ def environment_view(environment: Environment, deployment: DeploymentView | None
         degraded=environment.degraded if environment.state is State.READY else (),
         deployment=deployment,
     )
+
+
+def accepted(tx: Transaction, environment: Environment, deployment: Deployment) -> Accepted:
+    """The answer to a request that has just put this deployment into the queue; in the same transaction."""
+    view, after = environment_view(environment), tx.events.newest()
+    return Accepted(environment=view, deployment_id=deployment.id, events_after=after)
 
 
 def deployment_view(

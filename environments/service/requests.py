@@ -27,7 +27,8 @@ from environments.service.changing import Sealer as Sealer  # where others look 
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import new_environment, updated
 from environments.service.idempotency import Once
-from environments.service.presenting import environment_view
+from environments.service.presenting import accepted, environment_view
+from environments.service.running_again import WhyNot, any_step
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import owned
 
@@ -45,8 +46,11 @@ class Requests:
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
         checks: Checks,
+        why_not_again: WhyNot = any_step,
     ) -> None:
+        """`why_not_again` says of a step why it can't be run again, if it can't."""
         self._checks = checks
+        self._why_not_again = why_not_again
         self._storage = storage
         self._sealer = sealer
         self._clock = clock
@@ -73,7 +77,7 @@ class Requests:
             draft = new_environment(tx, principal, request, self._new_id("env"), now, verdicts)
             deployment = changing.create(tx, draft, self._sealer, self._asked(principal.owner, "created", now))
             once.remember(tx, draft.environment, deployment.id)
-        return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
+            return accepted(tx, draft.environment, deployment)
 
     def update(self, principal: Principal, name: str, request: UpdateRequest) -> Accepted:
         """Makes the environment what the newest (or named) version of its template says, with changed parameters.
@@ -89,9 +93,10 @@ class Requests:
         with self._storage.write() as tx:
             environment = owned(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = updated(tx, principal, environment, request, verdicts)
-            deployment = changing.change(tx, draft, self._sealer, self._asked(principal.owner, "updated", now))
-        return Accepted(environment=environment_view(draft.environment), deployment_id=deployment.id)
+            draft = updated(tx, principal, environment, request, verdicts, self._why_not_again)
+            reason = f"updated, to run {' and '.join(draft.run_again)} again" if draft.run_again else "updated"
+            deployment = changing.change(tx, draft, self._sealer, self._asked(principal.owner, reason, now))
+            return accepted(tx, draft.environment, deployment)
 
     def retry(self, principal: Principal, name: str) -> Accepted:
         """Tries a failed create again, or a failed destroy at once. Raises `NotAllowedNow`."""
@@ -105,7 +110,7 @@ class Requests:
             check_request(environment.name, environment.state, DeploymentKind.CREATE)
             asked = self._asked(principal.owner, "tried again", now)
             deployment = changing.queue(tx, environment, DeploymentKind.CREATE, asked, allowed)
-        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+            return accepted(tx, environment, deployment)
 
     def destroy(self, principal: Principal, name: str, request: DestroyRequest | None = None) -> Accepted:
         """Destroys now, whatever runs; asked again while it runs, it names the running deployment."""
@@ -200,4 +205,6 @@ class Requests:
 
 def _destroy(tx: Transaction, environment: Environment, asked: Asked, allowed: Allowed) -> Accepted:
     environment, deployment = changing.destroy(tx, environment, asked, allowed)
-    return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+    if deployment.id != asked.id:  # it is being destroyed already
+        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+    return accepted(tx, environment, deployment)

@@ -318,6 +318,17 @@ class Inventory(Protocol):
         """What it holds; with `gone` also what was taken away since, for a last look."""
         ...
 
+    def finish(self, environment_id: str, kind: str, address: str, marks: Sequence[str]) -> None:
+        """It ends by itself, and ran to its end with the inputs that `marks` stand for; none: it hasn't, or not yet."""
+        ...
+
+    def finished(self, environment_id: str) -> dict[tuple[str, str], tuple[str, ...] | None]:
+        """The marks of all that may be there, by kind and address.
+
+        None: it was made by a version that didn't write this down. What was taken away since isn't named.
+        """
+        ...
+
 
 class OwnedEvent(NamedTuple):
     """An event, and who owned its environment when it was read."""

@@ -113,11 +113,13 @@ class SqlInventory:
             if key not in known:
                 known[key] = resource.status.value
                 row = plain({name: getattr(resource, name) for name in Resource.model_fields})
-                new.append({**row, "rank": ranks.get(f"{resource.kind} {resource.address}", 0)})
+                rank = ranks.get(f"{resource.kind} {resource.address}", 0)
+                new.append({**row, "rank": rank, "finished": []})
             elif known[key] != ResourceStatus.PRESENT.value:
                 self.set(*_key(resource), resource.status, "", resource.updated_at)
                 if known[key] == ResourceStatus.GONE.value:
-                    self._change(resource.environment_id, *key, held=False)  # it has to be claimed again
+                    # It has to be claimed again, and what it did is gone.
+                    self._change(resource.environment_id, *key, held=False, finished=[])
             if None not in (resource.step, steps_of.get(key)) and resource.step != steps_of[key]:
                 self._hand_over(resource)
         if new:
@@ -167,6 +169,18 @@ class SqlInventory:
         if not gone:
             query = query.where(resources.c.status != ResourceStatus.GONE.value)
         return frozenset((row.kind, row.address) for row in self._connection.execute(query))
+
+    def finish(self, environment_id: str, kind: str, address: str, marks: Sequence[str]) -> None:
+        self._change(environment_id, kind, address, finished=list(marks))
+
+    def finished(self, environment_id: str) -> dict[tuple[str, str], tuple[str, ...] | None]:
+        query = select(resources.c.kind, resources.c.address, resources.c.finished).where(
+            resources.c.environment_id == environment_id, resources.c.status != ResourceStatus.GONE.value
+        )
+        return {
+            (row.kind, row.address): None if row.finished is None else tuple(row.finished)
+            for row in self._connection.execute(query)
+        }
 
     def _change(self, environment_id: str, kind: str, address: str, **values: Any) -> None:
         self._connection.execute(

@@ -152,6 +152,7 @@ deployments = Table(
     Column("cancel_requested_at", Moment),
     Column("cancel_requested_by", String(200)),
     Column("cancel_forced", Boolean, nullable=False, server_default=false()),
+    Column("run_again", JSON, nullable=False, server_default="{}"),
     Index("ix_deployments_environment_id", "environment_id", "requested_at"),
     Index("ix_deployments_state", "state", "kind"),
     Index(
@@ -281,8 +282,10 @@ resources = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("held", Boolean, nullable=False, server_default=false()),
+    Column("finished", JSON(none_as_null=True)),
     UniqueConstraint("environment_id", "kind", "address"),
 )
+"""`finished`: what the inputs of something that ends by itself were when it last ran to its end; see `Inventory`."""
 
 events = Table(
     "events",

@@ -376,3 +376,21 @@ def _until(nomad: Scheduler, namespace: str, job: str, enough: Callable[[list[Al
         assert time.monotonic() < end, found
         index, found = nomad.allocations(namespace, job, index=index, wait=1.0)
     return found
+
+
+def test_the_newest_evaluation_of_a_job_is_known(nomad: Scheduler, namespace: str) -> None:
+    assert nomad.newest_evaluation(namespace, "app") == ""
+    job = nomad.parse(JOB, hcl.assignments({"image": images_here.reference("base")}))
+    job = {**job, "Namespace": namespace}
+    first = nomad.register(namespace, job, 0)
+    _until(nomad, namespace, "app", lambda found: any(item.client == "running" for item in found))
+    present = nomad.job(namespace, "app")
+    assert present is not None
+    group = {**job["TaskGroups"][0], "Count": 2}
+    second = nomad.register(namespace, {**job, "TaskGroups": [group]}, present["JobModifyIndex"])
+    newest = nomad.newest_evaluation(namespace, "app")
+    assert newest not in ("", first)
+    found = nomad.evaluation(namespace, newest)
+    assert found is not None
+    # The deployment that follows has evaluations of its own.
+    assert newest == second or found.status in ("pending", "complete")

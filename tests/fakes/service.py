@@ -174,7 +174,7 @@ class FakeService:
                 now,
                 deployment_id=deployment.id,
                 step=step,
-                data={"state": state.value},
+                data={"state": state.value, "failure": failure.model_dump(mode="json") if failure else None},
             )
 
     def finish(self, name: str, state: State, failure: Failure | None = None) -> None:

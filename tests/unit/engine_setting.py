@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.plan import WorldPlanner
 from environments.engine.worker import Worker
-from environments.executors.base import Toolbox
+from environments.executors.base import Toolbox, why_not_again
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
@@ -68,9 +69,10 @@ class Setting:
         sealer = KeyFileSealer(self.folder / "key")
         self.checks = DirectChecks(toolbox.executors)
         self.catalogue = Catalogue(self.database, self.checks, self.clock)
-        self.requests = Requests(self.database, sealer, self.clock, self.new_id, self.checks)
+        again = partial(why_not_again, toolbox.executors)
+        self.requests = Requests(self.database, sealer, self.clock, self.new_id, self.checks, again)
         self.planning = Planning(
-            self.database, WorldPlanner(self.database, toolbox), sealer, self.clock, self.new_id, self.checks
+            self.database, WorldPlanner(self.database, toolbox), sealer, self.clock, self.new_id, self.checks, again
         )
         self.mending = Mending(self.database, self.clock, self.new_id)
         self.queueing = Queueing(self.database, self.clock)

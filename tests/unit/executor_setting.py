@@ -73,6 +73,7 @@ class Run:
         self.effects = 0
         self.intended: list[ResourceRef] = []
         self.held: list[ResourceRef] = []
+        self.marks: dict[tuple[str, str], tuple[str, ...]] = {}
         self._stop_at = stop_at
         self._end = time.monotonic() + limit
 
@@ -102,6 +103,10 @@ class Run:
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """Keeps them no more."""
         self.intended = [ref for ref in self.intended if ref not in resources]
+
+    def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
+        """Keeps the marks."""
+        self.marks[resource.kind, resource.address] = tuple(marks)
 
     def before_effect(self) -> None:
         """Counts."""
@@ -146,6 +151,7 @@ class World:
         self.secrets = MemorySecrets()
         self.pki = MemoryPki(NOW)
         self.logins = MemoryLogins()
+        self.finished: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self.web = FakeWeb()
         places = JobPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, self.pki, self.logins)
         self.toolbox: Toolbox = toolbox(
@@ -187,14 +193,32 @@ class World:
         step: str = "one",
         secrets: Mapping[str, Any] | None = None,
         files: Mapping[str, str] | None = None,
+        before: Bundle | None = None,
+        run_again: str = "",
     ) -> StepContext:
-        """A step with these options."""
+        """A step with these options, which knows what has run to its end so far."""
         read = self.toolbox.executors[uses].options.model_validate(options)
-        return StepContext(owner, step, read, bundle(files), {}, secrets or {})
+        inputs = repr(sorted(options.items()))
+        return StepContext(
+            owner,
+            step,
+            read,
+            bundle(files),
+            {},
+            secrets or {},
+            inputs=inputs,
+            finished=dict(self.finished),
+            before=before,
+            run_again=run_again,
+        )
 
     def apply(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
         """Applies such a step."""
-        return self.toolbox.executors[uses].apply(self.context(uses, options, **more), run or Run())
+        run = run or Run()
+        try:
+            return self.toolbox.executors[uses].apply(self.context(uses, options, **more), run)
+        finally:
+            self.finished |= run.marks
 
     def plan(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> list[Change]:
         """What applying such a step would do. Planning itself must have no effects."""

@@ -371,6 +371,26 @@ def test_no_line_of_the_log_is_lost_when_a_deployment_ends_at_once(cli: CommandL
     ]
 
 
+def test_what_a_step_logs_is_told_before_its_end_however_fast_it_goes(cli: CommandLine) -> None:
+    def engine() -> None:
+        until(lambda: exists(cli.service, "fast"))
+        for step in ("settings", "app"):
+            cli.service.step("fast", step, StepState.RUNNING)
+            for number in range(20):
+                cli.service.log("fast", f"line {number}", step=step)
+            cli.service.step("fast", step, StepState.DONE)
+        cli.service.finish("fast", State.READY)
+
+    thread = beside(engine)
+    created = cli("env", "create", "fast", "-t", "web").err.splitlines()
+    thread.join()
+    told = [line.strip() for line in created if line.startswith("  ")]
+    expected = []
+    for step in ("settings", "app"):
+        expected += [f"◐ {step}", *(f"{step}: line {number}" for number in range(20)), f"✓ {step}"]
+    assert [line.partition("  ")[0].strip() for line in told] == expected
+
+
 def test_a_destroy_that_wins_is_told_by_the_create_that_lost(cli: CommandLine) -> None:
     def other() -> None:
         until(lambda: exists(cli.service, "lost"))

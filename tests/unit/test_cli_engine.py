@@ -163,7 +163,7 @@ def test_what_is_planned_is_what_is_done(cli: Setting) -> None:
     assert cli("env", "repair", "demo", "--plan")[0].endswith("\nNothing to do.\n")
     shown = cli("env", "update", "demo", "-p", "message=Hi", "--plan")[0]
     assert "~ change   consul.kv  environments/demo/message\n      value: Hello → Hi\n" in shown
-    assert "unchanged: app, answers" in shown
+    assert "unchanged: app\nwill be checked: answers\n" in shown
     plan = cli.plan("env", "update", "demo", "-p", "message=Hi")
     cli("plan", "apply", plan)
     assert message(cli) == b"Hi"

@@ -93,15 +93,13 @@ def test_a_plan_shows_each_thing_with_what_becomes_of_it(cli: Commands) -> None:
         "      group web, count: 1 → 3\n"
         "      variable replicas\n"
         "\n"
-        "answers   check.http\n"
-        "  ? decided when app is done\n"
-        "\n"
         "token     vault.secret  (no longer in the template)\n"
         "  - destroy  vault.secret  environments/checkout-fix/token\n"
         "\n"
         "unchanged: certificate\n"
+        "will be checked: answers\n"
         "\n"
-        "1 to create, 2 to change, 1 to replace, 1 to destroy; 1 step decided later.\n"
+        "1 to create, 2 to change, 1 to replace, 1 to destroy.\n"
     )
     assert err.endswith("  calvinverse plan apply plan-1\n")
     assert "Until 2026-11-23 11:00:00 CET" in err

@@ -83,6 +83,14 @@ def logs(setting: Setting, deployment_id: str, step: str) -> list[str]:
     ]
 
 
+def told(setting: Setting, deployment_id: str, step: str) -> str:
+    """What the last event of the step says."""
+    with setting.database.read() as tx:
+        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+    mine = [found for found in events if found.type is EventType.STEP_STATE and found.step == step]
+    return [found.message for found in mine if found.deployment_id == deployment_id][-1]
+
+
 def refuse(setting: Setting, address: str, error: Exception, verbs: str = "make") -> None:
     """From now on that effect fails."""
 
@@ -106,7 +114,9 @@ def test_an_update_touches_only_what_differs(setting: Setting) -> None:
     assert state is DeploymentState.SUCCEEDED
     assert setting.world.changed == ["one/left", "one/top"]
     assert setting.world.made == []
-    assert logs(setting, deployment, "right") == ["nothing to change"]
+    assert logs(setting, deployment, "right") == []
+    assert told(setting, deployment, "right") == "right: done, nothing to change"
+    assert told(setting, deployment, "left") == "left: done"
     assert logs(setting, deployment, "left") == ["making left"]
     steps = journal(setting, deployment)
     assert steps["right"].state is StepState.DONE
@@ -119,7 +129,8 @@ def test_an_update_without_a_difference_applies_only_checks(setting: Setting) ->
     state, deployment = update(setting)
     assert state is DeploymentState.SUCCEEDED
     assert logs(setting, deployment, "check") == ["making check"]
-    assert logs(setting, deployment, "top") == ["nothing to change"]
+    assert logs(setting, deployment, "top") == []
+    assert told(setting, deployment, "top") == "top: done, nothing to change"
     assert setting.environment().outputs["word"]["value"] == "hello!"
 
 
@@ -582,7 +593,8 @@ def test_a_repair_puts_right_what_was_changed_by_hand_and_nothing_else(setting: 
     assert found is not None
     assert found.kind is DeploymentKind.REPAIR
     assert found.parameters == {"word": "hello"}
-    assert logs(setting, found.id, "top") == ["nothing to change"]
+    assert logs(setting, found.id, "top") == []
+    assert told(setting, found.id, "top") == "top: done, nothing to change"
 
 
 def test_a_failed_environment_is_repaired(setting: Setting) -> None:

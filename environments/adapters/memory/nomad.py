@@ -16,11 +16,12 @@ from environments.executors.nomad_ports import Allocation, Evaluation, Job, JobP
 class MemoryNomad:
     """Implements `Scheduler`. Services of healthy jobs appear in `consul`, if there is one.
 
-    `fate` may be changed at any time, for jobs registered from then on.
+    `fate` may be changed at any time, for jobs registered from then on; so may `token`, which is who registers them.
     """
 
     def __init__(self, consul: MemoryConsul | None = None) -> None:
         self.fate = Fate.HEALTHY
+        self.token = "token"
         self.registrations = 0
         self.stops_slowly = False
         """Whether tasks that are asked to stop go on until `finish_stopping`."""
@@ -46,7 +47,10 @@ class MemoryNomad:
     def job(self, namespace: str, job: str) -> Job | None:
         """The registered job."""
         found = self._jobs.get((namespace, job))
-        return None if found is None else dict(found.job)
+        if found is None:
+            return None
+        dead = bool(found.allocations) and all(item.terminal for item in found.allocations)
+        return {**found.job, "Status": "dead" if dead else "running"}
 
     def jobs(self, namespace: str) -> list[str]:
         """Ids of all jobs of a namespace."""
@@ -64,12 +68,19 @@ class MemoryNomad:
             self._bump()
             evaluation = f"evaluation-{self._index}"
             self._evaluations[evaluation] = Evaluation("complete")
-            if present and not present.job["Stop"] and specification(present.job) == specification(job):
+            same = present and not present.job["Stop"] and specification(present.job) == specification(job)
+            if present and same and present.job["NomadTokenID"] == self.token:
+                present.evaluation = evaluation
                 return evaluation
             version = present.job["Version"] + 1 if present else 0
-            registered = Registered({**job, "JobModifyIndex": self._index, "Version": version, "Stop": False})
+            of_nomad = {"JobModifyIndex": self._index, "Version": version, "Stop": False, "NomadTokenID": self.token}
+            registered = Registered({**job, **of_nomad})
+            registered.evaluation = evaluation
             registered.allocations = [] if present is None else list(present.allocations)
             self._jobs[namespace, job["ID"]] = registered
+            if present and same and job["Type"] != "batch":
+                registered.go_on(present)
+                return evaluation
             self._start(registered, evaluation, present)
             self._withdraw(registered)
             return evaluation
@@ -84,6 +95,11 @@ class MemoryNomad:
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
         """What was decided."""
         return self._evaluations.get(evaluation)
+
+    def newest_evaluation(self, namespace: str, job: str) -> str:
+        """The id of the last evaluation of the job."""
+        found = self._jobs.get((namespace, job))
+        return found.evaluation if found else ""
 
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
@@ -214,6 +230,12 @@ class MemoryNomad:
             assert found.rollout is not None
             found.rollout = replace(found.rollout, status="failed", description=why)
             self._bump()
+
+    def collect_garbage(self) -> None:
+        """What happens some hours after a job has ended: Nomad forgets it, and all that ran of it."""
+        for (namespace, job), found in list(self._jobs.items()):
+            if found.job["Type"] == "batch" and all(item.terminal for item in found.allocations):
+                del self._jobs[namespace, job]
 
     def scale(self, namespace: str, job: str, count: int) -> None:
         """What a person does: another count, as a new version."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from environments.executors.nomad_ports import Edit, Job, JobPlan
 
-_OF_NOMAD = frozenset({"JobModifyIndex", "Version", "Stop"})
+_OF_NOMAD = frozenset({"JobModifyIndex", "Version", "Stop", "Status", "NomadTokenID"})
 """Fields of a registered job that no job file has."""
 
 _BLOCKS = {"TaskGroups": "group ", "Tasks": "task ", "Services": "Service", "Templates": "Template"}

@@ -30,6 +30,7 @@ class Registered:
     allocations: list[Allocation] = field(default_factory=list)
     rollout: Rollout | None = None
     stable_job: Job = field(default_factory=dict)
+    evaluation: str = ""
     _stable: frozenset[str] = frozenset()
 
     @property
@@ -56,6 +57,13 @@ class Registered:
         """Some go on as others; the rest has ended."""
         self.stop([found for found in self.allocations if found not in old])
         self.allocations = [*(found for found in self.allocations if found not in old), *new]
+
+    def go_on(self, before: "Registered") -> None:
+        """The job is the same under another token: its instances go on as those of the new version."""
+        version = self.job["Version"]
+        self.allocations = [replace(found, job_version=version) for found in before.allocations]
+        self.rollout = before.rollout and replace(before.rollout, job_version=version)
+        self.settle()
 
     def settle(self) -> None:
         """What runs needs no promotion."""

@@ -1,0 +1,42 @@
+"""Steps whose work a person wants done again, though it is done."""
+
+from collections.abc import Callable, Sequence
+
+from environments.domain.environment import Environment
+from environments.domain.errors import InvalidInput
+from environments.domain.lifecycle import DeploymentKind, StepState
+from environments.domain.suggesting import suggestion
+from environments.domain.template import Bundle, Step
+from environments.service.storage import Transaction
+
+WhyNot = Callable[[Step, Bundle], str]
+"""Why a step can't be run again, in words; empty: it can, or only its deployment will tell."""
+
+
+def any_step(step: Step, bundle: Bundle) -> str:
+    """For services that know no step kinds: nothing is refused."""
+    return ""
+
+
+def check_steps(wanted: Sequence[str], bundle: Bundle, why_not: WhyNot) -> tuple[str, ...]:
+    """The steps, each once. Raises `InvalidInput` for one that the template lacks, or that can't be run again."""
+    steps = {step.name: step for step in bundle.template().steps}
+    for name in wanted:
+        if name not in steps:
+            hint = suggestion(name, steps) or f"It has: {', '.join(steps)}."
+            raise InvalidInput(f"The template has no step {name!r} to run again.", hint=hint)
+        if reason := why_not(steps[name], bundle):
+            raise InvalidInput(
+                f"The step {name!r} can't be run again: {reason}.",
+                hint="Only batch and sysbatch jobs that start with their deployment are run again.",
+            )
+    return tuple(dict.fromkeys(wanted))
+
+
+def left_to_run(tx: Transaction, environment: Environment) -> dict[str, str]:
+    """What was to be run again in the newest deployment, and wasn't done there: for the one that goes on with it."""
+    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    if newest is None or not newest.run_again or newest.kind is DeploymentKind.DESTROY:
+        return {}
+    done = {step.name for step in tx.journal.steps(newest.id) if step.state is StepState.DONE}
+    return {name: wish for name, wish in newest.run_again.items() if name not in done}
