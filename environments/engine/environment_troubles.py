@@ -20,7 +20,8 @@ def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -
     for address, step in watched.made.items():
         namespace, _, name = address.partition("/")
         if namespace == watched.name:
-            for trouble in job_troubles(kind, address, world.facts(namespace, name), since, until):
+            facts = world.facts(namespace, name, watched.ended.get(address))
+            for trouble in job_troubles(kind, address, facts, since, until):
                 yield trouble, step
     for check in world.checks(watched.name):
         of = None

@@ -21,9 +21,8 @@ class KnownWorld:
         self._instances: dict[str, dict[str, SeenInstance]] = {}
         self._checks: dict[str, list[Check]] = {}
         self._indexes: dict[tuple[str, str], int] = {}
-        self._ends: set[tuple[str, str]] = set()
-        self._stays: set[tuple[str, str]] = set()
-        """Jobs that were seen, by whether they end by themselves: also those that are gone."""
+        self._ends: dict[tuple[str, str], bool] = {}
+        """Whether jobs end by themselves: also of those that are gone, but not of their runs."""
 
     def list_jobs(self, listing: Listing) -> None:
         """Takes a listing in place of all that was known of jobs."""
@@ -41,7 +40,8 @@ class KnownWorld:
             touched.add(one.namespace)
             if isinstance(one, SeenJob):
                 self._jobs.setdefault(one.namespace, {})[one.id] = one
-                (self._ends if one.type in _ENDS and not one.starts_later else self._stays).add(key)
+                if not one.parent:
+                    self._ends[key] = one.type in _ENDS and not one.starts_later
             elif isinstance(one, GoneJob):
                 self._jobs.get(one.namespace, {}).pop(one.id, None)
             elif one.client == "complete" or (one.ended and (one.replaced or one.desired != "run")):
@@ -57,17 +57,15 @@ class KnownWorld:
             self._checks[check.service.partition(SERVICE_MARK)[0]].append(check)
         return {name for name in {*before, *self._checks} if before.get(name, []) != self._checks.get(name, [])}
 
-    def facts(self, namespace: str, job: str) -> JobFacts:
-        """All that is known of a job."""
+    def facts(self, namespace: str, job: str, ended: bool | None = None) -> JobFacts:
+        """All that is known of a job. `ended`: whether the database knows that it ran to its end."""
         jobs = self._jobs.get(namespace, {})
         found = jobs.get(job)
         runs: dict[SeenJob, list[SeenInstance]] | None = None
         if found is not None and found.starts_later:
             runs = {run: self._of(namespace, run.id) for run in jobs.values() if run.parent == job}
-        key = (namespace, job)
-        # One that ended by itself once and is another kind now is that kind.
-        may_be_forgotten = key not in self._stays or (key in self._ends and found is None)
-        return JobFacts(found, self._of(namespace, job), runs, may_be_forgotten)
+        ends = self._ends.get((namespace, job), ended)
+        return JobFacts(found, self._of(namespace, job), runs, may_be_forgotten=ends is not False)
 
     def job_of(self, namespace: str, service_id: str) -> str | None:
         """The job whose instance Nomad registered as that service; None when there is no such instance any more."""

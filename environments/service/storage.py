@@ -34,7 +34,10 @@ from environments.service.pages import Page
 
 
 class Watched(NamedTuple):
-    """What it takes to tell whether an environment works. `made`: address → step of its resources of some kind."""
+    """What it takes to tell whether an environment works. `made`: address → step of its resources of some kind.
+
+    `ended`: address → whether it ran to its end; None: it was made by a version that didn't write that down.
+    """
 
     id: str
     name: str
@@ -42,6 +45,7 @@ class Watched(NamedTuple):
     state_since: datetime
     degraded: tuple[DegradedReason, ...]
     made: Mapping[str, str | None]
+    ended: Mapping[str, bool | None]
 
 
 class Environments(Protocol):

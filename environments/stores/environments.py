@@ -256,14 +256,15 @@ class SqlEnvironments:
         columns = (table.c.id, table.c.name, table.c.state, table.c.state_since, table.c.degraded)
         rows = self._connection.execute(select(*columns).where(table.c.managed_by.is_(None), which)).all()
         made: dict[str, dict[str, str | None]] = {}
-        found = select(resources.c.environment_id, resources.c.address, resources.c.step).select_from(
-            resources.join(table, resources.c.environment_id == table.c.id)
-        )
+        ended: dict[str, dict[str, bool | None]] = {}
+        named = (resources.c.environment_id, resources.c.address, resources.c.step, resources.c.finished)
+        found = select(*named).select_from(resources.join(table, resources.c.environment_id == table.c.id))
         here = (resources.c.kind == kind, resources.c.status == ResourceStatus.PRESENT.value)
-        for of, address, step in self._connection.execute(
+        for of, address, step, finished in self._connection.execute(
             found.where(*here, table.c.managed_by.is_(None), ready, which)
         ):
             made.setdefault(of, {})[address] = step
+            ended.setdefault(of, {})[address] = None if finished is None else bool(finished)
         return [
             Watched(
                 row.id,
@@ -272,6 +273,7 @@ class SqlEnvironments:
                 row.state_since,
                 tuple(DegradedReason.model_validate(reason) for reason in row.degraded),
                 made.get(row.id, {}),
+                ended.get(row.id, {}),
             )
             for row in rows
         ]

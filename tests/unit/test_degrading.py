@@ -179,6 +179,17 @@ def test_jobs_that_people_stop_or_remove_are_told_and_batch_jobs_may_go(cluster:
     assert reasons[0].since == DegradedReason.model_validate(cluster.events()[0].data["reasons"][0]).since
 
 
+def test_what_went_while_nobody_followed_is_told_unless_it_had_ended(cluster: Cluster) -> None:
+    one = cluster.environment("one", cluster.job("one"), cluster.job("one", "seed", "batch"))
+    with cluster.setting.database.write() as tx:
+        tx.inventory.finish(one.id, KIND, "one/seed", ["these inputs"])
+    for job in ("app", "seed"):
+        cluster.nomad.deregister("one", job, purge=True)
+    cluster.process()
+    (reason,) = cluster.until("one/app")
+    assert reason.reason == "The job is gone: somebody has removed it from Nomad."
+
+
 def test_a_task_that_was_killed_is_told_and_over_when_it_has_run_for_a_while(cluster: Cluster) -> None:
     cluster.process()
     cluster.environment()
