@@ -94,6 +94,7 @@ def test_a_system_job_is_ready_when_its_checks_pass(made: Made) -> None:
     case(made, "system")
     made.apply()
     assert made.url.startswith("http://127.0.0.1:")
+    made.destroy()  # Consul keeps what it knew of a check for a moment when only the check changes
     case(made, "system", ('path = "/"', 'path = "/nothing"'))
     with pytest.raises(StepTimeout, match=f"service '{made.owner.name}--web' doesn't pass its checks"):
         made.apply(limit=8)
@@ -176,7 +177,7 @@ def test_a_slow_task_is_named_and_a_hanging_one_after_the_others_is_killed(
     handler = JobHandler(Nomad(lambda: connections), timedelta(seconds=1))
     address = f"{made.owner.name}/app"
     # Main tasks, then the sidecar, then those after them, which may be started again once.
-    assert timedelta(seconds=138) < handler.time_needed(address) < timedelta(seconds=160)
+    assert timedelta(seconds=138) < handler.time_needed(address) < timedelta(seconds=240)
     run = Run(limit=120)
     handler.destroy(address, made.owner, run)
     said = "\n".join(run.lines)

@@ -93,7 +93,8 @@ class Made:
             if steps is not None and step.name not in steps:
                 continue
             executor = self.box.executors[step.uses]
-            assert executor.check(step.options, self.bundle) == []
+            faults = executor.check(step.options, self.bundle)
+            assert not [fault for fault in faults if isinstance(fault, str) or not fault.warning]
             context = self._context(step, parameters)
             self.intended += [item for item in executor.resources(context) if item not in self.intended]
             run = Run(limit=limit)
