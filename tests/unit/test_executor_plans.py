@@ -24,7 +24,7 @@ PREFIX = "environments/alpha/"
 KEYS: dict[str, Any] = {"keys": {"a": "one", "b": 2}}
 SECRET: dict[str, Any] = {"generate": {"password": {}}, "values": {"user": "ada"}, "from_parameters": {"key": "pin"}}
 CERTIFICATE: dict[str, Any] = {"service": "web", "ttl": "2h"}
-IMAGE_JOB = JOB.replace("template {", "config {\n image = var.image\n }\n template {").replace(
+IMAGE_JOB = JOB.replace('image = "web"', "image = var.image").replace(
     'variable "text" {}', 'variable "text" {}\nvariable "image" {}'
 )
 APP: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2, "image": "sha256:aa"}}
