@@ -78,7 +78,8 @@ LIFECYCLE = (
         "`poststop`",
         "doesn't count while the instance runs; in a `batch` or `sysbatch` job it has ended with exit code 0. A "
         "destroy waits until it has ended, says so, and kills it after 2 minutes, or after its `kill_timeout` if that "
-        "is longer",
+        "is longer. In a group with `consul` or `vault` Nomad takes a minute to start it, each time: with a `restart` "
+        "block whose `interval` is that short, Nomad starts it again however often it is killed",
     ),
 )
 """Task, and what it does when its instance counts as running."""

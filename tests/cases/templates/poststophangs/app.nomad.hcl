@@ -31,20 +31,6 @@ job "app" {
       port "http" {}
     }
 
-    consul {}
-
-    service {
-      name         = "${var.environment}--web"
-      port         = "http"
-      address_mode = "host"
-
-      check {
-        type = "http"
-        path = "/"
-        interval = "1s"
-        timeout  = "1s"
-      }
-    }
 
     task "init" {
       driver       = "docker"
