@@ -31,6 +31,13 @@ ENVIRONMENTS = "environments"
 LENT_SECONDS = 60
 """How long a token for the secrets of one environment lives, at most: a use takes a call or two."""
 
+_SETTLED = 1.0
+"""Seconds that an accessor has been listed before its token is looked up.
+
+OpenBao writes a token before its lease, and takes a token without one for left over: whoever looks it up at that moment
+makes it revoke a token that somebody is just being given, of whatever environment (`lookupInternal` in its store).
+"""
+
 _BEING_MADE = 60.0
 """Seconds after which an accessor without a token is taken for one that will never have one."""
 
@@ -274,6 +281,8 @@ class Logins(_Part):
         super().__init__(link)
         self._origins: dict[str, tuple[str, str]] = {}
         self._empty: dict[str, float] = {}
+        self._listed: dict[str, float] = {}
+        """Since when each accessor is known to be there, by the monotonic clock."""
         self._lock = threading.Lock()
 
     def find(self, auth_path: str, name: str) -> Identity:
@@ -306,7 +315,10 @@ class Logins(_Part):
                 ttl=f"{seconds}s",
             ),
         )
-        return Issued(made["auth"]["accessor"], made["auth"]["client_token"])
+        accessor = str(made["auth"]["accessor"])
+        with self._lock:
+            self._origins[accessor] = (f"auth/token/create/{role}", f"token-{name}")
+        return Issued(accessor, made["auth"]["client_token"])
 
     def revoke(self, accessor: str) -> None:
         """Revokes a token with its leases."""
@@ -331,11 +343,16 @@ class Logins(_Part):
         return str(found["data"]["id"]) if isinstance(found, dict) and found.get("data") else None
 
     def _accessors(self) -> list[str]:
+        """All that are there, once those may be looked up of which nothing is known."""
         found = self._maybe("list tokens", lambda client: client.auth.token.list_accessors())
         accessors = list(found["data"]["keys"]) if found else []
+        now = time.monotonic()
         with self._lock:
+            self._listed = {key: self._listed.get(key, now) for key in accessors}
             self._origins = {key: self._origins[key] for key in accessors if key in self._origins}
             self._empty = {key: self._empty[key] for key in accessors if key in self._empty}
+            newest = max((since for key, since in self._listed.items() if key not in self._origins), default=0.0)
+        time.sleep(max(0.0, newest + _SETTLED - now))
         return accessors
 
     def _origin(self, accessor: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import http.server
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,11 @@ def openbao(known: dict[str, dict[str, str]], listed: list[str]) -> Iterator[tup
             self.answer(200, {"data": {"keys": listed}})
 
         def do_POST(self) -> None:
-            accessor = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["accessor"]
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if "entity_alias" in body:
+                self.answer(200, {"auth": {"accessor": "made", "client_token": "a new token"}})
+                return
+            accessor = body["accessor"]
             asked.append(accessor)
             self.answer(*((200, {"data": known[accessor]}) if accessor in known else (403, DENIED)))
 
@@ -65,6 +70,38 @@ def client(address: str, folder: Path) -> Vault:
     token.write_text("a token")
     endpoint = Endpoint(address=address, authentication=TokenFile(token_file=token))
     return Vault(lambda: Connections(vault=endpoint))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody makes tokens here."""
+    monkeypatch.setattr(vault_module, "_SETTLED", 0.0)
+
+
+def test_a_token_that_is_just_being_made_is_not_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenBao would revoke it: it has no lease yet. What is known already isn't waited for."""
+    monkeypatch.setattr(vault_module, "_SETTLED", 0.3)
+    listed = ["job"]
+    with openbao({"own": OWN, "job": LOGIN, "late": LOGIN}, listed) as (address, asked):
+        logins = client(address, tmp_path).logins
+        began = time.monotonic()
+        assert logins.find("jwt-nomad", "demo").accessors == ("job",)
+        assert time.monotonic() - began >= 0.3
+        waits: list[float] = []
+        monkeypatch.setattr("environments.adapters.vault.time.sleep", waits.append)
+        logins.find("jwt-nomad", "demo")
+        listed.append("late")
+        assert logins.find("jwt-nomad", "demo").accessors == ("job", "late")
+        assert (waits[0], round(waits[1], 1)) == (0.0, 0.3)
+        assert asked == ["job", "late"]
+
+
+def test_a_token_of_our_own_need_not_be_looked_up(tmp_path: Path) -> None:
+    with openbao({}, ["made"]) as (address, asked):
+        logins = client(address, tmp_path).logins
+        assert logins.issue("demo", 60, {}).accessor == "made"
+        assert logins.find("token", "demo").accessors == ("made",)
+        assert asked == []
 
 
 def test_an_accessor_of_nothing_hides_no_other_token(tmp_path: Path) -> None:
