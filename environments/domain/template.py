@@ -148,8 +148,9 @@ class Template(_Part):
 def parse_template(text: str) -> Template:
     """The template that `template.toml` holds. Raises `InvalidTemplate` naming all faults that can be found."""
     template, faults = read_template(text)
-    if template is None or faults:
-        raise invalid_template(faults)
+    wrong = [fault for fault in faults if not fault.warning]
+    if template is None or wrong:
+        raise invalid_template(wrong)
     return template
 
 
@@ -176,7 +177,7 @@ def read_template(text: str) -> tuple[Template | None, list[Fault]]:
         found.append(Fault(path=(written,), message=f"there is no table [{written}]", suggestion="write [template]"))
     found += unknown_keys(head, document)
     told = {fault.path for fault in found}
-    whole = {**document, **head}
+    whole = {**head, **document}
     for _ in range(_READINGS):
         try:
             template = Template.model_validate(_outputs_as_tables(whole))
@@ -184,7 +185,7 @@ def read_template(text: str) -> tuple[Template | None, list[Fault]]:
             found += [fault for fault in model_faults(error, document, head) if fault.path not in told]
             whole = without_faults(whole, error)
             continue
-        found += list(rule_faults(template, quiet=bool(found)))
+        found += list(rule_faults(template, quiet=any(not fault.warning for fault in found)))
         return template, [fault.at(places) for fault in found]
     return None, [fault.at(places) for fault in found]
 

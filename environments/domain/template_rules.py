@@ -36,11 +36,15 @@ def unknown_keys(head: Mapping[str, Any], document: Mapping[str, Any]) -> Iterat
     for name in document:
         if name not in _TABLES:
             where = "it belongs in [template]" if name in _HEAD else meant(name, _TABLES, written="[{}]")
-            yield Fault(path=(name,), message=f"there is no table [{name}]", suggestion=where)
+            known = name in _HEAD
+            message = f"{name} stands outside of [template]" if known else f"there is no table [{name}]"
+            yield Fault(path=(name,), message=message, suggestion=where, warning=known)
     for name in head:
         if name not in _HEAD:
-            where = f"[{name}] is a table of its own" if name in _TABLES else meant(name, _HEAD)
-            yield Fault(path=("template", name), message=f"template.{name}: there is no such key", suggestion=where)
+            known = name in _TABLES
+            where = f"[{name}] is a table of its own" if known else meant(name, _HEAD)
+            message = f"template.{name}: {'it stands inside of [template]' if known else 'there is no such key'}"
+            yield Fault(path=("template", name), message=message, suggestion=where, warning=known)
 
 
 def model_faults(error: "ValidationError", document: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[Fault]:

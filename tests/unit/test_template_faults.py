@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from environments.adapters.checking import tasks
 from environments.domain.faults import Fault
-from environments.domain.template import make_bundle
+from environments.domain.template import make_bundle, parse_template
 from environments.executors.kinds import STEP_KINDS
 from environments.service.inspecting import template_faults
 
@@ -360,6 +360,19 @@ def test_an_image_that_is_not_published_is_a_warning() -> None:
     said = "step 'app': with.variables.image: no image 'web' is published; until one is, the step fails"
     assert warning.sentence == f'{said}; did you mean "wbe"?'
     assert warning.line == line_of(GOOD, "images.web")
+
+
+def test_what_is_read_although_it_stands_elsewhere_is_a_warning() -> None:
+    """Templates that were pushed with it are read as they were."""
+    text = (
+        'version = "2"\n' + HEAD + 'lifetime.default = "1h"\n' + SETTINGS.replace("parameters.tier", "environment.id")
+    )
+    assert [str(fault) for fault in found(text) if fault.warning] == [
+        "template.toml:1: version stands outside of [template]; it belongs in [template]",
+        "template.toml:4: template.lifetime: it stands inside of [template]; [lifetime] is a table of its own",
+    ]
+    assert told(text) == []
+    assert parse_template(text).version == "2"
 
 
 def test_a_label_needs_no_quotes() -> None:
