@@ -22,6 +22,12 @@ from tests.cases.table import Case, Ends
 _LIMIT = 900.0
 """Seconds that one deployment may take at most: each has its own limits, which are shorter."""
 
+_HELD = 8.0
+"""Seconds after which an environment would be called degraded at the latest, if something were wrong with it."""
+
+_RECOVERED = 60.0
+"""Seconds after which it is no more, if only the machine was busy."""
+
 _SETTLED = 20.0
 """Seconds that Nomad may take to stop what a new version replaces."""
 
@@ -166,9 +172,7 @@ class Life:
             self.faults.append(f"the {what} ended as {deployment.state.value}: {deployment.failure}")
         if environment.failure is not None:
             self.faults.append(f"after the {what} it shows a failure: {environment.failure}")
-        if degraded := getattr(environment, "degraded", ()):
-            self.faults.append(f"after the {what} it is degraded: {degraded}")
-        awaiting = tuple(getattr(environment, "awaiting_promotion", ()))
+        awaiting = environment.awaiting_promotion
         wanted = self.case.awaiting if what == "change" else ()
         if awaiting != wanted:
             self.faults.append(f"after the {what} {awaiting} await promotion, not {wanted}")
@@ -241,12 +245,18 @@ class Life:
             self.faults.append(f"after the change old allocations are still wanted: {found}")
 
     def _observed(self) -> None:
-        """A look finds that everything is as its steps made it."""
+        """A look finds that everything is as its steps made it, and it isn't called degraded."""
         found = self.client.observe(self.name).drift
         if found is None:
             self.faults.append("a look found nothing out")
         elif found.found or found.troubles:
             self.faults.append(f"a look found: {found.model_dump_json(exclude_defaults=True)}")
+        time.sleep(_HELD)
+        end = time.monotonic() + _RECOVERED
+        while (reasons := self.client.environment(self.name).degraded) and time.monotonic() < end:
+            time.sleep(0.5)
+        if reasons:
+            self.faults.append(f"it is degraded: {[reason.reason for reason in reasons]}")
 
     def _destroyed(self) -> None:
         self._ended(self.client.destroy(self.name, "the case is over"))
