@@ -101,6 +101,8 @@ class Cluster:
             with setting.database.write() as tx:
                 tx.inventory.intend([resource], {f"{KIND} {address}": 0})
                 tx.inventory.settle(found.id, [(KIND, address)], now)
+                if job["Type"] == "batch":
+                    tx.inventory.finish(found.id, KIND, address, ["these inputs"])
         for _, tells in self.processes:
             # It reads an environment once it is ready, and in life it has its resources by then.
             with tells._changed:
@@ -180,9 +182,7 @@ def test_jobs_that_people_stop_or_remove_are_told_and_batch_jobs_may_go(cluster:
 
 
 def test_what_went_while_nobody_followed_is_told_unless_it_had_ended(cluster: Cluster) -> None:
-    one = cluster.environment("one", cluster.job("one"), cluster.job("one", "seed", "batch"))
-    with cluster.setting.database.write() as tx:
-        tx.inventory.finish(one.id, KIND, "one/seed", ["these inputs"])
+    cluster.environment("one", cluster.job("one"), cluster.job("one", "seed", "batch"))
     for job in ("app", "seed"):
         cluster.nomad.deregister("one", job, purge=True)
     cluster.process()
