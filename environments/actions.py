@@ -198,6 +198,8 @@ ACTIONS: tuple[Action, ...] = (
         detail='Canaries of a step with `promotion = "manual"` run beside the version before until then.',
         risk=Risk.CHANGE,
         command=("env", "promote"),
+        keys=("p",),
+        places=_BOTH,
         states=STARTS_FROM[DeploymentKind.PROMOTE],
     ),
     Action(
@@ -577,6 +579,8 @@ def refusal(action: Action, environment: "EnvironmentView") -> str | None:
     if environment.state not in action.states:
         state = environment.state.value.replace("_", " ")
         return f"{environment.name} is {state}: {action.title.lower()} isn't possible now."
+    if action.id == "environment.promote" and not environment.awaiting_promotion:
+        return f"Nothing of {environment.name} awaits promotion."
     if action.id == "environment.rollback":
         return _no_way_back(environment)
     return _nothing_runs(environment) if action.id == "environment.cancel" else None
@@ -598,7 +602,7 @@ def _no_way_back(environment: "EnvironmentView") -> str | None:
     name = environment.name
     if environment.last_good is None:
         return f"{name} was never ready: there is nothing to roll back to."
-    if environment.state is State.READY:
+    if environment.state is State.READY and not environment.awaiting_promotion:
         return (
             f"{name} is as its last good deployment made it; `{PROGRAM} env rollback {name} --to DEPLOYMENT` goes "
             "further back."

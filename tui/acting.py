@@ -70,6 +70,13 @@ class ActingScreen(HouseScreen):
             request = PlanRequest(kind=DeploymentKind.REPAIR)
             self.house.push_screen(PlanDialog(view.name, view.id, request, f"Repair {view.name}", "is being repaired"))
 
+    def action_environment_promote(self) -> None:
+        """Shows what promoting would do, before it is done."""
+        view = self.meant(action("environment.promote"))
+        if view is not None:
+            request = PlanRequest(kind=DeploymentKind.PROMOTE)
+            self.house.push_screen(PlanDialog(view.name, view.id, request, f"Promote {view.name}", "is being promoted"))
+
     def action_environment_rollback(self) -> None:
         """Shows what going back would do, before it is done."""
         view = self.meant(action("environment.rollback"))

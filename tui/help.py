@@ -14,7 +14,7 @@ from environments.actions import ACTIONS, Place, Risk
 from tui.keys import written
 from tui.sections import STYLES
 from tui.table import EnvironmentTable
-from tui.words import DEGRADED, DRIFTED, STATES, WARNING
+from tui.words import AWAITING, DEGRADED, DRIFTED, STATES, WARNING
 
 _WHERE = {
     frozenset({Place.LIST, Place.DETAIL}): "",
@@ -74,7 +74,7 @@ def help_rows() -> Iterator[Row]:
         keys = " ".join(written(key) for key in binding.key.split(","))
         yield Content.assemble((keys, "bold")), Content.assemble((binding.description, "$faint"))
     yield Content("Signs"), None
-    for sign in (*STATES.values(), DEGRADED, DRIFTED):
+    for sign in (*STATES.values(), DEGRADED, DRIFTED, AWAITING):
         yield Content.assemble((str(sign), STYLES[sign.mood])), Content.assemble((sign.meaning, "$faint"))
     yield (
         Content.assemble((f"{WARNING} 12m30s", "$warning")),

@@ -76,6 +76,7 @@ class PlanDialog(Dialog):
         self.query_one("#plan-sum", Static).update(
             Content.assemble(
                 (f"{summary(plan.steps).capitalize()}.", "bold"),
+                *([f" It expires {self.house.clock.moment(plan.deadline)}."] if plan.deadline is not None else []),
                 (f"\nSaved until {until} as {clean(plan.id)}", "$faint"),
             )
         )

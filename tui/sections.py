@@ -11,7 +11,7 @@ from environments.domain.references import MASK
 from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
 from tui.clock import Clock, coarse, countdown, taken
 from tui.table import fit, keep_end
-from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown, sign_of
+from tui.words import AWAITING, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown, sign_of
 
 STYLES: dict[Mood, str] = {
     "good": "$success",
@@ -80,6 +80,9 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
         lines.append([(f"▲ {what}", "$error"), (f" for {coarse(now - reason.since)}", "$faint")])
     if len(view.degraded) > _REASONS:
         lines.append([(f"▲ and {len(view.degraded) - _REASONS} more", "$error")])
+    if view.awaiting_promotion:
+        steps = ", ".join(clean(step) for step in view.awaiting_promotion)
+        lines.append([(f"{AWAITING.glyph} {shorten(steps)}: a new version awaits promotion", "$warning")])
     newest = view.deployment
     if newest is not None and newest.cancel_requested_at is not None and newest.state not in ENDED_DEPLOYMENTS:
         by = clean(newest.cancel_requested_by or "somebody")
@@ -107,6 +110,8 @@ def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
     if view.state is State.FAILED:
         back = [("b", "rolls back")] if view.last_good is not None else []
         return [("r", "retries"), ("R", "repairs"), *back, ("D", "destroys")]
+    if view.state is State.READY and view.awaiting_promotion:
+        return [("p", "promotes"), ("b", "rolls back")]
     if view.state is State.READY and view.drifted:
         return [("R", "repairs"), ("i", "looks again")]
     if view.state is State.READY and view.degraded:

@@ -82,6 +82,11 @@ DRIFTED = Sign("≠", "drifted", "warn", "ready, but no longer what its steps ma
 DEGRADED = Sign("▲", "degraded", "bad", "ready, but a job or a check of it fails; its detail says which")
 """Instead of `ready`, of an environment that doesn't work as a whole."""
 
+AWAITING = Sign(
+    "↥", "awaiting", "warn", "awaiting promotion: ready, with a new version beside it that a person has to promote"
+)
+"""Instead of `ready`, of an environment whose new version waits."""
+
 
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""
@@ -96,10 +101,14 @@ def shown(value: Any) -> str:
 
 
 def sign_of(view: EnvironmentView) -> Sign:
-    """How the state of an environment is shown: a ready one that fails or has drifted is no longer simply ready."""
-    if view.degraded and view.state is State.READY:
+    """How the state of an environment is shown: a ready one that fails, has drifted or waits isn't simply ready."""
+    if view.state is not State.READY:
+        return STATES[view.state]
+    if view.degraded:
         return DEGRADED
-    return DRIFTED if view.drifted and view.state is State.READY else STATES[view.state]
+    if view.drifted:
+        return DRIFTED
+    return AWAITING if view.awaiting_promotion else STATES[view.state]
 
 
 def note(view: EnvironmentView) -> str:

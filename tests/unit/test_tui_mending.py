@@ -323,3 +323,28 @@ def test_a_queued_deployment_says_why_it_waits_until_it_runs() -> None:
         await driver.until(lambda: not driver.screen.query_one("#why").display, "the end of waiting")
 
     drive(script, client, size=(120, 40))
+
+
+def test_a_version_that_awaits_promotion_is_shown_and_promoted_by_a_plan() -> None:
+    client = FakeClient(ready().model_copy(update={"awaiting_promotion": ("app",), "last_good": "dep-0"}))
+
+    async def script(driver: Driver) -> None:
+        await driver.until_text("↥ awaiting")
+        await _open(driver, "checkout-fix")
+        assert "app: a new version awaits promotion" in driver.static("#header")
+        await driver.press("p")
+        await driver.until_screen(PlanDialog)
+        await driver.until(lambda: not _go(driver).disabled, "the plan")
+        assert client.calls[-1][2].kind is DeploymentKind.PROMOTE
+        _go(driver).press()
+        await driver.until(lambda: any(call[0] == "apply_plan" for call in client.calls), "its being applied")
+
+    drive(script, client, size=(80, 24))
+
+
+def test_nothing_is_promoted_where_nothing_waits() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("p")
+        await driver.until(lambda: "Nothing of checkout-fix awaits promotion." in driver.said(), "the refusal")
+
+    drive(script, FakeClient(ready()))
