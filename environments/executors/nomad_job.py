@@ -140,11 +140,12 @@ class NomadJob(OwnThingsOnly):
             )
         if context.promotes and canaried(job):
             refuse_failed(self._scheduler, owner.name, job["ID"])
-        present, outcome = self._present(job["ID"], owner), Outcome()
+        present, outcome, new = self._present(job["ID"], owner), Outcome(), False
         if not completion.done:
             # What has happened to instances that are there already was told when it happened.
             known = event_marks(self._scheduler.allocations(owner.name, job["ID"])[1]) if present else frozenset()
             registered = self._register(job, completion, owner, run)
+            new = present is None or registered.version != present.get("Version", 0)
             words = partial(self._words, owner)
             watch = Watch(self._scheduler, self._catalogue, registered, run, words, known, promotes=_promotes(context))
             outcome = watch.until_healthy()
@@ -152,7 +153,7 @@ class NomadJob(OwnThingsOnly):
         return {
             "job": job["ID"],
             "namespace": owner.name,
-            "services": addresses(self._catalogue, job, owner, outcome, run),
+            "services": addresses(self._catalogue, job, owner, outcome, run, tell=new),
             AWAITING_PROMOTION: outcome.awaiting,
         }
 

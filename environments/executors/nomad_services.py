@@ -11,11 +11,13 @@ from environments.executors.nomad_rules import group_services
 from environments.executors.nomad_watch import Outcome
 
 
-def addresses(catalogue: Catalogue, job: Job, owner: Owner, outcome: Outcome, run: StepRun) -> dict[str, Any]:
+def addresses(
+    catalogue: Catalogue, job: Job, owner: Owner, outcome: Outcome, run: StepRun, *, tell: bool
+) -> dict[str, Any]:
     """For each service of the job, by its name in the environment, its `name`, `address`, `port` and `url`.
 
     They are null for a service of which no instance is wanted. Of several instances it is one that serves: of the
-    version that was made, or of the one before while that waits for promotion.
+    version that was made, or of the one before while that waits for promotion. `tell`: the version is new.
     """
     found: dict[str, Any] = {}
     if job.get("Type") in ("batch", "sysbatch"):
@@ -26,7 +28,8 @@ def addresses(catalogue: Catalogue, job: Job, owner: Owner, outcome: Outcome, ru
         if count:
             found[label] = _entry(service, _instance(catalogue, name, outcome, run))
         elif label not in found:
-            run.log(f"service {label} has no address: its group has count = 0, so no instance of it is wanted")
+            if tell:
+                run.log(f"service {label} has no address: its group has count = 0, so no instance of it is wanted")
             url: dict[str, Any] = {"url": None} if _scheme(service, service.get("Tags"), service.get("Meta")) else {}
             found[label] = {"name": name, "address": None, "port": None, **url}
     return found
