@@ -63,4 +63,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"{mark} {verdict.case.name:{width}}  {verdict.ended:8}  {verdict.seconds:6.1f} s  {said[:150]}".rstrip()
         )
     wrong = sum(bool(verdict.faults) for verdict in found)
-    terminalreporter.write_line(f"{len(found)} cases, {wrong} not as expected.toml says")
+    terminalreporter.write_line(f"{len(found)} case{'s' * (len(found) != 1)}, {wrong} not as expected.toml says")
