@@ -470,7 +470,7 @@ def test_a_job_uses_the_engine_and_builds_where_the_engine_sees_it(app: Made, co
     command = '[ -w /var/run/docker.sock ] && echo hello > \\"$BUILDS/$NOMAD_ALLOC_ID\\"'
     _prepare(app, f'type = "batch", command = "{command}"', mounts, volumes)
     with pytest.raises(InvalidJob, match="docker-socket"):
-        app.apply()
+        app.apply(checked=False)
     declared = ", ".join(f'"{name}"' for name in VOLUMES)
     _prepare(app, f'type = "batch", command = "{command}"', mounts, volumes, f"host_volumes = [{declared}]")
     files = {**app.bundle.files, "app.hcl": app.bundle.files["app.hcl"].replace(b"entrypoint ", GROUP + b"entrypoint ")}
@@ -523,7 +523,7 @@ def test_a_job_that_reaches_too_far_is_refused_before_anything_is_made(
 ) -> None:
     _prepare(app, 'keys = "a`b"', more)
     with pytest.raises(InvalidJob, match=reason):
-        app.apply()
+        app.apply(checked=False)
     assert Nomad(lambda: connections).namespace(app.owner.name) is None
 
 
@@ -546,11 +546,11 @@ def test_a_job_gets_nothing_of_another_environment(web: Made, box: Toolbox, data
         thief.apply(steps=steps)
         _prepare(thief, "", _reading(data, web.owner.name), AT_ONCE)
         with pytest.raises(StepTimeout, match="time limit"):
-            thief.apply(limit=2.5)
+            thief.apply(limit=2.5, checked=False)
         assert not any("Started" in line for line in thief.log)
         # Its own is given when it asks in the same way: so the refusal above means something.
         _prepare(thief, "", _reading(data, thief.owner.name), AT_ONCE)
-        thief.apply()
+        thief.apply(checked=False)
         assert any("Started" in line for line in thief.log)
     finally:
         thief.destroy()
