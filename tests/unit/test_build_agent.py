@@ -379,7 +379,7 @@ class TestBuild:
             assert process.stdout.readline().startswith("arguments")
             time.sleep(0.1)
             process.send_signal(number)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=120)
         assert process.returncode == 130, err
         assert "told to stop" in err
         assert records(tmp_path) == ["images/base/builds/one/record.json"]
@@ -388,7 +388,7 @@ class TestBuild:
     def test_says_why_it_does_nothing(self, running: Any, registry: Any, tmp_path: Path) -> None:
         process = running(status="0")
         registry[1].clear()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 2
         assert "has no sources" in err
         assert "Traceback" not in err

@@ -23,6 +23,7 @@ from environments.domain.errors import (
     StepFailed,
 )
 from environments.domain.plan import Change
+from environments.domain.template import make_bundle
 from environments.engine.progress import Looking
 from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
 from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
@@ -412,7 +413,8 @@ def test_a_kit_of_before_credentials_can_be_read(house: Lent) -> None:
 
 
 def test_other_parts_are_refused(house: Lent) -> None:
-    assert house.executor.check({"folder": "net", "credentials": ["docker"]}, house.context().bundle)
+    files = {**house.context().bundle.files, "template.toml": b'[template]\nname = "modular"\n'}
+    assert house.executor.check({"folder": "net", "credentials": ["docker"]}, make_bundle(files))
 
 
 def test_a_service_without_a_cluster_says_so() -> None:
