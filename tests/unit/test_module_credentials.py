@@ -413,7 +413,10 @@ def test_a_kit_of_before_credentials_can_be_read(house: Lent) -> None:
 
 
 def test_other_parts_are_refused(house: Lent) -> None:
-    files = {**house.context().bundle.files, "template.toml": b'[template]\nname = "modular"\n'}
+    files = {
+        **house.context().bundle.files,
+        "template.toml": b'[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "b"\n',
+    }
     assert house.executor.check({"folder": "net", "credentials": ["docker"]}, make_bundle(files))
 
 
