@@ -295,9 +295,13 @@ class Logins(_Part):
             entities = (entity,) if entity else ()
         lent = [f"create/{role}" for role in (OPENBAO_MODULES, OPENBAO_SECRETS)]
         origins = {(f"auth/{auth_path}/{made}", f"{auth_path}-{name}") for made in (*lent, "login")}
-        return Identity(
-            entities, tuple(accessor for accessor in self._accessors() if self._origin(accessor) in origins)
-        )
+        # Without an entity there is no login whose tokens could have any right: nothing that is worth waiting for.
+        accessors = self._accessors(wait=bool(entities))
+        return Identity(entities, tuple(accessor for accessor in accessors if self._origin(accessor) in origins))
+
+    def notice(self) -> None:
+        """Takes note of the tokens that are there now, so that a look at them later hasn't to wait."""
+        self._accessors(wait=False)
 
     def issue(self, name: str, seconds: int, metadata: Mapping[str, str], *, role: str = OPENBAO_MODULES) -> Issued:
         """A token for the places of the environment of that name: the policy reads the name from the entity's alias.
@@ -342,8 +346,8 @@ class Logins(_Part):
         # No entity: 204 without a body, which hvac gives as the response itself.
         return str(found["data"]["id"]) if isinstance(found, dict) and found.get("data") else None
 
-    def _accessors(self) -> list[str]:
-        """All that are there, once those may be looked up of which nothing is known."""
+    def _accessors(self, *, wait: bool) -> list[str]:
+        """All that are there, once those may be looked up of which nothing is known; without `wait` those that may."""
         found = self._maybe("list tokens", lambda client: client.auth.token.list_accessors())
         accessors = list(found["data"]["keys"]) if found else []
         now = time.monotonic()
@@ -351,9 +355,11 @@ class Logins(_Part):
             self._listed = {key: self._listed.get(key, now) for key in accessors}
             self._origins = {key: self._origins[key] for key in accessors if key in self._origins}
             self._empty = {key: self._empty[key] for key in accessors if key in self._empty}
-            newest = max((since for key, since in self._listed.items() if key not in self._origins), default=0.0)
-        time.sleep(max(0.0, newest + _SETTLED - now))
-        return accessors
+            fresh = {key: since for key, since in self._listed.items() if key not in self._origins}
+        if wait:
+            time.sleep(max(0.0, max(fresh.values(), default=0.0) + _SETTLED - now))
+            return accessors
+        return [key for key in accessors if now - fresh.get(key, 0.0) >= _SETTLED]
 
     def _origin(self, accessor: str) -> tuple[str, str]:
         """Path and display name of a token, which never change; both empty when there is none."""

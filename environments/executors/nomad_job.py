@@ -149,6 +149,7 @@ class NomadJob(OwnThingsOnly):
             words = partial(self._words, owner)
             watch = Watch(self._scheduler, self._catalogue, registered, run, words, known, promotes=_promotes(context))
             outcome = watch.until_healthy()
+            self._places.notice_logins()
         completion.ended(run)
         return {
             "job": job["ID"],

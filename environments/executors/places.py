@@ -7,8 +7,10 @@ it, whatever steps the environment is made of.
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from environments.domain.environment import ResourceRef
+from environments.domain.errors import BackendError
 from environments.domain.names import service_prefix
 from environments.domain.plan import Change
 from environments.executors.base import Intended, Owner, StepRun
@@ -135,6 +137,14 @@ class JobPlaces:
         check_services(self._catalogue, owner)
         check_role(self._authority, owner)
         return [*found, *plan_policy(self._access, jobs_policy(owner), owner)]
+
+    def notice_logins(self) -> None:
+        """After a job of the environment runs: its logins to OpenBao are there, and taking them away will be quicker.
+
+        That OpenBao can't be asked now doesn't matter.
+        """
+        with suppress(BackendError):
+            self._identities.notice()
 
     def _end_logins(self, owner: Owner, run: StepRun) -> None:
         """Ends what is left of logins under the name: no job of that namespace can be running.

@@ -35,6 +35,10 @@ class Identities(Protocol):
         """What logins at `auth_path` as `name` left; at `token` what modules of that environment were lent."""
         ...
 
+    def notice(self) -> None:
+        """Takes note of the tokens that are there now: a look at them later is quicker then."""
+        ...
+
     def revoke(self, accessor: str) -> None:
         """Revokes a token with all its leases, if it is there."""
         ...

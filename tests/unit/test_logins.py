@@ -22,14 +22,19 @@ OWN = {"path": "auth/jwt-nomad/login", "display_name": "jwt-nomad-calvinverse"}
 
 
 @contextmanager
-def openbao(known: dict[str, dict[str, str]], listed: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Answers as OpenBao 2.7 does when it is asked for tokens: its address, and the accessors that were asked for."""
+def openbao(
+    known: dict[str, dict[str, str]], listed: list[str], *, entity: bool = True
+) -> Iterator[tuple[str, list[str]]]:
+    """Answers as OpenBao 2.7 does when it is asked for tokens: its address, and the accessors that were asked for.
+
+    `entity`: whether somebody has ever logged in there under the name.
+    """
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path.endswith("/sys/auth"):
-                self.answer(200, {"data": {}})
+                self.answer(200, {"data": {f"{mount}/": {"accessor": mount} for mount in ("jwt-nomad", "token")}})
             else:
                 self.answer(200, {"data": {"accessor": "own"}})
 
@@ -40,6 +45,9 @@ def openbao(known: dict[str, dict[str, str]], listed: list[str]) -> Iterator[tup
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if "entity_alias" in body:
                 self.answer(200, {"auth": {"accessor": "made", "client_token": "a new token"}})
+                return
+            if "alias_name" in body:
+                self.answer(200, {"data": {"id": "entity"}} if entity else {})
                 return
             accessor = body["accessor"]
             asked.append(accessor)
@@ -94,6 +102,25 @@ def test_a_token_that_is_just_being_made_is_not_looked_up(tmp_path: Path, monkey
         assert logins.find("jwt-nomad", "demo").accessors == ("job", "late")
         assert (waits[0], round(waits[1], 1)) == (0.0, 0.3)
         assert asked == ["job", "late"]
+
+
+def test_where_nobody_has_ever_logged_in_nothing_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault_module, "_SETTLED", 3600.0)
+    with openbao({"own": OWN, "job": LOGIN}, ["job"], entity=False) as (address, asked):
+        assert client(address, tmp_path).logins.find("jwt-nomad", "demo").accessors == ()
+        assert asked == []
+
+
+def test_what_was_noticed_in_time_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vault_module, "_SETTLED", 0.3)
+    with openbao({"own": OWN, "job": LOGIN}, ["job"]) as (address, _):
+        logins = client(address, tmp_path).logins
+        logins.notice()
+        time.sleep(0.3)
+        waits: list[float] = []
+        monkeypatch.setattr("environments.adapters.vault.time.sleep", waits.append)
+        assert logins.find("jwt-nomad", "demo").accessors == ("job",)
+        assert waits == [0.0]
 
 
 def test_a_token_of_our_own_need_not_be_looked_up(tmp_path: Path) -> None:
