@@ -1,6 +1,8 @@
 """Where in a template of Nomad its text is, and where its code (Go's text/template)."""
 
+from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 LEFT, RIGHT = "{{", "}}"
 
@@ -14,20 +16,51 @@ class Place(Enum):
     """Inside of a quoted text of an action."""
 
 
-def places(text: str, left: str = "", right: str = "") -> list[Place]:
-    """The place of each character. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
+class Action(NamedTuple):
+    """An action, `{{ … }}`: its characters from `start` to `end`, and those between the delimiters."""
+
+    start: int
+    begin: int
+    stop: int
+    end: int
+    comment: bool
+    quoted: Sequence[range]
+    """What stands in quotes, without them."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it has no end."""
+        return self.stop == self.end
+
+
+def actions(text: str, left: str = "", right: str = "") -> Iterator[Action]:
+    """The actions from the first to the last. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
     left, right = left or LEFT, right or RIGHT
-    found = [Place.TEXT] * len(text)
     position = 0
     while (start := text.find(left, position)) >= 0:
-        position = _action(text, start, start + len(left), right, found)
+        found = _action(text, start, start + len(left), right)
+        yield found
+        position = found.end
+
+
+def places(text: str, left: str = "", right: str = "") -> list[Place]:
+    """The place of each character. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
+    found = [Place.TEXT] * len(text)
+    for action in actions(text, left, right):
+        found[action.start : action.end] = [Place.CODE] * (action.end - action.start)
+        for part in action.quoted:
+            found[part.start : part.stop] = [Place.QUOTED] * len(part)
     return found
 
 
-def _action(text: str, start: int, position: int, right: str, found: list[Place]) -> int:
-    """Notes the action that begins at `start`, whose inside begins at `position`. Gives the position after it."""
-    inside = text[position : position + 4].removeprefix("- ")
-    if inside.startswith("/*"):
+def _action(text: str, start: int, begin: int, right: str) -> Action:
+    """The action that begins at `start`, whose inside begins at `begin`."""
+    position = begin
+    inside = text[position : position + 4]
+    if inside[:1] == "-" and inside[1:2].isspace():
+        inside = inside[2:]
+    comment = inside.startswith("/*")
+    if comment:
         end = text.find("*/", position)
         position = len(text) if end < 0 else end + 2
     quoted: list[range] = []
@@ -35,15 +68,12 @@ def _action(text: str, start: int, position: int, right: str, found: list[Place]
         quote = text[position]
         position += 1
         if quote in "\"'`":
-            begin = position
+            opened = position
             position = _closing(text, position, quote)
-            quoted.append(range(begin, position))
+            quoted.append(range(opened, position))
             position += 1
-    position = min(position + len(right), len(text))
-    found[start:position] = [Place.CODE] * (position - start)
-    for part in quoted:
-        found[part.start : part.stop] = [Place.QUOTED] * len(part)
-    return position
+    stop = min(position, len(text))
+    return Action(start, begin, stop, min(stop + len(right), len(text)), comment, quoted)
 
 
 def _closing(text: str, position: int, quote: str) -> int:

@@ -10,7 +10,7 @@ from environments.domain.template import Template
 from environments.executors.hcl_faults import Source
 from environments.executors.hcl_tree import Block, Body, parse
 from environments.executors.hcl_types import declared_type, fits, schema_fits, told, wanted
-from environments.executors.nomad_paths import Read, read_paths
+from environments.executors.nomad_paths import Read, read_paths, template_faults
 from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, service_faults
 from environments.executors.nomad_rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
 from environments.executors.nomad_schema import DISABLED, FUNCTIONS
@@ -39,6 +39,7 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
     yield from service_faults(source, variables, template.name)
     yield from _ports(source)
     yield from _volumes(source, template)
+    yield from template_faults(source)
     if template.name != META:
         yield from _rights(source)
         yield from _paths(source, template)

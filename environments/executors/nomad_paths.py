@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from environments.domain.faults import Fault
-from environments.executors.go_template import Place, places
+from environments.executors.go_syntax import UNKNOWN, syntax_faults
+from environments.executors.go_template import Place, actions, places
 from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import Attribute, Block
+from environments.executors.hcl_tree import Attribute
 
 _CALL = re.compile(
     r"(?<![\w.$])(?P<name>keyOrDefault|keyExists|key|safeLs|ls|safeTree|tree|secrets?|pkiCert)\s+"
@@ -39,19 +40,52 @@ class Read:
 
 def read_paths(source: Source) -> Iterator[Read | Fault]:
     """What templates read below the environment's prefix; a fault for what they can't read."""
+    for found in _templates(source):
+        yield from _reads(source, found)
+
+
+def template_faults(source: Source) -> Iterator[Fault]:
+    """What keeps templates from being read: the task would wait for them for ever."""
+    for found in _templates(source):
+        if len(found.text) > _LONGEST:
+            continue
+        for wrong in syntax_faults(found.text, found.left, found.right):
+            yield Fault(
+                message=f"in the template: {wrong.message}",
+                suggestion=wrong.suggestion,
+                file=source.file,
+                line=_line(source, found.data, found.text, wrong.at),
+            )
+
+
+@dataclass(frozen=True)
+class _Template:
+    """The text of a block `template`, and its delimiters (empty: Go's own)."""
+
+    data: Attribute
+    text: str
+    left: str
+    right: str
+
+
+def _templates(source: Source) -> Iterator[_Template]:
     for block, _ in source.tree.walk():
-        if block.kind == "template" and (data := block.body.attribute("data")) is not None:
-            yield from _reads(source, block, data)
+        if block.kind != "template" or (data := block.body.attribute("data")) is None or (parts := data.parts) is None:
+            continue
+        sides = [block.body.attribute(name) for name in ("left_delimiter", "right_delimiter")]
+        if any(side is not None and side.text is None for side in sides):
+            continue
+        left, right = (side.text or "" if side is not None else "" for side in sides)
+        text = "".join(_shown(code, part) for code, part in parts)
+        yield _Template(data, text, left, right)
 
 
-def _reads(source: Source, block: Block, data: Attribute) -> Iterator[Read | Fault]:
-    parts = data.parts
-    sides = [block.body.attribute(name) for name in ("left_delimiter", "right_delimiter")]
-    if parts is None or any(side is not None and side.text is None for side in sides):
-        return
-    left, right = (side.text or "" if side is not None else "" for side in sides)
-    text = "".join(_shown(code, part) for code, part in parts)[:_LONGEST]
-    found = places(text, left, right)
+def _reads(source: Source, template: _Template) -> Iterator[Read | Fault]:
+    data, text = template.data, template.text[:_LONGEST]
+    found = places(text, template.left, template.right)
+    for action in actions(text, template.left, template.right):
+        if action.comment:
+            found[action.start : action.end] = [Place.TEXT] * (action.end - action.start)
     for call in _CALL.finditer(text):
         if found[call.start("name")] is not Place.CODE:
             continue
@@ -61,14 +95,14 @@ def _reads(source: Source, block: Block, data: Attribute) -> Iterator[Read | Fau
         path = call["text"][1:-1]
         if printed:
             path = path.replace("%s", _ENVIRONMENT, 1)
-        if "\1" not in path:
+        if UNKNOWN not in path:
             yield _read(source, _line(source, data, text, call.start()), call["name"], path)
 
 
 def _shown(code: bool, part: str) -> str:
     if not code:
         return part
-    return _ENVIRONMENT if part in ("var.environment", "NOMAD_NAMESPACE") else "\1"
+    return _ENVIRONMENT if part in ("var.environment", "NOMAD_NAMESPACE") else UNKNOWN
 
 
 def _line(source: Source, data: Attribute, text: str, at: int) -> int:

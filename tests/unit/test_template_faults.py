@@ -397,6 +397,62 @@ def test_comments_heredocs_and_texts_never_change_the_verdict(one: str, two: str
     assert [*map(str, found(GOOD, **{"app.nomad_hcl": text}))] == []
 
 
+DATA = '{{ key (printf "environments/%s/tier" (env "NOMAD_NAMESPACE")) }}'
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        '{{/* key "other/path" */}}{{- /* secret "secret/data/other" */ -}}{{/* }} {{ kee */}}',
+        '{{ "{{ key \\"other\\" }}" }}{{ `{{ key "x" }} {{ if` }} $${x} %%{y} {{ "{{" }} }}',
+        '{{ if true }}a{{ else if false }}b{{ else }}c{{ end }}{{ with $k := "a" }}{{ $k }}{{ end }}',
+        '{{- range $i, $v := ls "environments/${var.environment}/x" -}}{{ continue }}{{ break }}{{ else }}{{ end -}}',
+        '{{ with secret (printf "secret/data/environments/%s/x" (env "NOMAD_NAMESPACE")) }}{{ .Data.data.key | toJSON }}{{ end }}',
+        '{{ sprig_upper "a" }}{{ "a" | toUpper | base64Encode | indent 2}}{{ define "T" }}x{{ end }}{{ template "T" . }}',
+        "{{ scratch.Set \"a\" 'b' }}{{ (index (services) 0).Name }}{{ add -1 +1.5e+3 0x1F }}{{ printf `\\\n` | print }}",
+        "{{ if ${local.open} }}{{ ${local.end} }} ${local.more} {{ end }}{{ end }}",
+        "{{ if\n  true }}x{{ end }}",
+        "no action }} at all, 'a \"quote",
+    ],
+)  # fmt: skip
+def test_what_nomad_reads_in_a_template_is_no_fault(good: str) -> None:
+    locals_ = 'locals {\n  open = "true"\n  end = "end"\n  more = "{{ if true }}"\n}\n'
+    text = locals_ + JOB.replace(DATA, good)
+    assert told(GOOD, **{"app.nomad_hcl": text}) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "fault"),
+    [
+        ("{{ if true }}x", "the 'if' that begins here has no end; write {{ end }} behind its content"),
+        ("{{ range services }}{{ with .Name }}{{ end }}", "the 'range' that begins here has no end"),
+        ("x{{ end }}", "this 'end' ends nothing"),
+        ("{{ else }}", "this 'else' belongs to no 'if', 'range' or 'with'"),
+        ("{{ break }}", "'break' stands outside of a 'range'"),
+        ("{{ if }}x{{ end }}", "behind 'if' there must be a value"),
+        ("{{ define }}x{{ end }}", "behind 'define' there must be a name in quotes"),
+        ("{{ if true }}{{ end x }}", "nothing can stand behind 'end'"),
+        ('{{ kee "a" }}', "there is no function 'kee' in templates; did you mean \"key\"?"),
+        ("{{ .a | tojson }}", "there is no function 'tojson' in templates; did you mean \"toJSON\"?"),
+        ("{{ .a | }}", "a function or a value is missing behind '|'"),
+        ("{{ | toJSON }}", "a function or a value is missing before '|'"),
+        ('{{ .a | "b" }}', '"b" is no function, and a pipe leads to a function'),
+        ('{{ "a }}', "the text that begins here has no closing quote"),
+        ('{{ "a\n" }}', "the text that begins here has no closing quote"),
+        ("{{ env `a }}", "the text that begins here has no closing quote"),
+        ('{{ env "a"', "the action that begins here has no end"),
+        ("{{/* a }}", "the comment that begins here has no end"),
+        ('{{ print (env "a" }}', "the bracket that begins here has no end"),
+        ('{{ env "a") }}', "a bracket too many"),
+        ("{{ .Data.my-key }}", "'-' can't stand in an action"),
+        ("{{ }}", "there is nothing in the action"),
+    ],
+)  # fmt: skip
+def test_what_keeps_a_template_of_a_job_from_being_read_is_told(bad: str, fault: str) -> None:
+    [said] = job(DATA, bad)
+    assert said.startswith(f"app.nomad.hcl:{line_of(JOB, DATA)}: in the template: {fault}")
+
+
 def test_a_fault_reaches_whoever_asks_with_its_place() -> None:
     """Through the process that checks, as JSON."""
     bundle = make_bundle({"template.toml": GOOD.replace("tier }}", "teir }}").encode(), "app.nomad.hcl": JOB.encode()})
