@@ -6,7 +6,7 @@ at least one character and looks at no more than what it moves over, so the work
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -54,6 +54,9 @@ _CODE = re.compile(
 )
 _QUOTED = re.compile(r"(?:[^\"\\$%\n]|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))+")
 _HEREDOC = re.compile(r"(?:[^$%\n]|\$\$\{|%%\{|[$%](?!\{))+")
+
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))|([$%])[$%]\{", re.DOTALL)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 @dataclass
@@ -180,3 +183,39 @@ class Scanner:
             return Token(Kind.CODE, text[at : at + 2], at)
         self._at += 1
         return Token(Kind.TEXT, text[at], at)
+
+
+def chains(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every path of two words and more in tokens, and where it begins."""
+    number = 0
+    while number < len(tokens):
+        token, part_of = tokens[number], number > 0 and tokens[number - 1].text == "."
+        number += 1
+        if token.kind is not Kind.WORD:
+            continue
+        chain = [token.text]
+        while (
+            number + 1 < len(tokens)
+            and tokens[number].text == "."
+            and tokens[number].kind is Kind.SIGN
+            and tokens[number + 1].kind is Kind.WORD
+        ):
+            chain.append(tokens[number + 1].text)
+            number += 2
+        if len(chain) > 1 and not part_of:
+            yield tuple(chain), token.at
+
+
+def unescaped(text: str) -> str:
+    """A quoted text as it is meant."""
+
+    def character(found: "re.Match[str]") -> str:
+        if found[4]:
+            return f"{found[4]}{{"
+        digits = found[1] or found[2]
+        try:
+            return chr(int(digits, 16)) if digits else _ESCAPED.get(found[3], found[3])
+        except (ValueError, OverflowError):
+            return found[0]
+
+    return _ESCAPE.sub(character, text)

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from environments.executors.hcl_tokens import Broken, Kind, Scanner, Token
-
-_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))|([$%])[$%]\{", re.DOTALL)
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
+from environments.executors.hcl_expressions import expression_fault
+from environments.executors.hcl_tokens import Broken, Kind, Scanner, Token, chains, unescaped
 
 
 @dataclass(frozen=True)
@@ -130,83 +128,89 @@ def parse(text: str) -> Tree:
     scanner = Scanner(text)
     tokens = list(scanner.tokens())
     lines = [0, *(found.end() for found in re.finditer("\n", text))]
-    body, problems = _Parser(tokens, len(text)).file()
-    # What comes first is the cause; behind a text without an end nothing can be told.
-    broken = sorted([*scanner.broken, *problems])
+    parser = _Parser(tokens)
+    body = parser.file()
+    # What comes first is the cause; behind a text without an end nothing can be told, nor of braces around it.
+    broken = sorted([*scanner.broken, *parser.problems, *(() if scanner.broken else parser.open)])
     first = min((found.at for found in scanner.broken), default=len(text) + 1)
     return Tree(body, [found for found in broken if found.at <= first], lines)
 
 
-def chains(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Every path of two words and more in tokens, and where it begins."""
-    number = 0
-    while number < len(tokens):
-        token, part_of = tokens[number], number > 0 and tokens[number - 1].text == "."
-        number += 1
-        if token.kind is not Kind.WORD:
-            continue
-        chain = [token.text]
-        while (
-            number + 1 < len(tokens)
-            and tokens[number].text == "."
-            and tokens[number].kind is Kind.SIGN
-            and tokens[number + 1].kind is Kind.WORD
-        ):
-            chain.append(tokens[number + 1].text)
-            number += 2
-        if len(chain) > 1 and not part_of:
-            yield tuple(chain), token.at
+@dataclass
+class _Around:
+    """A block that is being read. `line`: what it holds begins in the line of its brace; `refused`: that was told."""
+
+    body: Body
+    block: Block | None
+    line: bool = False
+    refused: bool = False
 
 
-def unescaped(text: str) -> str:
-    """A quoted text as it is meant."""
-
-    def character(found: "re.Match[str]") -> str:
-        if found[4]:
-            return f"{found[4]}{{"
-        digits = found[1] or found[2]
-        try:
-            return chr(int(digits, 16)) if digits else _ESCAPED.get(found[3], found[3])
-        except (ValueError, OverflowError):
-            return found[0]
-
-    return _ESCAPE.sub(character, text)
+def _is(token: Token, sign: str) -> bool:
+    return token.kind is Kind.SIGN and token.text == sign
 
 
 class _Parser:
-    def __init__(self, tokens: Sequence[Token], end: int) -> None:
+    def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
-        self._end = end
         self._number = 0
-        self._problems: list[Broken] = []
+        self.problems: list[Broken] = []
+        self.open: list[Broken] = []
+        """Blocks without an end."""
 
-    def file(self) -> tuple[Body, list[Broken]]:
+    def file(self) -> Body:
         top = Body()
-        around: list[tuple[Body, Block | None]] = [(top, None)]
+        around: list[_Around] = [_Around(top, None)]
         while self._number < len(self._tokens):
             token = self._tokens[self._number]
-            body = around[-1][0]
+            inner = around[-1]
             if token.kind is Kind.LINE:
                 self._number += 1
-            elif token.text == "}" and token.kind is Kind.SIGN:
+            elif _is(token, "}"):
                 self._number += 1
                 if len(around) > 1:
                     around.pop()
+                    self._ended(around[-1], f"the block {inner.block.kind!r}" if inner.block else "")
                 else:
-                    self._problems.append(Broken(token.at, "a brace too many: no block is open here"))
+                    self.problems.append(Broken(token.at, "a brace too many: no block is open here"))
             elif (found := self._item(token)) is None:
-                continue
+                inner.line = False
             elif isinstance(found, Attribute):
-                body.attributes.append(found)
+                inner.body.attributes.append(found)
+                self._ended(inner, f"the value of {found.name!r}")
             else:
-                body.blocks.append(found)
-                around.append((found.body, found))
-        self._problems += [
-            Broken(block.at, f"the block {block.kind!r} that begins here has no closing brace")
-            for _, block in around
-            if block is not None
+                inner.body.blocks.append(found)
+                if inner.line and inner.block is not None:
+                    self._too_much(found.at, inner)
+                around.append(_Around(found.body, found, line=not self._line_ends()))
+        self.open = [
+            Broken(inner.block.at, f"the block {inner.block.kind!r} that begins here has no closing brace")
+            for inner in around
+            if inner.block is not None
         ]
-        return top, self._problems
+        return top
+
+    def _line_ends(self) -> bool:
+        return self._number >= len(self._tokens) or self._tokens[self._number].kind is Kind.LINE
+
+    def _ended(self, inner: "_Around", what: str) -> None:
+        """Notes it if behind an argument or a block in `inner` the line goes on, or ends where the block had to."""
+        closes = self._number < len(self._tokens) and _is(self._tokens[self._number], "}")
+        if inner.line and not closes:
+            self._too_much(self._tokens[self._number - 1].at, inner)
+        elif not inner.line and not inner.refused and not self._line_ends():
+            self._told(self._tokens[self._number].at, f"a line end is missing behind {what}")
+
+    def _too_much(self, at: int, inner: "_Around") -> None:
+        kind = inner.block.kind if inner.block else ""
+        message = f"the block {kind!r} in one line can hold one argument and nothing else"
+        self._told(at, f"{message}; begin a line behind each brace")
+        inner.line, inner.refused = False, True
+
+    def _told(self, at: int, message: str) -> None:
+        """Notes it, if nothing is noted there."""
+        if not self.problems or self.problems[-1].at != at:
+            self.problems.append(Broken(at, message))
 
     def _item(self, first: Token) -> Attribute | Block | None:
         """The argument or the head of the block that begins here; None, and moved on, if it is neither."""
@@ -243,7 +247,7 @@ class _Parser:
         return None
 
     def _expression(self, name: Token) -> Sequence[Token]:
-        begin, depth, texts = self._number, 0, 0
+        begin, depth, texts, told = self._number, 0, 0, len(self.problems)
         while self._number < len(self._tokens):
             token = self._tokens[self._number]
             if token.kind in (Kind.OPEN, Kind.CODE):
@@ -259,18 +263,20 @@ class _Parser:
             elif texts == 0 and depth == 0 and token.kind is Kind.LINE:
                 break
             elif texts == 0 and depth == 0 and token.kind is Kind.SIGN and token.text == "=":
-                self._problems.append(Broken(token.at, f"a line end is missing behind the value of {name.text!r}"))
+                self.problems.append(Broken(token.at, f"a line end is missing behind the value of {name.text!r}"))
             self._number += 1
         found = self._tokens[begin : self._number]
         if not found:
-            self._problems.append(Broken(name.at, f"the argument {name.text!r} has no value"))
+            self.problems.append(Broken(name.at, f"the argument {name.text!r} has no value"))
         if depth:
-            self._problems.append(Broken(name.at, f"the value of {name.text!r} has a bracket without an end"))
+            self.problems.append(Broken(name.at, f"the value of {name.text!r} has a bracket without an end"))
+        if len(self.problems) == told and (fault := expression_fault(name, found)) is not None:
+            self.problems.append(fault)
         return found
 
     def _wrong(self, token: Token, message: str) -> None:
         """Notes it, and goes on behind the line."""
-        self._problems.append(Broken(token.at, message))
+        self.problems.append(Broken(token.at, message))
         self._number += 1
         while self._number < len(self._tokens) and self._tokens[self._number].kind is not Kind.LINE:
             if self._tokens[self._number].text in ("{", "}") and self._tokens[self._number].kind is Kind.SIGN:

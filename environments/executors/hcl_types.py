@@ -5,15 +5,18 @@ Conversions and Unification" of its specification).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from environments.executors.hcl_tokens import Kind
 from environments.executors.hcl_tree import Block
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _LISTS = frozenset({"list", "set", "tuple"})
 _TABLES = frozenset({"map", "object"})
+_PLAIN = frozenset({"string", "number", "bool"})
+TYPE_WORDS = _LISTS | _TABLES | _PLAIN
+_EXAMPLES = {"object": "{ name = string }", "tuple": "[string]", **dict.fromkeys(("list", "set", "map"), "string")}
 
 _SCHEMA_TYPES = {
     "string": "a text",
@@ -31,6 +34,51 @@ def declared_type(variable: Block) -> tuple[str, ...]:
     if attribute is None:
         return ()
     return tuple(token.text for token in attribute.tokens if token.kind is Kind.WORD)
+
+
+def type_fault(variable: Block) -> str | None:
+    """Why Nomad can't take the type of a `variable` block, which must be exact."""
+    attribute = variable.body.attribute("type")
+    tokens = [] if attribute is None else [token for token in attribute.tokens if token.kind is not Kind.LINE]
+    if tokens and tokens[0].kind is Kind.OPEN:
+        return "the type is written without quotes"
+    for number, token in enumerate(tokens):
+        after = tokens[number + 1].text if number + 1 < len(tokens) else ""
+        if token.kind is not Kind.WORD or after in ("=", ":"):
+            continue  # the name of a part
+        if token.text in ("any", "optional"):
+            return f"a variable can't have the type {token.text!r} in Nomad: it must be exact"
+        if token.text in _LISTS | _TABLES and after != "(":
+            return f"behind {token.text!r} there must be what it holds, such as {token.text}({_EXAMPLES[token.text]})"
+        if token.text not in TYPE_WORDS:
+            return f"there is no type {token.text!r}"
+    return None
+
+
+def default_fits(variable: Block) -> bool:
+    """Whether a default that is written out can be of the type of its variable."""
+    default = variable.body.attribute("default")
+    kind = declared_type(variable)
+    if default is None or not kind:
+        return True
+    if default.text is not None:
+        return fits(kind, default.text)
+    if default.word is not None:
+        words = {"true": True, "false": False}
+        number = _NUMBER.fullmatch(default.word) is not None
+        return fits(kind, 1) if number else default.word not in words or fits(kind, words[default.word])
+    bracket = _bracket([token.text for token in default.tokens if token.kind is not Kind.LINE])
+    return not bracket or fits(kind, [] if bracket == "[" else {})
+
+
+def _bracket(texts: Sequence[str]) -> str:
+    """The bracket that begins with the first of the tokens and ends with the last; empty without one."""
+    depth = 0
+    for number, text in enumerate(texts):
+        depth += (text in ("[", "{", "(", "${", "%{")) - (text in ("]", "}", ")"))
+        if depth == 0:
+            return texts[0] if number == len(texts) - 1 and texts[0] in ("[", "{") else ""
+    return ""
 
 
 def wanted(kind: tuple[str, ...]) -> str:
@@ -60,7 +108,7 @@ def fits(kind: tuple[str, ...], value: Any) -> bool:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number or (isinstance(value, str) and _NUMBER.fullmatch(value) is not None)
     if head == "bool":
-        return isinstance(value, bool) or value in ("true", "false")
+        return isinstance(value, bool) or value in ("true", "false", "1", "0")
     return True
 
 

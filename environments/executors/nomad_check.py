@@ -9,7 +9,16 @@ from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template import Template
 from environments.executors.hcl_faults import Source
 from environments.executors.hcl_tree import Block, Body, parse
-from environments.executors.hcl_types import declared_type, fits, schema_fits, told, wanted
+from environments.executors.hcl_types import (
+    TYPE_WORDS,
+    declared_type,
+    default_fits,
+    fits,
+    schema_fits,
+    told,
+    type_fault,
+    wanted,
+)
 from environments.executors.nomad_paths import Read, read_paths, template_faults
 from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, service_faults
 from environments.executors.nomad_rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
@@ -79,6 +88,7 @@ def _variables(source: Source, given: Mapping[str, Any], template: Template) -> 
         if name in declared:
             yield source.fault(block.at, f"the variable {name!r} is declared twice")
         declared[name] = block
+        yield from _declaration(source, name, block)
         if name not in given and name != ENVIRONMENT_VARIABLE and block.body.attribute("default") is None:
             yield source.fault(
                 block.at, f"the variable {name!r} has no default, and the step gives it no value", meant(name, given)
@@ -94,6 +104,16 @@ def _variables(source: Source, given: Mapping[str, Any], template: Template) -> 
             )
         elif name in declared:
             yield from value_faults(path, name, value, declared[name], template)
+
+
+def _declaration(source: Source, name: str, variable: Block) -> Iterator[Fault]:
+    kind, default = variable.body.attribute("type"), variable.body.attribute("default")
+    if kind is not None and (wrong := type_fault(variable)) is not None:
+        suggestion = meant(next(iter(declared_type(variable)), ""), TYPE_WORDS)
+        yield source.fault(kind.at, f"the variable {name!r}: {wrong}", suggestion)
+    elif default is not None and not default_fits(variable):
+        wanted_type = wanted(declared_type(variable))
+        yield source.fault(default.at, f"the default of the variable {name!r} must be {wanted_type}")
 
 
 def value_faults(

@@ -280,6 +280,27 @@ def test_a_fault_of_the_template_is_told_with_its_line(old: str, new: str, fault
         ('port "http" {}\n    }', 'port "http" {}\n    }\n    volume "x" {\n type = "host"\n source = "data"\n}', "host volume"),
         ("consul {}", 'consul {}\n volume_mount {\n volume = "x"\n destination = "/x"\n}', "the group has no volume 'x'"),
         ('task "web" {', "task {", "a block 'task' needs one name"),
+        ('network {\n      port "http" {}\n', 'network { port "http" {}\n', "'network' in one line can hold one argument and nothing else"),
+        ("resources {\n        memory = 64\n", "resources { memory = 64\n", "'resources' in one line can hold one argument"),
+        ("resources {\n        memory = 64\n      }", "resources { memory = 64, cpu = 5 }", "a line end is missing behind the value of"),
+        ("memory = 64\n      }", "memory = 64 }", "a line end is missing behind the value of 'memory'"),
+        ("consul {}", "consul {} # x\n vault {} restart {}", "a line end is missing behind the block 'vault'"),
+        ("memory = 64", "memory = 64 +", "the value of 'memory' ends too early"),
+        ("memory = 64", "memory = 64 cpu = 5", "a line end is missing behind the value of 'memory'"),
+        ("memory = 64", "memory = [1 2]", "a comma is missing"),
+        ("memory = 64", "memory = { a = 1 b = 2 }", "a comma or a line end is missing"),
+        ("memory = 64", "memory = max(1, ,2)", "here must be a value"),
+        ("memory = 64", 'memory = "${1 +}"', "here must be a value"),
+        ("memory = 64", "memory = [for a of [1] : a]", "the word 'in' is missing"),
+        ("memory = 64", "memory = true ? 1", "the value of 'memory' ends too early"),
+        ("memory = 64", "memory = var.image image", "a line end or an operator is missing before 'image'"),
+        ("type = string", "type = any", "the variable 'image': a variable can't have the type 'any' in Nomad: it must be exact"),
+        ("type = string", "type = object({ a = string, b = optional(number, 3) })", "can't have the type 'optional' in Nomad"),
+        ("type = string", 'type = "string"', "the variable 'image': the type is written without quotes"),
+        ("type = string", "type = list", "behind 'list' there must be what it holds, such as list(string)"),
+        ("type = string", "type = strng", "there is no type 'strng'; did you mean \"string\"?"),
+        ("default = 1\n}\njob", 'default = "x"\n}\njob', "the default of the variable 'count' must be a number"),
+        ("default = 1\n}\njob", "default = [1]\n}\njob", "the default of the variable 'count' must be a number"),
     ],
 )  # fmt: skip
 def test_a_fault_of_the_job_file_is_told_with_its_line(old: str, new: str, fault: str) -> None:
@@ -378,6 +399,38 @@ def test_what_is_read_although_it_stands_elsewhere_is_a_warning() -> None:
 def test_a_label_needs_no_quotes() -> None:
     assert job('job "app" {', "job app {") == []
     assert job('task "web" {', "task web {") == []
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        'c = { a = b ? c : d, "e${1}" : "f",\n (g) = -1\n h.i = !true }',
+        "c = [for x, y in { a = 1 } : {\n a = x\n b = 1\n } if y != null]\n d = {for k in [1] : k => k...}",
+        'c = merge({ a = 1 }, {\n b = 2\n })["b"]\n d = (1\n + 2) * max([1, 2]...)\n e = {}\n f = []',
+        'c = "%{ if true ~}x%{ else }y%{ endif }${~ 1 ~}"\n d = split(<<EOT\n x } ${upper("}")}\nEOT\n, "")\n e = [{}][*].a',
+        "c = [ # x\n 1, // y\n 2 /* z */,\n ]\n d = 1e+5 > 2 && true || 3 % 2 == 1 ? [\n1] : []",
+    ],
+)  # fmt: skip
+def test_expressions_that_nomad_reads_are_no_faults(good: str) -> None:
+    text = f"locals {{\n {good.replace('b ? c : d', 'true ? 1 : 2')}\n}}\nlocals {{ one = 1 }}\nlocals {{}}\n{JOB}"
+    assert told(GOOD, **{"app.nomad_hcl": text.replace("(g)", '("g")').replace("h.i", "h")}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [
+        ("number", '"3"'), ("number", "null"), ("bool", '"1"'), ("string", "true"), ("set(string)", "[]"),
+        ("object({ any = string })", "{ any = 1 }"), ("map(list(string))", "{ for a in [1] : a => a }"),
+        ("tuple([string, number])", '["a", 1]'), ("number", '[1, "]"][0]'), ("number", "(1 + 2)"),
+    ],
+)  # fmt: skip
+def test_a_default_that_nomad_converts_is_no_fault(kind: str, default: str) -> None:
+    text = f'variable "x" {{\n  type = {kind}\n  default = {default}\n}}\n{JOB}'
+    assert told(GOOD, **{"app.nomad_hcl": text}) == []
+
+
+def test_a_text_without_an_end_is_one_fault() -> None:
+    assert job("memory = 64", "memory = <<EOT\nx ${") == ["app.nomad.hcl:43: the text that begins here has no end"]
 
 
 ANYTHING = st.text(alphabet="ab \t{}\"'$%<=#/*\\.[]()-é", max_size=40)
