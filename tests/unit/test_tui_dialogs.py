@@ -76,7 +76,7 @@ def test_a_refusal_is_shown_in_the_dialog_and_what_was_typed_stays() -> None:
         await driver.press("enter")
         await driver.until(lambda: "Not while somebody looks." in driver.static("#problem"), "the refusal")
         assert driver.screen.query_one("#name", Input).value == "checkout-fix"
-        assert "Wait for the running deployment" in driver.static("#problem")
+        assert "`calvinverse env show`" in driver.static("#problem")
 
     drive(script, everything())
 
@@ -154,7 +154,7 @@ def test_help_shows_every_key_and_sign() -> None:
         await driver.press("escape")
         await driver.until_screen(ListScreen)
 
-    drive(script, everything(), size=(100, 80))
+    drive(script, everything(), size=(100, 100))
 
 
 def test_the_palette_finds_actions_and_environments() -> None:
