@@ -21,6 +21,9 @@ from environments.executors.nomad_ports import ENDED, Allocation, Evaluation, Jo
 _ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
 """What Nomad and its drivers answer to a signal for a task that has ended."""
 
+_WAITING = ("pending", "blocked")
+"""States of evaluations that something follows from."""
+
 _CHAIN = 20
 """Evaluations of one chain that are followed at most."""
 
@@ -110,13 +113,14 @@ class Nomad:
 
     def newest_evaluation(self, namespace: str, job: str) -> str:
         """The id of the last evaluation of the job."""
-        found = self._maybe(
-            "list evaluations", lambda client: self._get(client.job, namespace, _escape(job), "evaluations")
-        )
         # One that is cancelled was made needless by a newer one, which has decided already.
-        decided = [item for item in found or () if item["Status"] != "canceled"]
+        decided = [item for item in self._evaluations(namespace, job) if item["Status"] != "canceled"]
         newest = max(decided, key=lambda item: item["CreateIndex"], default=None)
         return "" if newest is None else str(newest["ID"])
+
+    def goes_on(self, namespace: str, job: str) -> bool:
+        """Whether an evaluation waits: for its time, for room, or for the scheduler."""
+        return any(item["Status"] in _WAITING for item in self._evaluations(namespace, job))
 
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
@@ -280,6 +284,12 @@ class Nomad:
 
     def _get(self, requester: Any, namespace: str, *path: str) -> Any:
         return requester.request(*path, method="get", params={"namespace": namespace}, timeout=CALL_LIMIT).json()
+
+    def _evaluations(self, namespace: str, job: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] | None = self._maybe(
+            "list evaluations", lambda client: self._get(client.job, namespace, _escape(job), "evaluations")
+        )
+        return found or []
 
     def _evaluation(self, namespace: str, evaluation: str) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._maybe(

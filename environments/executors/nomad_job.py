@@ -1,6 +1,5 @@
 """`nomad.job`: runs a job in the environment's own namespace, and waits until it is healthy."""
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -29,10 +28,11 @@ from environments.executors.consul_services import Catalogue
 from environments.executors.marks import ABSENT, foreign
 from environments.executors.nomad_check import job_faults
 from environments.executors.nomad_done import RUN, Completion, ends_by_itself, why_not_again
+from environments.executors.nomad_given_up import given_up
 from environments.executors.nomad_incidents import event_marks
 from environments.executors.nomad_namespace import NAMESPACE_KIND, whose_job
 from environments.executors.nomad_plan import RETRY
-from environments.executors.nomad_ports import SLICE, Allocation, Job, JobPlan, Scheduler
+from environments.executors.nomad_ports import Job, JobPlan, Scheduler
 from environments.executors.nomad_promotion import canaried, promotes_itself, refuse_failed
 from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, made_by, service_shapes
 from environments.executors.nomad_rules import adopt, declared, job_label
@@ -253,27 +253,10 @@ class NomadJob(OwnThingsOnly):
         """The mark that starts a failed version anew; the same as before if nothing has failed."""
         if present is None:
             return {}
-        if not present.get("Stop") and self._has_failed(present, owner):
+        if not present.get("Stop") and given_up(self._scheduler, owner.name, present):
             return {RETRY: str(present.get("Version", 0))}
         before = (present.get("Meta") or {}).get(RETRY)
         return {RETRY: before} if before is not None else {}
-
-    def _has_failed(self, present: Job, owner: Owner) -> bool:
-        """Whether Nomad has given this version up, or an instance of it for good: then it starts nothing by itself."""
-        name, version = present["ID"], present.get("Version", 0)
-        rollout = self._scheduler.rollout(owner.name, name)
-        if rollout is not None and rollout.job_version == version and rollout.status in ("failed", "cancelled"):
-            return True
-        if rollout is not None and rollout.status != "successful":
-            return False
-        index, allocations = self._scheduler.allocations(owner.name, name)
-        given_up = _given_up(allocations, version)
-        # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
-        end = time.monotonic() + SLICE
-        while given_up and rollout is not None and (left := end - time.monotonic()) > 0:
-            index, allocations = self._scheduler.allocations(owner.name, name, index=index, wait=left)
-            given_up = _given_up(allocations, version)
-        return given_up
 
 
 class JobHandler:
@@ -298,13 +281,17 @@ class JobHandler:
         if job is None:
             return ABSENT
         running = sum(not found.terminal for found in self._scheduler.allocations(namespace, name)[1])
-        return Observation(whose_job(job, namespace, owner), f"{running} allocations run" if running else "stopped")
+        return Observation(whose_job(job, namespace, owner), _running(running))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Stops it, waits for its allocations and purges it. Poststop tasks that don't end are killed."""
         namespace, name = address.split("/", 1)
         if self.observe(address, owner).presence is Presence.OURS:
             stop_jobs(self._scheduler, namespace, [name], run, self._patience)
+
+
+def _running(count: int) -> str:
+    return "stopped" if not count else "1 allocation runs" if count == 1 else f"{count} allocations run"
 
 
 def _promotes(context: StepContext) -> bool:
@@ -315,13 +302,3 @@ def _run(present: Job | None, run_again: str) -> dict[str, str]:
     """The mark that runs an equal job again; the same as before if nobody wants that."""
     mark = run_again or ((present or {}).get("Meta") or {}).get(RUN)
     return {RUN: mark} if mark else {}
-
-
-def _given_up(allocations: Sequence[Allocation], version: int) -> bool:
-    return any(
-        found.job_version == version
-        and found.client in ("failed", "lost")
-        and found.desired == "run"
-        and not found.replaced
-        for found in allocations
-    )

@@ -166,6 +166,10 @@ class Scheduler(Protocol):
         """The id of the last evaluation of the job; "" when there is none, or it has been forgotten."""
         ...
 
+    def goes_on(self, namespace: str, job: str) -> bool:
+        """Whether Nomad will do something about the job by itself: later, when there is room, or in this moment."""
+        ...
+
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
     ) -> tuple[int, list[Allocation]]:

@@ -11,6 +11,7 @@ from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
 from environments.executors.base import StepRun
 from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_checks import Checks
+from environments.executors.nomad_given_up import failed_for_good
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
 from environments.executors.nomad_lifecycle import Duties
 from environments.executors.nomad_placement import unplaced
@@ -94,6 +95,7 @@ class Watch:
         self._run = run
         self._words = words
         self._told: set[EventMark] = set(known)
+        self._told_of_another = False
         self._obstacle = ""
         self._allocations: list[Allocation] = []
         self._others: list[Allocation] = []
@@ -238,8 +240,19 @@ class Watch:
             rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
             if rollout and rollout.job_version == self._job.version and rollout.status in _ENDED_BADLY:
                 raise self._failed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
-        if any(found.client in ("failed", "lost") for found in self._live()) and not self._has_rollout():
+        if not self._has_rollout() and failed_for_good(self._allocations) and self._is_over():
             raise self._failed(f"Job {self._job.id!r} failed: {self._reason()}.")
+
+    def _is_over(self) -> bool:
+        """Whether Nomad starts nothing in place of what has failed: it decides that a moment after the failure."""
+        if self._scheduler.goes_on(self._job.namespace, self._job.id):
+            if not self._told_of_another:
+                self._run.log(f"job {self._job.id}: an instance has failed, and Nomad will start another one")
+            self._told_of_another = True
+            return False
+        allocations = self._scheduler.allocations(self._job.namespace, self._job.id)[1]
+        self._allocations = [found for found in allocations if found.job_version == self._job.version]
+        return failed_for_good(self._allocations)
 
     def _failed(self, sentence: str) -> StepFailed:
         """With what to do about containers that were killed from outside, if any were."""

@@ -380,6 +380,7 @@ def _until(nomad: Scheduler, namespace: str, job: str, enough: Callable[[list[Al
 
 def test_the_newest_evaluation_of_a_job_is_known(nomad: Scheduler, namespace: str) -> None:
     assert nomad.newest_evaluation(namespace, "app") == ""
+    assert not nomad.goes_on(namespace, "app")
     job = nomad.parse(JOB, hcl.assignments({"image": images_here.reference("base")}))
     job = {**job, "Namespace": namespace}
     first = nomad.register(namespace, job, 0)

@@ -298,3 +298,35 @@ def test_what_nomad_tells_nobody_is_changed_all_the_same(setting: RealSetting) -
     assert registered(setting, name)["app"][0] == 1
     setting.requests.destroy(ADMIN, name)
     setting.wait_for(State.DESTROYED, State.DESTROY_FAILED, name=name)
+
+
+def test_what_nomad_gave_up_is_started_again_and_what_it_tries_again_is_awaited(setting: RealSetting) -> None:
+    once = 'restart {\n attempts = 0\n mode = "fail"\n}\n'
+    keeps = once + "ephemeral_disk {\n sticky = true\n migrate = true\n size = 110\n}\n"
+    never = once + "reschedule {\n attempts = 0\n unlimited = false\n}\n"
+    second = "test -e /alloc/data/tried || { touch /alloc/data/tried; exit 1; }"
+    name = new_owner("u").name
+    seed = file("seed", ("//group", keeps), ("[var.command]", f'["{second}"]'))
+    push(setting, ["app", "seed"], app=file("app", ("//group", never)), seed=seed)
+    setting.requests.create(ADMIN, CreateRequest(name=name, template="kinds"))
+    made = setting.wait_for(State.READY, State.FAILED, name=name, seconds=120)
+    assert made.state is State.READY, made.failure
+    assert len(registered(setting, name)["seed"][1]) == 2
+
+    (before,) = registered(setting, name)["app"][1]
+    setting.nomad.signal(name, before, "main", "SIGKILL")
+    setting.until(lambda: all(one.terminal for one in setting.nomad.allocations(name, "app")[1]))
+    line = "version 0 has failed and will be started again"
+    assert line in str(differences(setting, name))
+    end = time.monotonic() + 60
+    while setting.nomad.allocations(name, "app")[1] and time.monotonic() < end:
+        setting.admin.call("PUT", "/v1/system/gc")
+        time.sleep(0.2)
+    assert line in str(differences(setting, name))
+    assert setting.ended(setting.mending.repair(ADMIN, name).deployment_id) is DeploymentState.SUCCEEDED
+    version, allocations, _ = registered(setting, name)["app"]
+    assert version == 1
+    assert allocations - {before}
+    assert differences(setting, name) == []
+    setting.requests.destroy(ADMIN, name)
+    setting.wait_for(State.DESTROYED, State.DESTROY_FAILED, name=name)

@@ -179,6 +179,32 @@ def test_a_batch_job_is_awaited_until_it_has_completed(world: World) -> None:
         world.apply("nomad.job", {**OPTIONS, "variables": {"text": "x", "count": 1}}, files={"web.nomad.hcl": file})
 
 
+@pytest.mark.parametrize("fate", [Fate.HEALTHY, Fate.FAILING])
+def test_a_batch_job_has_failed_when_nomad_tries_it_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch, fate: Fate
+) -> None:
+    """Nomad decides a moment after the failure; unless the job file says otherwise, it tries once more."""
+    goes_on = world.nomad.goes_on
+    asked: list[bool] = []
+
+    def later(namespace: str, job: str) -> bool:
+        asked.append(goes_on(namespace, job))
+        if len(asked) == 2:
+            world.nomad.fate = fate
+            world.nomad.reschedule(namespace, job)
+        return asked[-1]
+
+    monkeypatch.setattr(world.nomad, "goes_on", later)
+    world.nomad.fate = Fate.FAILING
+    world.nomad.follows.add(("alpha", "web"))
+    options, run = {**OPTIONS, "variables": {"text": "x", "count": 1}}, Run()
+    files = {"web.nomad.hcl": JOB.replace('"service"', '"batch"')}
+    with pytest.raises(StepFailed, match="'web' failed") if fate is Fate.FAILING else contextlib.nullcontext():
+        world.apply("nomad.job", options, run, files=files)
+    assert asked == ([True, True, False] if fate is Fate.FAILING else [True, True])
+    assert run.lines.count("job web: an instance has failed, and Nomad will start another one") == 1
+
+
 @pytest.mark.parametrize("what", ["namespace", "policy", "job"])
 def test_things_of_somebody_else_are_neither_used_nor_destroyed(world: World, what: str) -> None:
     if what == "namespace":

@@ -355,12 +355,18 @@ def _given_up(world: World) -> None:
     world.nomad.give_up("alpha", "web")
 
 
+def _given_up_and_forgotten(world: World) -> None:
+    world.nomad.give_up("alpha", "web")
+    world.nomad.forget_ended("alpha", "web")
+
+
 @pytest.mark.parametrize(
     ("what", "line"),
     [
         (_scaled, "group group, count: 5 → 2"),
         (_stopped, "runs again"),
         (_given_up, "version 0 has failed and will be started again"),
+        (_given_up_and_forgotten, "version 0 has failed and will be started again"),
     ],
 )
 def test_what_became_of_a_job_is_planned_back(world: World, what: Callable[[World], None], line: str) -> None:
@@ -372,6 +378,13 @@ def test_what_became_of_a_job_is_planned_back(world: World, what: Callable[[Worl
     assert _app(world) == []
     live = [item for item in world.nomad.allocations("alpha", "web")[1] if not item.terminal]
     assert len(live) == 2
+
+
+def test_what_nomad_will_start_again_by_itself_is_left_to_it(world: World) -> None:
+    _apply_app(world)
+    world.nomad.follows.add(("alpha", "web"))
+    _given_up_and_forgotten(world)
+    assert _app(world) == []
 
 
 def test_a_job_whose_start_failed_is_planned_to_start_anew(world: World) -> None:

@@ -29,6 +29,8 @@ class MemoryNomad:
         """Whether tasks that run after the others never end by themselves."""
         self.poststop_restarts = 0
         """How often a task that is killed is started again."""
+        self.follows: set[tuple[str, str]] = set()
+        """Jobs (namespace, id) of which Nomad will start another instance later."""
         self.signals: list[tuple[str, str]] = []
         self._consul = consul
         self._changed = threading.Condition()
@@ -100,6 +102,11 @@ class MemoryNomad:
         """The id of the last evaluation of the job."""
         found = self._jobs.get((namespace, job))
         return found.evaluation if found else ""
+
+    def goes_on(self, namespace: str, job: str) -> bool:
+        """Whether it waits for room, or for another instance."""
+        found = self._evaluations.get(self.newest_evaluation(namespace, job))
+        return (namespace, job) in self.follows or bool(found and found.unplaced)
 
     def allocations(
         self, namespace: str, job: str, *, index: int = 0, wait: float = 0.0
@@ -249,6 +256,24 @@ class MemoryNomad:
             found = self._jobs[namespace, job]
             last = found.allocations[-1]
             found.allocations[-1] = replace(last, client="failed", healthy=False)
+            self._bump()
+
+    def reschedule(self, namespace: str, job: str) -> None:
+        """What happens some time after a failure: another instance is started in place of the one that failed last."""
+        with self._changed:
+            found = self._jobs[namespace, job]
+            last = replace(found.allocations[-1], replaced=True)
+            again = replace(allocation(found.job, 0, self.fate), id=f"{last.id}-again")
+            found.allocations[-1:] = [last, again]
+            self.follows.discard((namespace, job))
+            self._bump()
+
+    def forget_ended(self, namespace: str, job: str) -> None:
+        """What happens with Nomad's next garbage collection: instances that have ended, and the deployment."""
+        with self._changed:
+            found = self._jobs[namespace, job]
+            found.allocations = [item for item in found.allocations if not item.terminal]
+            found.rollout = None
             self._bump()
 
     def kill_from_outside(self, namespace: str, job: str, at: int) -> None:

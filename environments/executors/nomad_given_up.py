@@ -1,0 +1,48 @@
+"""Whether Nomad has given a job up: something of it lacks, and Nomad starts nothing by itself any more."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler
+
+_ENDED_BADLY = ("failed", "cancelled")
+
+
+def given_up(scheduler: Scheduler, namespace: str, present: Job) -> bool:
+    """Whether Nomad has given up the version of the job that it has, or an instance of it for good.
+
+    Nomad forgets what has ended, so it counts as well when fewer instances run than the job wants and nothing follows.
+    """
+    name, version = present["ID"], present.get("Version", 0)
+    rollout = scheduler.rollout(namespace, name)
+    if rollout is not None and rollout.job_version == version and rollout.status in _ENDED_BADLY:
+        return True
+    if rollout is not None and rollout.status != "successful":
+        return False
+    index, allocations = scheduler.allocations(namespace, name)
+    # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
+    end = time.monotonic() + SLICE
+    while _lacks(present, allocations) and not scheduler.goes_on(namespace, name):
+        left = end - time.monotonic()
+        if left <= 0:
+            return True
+        index, allocations = scheduler.allocations(namespace, name, index=index, wait=left)
+    return False
+
+
+def failed_for_good(allocations: Sequence[Allocation]) -> bool:
+    """Whether one of them has failed, and nothing stands or will stand in for it as far as they tell."""
+    return any(
+        found.client in ("failed", "lost") and found.desired == "run" and not found.replaced for found in allocations
+    )
+
+
+def _lacks(present: Job, allocations: Sequence[Allocation]) -> bool:
+    version = present.get("Version", 0)
+    if failed_for_good([found for found in allocations if found.job_version == version]):
+        return True
+    if present.get("Type") != "service" or present.get("Periodic") or present.get("ParameterizedJob"):
+        return False
+    there = Counter(found.group for found in allocations if found.desired == "run" and not found.terminal)
+    return any(there[group["Name"]] < (group.get("Count") or 0) for group in present.get("TaskGroups") or ())
