@@ -23,10 +23,10 @@ def given_up(scheduler: Scheduler, namespace: str, present: Job) -> bool:
     index, allocations = scheduler.allocations(namespace, name)
     # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
     end = time.monotonic() + SLICE
-    while _lacks(present, allocations) and not scheduler.goes_on(namespace, name):
+    while _lacks(present, allocations):
         left = end - time.monotonic()
         if left <= 0:
-            return True
+            return not scheduler.goes_on(namespace, name)
         index, allocations = scheduler.allocations(namespace, name, index=index, wait=left)
     return False
 

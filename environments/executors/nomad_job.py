@@ -175,13 +175,19 @@ class NomadJob(OwnThingsOnly):
             return shared
         again = nomad_plan.why_again(completion) if completion.ran or present is not None else None
         if present is None:
-            return [*shared, nomad_plan.created(JOB_KIND, address, job, again)]
-        plan = self._difference(present, self._wanted(job, present, owner, completion.run_again), owner)
+            return [*shared, nomad_plan.created(JOB_KIND, address, job, self._read(context)[0], again)]
+        retry = self._retry(present, owner)
+        plan = self._difference(present, _marked(job, present, retry, completion.run_again), owner)
         if not plan.edits and _promotes(context) and canaried(job):
             rollout = self._scheduler.rollout(owner.name, job["ID"])
             if rollout is not None and rollout.awaits_promotion:
                 return [*shared, nomad_plan.promoted(JOB_KIND, address, rollout)]
-        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan, again)]
+        restless: frozenset[nomad_plan.Place] = frozenset()
+        if plan.edits and (other := self._read(context)[0]) != job:
+            # A function of its file, such as uuidv4, gives another value each time.
+            other = _marked(other, present, retry, completion.run_again)
+            restless = nomad_plan.restless(plan, self._difference(present, other, owner))
+        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan, again, restless)]
 
     def _read(self, context: StepContext) -> tuple[Job, Completion]:
         options: NomadJobOptions = context.options
@@ -201,7 +207,7 @@ class NomadJob(OwnThingsOnly):
         name = job["ID"]
         for attempt in range(_REGISTRATIONS):
             present = self._present(name, owner)
-            wanted = self._wanted(job, present, owner, completion.run_again)
+            wanted = _marked(job, present, self._retry(present, owner), completion.run_again)
             if present is not None and self._is_there(wanted, present, owner):
                 return Registered(
                     wanted, present.get("Version", 0), self._scheduler.newest_evaluation(owner.name, name)
@@ -245,9 +251,6 @@ class NomadJob(OwnThingsOnly):
         if present is not None and whose_job(present, owner.name, owner) is Presence.FOREIGN:
             raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
         return present
-
-    def _wanted(self, job: Job, present: Job | None, owner: Owner, run_again: str) -> Job:
-        return {**job, "Meta": {**job["Meta"], **self._retry(present, owner), **_run(present, run_again)}}
 
     def _retry(self, present: Job | None, owner: Owner) -> dict[str, str]:
         """The mark that starts a failed version anew; the same as before if nothing has failed."""
@@ -296,6 +299,10 @@ def _running(count: int) -> str:
 
 def _promotes(context: StepContext) -> bool:
     return context.promotes or context.options.promotion != MANUAL
+
+
+def _marked(job: Job, present: Job | None, retry: Mapping[str, str], run_again: str) -> Job:
+    return {**job, "Meta": {**job["Meta"], **retry, **_run(present, run_again)}}
 
 
 def _run(present: Job | None, run_again: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """What registering a job would change, in lines for people."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
 
 from environments.domain.plan import Action, Change
 from environments.executors.changes import change, moved, shown
@@ -14,6 +15,10 @@ from environments.executors.nomad_rules import services
 RETRY = "calvinverse-retry"
 """Key of a job's metadata that makes Nomad start a version anew that has failed; its value is that version."""
 
+Place = tuple[tuple[str, ...], str]
+"""An edit's `place` and `field`."""
+
+_EACH_TIME = "(another value each time)"
 _PLAIN = {"Count": "count", "Type": "type"}
 """Fields that a job file writes in another way than the API."""
 
@@ -25,9 +30,19 @@ def why_again(completion: Completion) -> str | None:
     return "runs again, as requested" if completion.run_again else "runs again"
 
 
-def created(kind: str, address: str, job: Job, again: str | None = None) -> Change:
-    """The plan of a job that isn't there; `again` says that such a job has run."""
-    return change(Action.CREATE, kind, address, after=job, details=[*([again] if again else ()), *_contents(job)])
+def created(kind: str, address: str, job: Job, other: Job, again: str | None = None) -> Change:
+    """The plan of a job that isn't there; `again` says that such a job has run.
+
+    `other` is the same job file read once more: what differs then decides nothing.
+    """
+    lines = [*([again] if again else ()), *_contents(job)]
+    return change(Action.CREATE, kind, address, after=_steady(job, other), details=lines)
+
+
+def restless(plan: JobPlan, other: JobPlan) -> frozenset[Place]:
+    """Where a job has another value each time that its file is read: what the two plans of one file disagree on."""
+    one, two = (_values(found.edits) for found in (plan, other))
+    return frozenset(place for place, values in one.items() if two.get(place) != values)
 
 
 def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
@@ -37,23 +52,25 @@ def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
     return replace(plan, edits=(*plan.edits, *edits))
 
 
-def changed(kind: str, address: str, plan: JobPlan, again: str | None = None) -> list[Change]:
+def changed(
+    kind: str, address: str, plan: JobPlan, again: str | None = None, restless: Set[Place] = frozenset()
+) -> list[Change]:
     """The plan of a job that is there, and may be different; nothing when it isn't.
 
-    `again` says that it runs once more because of that.
+    `again` says that it runs once more because of that. Which values it gets in `restless` places decides nothing.
     """
     if not plan.edits:
         return []
     # Everything that differs counts, also what isn't shown; what stays the same doesn't decide anything.
     # Nor does which wish to run it again it is.
     wish = f"Meta[{RUN}]"
+    edits = [replace(edit, new=_EACH_TIME) if _place(edit) in restless else edit for edit in plan.edits]
     differing = sorted(
-        [list(edit.place), edit.field, *((edit.old, edit.new) if edit.field != wish else ("", ""))]
-        for edit in plan.edits
+        [_steadily(edit), edit.field, *((edit.old, edit.new) if edit.field != wish else ("", ""))] for edit in edits
     )
     lines = [
         *([again] if again else ()),
-        *dict.fromkeys(_lines(plan.edits)),
+        *dict.fromkeys(_lines(edits)),
         *(_replacing(group) for group in sorted(plan.replaced)),
     ]
     return [change(Action.CHANGE, kind, address, after=differing, details=lines)]
@@ -63,6 +80,32 @@ def promoted(kind: str, address: str, rollout: Rollout) -> Change:
     """The plan of a job that is there as it is to be, but for the promotion of its canaries."""
     line = f"version {rollout.job_version} is promoted: it takes the place of the version before"
     return change(Action.CHANGE, kind, address, after=["promote", rollout.job_version], details=[line])
+
+
+def _steady(one: Any, other: Any) -> Any:
+    """What is the same in two JSON values."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {key: _steady(value, other.get(key)) for key, value in one.items()}
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return [_steady(*pair) for pair in zip(one, other, strict=True)]
+    return one if one == other else _EACH_TIME
+
+
+def _values(edits: Sequence[Edit]) -> dict[Place, list[str | None]]:
+    found: dict[Place, list[str | None]] = {}
+    for edit in edits:
+        found.setdefault(_place(edit), []).append(edit.new)
+    return found
+
+
+def _place(edit: Edit) -> Place:
+    return edit.place, edit.field
+
+
+def _steadily(edit: Edit) -> list[str]:
+    """Its place; of a new block that is another one each time without its name, which may be what differs."""
+    new = edit.field == "" and edit.old is None and edit.new == _EACH_TIME
+    return list(edit.place[:-1] if new else edit.place)
 
 
 def _contents(job: Job) -> Iterator[str]:

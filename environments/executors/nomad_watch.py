@@ -236,11 +236,15 @@ class Watch:
         self._obstacle = obstacle
 
     def _check_failure(self) -> None:
+        decided = not self._has_rollout()
         if not self._job.runs_to_its_end:
             rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
-            if rollout and rollout.job_version == self._job.version and rollout.status in _ENDED_BADLY:
+            mine = rollout is not None and rollout.job_version == self._job.version
+            if rollout and mine and rollout.status in _ENDED_BADLY:
                 raise self._failed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
-        if not self._has_rollout() and failed_for_good(self._allocations) and self._is_over():
+            # Once it has succeeded, or is forgotten, the deployment says nothing of what fails.
+            decided = decided or rollout is None or (mine and rollout.status == "successful")
+        if decided and failed_for_good(self._allocations) and self._is_over():
             raise self._failed(f"Job {self._job.id!r} failed: {self._reason()}.")
 
     def _is_over(self) -> bool:

@@ -313,6 +313,11 @@ def test_what_nomad_gave_up_is_started_again_and_what_it_tries_again_is_awaited(
     assert made.state is State.READY, made.failure
     assert len(registered(setting, name)["seed"][1]) == 2
 
+    def is_rolled_out() -> bool:
+        rollout = setting.nomad.rollout(name, "app")
+        return rollout is not None and rollout.status == "successful"
+
+    setting.until(is_rolled_out)
     (before,) = registered(setting, name)["app"][1]
     setting.nomad.signal(name, before, "main", "SIGKILL")
     setting.until(lambda: all(one.terminal for one in setting.nomad.allocations(name, "app")[1]))

@@ -24,7 +24,7 @@ from environments.executors import hcl, nomad_plan
 from environments.executors.base import Owner, Presence
 from environments.executors.marks import MARK
 from environments.executors.nomad_fields import DOLLAR
-from environments.executors.nomad_ports import Edit, JobPlan, Task, TaskEvent
+from environments.executors.nomad_ports import Edit, JobPlan, Rollout, Task, TaskEvent
 from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.secret_words import secret_words
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
@@ -177,6 +177,21 @@ def test_a_batch_job_is_awaited_until_it_has_completed(world: World) -> None:
     world.nomad.fate = Fate.FAILING
     with pytest.raises(StepFailed, match="'web' failed"):
         world.apply("nomad.job", {**OPTIONS, "variables": {"text": "x", "count": 1}}, files={"web.nomad.hcl": file})
+
+
+def test_a_service_that_ends_for_good_after_its_deployment_succeeded_has_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.nomad.fate = Fate.HANGING_TASK
+    waits = world.nomad.rollout
+
+    def rollout(namespace: str, job: str) -> Rollout | None:
+        world.nomad.give_up(namespace, job)
+        return waits(namespace, job)
+
+    monkeypatch.setattr(world.nomad, "rollout", rollout)
+    with pytest.raises(StepFailed, match="'web' failed"):
+        world.apply("nomad.job", OPTIONS)
 
 
 @pytest.mark.parametrize("fate", [Fate.HEALTHY, Fate.FAILING])

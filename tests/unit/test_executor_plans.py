@@ -380,6 +380,22 @@ def test_what_became_of_a_job_is_planned_back(world: World, what: Callable[[Worl
     assert len(live) == 2
 
 
+def test_values_that_change_by_themselves_do_not_decide_what_a_plan_is(world: World) -> None:
+    more = {"web.nomad.hcl": JOB.replace("    task", '    service {\n name = "alpha--a${uuidv4()}"\n}\n    task', 1)}
+    options: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
+
+    def planned(**variables: Any) -> Change:
+        found = world.plan("nomad.job", {**options, "variables": {**options["variables"], **variables}}, files=more)
+        return found[-1]
+
+    assert planned().fingerprint == planned().fingerprint
+    assert planned(count=2).fingerprint != planned().fingerprint
+    world.apply("nomad.job", options, files=more)
+    assert planned().action is Action.CHANGE
+    assert planned().fingerprint == planned().fingerprint
+    assert planned(count=2).fingerprint != planned().fingerprint
+
+
 def test_what_nomad_will_start_again_by_itself_is_left_to_it(world: World) -> None:
     _apply_app(world)
     world.nomad.follows.add(("alpha", "web"))

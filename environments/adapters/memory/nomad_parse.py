@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 from environments.domain.errors import InvalidJob
 from environments.executors.nomad_ports import Job
@@ -20,6 +21,7 @@ def parse(text: str, variables: str) -> Job:
         raise InvalidJob("Nomad rejects the job: the job file can't be parsed.")
 
     def filled(quoted: str) -> str:
+        quoted = re.sub(r"\$\{uuidv4\(\)\}", lambda found: str(uuid4()), quoted)
         return re.sub(r"\$\{var\.(\w+)\}", lambda found: str(values[found[1]]), quoted)
 
     kind = re.search(r'type\s*=\s*"(service|batch|system|sysbatch)"', text)
