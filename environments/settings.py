@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from environments.context import state_folder
 from environments.domain.errors import InvalidInput
+from environments.domain.reasons import reason
 from environments.domain.template import Duration
 
 PREFIX = "CALVINVERSE_"
@@ -117,7 +118,7 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] = os.envi
         return Settings.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc'])}: {reason(fault)}"
             for fault in error.errors(include_url=False, include_input=False)
         )
         raise InvalidInput(f"The settings don't fit: {faults}.", hint="See docs/reference/settings.md.") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from environments.api import problems
@@ -14,7 +15,7 @@ from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.methods import Headed
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
-from environments.api.queries import known_queries
+from environments.api.queries import DESCRIPTION, known_queries
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
 from environments.api.routes.environments import environment_routes
@@ -54,6 +55,7 @@ def create_app(service: Service) -> FastAPI:
         version=service.version,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        openapi_url=None,  # ours refuses unknown query parameters, as all paths do
         docs_url=None,  # its scripts come from other people's servers
         redoc_url=None,
         redirect_slashes=False,
@@ -84,6 +86,11 @@ def create_app(service: Service) -> FastAPI:
     ):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+    @app.get(DESCRIPTION, include_in_schema=False)
+    def description() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
     return app
 
 

@@ -18,6 +18,7 @@ from environments.domain.errors import (
     UnknownParameter,
     UnknownRoute,
 )
+from environments.domain.reasons import choice, reason
 from environments.domain.views import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -94,7 +95,8 @@ def _from_validation(error: RequestValidationError) -> InvalidInput:
     for fault in faults[:_MOST_TOLD]:
         place = ".".join(str(part) for part in fault["loc"])
         place = place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
-        problems.append(f"{place}: {str(fault['msg']).removeprefix('Value error, ')}")
+        suggestion = choice(fault)
+        problems.append(f"{place}: {reason(fault, 'an object')}{f'; {suggestion}' if suggestion else ''}")
     if len(faults) > _MOST_TOLD:
         problems.append(f"and {len(faults) - _MOST_TOLD} more")
     return InvalidInput(

@@ -250,9 +250,11 @@ def _from_request(error: Exception) -> CalvinverseError | None:
     """What keeps the arguments from being a request that the service takes, such as a text that is too long."""
     from pydantic import ValidationError
 
+    from environments.domain.reasons import reason
+
     if not isinstance(error, ValidationError) or not error.title.endswith("Request"):
         return None
-    faults = [f"{'.'.join(map(str, fault['loc']))[:200]}: {fault['msg']}" for fault in error.errors()[:20]]
+    faults = [f"{'.'.join(map(str, fault['loc']))[:200]}: {reason(fault)}" for fault in error.errors()[:20]]
     return InvalidInput(f"The request is not valid: {'; '.join(faults)}.")
 
 

@@ -259,7 +259,7 @@ class ManagedOutside(Conflict):
     """The environment is shown here but owned by somebody else."""
 
     code = "managed_outside"
-    default_hint = "Use `doit undeploy` on the machine that deployed it."
+    default_hint = "On the machine that deployed it, `doit deploy` changes and repairs it, `doit undeploy` removes it."
 
 
 class StateRefused(Conflict):

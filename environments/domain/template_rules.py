@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from environments.domain.errors import CalvinverseError
 from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.names import META, SERVICE_VOLUMES, check_label
+from environments.domain.reasons import choice, reason
 from environments.domain.suggesting import near
 
 if TYPE_CHECKING:
@@ -164,38 +165,9 @@ def _place(path: Path, document: Mapping[str, Any]) -> str:
     return shown(path)
 
 
-def reason(fault: "ErrorDetails") -> str:
-    """What pydantic found, in words."""
-    kind, said = fault["type"], fault["msg"].removeprefix("Value error, ")
-    words = {
-        "extra_forbidden": "there is no such key",
-        "missing": "it is missing",
-        "dict_type": "it must be a table",
-        "model_type": "it must be a table",
-        "tuple_type": "it must be a list",
-        "list_type": "it must be a list",
-        "string_type": "it must be a text",
-        "bool_type": "it must be true or false",
-        "bool_parsing": "it must be true or false",
-        "int_type": "it must be a whole number",
-        "int_parsing": "it must be a whole number",
-        "int_from_float": "it must be a whole number",
-        "time_delta_type": 'it must be a duration such as "90s" or "2h"',
-    }
-    return words.get(kind, f"{said[:1].lower()}{said[1:]}")
-
-
 def _suggestion(path: Path) -> str:
     known = _KEYS.get(str(path[0]), ())
     return meant(str(path[-1]), known)
-
-
-def choice(fault: "ErrorDetails") -> str:
-    """The choice that was probably meant."""
-    given, expected = fault.get("input"), (fault.get("ctx") or {}).get("expected")
-    if fault["type"] not in ("enum", "literal_error") or not isinstance(given, str) or not isinstance(expected, str):
-        return ""
-    return meant(given, [part.strip("' ") for part in expected.replace(" or ", ",").split(",")])
 
 
 _FILLED = "unnamed-"

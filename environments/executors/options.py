@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from environments.domain.faults import Fault, Path, meant, shown
+from environments.domain.reasons import choice, reason
 from environments.domain.suggesting import near
-from environments.domain.template_rules import choice, reason, unmisspelt
+from environments.domain.template_rules import unmisspelt
 from environments.executors.base import Options
 
 if TYPE_CHECKING:

@@ -48,7 +48,9 @@ class Drifting:
             )
         if environment.managed_by is not None:
             raise NotAllowedNow(
-                f"Environment {environment.name!r} is managed by {environment.managed_by}: its steps aren't known here."
+                f"Environment {environment.name!r} is managed by {environment.managed_by}: "
+                "its steps aren't known here.",
+                hint="`doit deploy`, on the machine that deployed it, repairs it.",
             )
         found = self._note(environment, newest, self._observer.look(environment))
         if found is None:

@@ -14,7 +14,7 @@ from environments.service.changing import Asked
 from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.presenting import accepted, environment_view
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import owned
+from environments.service.visibility import REMOVED_OUTSIDE, owned
 
 
 class Mending:
@@ -76,7 +76,7 @@ class Mending:
         """
         now = self._clock()
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = owned(tx, principal, name, REMOVED_OUTSIDE)
             may(principal, Action.ENVIRONMENT_ABANDON, environment)
             if environment.state is State.ABANDONED:
                 return self._look_again(tx, environment, now)

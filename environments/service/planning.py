@@ -22,7 +22,7 @@ from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import owned
+from environments.service.visibility import CHANGED_OUTSIDE, REMOVED_OUTSIDE, owned
 
 KEPT = timedelta(hours=24)
 """How long a plan can be applied."""
@@ -181,7 +181,8 @@ class Planning:
                 until=request.until,
             )
             return new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
-        environment = owned(tx, principal, name)
+        instead = REMOVED_OUTSIDE if request.kind is DeploymentKind.DESTROY else CHANGED_OUTSIDE
+        environment = owned(tx, principal, name, instead)
         check_request(environment.name, environment.state, request.kind)
         if request.kind is DeploymentKind.PROMOTE:
             check_awaiting(environment)

@@ -12,7 +12,7 @@ from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.presenting import with_journal
 from environments.service.storage import Storage, Transaction, WorkerRecord
-from environments.service.visibility import owned
+from environments.service.visibility import STOPPED_OUTSIDE, owned
 from environments.service.withdrawing import cancelled, taken_back
 
 
@@ -58,7 +58,7 @@ class Queueing:
         """
         now = self._clock()
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = owned(tx, principal, name, STOPPED_OUTSIDE)
             may(principal, Action.ENVIRONMENT_CANCEL, environment)
             deployment = _to_cancel(tx, environment)
             # Between the look and the write it may have begun, or ended.

@@ -30,7 +30,7 @@ from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import owned
+from environments.service.visibility import NO_DEADLINE, REMOVED_OUTSIDE, owned
 
 _AT_ONCE = 50
 """Environments whose destroy the clock asks for in one transaction."""
@@ -116,7 +116,7 @@ class Requests:
         """Destroys now, whatever runs; asked again while it runs, it names the running deployment."""
         reason = (request.reason if request else "") or f"asked for by {principal.owner}"
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = owned(tx, principal, name, REMOVED_OUTSIDE)
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
             return _destroy(tx, environment, self._asked(principal.owner, reason, self._clock()), allowed)
 
@@ -144,7 +144,7 @@ class Requests:
         if [request.by, request.ttl, request.until].count(None) != 2:
             raise InvalidLifetime("Give one of: how much longer, how long from now, or until when.")
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = owned(tx, principal, name, NO_DEADLINE)
             may(principal, Action.ENVIRONMENT_EXTEND, environment)
             if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
                 raise NotAllowedNow(

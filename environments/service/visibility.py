@@ -25,14 +25,24 @@ def visible(tx: Transaction, principal: Principal, said: str) -> Environment:
     return environment
 
 
-def owned(tx: Transaction, principal: Principal, said: str) -> Environment:
-    """Likewise, and this service carries it out. Raises `ManagedOutside` too.
+CHANGED_OUTSIDE = "`doit deploy`, on the machine that deployed it, changes and repairs it."
+REMOVED_OUTSIDE = "`doit undeploy`, on the machine that deployed it, removes it."
+NO_DEADLINE = "It has no deadline: it stays until `doit undeploy`, on the machine that deployed it, removes it."
+STOPPED_OUTSIDE = "Only `doit deploy` and `doit undeploy` work on it, on the machine that deployed it: stop them there."
+"""What can be done instead, to what is only shown here."""
+
+
+def owned(tx: Transaction, principal: Principal, said: str, instead: str = CHANGED_OUTSIDE) -> Environment:
+    """Likewise, and this service carries it out. Raises `ManagedOutside` too; `instead` is its hint.
 
     What is done with it then needs its own `environments.service.authorization.may`.
     """
     environment = visible(tx, principal, said)
     if environment.managed_by is not None:
-        raise ManagedOutside(f"Environment {environment.name!r} is managed by {environment.managed_by}.")
+        raise ManagedOutside(
+            f"Environment {environment.name!r} is managed by {environment.managed_by}, and only shown here.",
+            hint=instead,
+        )
     return environment
 
 

@@ -399,7 +399,28 @@ def test_an_environment_from_outside_is_shown_read_only(http: httpx2.Client) -> 
     view = {**http.get("/v1/environments/demo").json(), "id": "env-meta", "name": "meta", "managed_by": "doit deploy"}
     assert problem_of(http.put("/v1/mirror/other", json=view)).code == "invalid_input"
     assert http.put("/v1/mirror/meta", json=view).json()["managed_by"] == "doit deploy"
-    assert problem_of(http.post("/v1/environments/meta/destroy")).code == "managed_outside"
+    for method, path, instead in (
+        ("POST", "destroy", "`doit undeploy`"),
+        ("POST", "abandon", "`doit undeploy`"),
+        ("POST", "retry", "`doit deploy`"),
+        ("POST", "repair", "`doit deploy`"),
+        ("POST", "promote", "`doit deploy`"),
+        ("POST", "rollback", "`doit deploy`"),
+        ("PUT", "", "`doit deploy`"),
+        ("POST", "extend", "It has no deadline"),
+        ("POST", "cancel", "stop them there"),
+    ):
+        body = {"extend": {"ttl": "1h"}, "abandon": {"reason": "gone"}, "": {}}.get(path)
+        problem = problem_of(http.request(method, f"/v1/environments/meta/{path}".rstrip("/"), json=body))
+        assert (problem.code, problem.detail) == (
+            "managed_outside",
+            "Environment 'meta' is managed by doit deploy, and only shown here.",
+        )
+        assert instead in problem.hint, path
+    for kind, instead in (("update", "`doit deploy`"), ("repair", "`doit deploy`"), ("destroy", "`doit undeploy`")):
+        problem = problem_of(http.post("/v1/environments/meta/plan", json={"kind": kind}))
+        assert problem.code == "managed_outside"
+        assert instead in problem.hint, kind
 
 
 def test_templates(http: httpx2.Client) -> None:

@@ -115,6 +115,47 @@ def test_an_unknown_query_parameter_is_refused_with_what_was_meant(
     assert problem["detail"] == "/v1/environments takes no query parameter 'limt'. Did you mean 'limit'?"
     assert problem["hint"] == "It takes ended, owner, limit, before, outputs."
     assert http.get(f"/v1/environments?{'x' * 5000}=1").json()["details"]["parameter"] == f"{'x' * 100}…"
+    answer = http.get("/openapi.json?x=1")
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
+    assert answer.json()["hint"] == "It takes none."
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/environments?limit=5&limit=6", "The query parameter 'limit' of /v1/environments is given twice."),
+        (
+            "/v1/environments?owner=a&owner=b&owner=a",
+            "The query parameter 'owner' of /v1/environments is given 3 times.",
+        ),
+        ("/v1/environments?limit=five", "The request is not valid: query.limit: it must be a whole number."),
+        ("/v1/environments?limit=0", "The request is not valid: query.limit: it must be at least 1."),
+        ("/v1/environments?limit=1001", "The request is not valid: query.limit: it must be at most 1000."),
+        ("/v1/environments?ended=perhaps", "The request is not valid: query.ended: it must be true or false."),
+    ],
+)
+def test_a_query_that_cannot_be_read_is_refused_in_words(http: httpx2.Client, path: str, said: str) -> None:
+    answer = http.get(path)
+    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (422, "invalid_input", said)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"name": 5, "template": "web", "ttl": "1h"}, "body.name: it must be a text"),
+        ({"name": "x"}, "body.template: it is missing"),
+        ({"name": "x", "template": "web", "parameters": []}, "body.parameters: it must be an object"),
+        ({"name": "x", "template": "web", "color": "red"}, "body.color: there is no such key"),
+        (
+            {"name": "x", "template": "web", "until": "soon"},
+            'body.until: it must be a moment such as "2030-01-31T12:00:00Z"',
+        ),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_in_words(http: httpx2.Client, body: dict[str, Any], said: str) -> None:
+    answer = http.post("/v1/environments", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["details"]["problems"] == [said]
 
 
 def test_lists_have_outputs_when_asked_for(api: Served, http: httpx2.Client) -> None:
