@@ -91,6 +91,15 @@ class Nomad:
             raise _rejected(error) from error
         return job_plan(answer)
 
+    def validate(self, job: Job) -> list[str]:
+        """What Nomad finds wrong with a job."""
+        # The library's own call asks for no time limit.
+        answer = self._link.call(
+            "validate a job",
+            lambda client: client.validate.request("job", json={"Job": job}, method="post", timeout=CALL_LIMIT).json(),
+        )
+        return [str(found) for found in answer.get("ValidationErrors") or ()]
+
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
         """The newest link in the chain of evaluations that begins with that one."""
         found: dict[str, Any] | None = None

@@ -28,6 +28,7 @@ from environments.executors.consul_services import ServicesHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_access import NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_job import JobHandler, NomadJob
+from environments.executors.nomad_judge import NomadJudge
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.opentofu_credentials import Credentials
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
@@ -119,6 +120,11 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         OpenBaoLookout(vault.secrets, vault.pki),
     ]
     return toolbox(executors, handlers, houses, lookouts, [NomadWitness(nomad)], reach), vault
+
+
+def make_judge(connections: Callable[[], Connections]) -> NomadJudge:
+    """What asks Nomad about the job files of templates."""
+    return NomadJudge(Nomad(connections))
 
 
 def make_places(consul: Consul, nomad: Nomad, vault: Vault) -> JobPlaces:

@@ -15,7 +15,7 @@ from environments.adapters.parts import Parts
 from environments.adapters.revealing import Revealing
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
-from environments.bootstrap.parts import connections_of, make_lender, new_id, now, with_modules
+from environments.bootstrap.parts import connections_of, make_judge, make_lender, new_id, now, with_modules
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
@@ -139,7 +139,7 @@ def build(settings: Settings) -> Service:
     drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
     again = partial(why_not_again, tools.executors)
     requests = Requests(database, sealer, now, new_id, checks, again)
-    catalogue = Catalogue(database, checks, now)
+    catalogue = Catalogue(database, checks, now, make_judge(connections))
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
     clock = Alarm(database, requests, now, retention, database.turn())
     world = World(NomadFeed(connections), ConsulFeed(connections), clock.leads)

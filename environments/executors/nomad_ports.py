@@ -158,6 +158,13 @@ class Scheduler(Protocol):
         """
         ...
 
+    def validate(self, job: Job) -> list[str]:
+        """What Nomad finds wrong with a job, each in Nomad's own words; registers nothing. None: it would take the job.
+
+        The namespace that the job names must exist.
+        """
+        ...
+
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
         """The newest link in the chain of evaluations that begins with that one; None when it has been forgotten."""
         ...

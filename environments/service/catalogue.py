@@ -9,8 +9,9 @@ from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template import Bundle, invalid_template
 from environments.domain.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 from environments.service.authorization import Action, Principal, may, sees
-from environments.service.checking import Checks
+from environments.service.checking import Checks, Judge, unjudged
 from environments.service.images import references
+from environments.service.inspecting import in_order
 from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage import PushedTemplate, Storage, Transaction
 
@@ -21,20 +22,27 @@ _MOST_NAMED = 10
 class Catalogue:
     """Takes, checks and gives templates."""
 
-    def __init__(self, storage: Storage, checks: Checks, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, storage: Storage, checks: Checks, clock: Callable[[], datetime], judge: Judge = unjudged
+    ) -> None:
+        """`judge` is asked about what `checks` found nothing wrong with."""
         self._storage = storage
         self._checks = checks
         self._clock = clock
+        self._judge = judge
 
     def validate(self, principal: Principal, bundle: Bundle) -> list[Fault]:
         """Every fault that can be found without running anything; none but warnings: it is valid.
 
-        Raises `Forbidden`: who may not push has no use for it, and looking may be costly.
+        Nomad is asked, too, if it is connected. Raises `Forbidden`: who may not push has no use for it, and looking may
+        be costly.
         """
         may(principal, Action.TEMPLATE_VALIDATE)
         with self._storage.read() as tx:
-            images = references(tx).keys()
-        return self._checks.template(principal.owner, bundle, images)
+            images = references(tx)
+        found = self._checks.template(principal.owner, bundle, images.keys())
+        judged = self._judge(bundle, found, images)
+        return in_order([*found, *judged]) if judged else found
 
     def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> TemplateView:
         """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
@@ -42,7 +50,13 @@ class Catalogue:
         `source` is kept with it; the same content from the same commit changes nothing.
         """
         may(principal, Action.TEMPLATE_PUSH)
-        faults = [fault for fault in self._checks.template(principal.owner, bundle) if not fault.warning]
+        return self._push(principal, bundle, source, self._judge)
+
+    def _push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None, judge: Judge) -> TemplateView:
+        found = self._checks.template(principal.owner, bundle)
+        with self._storage.read() as tx:
+            images = references(tx)
+        faults = [fault for fault in in_order([*found, *judge(bundle, found, images)]) if not fault.warning]
         if faults:
             raise invalid_template(faults)
         template = bundle.template()
@@ -62,7 +76,9 @@ class Catalogue:
         with self._storage.read() as tx:
             unwanted = tx.templates.find(name, digest) is None and tx.templates.deleted(name, digest)
         if not unwanted:
-            self.push(principal, bundle)
+            may(principal, Action.TEMPLATE_PUSH)
+            # The service starts before the cluster does, and waits for nobody here.
+            self._push(principal, bundle, None, unjudged)
 
     def delete(self, principal: Principal, name: str, digest: str | None = None) -> TemplateDeletionView:
         """Takes a template out of the catalogue: every version, or the one with that digest.

@@ -6,7 +6,7 @@ input use.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from environments.domain.errors import CalvinverseError, CheckTooCostly, NotAllowedNow
@@ -41,6 +41,22 @@ class Checks(Protocol):
     def expression(self, text: str, names: Mapping[str, Any], where: str) -> Any:
         """What `rendering.evaluate` gives and raises. For the service itself: it waits its turn."""
         ...
+
+
+class Judge(Protocol):
+    """Asks a part that is connected what it thinks of a template's files."""
+
+    def __call__(self, bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
+        """Faults beside those that are `found` already; a part that can't be asked is told as a warning.
+
+        `images`: references of the published images by their names.
+        """
+        ...
+
+
+def unjudged(bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
+    """Asks nobody."""
+    return []
 
 
 class DirectChecks:

@@ -1,6 +1,6 @@
 """What is wrong with a template: everything that can be found without running anything."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from environments.domain.errors import InvalidTemplate
@@ -75,8 +75,12 @@ def template_faults(
             told.add(str(fault))
             found.append(fault)
     ending = found.pop() if len(found) > _MOST_PROBLEMS else None
-    found.sort(key=lambda fault: (fault.file != TEMPLATE_FILE, fault.file, fault.line or 0))
-    return [*found, *([ending] if ending else [])]
+    return [*in_order(found), *([ending] if ending else [])]
+
+
+def in_order(found: Iterable[Fault]) -> list[Fault]:
+    """The faults by their places, those of `template.toml` first."""
+    return sorted(found, key=lambda fault: (fault.file != TEMPLATE_FILE, fault.file, fault.line or 0))
 
 
 def _faults(

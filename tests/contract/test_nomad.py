@@ -395,3 +395,14 @@ def test_the_newest_evaluation_of_a_job_is_known(nomad: Scheduler, namespace: st
     assert found is not None
     # The deployment that follows has evaluations of its own.
     assert newest == second or found.status in ("pending", "complete")
+
+
+def test_a_job_is_validated_without_being_registered(nomad: Scheduler) -> None:
+    job = {**nomad.parse(JOB, hcl.assignments({"image": _image(nomad)})), "Namespace": "default"}
+    assert nomad.validate(job) == []
+    group = job["TaskGroups"][0]
+    twice = {**group, "Tasks": [group["Tasks"][0], group["Tasks"][0]]}
+    (said,) = nomad.validate({**job, "TaskGroups": [twice]})
+    assert "Task group group validation failed: 1 error occurred:" in said
+    assert "Task 2 redefines 'task' from task 1" in said
+    assert nomad.job("default", "app") is None

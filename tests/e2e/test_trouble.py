@@ -129,22 +129,28 @@ def test_templates_that_do_not_hold_together(service: ServiceProcess) -> None:
         assert words in error.value.message
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        (b'job "web" {', b'job "web" {\n  nonsense = true', "nonsense"),
-        (b'job "web" {', b'job "web" {\n  namespace = "default-of-somebody"', "namespace"),
-        (b"vault {}", b'vault {\n        role = "calvinverse-manager"\n      }', "role"),
-    ],
-)
-def test_jobs_that_are_refused(service: ServiceProcess, taker: Taker, old: bytes, new: bytes, words: str) -> None:
+def test_jobs_that_are_refused(service: ServiceProcess, taker: Taker) -> None:
     before = taker.take()
-    service.client.push(make_bundle(web(replaced("web.nomad.hcl", old, new))))
-    service.client.create(CreateRequest(name="refused", template="web"))
+    job = b'job "web" {'
+    faults = {
+        "nonsense": (job, b'job "web" {\n  nonsense = true'),
+        "namespace": (job, b'job "web" {\n  namespace = "default-of-somebody"'),
+        "role": (b"vault {}", b'vault {\n        role = "calvinverse-manager"\n      }'),
+        "Nomad refuses the job: job priority must be between": (job, b'job "web" {\n  priority = 500'),
+        "Nomad can't read the job file: Invalid expression": (job, b'job "web" {\n  priority = 1 +'),
+    }
+    for words, (old, new) in faults.items():
+        with pytest.raises(InvalidTemplate) as error:
+            service.client.push(make_bundle(web(replaced("web.nomad.hcl", old, new))))
+        assert words in error.value.message
+
+    # It is the parameter that is wrong here, so only a create can tell.
+    service.client.push(make_bundle(web(replaced("web.nomad.hcl", job, job + b"\n  priority = var.replicas * 50"))))
+    service.client.create(CreateRequest(name="refused", template="web", parameters={"replicas": 3}))
     environment = service.wait_for("refused", State.FAILED, State.READY)
     assert environment.failure is not None
     assert environment.failure.code == "invalid_job"
-    assert words in environment.failure.message
+    assert "priority" in environment.failure.message
     service.client.destroy("refused")
     service.wait_for("refused", State.DESTROYED)
     left = taker.take().since(before)

@@ -94,6 +94,21 @@ class MemoryNomad:
         present = self._jobs[namespace, job["ID"]].job
         return plan_of(present, job)
 
+    def validate(self, job: Job) -> list[str]:
+        """Finds tasks of one name, which is what its tests need."""
+        found = []
+        for group in job["TaskGroups"]:
+            names = [task["Name"] for task in group["Tasks"]]
+            wrong = [
+                f"Task {number + 1} redefines {name!r} from task {names.index(name) + 1}"
+                for number, name in enumerate(names)
+                if names.index(name) < number
+            ]
+            count = f"{len(wrong)} error{'' if len(wrong) == 1 else 's'} occurred:"
+            lines = [f"Task group {group['Name']} validation failed: {count}", *(f"\t* {line}" for line in wrong)]
+            found += ["\n".join(lines)] if wrong else []
+        return found
+
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
         """What was decided."""
         return self._evaluations.get(evaluation)

@@ -1,0 +1,279 @@
+"""What a connected Nomad thinks of the job files of a template, before there is an environment.
+
+Nomad's own parser and validation find what no look from outside can: errors in expressions, cron specs, operators. They
+need values for the variables. Constants and expressions of defaults are known; what only an environment has (outputs of
+steps, parameters without a default) is guessed. A template is never refused for a guess: then a fault counts only if
+two different guesses have it, and if what it is about can't depend on them.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from environments.domain.errors import (
+    BackendError,
+    CalvinverseError,
+    CheckTooCostly,
+    InvalidJob,
+    MachineError,
+    NotConnected,
+)
+from environments.domain.faults import TEMPLATE_FILE, Fault
+from environments.domain.names import META
+from environments.domain.template import Bundle, Template
+from environments.executors import hcl
+from environments.executors.base import Owner
+from environments.executors.hcl_faults import Source
+from environments.executors.hcl_tree import parse
+from environments.executors.hcl_types import declared_type
+from environments.executors.nomad_ports import Job, Scheduler
+from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE
+from environments.executors.nomad_rules import adopt, declared, job_label
+from environments.executors.nomad_said import diagnostics, of_the_file, told_of_file, told_of_job
+from environments.executors.options import has_expression
+from environments.service.rendering import render
+
+log = structlog.get_logger()
+
+JOB_KIND = "nomad.job"
+
+_NAMESPACE = "default"
+"""Nomad has it always; the environment's isn't there yet."""
+
+_ENVIRONMENT = Owner(id="env-aaaaaaaaaaaa", name="env")
+_IMAGE = "image:placeholder"
+
+_MOST_JOBS = 20
+_LONGEST_FILE = 256 * 1024
+"""Bytes of a job file; longer ones aren't sent."""
+
+_PATIENCE = 20.0
+"""Seconds for all job files of a template; a call that is under way is waited for."""
+
+_AT_ONCE = 2
+"""Templates that are judged at a time."""
+
+_GUESSES = (
+    {"string": "placeholder", "number": 100, "bool": True, "list": [], "set": [], "map": {}, "": "1"},
+    {"string": "example", "number": 200, "bool": False, "": "2"},
+)
+"""By the type of a variable; "" stands for a part of a list or table, whose type nobody looks at; a type that
+isn't there has null."""
+
+_FREE = frozenset({"Env", "Config", "EmbeddedTmpl", "Meta", "Tags", "CPU", "MemoryMB"})
+"""Fields of a job in which a guess is as right as any other value: validation takes nearly all there."""
+
+
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
+"""Defaults that people replace: nothing is known by them."""
+
+
+class _Unknown(dict[str, Any]):
+    """Names of which only some are known; asking for another one ends the evaluation."""
+
+    def __missing__(self, name: str) -> Any:
+        raise CheckTooCostly(f"{name!r} isn't known yet.")
+
+
+class _Images(dict[str, str]):
+    """References of images; any other image may be published later."""
+
+    def __missing__(self, name: str) -> str:
+        return _IMAGE
+
+
+class NomadJudge:
+    """Implements `Judge` of the service."""
+
+    def __init__(self, scheduler: Scheduler, patience: float = _PATIENCE) -> None:
+        """`patience`: seconds for all job files of a template."""
+        self._scheduler = scheduler
+        self._patience = patience
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+
+    def __call__(self, bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
+        """Faults of job files of which nothing bad is `found`; a warning when Nomad can't be asked."""
+        broken = {fault.file for fault in found if not fault.warning}
+        try:
+            template = bundle.template()
+        except CalvinverseError:
+            return []
+        steps = _asked(template, broken)
+        if not steps:
+            return []
+        until = time.monotonic() + self._patience
+        if not self._turns.acquire(timeout=self._patience):
+            return [_not_asked(steps[0][0], "too many templates are being checked")]
+        told: dict[str, Fault] = {}
+        try:
+            for file, variables in steps:
+                if time.monotonic() > until:
+                    return [*told.values(), _not_asked(file, "it takes too long")]
+                for fault in self._judged(bundle, file, variables, template, images, guess=TEMPLATE_FILE in broken):
+                    told.setdefault(str(fault), fault)
+        except NotConnected:
+            return []
+        except (BackendError, MachineError) as error:
+            return [*told.values(), _not_asked(file, error.message.rstrip("."))]
+        finally:
+            self._turns.release()
+        return list(told.values())
+
+    def _judged(
+        self,
+        bundle: Bundle,
+        file: str,
+        variables: Mapping[str, Any],
+        template: Template,
+        images: Mapping[str, str],
+        *,
+        guess: bool,
+    ) -> list[Fault]:
+        if len(bundle.files.get(file, b"")) > _LONGEST_FILE:
+            return []
+        try:
+            text = bundle.text(file)
+            names = declared(text, variables)
+            tries = _values(Source(file, parse(text)), names, variables, template, images, guess=guess)
+            written = [hcl.assignments(values) for values in tries]
+            label = job_label(text)
+        except CalvinverseError:
+            return []  # it has a fault that is told already
+        source = Source(file, parse(text))
+        read = [self._read(text, values) for values in written]
+        jobs = [job for job in read if isinstance(job, dict)]
+        refused = [job for job in read if not isinstance(job, dict)]
+        if refused:
+            return [] if jobs else list(_same(source, refused))
+        if len(jobs) > 1 and not _alike(jobs[0], jobs[1]):
+            return []
+        return list(self._validated(source, label, jobs, template))
+
+    def _read(self, text: str, variables: str) -> Job | str:
+        try:
+            return self._scheduler.parse(text, variables)
+        except InvalidJob as error:
+            return error.message
+
+    def _validated(self, source: Source, label: str, jobs: Sequence[Job], template: Template) -> Iterator[Fault]:
+        known: list[dict[str, Fault]] = []
+        for job in jobs:
+            try:
+                adopted = adopt(job, label, _ENVIRONMENT, trusted=template.name == META, volumes=template.host_volumes)
+            except InvalidJob as error:
+                if len(jobs) == 1:
+                    yield source.fault(0, error.message.rstrip("."))
+                return
+            told = told_of_job(source, self._scheduler.validate({**adopted, "Namespace": _NAMESPACE}))
+            known.append({str(fault): fault for fault in told})
+        yield from (fault for key, fault in known[0].items() if all(key in other for other in known))
+
+
+def _asked(template: Template, broken: set[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """File and variables of each step that Nomad can be asked about."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for step in template.steps:
+        file, variables = step.options.get("file"), step.options.get("variables", {})
+        if step.uses != JOB_KIND or not isinstance(file, str) or has_expression(file) or file in broken:
+            continue
+        if isinstance(variables, Mapping):
+            found.append((file, variables))
+    return found[:_MOST_JOBS]
+
+
+def _values(
+    source: Source,
+    names: set[str],
+    variables: Mapping[str, Any],
+    template: Template,
+    images: Mapping[str, str],
+    *,
+    guess: bool,
+) -> list[dict[str, Any]]:
+    """The values of the variables: once when all are known, else twice with different guesses.
+
+    `guess`: nothing is known for sure.
+    """
+    blocks = {block.labels[0]: block for block in source.tree.body.of("variable") if len(block.labels) == 1}
+    scope = _scope(template, images)
+    tries: list[dict[str, Any]] = []
+    for guesses in _GUESSES:
+        values: dict[str, Any] = {}
+        for name, given in variables.items():
+            kind = (declared_type(blocks[name]) if name in blocks else ()) or ("string",)
+            values[name], guessed = _value(given, scope, guesses, kind[0])
+            guess = guess or guessed
+        if ENVIRONMENT_VARIABLE in names:
+            values.setdefault(ENVIRONMENT_VARIABLE, _ENVIRONMENT.name)
+        tries.append(values)
+        if not guess:
+            break
+    return tries
+
+
+def _scope(template: Template, images: Mapping[str, str]) -> dict[str, Any]:
+    """What expressions see: what everybody's environment of this template has, unless parameters are given."""
+    parameters = _Unknown()
+    for name, schema in template.parameters.items():
+        choices = schema.get("enum")
+        if schema.get("writeOnly") is True:
+            continue
+        if schema.get("default") not in _NOTHING:
+            parameters[name] = schema["default"]
+        elif isinstance(choices, list) and choices:
+            parameters[name] = choices[0]
+    return {
+        "parameters": parameters,
+        "environment": {"id": _ENVIRONMENT.id, "name": _ENVIRONMENT.name, "owner": "owner"},
+        "steps": _Unknown(),
+        "images": _Images(images),
+    }
+
+
+def _value(value: Any, scope: Mapping[str, Any], guesses: Mapping[str, Any], kind: str) -> tuple[Any, bool]:
+    """A value with its expressions evaluated, and whether any of it is guessed."""
+    if isinstance(value, Mapping):
+        parts = {key: _value(part, scope, guesses, "") for key, part in value.items()}
+        return {key: part for key, (part, _) in parts.items()}, any(guessed for _, guessed in parts.values())
+    if isinstance(value, list):
+        items = [_value(part, scope, guesses, "") for part in value]
+        return [part for part, _ in items], any(guessed for _, guessed in items)
+    if not has_expression(value):
+        return value, False
+    try:
+        found = render(value, scope, "variable", _costly)
+        hcl.literal(found)
+    except (CalvinverseError, RecursionError):
+        return guesses.get(kind), True
+    return found, False
+
+
+def _costly(text: str, names: Mapping[str, Any], where: str) -> Any:
+    raise CheckTooCostly(f"{where}: its value isn't looked at.")
+
+
+def _same(source: Source, refused: Sequence[str]) -> Iterator[Fault]:
+    """Faults of the file that each answer has; of those to guesses only what can't depend on them."""
+    answers = [diagnostics(text) for text in refused]
+    for found in answers[0]:
+        if len(answers) == 1 or (all(found in other for other in answers) and of_the_file(source, found)):
+            yield told_of_file(source, found)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two jobs differ only where any value is right."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        if {*one} - _FREE != {*other} - _FREE:
+            return False
+        return all(_alike(one[key], other[key]) for key in one if key not in _FREE)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(_alike(first, second) for first, second in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def _not_asked(file: str, why: str) -> Fault:
+    log.info("nomad could not judge a job file", file=file, why=why)
+    return Fault(message=f"Nomad couldn't be asked about this job file: {why}", file=file, warning=True)
