@@ -175,7 +175,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.drift",
         title="Look for drift",
-        help="Show how the world differs from what an environment's steps made, and what nobody knows there.",
+        help="Show what differs from what an environment's steps made, and what no step made.",
         risk=Risk.READ,
         command=("env", "drift"),
         keys=("i",),
@@ -184,7 +184,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.repair",
         title="Repair",
-        help="Put right what differs from what an environment's steps made; the rest stays untouched.",
+        help="Restore what differs from what an environment's steps made; the rest stays untouched.",
         risk=Risk.CHANGE,
         command=("env", "repair"),
         keys=("R",),
@@ -226,14 +226,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.why",
         title="Why it waits",
-        help="Say why an environment's deployment doesn't run yet, and its place in the queue.",
+        help="Explain why an environment's deployment is waiting, and show its place in the queue.",
         risk=Risk.READ,
         command=("env", "why"),
     ),
     Action(
         id="environment.history",
         title="History",
-        help="List the deployments of an environment, with the plans that they kept to.",
+        help="List the deployments of an environment, with the plans that they applied.",
         risk=Risk.READ,
         command=("env", "history"),
     ),
@@ -346,7 +346,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="image.promote",
         title="Promote image",
-        help="Move production to a validated build of an image, or take that back.",
+        help="Move production to a validated build of an image, or back.",
         risk=Risk.CHANGE,
         command=("image", "promote"),
     ),
@@ -411,7 +411,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="token.revoke",
         title="Revoke token",
-        help="Make a token invalid, at once and for ever.",
+        help="Make a token invalid, at once and for good.",
         risk=Risk.DESTRUCTIVE,
         command=("token", "revoke"),
     ),

@@ -106,7 +106,7 @@ class AskingScreen(ActingScreen):
             if why_not is not None:
                 self.house.say(why_not, severity="warning")
             return
-        self.house.say(f"Asking every step of {view.name} what has become of it…")
+        self.house.say(f"Checking each step of {view.name}…")
 
         def found(answer: DriftView) -> None:
             drift = answer.drift

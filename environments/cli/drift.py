@@ -31,7 +31,7 @@ def drift(
     from environments.cli.plan_tables import drift_lines, drift_next
 
     if observe:
-        session.say(f"Asking every step of {name} what has become of it…")
+        session.say(f"Checking each step of {name}…")
         found = session.client.observe(name)
     else:
         found = session.client.drift(name)

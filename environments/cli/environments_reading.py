@@ -211,7 +211,7 @@ def watch(
                         last = late[-1].id
                     break
     else:
-        session.say("Nothing runs; its last deployment has ended.")
+        session.say("No deployment is running; the last one has ended.")
     if running is not None:
         check_succeeded(running)
 

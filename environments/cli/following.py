@@ -39,7 +39,7 @@ def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView)
         session.say(f"It goes {newest.reason}, in deployment {newest.id}. Next: `calvinverse env watch {name}`.")
     elif view.state is State.FAILED:
         session.say(
-            f"{name} is failed, and what was made stays. Next: `calvinverse env retry {name}` tries again, "
+            f"{name} has failed; what it made is kept. Next: `calvinverse env retry {name}` tries again, "
             f"`calvinverse env destroy {name}` removes it."
         )
     elif view.state is State.DESTROY_FAILED:

@@ -36,7 +36,7 @@ def _expires(plan: PlanView, zone: tzinfo) -> str:
     if plan.kind is not DeploymentKind.CREATE:
         return ""
     if plan.deadline is None:
-        return "never: no clock will destroy it"
+        return "never"
     if plan.lifetime is None:
         return moment(plan.deadline, zone)
     after = format_duration(timedelta(seconds=plan.lifetime))
@@ -85,7 +85,7 @@ def plan_next(plan: PlanView, zone: tzinfo) -> str:
             "and the parameters."
         )
     return (
-        f"Nothing was changed. Until {moment(plan.expires_at, zone)}, while nothing moves, this does it as shown:\n"
+        f"Nothing was changed. To apply exactly this plan, until {moment(plan.expires_at, zone)}:\n"
         f"  calvinverse plan apply {plan.id}"
     )
 

@@ -59,7 +59,7 @@ def apply(session: Session, plan_id: Id, yes: Yes = False, wait: Wait = True) ->
 
 def make_plan(session: Session, name: str, request: "PlanRequest") -> None:
     """Asks for a plan, and shows it: what `--plan` does."""
-    session.say(f"Asking every step what it would do to {name}…")
+    session.say(f"Planning {name}: asking each step what it would do…")
     show_plan(session, session.client.plan(name, request))
 
 

@@ -109,7 +109,7 @@ class InvalidImage(InvalidInput):
 
 
 class NotFound(CalvinverseError):
-    """There is no such thing, or the asking person may not see it."""
+    """There is no such thing, or you may not see it."""
 
     code = "not_found"
     status = 404

@@ -127,14 +127,14 @@ def _why(instances: Sequence[SeenInstance], since: int) -> tuple[str, str, bool]
     )
     if failed is not None:
         _, task, found = failed
-        then = "; Nomad tries it no more" if found.given_up else ""
+        then = "; Nomad won't retry it" if found.given_up else ""
         return f"{then}; task {task.name!r} failed", task.failure, for_good
     if unknown:
         return "; a node doesn't answer, or is gone", "", for_good
     waiting = next((task for found in instances for task in found.tasks if _waits(task)), None)
     if waiting is not None:
         return f"; task {waiting.name!r} has not started", "", for_good
-    return ("; Nomad tries it no more" if for_good else ""), "", for_good
+    return ("; Nomad won't retry it" if for_good else ""), "", for_good
 
 
 def _of_tasks(address: str, instances: Sequence[SeenInstance], since: int, now: int) -> Iterator[Trouble]:

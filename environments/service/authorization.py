@@ -79,9 +79,9 @@ _APPLIES = frozenset({Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Acti
 
 _FOR_ADMINS = {
     Action.ENVIRONMENT_MIRROR: "Only an admin shows environments from outside.",
-    Action.TEMPLATE_PUSH: "Only an admin pushes templates: everybody makes environments from them.",
+    Action.TEMPLATE_PUSH: "Only admins may push templates: everybody creates environments from them.",
     Action.TEMPLATE_VALIDATE: "Only an admin has templates checked, as only an admin pushes them.",
-    Action.TEMPLATE_DELETE: "Only an admin deletes templates: everybody makes environments from them.",
+    Action.TEMPLATE_DELETE: "Only admins may delete templates: everybody creates environments from them.",
     Action.IMAGE_PUBLISH: "Only an admin publishes and withdraws images: everybody's environments run them.",
     Action.IMAGE_WITHDRAW: "Only an admin publishes and withdraws images: everybody's environments run them.",
 }

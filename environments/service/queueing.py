@@ -122,7 +122,7 @@ def _to_cancel(tx: Transaction, environment: Environment) -> Deployment:
 def _nothing_to_cancel(environment: Environment) -> NotAllowedNow:
     return NotAllowedNow(
         f"No deployment of environment {environment.name!r} is queued or running: it is {environment.state.value}.",
-        hint=f"`calvinverse env history {environment.name}` lists what there was.",
+        hint=f"`calvinverse env history {environment.name}` lists its deployments.",
     )
 
 

@@ -53,7 +53,7 @@ def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, s
         raise ImageUnsigned(
             f"Nobody has signed {record.reference} yet: OpenBao didn't run when it was made.",
             hint=f"If it was made on this machine, `calvinverse image sign {record.image} {record.build}` signs it. "
-            "Images that are made while OpenBao runs are signed by themselves.",
+            "Images that are made while OpenBao runs are signed automatically.",
         ) from error
     changed = sorted(name for name, digest in record.files.items() if _digest(record.folder / name) != digest)
     if changed:

@@ -102,7 +102,7 @@ def test_a_plan_shows_each_thing_with_what_becomes_of_it(cli: Commands) -> None:
         "1 to create, 2 to change, 1 to replace, 1 to destroy.\n"
     )
     assert err.endswith("  calvinverse plan apply plan-1\n")
-    assert "Until 2026-11-23 11:00:00 CET" in err
+    assert "until 2026-11-23 11:00:00 CET" in err
     assert not [call for call in cli.client.calls if call[0] == "update"]
 
 

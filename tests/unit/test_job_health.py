@@ -52,7 +52,7 @@ def test_an_instance_that_failed_is_told_with_its_task() -> None:
     assert trouble.quote == "Exit Code: 1"
     assert trouble.grace == GRACE
     (trouble,) = troubles(JOB, instance(1), failed(2))
-    assert trouble.said == "1 of 2 instances run; Nomad tries it no more; task 'task' failed"
+    assert trouble.said == "1 of 2 instances run; Nomad won't retry it; task 'task' failed"
     assert trouble.grace < GRACE
     assert troubles(JOB, instance(1), failed(2, replaced=True), instance(3)) == []
 
@@ -119,7 +119,7 @@ def test_a_system_job_works_on_every_node_that_it_is_on() -> None:
     job = replace(JOB, type="system", count=1)
     assert troubles(job, instance(1), instance(2)) == []
     (trouble,) = troubles(job, instance(1), failed(2))
-    assert trouble.said == "It doesn't run on 1 node where it should; Nomad tries it no more; task 'task' failed"
+    assert trouble.said == "It doesn't run on 1 node where it should; Nomad won't retry it; task 'task' failed"
     assert troubles(job, instance(1), instance(2, client="lost", desired="stop")) == []
     assert troubles(job, instance(1), failed(2), instance(3, node="node2")) == []
     assert len(troubles(replace(job, stopped=True))) == 1

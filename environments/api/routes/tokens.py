@@ -37,7 +37,7 @@ def token_routes(service: Service) -> APIRouter:
 
     @router.delete("/tokens/{token_id}", responses=problems(NotFound))
     def revoke_token(caller: Caller, token_id: str) -> TokenView:
-        """Ends a token, at once and for ever."""
+        """Ends a token, at once and for good."""
         return access.revoke(caller, token_id)
 
     return router
