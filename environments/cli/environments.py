@@ -113,9 +113,10 @@ def update(
     from environments.domain.views import PlanRequest, UpdateRequest
 
     _check_name_is_first(name)
-    values = None
+    values, shown = None, name
     if parameters or session.rest:
         view = session.client.environment(name)
+        shown = view.name
         name = view.id  # what is updated is what the parameters were read for
         schema = session.client.template(view.template, digest).parameters_schema
         values = read_parameters(schema, parameters or (), session.rest, template=view.template)
@@ -126,7 +127,7 @@ def update(
             parameters=values,
             run_again=tuple(run_again) if run_again else None,
         )
-        make_plan(session, name, asked)
+        make_plan(session, name, asked, shown)
     else:
         request = UpdateRequest(digest=digest, parameters=values, run_again=tuple(run_again or ()))
         finish(session, session.client.update(name, request), wait)

@@ -57,9 +57,9 @@ def apply(session: Session, plan_id: Id, yes: Yes = False, wait: Wait = True) ->
     finish(session, session.client.apply_plan(plan_id), wait)
 
 
-def make_plan(session: Session, name: str, request: "PlanRequest") -> None:
-    """Asks for a plan, and shows it: what `--plan` does."""
-    session.say(f"Planning {name}: asking each step what it would do…")
+def make_plan(session: Session, name: str, request: "PlanRequest", shown: str = "") -> None:
+    """Asks for a plan, and shows it: what `--plan` does. `shown`: what people call it, if `name` is an id."""
+    session.say(f"Planning {shown or name}: asking each step what it would do…")
     show_plan(session, session.client.plan(name, request))
 
 

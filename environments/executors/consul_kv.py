@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from environments.domain.errors import BackendError, CalvinverseError, InvalidTemplate
-from environments.domain.faults import Fault
+from environments.domain.faults import Fault, Path
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
@@ -91,6 +91,12 @@ class ConsulKv:
             said |= {key: fault for key, value in keys.items() if (fault := _literal_fault(key, value, options))}
             found += [Fault(path=("with", "keys", key), message=message) for key, message in said.items()]
         return found
+
+    @classmethod
+    def claims(cls, options: Mapping[str, Any], bundle: Bundle) -> dict[str, Path]:
+        """Its keys."""
+        keys = options.get("keys")
+        return {f"the key {key!r} in Consul": ("with", "keys", key) for key in keys} if isinstance(keys, dict) else {}
 
     @classmethod
     def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:

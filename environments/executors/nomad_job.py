@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from environments.domain.environment import ResourceRef
-from environments.domain.errors import InvalidJob, InvalidTemplate
-from environments.domain.faults import Fault, meant
+from environments.domain.errors import CalvinverseError, InvalidJob, InvalidTemplate
+from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
@@ -104,6 +104,18 @@ class NomadJob(OwnThingsOnly):
             suggestion = meant(file, bundle.files)
             return [*found, Fault(path=("with", "file"), message=error.message.rstrip("."), suggestion=suggestion)]
         return [*found, *job_faults(file, text, options.get("variables"), bundle.template())]
+
+    @classmethod
+    def claims(cls, options: Mapping[str, Any], bundle: Bundle) -> dict[str, Path]:
+        """The job of its file, by the name there."""
+        file = options.get("file")
+        if not isinstance(file, str) or has_expression(file):
+            return {}
+        try:
+            label = job_label(bundle.text(file))
+        except CalvinverseError:
+            return {}  # what is wrong there is told as such
+        return {f"the Nomad job {label!r}": ("with", "file")}
 
     @classmethod
     def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:

@@ -7,7 +7,7 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.flags import flag_fault
 from environments.domain.names import META
-from environments.domain.template import TEMPLATE_FILE, Bundle, Template, read_template
+from environments.domain.template import TEMPLATE_FILE, Bundle, Step, Template, read_template
 from environments.domain.toml_places import TomlPlaces
 from environments.schemas.faults import no_json, schema_faults
 from environments.service.calendar import fault as calendar_fault
@@ -150,6 +150,7 @@ def _step_faults(
     names: Scopes,
     note: Callable[[str], None],
 ) -> Iterator[Fault]:
+    claimed: dict[str, str] = {}
     for number, step in enumerate(template.steps):
         note(f"step {step.name!r}")
         path: Path = ("steps", number)
@@ -169,6 +170,7 @@ def _step_faults(
             for fault in kind.check(options, bundle):
                 told = Fault(path=("with",), message=fault) if isinstance(fault, str) else fault
                 yield told if told.file != TEMPLATE_FILE else told.within(path, before)
+            yield from (fault.within(path, before) for fault in _claim_faults(kind, step, options, bundle, claimed))
         scope = names.of_step(step)
         for place, text in _texts(step.options, ("with",)):
             for wrong in expression_faults(text, scope):
@@ -176,6 +178,17 @@ def _step_faults(
                 told = Fault(path=place, message=message, suggestion=wrong.suggestion, warning=wrong.warning)
                 yield told.within(path, before)
         yield from (fault.within(path, before) for fault in option_faults(template, step.options))
+
+
+def _claim_faults(
+    kind: StepKind, step: Step, options: Mapping[str, Any], bundle: Bundle, claimed: dict[str, str]
+) -> Iterator[Fault]:
+    """What a step claims and another one has claimed before; `claimed` has for each such thing the step's name."""
+    ask: Callable[[Mapping[str, Any], Bundle], Mapping[str, Path]] | None = getattr(kind, "claims", None)
+    for thing, path in ask(options, bundle).items() if ask is not None else ():
+        other = claimed.setdefault(thing, step.name)
+        if other != step.name:
+            yield Fault(path=path, message=f"{thing} is what step {other!r} makes; only one step can have it")
 
 
 def _folded(value: Any) -> Any:

@@ -361,6 +361,23 @@ def test_what_can_be_rendered_is_no_fault(value: str) -> None:
     assert told(GOOD.replace('"{{ parameters.tier }}"', f'"""{value}"""')) == []
 
 
+def test_what_only_one_step_can_have_is_refused_with_both_named() -> None:
+    again = APP.replace('"app"', '"again"', 1)
+    assert told(HEAD + PARAMETERS + SETTINGS + APP + again) == [
+        "template.toml:31: step 'again': the Nomad job 'app' is what step 'app' makes; only one step can have it"
+    ]
+    other = again.replace("app.nomad", "other.nomad")
+    assert (
+        told(HEAD + PARAMETERS + SETTINGS + APP + other, **{"other.nomad_hcl": JOB.replace('job "app"', 'job "b"')})
+        == []
+    )
+    more = SETTINGS.replace('"settings"', '"more"').replace("keys = {", "keys = { own = 1,")
+    (key,) = told(HEAD + PARAMETERS + SETTINGS + more)
+    assert key.endswith(
+        "step 'more': the key 'tier' in Consul is what step 'settings' makes; only one step can have it"
+    )
+
+
 def test_a_secret_that_no_step_makes_is_a_warning() -> None:
     """Somebody may put it there: that is how the world is, and the task waits for it."""
     wanted = '{{ with secret (printf "secret/data/environments/%s/nothing" (env "NOMAD_NAMESPACE")) }}{{ end }}'
