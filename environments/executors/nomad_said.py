@@ -112,10 +112,14 @@ def of_the_file(source: Source, found: Diagnostic) -> bool:
 
 
 def _names_nothing(attribute: Attribute) -> bool:
-    """Whether a value stands there without any name or call."""
+    """Whether a value stands there without any name but those of functions."""
     if any("${" in token.text or "%{" in token.text for token in attribute.tokens):
         return False
-    return all(token.kind is not Kind.WORD or token.text in _WORDS for token in attribute.tokens)
+    following = [*(token.text for token in attribute.tokens[1:]), ""]
+    return all(
+        token.kind is not Kind.WORD or token.text in _WORDS or after == "("
+        for token, after in zip(attribute.tokens, following, strict=True)
+    )
 
 
 def told_of_job(source: Source, errors: Sequence[str]) -> Iterator[Fault]:

@@ -137,7 +137,7 @@ def test_jobs_that_are_refused(service: ServiceProcess, taker: Taker) -> None:
         "namespace": (job, b'job "web" {\n  namespace = "default-of-somebody"'),
         "role": (b"vault {}", b'vault {\n        role = "calvinverse-manager"\n      }'),
         "Nomad refuses the job: job priority must be between": (job, b'job "web" {\n  priority = 500'),
-        "Nomad can't read the job file: Invalid expression": (job, b'job "web" {\n  priority = 1 +'),
+        "Nomad can't read the job file: Error in function call": (job, b'job "web" {\n  priority = length(5)'),
     }
     for words, (old, new) in faults.items():
         with pytest.raises(InvalidTemplate) as error:
