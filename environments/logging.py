@@ -2,8 +2,18 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+
+class _Brief(logging.Formatter):
+    """What a library caught, in one line: its traceback shows places in the library, and values beside."""
+
+    def formatException(self, ei: Any) -> str:
+        """Kind and first line of the exception."""
+        kind, error = ei[0], ei[1]
+        return f"{getattr(kind, '__name__', 'error')}: {error}".split("\n", 1)[0]
 
 
 def configure_logging(format: str = "") -> None:
@@ -27,4 +37,6 @@ def configure_logging(format: str = "") -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries speak up only when something is wrong; uvicorn's own lines say nothing that ours don't.
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Brief("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
