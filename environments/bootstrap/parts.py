@@ -87,7 +87,7 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         VaultSecret(vault.secrets),
         VaultCertificate(vault.pki),
         NomadJob(nomad, consul, places, words=secret_words(vault.secrets)),
-        CheckHttp(consul, WebClient(), vault.pki),
+        CheckHttp(consul, WebClient(), vault.pki, nomad),
         AgentLocal(machine),
         ClusterTrust(machine),
     ]

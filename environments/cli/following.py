@@ -4,7 +4,7 @@ from environments.cli.environment_tables import details, next_step
 from environments.cli.progress import check_succeeded, follow
 from environments.cli.session import Session
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import BUSY, DeploymentKind, DeploymentState, State
 from environments.domain.views import Accepted, DeploymentView, EnvironmentView
 
 
@@ -25,7 +25,14 @@ def finish(session: Session, accepted: Accepted, wait: bool, after: int | None =
     elif first:
         session.say(first)
     session.show(view, lambda: details(view, session.zone, session.now(), short=True))
-    session.say(next_step(view))
+    session.say(next_step(view) if wait or accepted.deployment_id is None else _queued(view, accepted.deployment_id))
+
+
+def _queued(view: EnvironmentView, deployment_id: str) -> str:
+    """What is said of a deployment that was asked for, and that nobody waits for."""
+    if view.state in BUSY:
+        return next_step(view)
+    return f"Deployment {deployment_id} of {view.name} is queued. Next: `calvinverse env watch {view.name}` follows it."
 
 
 def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView) -> None:

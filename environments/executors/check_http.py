@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, field_validator
 
-from environments.domain.errors import BackendUnavailable, StepTimeout
+from environments.domain.errors import BackendUnavailable, StepFailed, StepTimeout
 from environments.domain.faults import Fault, meant
 from environments.domain.names import is_label, service_name
 from environments.domain.plan import Action, Change
@@ -15,8 +15,9 @@ from environments.domain.template import Bundle, Duration
 from environments.executors.base import Intended, Options, StepContext, StepRun
 from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.consul_services import Catalogue, Instance
-from environments.executors.nomad_ports import SLICE
+from environments.executors.nomad_ports import SLICE, Job
 from environments.executors.nomad_registers import listed, services_of
+from environments.executors.nomad_rules import group_services
 from environments.executors.options import faults, has_expression
 from environments.service.shapes import TEXT, Shape, table
 
@@ -59,6 +60,18 @@ class CertificateChain(Protocol):
         ...
 
 
+class Jobs(Protocol):
+    """Nomad's jobs, as `Scheduler` has them."""
+
+    def jobs(self, namespace: str) -> list[str]:
+        """Ids of all jobs of a namespace."""
+        ...
+
+    def job(self, namespace: str, job: str) -> Job | None:
+        """The registered job, None if there is none."""
+        ...
+
+
 class CheckHttpOptions(Options):
     """`service`: its name without the environment's. `contains`: a text that the answer must hold."""
 
@@ -85,10 +98,11 @@ class CheckHttp(OwnThingsOnly):
     time_limit: ClassVar[timedelta] = timedelta(seconds=60)
     description: ClassVar[str] = "Asks every instance of a service over HTTP, with TLS verified against OpenBao's CA."
 
-    def __init__(self, catalogue: Catalogue, web: Web, authority: CertificateChain) -> None:
+    def __init__(self, catalogue: Catalogue, web: Web, authority: CertificateChain, jobs: Jobs) -> None:
         self._catalogue = catalogue
         self._web = web
         self._authority = authority
+        self._jobs = jobs
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
@@ -116,13 +130,14 @@ class CheckHttp(OwnThingsOnly):
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `service` and `instances`, the addresses that answered.
 
-        Raises `StepTimeout` with the last outcome: after the step's time limit, or `timeout` if that is shorter.
+        Raises `StepTimeout` with the last outcome: after the step's time limit, or `timeout` if that is shorter; and
+        `StepFailed` at once for a service of which no instance is wanted.
         """
         options: CheckHttpOptions = context.options
         name = service_name(context.owner.name, options.service)
         limit = options.timeout.total_seconds() if options.timeout else None
         started = run.time_left
-        outcome, index = f"Consul knows no healthy instance of {name}", 0
+        outcome, index, looked = f"Consul knows no healthy instance of {name}", 0, False
         try:
             while True:
                 run.before_effect()
@@ -131,6 +146,9 @@ class CheckHttp(OwnThingsOnly):
                 index, instances = self._catalogue.instances(name, index=index, wait=SLICE if index else 0.0)
                 passing = [found for found in instances if found.passing]
                 if not passing:
+                    if not (instances or looked):
+                        looked = True
+                        self._refuse_unwanted(context.owner.name, name, options.service)
                     continue
                 problem, urls = self._ask(passing, options, run)
                 if problem is None:
@@ -162,6 +180,21 @@ class CheckHttp(OwnThingsOnly):
                 return ()
             problem = f"{answered} now"
         return [change(Action.CHANGE, self.kind, name, after=options.model_dump(mode="json"), details=[problem])]
+
+    def _refuse_unwanted(self, namespace: str, name: str, label: str) -> None:
+        found = (self._jobs.job(namespace, job) for job in self._jobs.jobs(namespace))
+        groups = [
+            group
+            for job in found
+            if job is not None and not job.get("Stop")
+            for group in job.get("TaskGroups") or ()
+            if any(service.get("Name") == name for service in group_services(group))
+        ]
+        if groups and not any(group.get("Count") for group in groups):
+            raise StepFailed(
+                f"The service {label!r} can't answer: its group has count = 0, so no instance of it is wanted.",
+                hint="Give the group an instance, or take the check out of the template.",
+            )
 
     def _ask(
         self, instances: Sequence[Instance], options: CheckHttpOptions, run: StepRun, limit: float = _ONE_REQUEST

@@ -65,6 +65,14 @@ def _job(source: Source) -> Iterator[Fault]:
             yield source.fault(
                 job.at, f"{job.labels[0]!r} can't be a job's name; use lower-case letters, digits and hyphens"
             )
+        for block, _ in source.tree.walk():
+            asked = block.body.attribute("health_check") if block.kind == "update" else None
+            if asked is not None and asked.text == "manual":
+                yield source.fault(
+                    asked.at,
+                    'health_check can\'t be "manual": nobody tells Nomad that an instance is healthy',
+                    'use "checks" or "task_states"',
+                )
         inside = {block.kind if block.kind != "dynamic" else "".join(block.labels) for block in job.body.blocks}
         if not inside & {"group", "task"}:
             yield source.fault(job.at, "the job has no group")

@@ -157,7 +157,7 @@ class NomadJob(OwnThingsOnly):
             # What has happened to instances that are there already was told when it happened.
             known = event_marks(self._scheduler.allocations(owner.name, job["ID"])[1]) if present else frozenset()
             registered = self._register(job, completion, owner, run)
-            new = present is None or registered.version != present.get("Version", 0)
+            new = registered.new
             words = partial(self._words, owner)
             watch = Watch(self._scheduler, self._catalogue, registered, run, words, known, promotes=_promotes(context))
             outcome = watch.until_healthy()
@@ -221,9 +221,8 @@ class NomadJob(OwnThingsOnly):
             present = self._present(name, owner)
             wanted = _marked(job, present, self._retry(present, owner), completion.run_again)
             if present is not None and self._is_there(wanted, present, owner):
-                return Registered(
-                    wanted, present.get("Version", 0), self._scheduler.newest_evaluation(owner.name, name)
-                )
+                evaluation = self._scheduler.newest_evaluation(owner.name, name)
+                return Registered(wanted, present.get("Version", 0), evaluation, new=False)
             completion.begins(run)
             run.before_effect()
             try:

@@ -19,6 +19,7 @@ Place = tuple[tuple[str, ...], str]
 """An edit's `place` and `field`."""
 
 _EACH_TIME = "(another value each time)"
+_AGAIN = "runs again"
 _PLAIN = {"Count": "count", "Type": "type"}
 """Fields that a job file writes in another way than the API."""
 
@@ -27,7 +28,7 @@ def why_again(completion: Completion) -> str | None:
     """Why a job that ends by itself runs once more, in words; None for others."""
     if not completion.applies:
         return None
-    return "runs again, as requested" if completion.run_again else "runs again"
+    return "runs again, as requested" if completion.run_again else _AGAIN
 
 
 def created(kind: str, address: str, job: Job, other: Job, again: str | None = None) -> Change:
@@ -70,7 +71,7 @@ def changed(
     )
     lines = [
         *([again] if again else ()),
-        *dict.fromkeys(_lines(edits)),
+        *(line for line in dict.fromkeys(_lines(edits)) if not (again and line == _AGAIN)),
         *(_replacing(group) for group in sorted(plan.replaced)),
     ]
     return [change(Action.CHANGE, kind, address, after=differing, details=lines)]
@@ -128,7 +129,7 @@ def _lines(edits: Sequence[Edit]) -> Iterator[str]:
         if "Template" in edit.place:
             yield _template(edit)
         elif edit.field == "Stop" and not edit.place:
-            yield "runs again" if edit.old == "true" else "stops"
+            yield _AGAIN if edit.old == "true" else "stops"
         elif edit.field == f"Meta[{RETRY}]":
             yield f"version {edit.new} has failed and will be started again"
         elif edit.field == "":

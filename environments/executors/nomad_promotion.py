@@ -13,16 +13,19 @@ _MOVED = ("healthy allocations", "terminal status")
 class Promotion:
     """Promotes the canaries of a deployment (Nomad's), unless that is left to a person."""
 
-    def __init__(self, scheduler: Scheduler, namespace: str, *, promotes: bool) -> None:
+    def __init__(self, scheduler: Scheduler, namespace: str, *, promotes: bool, tell: bool) -> None:
+        """`tell`: the version is new, so that its canaries wait from now on."""
         self._scheduler = scheduler
         self._namespace = namespace
         self._promotes = promotes
+        self._tell = tell
         self._promoted: set[str] = set()
 
     def decide(self, rollout: Rollout, run: StepRun) -> bool:
         """Whether healthy canaries stay as they are; otherwise they are promoted, by us or by Nomad itself."""
         if not self._promotes:
-            run.log(f"version {rollout.job_version} has healthy canaries, which wait for promotion")
+            if self._tell:
+                run.log(f"version {rollout.job_version} has healthy canaries, which wait for promotion")
             return True
         if rollout.promotes_itself or rollout.id in self._promoted:
             return False

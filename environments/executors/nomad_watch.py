@@ -41,11 +41,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Registered:
-    """A job as Nomad has it: what it takes to watch it. `evaluation` is "" if there is none."""
+    """A job as Nomad has it: what it takes to watch it. `evaluation` is "" if there is none.
+
+    `new`: the version was made by being registered for this.
+    """
 
     job: Job
     version: int
     evaluation: str
+    new: bool = True
 
     @property
     def namespace(self) -> str:
@@ -100,7 +104,7 @@ class Watch:
         self._allocations: list[Allocation] = []
         self._others: list[Allocation] = []
         self._duties = Duties(registered.job)
-        self._promotion = Promotion(scheduler, registered.namespace, promotes=promotes)
+        self._promotion = Promotion(scheduler, registered.namespace, promotes=promotes, tell=registered.new)
         self._rollout: Rollout | None = None
 
     def until_healthy(self) -> Outcome:

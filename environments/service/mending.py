@@ -49,7 +49,7 @@ class Mending:
             check_request(environment.name, environment.state, DeploymentKind.PROMOTE)
             check_awaiting(environment)
             steps = ", ".join(environment.awaiting_promotion)
-            asked = Asked(self._new_id("dep"), principal.owner, f"promoted {steps}", self._clock())
+            asked = Asked(self._new_id("dep"), principal.owner, f"promotion of {steps}", self._clock())
             deployment = changing.queue(tx, environment, DeploymentKind.PROMOTE, asked, allowed)
             return accepted(tx, environment, deployment)
 

@@ -209,7 +209,7 @@ def test_a_promotion_is_a_deployment_of_an_environment_that_awaits_it(api: Serve
     assert client.environment("demo").awaiting_promotion == ("app",)
     promoted = client.promote("demo")
     deployment = client.deployment(str(promoted.deployment_id))
-    assert (deployment.kind, deployment.reason) == (DeploymentKind.PROMOTE, "promoted app")
+    assert (deployment.kind, deployment.reason) == (DeploymentKind.PROMOTE, "promotion of app")
 
 
 def test_repair_and_rollback_are_deployments(api: Served, client: HttpClient) -> None:

@@ -47,7 +47,7 @@ def tools(connections: Connections) -> Toolbox:
             VaultSecret(vault.secrets),
             VaultCertificate(vault.pki),
             NomadJob(nomad, consul, make_places(consul, nomad, vault)),
-            CheckHttp(consul, WebClient(), vault.pki),
+            CheckHttp(consul, WebClient(), vault.pki, nomad),
         ],
         [
             PrefixHandler(consul),

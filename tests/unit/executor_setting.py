@@ -160,7 +160,7 @@ class World:
                 VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
                 VaultCertificate(self.pki),
                 NomadJob(self.nomad, self.consul, places, words=secret_words(self.secrets)),
-                CheckHttp(self.consul, self.web, self.pki),
+                CheckHttp(self.consul, self.web, self.pki, self.nomad),
             ],
             [
                 PrefixHandler(self.consul),

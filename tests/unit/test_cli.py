@@ -537,6 +537,8 @@ def test_update_and_retry_follow_as_well(cli: CommandLine) -> None:
     deploy(cli.service, "changed")
     result = cli("env", "update", "changed", "-p", "replicas=3", "--no-wait", "-o", "json")
     assert result.json["parameters"]["replicas"] == 3
+    assert "of changed is queued. Next: `calvinverse env watch changed` follows it." in result.err
+    assert "is ready" not in result.err
 
 
 def test_update_takes_the_flags_of_the_template_as_create_does(cli: CommandLine) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import BackendUnavailable, ForeignResource, InvalidParameters, StepFailed
 from environments.domain.plan import Action, Change
+from environments.executors import nomad_plan
 from environments.executors.agent_local import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
 from environments.executors.base import Owner, StepContext
 from environments.executors.check_http import Answer
@@ -18,6 +19,7 @@ from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptio
 from environments.executors.consul_kv import MARKER, Put, Remove
 from environments.executors.consul_services import Instance
 from environments.executors.marks import MARK
+from environments.executors.nomad_ports import Edit, JobPlan
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 PREFIX = "environments/alpha/"
@@ -401,6 +403,11 @@ def test_what_nomad_will_start_again_by_itself_is_left_to_it(world: World) -> No
     world.nomad.follows.add(("alpha", "web"))
     _given_up_and_forgotten(world)
     assert _app(world) == []
+
+
+def test_a_stopped_job_that_runs_again_says_so_in_one_line() -> None:
+    (found,) = nomad_plan.changed("nomad.job", "alpha/web", JobPlan((Edit((), "Stop", "true", "false"),)), "runs again")
+    assert found.details == ("runs again",)
 
 
 def test_a_job_whose_start_failed_is_planned_to_start_anew(world: World) -> None:

@@ -138,14 +138,16 @@ def test_a_system_job_is_ready_when_its_checks_pass(
 
 
 def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: World) -> None:
-    run = Run(limit=0.5)
+    run = Run(limit=5)
     none = {**OPTIONS, "variables": {"text": "hello", "count": 0}}
     outputs = world.apply("nomad.job", none, run)
     assert outputs["services"] == {"web": {"name": "alpha--web", "address": None, "port": None}}
     assert any("service web has no address: its group has count = 0" in line for line in run.lines)
-    again = Run(limit=0.5)
+    again = Run(limit=5)
     assert world.apply("nomad.job", none, again) == outputs
     assert again.lines == []
+    with pytest.raises(StepFailed, match="The service 'web' can't answer: its group has count = 0"):
+        world.apply("check.http", {"service": "web"}, Run(limit=5))
     assert world.apply("nomad.job", OPTIONS)["services"]["web"]["port"]
     assert world.apply("nomad.job", none)["services"]["web"]["port"] is None
     assert versions(world) == []
@@ -213,7 +215,11 @@ def test_canaries_wait_for_a_person_where_the_step_says_so(world: World) -> None
     assert versions(world) == [0, 1]
     assert "version 1 has healthy canaries, which wait for promotion" in run.lines
 
-    assert world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY) == waiting, "a repair leaves them waiting"
+    again = Run()
+    assert world.apply("nomad.job", {**CHANGED, **MANUAL}, again, files=CANARY) == waiting, (
+        "a repair leaves them waiting"
+    )
+    assert again.lines == [], "and has nothing to tell"
     assert world.plan("nomad.job", {**CHANGED, **MANUAL}, files=CANARY) == []
     (planned,) = world.plan("nomad.job", CHANGED, files=CANARY)
     assert (planned.action, planned.details) == (

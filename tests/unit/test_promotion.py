@@ -94,7 +94,7 @@ def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting
     assert view(setting).outputs["word"].value == "two!"
     with setting.database.read() as tx:
         (newest, *_) = tx.deployments.of(promoted.id)
-    assert (newest.kind, newest.reason) == (DeploymentKind.PROMOTE, "promoted app")
+    assert (newest.kind, newest.reason) == (DeploymentKind.PROMOTE, "promotion of app")
 
 
 def test_other_changes_end_the_waiting_too(setting: Setting) -> None:

@@ -256,6 +256,7 @@ def test_a_fault_of_the_template_is_told_with_its_line(old: str, new: str, fault
         ("count = var.count", "count = var.cuont", "var.cuont is used, but no variable 'cuont' is declared; did you"),
         ("count = var.count", 'count = "many"', "'count' must be a number, not 'many'"),
         ("count = var.count", "count = uper(var.count)", "there is no function 'uper'; did you mean \"upper\"?"),
+        ("count = var.count", 'update { health_check = "manual" }', "health_check can't be \"manual\": nobody tells Nomad"),
         ("count = var.count", 'count = file("x")', "the function 'file' can't be used: Nomad's servers read no files"),
         ("count = var.count", "count = [1", "the block 'job' that begins here has no closing brace"),
         ("count = var.count", "memory = 3", "there is no argument 'memory' in a block 'group'"),
