@@ -76,7 +76,11 @@ def job_troubles(kind: str, address: str, facts: JobFacts, since: int, now: int)
     found = _of_service(job, kind, address, facts.instances, since)
     if job.type == "system":
         found = _of_system(kind, address, facts.instances, since)
-    return [found] if found is not None else list(_of_tasks(address, facts.instances, since, now))
+    if found is not None:
+        return [found]
+    # As many run as the job wants: what failed beside them is of a new version that waits for its promotion.
+    canaries = _failed_for_good(kind, address, facts.instances, since, "A canary") if job.type == "service" else ()
+    return [*canaries, *_of_tasks(address, facts.instances, since, now)]
 
 
 def _stopped(kind: str, address: str) -> Trouble:

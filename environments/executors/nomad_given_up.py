@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler
+from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler
 
 _ENDED_BADLY = ("failed", "cancelled")
 
@@ -19,7 +19,8 @@ def given_up(scheduler: Scheduler, namespace: str, present: Job) -> bool:
     if rollout is not None and rollout.job_version == version and rollout.status in _ENDED_BADLY:
         return True
     if rollout is not None and rollout.status != "successful":
-        return False
+        waits = rollout.job_version == version and rollout.awaits_promotion
+        return waits and canary_given_up(scheduler, namespace, name, rollout)
     index, allocations = scheduler.allocations(namespace, name)
     # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
     end = time.monotonic() + SLICE
@@ -28,6 +29,18 @@ def given_up(scheduler: Scheduler, namespace: str, present: Job) -> bool:
         if left <= 0:
             return not scheduler.goes_on(namespace, name)
         index, allocations = scheduler.allocations(namespace, name, index=index, wait=left)
+    return False
+
+
+def canary_given_up(scheduler: Scheduler, namespace: str, job: str, rollout: Rollout) -> bool:
+    """Whether a canary has failed, and Nomad starts no other one: its deployment goes on waiting all the same."""
+    index, allocations = scheduler.allocations(namespace, job)
+    end = time.monotonic() + SLICE
+    while failed_for_good([found for found in allocations if found.id in rollout.canaries]):
+        left = end - time.monotonic()
+        if left <= 0:
+            return not scheduler.goes_on(namespace, job)
+        index, allocations = scheduler.allocations(namespace, job, index=index, wait=left)
     return False
 
 

@@ -185,6 +185,8 @@ class NomadJob(OwnThingsOnly):
         present = None if missing else self._present(job["ID"], owner)
         if completion.done:
             return shared
+        if present is not None and context.promotes and canaried(job):
+            refuse_failed(self._scheduler, owner.name, job["ID"])
         again = nomad_plan.why_again(completion) if completion.ran or present is not None else None
         if present is None:
             return [*shared, nomad_plan.created(JOB_KIND, address, job, self._read(context)[0], again)]

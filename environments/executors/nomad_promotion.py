@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from environments.domain.errors import BackendError, StepFailed
 from environments.executors.base import StepRun
+from environments.executors.nomad_given_up import canary_given_up
 from environments.executors.nomad_ports import Job, Rollout, Scheduler
 
 _MOVED = ("healthy allocations", "terminal status")
@@ -71,8 +72,13 @@ def refuse_failed(scheduler: Scheduler, namespace: str, job: str) -> None:
     Others, which nobody has looked at, must not be promoted in their place.
     """
     rollout = scheduler.rollout(namespace, job)
+    why = ""
     if rollout is not None and rollout.unpromoted and rollout.status == "failed":
+        why = rollout.description.rstrip(".")
+    elif rollout is not None and rollout.awaits_promotion and canary_given_up(scheduler, namespace, job, rollout):
+        why = "a canary has failed, and Nomad starts no other one"
+    if rollout is not None and why:
         raise StepFailed(
-            f"Version {rollout.job_version} of job {job!r} can't be promoted: {rollout.description.rstrip('.')}.",
+            f"Version {rollout.job_version} of job {job!r} can't be promoted: {why}.",
             hint="`calvinverse env retry` starts new canaries; `calvinverse env rollback` goes back.",
         )

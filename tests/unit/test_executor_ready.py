@@ -256,6 +256,23 @@ def test_a_deployment_whose_canaries_fail_is_no_longer_promoted(world: World) ->
         promote(world, {**CHANGED, **MANUAL}, files=CANARY)
 
 
+def test_a_canary_that_nomad_gives_up_while_it_waits_is_told_at_once_and_started_anew(world: World) -> None:
+    world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
+    world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
+    world.nomad.give_up("alpha", "web")
+    said = "Version 1 of job 'web' can't be promoted: a canary has failed, and Nomad starts no other one"
+    with pytest.raises(StepFailed, match=said):
+        promote(world, {**CHANGED, **MANUAL}, files=CANARY)
+    context = replace(world.context("nomad.job", {**CHANGED, **MANUAL}, files=CANARY), promotes=True)
+    with pytest.raises(StepFailed, match=said):
+        world.toolbox.executors["nomad.job"].plan(context, Run())
+    (planned,) = world.plan("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
+    assert planned.details[0] == "version 1 has failed and will be started again"
+    waiting = world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
+    assert waiting["awaiting_promotion"] is True
+    assert promote(world, {**CHANGED, **MANUAL}, files=CANARY)["awaiting_promotion"] is False
+
+
 @pytest.mark.parametrize("fate", [Fate.NEVER_HEALTHY, Fate.HANGING_TASK])
 def test_canaries_that_are_not_well_are_not_promoted(world: World, fate: Fate) -> None:
     first = address(world.apply("nomad.job", OPTIONS, files=CANARY))
