@@ -15,7 +15,7 @@ from environments.domain.environment import DegradedReason, EventType
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
 from environments.engine.degraded_texts import MOST, Texts
-from environments.engine.environment_troubles import troubles_of
+from environments.engine.environment_troubles import forgotten, troubles_of
 from environments.engine.known_world import KnownWorld
 from environments.executors.base import Owner
 from environments.executors.job_health import Trouble
@@ -222,9 +222,10 @@ class Degrading:
                 (one.kind, one.address): (one, step)
                 for one, step in troubles_of(self._world, self._kind, watched, self._clock())
             }
+            stay = set(forgotten(self._world, self._kind, watched))
         told = {(one.kind, one.address): one for one in watched.degraded if one.kind}
         known.seen = {key: known.seen.get(key, now) for key in troubles}
-        known.missed = {key: known.missed.get(key, now) for key in told if key not in troubles}
+        known.missed = {key: known.missed.get(key, now) for key in told if key not in troubles.keys() | stay}
         begins = {key: known.seen[key] + one.grace for key, (one, _) in troubles.items() if key not in told}
         ends = {key: since + known.over for key, since in known.missed.items()}
         shown = [key for key in told if ends.get(key, now + 1) > now]

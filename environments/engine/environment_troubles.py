@@ -5,13 +5,27 @@ from datetime import datetime
 
 from environments.engine.degraded_texts import short
 from environments.engine.known_world import KnownWorld
-from environments.executors.job_health import GRACE, Trouble, job_troubles
+from environments.executors.job_health import GRACE, RUN, Trouble, job_troubles
 from environments.service.storage import Watched
 
 CHECK_KIND = "consul.check"
 
 _OF_NOMAD = "_nomad-"
 """What the ids of services begin with that Nomad registers; that of the allocation stands in them."""
+
+
+def forgotten(world: KnownWorld, kind: str, watched: Watched) -> Iterator[tuple[str, str]]:
+    """Kinds and addresses of jobs that are told for a run that failed, and that have begun no run since.
+
+    Nomad forgets runs after some hours. That mends nothing: only another run can go well.
+    """
+    for one in watched.degraded:
+        namespace, _, name = one.address.partition("/")
+        if one.kind == kind and one.reason.startswith(RUN) and namespace == watched.name:
+            facts, since = world.facts(namespace, name), int(one.since.timestamp() * 1e9)
+            there = facts.job is not None and facts.job.starts_later and not facts.job.stopped
+            if there and not any(run.submitted > since for run in facts.runs or ()):
+                yield one.kind, one.address
 
 
 def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -> Iterator[tuple[Trouble, str | None]]:

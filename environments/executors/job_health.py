@@ -26,6 +26,9 @@ _AT_ONCE = 1.0
 
 TASK_KIND = "nomad.task"
 
+RUN = "Its newest run ("
+"""How what is said of a run begins that failed."""
+
 _SECOND = 1_000_000_000
 
 
@@ -167,4 +170,4 @@ def _failed_for_good(
 def _of_runs(kind: str, address: str, runs: Mapping[SeenJob, Sequence[SeenInstance]], since: int) -> Iterator[Trouble]:
     newest = max(runs, key=lambda run: (run.submitted, run.id), default=None)
     if newest is not None:
-        yield from _failed_for_good(kind, address, runs[newest], since, f"Its newest run ({newest.id})")
+        yield from _failed_for_good(kind, address, runs[newest], since, f"{RUN}{newest.id})")

@@ -1,12 +1,18 @@
 """Which jobs of a ready environment work, by what Nomad tells of them."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from environments.executors.job_health import GRACE, SETTLED, TASK_KIND, JobFacts, Trouble, job_troubles
+from environments.domain.environment import DegradedReason
+from environments.domain.lifecycle import State
+from environments.engine.environment_troubles import forgotten
+from environments.engine.known_world import KnownWorld
+from environments.executors.job_health import GRACE, RUN, SETTLED, TASK_KIND, JobFacts, Trouble, job_troubles
 from environments.executors.nomad_ports import Task, TaskEvent
-from environments.executors.world_ports import SeenInstance, SeenJob, SeenTask, seen_task
+from environments.executors.world_ports import Listing, SeenInstance, SeenJob, SeenTask, seen_task
+from environments.service.storage import Watched
 
 SECOND = 1_000_000_000
 READY = 1_000 * SECOND
@@ -55,6 +61,28 @@ def test_an_instance_that_failed_is_told_with_its_task() -> None:
     assert trouble.said == "1 of 2 instances run; Nomad won't retry it; task 'task' failed"
     assert trouble.grace < GRACE
     assert troubles(JOB, instance(1), failed(2, replaced=True), instance(3)) == []
+
+
+def test_a_canary_that_is_given_up_is_told_though_the_others_run() -> None:
+    (trouble,) = troubles(JOB, instance(1), instance(2), failed(3))
+    assert trouble.said == "A canary has failed; Nomad won't retry it; task 'task' failed"
+    assert troubles(JOB, instance(1), instance(2), failed(3, delayed=True)) == []
+
+
+def test_a_run_that_failed_is_told_until_another_one_begins_though_nomad_forgets_it() -> None:
+    since = datetime.fromtimestamp(LATER / SECOND, UTC)
+    told = DegradedReason(
+        since=since, step="a", kind="nomad.job", address="demo/web", reason=f"{RUN}web/1) has failed."
+    )
+    watched = Watched("env-1", "demo", State.READY, since, (told,), {"demo/web": "a"}, {})
+    world, parent = KnownWorld(), replace(JOB, type="batch", starts_later=True)
+    world.list_jobs(Listing([parent]))
+    assert list(forgotten(world, "nomad.job", watched)) == [("nomad.job", "demo/web")]
+    stopped = told.model_copy(update={"reason": "The job is stopped."})
+    assert list(forgotten(world, "nomad.job", watched._replace(degraded=(stopped,)))) == []
+    run = replace(JOB, id="web/2", type="batch", parent="web", submitted=LATER + SECOND)
+    world.take([run])
+    assert list(forgotten(world, "nomad.job", watched)) == []
 
 
 def test_a_node_that_is_away_is_told() -> None:
