@@ -17,7 +17,7 @@ from tests.suite import say
 from tests.upgrade import world
 from tests.upgrade.old import IMAGES, OldCheckout, undeploy, upgrade
 
-BEFORE = "bcc3928"
+BEFORE = "c539d67"
 """The newest commit of the issue before."""
 
 DATABASES = ("sqlite", "postgresql")
@@ -53,17 +53,15 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
     """What went wrong on one database."""
     state.mkdir(mode=0o700)
     shutil.copytree(records / "images", state / "images")
-    first_port = int(free_ports(random.SystemRandom()).consul_http)
     began = time.monotonic()
 
     def tell(text: str) -> None:
         say(f"[{kind}, {time.monotonic() - began:3.0f} s] {text}")
 
     try:
-        tell(f"Deploying {old.commit} on ports from {first_port} on.")
-        old.deploy(state, kind, 1, first_port)
+        _deploy(kind, old, state, tell)
         tell("Making environments.")
-        made = world.make(state, tell)
+        made = world.make(state, old.commit, tell)
         tell("Upgrading in place.")
         shutil.rmtree(state / "images")
         shutil.copytree(state_folder() / "images", state / "images")
@@ -79,6 +77,22 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
     finally:
         if (state / "local").exists():
             undeploy(state, tell, "--force")
+
+
+def _deploy(kind: str, old: OldCheckout, state: Path, tell: world.Tell) -> None:
+    """Deploys the older commit; on other ports when somebody has taken one meanwhile. Raises `AssertionError`."""
+    for left in reversed(range(3)):
+        first_port = int(free_ports(random.SystemRandom()).consul_http)
+        tell(f"Deploying {old.commit} on ports from {first_port} on.")
+        try:
+            old.deploy(state, kind, 1, first_port)
+        except AssertionError as error:
+            if not left or "which is taken" not in str(error):
+                raise
+            tell("Somebody was faster with one of these ports; trying others.")
+            undeploy(state, tell, "--force")
+        else:
+            return
 
 
 def _images() -> set[str]:

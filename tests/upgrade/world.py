@@ -14,8 +14,10 @@ from environments.adapters.connections import Connections
 from tests.attack.setting import Person, bundle, until
 from tests.census import Taker
 from tests.denial import denied
+from tests.upgrade import nomad_jobs
+from tests.upgrade.nomad_jobs import CANARY, DONE
+from tests.upgrade.refused import CASES, NAME, push, refused_by, taken
 
-CASES = Path(__file__).resolve().parent.parent / "cases" / "upgrade"
 SECONDS = 240.0
 """Within which an environment settles."""
 
@@ -41,6 +43,8 @@ class World:
     views: dict[str, dict[str, Any]] = field(default_factory=dict)
     revealed: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
+    templates: frozenset[str] = frozenset()
+    done: nomad_jobs.Runs = (0, ())
     plan: str = ""
     abandoned: str = ""
 
@@ -55,14 +59,16 @@ def people(state: Path) -> tuple[Person, Person, Person]:
     return admin, alice, Person("child", admin.address, child["secret"])
 
 
-def make(state: Path, tell: Tell) -> World:
-    """Makes them all, in the older version."""
+def make(state: Path, commit: str, tell: Tell) -> World:
+    """Makes them all, in the older version; except what that commit refuses, which is told."""
     admin, alice, child = people(state)
     world = World(admin, alice, child)
-    for folder in ("notes", "failing", "slow", "module", "pattern", "volumes"):
-        admin.push(CASES / folder)
-    # A newer version takes no such template; whoever typed a reference revealed the secrets of others by it.
-    reader = admin.http.post("/v1/templates", json={"files": bundle(CASES / "reader")})
+    refused = refused_by(commit)
+    cases = ("notes", "failing", "slow", "module", "pattern", "volumes", "reader", "done", "canary")
+    world.templates = frozenset(f"up-{case}" for case in cases if push(admin, case, refused.get(case), tell))
+    image = next(image["reference"] for image in admin.get("/v1/images") if image["name"] == "web")
+    # In some version whoever typed a reference revealed the secrets of others by it.
+    typed = "secret:environments/up-web/password#password"
     asked: dict[str, tuple[Person, str, Mapping[str, Any]]] = {
         "up-web": (alice, "web", {"branch": "feature/x", "message": "before"}),
         "up-module": (alice, "up-module", {"size": 1}),
@@ -75,14 +81,18 @@ def make(state: Path, tell: Tell) -> World:
         "up-gone": (alice, "up-notes", {}),
         "up-pattern": (alice, "up-pattern", {}),
         "up-volumes": (admin, "up-volumes", {}),
+        "up-reader": (child, "up-reader", {"admin_login": typed}),
+        DONE: (alice, "up-done", {"image": image}),
+        CANARY: (alice, "up-canary", {}),
     }
-    if reader.status_code == 200:
-        asked["up-reader"] = (child, "up-reader", {"admin_login": "secret:environments/up-web/password#password"})
+    asked = {name: wish for name, wish in asked.items() if wish[1] == "web" or wish[1] in world.templates}
     for name, (person, template, parameters) in asked.items():
         body = {"name": name, "template": template, "parameters": dict(parameters), "ttl": "8h"}
         tell(f"  {name}")
-        world.ids[name] = person.post("/v1/environments", body)["environment"]["id"]
-    for name in asked:
+        refusal = refused.get(NAME) if name == ID_LIKE else None
+        if accepted := taken(person, NAME, "/v1/environments", body, refusal, tell):
+            world.ids[name] = accepted["environment"]["id"]
+    for name in list(world.ids):
         if name == "up-cancelled":
             _when_working(alice, name)
             alice.post(f"/v1/environments/{name}/cancel", {"force": True})
@@ -95,6 +105,7 @@ def make(state: Path, tell: Tell) -> World:
     assert alice.destroy("up-gone", SECONDS)["state"] == "destroyed"
     _give_up(state, world)
     world.views = {name: admin.get(f"/v1/environments/{id}") for name, id in world.ids.items()}
+    world.done = nomad_jobs.runs(state, DONE, "work")
     for name, id in world.ids.items():
         world.revealed[name] = _revealed(admin, id)
         world.events[name] = len(admin.get(f"/v1/environments/{id}/events?limit=1000"))
@@ -148,6 +159,8 @@ def compare(world: World) -> list[str]:
                 for what in KEPT
                 if before[what] != after[what]
             ]
+        if after["state"] == "ready":
+            faults += nomad_jobs.flags(world.admin, id)
         if name not in ("up-gone", "up-reader") and _revealed(world.admin, id) != world.revealed[name]:
             faults.append(f"{name}: an output reveals something else than before")
         if len(world.admin.get(f"/v1/environments/{id}/events?limit=1000")) < world.events[name]:
@@ -155,14 +168,14 @@ def compare(world: World) -> list[str]:
     reader = world.ids.get("up-reader")
     if reader and world.revealed["up-web"]["password"]["value"] in json.dumps(_revealed(world.admin, reader)):
         faults.append("a typed reference, kept from before, reveals a secret of another environment")
-    if world.alice.get(f"/v1/environments/{ID_LIKE}")["id"] != world.ids[ID_LIKE]:
+    if ID_LIKE in world.ids and world.alice.get(f"/v1/environments/{ID_LIKE}")["id"] != world.ids[ID_LIKE]:
         faults.append(f"{ID_LIKE} doesn't lead to the environment of that name")
     if world.admin.get(f"/v1/environments/{world.abandoned}")["state"] != "abandoned":
         faults.append("what was abandoned is not so any more")
     for person in (world.alice, world.child):
         if person.get("/self/info")["owner"] != "alice":
             faults.append(f"the token of {person.name} is not alice's any more")
-    for template in ("up-notes", "up-failing", "up-slow", "up-module", "up-pattern", "up-volumes"):
+    for template in sorted(world.templates):
         if world.alice.http.get(f"/v1/templates/{template}/bundle").status_code != 200:
             faults.append(f"the template {template} is gone")
     return faults
@@ -185,18 +198,21 @@ def update(state: Path, world: World) -> list[str]:
         "up-cancelled": (world.alice, {"seconds": 0}),
         ID_LIKE: (world.alice, {"message": "after"}),
         "up-volumes": (world.admin, {"message": "after"}),
+        DONE: (world.alice, {"message": "after"}),
     }
+    changes = {name: change for name, change in changes.items() if name in world.ids}
     for name, (person, parameters) in changes.items():
         response = person.http.put(f"/v1/environments/{name}", json={"parameters": parameters})
         if response.status_code != 202:
             faults.append(f"{name} can't be updated: {response.text}")
-    pattern = world.alice.http.put("/v1/environments/up-pattern", json={"parameters": {"word": "cab"}})
-    if pattern.status_code not in (202, 422) or (pattern.status_code == 422 and "word" not in pattern.text):
-        faults.append(f"up-pattern: {pattern.status_code} {pattern.text}")
+    if "up-pattern" in world.ids:
+        pattern = world.alice.http.put("/v1/environments/up-pattern", json={"parameters": {"word": "cab"}})
+        if pattern.status_code not in (202, 422) or (pattern.status_code == 422 and "word" not in pattern.text):
+            faults.append(f"up-pattern: {pattern.status_code} {pattern.text}")
     applied = world.alice.http.post(f"/v1/plans/{world.plan}/apply")
     if applied.status_code not in (202, 409):
         faults.append(f"the saved plan: {applied.status_code} {applied.text}")
-    for name in [*changes, "up-planned", "up-pattern"]:
+    for name in [*changes, *({"up-planned", "up-pattern"} & set(world.ids))]:
         view = world.admin.settled(name, SECONDS)
         if view["state"] != "ready":
             faults.append(f"{name} is {view['state']} after its update: {view['failure']}")
@@ -207,7 +223,10 @@ def update(state: Path, world: World) -> list[str]:
     password = world.admin.get("/v1/environments/up-web/outputs?reveal=true")["password"]["value"]
     if password != world.revealed["up-web"]["password"]["value"]:
         faults.append("the update of up-web made another password")
-    return faults
+    if (runs := nomad_jobs.runs(state, DONE, "work")) != world.done:
+        faults.append(f"the update of {DONE} ran its batch job again: {world.done} became {runs}")
+    faults += nomad_jobs.see_promotion(world.admin, world.alice)
+    return faults + nomad_jobs.see_degraded(state, world.alice)
 
 
 def destroy(state: Path, world: World) -> list[str]:
@@ -215,7 +234,8 @@ def destroy(state: Path, world: World) -> list[str]:
     faults = []
     connections = Connections.load(state / "connections.json")
     # Of what was abandoned a person has to remove what is left.
-    connections.caller("vault").call("DELETE", f"/v1/secret/metadata/environments/{GIVEN_UP}/database")
+    for left in ("database", ".owner"):
+        connections.caller("vault").call("DELETE", f"/v1/secret/metadata/environments/{GIVEN_UP}/{left}")
     connections.caller("consul").call("DELETE", f"/v1/kv/environments/{GIVEN_UP}/?recurse=true")
     for name, id in world.ids.items():
         if name != "up-gone":

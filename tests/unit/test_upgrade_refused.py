@@ -1,0 +1,74 @@
+"""Cases of `doit test:upgrade` that a version refuses: left out by the table alone, and never silently."""
+
+import subprocess
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.attack.setting import Person
+from tests.upgrade.refused import NAME, Refusal, push, refusals, refused_by
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> list[str]:
+    """Three commits in a repository at `tmp_path`, the oldest first."""
+
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
+        asked = ["git", *who, *arguments]
+        return subprocess.run(
+            asked, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
+        ).stdout.strip()
+
+    git("init", "--quiet")
+    made = []
+    for number in range(3):
+        git("commit", "--quiet", "--allow-empty", "--message", str(number))
+        made.append(git("rev-parse", "HEAD"))
+    return made
+
+
+def table(folder: Path, since: str, case: str = "pattern") -> Path:
+    """A table of one line."""
+    path = folder / "refused.toml"
+    path.write_text(f'[{case}]\nsince = "{since}"\ncode = "invalid_template"\n')
+    return path
+
+
+def test_a_case_is_refused_from_its_commit_on(tmp_path: Path, commits: list[str]) -> None:
+    path = table(tmp_path, commits[1])
+    assert refused_by(commits[0], path, tmp_path) == {}
+    for commit in commits[1:]:
+        assert refused_by(commit, path, tmp_path) == {"pattern": Refusal(commits[1], "invalid_template")}
+    with pytest.raises(AssertionError, match="git can't tell"):
+        refused_by("f" * 40, path, tmp_path)
+
+
+def test_each_line_of_the_table_is_of_a_case(tmp_path: Path) -> None:
+    assert set(refusals()) == {"pattern", "reader", NAME}
+    with pytest.raises(AssertionError, match="no cases"):
+        refusals(table(tmp_path, "63ca316", "nothing"))
+
+
+def test_what_is_left_out_is_told_and_refused_as_the_table_says() -> None:
+    told: list[str] = []
+    answers = {"code": "invalid_template"}
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(422 if answers.get("code") else 201, json=answers)
+
+    person = Person("admin", "http://nowhere.invalid", "")
+    person.http = httpx2.Client(transport=httpx2.MockTransport(answer), base_url=person.address)
+    expected = Refusal("63ca316", "invalid_template")
+    assert push(person, "pattern", expected, told.append) is False
+    assert told == ["  The case pattern is left out: versions since 63ca316 refuse it (invalid_template)."]
+    with pytest.raises(AssertionError):  # refused though no line says so
+        push(person, "pattern", None, told.append)
+    answers["code"] = "schema_unsupported"
+    with pytest.raises(AssertionError):  # refused for another reason
+        push(person, "pattern", expected, told.append)
+    answers["code"] = ""
+    with pytest.raises(AssertionError):  # taken, though a line says that it is refused
+        push(person, "pattern", expected, told.append)
+    assert push(person, "pattern", None, told.append) is True
