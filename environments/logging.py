@@ -10,7 +10,7 @@ import structlog
 class _Brief(logging.Formatter):
     """What a library caught, in one line: its traceback shows places in the library, and values beside."""
 
-    def formatException(self, ei: Any) -> str:
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # its name in the standard library
         """Kind and first line of the exception."""
         kind, error = ei[0], ei[1]
         return f"{getattr(kind, '__name__', 'error')}: {error}".split("\n", 1)[0]

@@ -221,8 +221,8 @@ def api() -> str:
         "one. Bodies are JSON. Errors are problem documents; [their codes](error-codes.md). The whole schema is at "
         "`/openapi.json`, with the patterns of names, ids and durations.",
         "`HEAD` works wherever `GET` does. `OPTIONS` and each answer 405 name all methods of a path in `Allow`. A "
-        "query parameter that a path doesn't take is refused with 422 `unknown_parameter`, one that is given twice with "
-        "422 `invalid_input`. A part that is away (Nomad, "
+        "query parameter that a path doesn't take is refused with 422 `unknown_parameter`, one that is given twice "
+        "with 422 `invalid_input`. A part that is away (Nomad, "
         "Consul, OpenBao, a git host, the database) is answered with 503; `Retry-After` says when to ask again.",
         *sections,
     )
