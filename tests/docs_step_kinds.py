@@ -25,7 +25,7 @@ JOB_TYPES = (
         "services are null",
         "the job that Nomad has is the one that the file and the variables give",
         "fewer instances run than wanted, or a check is critical, for 5 s; a task failed by itself less than 20 s ago; "
-        "the job was stopped or removed",
+        "a canary failed for good while it waits for promotion; the job was stopped or removed",
     ),
     (
         "`system`",
@@ -46,13 +46,15 @@ JOB_TYPES = (
         "`periodic`",
         "Nomad has registered the job. Nothing is waited for: the schedule starts it",
         "the registered job is the same. Its runs don't count",
-        "its newest run failed for good; the job was stopped or removed",
+        "its newest run failed for good, until another one begins, even if Nomad forgets the run; "
+        "the job was stopped or removed",
     ),
     (
         "`parameterized`",
         "Nomad has registered the job. Nothing is waited for: a dispatch starts it",
         "the registered job is the same. Its runs don't count",
-        "its newest run failed for good; the job was stopped or removed",
+        "its newest run failed for good, until another one begins, even if Nomad forgets the run; "
+        "the job was stopped or removed",
     ),
 )
 """Type, when it is done, when it is unchanged, when it degrades its environment."""
