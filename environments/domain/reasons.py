@@ -1,10 +1,10 @@
 """What pydantic finds wrong with a value, in our words: its own sentences reach nobody."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from environments.domain.faults import meant
+from environments.domain.faults import Path, meant
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -80,3 +80,24 @@ def choice(fault: "ErrorDetails | Mapping[str, Any]") -> str:
     if fault["type"] not in ("enum", "literal_error") or not isinstance(given, str) or not isinstance(expected, str):
         return ""
     return meant(given, [part.strip("' ") for part in expected.replace(" or ", ",").split(",")])
+
+
+_CHOICES = {"str": "a text", "int": "a number", "float": "a number", "bool": "true or false"}
+
+
+def one_each(found: "Iterable[ErrorDetails]") -> "Iterator[ErrorDetails]":
+    """Faults of which none says of a value that may be of several types that it is none of each."""
+    faults = list(found)
+    groups: dict[Path, list[ErrorDetails]] = {}
+    for fault in faults:
+        if fault["loc"] and fault["loc"][-1] in _CHOICES and not isinstance(fault.get("input"), Mapping):
+            groups.setdefault(fault["loc"][:-1], []).append(fault)
+    for fault in faults:
+        place = fault["loc"][:-1]
+        group = groups.get(place, [])
+        if len(group) < 2 or fault not in group:
+            yield fault
+        elif fault is group[0]:
+            *most, last = dict.fromkeys(_CHOICES[str(one["loc"][-1])] for one in group)
+            choices = f"{', '.join(most)}{',' * (len(most) > 1)} or {last}" if most else last
+            yield {**fault, "type": "union", "loc": place, "msg": f"it must be {choices}"}

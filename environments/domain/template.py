@@ -25,7 +25,7 @@ from environments.domain.json_values import TOO_LARGE, is_text
 from environments.domain.suggesting import near
 from environments.domain.template_rules import RESERVED_STEPS as RESERVED_STEPS
 from environments.domain.template_rules import model_faults, rule_faults, unknown_keys, without_faults
-from environments.domain.toml_places import TomlPlaces
+from environments.domain.toml_places import BYTE_ORDER_MARK, TomlPlaces
 
 LARGEST_BUNDLE = 4 * 1024 * 1024
 """Bytes of all files of a template together."""
@@ -161,7 +161,7 @@ def read_template(text: str) -> tuple[Template | None, list[Fault]]:
     nothing can be told of it.
     """
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
     except ValueError as error:  # also numbers of more digits than Python reads
         return None, [_no_toml(error)]
     except RecursionError:

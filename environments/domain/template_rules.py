@@ -59,11 +59,17 @@ def model_faults(error: "ValidationError", document: Mapping[str, Any], head: Ma
         known: Path = ("template", *path) if path and path[0] in head and path[0] not in document else path
         if fault["type"] == "missing" and len(path) == 1:
             known = ("template", *path) if path[0] in _HEAD else path
+        said = reason(fault, "a text or a table" if _output(fault) else "a table")
         yield Fault(
             path=known,
-            message=f"{_place(known, document)}: {reason(fault)}",
+            message=f"{_place(known, document)}: {said.rstrip('.')}",
             suggestion=_suggestion(path) if fault["type"] == "extra_forbidden" else choice(fault),
         )
+
+
+def _output(fault: "ErrorDetails") -> bool:
+    """Whether it says that a whole output is no table."""
+    return fault["type"] in ("model_type", "dict_type") and fault["loc"][:1] == ("outputs",) and len(fault["loc"]) == 2
 
 
 def unmisspelt(found: "list[ErrorDetails]", meant_by: Callable[[Path], str | None]) -> "Iterator[ErrorDetails]":
@@ -133,7 +139,7 @@ def _step_names(template: "Template", *, quiet: bool) -> Iterator[Fault]:
 
 
 def _named(name: str, what: str, path: Path, *, quiet: bool = False) -> Iterator[Fault]:
-    if quiet and name.startswith(_FILLED):
+    if quiet and is_filled(name):
         return
     try:
         check_label(name, what)
@@ -154,6 +160,11 @@ def _cycle(template: "Template") -> Iterator[Fault]:
         )
 
 
+def is_filled(name: str) -> bool:
+    """Whether a name was filled in where none can be read."""
+    return name.startswith(_FILLED)
+
+
 def _place(path: Path, document: Mapping[str, Any]) -> str:
     """A place for people: `step 'app': retries`, `outputs.url.secret`."""
     if len(path) > 1 and path[0] == "steps" and isinstance(path[1], int):
@@ -170,8 +181,8 @@ def _suggestion(path: Path) -> str:
     return meant(str(path[-1]), known)
 
 
-_FILLED = "unnamed-"
-"""What the names begin with that are filled in."""
+_FILLED = "unnamed "
+"""What the names begin with that are filled in: no name can."""
 
 _NEEDED: dict[str, Any] = {"uses": "", "value": "", "steps": [], "with": {}}
 

@@ -9,6 +9,9 @@ from bisect import bisect_right
 
 from environments.domain.faults import Path
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Some editors begin a file with it; it says nothing."""
+
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -31,7 +34,7 @@ class TomlPlaces:
     """The places of a TOML file's parts."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text = text.removeprefix(BYTE_ORDER_MARK)
         self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
         self._found: dict[Path, int] = {}
         self._lists: dict[Path, int] = {}

@@ -38,6 +38,7 @@ from environments.executors.consul_prefix import (
     whose_prefix,
 )
 from environments.executors.options import faults
+from environments.service.expression_faults import expression_faults
 from environments.service.rendering import render, whole_expression
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 
@@ -243,21 +244,26 @@ def _text(value: Any, encoding: str) -> str:
 
 
 def _literal_fault(name: str, value: Any, options: Mapping[str, Any]) -> str | None:
-    """What is wrong with the size of a value that depends on nothing; None when nothing is, or it can't be told yet."""
+    """What is wrong with a value that depends on nothing; None when nothing is, or it can't be told yet."""
+    if isinstance(value, str) and next(expression_faults(value, ANYTHING), None) is not None:
+        return None  # told with all expressions of a step
     try:
-        _encode(name, _constant(value), options.get("encoding", "text"))
+        _encode(name, _constant(name, value), options.get("encoding", "text"))
     except InvalidTemplate as error:
-        return f"with.keys: {error.message[0].lower()}{error.message[1:].rstrip('.')}" if _KEY.fullmatch(name) else None
+        if not _KEY.fullmatch(name):
+            return None
+        said = error.message.rstrip(".")
+        return said if said.startswith("with.keys") else f"with.keys: {said[0].lower()}{said[1:]}"
     except (CalvinverseError, TypeError, ValueError, MemoryError):
         return None
     return None
 
 
-def _constant(value: Any) -> Any:
+def _constant(name: str, value: Any) -> Any:
     """The value; of a text that is one expression without names, what that gives. Raises `TypeError` for others."""
     if isinstance(value, str) and ("{{" in value or "{%" in value):
         whole = whole_expression(value)
         if whole is None or whole.names:
             raise TypeError("it depends on what is known when it is rendered")
-        return render(value, {}, "")
+        return render(value, {}, f"with.keys.{name}")
     return value

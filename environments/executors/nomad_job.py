@@ -102,7 +102,8 @@ class NomadJob(OwnThingsOnly):
             text = bundle.text(file)
         except InvalidTemplate as error:
             suggestion = meant(file, bundle.files)
-            return [*found, Fault(path=("with", "file"), message=error.message.rstrip("."), suggestion=suggestion)]
+            message = f"with.file: {error.message[0].lower()}{error.message[1:].rstrip('.')}"
+            return [*found, Fault(path=("with", "file"), message=message, suggestion=suggestion)]
         return [*found, *job_faults(file, text, options.get("variables"), bundle.template())]
 
     @classmethod

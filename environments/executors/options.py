@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from environments.domain.faults import Fault, Path, meant, shown
-from environments.domain.reasons import choice, reason
+from environments.domain.reasons import choice, one_each, reason
 from environments.domain.suggesting import near
 from environments.domain.template_rules import unmisspelt
 from environments.executors.base import Options
@@ -32,10 +32,10 @@ def faults(model: type[Options], options: Mapping[str, Any]) -> list[Fault]:
         return [
             Fault(
                 path=("with", *fault["loc"]),
-                message=f"{shown(('with', *fault['loc']))}: {reason(fault)}",
+                message=f"{shown(('with', *fault['loc']))}: {reason(fault).rstrip('.')}",
                 suggestion=_suggestion(model, fault),
             )
-            for fault in unmisspelt(error.errors(include_url=False), lambda loc: _meant(model, loc))
+            for fault in unmisspelt([*one_each(error.errors(include_url=False))], lambda loc: _meant(model, loc))
             if fault["type"] in ("extra_forbidden", "missing") or not has_expression(_at(options, fault["loc"]))
         ]
     return []

@@ -163,7 +163,37 @@ def _meta_fault(error: SchemaError) -> Fault:
     value = error.instance
     if path and path[-1] == "type" and isinstance(value, str):
         return Fault(path=path, message=f"there is no type {_short(value)}", suggestion=meant(value, TYPES))
-    return Fault(path=path, message=_short(error.message, 300))
+    if path and path[-1] == "type" and isinstance(value, list):
+        wrong = next((one for one in value if one not in TYPES), None)
+        if isinstance(wrong, str):
+            return Fault(path=path, message=f"there is no type {_short(wrong)}", suggestion=meant(wrong, TYPES))
+    return Fault(path=path, message=_in_words(error) or _short(error.message, 300))
+
+
+_TYPE_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+
+
+def _in_words(error: SchemaError) -> str:
+    """What a keyword's value must be; empty where only the library can say it."""
+    wanted: Any = error.validator_value
+    value = _short(repr(error.instance), 81)
+    if error.validator == "type":
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        return f"it must be {' or '.join(_TYPE_WORDS[name] for name in names)}, not {value}"
+    limits = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
+    if error.validator in limits:
+        return f"it must be {limits[str(error.validator)]} {wanted}, not {value}"
+    if error.validator == "minItems":
+        return f"it must have at least {wanted} entr{'y' if wanted == 1 else 'ies'}"
+    return "it names something twice" if error.validator == "uniqueItems" else ""
 
 
 def _misspelt(schema: Mapping[str, Any]) -> Iterator[Fault]:

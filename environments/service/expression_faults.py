@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateError, nodes
 
 from environments.domain.faults import meant
+from environments.domain.template_rules import is_filled
 from environments.service.rendering import expressions, fault
 from environments.service.shapes import ANYTHING, Gone, Shape
 
 _OPTIONAL = frozenset({"default", "d"})
 """Filters that take a name which isn't there."""
 
-_UNKNOWN = re.compile(r"No (filter|test) named '([^']*)'")
+_UNKNOWN = re.compile(r"there is no (filter|test) '([^']*)'")
 
 
 class Wrong(NamedTuple):
@@ -33,6 +34,11 @@ def expression_faults(text: str, scope: Shape) -> Iterator[Wrong]:
         tree = expressions.parse(text)
     except (TemplateError, RecursionError):
         yield Wrong(fault(text) or "it can't be read")
+        return
+    for node in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+        yield Wrong(
+            "an expression can't read other files: there are no include, import and extends", "", node.lineno - 1
+        )
         return
     unknown = [*_unknown_filters(tree)]
     yield from unknown
@@ -142,7 +148,9 @@ class _Names:
         if whole.lacks(name) and not excused:
             around = ".".join(chain[:-1])
             if whole.names is not None:
-                known = {key for key, shape in whole.names.items() if not isinstance(shape, Gone)}
+                known = {
+                    key for key, shape in whole.names.items() if not isinstance(shape, Gone) and not is_filled(key)
+                }
                 suggestion = meant(name, known, written=f"{around}.{{}}") or _all(known)
                 if whole.passing:
                     message = f"no image {name!r} is published; until one is, the step fails"

@@ -8,6 +8,7 @@ from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.flags import flag_fault
 from environments.domain.names import META
 from environments.domain.template import TEMPLATE_FILE, Bundle, Step, Template, read_template
+from environments.domain.template_rules import is_filled
 from environments.domain.toml_places import TomlPlaces
 from environments.schemas.faults import no_json, schema_faults
 from environments.service.calendar import fault as calendar_fault
@@ -154,14 +155,14 @@ def _step_faults(
     for number, step in enumerate(template.steps):
         note(f"step {step.name!r}")
         path: Path = ("steps", number)
-        before = f"step {step.name!r}: "
+        before = f"step {number + 1 if is_filled(step.name) else repr(step.name)}: "
         kind = kinds.get(step.uses)
         if kind is None:
             if step.uses:
-                message = f"step {step.name!r} uses {step.uses!r}, which is no step kind ({', '.join(sorted(kinds))})"
+                message = f"{before[:-2]} uses {step.uses!r}, which is no step kind ({', '.join(sorted(kinds))})"
                 yield Fault(path=(*path, "uses"), message=message, suggestion=meant(step.uses, kinds))
         elif step.uses in _ONLY_META and template.name != META:
-            message = f"step {step.name!r} uses {step.uses!r}, which only the template {META!r} may"
+            message = f"{before[:-2]} uses {step.uses!r}, which only the template {META!r} may"
             yield Fault(path=(*path, "uses"), message=message)
         other = [fault.within(("with",), f"with.{shown(fault.path)}: ") for fault in no_json(step.options)]
         yield from (fault.within(path, before) for fault in other[:_MOST_OTHER])

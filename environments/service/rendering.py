@@ -17,6 +17,7 @@ from environments.domain.environment import Environment
 from environments.domain.errors import CheckTooCostly, ImageNotPublished, InvalidTemplate
 from environments.domain.json_values import TOO_LARGE, check_numbers
 from environments.domain.references import references_in
+from environments.service.expression_words import in_words
 from environments.service.plain_expressions import is_plain
 
 LARGEST_RENDERED = 4 * 1024 * 1024
@@ -164,17 +165,17 @@ def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
     except InvalidTemplate as error:
         raise InvalidTemplate(f"{where}: {error.message}", hint=error.hint) from error
     except UndefinedError as error:
-        raise InvalidTemplate(f"{where}: {error}.") from error
+        raise InvalidTemplate(f"{where}: {in_words(str(error))}.") from error
     except SecurityError as error:
         raise InvalidTemplate(f"{where}: the expression does what templates may not: {error}.") from error
     except TemplateError as error:
-        raise InvalidTemplate(f"{where}: {error}.") from error
+        raise InvalidTemplate(f"{where}: {in_words(str(error))}.") from error
     except RecursionError as error:
         raise InvalidTemplate(f"{where}: the expression is nested too deeply.") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError, NameError) as error:
         # Python's own words help no author; Jinja writes 1e999 down as a name, `inf`.
         large = "int_max_str_digits" in str(error) or isinstance(error, NameError)
-        said = TOO_LARGE if large else error
+        said = TOO_LARGE if large else in_words(str(error))
         raise InvalidTemplate(f"{where}: the expression fails: {said}.") from error
 
 
@@ -185,7 +186,7 @@ def fault(text: str) -> str | None:
         if reason := _too_large(expressions.parse(text)):
             return reason
     except TemplateError as error:
-        return str(error)
+        return in_words(str(error))
     except RecursionError:
         return "it is nested too deeply"
     except (SyntaxError, ValueError, OverflowError) as error:

@@ -174,6 +174,9 @@ def test_good_templates_have_no_faults() -> None:
         ('service = "web"', 'service = "web", scheme = "htps"', 'did you mean "https"?'),
         ('service = "web"', 'service = "web", status = "{{ 900 }}"', "with.status: "),
         # schemas
+        ('type = "string"\ndefault', 'type = ["null", "strng"]\ndefault', "there is no type 'strng'; did you mean \"string\"?"),
+        ('default = "small"', 'default = "a"\nminLength = "1"', "parameters.tier.minLength: it must be a whole number, not '1'"),
+        ('default = "small"', 'default = "a"\nminLength = -1', "parameters.tier.minLength: it must be at least 0, not -1"),
         ('default = "small"', 'defualt = "small"', "parameters.tier.defualt: 'defualt' is no keyword of JSON Schema; did"),
         ("default = 1\n[parameters.key]", "default = 1\nminimun = 3\n[parameters.key]", 'did you mean "minimum"?'),
         ('default = "small"', 'default = "a"\npatern = "a"', 'did you mean "pattern"?'),
@@ -201,7 +204,20 @@ def test_good_templates_have_no_faults() -> None:
         ("services.web.url", "service.web.url", 'there is no steps.app.service; did you mean "steps.app.services"?'),
         ("steps.app.services", "steps.ap.services", 'there is no steps.ap; did you mean "steps.app"?'),
         ("steps.app.services.web.url", "steps.settings.keys.teir", 'did you mean "steps.settings.keys.tier"?'),
+        ("{{ parameters.tier }}", "{{ parameters.tier + }}", "with.keys.tier: the expression ends too early: a value is missing"),
+        ("{{ parameters.tier }}", "{{ parameters.tier tier }}", "with.keys.tier: an operator is missing before 'tier'"),
+        ("{{ parameters.tier }}", "{{ (1 }}", "with.keys.tier: ')' is missing before '}'"),
+        ("{{ parameters.tier }}", "{{ 1 & 2 }}", "with.keys.tier: '&' can't stand in an expression"),
+        ("{{ parameters.tier }}", "{% if true %}x", "with.keys.tier: {% if %} has no {% endif %}"),
+        ("{{ parameters.tier }}", "{% foo %}", "with.keys.tier: there is no tag {% foo %}"),
+        ("{{ parameters.tier }}", "{% endif %}", "with.keys.tier: {% endif %} ends nothing: there is no {% if %} before it"),
+        ("{{ parameters.tier }}", "{% include 'x' %}", "with.keys.tier: an expression can't read other files"),
+        ("{{ parameters.tier }}", "{{ 'a'.nope }}", "with.keys.tier: a text has no 'nope'"),
         # step kinds
+        ('service = "web"', 'service = "web", status = 9', "with.status: it must be at least 100"),
+        ('service = "web"', 'service = "web", scheme = "ftp"', "with.scheme: it must be 'http' or 'https'"),
+        ('uses = "consul.kv"', 'uses = "consul.kv"\nretries = -1', "step 'settings': retries: it must be at least 0"),
+        (OUTPUTS, OUTPUTS + 'wrong = 5\n', "outputs.wrong: it must be a text or a table"),
         ('service = "web"', 'service = "wbe"', "no step makes a service 'wbe'; did you mean \"web\"?"),
         ('"app.nomad.hcl"', '"ap.nomad.hcl"', 'has no file \'ap.nomad.hcl\'; did you mean "app.nomad.hcl"?'),
         ("tier = \"{{ parameters.tier }}\"", "tier = 2026-11-26", "step 'settings': with.keys.tier: 2026-11-26 is a date"),
@@ -449,6 +465,37 @@ def test_a_default_that_nomad_converts_is_no_fault(kind: str, default: str) -> N
 
 def test_a_text_without_an_end_is_one_fault() -> None:
     assert job("memory = 64", "memory = <<EOT\nx ${") == ["app.nomad.hcl:43: the text that begins here has no end"]
+
+
+def test_a_wrong_value_is_told_once_and_in_plain_words() -> None:
+    steps = """[[steps]]
+uses = "consul.kv"
+[[steps]]
+name = "pw"
+uses = "vault.secret"
+with = { generate = { a = { length = 3, alphabet = "x" } }, values = { c = [1] } }
+[[steps]]
+name = "tested"
+uses = "consul.kv"
+with = { keys = { j = "{{ 'a' is notest }}" } }
+[outputs]
+a = "{{ steps.nope.x }}"
+"""
+    assert [fault.split(": ", 1)[1] for fault in told(HEAD + steps)] == [
+        "step 1: name: it is missing",
+        "step 1: with.keys: it is missing",
+        "step 'pw': with.generate.a.length: it must be at least 8",
+        "step 'pw': with.generate.a.alphabet: it must have at least 2 characters",
+        "step 'pw': with.values.c: it must be a text, a number, or true or false",
+        "step 'tested': with.keys.j: there is no test 'notest'; did you mean \"test\"?",
+        "output 'a': there is no steps.nope; there are: pw, tested",
+    ]
+
+
+def test_a_byte_order_mark_says_nothing() -> None:
+    """Editors of Windows begin files with it."""
+    assert [*map(str, found(f"\ufeff{GOOD}", **{"app.nomad_hcl": f"\ufeff{JOB}"}))] == []
+    assert parse_template(f"\ufeff{GOOD}").name == "shop"
 
 
 ANYTHING = st.text(alphabet="ab \t{}\"'$%<=#/*\\.[]()-é", max_size=40)
