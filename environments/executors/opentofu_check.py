@@ -8,6 +8,7 @@ from environments.domain.faults import Fault, meant
 from environments.domain.template import Bundle, Template
 from environments.executors.hcl_faults import Source
 from environments.executors.hcl_tree import Block, parse
+from environments.executors.hcl_types import declared_type, default_fits, wanted
 from environments.executors.nomad_check import value_faults
 from environments.executors.opentofu_rules import module_faults, module_files
 from environments.service.shapes import ANYTHING, Gone, Shape, table
@@ -48,6 +49,7 @@ def module_check(folder: str, options: Mapping[str, Any], bundle: Bundle, templa
     if broken or not sources or _has_json(files):
         return
     yield from _blocks(sources)
+    yield from _declarations(sources)
     yield from _names(sources)
     yield from _modules(sources, files)
     yield from _given(sources, options, template)
@@ -103,6 +105,29 @@ def _blocks(sources: list[Source]) -> Iterator[Fault]:
                 yield source.fault(block.at, f"a block {block.kind!r} has {labels or 'no'} name{'s' * (labels != 1)}")
         for attribute in source.tree.body.attributes:
             yield source.fault(attribute.at, f"{attribute.name!r} stands outside of any block")
+
+
+_ARGUMENTS = {
+    "variable": frozenset({"type", "default", "description", "sensitive", "nullable", "ephemeral", "deprecated"}),
+    "output": frozenset({"value", "description", "sensitive", "depends_on", "ephemeral", "deprecated"}),
+}
+
+
+def _declarations(sources: list[Source]) -> Iterator[Fault]:
+    """What is wrong with variables and outputs themselves."""
+    for source in sources:
+        for block in source.tree.body.of(*_ARGUMENTS):
+            name, known = " ".join(block.labels), _ARGUMENTS[block.kind]
+            for attribute in block.body.attributes:
+                if attribute.name not in known:
+                    message = f"there is no argument {attribute.name!r} in a block {block.kind!r}"
+                    yield source.fault(attribute.at, message, meant(attribute.name, known))
+            default = block.body.attribute("default")
+            if block.kind == "output" and block.body.attribute("value") is None:
+                yield source.fault(block.at, f"the output {name!r} has no value")
+            elif default is not None and not default_fits(block):
+                wanted_type = wanted(declared_type(block))
+                yield source.fault(default.at, f"the default of the variable {name!r} must be {wanted_type}")
 
 
 def _names(sources: list[Source]) -> Iterator[Fault]:

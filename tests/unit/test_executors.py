@@ -133,7 +133,7 @@ def test_a_secret_of_somebody_else_is_left_alone(world: World) -> None:
     [
         ({}, "at least one key"),
         ({"generate": {"a": {}}, "values": {"a": "b"}}, "given in two ways"),
-        ({"generate": {"a": {"length": 2}}}, "greater than or equal to 8"),
+        ({"generate": {"a": {"length": 2}}}, "at least 8"),
         ({"generat": {"a": {}}, "values": {"a": "b"}}, 'no such key; did you mean "generate"'),
         ({"from_parameters": {"a": "nope"}}, "no parameter with writeOnly"),
     ],

@@ -340,6 +340,10 @@ def test_a_fault_of_the_job_file_is_told_with_its_line(old: str, new: str, fault
         ('output "id"', 'outptu "id"', 'there is no block \'outptu\' at the top of a module\'s file; did you mean "output"?'),
         ('output "id"', 'output "ids"', 'there is no steps.net.id; did you mean "steps.net.ids"?'),
         ('output "id" {', 'output "id" {\n  sensitive = true', "steps.net.id is sensitive"),
+        ("value = ", "valeu = ", "there is no argument 'valeu' in a block 'output'; did you mean \"value\"?"),
+        ("type = number", 'type = number\n  default = "x"', "the default of the variable 'size' must be a number"),
+        ("type = number", "type = number\n  defualt = 3", 'did you mean "default"?'),
+        ("type = number", "type = 1 +", "the value of 'type' ends too early"),
         ("type = number", "type = list(number)", "with.variables.size: the variable 'size' must be a list"),
     ],
 )  # fmt: skip
