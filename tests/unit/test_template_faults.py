@@ -198,6 +198,10 @@ def test_good_templates_have_no_faults() -> None:
         ("parameters.tier }}", "steps.app.job }}", "step 'settings' does not need 'app'; add \"app\" to its needs"),
         ("parameters.tier }}", "steps.settings.prefix }}", "is what this very step gives"),
         ("{{ parameters.tier }}", "{{ parameters.tier", "unexpected end of template"),
+        *(
+            ("{{ parameters.tier }}", said, f"{said.partition(' ')[0]} {said.split()[1]} %}} can't be used: an expression reads no")
+            for said in ("{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as x %}", "{% from 'x' import y %}")
+        ),
         ('{ tier = "{{ parameters.tier }}" }', '{ tier = [{ a = ["{{ parameters.teir }}"] }] }', "with.keys.tier[0].a[0]: "),
         ("services.web.url", "services.wbe.url", 'did you mean "steps.app.services.web"?'),
         ("services.web.url", "services.db.url", "steps.app.services.db.url is not known: neither a check nor a tag"),
