@@ -1,4 +1,4 @@
-"""JSON as everybody reads it: no NaN, no number that a float can't hold, no half characters, not too deep.
+"""JSON as everybody reads it: no NaN, no number that a float can't hold, no halves of characters or keys twice.
 
 Whatever takes values from outside uses this: bodies of requests, files, arguments of commands, what programs answer.
 """
@@ -20,6 +20,7 @@ _MOST_DIGITS = len(str(LARGEST))
 TOO_LARGE = "a number is larger than any that can be stored"
 TOO_SMALL = "a number is closer to zero than any that can be stored"
 TOO_DEEP = "it is nested too deeply"
+KEY_TWICE = "an object in it has the same key twice"
 HALF_CHARACTER = "it holds half a character (an unpaired surrogate)"
 
 
@@ -27,7 +28,9 @@ def parse_json(text: str | bytes, deepest: int = DEEPEST) -> Any:
     """The value that a text is. Raises `ValueError` with a reason in words, which repeats nothing of the text."""
     plain = text if isinstance(text, str) else decode(text)
     try:
-        value = json.loads(plain, parse_constant=_refuse, parse_float=parse_float, parse_int=parse_int)
+        value = json.loads(
+            plain, parse_constant=_refuse, parse_float=parse_float, parse_int=parse_int, object_pairs_hook=_object
+        )
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     if deeper_than(value, deepest):
@@ -143,6 +146,14 @@ def deeper_than(value: Any, most: int) -> bool:
         if not level:
             return False
     return any(isinstance(part, Mapping | list | tuple) for part in level)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises `ValueError` where readers differ about which of two values counts (RFC 8259, 4)."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError(KEY_TWICE)
+    return made
 
 
 def _refuse(constant: str) -> Any:

@@ -67,6 +67,20 @@ def test_only_utf_8_is_read(http: httpx2.Client, encoding: str) -> None:
     assert "UTF-8" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"name":"one","template":"web","name":"two"}',
+        b'{"name":"one","template":"web","parameters":{"message":"a","\\u006dessage":"b"}}',
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(http: httpx2.Client, body: bytes) -> None:
+    answer = http.post("/v1/environments", content=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert "an object in it has the same key twice" in answer.json()["detail"]
+    assert http.get("/v1/environments").json() == []
+
+
 def test_whole_characters_come_through(http: httpx2.Client) -> None:
     body = b'{"name":"one","template":"web","parameters":{"message":"\\ud83d\\ude00 \xf0\x9f\x98\x80"}}'
     assert http.post("/v1/environments", content=body).status_code == 202

@@ -101,8 +101,9 @@ def test_a_value_that_is_repeated_is_short_and_text() -> None:
         (b"[" * 100_000, "nested too deeply"),
         (b"[]", "holds no JSON object"),
         ('{"message": "a"}'.encode("utf-16"), "it is not UTF-8"),
+        (b'{"message": "a", "message": "a"}', "an object in it has the same key twice"),
     ],
-    ids=["bytes", "1e999", "nan", "digits", "400", "half", "deep", "list", "utf-16"],
+    ids=["bytes", "1e999", "nan", "digits", "400", "half", "deep", "list", "utf-16", "twice"],
 )
 def test_a_file_of_parameters_that_is_no_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
@@ -115,6 +116,13 @@ def test_a_file_of_parameters_that_is_no_json(
             read_parameters(SCHEMA, [f"@{name}"], template="web")
         assert said in told.value.message
         assert "set_int_max_str_digits" not in told.value.message
+
+
+def test_a_value_with_a_key_twice_is_refused() -> None:
+    schema = {"type": "object", "properties": {"labels": {"type": "object"}}}
+    with pytest.raises(InvalidParameters) as told:
+        read_parameters(schema, ['labels={"a": {"b": 1, "b": 2}}'], template="web")
+    assert "is not an object in JSON: an object in it has the same key twice" in str(told.value.details)
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
