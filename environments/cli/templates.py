@@ -181,14 +181,8 @@ def delete(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    from environments.domain.errors import UnknownTemplate
-
     if not yes:
-        # A name that isn't there is told before it has to be typed; one that was deleted is the service's to answer.
-        try:
-            session.client.template(name, digest)
-        except UnknownTemplate:
-            yes = True
+        session.client.template(name, digest)  # a name that isn't there is told before it has to be typed
     chosen = f" --digest {digest}" if digest else ""
     again = f"calvinverse template delete {name}{chosen} --yes"
     session.confirm(for_command("template", "delete"), name, yes, again=again)

@@ -235,8 +235,8 @@ class HttpClient:
         return self._read(self._get(f"/v1/templates/{_part(name)}", {"digest": digest}), TemplateView)
 
     def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
-        path = f"/v1/templates/{_part(name)}"
-        answer = self._request("DELETE", path, query={"digest": digest}, again=True)
+        # Never sent twice by itself: the second answer would be that there is no such template.
+        answer = self._request("DELETE", f"/v1/templates/{_part(name)}", query={"digest": digest})
         return self._read(answer, TemplateDeletionView)
 
     def push(self, bundle: Bundle) -> TemplateView:

@@ -210,7 +210,7 @@ class Client(Protocol):
         ...
 
     def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
-        """Takes a template out of the catalogue, or one version (admins). Raises `TemplateInUse`; the same again is."""
+        """Takes a template out of the catalogue, or one version (admins). Raises `TemplateInUse`."""
         ...
 
     def push(self, bundle: Bundle) -> TemplateView:

@@ -84,14 +84,14 @@ class Catalogue:
         """Takes a template out of the catalogue: every version, or the one with that digest.
 
         What environments were made from is kept as long as one of their deployments is, so they are destroyed as they
-        were made. Asked again it gives the same answer. Raises `Forbidden`, `UnknownTemplate`, and `TemplateInUse`
-        while an environment made from it (by that version) isn't destroyed.
+        were made. Raises `Forbidden`, `UnknownTemplate` (also when it was deleted before), and `TemplateInUse` while an
+        environment made from it (by that version) isn't destroyed.
         """
         may(principal, Action.TEMPLATE_DELETE)
         with self._storage.write() as tx:
             tx.templates.hold(name)
             if tx.templates.find(name, digest) is None:
-                return _deleted_before(tx, name, digest)
+                raise unknown_template(tx, name, digest)
             _check_unused(principal, name, tx.environments.made_from(name, digest), digest)
             now = self._clock()
             gone = tx.templates.delete(name, digest, principal.owner, now)
@@ -131,16 +131,6 @@ def unknown_template(tx: Transaction, name: str, digest: str | None) -> UnknownT
     known = [push.name for push in tx.templates.newest(limit=MOST_SUGGESTED_FROM)]
     version = f" with digest {digest}" if digest else ""
     return UnknownTemplate(told(f"There is no template {name!r}{version}.", name, known))
-
-
-def _deleted_before(tx: Transaction, name: str, digest: str | None) -> TemplateDeletionView:
-    """What the last deletion took away. Raises `UnknownTemplate` when there was none."""
-    gone = tx.templates.deleted(name, digest)
-    if not gone:
-        raise unknown_template(tx, name, digest)
-    last = gone[0]
-    together = tuple(one.digest for one in gone if one.deleted_at == last.deleted_at)
-    return TemplateDeletionView(name=name, digests=together, deleted_at=last.deleted_at, deleted_by=last.deleted_by)
 
 
 def _check_unused(principal: Principal, name: str, users: Sequence[tuple[str, str]], digest: str | None) -> None:

@@ -106,8 +106,8 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
         """Takes a template out of the catalogue, unless an environment made from it stands. Admins only.
 
         With a digest it counts which environments are at that version. What destroys and rollbacks need is kept; a plan
-        to create or update with a deleted version can't be applied. Asked again it answers likewise. It can be pushed
-        again.
+        to create or update with a deleted version can't be applied. What is deleted already is unknown. It can be
+        pushed again.
         """
         return catalogue.delete(caller, name, digest)
 
