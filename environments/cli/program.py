@@ -1,6 +1,7 @@
 """The tree of commands, and the one place where errors become an exit status."""
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -30,6 +31,7 @@ from environments.cli.itself import add_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
+from environments.cli.streams import open_closed
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
 from environments.cli.workers import app as worker_commands
@@ -118,6 +120,7 @@ def _version(wanted: bool) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command line; its exit status. Nothing but KeyboardInterrupt inside this function itself gets out."""
+    open_closed()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without our glyphs
@@ -259,7 +262,7 @@ def _from_request(error: Exception) -> CalvinverseError | None:
 
 
 def _from_os(error: OSError) -> CalvinverseError:
-    why = error.strerror or str(error)
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror or str(error)
     if error.filename is None:
         return MachineError(f"The output can't be written: {why}.", hint="Check where it goes, and the space there.")
     return InvalidInput(f"The file {error.filename} can't be used: {why}.", hint="Check its path and rights.")

@@ -4,6 +4,7 @@ import _thread
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -693,7 +694,10 @@ def test_a_template_is_deleted_once_nothing_is_made_from_it(
     assert gone.status == 0
     assert [line.split()[0] for line in gone.out.splitlines()] == ["stall", "stall"]
     assert "Deleted: 2 versions of the template 'stall'. Next: `calvinverse template list`" in gone.err
-    assert cli("template", "delete", "stall", "-o", "json").json["deleted_by"] == "root", "asked again, likewise"
+    for options in ((), ("--yes",), ("--yes", "-o", "json")):
+        again = cli("template", "delete", "stall", *options)
+        assert (again.status, again.out) == (3, "")
+        assert "There is no template 'stall'." in again.err
     assert cli("template", "show", "stall").status == 3
     assert cli("template", "push", str(tmp_path)).status == 0
     assert cli("template", "delete", "stall", "-y").status == 0
@@ -862,6 +866,34 @@ def test_an_output_that_cannot_be_written_is_told(cli: CommandLine) -> None:
     assert done.returncode == 9
     assert done.stderr.startswith("error: The output can't be written: No space left on device.")
     assert "Exception ignored" not in done.stderr
+
+
+def test_streams_that_are_closed_are_told(cli: CommandLine) -> None:
+    cases = (
+        ("template list >&-", 9),
+        ("template list -o json >&-", 9),
+        ("--help >&-", 9),
+        ("--version >&-", 9),
+        ("template list >&- 2>&-", 9),
+        ("template list <&- >&- 2>&-", 9),
+        ("template list 2>&-", 0),
+        ("template list <&-", 0),
+        ("template delete web <&-", 2),
+        ("template show nosuch >&-", 3),
+        ("template show nosuch 2>&-", 3),
+        ("nosuch >&- 2>&-", 2),
+    )
+    for words, status in cases:
+        command = f"{shlex.join(PROGRAM)} {words}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, (words, done.stderr)
+        assert "inside" not in done.stderr, (words, done.stderr)
+        assert "Traceback" not in done.stderr, (words, done.stderr)
+        if status == 9 and "2>&-" not in words:
+            assert "The output can't be written: it is closed." in done.stderr, (words, done.stderr)
+            assert "Exception ignored" not in done.stderr, (words, done.stderr)
+        if "show nosuch 2>&-" in words:
+            assert done.stdout == "", "what is said never becomes data"
 
 
 def test_commands_stay_with_the_environment_that_was_named(cli: CommandLine) -> None:
