@@ -69,7 +69,7 @@ def test_one_version_goes_and_the_newest_of_the_others_counts(admin: HttpClient)
 def test_nobody_but_an_admin_deletes(api: Served, admin: HttpClient) -> None:
     with api.client(admin.create_token(TokenRequest(owner="alice")).secret) as alice:
         for name in ("shop", "nosuch"):
-            with pytest.raises(Forbidden, match="Only an admin deletes templates"):
+            with pytest.raises(Forbidden, match="Only admins may delete templates"):
                 alice.delete_template(name)
     assert admin.template("shop")
 
