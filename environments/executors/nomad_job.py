@@ -202,7 +202,8 @@ class NomadJob(OwnThingsOnly):
             # A function of its file, such as uuidv4, gives another value each time.
             other = _marked(other, present, retry, completion.run_again)
             restless = nomad_plan.restless(plan, self._difference(present, other, owner))
-        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan, again, restless)]
+        replaces = nomad_plan.of_another_kind(present, job)
+        return [*shared, *nomad_plan.changed(JOB_KIND, address, plan, again, restless, replaces=replaces)]
 
     def _read(self, context: StepContext) -> tuple[Job, Completion]:
         options: NomadJobOptions = context.options
@@ -227,6 +228,10 @@ class NomadJob(OwnThingsOnly):
                 evaluation = self._scheduler.newest_evaluation(owner.name, name)
                 return Registered(wanted, present.get("Version", 0), evaluation, new=False)
             completion.begins(run)
+            if present is not None and nomad_plan.of_another_kind(present, wanted):
+                run.log(f"job {name} is destroyed and made once more: Nomad can't change its type or how it is started")
+                stop_jobs(self._scheduler, owner.name, [name], run)
+                present = None
             run.before_effect()
             try:
                 index = present["JobModifyIndex"] if present else 0

@@ -46,6 +46,12 @@ def restless(plan: JobPlan, other: JobPlan) -> frozenset[Place]:
     return frozenset(place for place, values in one.items() if two.get(place) != values)
 
 
+def of_another_kind(present: Job, wanted: Job) -> bool:
+    """Whether Nomad refuses to make the one out of the other: of another type, or started in another way."""
+    started = any(bool(present.get(field)) != bool(wanted.get(field)) for field in ("Periodic", "ParameterizedJob"))
+    return started or present.get("Type") != wanted.get("Type")
+
+
 def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
     """The plan with an edit that makes a new version, and that Nomad doesn't tell: of the spreads of the job itself."""
     before, after = present.get("Spreads") or None, wanted.get("Spreads") or None
@@ -54,11 +60,18 @@ def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
 
 
 def changed(
-    kind: str, address: str, plan: JobPlan, again: str | None = None, restless: Set[Place] = frozenset()
+    kind: str,
+    address: str,
+    plan: JobPlan,
+    again: str | None = None,
+    restless: Set[Place] = frozenset(),
+    *,
+    replaces: bool = False,
 ) -> list[Change]:
     """The plan of a job that is there, and may be different; nothing when it isn't.
 
     `again` says that it runs once more because of that. Which values it gets in `restless` places decides nothing.
+    `replaces`: it is destroyed and made once more.
     """
     if not plan.edits:
         return []
@@ -74,7 +87,8 @@ def changed(
         *(line for line in dict.fromkeys(_lines(edits)) if not (again and line == _AGAIN)),
         *(_replacing(group) for group in sorted(plan.replaced)),
     ]
-    return [change(Action.CHANGE, kind, address, after=differing, details=lines)]
+    action = Action.REPLACE if replaces else Action.CHANGE
+    return [change(action, kind, address, after=differing, details=lines)]
 
 
 def promoted(kind: str, address: str, rollout: Rollout) -> Change:

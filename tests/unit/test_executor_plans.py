@@ -410,6 +410,19 @@ def test_a_stopped_job_that_runs_again_says_so_in_one_line() -> None:
     assert found.details == ("runs again",)
 
 
+def test_a_job_that_gets_another_type_is_replaced(world: World) -> None:
+    batch = {"web.nomad.hcl": JOB.replace('job "web" {', 'job "web" {\n  type = "batch"')}
+    options: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
+    world.apply("nomad.job", options)
+    (found,) = world.plan("nomad.job", options, files=batch)
+    assert (found.action, found.address) == (Action.REPLACE, "alpha/web")
+    assert "type: service → batch" in found.details
+    world.apply("nomad.job", options, files=batch)
+    job = world.nomad.job("alpha", "web")
+    assert job is not None
+    assert (job["Type"], job["Version"]) == ("batch", 0)
+
+
 def test_a_job_whose_start_failed_is_planned_to_start_anew(world: World) -> None:
     world.nomad.fate = Fate.FAILING
     with pytest.raises(StepFailed):
