@@ -16,13 +16,6 @@ _OPTIONAL = frozenset({"default", "d"})
 
 _UNKNOWN = re.compile(r"there is no (filter|test) '([^']*)'")
 
-_LOADING: dict[type[nodes.Node], str] = {
-    nodes.Include: "include",
-    nodes.Extends: "extends",
-    nodes.Import: "import",
-    nodes.FromImport: "from",
-}
-
 
 class Wrong(NamedTuple):
     """A fault of a text; `line` in it, from 0."""
@@ -52,7 +45,6 @@ def expression_faults(text: str, scope: Shape) -> Iterator[Wrong]:
     if (wrong := fault(text)) and not (unknown and _UNKNOWN.search(wrong)):
         yield Wrong(wrong)
         return
-    yield from _loads(tree)
     try:
         yield from _Names(tree, scope).faults()
     except RecursionError:
@@ -78,14 +70,6 @@ def _unknown_filters(tree: nodes.Template) -> Iterator[Wrong]:
         what, known = ("filter", expressions.filters) if isinstance(node, nodes.Filter) else ("test", expressions.tests)
         if node.name not in known:
             yield Wrong(f"there is no {what} {node.name!r}", meant(node.name, known), node.lineno - 1)
-
-
-def _loads(tree: nodes.Template) -> Iterator[Wrong]:
-    """Statements that read another template: there is none that they could read."""
-    for kind, word in _LOADING.items():
-        for node in tree.find_all(kind):
-            message = f"{{% {word} %}} can't be used: an expression reads no other file"
-            yield Wrong(message, "write what it would bring in its place", node.lineno - 1)
 
 
 class _Names:

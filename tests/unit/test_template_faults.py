@@ -199,7 +199,7 @@ def test_good_templates_have_no_faults() -> None:
         ("parameters.tier }}", "steps.settings.prefix }}", "is what this very step gives"),
         ("{{ parameters.tier }}", "{{ parameters.tier", "unexpected end of template"),
         *(
-            ("{{ parameters.tier }}", said, f"{said.partition(' ')[0]} {said.split()[1]} %}} can't be used: an expression reads no")
+            ("{{ parameters.tier }}", said, "an expression can't read other files: there are no include,")
             for said in ("{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as x %}", "{% from 'x' import y %}")
         ),
         ('{ tier = "{{ parameters.tier }}" }', '{ tier = [{ a = ["{{ parameters.teir }}"] }] }', "with.keys.tier[0].a[0]: "),
