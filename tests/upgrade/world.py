@@ -234,8 +234,8 @@ def destroy(state: Path, world: World) -> list[str]:
     faults = []
     connections = Connections.load(state / "connections.json")
     # Of what was abandoned a person has to remove what is left.
-    for left in ("database", ".owner"):
-        connections.caller("vault").call("DELETE", f"/v1/secret/metadata/environments/{GIVEN_UP}/{left}")
+    for kept in ("database", ".owner"):
+        connections.caller("vault").call("DELETE", f"/v1/secret/metadata/environments/{GIVEN_UP}/{kept}")
     connections.caller("consul").call("DELETE", f"/v1/kv/environments/{GIVEN_UP}/?recurse=true")
     for name, id in world.ids.items():
         if name != "up-gone":
