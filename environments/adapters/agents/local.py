@@ -1,5 +1,6 @@
 """Consul, OpenBao and Nomad of one state folder, together."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,9 @@ BINARIES = ("consul", "bao", "nomad")
 """The programs that run them."""
 NAMES = ("consul", "openbao", "nomad")
 """In the order of starting; Consul and OpenBao don't need each other, Nomad needs both."""
+
+
+_removing = threading.Lock()
 
 
 class LocalAgents:
@@ -95,8 +99,9 @@ class LocalAgents:
     def remove_one(self, name: str) -> None:
         """Removes one agent, and with the last of them what they share. Nomad goes before the two that it needs."""
         self.agent(name).remove()
-        if not any(agent.folder.exists() for agent in self.all()):
-            self._remove_shared()
+        with _removing:  # two that go at the same moment are both the last
+            if self.site.folder.exists() and not any(agent.folder.exists() for agent in self.all()):
+                self._remove_shared()
 
     def _remove_shared(self) -> None:
         self.supervisor.shut_down()
