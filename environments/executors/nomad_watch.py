@@ -22,7 +22,7 @@ _TAIL = 8000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
 
 _TAIL_LINES = 5
-_UNTIL_COLLECTED = (0.1, 0.3, 1.0)
+_UNTIL_COLLECTED = (0.1, 0.3, 1.0, 2.0, 2.0)
 """Seconds to wait for what a task wrote: Nomad collects it a moment after the task has ended."""
 
 _ENDED_BADLY = frozenset({"failed", "cancelled"})

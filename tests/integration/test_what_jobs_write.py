@@ -121,6 +121,8 @@ class Job:
             "nomad": {"X-Nomad-Token": handed("nomad")},
         }
         assert all(token for headers in self._headers.values() for token in headers.values())
+        # On a busy machine Consul may not know a token yet that it has just given.
+        scene.until(lambda: self.call("consul", "GET", "/v1/acl/token/self").status_code == 200, 60)
 
     def call(self, part: Any, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
         """Whatever the part answers."""

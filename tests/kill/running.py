@@ -149,7 +149,7 @@ class Matrix:
         return [] if found == wanted else [f"the module's objects are {found}, not {wanted}"]
 
     def _left(self, name: str, before: Census) -> list[str]:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while True:
             # What the killed part itself does when it comes back (its own checks and leases) may take a moment.
             left = self._census().since(before)
