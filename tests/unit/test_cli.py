@@ -521,7 +521,7 @@ def test_watch_ends_with_the_deployment(cli: CommandLine) -> None:
     types = [json.loads(line)["type"] for line in result.out.splitlines()]
     assert types[0] == "environment.requested"
     assert "step.state" in types
-    assert "Nothing runs" in cli("env", "watch", "watched").err
+    assert "No deployment is running" in cli("env", "watch", "watched").err
 
 
 def test_extend_shows_the_new_deadline(cli: CommandLine) -> None:
