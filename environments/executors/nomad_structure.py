@@ -14,7 +14,6 @@ _DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)
 
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?([eE][+-]?\d+)?\s*")
 _ANYTHING = frozenset({"locals", "variables"})
-_DYNAMIC = ("for_each", "iterator", "labels")
 
 
 def structure_faults(source: Source) -> Iterator[Fault]:

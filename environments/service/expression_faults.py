@@ -8,7 +8,7 @@ from jinja2 import TemplateError, nodes
 
 from environments.domain.faults import meant
 from environments.domain.template_rules import is_filled
-from environments.service.rendering import expressions, fault
+from environments.service.rendering import expressions, fault, path_of
 from environments.service.shapes import ANYTHING, Gone, Shape
 
 _OPTIONAL = frozenset({"default", "d"})
@@ -87,7 +87,7 @@ class _Names:
             chain
             for test in tree.find_all(nodes.Test)
             if test.name in ("defined", "undefined")
-            if (chain := _chain(test.node))
+            if (chain := path_of(test.node))
         }
         self._told: set[tuple[str, ...]] = set()
         self._found: list[Wrong] = []
@@ -138,7 +138,7 @@ class _Names:
         return ANYTHING
 
     def _part(self, node: nodes.Expr, whole: Shape, name: str, optional: bool) -> Shape:
-        chain = _chain(node)
+        chain = path_of(node)
         inner = whole.inner(name)
         excused = optional or chain in self._asked
         if isinstance(inner, Gone):
@@ -182,16 +182,3 @@ _KINDS: dict[type | None, str] = {
 def _all(known: set[str]) -> str:
     """The few names that there are."""
     return f"there are: {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""
-
-
-def _chain(node: nodes.Node) -> tuple[str, ...]:
-    match node:
-        case nodes.Name():
-            return (node.name,)
-        case nodes.Getattr():
-            inner, last = _chain(node.node), node.attr
-        case nodes.Getitem(arg=nodes.Const(value=str() as last)):
-            inner = _chain(node.node)
-        case _:
-            return ()
-    return (*inner, last) if inner else ()

@@ -221,7 +221,7 @@ def whole_expression(text: str) -> Whole | None:
     if tree is None:
         return None
     written = [node for part in tree.find_all(nodes.Output) for node in part.nodes]
-    chain = _chain(written[0]) if len(written) == 1 else ()
+    chain = path_of(written[0]) if len(written) == 1 else ()
     return Whole(frozenset(name.name for name in tree.find_all(nodes.Name)), chain)
 
 
@@ -230,7 +230,7 @@ def chains(text: str) -> Iterator[tuple[str, ...]]:
     tree = _parsed(text)
     if tree is not None:
         for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-            yield _chain(node)
+            yield path_of(node)
 
 
 def _parsed(text: str) -> nodes.Template | None:
@@ -241,14 +241,15 @@ def _parsed(text: str) -> nodes.Template | None:
         return None
 
 
-def _chain(node: nodes.Node) -> tuple[str, ...]:
+def path_of(node: nodes.Node) -> tuple[str, ...]:
+    """The path that a node spells out, such as `("steps", "a", "url")`; empty when it isn't one."""
     match node:
         case nodes.Name():
             return (node.name,)
         case nodes.Getattr():
-            inner, last = _chain(node.node), node.attr
+            inner, last = path_of(node.node), node.attr
         case nodes.Getitem(arg=nodes.Const(value=str() as last)):
-            inner = _chain(node.node)
+            inner = path_of(node.node)
         case _:
             return ()
     return (*inner, last) if inner else ()
