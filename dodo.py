@@ -175,7 +175,7 @@ def task_undeploy():
 
 
 def task_lint():
-    """run every static check: ruff, formatting, types, imports"""
+    """run every static check: ruff, formatting, types, imports, dependencies"""
     return {"actions": [room("tests.suite:lint")]}
 
 
@@ -266,7 +266,7 @@ def task_dispatch():
 def task_lock():
     """resolve the dependencies again and write all locks; --upgrade takes newer versions"""
     return {
-        "actions": [room("images.tasks:lock")],
+        "actions": [room("project.lock:lock")],
         "params": [_flag("upgrade", "take newer versions")],
     }
 

@@ -1,30 +1,18 @@
-"""The actions of the task graph that have to do with this machine, its tools, images and locks."""
-
-import sys
-from pathlib import Path
+"""The actions of the task graph that have to do with this machine, its tools and images."""
 
 from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
-from images.commands import run
 from images.docker_engine import ensure_engine
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
 from images.pipeline.recipe import load_recipes
-from images.places import CHECKOUT, state_folder
 from images.postgres_server import ensure_postgres
 from images.report import console
 from images.toolchain import NAMES, ensure, look
 from images.toolchain.__main__ import offer
 from images.toolchain.clean import removable
 from images.toolchain.find import Found
-
-LOCK = "requirements.lock"
-IMAGE_LOCK = "images/provisioning/requirements.lock"
-AGENT = "images/build-agent/requirements"
-
-COMPILE_LIMIT = 600.0
-"""Seconds that resolving the dependencies may take."""
 
 
 def tools() -> None:
@@ -93,27 +81,3 @@ def promote(image: str, build: str = "", undo: bool = False) -> None:
 def tidy() -> None:
     """Show what building tools left behind, and remove it if the user agrees."""
     offer(removable(), agreed=False)
-
-
-def lock(upgrade: bool = False) -> None:
-    """Write all locks anew: ours, and those of images; what is locked stays as it is unless `upgrade`."""
-    _compile(LOCK, "--extra", "workshop", upgrade=upgrade)
-    _compile(IMAGE_LOCK, "--constraint", LOCK, upgrade=upgrade)
-    _compile(f"{AGENT}.lock", "--constraint", LOCK, source=f"{AGENT}.in", upgrade=upgrade)
-
-
-def _compile(output: str, *arguments: str, source: str = "pyproject.toml", upgrade: bool) -> None:
-    log = state_folder() / "lock.log"
-    log.unlink(missing_ok=True)
-    pip_compile = Path(sys.executable).parent / "pip-compile"
-    command = [str(pip_compile), source, "--output-file", output, *arguments, "--quiet", "--generate-hashes"]
-    command += ["--upgrade"] if upgrade else []
-    command += [
-        "--no-emit-index-url",
-        "--no-emit-find-links",
-        "--no-emit-trusted-host",
-        "--no-header",
-        "--strip-extras",
-    ]
-    command += ["--allow-unsafe"]
-    run(command, limit=COMPILE_LIMIT, cwd=CHECKOUT, log=log).check(f"{output} can't be compiled", log=log)
