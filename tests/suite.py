@@ -32,8 +32,12 @@ CHECKS: tuple[tuple[str, ...], ...] = (
     ("ruff", "format", "--check"),
     ("mypy",),
     ("lint-imports", "--no-logo"),
+    # What ships declares what it imports, and imports what it declares.
+    ("deptry", "environments", "tui"),
+    # A checkout may import what the groups declare as well.
+    ("deptry", ".", "--non-dev-dependency-groups", "images,test,lint,docs,release", "--ignore", "DEP002"),
 )
-"""The static checks, each a command from the virtual environment."""
+"""The static checks, each a command from the virtual environment. `.pre-commit-config.yaml` has the same ones."""
 
 
 @dataclass(frozen=True)

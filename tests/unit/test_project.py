@@ -1,0 +1,75 @@
+"""The habits of the project: one list of checks, one place for the version, groups and locks that agree."""
+
+import re
+import shlex
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import yaml
+
+from images.places import CHECKOUT
+from project import declared
+from project.declared import GROUP, read_declared
+from tests.suite import CHECKS
+
+SHIPPED = ("environments", "tui")
+NAME = re.compile(r"^[A-Za-z0-9._-]+")
+
+
+def test_pre_commit_runs_the_checks_of_lint_and_no_others() -> None:
+    document = yaml.safe_load((CHECKOUT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook for repo in document["repos"] for hook in repo["hooks"]]
+    assert [tuple(shlex.split(hook["entry"])) for hook in hooks] == [
+        (f".venv/bin/{program}", *arguments) for program, *arguments in CHECKS
+    ]
+    assert {(hook["always_run"], hook["pass_filenames"]) for hook in hooks} == {(True, False)}
+
+
+def test_the_version_stands_in_pyproject_alone() -> None:
+    wanted = read_declared().version
+    assert version("calvinverse") == wanted
+    written = [
+        str(file.relative_to(CHECKOUT))
+        for package in (*SHIPPED, "images", "jobs", "project", "docs")
+        for file in (CHECKOUT / package).rglob("*.py")
+        if re.search(rf"(?<![\d.]){re.escape(wanted)}(?![\d.])", file.read_text(encoding="utf-8"))
+    ]
+    assert written == []
+
+
+def test_the_group_of_a_checkout_holds_all_others_once() -> None:
+    groups = read_declared().groups
+    others = {requirement for name, group in groups.items() if name != GROUP for requirement in group}
+    assert set(groups[GROUP]) == others
+    assert len(groups[GROUP]) == len(others)
+
+
+def test_a_group_that_includes_itself_is_refused() -> None:
+    groups: dict[str, list[Any]] = {"a": [{"include-group": "b"}], "b": ["one", {"include-group": "a"}]}
+    with pytest.raises(ValueError, match="group a includes itself"):
+        declared.expand(groups, "a")
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "images/provisioning/requirements.lock"])
+def test_what_is_declared_is_locked(lock: str) -> None:
+    project = read_declared()
+    requirements = (*project.dependencies, *(project.groups[GROUP] if "images" not in lock else ()))
+    locked = set(re.findall(r"^([a-z0-9][^=\s]*)==", (CHECKOUT / lock).read_text(encoding="utf-8"), re.MULTILINE))
+    assert {_distribution(requirement) for requirement in requirements} - locked == set()
+
+
+def test_deptry_knows_every_group() -> None:
+    (groups,) = (
+        command[command.index("--non-dev-dependency-groups") + 1].split(",")
+        for command in CHECKS
+        if "--non-dev-dependency-groups" in command
+    )
+    assert {*groups, GROUP} == set(read_declared().groups)
+
+
+def _distribution(requirement: str) -> str:
+    """The name of a requirement as locks write it (PEP 503)."""
+    found = NAME.match(requirement)
+    assert found
+    return re.sub(r"[-_.]+", "-", found[0]).lower()
