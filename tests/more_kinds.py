@@ -6,7 +6,7 @@ from typing import Any
 
 from environments.adapters.checking.pool import CheckPool
 from environments.bootstrap import parts, service
-from environments.executors.base import Executor, ResourceHandler
+from environments.steps.base import Executor, ResourceHandler
 
 
 def add_kind(executor: Executor, handler: ResourceHandler, checked_as: str) -> None:

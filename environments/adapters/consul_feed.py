@@ -11,7 +11,7 @@ from environments.adapters.connections import Connections, Endpoint
 from environments.adapters.link import CALL_LIMIT, Link
 from environments.adapters.streaming import Door, explain
 from environments.domain.names import SERVICE_MARK
-from environments.executors.world_ports import MOST_CHECKS, Check
+from environments.steps.cluster_events import MOST_CHECKS, Check
 
 _LARGEST = 200_000
 """Characters of one check; Consul's agents keep 4 KB of its output unless they are told otherwise."""

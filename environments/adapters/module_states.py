@@ -8,10 +8,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from environments.domain.errors import StorageError
-from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import ModuleKeys, StateAccess
 from environments.service.module_access import StateHolder
 from environments.service.module_states import ModuleStates
+from environments.steps.base import Holder, Owner
 
 _NONCE_BYTES = 12
 

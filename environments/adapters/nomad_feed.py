@@ -17,7 +17,7 @@ from environments.adapters.link import Link
 from environments.adapters.nomad_answers import allocation
 from environments.adapters.streaming import Door, Stream, explain
 from environments.domain.errors import BackendError, BackendUnavailable
-from environments.executors.world_ports import GoneJob, Happening, Listing, SeenInstance, SeenJob, seen_task
+from environments.steps.cluster_events import GoneJob, Happening, Listing, SeenInstance, SeenJob, seen_task
 
 _SILENCE = 35.0
 """Seconds between two lines; a sign of life comes every 10 s."""

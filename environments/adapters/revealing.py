@@ -7,7 +7,7 @@ from environments.adapters.vault import Vault
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, ForeignResource, NotFound
 from environments.domain.references import SecretReference
-from environments.executors.marks import MARK
+from environments.steps.marks import MARK
 
 
 class Revealing:

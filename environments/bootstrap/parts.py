@@ -19,7 +19,6 @@ from environments.adapters.web import WebClient
 from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
 from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
-from environments.executors.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.consul_access import PolicyHandler, TokensHandler
@@ -42,6 +41,7 @@ from environments.executors.vault_module_key import ModuleKeyHandler, VaultModul
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
+from environments.steps.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
 
 
 def now() -> datetime:

@@ -29,7 +29,6 @@ from environments.engine.plan import WorldPlanner
 from environments.engine.watch import Watch
 from environments.engine.worker import Worker
 from environments.engine.world import World
-from environments.executors.base import why_not_again
 from environments.executors.nomad_job import JOB_KIND
 from environments.executors.secret_words import secret_words
 from environments.service.access import Access
@@ -46,6 +45,7 @@ from environments.service.reading import Reading
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.settings import Settings
+from environments.steps.base import why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 

@@ -11,8 +11,8 @@ from environments.domain.environment import Environment, EventType, Resource, Re
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.engine.removal import is_left, with_reach
-from environments.executors.base import Observation, Owner, Toolbox
 from environments.service.storage import Storage, Transaction
+from environments.steps.base import Observation, Owner, Toolbox
 
 log = structlog.get_logger()
 

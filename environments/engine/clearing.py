@@ -15,7 +15,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
 from environments.engine.removal import SHARED, Looks, Removal, turned_round
-from environments.executors.base import Toolbox
+from environments.steps.base import Toolbox
 
 _HINT = "Fix the cause, then `calvinverse env retry`."
 

@@ -17,9 +17,9 @@ from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
 from environments.engine.leftovers import NOTHING, Stock
-from environments.executors.base import AWAITING_PROMOTION, Executor, Owner, StepContext, Toolbox
 from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output
+from environments.steps.base import AWAITING_PROMOTION, Executor, Owner, StepContext, Toolbox
 
 TAKES_SECRETS = SECRET_STEPS
 """The one kind of step that is told the secret parameters."""

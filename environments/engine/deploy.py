@@ -29,7 +29,6 @@ from environments.engine.leftovers import take_stock
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
-from environments.executors.base import Toolbox
 from environments.service import changing
 from environments.service.authorization import ENGINE
 from environments.service.calendar import next_look
@@ -37,6 +36,7 @@ from environments.service.changing import Asked, Sealer
 from environments.service.drafting import Draft, rolled_back
 from environments.service.images import references
 from environments.service.storage import Transaction
+from environments.steps.base import Toolbox
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
 from environments.engine.removal import OVER, SHARED, Looks, Removal, left, rows_to_destroy
-from environments.executors.base import Observation, Owner, Toolbox
 from environments.service.storage import Transaction
+from environments.steps.base import Observation, Owner, Toolbox
 
 PROOF = "proof"
 """The journal's step for the last look."""

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from environments.domain.names import SERVICE_MARK
-from environments.executors.job_health import JobFacts
-from environments.executors.world_ports import Check, GoneJob, Happening, Listing, SeenInstance, SeenJob
+from environments.steps.cluster_events import Check, GoneJob, Happening, Listing, SeenInstance, SeenJob
+from environments.steps.job_health import JobFacts
 
 _ENDS = ("batch", "sysbatch")
 

@@ -10,8 +10,8 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.engine.former import Former, former_steps
 from environments.engine.removal import OVER, UNKNOWN, Looks, turned_round
-from environments.executors.base import Presence
 from environments.service.storage import Transaction
+from environments.steps.base import Presence
 
 OUTDATED = "outdated"
 """Fingerprint of what the engine itself will destroy: an executor's changes have others."""
@@ -22,7 +22,7 @@ _SIDE_BY_SIDE = 8
 class Stock(NamedTuple):
     """What is known of an environment's past; `held` is what our database knows to be its own.
 
-    `finished` is what ran to its end; see `environments.executors.base.StepContext`. `before`: of steps that made
+    `finished` is what ran to its end; see `environments.steps.base.StepContext`. `before`: of steps that made
     something of which that isn't known, the template and the inputs with which they were done last.
     """
 

@@ -10,9 +10,9 @@ from environments.domain.environment import Drift, Environment, Incident, Resour
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus
 from environments.engine.plan import LONGEST_PLAN
-from environments.executors.base import Owner, Toolbox
 from environments.service.planning import Planner, Target
 from environments.service.storage import Storage
+from environments.steps.base import Owner, Toolbox
 
 INCIDENTS = 20
 """How many incidents are kept of one look."""

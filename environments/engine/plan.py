@@ -26,10 +26,10 @@ from environments.engine.leftovers import (
 )
 from environments.engine.progress import Looking
 from environments.engine.removal import SHARED, Looks, rows_to_destroy, with_reach
-from environments.executors.base import Owner, Toolbox
 from environments.service.images import references
 from environments.service.planning import Target
 from environments.service.storage import Storage
+from environments.steps.base import Owner, Toolbox
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 

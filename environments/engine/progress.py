@@ -12,7 +12,7 @@ from environments.domain.errors import CalvinverseError, StepTimeout
 from environments.domain.lifecycle import ResourceStatus
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
-from environments.executors.base import Holder, Intended, StepRun
+from environments.steps.base import Holder, Intended, StepRun
 
 _POLL = 0.25
 """Seconds between two looks at the lease while a step sleeps."""
@@ -54,7 +54,7 @@ class _Timed(ABC):
 
 
 class Progress(_Timed):
-    """See `environments.executors.base.StepRun`."""
+    """See `environments.steps.base.StepRun`."""
 
     def __init__(
         self, recorder: Recorder, logs: LogWriter, step: str, time_limit: float, *, ended: bool = False
@@ -117,7 +117,7 @@ class Progress(_Timed):
 
 
 class Looking(_Timed):
-    """A step while it is only looked at: see `environments.executors.base.StepRun`. Nothing may be changed."""
+    """A step while it is only looked at: see `environments.steps.base.StepRun`. Nothing may be changed."""
 
     def __init__(
         self,

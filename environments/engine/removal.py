@@ -13,7 +13,7 @@ from environments.domain.template import Step
 from environments.engine.graph import ancestors
 from environments.engine.progress import persist
 from environments.engine.recorder import Recorder
-from environments.executors.base import Observation, Owner, Presence, ResourceHandler, StepRun, Toolbox
+from environments.steps.base import Observation, Owner, Presence, ResourceHandler, StepRun, Toolbox
 
 SHARED = "shared"
 """The journal's step for what serves the whole environment."""

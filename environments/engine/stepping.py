@@ -15,7 +15,7 @@ from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Looking, Progress, format_seconds, pause_before, persist
 from environments.engine.recorder import Recorder
-from environments.executors.base import Executor, Intended
+from environments.steps.base import Executor, Intended
 
 T = TypeVar("T")
 

@@ -27,9 +27,9 @@ from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
-from environments.executors.base import Toolbox
 from environments.service.requests import Sealer
 from environments.service.storage import Claim, Storage, UnreadableDeployment
+from environments.steps.base import Toolbox
 
 SLOTS: Mapping[Lane, int] = {Lane.DEPLOY: 8, Lane.DESTROY: 8}
 """How many deployments run side by side in each lane, unless a worker is told otherwise."""

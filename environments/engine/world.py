@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from environments.domain.errors import CalvinverseError, MachineError
-from environments.executors.world_ports import Check, CheckFeed, Happening, JobFeed, JobStream, Listing
+from environments.steps.cluster_events import Check, CheckFeed, Happening, JobFeed, JobStream, Listing
 
 LONGEST = 600.0
 """Seconds that one stream is followed: a token of the service is good for twice that at least."""

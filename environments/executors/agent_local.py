@@ -11,10 +11,10 @@ from environments.domain.environment import ResourceRef
 from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
-from environments.executors.changes import OwnThingsOnly, change
-from environments.executors.marks import ABSENT, foreign
-from environments.executors.options import faults
+from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.steps.changes import OwnThingsOnly, change
+from environments.steps.marks import ABSENT, foreign
+from environments.steps.options import faults
 
 AGENT_KIND = "agent.local"
 

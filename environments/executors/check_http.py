@@ -12,14 +12,14 @@ from environments.domain.faults import Fault, meant
 from environments.domain.names import is_label, service_name
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
-from environments.executors.base import Intended, Options, StepContext, StepRun
-from environments.executors.changes import OwnThingsOnly, change
 from environments.executors.consul_services import Catalogue, Instance
 from environments.executors.nomad_ports import SLICE, Job
 from environments.executors.nomad_registers import listed, services_of
 from environments.executors.nomad_rules import group_services
-from environments.executors.options import faults, has_expression
 from environments.service.shapes import TEXT, Shape, table
+from environments.steps.base import Intended, Options, StepContext, StepRun
+from environments.steps.changes import OwnThingsOnly, change
+from environments.steps.options import faults, has_expression
 
 _PAUSE = 0.1
 _ONE_REQUEST = 5.0

@@ -9,9 +9,9 @@ from environments.domain.errors import StepFailed
 from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Options, StepContext, StepRun
-from environments.executors.changes import OwnThingsOnly, change
-from environments.executors.options import faults
+from environments.steps.base import Intended, Options, StepContext, StepRun
+from environments.steps.changes import OwnThingsOnly, change
+from environments.steps.options import faults
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from environments.domain.faults import Fault, Path
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Options, Owner, Presence, StepContext, StepRun
-from environments.executors.changes import change, moved, shown
 from environments.executors.consul_prefix import (
     LARGEST_TRANSACTION,
     LARGEST_VALUE,
@@ -37,10 +35,12 @@ from environments.executors.consul_prefix import (
     prefix_resource,
     whose_prefix,
 )
-from environments.executors.options import faults
 from environments.service.expression_faults import expression_faults
 from environments.service.rendering import render, whole_expression
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
+from environments.steps.base import Intended, Options, Owner, Presence, StepContext, StepRun
+from environments.steps.changes import change, moved, shown
+from environments.steps.options import faults
 
 __all__ = [
     "MARKER",

@@ -9,9 +9,9 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
-from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
-from environments.executors.changes import change
-from environments.executors.marks import ABSENT, MENDS_MARK, foreign, whose_id
+from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
+from environments.steps.changes import change
+from environments.steps.marks import ABSENT, MENDS_MARK, foreign, whose_id
 
 PREFIX_KIND = "consul.kv"
 MARKER = ".owner"

@@ -6,8 +6,8 @@ from typing import ClassVar, Protocol
 
 from environments.domain.errors import BackendError
 from environments.domain.names import service_prefix
-from environments.executors.base import Observation, Owner, Presence, StepRun
-from environments.executors.marks import ABSENT, MARK, foreign
+from environments.steps.base import Observation, Owner, Presence, StepRun
+from environments.steps.marks import ABSENT, MARK, foreign
 
 SERVICES_KIND = "consul.services"
 

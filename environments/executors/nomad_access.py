@@ -6,9 +6,9 @@ from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
 from environments.domain.plan import Action, Change
-from environments.executors.base import Observation, Owner, Presence, StepRun
-from environments.executors.changes import change
-from environments.executors.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
+from environments.steps.base import Observation, Owner, Presence, StepRun
+from environments.steps.changes import change
+from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
 NOMAD_POLICY_KIND = "nomad.policy"
 NOMAD_TOKENS_KIND = "nomad.tokens"

@@ -7,9 +7,15 @@ from typing import Any
 from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template import Template
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import Block, Body, parse
-from environments.executors.hcl_types import (
+from environments.executors.nomad_paths import Read, read_paths, template_faults
+from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, service_faults
+from environments.executors.nomad_rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
+from environments.executors.nomad_schema import DISABLED, FUNCTIONS
+from environments.executors.nomad_structure import structure_faults
+from environments.service.rendering import whole_expression
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import Block, Body, parse
+from environments.steps.hcl.types import (
     TYPE_WORDS,
     declared_type,
     default_fits,
@@ -19,13 +25,7 @@ from environments.executors.hcl_types import (
     type_fault,
     wanted,
 )
-from environments.executors.nomad_paths import Read, read_paths, template_faults
-from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, service_faults
-from environments.executors.nomad_rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
-from environments.executors.nomad_schema import DISABLED, FUNCTIONS
-from environments.executors.nomad_structure import structure_faults
-from environments.executors.options import has_expression
-from environments.service.rendering import whole_expression
+from environments.steps.options import has_expression
 
 _JOB_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _DISABLED = dict.fromkeys(DISABLED, "Nomad's servers read no files")

@@ -12,10 +12,10 @@ from typing import Any
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, InvalidInput
 from environments.domain.template import Bundle
-from environments.executors.base import StepContext, StepRun
-from environments.executors.changes import fingerprint
-from environments.executors.hcl_tree import parse
 from environments.executors.nomad_ports import Job
+from environments.steps.base import StepContext, StepRun
+from environments.steps.changes import fingerprint
+from environments.steps.hcl.tree import parse
 
 RUN = "calvinverse-run"
 """Key of a job's metadata that makes Nomad run an equal job again; its value says which wish of a person that was."""

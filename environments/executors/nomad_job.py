@@ -13,19 +13,7 @@ from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
-from environments.executors.base import (
-    AWAITING_PROMOTION,
-    Intended,
-    Observation,
-    Options,
-    Owner,
-    Presence,
-    StepContext,
-    StepRun,
-)
-from environments.executors.changes import OwnThingsOnly
 from environments.executors.consul_services import Catalogue
-from environments.executors.marks import ABSENT, foreign
 from environments.executors.nomad_check import job_faults
 from environments.executors.nomad_done import RUN, Completion, ends_by_itself, why_not_again
 from environments.executors.nomad_given_up import given_up
@@ -39,10 +27,22 @@ from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.nomad_services import addresses
 from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.executors.nomad_watch import Outcome, Registered, Watch
-from environments.executors.options import faults, has_expression
 from environments.executors.places import JobPlaces, job_places
 from environments.executors.secret_words import Words, no_words
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
+from environments.steps.base import (
+    AWAITING_PROMOTION,
+    Intended,
+    Observation,
+    Options,
+    Owner,
+    Presence,
+    StepContext,
+    StepRun,
+)
+from environments.steps.changes import OwnThingsOnly
+from environments.steps.marks import ABSENT, foreign
+from environments.steps.options import faults, has_expression
 
 JOB_KIND = "nomad.job"
 MANUAL = "manual"

@@ -24,17 +24,17 @@ from environments.domain.errors import (
 from environments.domain.faults import TEMPLATE_FILE, Fault
 from environments.domain.names import META
 from environments.domain.template import Bundle, Template
-from environments.executors import hcl
-from environments.executors.base import Owner
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import parse
-from environments.executors.hcl_types import declared_type
 from environments.executors.nomad_ports import Job, Scheduler
 from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE
 from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.nomad_said import diagnostics, of_the_file, told_of_file, told_of_job
-from environments.executors.options import has_expression
 from environments.service.rendering import render
+from environments.steps.base import Owner
+from environments.steps.hcl import literals as hcl
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import parse
+from environments.steps.hcl.types import declared_type
+from environments.steps.options import has_expression
 
 log = structlog.get_logger()
 

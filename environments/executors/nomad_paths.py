@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from environments.domain.faults import Fault
 from environments.executors.go_syntax import UNKNOWN, syntax_faults
 from environments.executors.go_template import Place, actions, places
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import Attribute
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import Attribute
 
 _CALL = re.compile(
     r"(?<![\w.$])(?P<name>keyOrDefault|keyExists|key|safeLs|ls|safeTree|tree|secrets?|pkiCert)\s+"

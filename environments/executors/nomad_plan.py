@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from environments.domain.plan import Action, Change
-from environments.executors.changes import change, moved, shown
 from environments.executors.nomad_done import RUN, Completion
 from environments.executors.nomad_fields import DOLLAR, typed
 from environments.executors.nomad_ports import Edit, Job, JobPlan, Rollout
 from environments.executors.nomad_rules import services
+from environments.steps.changes import change, moved, shown
 
 RETRY = "calvinverse-retry"
 """Key of a job's metadata that makes Nomad start a version anew that has failed; its value is that version."""

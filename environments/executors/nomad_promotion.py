@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from environments.domain.errors import BackendError, StepFailed
-from environments.executors.base import StepRun
 from environments.executors.nomad_given_up import canary_given_up
 from environments.executors.nomad_ports import Job, Rollout, Scheduler
+from environments.steps.base import StepRun
 
 _MOVED = ("healthy allocations", "terminal status")
 """What Nomad answers when a canary is no longer healthy, or the deployment has ended meanwhile."""

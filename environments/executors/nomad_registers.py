@@ -8,9 +8,9 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.faults import Fault
 from environments.domain.names import META, check_label, service_prefix
 from environments.domain.template import Bundle
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import Attribute, Block, Body, Tree, parse
 from environments.service.shapes import TEXT, Gone, Shape, table
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import Attribute, Block, Body, Tree, parse
 
 ENVIRONMENT_VARIABLE = "environment"
 """A job file that declares this variable gets the environment's name in it."""

@@ -6,10 +6,10 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
-from environments.executors.base import Owner
-from environments.executors.hcl_tree import parse
-from environments.executors.marks import MARK, mark
 from environments.executors.nomad_ports import Job
+from environments.steps.base import Owner
+from environments.steps.hcl.tree import parse
+from environments.steps.marks import MARK, mark
 
 OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
 """Whom an environment's workload identities may address; `nomad-manager` would be root of the cluster."""

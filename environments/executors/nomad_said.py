@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from environments.domain.faults import LONGEST, Fault
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tokens import Kind
-from environments.executors.hcl_tree import Attribute, Block
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tokens import Kind
+from environments.steps.hcl.tree import Attribute, Block
 
 _PLACE = re.compile(r"(?:[\w.-]+\.hcl:(\d+),(\d+)-(?:\d+,)?\d+|<nil>): ")
 _MORE = re.compile(r",? and \d+ other diagnostic\(s\)")

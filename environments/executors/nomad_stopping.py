@@ -9,9 +9,9 @@ from typing import Any
 
 from environments.domain.deadline import format_duration
 from environments.domain.errors import BackendError, StepTimeout
-from environments.executors.base import StepRun
 from environments.executors.nomad_lifecycle import POSTSTOP, Duties, Duty, duties, seconds
 from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler, Task
+from environments.steps.base import StepRun
 
 POSTSTOP_PATIENCE = timedelta(minutes=2)
 """How long a poststop task may run before it is killed, unless its `kill_timeout` is longer: Nomad has no limit."""

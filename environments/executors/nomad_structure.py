@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 from environments.domain.faults import Fault, meant
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tokens import Kind as Sort
-from environments.executors.hcl_tree import Attribute, Block, Body
 from environments.executors.nomad_schema import CHOICES, DRIVERS, FREE, KINDS, NEEDED, PLUGINS, REQUIRED, Kind
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tokens import Kind as Sort
+from environments.steps.hcl.tree import Attribute, Block, Body
 
 _DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
 """Go's `time.ParseDuration`."""

@@ -15,7 +15,6 @@ from typing import Any
 from unicodedata import normalize
 
 from environments.domain.errors import InvalidJob
-from environments.executors import hcl
 from environments.executors.marking import (
     ACTIVE,
     CONTROLS,
@@ -43,6 +42,7 @@ from environments.executors.nomad_fields import (
 from environments.executors.nomad_ports import Job
 from environments.executors.nomad_texts import Leaves, leaves, replaced
 from environments.executors.nomad_twins import Twins
+from environments.steps.hcl import literals as hcl
 
 LARGEST = 256 * 1024
 """Characters of all values of a job file together. Reading the file takes time by their number, many times over."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
-from environments.executors.base import StepRun
 from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_checks import Checks
 from environments.executors.nomad_given_up import failed_for_good
@@ -17,6 +16,7 @@ from environments.executors.nomad_lifecycle import Duties
 from environments.executors.nomad_placement import unplaced
 from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
 from environments.executors.nomad_promotion import Promotion, canaried
+from environments.steps.base import StepRun
 
 _TAIL = 8000
 """Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from environments.domain.faults import Fault, meant
 from environments.domain.template import Bundle, Template
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import Block, parse
-from environments.executors.hcl_types import declared_type, default_fits, wanted
 from environments.executors.nomad_check import value_faults
 from environments.executors.opentofu_rules import module_faults, module_files
 from environments.service.shapes import ANYTHING, Gone, Shape, table
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import Block, parse
+from environments.steps.hcl.types import declared_type, default_fits, wanted
 
 _LABELS = {
     "check": 1,

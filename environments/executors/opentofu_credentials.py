@@ -9,8 +9,6 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
-from environments.executors.base import Intended, Owner, StepRun
-from environments.executors.changes import change
 from environments.executors.consul_access import (
     POLICY_KIND,
     TOKENS_KIND,
@@ -22,7 +20,6 @@ from environments.executors.consul_access import (
 )
 from environments.executors.consul_prefix import KeyValueStore, claim_prefix, plan_prefix, prefix_resource
 from environments.executors.consul_services import SERVICES_KIND
-from environments.executors.marks import mark, policy_description
 from environments.executors.nomad_access import (
     NOMAD_POLICY_KIND,
     NOMAD_TOKENS_KIND,
@@ -36,6 +33,9 @@ from environments.executors.places import JobPlaces, job_places
 from environments.executors.vault_folder import claim_folder, folder_marker, folder_resource, plan_folder
 from environments.executors.vault_identity import IDENTITY_KIND, TOKEN_PATH, Identities
 from environments.executors.vault_secret import SECRET_KIND, SecretStore
+from environments.steps.base import Intended, Owner, StepRun
+from environments.steps.changes import change
+from environments.steps.marks import mark, policy_description
 
 SHORTEST = 60
 LONGEST = 3600

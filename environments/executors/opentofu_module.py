@@ -14,8 +14,6 @@ from environments.domain.errors import InvalidTemplate, StepFailed
 from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Options, Owner, StepContext, StepRun
-from environments.executors.changes import change
 from environments.executors.opentofu_check import module_check, module_outputs
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_ports import (
@@ -40,9 +38,11 @@ from environments.executors.opentofu_ports import (
 )
 from environments.executors.opentofu_removal import ModuleResourceHandler, Modules, ModuleStateHandler
 from environments.executors.opentofu_rules import module_faults, module_files
-from environments.executors.options import faults, has_expression
 from environments.executors.vault_module_key import module_key_resource
 from environments.service.shapes import Shape
+from environments.steps.base import Intended, Options, Owner, StepContext, StepRun
+from environments.steps.changes import change
+from environments.steps.options import faults, has_expression
 
 __all__ = [
     "MODULE_KEY_KIND",

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from environments.domain.errors import MachineError
 from environments.domain.plan import Change
-from environments.executors.base import Holder, Intended, Owner, StepRun
+from environments.steps.base import Holder, Intended, Owner, StepRun
 
 TIME_LIMIT = timedelta(minutes=30)
 """What a module may take to be applied, or to go away, unless its step has a `timeout`."""

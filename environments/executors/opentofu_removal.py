@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
-from environments.executors.base import Holder, Observation, Owner, Presence, StepRun
-from environments.executors.marks import ABSENT
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_ports import (
     RESOURCE_KIND,
@@ -26,6 +24,8 @@ from environments.executors.opentofu_ports import (
     StateDoor,
     Tofu,
 )
+from environments.steps.base import Holder, Observation, Owner, Presence, StepRun
+from environments.steps.marks import ABSENT
 
 FRESH = 2.0
 """Seconds for which a look at a state counts: all resources of a module are looked at one after the other."""

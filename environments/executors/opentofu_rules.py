@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from environments.domain.template import Bundle
-from environments.executors.hcl_tree import Block, parse
+from environments.steps.hcl.tree import Block, parse
 
 _SUFFIXES = (".tf", ".tofu", ".tf.json", ".tofu.json")
 _OURS = {

@@ -13,7 +13,6 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import service_prefix
 from environments.domain.plan import Change
-from environments.executors.base import Intended, Owner, StepRun
 from environments.executors.consul_access import (
     POLICY_KIND,
     TOKENS_KIND,
@@ -38,6 +37,7 @@ from environments.executors.vault_certificate import (
 from environments.executors.vault_folder import check_folder, claim_folder, folder_resource
 from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND, Identities, end_identity, lending_resource
 from environments.executors.vault_store import SecretStore
+from environments.steps.base import Intended, Owner, StepRun
 
 _LOCKS = 64
 

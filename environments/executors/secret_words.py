@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from environments.domain.cleaning import texts_of
 from environments.domain.names import kv_prefix
-from environments.executors.base import Owner
 from environments.executors.vault_secret import SecretStore
+from environments.steps.base import Owner
 
 SHORTEST = 8
 """Characters of a value that counts as a word: shorter ones, such as a user's name or a port, are in many texts."""

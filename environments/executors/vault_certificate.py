@@ -19,12 +19,12 @@ from environments.domain.faults import Fault
 from environments.domain.names import service_name, service_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
-from environments.executors.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
-from environments.executors.changes import OwnThingsOnly, change, moved
-from environments.executors.marks import ABSENT, certificate_unit, foreign, whose_units
-from environments.executors.options import faults
 from environments.executors.vault_names import certificate_faults
 from environments.service.shapes import TEXT, Shape, table
+from environments.steps.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.steps.changes import OwnThingsOnly, change, moved
+from environments.steps.marks import ABSENT, certificate_unit, foreign, whose_units
+from environments.steps.options import faults
 
 ROLE_KIND = "vault.pki-role"
 CERTIFICATES_KIND = "vault.certificates"

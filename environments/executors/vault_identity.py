@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
-from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
-from environments.executors.marks import ABSENT
 from environments.executors.nomad_namespace import whose_namespace
 from environments.executors.nomad_ports import Scheduler
+from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
+from environments.steps.marks import ABSENT
 
 IDENTITY_KIND = "vault.identity"
 TOKEN_PATH = "token"

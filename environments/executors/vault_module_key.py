@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
-from environments.executors.base import Intended, Observation, Owner, Presence, StepRun
-from environments.executors.marks import ABSENT, foreign, mark, whose
 from environments.executors.opentofu_ports import MODULE_KEY_KIND
 from environments.executors.vault_secret import MOUNT, SecretHead, SecretStore
+from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
+from environments.steps.marks import ABSENT, foreign, mark, whose
 
 KEY_BYTES = 32
 _FIELD = "key"

@@ -9,7 +9,7 @@ from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError
 from environments.domain.faults import Fault, Path
 from environments.domain.names import is_label
-from environments.executors.options import has_expression
+from environments.steps.options import has_expression
 
 SHORTEST = timedelta(minutes=5)
 """Nomad asks for the next certificate when a tenth of the time is left; in less than half a minute that may fail."""

@@ -15,14 +15,14 @@ from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
-from environments.executors.changes import OwnThingsOnly, change
-from environments.executors.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
-from environments.executors.options import faults
 from environments.executors.vault_folder import check_folder, claim_folder, folder_resource, held_by
 from environments.executors.vault_identity import lending_resource
 from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead, SecretStore
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
+from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.steps.changes import OwnThingsOnly, change
+from environments.steps.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
+from environments.steps.options import faults
 
 __all__ = ["MOUNT", "SECRET_KIND", "KeptSecret", "SecretHandler", "SecretHead", "SecretStore", "VaultSecret"]
 

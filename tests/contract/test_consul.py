@@ -14,7 +14,6 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action
 from environments.domain.template import make_bundle
-from environments.executors.base import Owner, StepContext
 from environments.executors.consul_access import policy_rules
 from environments.executors.consul_kv import (
     ConsulKv,
@@ -28,6 +27,7 @@ from environments.executors.consul_kv import (
 )
 from environments.executors.consul_prefix import LARGEST_VALUE, MARKER, PrefixHandler
 from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.steps.base import Owner, StepContext
 from tests.unit.executor_setting import TEMPLATE, Run
 
 Port = Consul | MemoryConsul

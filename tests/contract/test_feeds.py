@@ -14,10 +14,9 @@ from environments.adapters.consul_feed import ConsulFeed
 from environments.adapters.memory import MemoryCheckFeed, MemoryConsul, MemoryJobFeed, MemoryNomad
 from environments.adapters.nomad import Nomad
 from environments.adapters.nomad_feed import NomadFeed
-from environments.executors import hcl
 from environments.executors.consul_services import Instance
 from environments.executors.nomad_ports import Scheduler
-from environments.executors.world_ports import (
+from environments.steps.cluster_events import (
     MOST_CHECKS,
     Check,
     CheckFeed,
@@ -28,6 +27,7 @@ from environments.executors.world_ports import (
     SeenInstance,
     SeenJob,
 )
+from environments.steps.hcl import literals as hcl
 from tests import images_here
 from tests.contract.test_nomad import JOB
 

@@ -14,10 +14,10 @@ from environments.adapters.module_states import SealedKits, ServedStates
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import Kits, ModuleKeys, StateAccess, StateDoor
 from environments.executors.vault_module_key import VaultModuleKeys
 from environments.service.authorization import Principal
+from environments.steps.base import Holder, Owner
 from tests.fakes.service import make_service
 
 

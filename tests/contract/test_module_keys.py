@@ -16,9 +16,9 @@ from environments.adapters.vault import Secrets, Vault
 from environments.domain.errors import BackendError, ForeignResource, LeaseLost, StorageError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.base import Holder, Owner, Presence
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys, module_key_resource
 from environments.service.module_access import StateHolder
+from environments.steps.base import Holder, Owner, Presence
 from tests.fakes.service import make_service
 from tests.unit.executor_setting import Run
 

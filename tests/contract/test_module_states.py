@@ -19,9 +19,9 @@ from environments.domain.environment import EventType
 from environments.domain.errors import LeaseLost
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest, Problem
-from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import StateAccess
 from environments.service.module_states import ModuleStates
+from environments.steps.base import Holder, Owner
 from tests.fakes.service import Served, served
 
 

@@ -7,8 +7,8 @@ import pytest
 from environments.adapters.connections import Connections
 from environments.adapters.memory import MemoryNomadAcl
 from environments.adapters.nomad_access import NomadAcl
-from environments.executors.base import Owner
 from environments.executors.nomad_access import NomadAccess, NomadPolicy, wanted_policy
+from environments.steps.base import Owner
 
 
 @pytest.fixture(params=["memory", "real"])

@@ -15,9 +15,9 @@ from environments.domain.errors import BackendDenied, ForeignResource, NotFound
 from environments.domain.json_values import as_floats, same
 from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
-from environments.executors.marks import MARK
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
+from environments.steps.marks import MARK
 
 
 @dataclass

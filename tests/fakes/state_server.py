@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from environments.adapters.memory.module_states import MemoryModuleStates
-from environments.executors.base import Holder
+from environments.steps.base import Holder
 
 
 class StateServer:

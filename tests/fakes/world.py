@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import (
+from environments.steps.base import (
     AWAITING_PROMOTION,
     Intended,
     Observation,

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 from environments.domain.environment import ResourceRef
 from environments.domain.plan import Change
 from environments.domain.template import Bundle
-from environments.executors.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
-from environments.executors.changes import OwnThingsOnly
+from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
+from environments.steps.changes import OwnThingsOnly
 
 WORLD = "FLEET_WORLD"
 """The variable that names its folder."""

@@ -16,9 +16,9 @@ from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryM
 from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
-from environments.executors.base import Holder, Owner, StepContext, StepRun
 from environments.executors.opentofu_module import OpenTofuModule, OpenTofuModuleOptions
 from environments.executors.opentofu_ports import CredentialPart, Loan, NothingToLend, StateAccess
+from environments.steps.base import Holder, Owner, StepContext, StepRun
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
 from tests.unit.executor_setting import Run

@@ -22,10 +22,10 @@ from environments.domain.views import AbandonRequest, CreateRequest
 from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.base import Owner, Toolbox
 from environments.executors.consul_kv import Put, RemoveTree
-from environments.executors.marks import MARK
 from environments.service.drift import Drifting
+from environments.steps.base import Owner, Toolbox
+from environments.steps.marks import MARK
 from tests import images_here
 from tests.integration.web_setting import leftovers, tools
 from tests.unit.engine_setting import ADMIN, Setting

@@ -33,13 +33,13 @@ from environments.domain.errors import (
 from environments.domain.plan import Action, Change
 from environments.domain.template import make_bundle
 from environments.executors.agent_local import AgentLocal, AgentLocalOptions
-from environments.executors.base import Owner, StepContext, Toolbox
-from environments.executors.changes import shown
 from environments.executors.check_http import NoAnswer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions
 from environments.executors.consul_access import Policy
 from environments.executors.consul_kv import Put, RemoveTree
-from environments.executors.marks import MARK
+from environments.steps.base import Owner, StepContext, Toolbox
+from environments.steps.changes import shown
+from environments.steps.marks import MARK
 from tests import images_here
 from tests.integration.web_setting import WEB, Made, folder, leftovers, new_owner, tools, until
 from tests.unit.executor_setting import TEMPLATE, Run

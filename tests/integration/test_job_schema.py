@@ -7,10 +7,10 @@ import pytest
 
 from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import parse
 from environments.executors.nomad_schema import CHOICES, FREE, FUNCTIONS, KINDS, NEEDED
 from environments.executors.nomad_structure import structure_faults
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import parse
 from tests.cluster import Cluster
 
 VALUES = {"s": '"x"', "n": "1", "b": "true", "d": '"5s"', "l": '["x"]', "a": '{ a = "b" }'}

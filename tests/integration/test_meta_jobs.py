@@ -13,8 +13,8 @@ import pytest
 from environments.adapters.nomad import Nomad
 from environments.client.bundles import read_bundle
 from environments.executors import nomad_values
-from environments.executors.base import Owner
 from environments.executors.nomad_rules import adopt
+from environments.steps.base import Owner
 from jobs.deploy import TEMPLATE
 from tests import images_here
 from tests.cluster import Cluster

@@ -14,11 +14,11 @@ from environments.adapters.vault import Vault
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
-from environments.executors.base import Owner, Presence, ResourceHandler
 from environments.executors.opentofu_credentials import module_policy
 from environments.executors.opentofu_module import OpenTofuModule
 from environments.executors.opentofu_ports import CredentialPart, Lender, Loan
 from environments.settings import Settings
+from environments.steps.base import Owner, Presence, ResourceHandler
 from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer

@@ -16,9 +16,9 @@ from environments.adapters.module_states import ServedStates
 from environments.api.state_server import StateServer
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import StateAccess
 from environments.service.authorization import Principal
+from environments.steps.base import Holder, Owner
 from images.toolchain import require
 from tests.fakes.service import FakeService, make_service
 

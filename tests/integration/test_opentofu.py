@@ -23,7 +23,6 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Action
 from environments.domain.template import Bundle
-from environments.executors.base import Owner, Presence, StepContext
 from environments.executors.opentofu_module import (
     ModuleResourceHandler,
     ModuleStateHandler,
@@ -31,6 +30,7 @@ from environments.executors.opentofu_module import (
     OpenTofuModuleOptions,
 )
 from environments.executors.opentofu_ports import Loan
+from environments.steps.base import Owner, Presence, StepContext
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
 from tests.fakes.counting_server import CountingServer

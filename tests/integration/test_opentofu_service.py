@@ -14,8 +14,8 @@ from environments.adapters.module_states import SealedKits, ServedStates
 from environments.domain.errors import BackendUnavailable, LeaseLost
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.base import Holder, Owner, Presence
 from environments.executors.opentofu_module import ModuleStateHandler, OpenTofuModule
+from environments.steps.base import Holder, Owner, Presence
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.service import Served, served
 from tests.integration.opentofu_setting import PASSPHRASE, STEP, StoppableRun, context, thing, tofu_at, wait_until

@@ -16,9 +16,9 @@ from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.executors.base import Intended, Owner, Presence, StepContext
 from environments.executors.vault_module_key import VaultModuleKeys, module_key_resource
 from environments.settings import Settings
+from environments.steps.base import Intended, Owner, Presence, StepContext
 from tests.cluster import Cluster
 from tests.integration.workloads import Backends, Workload, environment, run_job
 from tests.unit.executor_setting import Run

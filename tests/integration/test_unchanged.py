@@ -16,8 +16,8 @@ from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest, PlanRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.base import Toolbox
 from environments.executors.nomad_done import RUN
+from environments.steps.base import Toolbox
 from environments.stores.schema import resources
 from tests import images_here
 from tests.cluster import Cluster

@@ -14,10 +14,11 @@ import pytest
 
 from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
-from environments.executors import hcl, nomad_values
-from environments.executors.base import Owner
+from environments.executors import nomad_values
 from environments.executors.go_template import Place, places
 from environments.executors.nomad_rules import adopt
+from environments.steps.base import Owner
+from environments.steps.hcl import literals as hcl
 from tests import images_here
 from tests.cluster import Cluster
 from tests.fakes.nomad_at_run_time import PIECES, configured, environment

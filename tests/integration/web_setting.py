@@ -18,7 +18,6 @@ from environments.bootstrap.parts import make_places
 from environments.domain.environment import ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
-from environments.executors.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from environments.executors.check_http import CheckHttp
 from environments.executors.consul_access import PolicyHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
@@ -32,6 +31,7 @@ from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.service.rendering import render
+from environments.steps.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from tests import images_here
 from tests.unit.executor_setting import Run
 

@@ -19,7 +19,6 @@ from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.plan import WorldPlanner
 from environments.engine.worker import Worker
-from environments.executors.base import Toolbox, why_not_again
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
@@ -27,6 +26,7 @@ from environments.service.mending import Mending
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.requests import Requests
+from environments.steps.base import Toolbox, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 from tests.fakes.world import World, thing_toolbox

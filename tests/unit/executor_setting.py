@@ -11,7 +11,6 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from environments.executors.check_http import Answer, CheckHttp, NoAnswer
 from environments.executors.consul_access import PolicyHandler, TokensHandler
 from environments.executors.consul_kv import ConsulKv, PrefixHandler
@@ -25,6 +24,7 @@ from environments.executors.vault_certificate import CertificatesHandler, RoleHa
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.steps.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
 
 ALPHA = Owner("env-1", "alpha")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -21,8 +21,8 @@ from environments.engine.plan import WorldPlanner
 from environments.executors.consul_access import Policy
 from environments.executors.consul_kv import Put, Remove, RemoveTree
 from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
-from environments.executors.marks import MARK
 from environments.service.drift import Drifting
+from environments.steps.marks import MARK
 from tests.unit.engine_setting import ADMIN
 from tests.unit.executor_setting import World
 from tests.unit.test_services import HEAD, JOB, SERVICE, Cluster

@@ -8,7 +8,6 @@ import pytest
 from environments.adapters.memory import MemoryConsul
 from environments.domain.errors import Interrupted, InvalidTemplate
 from environments.domain.template import make_bundle
-from environments.executors.base import Owner
 from environments.executors.consul_kv import ConsulKv
 from environments.executors.consul_prefix import (
     LARGEST_TRANSACTION,
@@ -21,6 +20,7 @@ from environments.executors.consul_prefix import (
     batches,
     body_size,
 )
+from environments.steps.base import Owner
 from tests.unit.executor_setting import ALPHA, Run, World, bundle
 
 CASES = Path(__file__).parent.parent / "cases" / "templates"

@@ -16,11 +16,11 @@ from environments.engine import degrading, environment_troubles, world
 from environments.engine.clock import Alarm, Retention
 from environments.engine.degrading import Degrading
 from environments.engine.world import World
-from environments.executors import job_health
-from environments.executors.base import Owner
 from environments.executors.consul_services import Instance
 from environments.executors.nomad_ports import Job
 from environments.service.presenting import environment_view
+from environments.steps import job_health
+from environments.steps.base import Owner
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 KIND = "nomad.job"

@@ -20,13 +20,14 @@ from environments.domain.errors import (
     StepFailed,
     StepTimeout,
 )
-from environments.executors import hcl, nomad_plan
-from environments.executors.base import Owner, Presence
-from environments.executors.marks import MARK
+from environments.executors import nomad_plan
 from environments.executors.nomad_fields import DOLLAR
 from environments.executors.nomad_ports import Edit, JobPlan, Rollout, Task, TaskEvent
 from environments.executors.nomad_rules import adopt, declared, job_label
 from environments.executors.secret_words import secret_words
+from environments.steps.base import Owner, Presence
+from environments.steps.hcl import literals as hcl
+from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}

@@ -13,13 +13,13 @@ from environments.domain.errors import BackendUnavailable, ForeignResource, Inva
 from environments.domain.plan import Action, Change
 from environments.executors import nomad_plan
 from environments.executors.agent_local import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
-from environments.executors.base import Owner, StepContext
 from environments.executors.check_http import Answer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions, Lack
 from environments.executors.consul_kv import MARKER, Put, Remove
 from environments.executors.consul_services import Instance
-from environments.executors.marks import MARK
 from environments.executors.nomad_ports import Edit, JobPlan
+from environments.steps.base import Owner, StepContext
+from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 PREFIX = "environments/alpha/"

@@ -13,13 +13,13 @@ from environments.domain.lifecycle import ResourceStatus
 from environments.domain.plan import Action
 from environments.engine.removal import Looks
 from environments.executors import nomad_stopping
-from environments.executors.base import Presence, StepContext
 from environments.executors.nomad_job import JobHandler
 from environments.executors.nomad_lifecycle import Duties
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.nomad_ports import Allocation, Task
 from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.executors.nomad_watch import Outcome
+from environments.steps.base import Presence, StepContext
 from tests.unit.executor_setting import ALPHA, JOB, NOW, Run, World
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}

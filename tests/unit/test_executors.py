@@ -5,11 +5,11 @@ import pytest
 from environments.domain.errors import ForeignResource, InvalidName, InvalidParameters, InvalidTemplate, StepTimeout
 from environments.domain.references import SecretReference
 from environments.domain.template import TEMPLATE_FILE
-from environments.executors.base import Owner, Presence
 from environments.executors.check_http import Answer
 from environments.executors.consul_kv import Put
 from environments.executors.consul_services import Instance
-from environments.executors.marks import MARK
+from environments.steps.base import Owner, Presence
+from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, TEMPLATE, Run, World, bundle
 
 OTHER = Owner("env-2", "alpha")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
-from environments.executors.hcl_tokens import Scanner
-from environments.executors.hcl_tree import parse
 from environments.executors.nomad_rules import declared, job_label
 from environments.executors.opentofu_rules import _terraform_blocks, module_faults
+from environments.steps.hcl.tokens import Scanner
+from environments.steps.hcl.tree import parse
 
 TRICKS = """
 # terraform { backend "s3" {} }

@@ -7,10 +7,10 @@ import pytest
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendUnavailable
-from environments.executors.base import Owner
 from environments.executors.consul_kv import Put
 from environments.executors.consul_services import ConfigEntry, Instance
-from environments.executors.marks import MARK
+from environments.steps.base import Owner
+from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, World
 
 APP: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}

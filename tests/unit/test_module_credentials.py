@@ -25,11 +25,9 @@ from environments.domain.errors import (
 from environments.domain.plan import Change
 from environments.domain.template import make_bundle
 from environments.engine.progress import Looking
-from environments.executors.base import Owner, Presence, ResourceHandler, StepRun
 from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
 from environments.executors.consul_kv import PrefixHandler, Put
 from environments.executors.consul_services import ServicesHandler
-from environments.executors.marks import MARK, mark
 from environments.executors.nomad_access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.opentofu_credentials import Credentials, Where
@@ -40,6 +38,8 @@ from environments.executors.places import JobPlaces
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler
+from environments.steps.base import Owner, Presence, ResourceHandler, StepRun
+from environments.steps.marks import MARK, mark
 from tests.unit.executor_setting import Run
 from tests.unit.test_opentofu import ALPHA, PLACE, FakeTofu, House
 

@@ -11,13 +11,13 @@ from environments.adapters.memory import MemoryNomad
 from environments.domain.errors import BackendUnavailable, InvalidJob, InvalidTemplate, NotConnected
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.hcl_faults import Source
-from environments.executors.hcl_tree import parse
 from environments.executors.nomad_judge import NomadJudge
 from environments.executors.nomad_ports import Job
 from environments.executors.nomad_said import diagnostics, told_of_job
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import parse
 from tests.fakes.kinds import AnyKind
 from tests.fakes.service import WEB, make_service
 

@@ -29,7 +29,6 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.base import Holder, Owner, Presence, StepContext, StepRun
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_module import (
     ModuleResourceHandler,
@@ -39,6 +38,7 @@ from environments.executors.opentofu_module import (
 )
 from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Settlement, Spares
 from environments.executors.opentofu_rules import module_faults, module_files
+from environments.steps.base import Holder, Owner, Presence, StepContext, StepRun
 from tests.unit.executor_setting import Run
 
 ALPHA = Owner("env-1", "alpha")

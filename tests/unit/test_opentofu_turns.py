@@ -12,8 +12,8 @@ from environments.adapters.opentofu import Installation, OpenTofu, Prepared, Wor
 from environments.adapters.opentofu.turns import Turns
 from environments.domain.errors import Interrupted, TooManyRequests
 from environments.domain.plan import Change
-from environments.executors.base import Owner
 from environments.executors.opentofu_ports import Module, Output, Place, StateAccess
+from environments.steps.base import Owner
 from tests.unit.executor_setting import Run
 
 MODULE = Module({"main.tf": b"output x { value = 1 }\n"}, {}, encrypted=False)

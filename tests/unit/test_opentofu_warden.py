@@ -16,7 +16,7 @@ from environments.adapters.opentofu import folders, warden
 from environments.adapters.opentofu.folders import WorkFolders
 from environments.adapters.opentofu.process import HeldStep, Looking, run_guarded
 from environments.domain.errors import BackendUnavailable, CalvinverseError, Cancelled, StorageError
-from environments.executors.base import Owner
+from environments.steps.base import Owner
 from tests.unit.executor_setting import Run
 
 ALPHA = Owner("env-1", "alpha")

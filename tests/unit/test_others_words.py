@@ -15,10 +15,10 @@ from environments.domain.errors import (
     SourceFailed,
     StorageError,
 )
-from environments.executors.base import Owner
-from environments.executors.marks import MARK
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.nomad_ports import Job
+from environments.steps.base import Owner
+from environments.steps.marks import MARK
 from environments.stores import postgres_calls
 from tests.unit.executor_setting import Run, World
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from environments.domain.errors import LeaseLost
-from environments.executors.base import Holder, Owner
 from environments.executors.opentofu_ports import StateAccess
+from environments.steps.base import Holder, Owner
 
 _Place = tuple[str, str]
 

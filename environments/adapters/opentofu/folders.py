@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from environments.adapters.opentofu import warden
-from environments.executors.base import Owner
+from environments.steps.base import Owner
 
 ERRORED = "errored.tfstate"
 """The file in which tofu leaves a state that it could not hand in."""

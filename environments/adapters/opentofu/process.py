@@ -21,7 +21,7 @@ from environments.domain.errors import (
     StepTimeout,
     Stopping,
 )
-from environments.executors.base import StepRun
+from environments.steps.base import StepRun
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at whether the step may go on."""

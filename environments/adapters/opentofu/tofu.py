@@ -21,8 +21,8 @@ from environments.adapters.opentofu.turns import Turns
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost, TooManyRequests
 from environments.domain.plan import Change
-from environments.executors.base import StepRun
 from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Spares
+from environments.steps.base import StepRun
 
 LOOK_LIMIT = 120.0
 """Seconds that reading a state may take."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from environments.domain.errors import ForeignResource
-from environments.executors.base import Observation, Owner, Presence
+from environments.steps.base import Observation, Owner, Presence
 
 MARK = "calvinverse-environment"
 """Key of the mark in Nomad's and OpenBao's metadata; its value is the environment's id."""

@@ -13,7 +13,7 @@ What failed before the environment got ready last was part of getting there, and
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from environments.executors.world_ports import SeenInstance, SeenJob, SeenTask
+from environments.steps.cluster_events import SeenInstance, SeenJob, SeenTask
 
 SETTLED = 20.0
 """Seconds that a task has to run after it failed by itself until it counts as well again."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from environments.domain.plan import Action, Change
-from environments.executors.base import Owner, StepRun
+from environments.steps.base import Owner, StepRun
 
 LONGEST_VALUE_SHOWN = 60
 """Characters of a value that a line of a plan repeats."""

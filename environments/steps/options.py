@@ -9,7 +9,7 @@ from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.reasons import choice, one_each, reason
 from environments.domain.suggesting import near
 from environments.domain.template_rules import unmisspelt
-from environments.executors.base import Options
+from environments.steps.base import Options
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

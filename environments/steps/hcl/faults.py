@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from environments.domain.faults import Fault, meant
-from environments.executors.hcl_tokens import Kind, Token, chains
-from environments.executors.hcl_tree import Attribute, Tree
+from environments.steps.hcl.tokens import Kind, Token, chains
+from environments.steps.hcl.tree import Attribute, Tree
 
 _MOST_PROBLEMS = 5
 """Faults of syntax that are told: the first ones cause the others."""

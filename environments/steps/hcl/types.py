@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from environments.executors.hcl_tokens import Kind
-from environments.executors.hcl_tree import Block
+from environments.steps.hcl.tokens import Kind
+from environments.steps.hcl.tree import Block
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _LISTS = frozenset({"list", "set", "tuple"})

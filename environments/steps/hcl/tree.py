@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from environments.executors.hcl_expressions import expression_fault
-from environments.executors.hcl_tokens import Broken, Kind, Scanner, Token, chains, unescaped
+from environments.steps.hcl.expressions import expression_fault
+from environments.steps.hcl.tokens import Broken, Kind, Scanner, Token, chains, unescaped
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from environments.executors.hcl_tokens import Broken, Kind, Token
+from environments.steps.hcl.tokens import Broken, Kind, Token
 
 _DEEPEST = 60
 """Values in values; what is deeper isn't looked at."""
