@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from environments.adapters.connections import Connections, TokenFile
+from environments.providers.backend.connections import Connections, TokenFile
 
 _HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
 

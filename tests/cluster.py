@@ -19,9 +19,9 @@ from typing import TextIO
 
 from environments.adapters.agents import LocalAgents, free_ports, leftovers, processes
 from environments.adapters.agents.local import NAMES
-from environments.adapters.connections import Connections
 from environments.adapters.trust import Trust
 from environments.domain.errors import PortTaken
+from environments.providers.backend.connections import Connections
 from images.toolchain import require
 
 

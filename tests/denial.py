@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from environments.adapters.calls import Caller
+from environments.providers.backend.calls import Caller
 
 POLICIES = ("calvinverse-service", "calvinverse-manager")
 """The policy of the service in OpenBao, by its name in this version and in older ones."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from environments.adapters.agents import free_ports
-from environments.adapters.connections import Connections
 from environments.client import HttpClient, connect
 from environments.context import Context, stored_context
 from environments.domain.errors import ServiceUnavailable
 from environments.domain.views import PublishImageRequest
+from environments.providers.backend.connections import Connections
 from images.toolchain import require
 from jobs.database import Choice
 from jobs.deploy import Existing, Wish, deploy

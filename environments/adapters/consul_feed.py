@@ -7,10 +7,10 @@ from typing import Any
 
 import requests
 
-from environments.adapters.connections import Connections, Endpoint
-from environments.adapters.link import CALL_LIMIT, Link
-from environments.adapters.streaming import Door, explain
 from environments.domain.names import SERVICE_MARK
+from environments.providers.backend.connections import Connections, Endpoint
+from environments.providers.backend.link import CALL_LIMIT, Link
+from environments.providers.backend.streaming import Door, explain
 from environments.steps.cluster_events import MOST_CHECKS, Check
 
 _LARGEST = 200_000

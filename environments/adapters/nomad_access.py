@@ -5,11 +5,11 @@ from contextlib import suppress
 
 import nomad
 
-from environments.adapters.connections import Connections
-from environments.adapters.link import Link, Missing
 from environments.adapters.nomad import build, explain
 from environments.domain.errors import BackendError
 from environments.executors.nomad_access import Issued, NomadPolicy
+from environments.providers.backend.connections import Connections
+from environments.providers.backend.link import Link, Missing
 
 
 class NomadAcl:

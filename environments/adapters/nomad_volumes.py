@@ -6,7 +6,7 @@ from typing import Any
 import nomad
 from nomad.api.base import Requester
 
-from environments.adapters.link import CALL_LIMIT
+from environments.providers.backend.link import CALL_LIMIT
 
 
 class _Volume(Requester):  # type: ignore[misc]

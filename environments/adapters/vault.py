@@ -14,14 +14,14 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from hvac import exceptions
 
-from environments.adapters.connections import Connections, Endpoint
-from environments.adapters.link import CALL_LIMIT, Fault, Lent, Link, Missing
 from environments.adapters.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
 from environments.domain.errors import BackendDenied, BackendError
 from environments.executors.nomad_access import Issued
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
 from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead
+from environments.providers.backend.connections import Connections, Endpoint
+from environments.providers.backend.link import CALL_LIMIT, Fault, Lent, Link, Missing
 
 PKI = "pki"
 

@@ -5,8 +5,8 @@ import threading
 
 import requests
 
-from environments.adapters.bounded import bounded_session, trusting
 from environments.executors.check_http import Answer, NoAnswer
+from environments.providers.backend.bounded import bounded_session, trusting
 
 _LARGEST = 1024 * 1024
 """Bytes of an answer that are looked at."""

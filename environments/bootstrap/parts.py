@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from environments.adapters.agents import LocalCluster
-from environments.adapters.connections import CONNECTIONS_FILE, Connections
 from environments.adapters.consul import Consul
 from environments.adapters.module_states import SealedKits, ServedStates
 from environments.adapters.nomad import Nomad
@@ -39,6 +38,7 @@ from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
 from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from environments.steps.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox

@@ -11,7 +11,6 @@ from environments.adapters.consul_feed import ConsulFeed
 from environments.adapters.git import GitRepositories
 from environments.adapters.module_states import ServedStates
 from environments.adapters.nomad_feed import NomadFeed
-from environments.adapters.parts import Parts
 from environments.adapters.revealing import Revealing
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
@@ -31,6 +30,7 @@ from environments.engine.worker import Worker
 from environments.engine.world import World
 from environments.executors.nomad_job import JOB_KIND
 from environments.executors.secret_words import secret_words
+from environments.providers.backend.health import Parts
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue

@@ -1,8 +1,8 @@
 """The key that signs images: it stays in the transit engine of OpenBao (or Vault), which signs for us.
 
 Where that is, `connections.json` in the state folder says, or the file that CALVINVERSE_CONNECTIONS names. The service
-writes it (`environments.adapters.connections`, which images may not import); here only address, token file and CA file
-are read, whatever else is in it.
+writes it (`environments.providers.backend.connections`, which images may not import); here only address, token file and
+CA file are read, whatever else is in it.
 """
 
 import base64

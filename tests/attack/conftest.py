@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from environments.adapters.connections import Connections, TokenFile
+from environments.providers.backend.connections import Connections, TokenFile
 from tests import images_here
 from tests.attack.setting import CASES, Person, Target
 from tests.cluster import start_cluster

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from environments.adapters.connections import Connections
+from environments.providers.backend.connections import Connections
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "attack"
 """Templates that the attacks use, a folder each; Calvinverse's admin has pushed them."""

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import httpx2
 
-from environments.adapters.connections import Connections, TokenFile
 from environments.client import Client, Disconnected
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest
+from environments.providers.backend.connections import Connections, TokenFile
 from tests.bench.plain import Plain
 from tests.service_process import ServiceProcess
 

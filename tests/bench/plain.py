@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx2
 
-from environments.adapters.connections import Connections, TokenFile
+from environments.providers.backend.connections import Connections, TokenFile
 from tests import images_here
 
 _HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}

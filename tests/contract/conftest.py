@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from environments.adapters.connections import Connections
+from environments.providers.backend.connections import Connections
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from environments.adapters.connections import Connections
 from environments.adapters.consul import Consul
 from environments.adapters.memory import MemoryConsul
 from environments.domain.errors import InvalidTemplate
@@ -27,6 +26,7 @@ from environments.executors.consul_kv import (
 )
 from environments.executors.consul_prefix import LARGEST_VALUE, MARKER, PrefixHandler
 from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.providers.backend.connections import Connections
 from environments.steps.base import Owner, StepContext
 from tests.unit.executor_setting import TEMPLATE, Run
 

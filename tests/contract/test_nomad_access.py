@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from environments.adapters.connections import Connections
 from environments.adapters.memory import MemoryNomadAcl
 from environments.adapters.nomad_access import NomadAcl
 from environments.executors.nomad_access import NomadAccess, NomadPolicy, wanted_policy
+from environments.providers.backend.connections import Connections
 from environments.steps.base import Owner
 
 

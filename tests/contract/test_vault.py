@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from environments.adapters.connections import Connections
 from environments.adapters.memory import MemoryLogins, MemoryPki, MemorySecrets
 from environments.adapters.revealing import Revealing
 from environments.adapters.vault import Logins, Pki, Secrets, Vault
@@ -17,6 +16,7 @@ from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
 from environments.executors.vault_certificate import Certificate
 from environments.executors.vault_identity import Identity
+from environments.providers.backend.connections import Connections
 from environments.steps.marks import MARK
 
 

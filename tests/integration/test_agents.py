@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from environments.adapters.agents import LocalAgents, Ports, free_ports, leftovers, processes
-from environments.adapters.connections import Connections
 from environments.adapters.trust import Trust
 from environments.domain.errors import BackendDenied, BackendUnavailable, InvalidInput, MachineError, PortTaken
+from environments.providers.backend.connections import Connections
 from images.toolchain import require
 from tests.cluster import Cluster, start_cluster
 from tests.integration.workloads import Backends, environment, prepare, run_job

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from environments.adapters.connections import Connections
 from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
@@ -23,6 +22,7 @@ from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.executors.consul_kv import Put, RemoveTree
+from environments.providers.backend.connections import Connections
 from environments.service.drift import Drifting
 from environments.steps.base import Owner, Toolbox
 from environments.steps.marks import MARK

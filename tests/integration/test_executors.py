@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 from environments.adapters.agents.host import LocalCluster
-from environments.adapters.calls import Part
-from environments.adapters.connections import Connections, Endpoint, TokenFile
 from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.trust.names import OPENBAO_WORKLOADS_POLICY
@@ -37,6 +35,8 @@ from environments.executors.check_http import NoAnswer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions
 from environments.executors.consul_access import Policy
 from environments.executors.consul_kv import Put, RemoveTree
+from environments.providers.backend.calls import Part
+from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.steps.base import Owner, StepContext, Toolbox
 from environments.steps.changes import shown
 from environments.steps.marks import MARK

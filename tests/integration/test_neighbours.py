@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.calls import Caller
-from environments.adapters.connections import Endpoint, TokenFile
 from environments.adapters.nomad import Nomad
 from environments.adapters.trust.nomad import leaves_others_alone
 from environments.client import Client
@@ -20,6 +18,8 @@ from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
+from environments.providers.backend.calls import Caller
+from environments.providers.backend.connections import Endpoint, TokenFile
 from tests import images_here
 from tests.cluster import Cluster, start_cluster
 from tests.integration.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import environments
-from environments.adapters.connections import Connections
 from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
@@ -30,6 +29,7 @@ from environments.executors.vault_certificate import CertificatesHandler, RoleHa
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.providers.backend.connections import Connections
 from environments.service.rendering import render
 from environments.steps.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from tests import images_here

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from environments.adapters.calls import Caller
-from environments.adapters.connections import Connections
 from environments.domain.errors import BackendError
+from environments.providers.backend.calls import Caller
+from environments.providers.backend.connections import Connections
 from tests import images_here
 
 LIMIT = 60.0

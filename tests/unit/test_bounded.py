@@ -11,16 +11,16 @@ import pytest
 from environments.adapters import consul as consul_module
 from environments.adapters import nomad as nomad_module
 from environments.adapters import vault as vault_module
-from environments.adapters.bounded import bounded_session
-from environments.adapters.calls import Caller, FixedToken
-from environments.adapters.connections import Connections, Endpoint, TokenFile
 from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
-from environments.adapters.parts import Parts
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import BackendError, BackendUnavailable, CalvinverseError
 from environments.executors.check_http import NoAnswer
+from environments.providers.backend.bounded import bounded_session
+from environments.providers.backend.calls import Caller, FixedToken
+from environments.providers.backend.connections import Connections, Endpoint, TokenFile
+from environments.providers.backend.health import Parts
 from tests.fakes import hostile as servers
 from tests.fakes.hostile import ENDLESS, FLOODS, Talk, hostile
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from environments.adapters import vault as vault_module
-from environments.adapters.connections import Connections, Endpoint, TokenFile
 from environments.adapters.vault import Vault
 from environments.domain.errors import BackendDenied
+from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 
 DENIED = {"errors": ["1 error occurred:\n\t* permission denied\n\n"]}
 LOGIN = {"path": "auth/jwt-nomad/login", "display_name": "jwt-nomad-demo"}

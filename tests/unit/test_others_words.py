@@ -6,7 +6,6 @@ import pytest
 from psycopg.errors import OperationalError
 
 from environments.adapters import git_calls
-from environments.adapters.calls import is_away, knows_no_token
 from environments.domain.errors import (
     BackendError,
     DatabaseDenied,
@@ -17,6 +16,7 @@ from environments.domain.errors import (
 )
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.nomad_ports import Job
+from environments.providers.backend.calls import is_away, knows_no_token
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.stores import postgres_calls

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.private_files import remove_folder
+from environments.providers.backend.private_files import remove_folder
 
 
 @pytest.fixture

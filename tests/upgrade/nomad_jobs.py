@@ -6,7 +6,7 @@ Each of it on an environment that the older version made.
 from pathlib import Path
 from typing import Any
 
-from environments.adapters.connections import Connections
+from environments.providers.backend.connections import Connections
 from tests.attack.setting import Person, until
 from tests.upgrade.refused import CASES
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from environments.adapters.connections import Connections
+from environments.providers.backend.connections import Connections
 from tests.attack.setting import Person, bundle, until
 from tests.census import Taker
 from tests.denial import denied

@@ -14,10 +14,10 @@ from environments.adapters.agents import processes
 from environments.adapters.agents.ports import LOOPBACK, require_free
 from environments.adapters.agents.site import Site
 from environments.adapters.agents.supervisor import Program, Supervisor
-from environments.adapters.calls import TITLES, Caller, FixedToken, Part
-from environments.adapters.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
-from environments.adapters.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
+from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
+from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
+from environments.providers.backend.private_files import locked, private_folder, remove_folder, write_if_changed
 
 _FAILING_SECONDS = 5.0
 """After so long of ending right after each start, an agent is given up."""

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
 from environments.adapters.agents.site import DATACENTER, NODE
-from environments.adapters.calls import Caller, Part
-from environments.adapters.private_files import write_if_changed
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+from environments.providers.backend.calls import Caller, Part
+from environments.providers.backend.private_files import write_if_changed
 
 _MANAGEMENT_POLICY = "00000000-0000-0000-0000-000000000001"
 """Id of the policy `global-management`, the same in every Consul."""

@@ -12,9 +12,9 @@ from environments.adapters.agents.openbao import OpenBaoAgent
 from environments.adapters.agents.ports import Ports
 from environments.adapters.agents.site import Site, choose, chosen_file
 from environments.adapters.agents.supervisor import Program, Supervisor
-from environments.adapters.connections import Connections
-from environments.adapters.private_files import private_folder, remove_folder
 from environments.domain.errors import InvalidInput
+from environments.providers.backend.connections import Connections
+from environments.providers.backend.private_files import private_folder, remove_folder
 
 BINARIES = ("consul", "bao", "nomad")
 """The programs that run them."""

@@ -10,10 +10,10 @@ from environments.adapters.agents import engine, leftovers
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
 from environments.adapters.agents.site import DATACENTER, NODE, VOLUME_OWNER
-from environments.adapters.calls import Caller, Part
-from environments.adapters.private_files import private_folder, write_if_changed
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 from environments.domain.names import SERVICE_VOLUMES
+from environments.providers.backend.calls import Caller, Part
+from environments.providers.backend.private_files import private_folder, write_if_changed
 
 _ADMIN_NAME = "calvinverse-admin"
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from environments.adapters.agents.agent import Agent
 from environments.adapters.agents.ports import LOOPBACK
 from environments.adapters.agents.site import NODE
-from environments.adapters.calls import Caller, Part
-from environments.adapters.private_files import private_folder, remove_folder, write_if_changed, write_private
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, MachineError
+from environments.providers.backend.calls import Caller, Part
+from environments.providers.backend.private_files import private_folder, remove_folder, write_if_changed, write_private
 
 _ADMIN_POLICY = "calvinverse-admin"
 _ADMIN_RULES = """# Everything but the root token's own privileges: the person who deployed.

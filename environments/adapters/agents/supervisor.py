@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from environments.adapters.agents import processes
-from environments.adapters.private_files import locked, private_folder, write_if_changed
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
+from environments.providers.backend.private_files import locked, private_folder, write_if_changed
 
 _CALL_SECONDS = 60.0
 """Stopping an agent is one call, which lasts until it has ended."""

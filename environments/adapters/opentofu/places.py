@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from environments.adapters.calls import Part
-from environments.adapters.connections import Connections
 from environments.domain.errors import MachineError
 from environments.executors.opentofu_credentials import Where
 from environments.executors.opentofu_ports import CredentialPart
+from environments.providers.backend.calls import Part
+from environments.providers.backend.connections import Connections
 
 _PARTS: dict[CredentialPart, Part] = {"consul": "consul", "nomad": "nomad", "openbao": "vault"}
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from environments.adapters.calls import Caller
 from environments.adapters.trust.names import (
     CONSUL_AUDIENCE,
     CONSUL_MANAGER,
@@ -12,6 +11,7 @@ from environments.adapters.trust.names import (
     MANAGER_NAMESPACE,
 )
 from environments.adapters.trust.setting import Setting, holds
+from environments.providers.backend.calls import Caller
 
 _MANAGER_RULES = """# The provisioning service: keys and services of environments, and the policies that go with them.
 # Writing access control amounts to management; that it can't be narrower is Consul's.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from environments.adapters.calls import Caller
 from environments.adapters.trust.names import (
     CONSUL_AUDIENCE,
     CONSUL_WORKLOADS,
@@ -16,6 +15,7 @@ from environments.adapters.trust.names import (
 )
 from environments.adapters.trust.setting import Setting, holds
 from environments.domain.names import DATA_VOLUME
+from environments.providers.backend.calls import Caller
 
 
 def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:

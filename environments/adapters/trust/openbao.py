@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from environments.adapters.calls import Caller
 from environments.adapters.trust.names import (
     MANAGER_JOB,
     MANAGER_NAMESPACE,
@@ -20,6 +19,7 @@ from environments.adapters.trust.names import (
     OPENBAO_WORKLOADS_POLICY,
 )
 from environments.adapters.trust.setting import Setting, holds
+from environments.providers.backend.calls import Caller
 
 _MANAGER_RULES = """# The provisioning service.
 # Of environments' secrets it sees names, versions and marks, and deletes them whole.

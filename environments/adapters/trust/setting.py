@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from environments.adapters.calls import TITLES, Caller
 from environments.domain.errors import BackendError
+from environments.providers.backend.calls import TITLES, Caller
 
 
 @dataclass(frozen=True)

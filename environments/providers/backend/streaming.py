@@ -16,7 +16,7 @@ import requests
 import urllib3
 from urllib3.connection import HTTPConnection
 
-from environments.adapters.bounded import (
+from environments.providers.backend.bounded import (
     Exchange,
     PacedTls,
     ScatteredConnection,
@@ -25,9 +25,9 @@ from environments.adapters.bounded import (
     failure_of,
     trusting,
 )
-from environments.adapters.calls import LARGEST_ANSWER, TOKEN_HEADERS, Part
-from environments.adapters.connections import Endpoint
-from environments.adapters.link import CALL_LIMIT, Fault
+from environments.providers.backend.calls import LARGEST_ANSWER, TOKEN_HEADERS, Part
+from environments.providers.backend.connections import Endpoint
+from environments.providers.backend.link import CALL_LIMIT, Fault
 
 _PIECE = 64 * 1024
 _LONGEST_REFUSAL = 2000

@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 
 import requests
 
-from environments.adapters.bounded import AnswerTooLarge, bounded_session, trusting
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+from environments.providers.backend.bounded import AnswerTooLarge, bounded_session, trusting
 
 Part = Literal["consul", "vault", "nomad"]
 TITLES: dict[Part, str] = {"consul": "Consul", "vault": "OpenBao", "nomad": "Nomad"}

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from environments.adapters.calls import TITLES, Caller, Part
-from environments.adapters.connections import Connections, Endpoint
+from environments.providers.backend.calls import TITLES, Caller, Part
+from environments.providers.backend.connections import Connections, Endpoint
 
 _HEALTH: dict[Part, str] = {
     "consul": "/v1/status/leader",

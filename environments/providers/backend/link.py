@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 
 import requests
 
-from environments.adapters.bounded import AnswerTooLarge, bounded_session, trusting
-from environments.adapters.calls import LARGEST_ANSWER, TITLES, Part, TokenSource, is_away, knows_no_token
-from environments.adapters.connections import Connections, Endpoint, token_source
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CredentialUnknown
+from environments.providers.backend.bounded import AnswerTooLarge, bounded_session, trusting
+from environments.providers.backend.calls import LARGEST_ANSWER, TITLES, Part, TokenSource, is_away, knows_no_token
+from environments.providers.backend.connections import Connections, Endpoint, token_source
 
 CALL_LIMIT = 15.0
 """Seconds that one call may take as a whole, beyond the wait that a blocking query asks for."""
