@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from environments.adapters.agents import LocalCluster
-from environments.adapters.consul import Consul
 from environments.adapters.module_states import SealedKits, ServedStates
 from environments.adapters.nomad import Nomad
 from environments.adapters.nomad_access import NomadAcl
@@ -20,9 +19,6 @@ from environments.domain.names import ID_ALPHABET, ID_LENGTH
 from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
-from environments.executors.consul_access import PolicyHandler, TokensHandler
-from environments.executors.consul_kv import ConsulKv, PrefixHandler
-from environments.executors.consul_services import ServicesHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_access import NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_job import JobHandler, NomadJob
@@ -39,6 +35,10 @@ from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
+from environments.providers.consul.access import PolicyHandler, TokensHandler
+from environments.providers.consul.client import Consul
+from environments.providers.consul.kv import ConsulKv, PrefixHandler
+from environments.providers.consul.services import ServicesHandler
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from environments.steps.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox

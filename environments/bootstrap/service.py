@@ -7,7 +7,6 @@ from importlib.metadata import version as installed_version
 import structlog
 
 from environments.adapters.checking.pool import CheckPool
-from environments.adapters.consul_feed import ConsulFeed
 from environments.adapters.git import GitRepositories
 from environments.adapters.module_states import ServedStates
 from environments.adapters.nomad_feed import NomadFeed
@@ -31,6 +30,7 @@ from environments.engine.world import World
 from environments.executors.nomad_job import JOB_KIND
 from environments.executors.secret_words import secret_words
 from environments.providers.backend.health import Parts
+from environments.providers.consul.feed import ConsulFeed
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue

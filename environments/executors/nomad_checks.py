@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_ports import SLICE, Allocation, Job
 from environments.executors.nomad_rules import group_services
+from environments.providers.consul.services import Catalogue
 
 _WHILE_STARTING = 0.25
 

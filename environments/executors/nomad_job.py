@@ -13,7 +13,6 @@ from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.executors import nomad_plan, nomad_values
-from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_check import job_faults
 from environments.executors.nomad_done import RUN, Completion, ends_by_itself, why_not_again
 from environments.executors.nomad_given_up import given_up
@@ -29,6 +28,7 @@ from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, 
 from environments.executors.nomad_watch import Outcome, Registered, Watch
 from environments.executors.places import JobPlaces, job_places
 from environments.executors.secret_words import Words, no_words
+from environments.providers.consul.services import Catalogue
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import (
     AWAITING_PROMOTION,

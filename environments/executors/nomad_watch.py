@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
-from environments.executors.consul_services import Catalogue
 from environments.executors.nomad_checks import Checks
 from environments.executors.nomad_given_up import failed_for_good
 from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
@@ -16,6 +15,7 @@ from environments.executors.nomad_lifecycle import Duties
 from environments.executors.nomad_placement import unplaced
 from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
 from environments.executors.nomad_promotion import Promotion, canaried
+from environments.providers.consul.services import Catalogue
 from environments.steps.base import StepRun
 
 _TAIL = 8000

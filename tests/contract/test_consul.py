@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from environments.adapters.consul import Consul
 from environments.adapters.memory import MemoryConsul
 from environments.domain.errors import InvalidTemplate
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action
 from environments.domain.template import make_bundle
-from environments.executors.consul_access import policy_rules
-from environments.executors.consul_kv import (
+from environments.providers.backend.connections import Connections
+from environments.providers.consul.access import policy_rules
+from environments.providers.consul.client import Consul
+from environments.providers.consul.kv import (
     ConsulKv,
     ConsulKvOptions,
     Create,
@@ -24,9 +25,8 @@ from environments.executors.consul_kv import (
     RemoveTree,
     Unchanged,
 )
-from environments.executors.consul_prefix import LARGEST_VALUE, MARKER, PrefixHandler
-from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
-from environments.providers.backend.connections import Connections
+from environments.providers.consul.prefix import LARGEST_VALUE, MARKER, PrefixHandler
+from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.steps.base import Owner, StepContext
 from tests.unit.executor_setting import TEMPLATE, Run
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import pytest
 
-from environments.adapters.consul import Consul
-from environments.adapters.consul_feed import ConsulFeed
 from environments.adapters.memory import MemoryCheckFeed, MemoryConsul, MemoryJobFeed, MemoryNomad
 from environments.adapters.nomad import Nomad
 from environments.adapters.nomad_feed import NomadFeed
-from environments.executors.consul_services import Instance
 from environments.executors.nomad_ports import Scheduler
 from environments.providers.backend.connections import Connections
+from environments.providers.consul.client import Consul
+from environments.providers.consul.feed import ConsulFeed
+from environments.providers.consul.services import Instance
 from environments.steps.cluster_events import (
     MOST_CHECKS,
     Check,

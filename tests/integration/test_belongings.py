@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
 from environments.domain.environment import Environment
@@ -21,8 +20,9 @@ from environments.domain.views import AbandonRequest, CreateRequest
 from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.consul_kv import Put, RemoveTree
 from environments.providers.backend.connections import Connections
+from environments.providers.consul.client import Consul
+from environments.providers.consul.kv import Put, RemoveTree
 from environments.service.drift import Drifting
 from environments.steps.base import Owner, Toolbox
 from environments.steps.marks import MARK

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from environments.adapters.agents.host import LocalCluster
-from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.trust.names import OPENBAO_WORKLOADS_POLICY
 from environments.adapters.vault import Vault
@@ -33,10 +32,11 @@ from environments.domain.template import make_bundle
 from environments.executors.agent_local import AgentLocal, AgentLocalOptions
 from environments.executors.check_http import NoAnswer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions
-from environments.executors.consul_access import Policy
-from environments.executors.consul_kv import Put, RemoveTree
 from environments.providers.backend.calls import Part
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
+from environments.providers.consul.access import Policy
+from environments.providers.consul.client import Consul
+from environments.providers.consul.kv import Put, RemoveTree
 from environments.steps.base import Owner, StepContext, Toolbox
 from environments.steps.changes import shown
 from environments.steps.marks import MARK

@@ -12,9 +12,6 @@ from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
 from environments.executors.check_http import Answer, CheckHttp, NoAnswer
-from environments.executors.consul_access import PolicyHandler, TokensHandler
-from environments.executors.consul_kv import ConsulKv, PrefixHandler
-from environments.executors.consul_services import ServicesHandler
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.executors.nomad_job import JobHandler, NomadJob
 from environments.executors.nomad_namespace import NamespaceHandler
@@ -24,6 +21,9 @@ from environments.executors.vault_certificate import CertificatesHandler, RoleHa
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler, VaultSecret
+from environments.providers.consul.access import PolicyHandler, TokensHandler
+from environments.providers.consul.kv import ConsulKv, PrefixHandler
+from environments.providers.consul.services import ServicesHandler
 from environments.steps.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
 
 ALPHA = Owner("env-1", "alpha")

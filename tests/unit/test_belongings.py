@@ -18,9 +18,9 @@ from environments.domain.views import AbandonRequest, CreateRequest, PlanRequest
 from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.consul_access import Policy
-from environments.executors.consul_kv import Put, Remove, RemoveTree
-from environments.executors.consul_services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.providers.consul.access import Policy
+from environments.providers.consul.kv import Put, Remove, RemoveTree
+from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
 from tests.unit.engine_setting import ADMIN

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters import consul as consul_module
 from environments.adapters import nomad as nomad_module
 from environments.adapters import vault as vault_module
-from environments.adapters.consul import Consul
 from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
@@ -21,6 +19,8 @@ from environments.providers.backend.bounded import bounded_session
 from environments.providers.backend.calls import Caller, FixedToken
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.backend.health import Parts
+from environments.providers.consul import client as consul_module
+from environments.providers.consul.client import Consul
 from tests.fakes import hostile as servers
 from tests.fakes.hostile import ENDLESS, FLOODS, Talk, hostile
 

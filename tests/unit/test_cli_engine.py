@@ -17,7 +17,7 @@ from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.engine.worker import Worker
 from environments.executors.check_http import Answer
-from environments.executors.consul_kv import Put
+from environments.providers.consul.kv import Put
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
 from environments.service.drift import Drifting

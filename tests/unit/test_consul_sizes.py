@@ -8,8 +8,8 @@ import pytest
 from environments.adapters.memory import MemoryConsul
 from environments.domain.errors import Interrupted, InvalidTemplate
 from environments.domain.template import make_bundle
-from environments.executors.consul_kv import ConsulKv
-from environments.executors.consul_prefix import (
+from environments.providers.consul.kv import ConsulKv
+from environments.providers.consul.prefix import (
     LARGEST_TRANSACTION,
     LARGEST_VALUE,
     MARKER,

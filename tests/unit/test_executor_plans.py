@@ -15,9 +15,9 @@ from environments.executors import nomad_plan
 from environments.executors.agent_local import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
 from environments.executors.check_http import Answer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions, Lack
-from environments.executors.consul_kv import MARKER, Put, Remove
-from environments.executors.consul_services import Instance
 from environments.executors.nomad_ports import Edit, JobPlan
+from environments.providers.consul.kv import MARKER, Put, Remove
+from environments.providers.consul.services import Instance
 from environments.steps.base import Owner, StepContext
 from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle

@@ -6,8 +6,8 @@ from environments.domain.errors import ForeignResource, InvalidName, InvalidPara
 from environments.domain.references import SecretReference
 from environments.domain.template import TEMPLATE_FILE
 from environments.executors.check_http import Answer
-from environments.executors.consul_kv import Put
-from environments.executors.consul_services import Instance
+from environments.providers.consul.kv import Put
+from environments.providers.consul.services import Instance
 from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, TEMPLATE, Run, World, bundle

@@ -7,8 +7,8 @@ import pytest
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendUnavailable
-from environments.executors.consul_kv import Put
-from environments.executors.consul_services import ConfigEntry, Instance
+from environments.providers.consul.kv import Put
+from environments.providers.consul.services import ConfigEntry, Instance
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, World

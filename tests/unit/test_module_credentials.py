@@ -25,9 +25,6 @@ from environments.domain.errors import (
 from environments.domain.plan import Change
 from environments.domain.template import make_bundle
 from environments.engine.progress import Looking
-from environments.executors.consul_access import Policy, PolicyHandler, TokensHandler
-from environments.executors.consul_kv import PrefixHandler, Put
-from environments.executors.consul_services import ServicesHandler
 from environments.executors.nomad_access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.opentofu_credentials import Credentials, Where
@@ -38,6 +35,9 @@ from environments.executors.places import JobPlaces
 from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_secret import SecretHandler
+from environments.providers.consul.access import Policy, PolicyHandler, TokensHandler
+from environments.providers.consul.kv import PrefixHandler, Put
+from environments.providers.consul.services import ServicesHandler
 from environments.steps.base import Owner, Presence, ResourceHandler, StepRun
 from environments.steps.marks import MARK, mark
 from tests.unit.executor_setting import Run

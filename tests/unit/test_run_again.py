@@ -18,7 +18,7 @@ from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.consul_kv import ConsulKv
+from environments.providers.consul.kv import ConsulKv
 from environments.steps.base import Toolbox
 from environments.words import moment
 from tests.unit.engine_setting import ADMIN, Setting

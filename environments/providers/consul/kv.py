@@ -14,7 +14,7 @@ from environments.domain.faults import Fault, Path
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.consul_prefix import (
+from environments.providers.consul.prefix import (
     LARGEST_TRANSACTION,
     LARGEST_VALUE,
     MARKER,

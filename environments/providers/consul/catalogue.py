@@ -9,8 +9,8 @@ import requests
 from consul.callback import CB
 from consul.exceptions import ConsulException
 
-from environments.executors.consul_services import ConfigEntry, Instance
 from environments.providers.backend.link import CALL_LIMIT
+from environments.providers.consul.services import ConfigEntry, Instance
 
 _REMOVED = "removed by Calvinverse"
 """Name of the check with which a service goes."""
