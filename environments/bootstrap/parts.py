@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 
 from environments.adapters.agents import LocalCluster
 from environments.adapters.module_states import SealedKits, ServedStates
-from environments.adapters.nomad import Nomad
-from environments.adapters.nomad_access import NomadAcl
 from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.adapters.opentofu.places import ConnectedPlaces
 from environments.adapters.vault import Vault
@@ -20,10 +18,6 @@ from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLo
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
-from environments.executors.nomad_access import NomadPolicyHandler, NomadTokensHandler
-from environments.executors.nomad_job import JobHandler, NomadJob
-from environments.executors.nomad_judge import NomadJudge
-from environments.executors.nomad_namespace import NamespaceHandler
 from environments.executors.opentofu_credentials import Credentials
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import Lender
@@ -31,7 +25,6 @@ from environments.executors.places import JobPlaces, reach
 from environments.executors.secret_words import secret_words
 from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.executors.vault_folder import FolderHandler
-from environments.executors.vault_identity import IdentityHandler
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
 from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
@@ -39,6 +32,13 @@ from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
+from environments.providers.nomad.acl_client import NomadAcl
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.job import JobHandler, NomadJob
+from environments.providers.nomad.namespace import NamespaceHandler
+from environments.providers.nomad.validation import NomadJudge
+from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from environments.steps.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox

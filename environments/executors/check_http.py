@@ -12,10 +12,10 @@ from environments.domain.faults import Fault, meant
 from environments.domain.names import is_label, service_name
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
-from environments.executors.nomad_ports import SLICE, Job
-from environments.executors.nomad_registers import listed, services_of
-from environments.executors.nomad_rules import group_services
 from environments.providers.consul.services import Catalogue, Instance
+from environments.providers.nomad.ports import SLICE, Job
+from environments.providers.nomad.registered_services import listed, services_of
+from environments.providers.nomad.rules import group_services
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Intended, Options, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change

@@ -13,8 +13,6 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import service_prefix
 from environments.domain.plan import Change
-from environments.executors.nomad_namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
-from environments.executors.nomad_ports import Scheduler
 from environments.executors.vault_certificate import (
     CERTIFICATES_KIND,
     ISSUE,
@@ -24,7 +22,6 @@ from environments.executors.vault_certificate import (
     check_role,
 )
 from environments.executors.vault_folder import check_folder, claim_folder, folder_resource
-from environments.executors.vault_identity import AUTH_PATH, IDENTITY_KIND, Identities, end_identity, lending_resource
 from environments.executors.vault_store import SecretStore
 from environments.providers.consul.access import (
     POLICY_KIND,
@@ -37,6 +34,15 @@ from environments.providers.consul.access import (
 )
 from environments.providers.consul.prefix import KeyValueStore, check_prefix, claim_prefix, prefix_resource
 from environments.providers.consul.services import SERVICES_KIND, Catalogue, check_services
+from environments.providers.nomad.namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
+from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.workload_identity import (
+    AUTH_PATH,
+    IDENTITY_KIND,
+    Identities,
+    end_identity,
+    lending_resource,
+)
 from environments.steps.base import Intended, Owner, StepRun
 
 _LOCKS = 64

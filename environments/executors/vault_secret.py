@@ -16,8 +16,8 @@ from environments.domain.plan import Action, Change
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
 from environments.executors.vault_folder import check_folder, claim_folder, folder_resource, held_by
-from environments.executors.vault_identity import lending_resource
 from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead, SecretStore
+from environments.providers.nomad.workload_identity import lending_resource
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from environments.executors.nomad_ports import ASKS_TO_END, ENDED, Task
+from environments.providers.nomad.ports import ASKS_TO_END, ENDED, Task
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from environments.adapters.memory import MemoryCheckFeed, MemoryConsul, MemoryJobFeed, MemoryNomad
-from environments.adapters.nomad import Nomad
-from environments.adapters.nomad_feed import NomadFeed
-from environments.executors.nomad_ports import Scheduler
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.client import Consul
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.consul.services import Instance
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.feed import NomadFeed
+from environments.providers.nomad.ports import Scheduler
 from environments.steps.cluster_events import (
     MOST_CHECKS,
     Check,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from environments.adapters.memory import MemoryNomadAcl
-from environments.adapters.nomad_access import NomadAcl
-from environments.executors.nomad_access import NomadAccess, NomadPolicy, wanted_policy
 from environments.providers.backend.connections import Connections
+from environments.providers.nomad.access import NomadAccess, NomadPolicy, wanted_policy
+from environments.providers.nomad.acl_client import NomadAcl
 from environments.steps.base import Owner
 
 

@@ -15,8 +15,8 @@ from environments.domain.json_values import as_floats, same
 from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
 from environments.executors.vault_certificate import Certificate
-from environments.executors.vault_identity import Identity
 from environments.providers.backend.connections import Connections
+from environments.providers.nomad.workload_identity import Identity
 from environments.steps.marks import MARK
 
 

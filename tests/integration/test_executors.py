@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from environments.adapters.agents.host import LocalCluster
-from environments.adapters.nomad import Nomad
 from environments.adapters.trust.names import OPENBAO_WORKLOADS_POLICY
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
@@ -37,6 +36,7 @@ from environments.providers.backend.connections import Connections, Endpoint, To
 from environments.providers.consul.access import Policy
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import Put, RemoveTree
+from environments.providers.nomad.client import Nomad
 from environments.steps.base import Owner, StepContext, Toolbox
 from environments.steps.changes import shown
 from environments.steps.marks import MARK

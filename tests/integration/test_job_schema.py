@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
-from environments.executors.nomad_schema import CHOICES, FREE, FUNCTIONS, KINDS, NEEDED
-from environments.executors.nomad_structure import structure_faults
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.schema import CHOICES, FREE, FUNCTIONS, KINDS, NEEDED
+from environments.providers.nomad.structure import structure_faults
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import parse
 from tests.cluster import Cluster

@@ -2,10 +2,10 @@
 
 import pytest
 
-from environments.adapters.nomad import Nomad
 from environments.domain.template import Bundle, make_bundle
 from environments.executors.kinds import STEP_KINDS
-from environments.executors.nomad_judge import NomadJudge
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.validation import NomadJudge
 from environments.service.inspecting import template_faults
 from tests.cases.table import HERE, Ends, read
 from tests.cluster import Cluster

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from environments.adapters.nomad import Nomad
 from environments.client.bundles import read_bundle
-from environments.executors import nomad_values
-from environments.executors.nomad_rules import adopt
+from environments.providers.nomad import values as nomad_values
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 from jobs.deploy import TEMPLATE
 from tests import images_here

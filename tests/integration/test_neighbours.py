@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.nomad import Nomad
 from environments.adapters.trust.nomad import leaves_others_alone
 from environments.client import Client
 from environments.domain.environment import EventType
@@ -20,6 +19,7 @@ from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
 from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Endpoint, TokenFile
+from environments.providers.nomad.client import Nomad
 from tests import images_here
 from tests.cluster import Cluster, start_cluster
 from tests.integration.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.nomad import Nomad
 from environments.domain.errors import StepTimeout
-from environments.executors.nomad_job import JobHandler
 from environments.providers.backend.connections import Connections
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.job import JobHandler
 from environments.steps.base import StepContext, Toolbox
 from tests.integration.web_setting import Made, folder, new_owner, tools, until
 from tests.unit.executor_setting import Run

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import null, update
 
-from environments.adapters.nomad import Nomad
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest, PlanRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.executors.nomad_done import RUN
 from environments.providers.backend.connections import Connections, TokenFile
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.done import RUN
 from environments.steps.base import Toolbox
 from environments.stores.schema import resources
 from tests import images_here

@@ -12,11 +12,11 @@ from unicodedata import normalize
 
 import pytest
 
-from environments.adapters.nomad import Nomad
 from environments.domain.errors import InvalidJob
-from environments.executors import nomad_values
-from environments.executors.go_template import Place, places
-from environments.executors.nomad_rules import adopt
+from environments.providers.nomad import values as nomad_values
+from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.go_template import Place, places
+from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 from environments.steps.hcl import literals as hcl
 from tests import images_here

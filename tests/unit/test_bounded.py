@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters import nomad as nomad_module
 from environments.adapters import vault as vault_module
-from environments.adapters.nomad import Nomad
 from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import BackendError, BackendUnavailable, CalvinverseError
@@ -21,6 +19,8 @@ from environments.providers.backend.connections import Connections, Endpoint, To
 from environments.providers.backend.health import Parts
 from environments.providers.consul import client as consul_module
 from environments.providers.consul.client import Consul
+from environments.providers.nomad import client as nomad_module
+from environments.providers.nomad.client import Nomad
 from tests.fakes import hostile as servers
 from tests.fakes.hostile import ENDLESS, FLOODS, Talk, hostile
 

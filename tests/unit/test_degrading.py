@@ -16,8 +16,8 @@ from environments.engine import degrading, environment_troubles, world
 from environments.engine.clock import Alarm, Retention
 from environments.engine.degrading import Degrading
 from environments.engine.world import World
-from environments.executors.nomad_ports import Job
 from environments.providers.consul.services import Instance
+from environments.providers.nomad.ports import Job
 from environments.service.presenting import environment_view
 from environments.steps import job_health
 from environments.steps.base import Owner

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import BackendUnavailable, ForeignResource, InvalidParameters, StepFailed
 from environments.domain.plan import Action, Change
-from environments.executors import nomad_plan
 from environments.executors.agent_local import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
 from environments.executors.check_http import Answer
 from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions, Lack
-from environments.executors.nomad_ports import Edit, JobPlan
 from environments.providers.consul.kv import MARKER, Put, Remove
 from environments.providers.consul.services import Instance
+from environments.providers.nomad import plan as nomad_plan
+from environments.providers.nomad.ports import Edit, JobPlan
 from environments.steps.base import Owner, StepContext
 from environments.steps.marks import MARK
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle

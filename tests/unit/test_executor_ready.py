@@ -12,13 +12,13 @@ from environments.domain.errors import InvalidJob, StepFailed, StepTimeout
 from environments.domain.lifecycle import ResourceStatus
 from environments.domain.plan import Action
 from environments.engine.removal import Looks
-from environments.executors import nomad_stopping
-from environments.executors.nomad_job import JobHandler
-from environments.executors.nomad_lifecycle import Duties
-from environments.executors.nomad_namespace import NamespaceHandler
-from environments.executors.nomad_ports import Allocation, Task
-from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, time_to_stop
-from environments.executors.nomad_watch import Outcome
+from environments.providers.nomad import stopping as nomad_stopping
+from environments.providers.nomad.job import JobHandler
+from environments.providers.nomad.lifecycle import Duties
+from environments.providers.nomad.namespace import NamespaceHandler
+from environments.providers.nomad.ports import Allocation, Task
+from environments.providers.nomad.rollout import Outcome
+from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.steps.base import Presence, StepContext
 from tests.unit.executor_setting import ALPHA, JOB, NOW, Run, World
 
@@ -154,7 +154,7 @@ def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: W
 
 
 def test_services_of_a_group_without_instances_have_a_url_that_is_null_where_they_would_have_one(world: World) -> None:
-    from environments.executors.nomad_services import addresses
+    from environments.providers.nomad.service_addresses import addresses
 
     check = {"Name": "alpha--api", "Provider": "consul", "Checks": [{"Type": "http"}]}
     job = {"Type": "service", "TaskGroups": [{"Name": "g", "Count": 0, "Services": [check], "Tasks": []}]}

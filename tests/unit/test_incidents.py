@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from environments.adapters.memory.nomad_instances import Fate
-from environments.adapters.nomad_answers import allocation
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import StepFailed
-from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, killed_from_outside
-from environments.executors.nomad_watch import Registered, Watch
+from environments.providers.nomad.answers import allocation
+from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_from_outside
+from environments.providers.nomad.rollout import Registered, Watch
 from tests.unit.executor_setting import Run, World
 
 SERVICE: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}

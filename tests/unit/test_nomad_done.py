@@ -9,7 +9,7 @@ from environments.adapters.memory.nomad import MemoryNomad
 from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import ForeignResource, Interrupted, InvalidInput, StepFailed
 from environments.domain.plan import Action
-from environments.executors.nomad_done import RUN, why_not_again
+from environments.providers.nomad.done import RUN, why_not_again
 from tests.unit.executor_setting import JOB, Run, World, bundle
 
 SEED = JOB.replace('"service"', '"batch"').replace('job "web"', 'job "seed"')
@@ -121,7 +121,7 @@ def test_a_worker_that_dies_while_it_runs_or_after_its_end_leaves_one_run(monkey
                 patch.setattr(run, "finished", _dies)
             else:
                 patch.setattr(world.nomad, "newest_evaluation", _dies)
-                patch.setattr("environments.executors.nomad_watch.Watch.until_healthy", _dies)
+                patch.setattr("environments.providers.nomad.rollout.Watch.until_healthy", _dies)
             with pytest.raises(Interrupted):
                 world.apply("nomad.job", OPTIONS, run, files=FILES)
         another_token(world.nomad)

@@ -11,9 +11,9 @@ from environments.adapters.memory import MemoryNomad
 from environments.domain.errors import BackendUnavailable, InvalidJob, InvalidTemplate, NotConnected
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.nomad_judge import NomadJudge
-from environments.executors.nomad_ports import Job
-from environments.executors.nomad_said import diagnostics, told_of_job
+from environments.providers.nomad.ports import Job
+from environments.providers.nomad.reported_faults import diagnostics, told_of_job
+from environments.providers.nomad.validation import NomadJudge
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
 from environments.steps.hcl.faults import Source

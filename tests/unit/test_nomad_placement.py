@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.nomad_answers import lacks_drivers, why_unplaced
-from environments.executors.nomad_placement import unplaced
-from environments.executors.nomad_ports import Evaluation
+from environments.providers.nomad.answers import lacks_drivers, why_unplaced
+from environments.providers.nomad.placement import unplaced
+from environments.providers.nomad.ports import Evaluation
 
 LACKING = {"NodesEvaluated": 2, "ConstraintFiltered": {"missing drivers": 2}}
 

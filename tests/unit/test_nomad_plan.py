@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from environments.adapters.nomad_answers import job_plan
-from environments.executors.nomad_plan import changed
-from environments.executors.nomad_ports import Edit
+from environments.providers.nomad.answers import job_plan
+from environments.providers.nomad.plan import changed
+from environments.providers.nomad.ports import Edit
 
 _NAME = {"Name": "Name", "Type": "None", "Old": "shop--web", "New": "shop--web"}
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
-from environments.executors import marking, nomad_values
-from environments.executors.go_template import Place, places
-from environments.executors.marking import reserved, texts
-from environments.executors.nomad_fields import DOLLAR
+from environments.providers.nomad import marked_values as marking
+from environments.providers.nomad import values as nomad_values
+from environments.providers.nomad.fields import DOLLAR
+from environments.providers.nomad.go_template import Place, places
+from environments.providers.nomad.marked_values import reserved, texts
 from tests.fakes.nomad_at_run_time import PIECES, SECRETS, configured, environment, one_task, parser, replaced
 
 hostile = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)

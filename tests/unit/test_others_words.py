@@ -14,9 +14,9 @@ from environments.domain.errors import (
     SourceFailed,
     StorageError,
 )
-from environments.executors.nomad_namespace import NamespaceHandler
-from environments.executors.nomad_ports import Job
 from environments.providers.backend.calls import is_away, knows_no_token
+from environments.providers.nomad.namespace import NamespaceHandler
+from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.stores import postgres_calls

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from environments.adapters.nomad_feed import NomadFeed
 from environments.domain.errors import BackendError, BackendUnavailable, MachineError
 from environments.providers.backend import streaming
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.backend.streaming import Door, Refused, Stream
 from environments.providers.consul.feed import ConsulFeed
+from environments.providers.nomad.feed import NomadFeed
 from tests.fakes.hostile import ENDLESS, OK, hostile
 
 LONGEST = 20.0

@@ -10,7 +10,7 @@ from environments.domain.errors import Forbidden, InvalidJob, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import Bundle, make_bundle
 from environments.domain.views import CreateRequest, UpdateRequest
-from environments.executors.nomad_rules import adopt
+from environments.providers.nomad.rules import adopt
 from environments.service.authorization import Principal
 from environments.steps.base import Owner
 from tests.fakes.service import WEB, FakeService, make_service

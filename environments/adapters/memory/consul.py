@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from environments.domain.errors import BackendError
-from environments.executors.nomad_access import Issued
 from environments.providers.consul.access import Policy, Rules
 from environments.providers.consul.kv import Create, Entry, Operation, Put, Remove, RemoveTree
 from environments.providers.consul.prefix import LARGEST_TRANSACTION, LARGEST_VALUE, MOST_OPERATIONS, body_size
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.providers.nomad.access import Issued
 
 
 class MemoryConsul:

@@ -8,7 +8,7 @@ from environments.adapters.memory.consul import MemoryConsul
 from environments.adapters.memory.nomad import MemoryNomad
 from environments.domain.errors import BackendUnavailable
 from environments.domain.names import SERVICE_MARK
-from environments.executors.nomad_ports import Allocation, Job
+from environments.providers.nomad.ports import Allocation, Job
 from environments.steps.cluster_events import (
     Check,
     GoneJob,

@@ -9,8 +9,8 @@ from environments.adapters.memory.nomad_diff import plan_of, specification
 from environments.adapters.memory.nomad_instances import Fate, Registered, allocation, killed, stopped
 from environments.adapters.memory.nomad_parse import parse
 from environments.domain.errors import BackendError, InvalidJob
-from environments.executors.nomad_ports import Allocation, Evaluation, Job, JobPlan, Rollout, TaskEvent
 from environments.providers.consul.services import Instance
+from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout, TaskEvent
 
 
 class MemoryNomad:

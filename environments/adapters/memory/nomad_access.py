@@ -1,6 +1,6 @@
 """Nomad's policies and tokens in memory."""
 
-from environments.executors.nomad_access import Issued, NomadPolicy
+from environments.providers.nomad.access import Issued, NomadPolicy
 
 
 class MemoryNomadAcl:

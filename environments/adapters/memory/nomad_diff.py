@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environments.executors.nomad_ports import Edit, Job, JobPlan
+from environments.providers.nomad.ports import Edit, Job, JobPlan
 
 _OF_NOMAD = frozenset({"JobModifyIndex", "Version", "Stop", "Status", "NomadTokenID"})
 """Fields of a registered job that no job file has."""

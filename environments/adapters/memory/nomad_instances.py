@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from environments.executors.nomad_ports import Allocation, Job, Rollout, Task, TaskEvent
+from environments.providers.nomad.ports import Allocation, Job, Rollout, Task, TaskEvent
 
 
 class Fate(StrEnum):

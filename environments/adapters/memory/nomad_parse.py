@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from environments.domain.errors import InvalidJob
-from environments.executors.nomad_ports import Job
+from environments.providers.nomad.ports import Job
 
 
 def parse(text: str, variables: str) -> Job:

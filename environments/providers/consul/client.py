@@ -13,13 +13,13 @@ from consul.callback import CB
 from consul.exceptions import ACLDisabled, ACLPermissionDenied, ClientError, ConsulException, NotFound
 
 from environments.domain.errors import BackendError
-from environments.executors.nomad_access import Issued
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing
 from environments.providers.consul.access import Policy, Rules
 from environments.providers.consul.catalogue import expire, registration, remove_entry, take_out, with_health
 from environments.providers.consul.kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.providers.nomad.access import Issued
 
 _STATUS = re.compile(r"(\d{3})\b")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from environments.domain.plan import Action, Change
-from environments.executors.nomad_done import RUN, Completion
-from environments.executors.nomad_fields import DOLLAR, typed
-from environments.executors.nomad_ports import Edit, Job, JobPlan, Rollout
-from environments.executors.nomad_rules import services
+from environments.providers.nomad.done import RUN, Completion
+from environments.providers.nomad.fields import DOLLAR, typed
+from environments.providers.nomad.ports import Edit, Job, JobPlan, Rollout
+from environments.providers.nomad.rules import services
 from environments.steps.changes import change, moved, shown
 
 RETRY = "calvinverse-retry"

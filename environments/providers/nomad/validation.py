@@ -24,10 +24,10 @@ from environments.domain.errors import (
 from environments.domain.faults import TEMPLATE_FILE, Fault
 from environments.domain.names import META
 from environments.domain.template import Bundle, Template
-from environments.executors.nomad_ports import Job, Scheduler
-from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE
-from environments.executors.nomad_rules import adopt, declared, job_label
-from environments.executors.nomad_said import diagnostics, of_the_file, told_of_file, told_of_job
+from environments.providers.nomad.ports import Job, Scheduler
+from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE
+from environments.providers.nomad.reported_faults import diagnostics, of_the_file, told_of_file, told_of_job
+from environments.providers.nomad.rules import adopt, declared, job_label
 from environments.service.rendering import render
 from environments.steps.base import Owner
 from environments.steps.hcl import literals as hcl

@@ -5,11 +5,11 @@ from contextlib import suppress
 
 import nomad
 
-from environments.adapters.nomad import build, explain
 from environments.domain.errors import BackendError
-from environments.executors.nomad_access import Issued, NomadPolicy
 from environments.providers.backend.connections import Connections
 from environments.providers.backend.link import Link, Missing
+from environments.providers.nomad.access import Issued, NomadPolicy
+from environments.providers.nomad.client import build, explain
 
 
 class NomadAcl:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from environments.executors.marking import decoded, encoded
+from environments.providers.nomad.marked_values import decoded, encoded
 
 
 @dataclass(frozen=True)

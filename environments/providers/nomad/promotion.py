@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from environments.domain.errors import BackendError, StepFailed
-from environments.executors.nomad_given_up import canary_given_up
-from environments.executors.nomad_ports import Job, Rollout, Scheduler
+from environments.providers.nomad.given_up import canary_given_up
+from environments.providers.nomad.ports import Job, Rollout, Scheduler
 from environments.steps.base import StepRun
 
 _MOVED = ("healthy allocations", "terminal status")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from environments.executors.nomad_ports import SLICE, Allocation, Job
-from environments.executors.nomad_rules import group_services
 from environments.providers.consul.services import Catalogue
+from environments.providers.nomad.ports import SLICE, Allocation, Job
+from environments.providers.nomad.rules import group_services
 
 _WHILE_STARTING = 0.25
 

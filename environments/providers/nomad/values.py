@@ -15,19 +15,7 @@ from typing import Any
 from unicodedata import normalize
 
 from environments.domain.errors import InvalidJob
-from environments.executors.marking import (
-    ACTIVE,
-    CONTROLS,
-    DOLLARS,
-    UNENCODED,
-    Marked,
-    Marking,
-    depths,
-    harmless,
-    reserved,
-    texts,
-)
-from environments.executors.nomad_fields import (
+from environments.providers.nomad.fields import (
     MANY_WORDS,
     TEMPLATE,
     Author,
@@ -39,9 +27,21 @@ from environments.executors.nomad_fields import (
     acting,
     written,
 )
-from environments.executors.nomad_ports import Job
-from environments.executors.nomad_texts import Leaves, leaves, replaced
-from environments.executors.nomad_twins import Twins
+from environments.providers.nomad.marked_values import (
+    ACTIVE,
+    CONTROLS,
+    DOLLARS,
+    UNENCODED,
+    Marked,
+    Marking,
+    depths,
+    harmless,
+    reserved,
+    texts,
+)
+from environments.providers.nomad.ports import Job
+from environments.providers.nomad.texts import Leaves, leaves, replaced
+from environments.providers.nomad.value_independence import Twins
 from environments.steps.hcl import literals as hcl
 
 LARGEST = 256 * 1024

@@ -8,7 +8,7 @@ memory ends, leaves the same; and the engine's record goes with the container. S
 
 from collections.abc import Iterable, Sequence
 
-from environments.executors.nomad_ports import Allocation
+from environments.providers.nomad.ports import Allocation
 
 KILLED_FROM_OUTSIDE = "its container was killed (SIGKILL), and its Nomad didn't ask for that"
 """What happened, after the name of a task."""

@@ -1,6 +1,6 @@
 """Why groups of a job find no node, in words."""
 
-from environments.executors.nomad_ports import Evaluation, Job
+from environments.providers.nomad.ports import Evaluation, Job
 
 
 def unplaced(job: Job, evaluation: Evaluation) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from environments.executors.nomad_ports import Allocation, Job, Task
+from environments.providers.nomad.ports import Allocation, Job, Task
 
 POSTSTOP = "poststop"
 _ENDS = frozenset({"batch", "sysbatch"})

@@ -16,8 +16,8 @@ from dataclasses import field as dataclass_field
 from enum import Enum
 from typing import Any
 
-from environments.executors import env_file
-from environments.executors.go_template import Place, places
+from environments.providers.nomad import env_file
+from environments.providers.nomad.go_template import Place, places
 
 DOLLAR = "calvinverse_dollar"
 """Key of a job's metadata whose value is a dollar sign."""

@@ -12,23 +12,24 @@ from environments.domain.errors import CalvinverseError, InvalidJob, InvalidTemp
 from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors import nomad_plan, nomad_values
-from environments.executors.nomad_check import job_faults
-from environments.executors.nomad_done import RUN, Completion, ends_by_itself, why_not_again
-from environments.executors.nomad_given_up import given_up
-from environments.executors.nomad_incidents import event_marks
-from environments.executors.nomad_namespace import NAMESPACE_KIND, whose_job
-from environments.executors.nomad_plan import RETRY
-from environments.executors.nomad_ports import Job, JobPlan, Scheduler
-from environments.executors.nomad_promotion import canaried, promotes_itself, refuse_failed
-from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, made_by, service_shapes
-from environments.executors.nomad_rules import adopt, declared, job_label
-from environments.executors.nomad_services import addresses
-from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
-from environments.executors.nomad_watch import Outcome, Registered, Watch
 from environments.executors.places import JobPlaces, job_places
 from environments.executors.secret_words import Words, no_words
 from environments.providers.consul.services import Catalogue
+from environments.providers.nomad import plan as nomad_plan
+from environments.providers.nomad import values as nomad_values
+from environments.providers.nomad.check import job_faults
+from environments.providers.nomad.done import RUN, Completion, ends_by_itself, why_not_again
+from environments.providers.nomad.given_up import given_up
+from environments.providers.nomad.incidents import event_marks
+from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_job
+from environments.providers.nomad.plan import RETRY
+from environments.providers.nomad.ports import Job, JobPlan, Scheduler
+from environments.providers.nomad.promotion import canaried, promotes_itself, refuse_failed
+from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, made_by, service_shapes
+from environments.providers.nomad.rollout import Outcome, Registered, Watch
+from environments.providers.nomad.rules import adopt, declared, job_label
+from environments.providers.nomad.service_addresses import addresses
+from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import (
     AWAITING_PROMOTION,

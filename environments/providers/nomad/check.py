@@ -7,11 +7,11 @@ from typing import Any
 from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template import Template
-from environments.executors.nomad_paths import Read, read_paths, template_faults
-from environments.executors.nomad_registers import ENVIRONMENT_VARIABLE, service_faults
-from environments.executors.nomad_rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
-from environments.executors.nomad_schema import DISABLED, FUNCTIONS
-from environments.executors.nomad_structure import structure_faults
+from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
+from environments.providers.nomad.rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
+from environments.providers.nomad.schema import DISABLED, FUNCTIONS
+from environments.providers.nomad.structure import structure_faults
+from environments.providers.nomad.template_paths import Read, read_paths, template_faults
 from environments.service.rendering import whole_expression
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import Block, Body, parse

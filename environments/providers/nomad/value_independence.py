@@ -11,11 +11,11 @@ from functools import cache
 from typing import Any
 
 from environments.domain.errors import InvalidJob
-from environments.executors.go_template import LEFT, RIGHT, Place, places
-from environments.executors.nomad_fields import Field, Path, Text, actions
-from environments.executors.nomad_ports import Job
-from environments.executors.nomad_texts import leaves
-from environments.executors.other_values import aspects, others
+from environments.providers.nomad.fields import Field, Path, Text, actions
+from environments.providers.nomad.go_template import LEFT, RIGHT, Place, places
+from environments.providers.nomad.other_values import aspects, others
+from environments.providers.nomad.ports import Job
+from environments.providers.nomad.texts import leaves
 from environments.steps.hcl import literals as hcl
 
 _ANY = re.compile(r"[$%]\{[^}]*\}?")

@@ -11,12 +11,12 @@ import nomad
 import requests
 from nomad.api.exceptions import BaseNomadException, TimeoutNomadException, URLNotFoundNomadException
 
-from environments.adapters.nomad_answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
-from environments.adapters.nomad_volumes import remove_volume, volumes
 from environments.domain.errors import BackendError, InvalidJob
-from environments.executors.nomad_ports import ENDED, Allocation, Evaluation, Job, JobPlan, Rollout
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing
+from environments.providers.nomad.answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
+from environments.providers.nomad.ports import ENDED, Allocation, Evaluation, Job, JobPlan, Rollout
+from environments.providers.nomad.volumes import remove_volume, volumes
 
 _ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
 """What Nomad and its drivers answer to a signal for a task that has ended."""

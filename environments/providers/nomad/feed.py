@@ -12,11 +12,11 @@ from typing import Any
 
 import requests
 
-from environments.adapters.nomad_answers import allocation
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import Link
 from environments.providers.backend.streaming import Door, Stream, explain
+from environments.providers.nomad.answers import allocation
 from environments.steps.cluster_events import GoneJob, Happening, Listing, SeenInstance, SeenJob, seen_task
 
 _SILENCE = 35.0

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from environments.domain.names import service_prefix
-from environments.executors.nomad_ports import SLICE, Job
-from environments.executors.nomad_rules import group_services
-from environments.executors.nomad_watch import Outcome
 from environments.providers.consul.services import Catalogue, Instance
+from environments.providers.nomad.ports import SLICE, Job
+from environments.providers.nomad.rollout import Outcome
+from environments.providers.nomad.rules import group_services
 from environments.steps.base import Owner, StepRun
 
 

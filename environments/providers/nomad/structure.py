@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from environments.domain.faults import Fault, meant
-from environments.executors.nomad_schema import CHOICES, DRIVERS, FREE, KINDS, NEEDED, PLUGINS, REQUIRED, Kind
+from environments.providers.nomad.schema import CHOICES, DRIVERS, FREE, KINDS, NEEDED, PLUGINS, REQUIRED, Kind
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tokens import Kind as Sort
 from environments.steps.hcl.tree import Attribute, Block, Body

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
-from environments.executors.nomad_checks import Checks
-from environments.executors.nomad_given_up import failed_for_good
-from environments.executors.nomad_incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
-from environments.executors.nomad_lifecycle import Duties
-from environments.executors.nomad_placement import unplaced
-from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
-from environments.executors.nomad_promotion import Promotion, canaried
 from environments.providers.consul.services import Catalogue
+from environments.providers.nomad.given_up import failed_for_good
+from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
+from environments.providers.nomad.lifecycle import Duties
+from environments.providers.nomad.placement import unplaced
+from environments.providers.nomad.ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
+from environments.providers.nomad.promotion import Promotion, canaried
+from environments.providers.nomad.service_checks import Checks
 from environments.steps.base import StepRun
 
 _TAIL = 8000

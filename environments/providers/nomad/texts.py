@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from environments.executors.nomad_fields import KEY, Path
-from environments.executors.nomad_ports import Job
+from environments.providers.nomad.fields import KEY, Path
+from environments.providers.nomad.ports import Job
 
 
 @dataclass(frozen=True)

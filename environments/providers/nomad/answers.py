@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environments.executors.nomad_ports import ASKS_TO_END, Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
+from environments.providers.nomad.ports import ASKS_TO_END, Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
 
 _REPLACING = "create/destroy update"
 _DRIVERS = "missing drivers"

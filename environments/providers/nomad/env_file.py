@@ -2,7 +2,7 @@
 
 import re
 
-from environments.executors.go_template import Place
+from environments.providers.nomad.go_template import Place
 
 UNSAFE = frozenset("'#")
 """What begins a comment or a quoted text in a line, besides what no template may have of a value."""

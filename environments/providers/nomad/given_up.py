@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from environments.executors.nomad_ports import SLICE, Allocation, Job, Rollout, Scheduler
+from environments.providers.nomad.ports import SLICE, Allocation, Job, Rollout, Scheduler
 
 _ENDED_BADLY = ("failed", "cancelled")
 

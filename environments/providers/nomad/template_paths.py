@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from environments.domain.faults import Fault
-from environments.executors.go_syntax import UNKNOWN, syntax_faults
-from environments.executors.go_template import Place, actions, places
+from environments.providers.nomad.go_syntax import UNKNOWN, syntax_faults
+from environments.providers.nomad.go_template import Place, actions, places
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import Attribute
 

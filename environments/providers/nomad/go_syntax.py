@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from environments.domain.faults import meant
-from environments.executors.go_template import Action, actions
+from environments.providers.nomad.go_template import Action, actions
 
 UNKNOWN = "\1"
 """Stands in a template for code of the job file: what it gives is known to nobody."""

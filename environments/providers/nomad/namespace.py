@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.plan import Action, Change
-from environments.executors.nomad_ports import Scheduler
-from environments.executors.nomad_stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
+from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose

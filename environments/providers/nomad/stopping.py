@@ -9,8 +9,8 @@ from typing import Any
 
 from environments.domain.deadline import format_duration
 from environments.domain.errors import BackendError, StepTimeout
-from environments.executors.nomad_lifecycle import POSTSTOP, Duties, Duty, duties, seconds
-from environments.executors.nomad_ports import SLICE, Allocation, Job, Scheduler, Task
+from environments.providers.nomad.lifecycle import POSTSTOP, Duties, Duty, duties, seconds
+from environments.providers.nomad.ports import SLICE, Allocation, Job, Scheduler, Task
 from environments.steps.base import StepRun
 
 POSTSTOP_PATIENCE = timedelta(minutes=2)

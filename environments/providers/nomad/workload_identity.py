@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
-from environments.executors.nomad_namespace import whose_namespace
-from environments.executors.nomad_ports import Scheduler
+from environments.providers.nomad.namespace import whose_namespace
+from environments.providers.nomad.ports import Scheduler
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT
 

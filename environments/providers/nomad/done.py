@@ -12,7 +12,7 @@ from typing import Any
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, InvalidInput
 from environments.domain.template import Bundle
-from environments.executors.nomad_ports import Job
+from environments.providers.nomad.ports import Job
 from environments.steps.base import StepContext, StepRun
 from environments.steps.changes import fingerprint
 from environments.steps.hcl.tree import parse
