@@ -10,7 +10,6 @@ from environments.adapters.agents import LocalCluster
 from environments.adapters.module_states import SealedKits, ServedStates
 from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.adapters.opentofu.places import ConnectedPlaces
-from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
@@ -21,17 +20,13 @@ from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWi
 from environments.executors.opentofu_credentials import Credentials
 from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import Lender
-from environments.executors.places import JobPlaces, reach
-from environments.executors.secret_words import secret_words
-from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.executors.vault_folder import FolderHandler
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
-from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.job_places import JobPlaces, reach
 from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.acl_client import NomadAcl
 from environments.providers.nomad.client import Nomad
@@ -39,6 +34,11 @@ from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.validation import NomadJudge
 from environments.providers.nomad.workload_identity import IdentityHandler
+from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.providers.vault.client import Vault
+from environments.providers.vault.folder import FolderHandler
+from environments.providers.vault.secret import SecretHandler, VaultSecret
+from environments.providers.vault.secret_words import secret_words
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from environments.steps.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox

@@ -6,7 +6,7 @@ from datetime import datetime
 from environments.domain.cleaning import Cleaner
 from environments.domain.environment import DegradedReason
 from environments.domain.errors import CalvinverseError
-from environments.executors.secret_words import Words
+from environments.providers.vault.secret_words import Words
 from environments.steps.base import Owner
 from environments.steps.job_health import Trouble
 

@@ -17,7 +17,7 @@ from environments.domain.lifecycle import State
 from environments.engine.degraded_texts import MOST, Texts
 from environments.engine.environment_troubles import forgotten, troubles_of
 from environments.engine.known_world import KnownWorld
-from environments.executors.secret_words import Words
+from environments.providers.vault.secret_words import Words
 from environments.service.storage import Storage, Watched
 from environments.steps.base import Owner
 from environments.steps.cluster_events import Check, Happening, Listing

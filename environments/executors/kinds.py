@@ -4,10 +4,10 @@ from environments.executors.agent_local import AgentLocal
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.opentofu_module import OpenTofuModule
-from environments.executors.vault_certificate import VaultCertificate
-from environments.executors.vault_secret import VaultSecret
 from environments.providers.consul.kv import ConsulKv
 from environments.providers.nomad.job import NomadJob
+from environments.providers.vault.certificate import VaultCertificate
+from environments.providers.vault.secret import VaultSecret
 from environments.service.inspecting import StepKind
 
 STEP_KINDS: dict[str, StepKind] = {

@@ -10,10 +10,6 @@ from typing import ClassVar
 
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.names import kv_prefix, service_prefix
-from environments.executors.vault_certificate import ROLE_KIND, ROLES, CertificateAuthority
-from environments.executors.vault_folder import folder_marker
-from environments.executors.vault_secret import SECRET_KIND
-from environments.executors.vault_store import MOUNT, SecretStore
 from environments.providers.consul.access import POLICY_KIND, AccessControl, policy_name
 from environments.providers.consul.kv import step_flags
 from environments.providers.consul.prefix import MARKER, PREFIX_KIND, KeyValueStore, whose_prefix
@@ -22,6 +18,10 @@ from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_C
 from environments.providers.nomad.job import JOB_KIND
 from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_namespace
 from environments.providers.nomad.ports import Scheduler
+from environments.providers.vault.certificate import ROLE_KIND, ROLES, CertificateAuthority
+from environments.providers.vault.folder import folder_marker
+from environments.providers.vault.ports import MOUNT, SecretStore
+from environments.providers.vault.secret import SECRET_KIND
 from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK
 

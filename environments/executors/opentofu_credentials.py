@@ -10,9 +10,6 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
 from environments.executors.opentofu_ports import CredentialPart, Loan
-from environments.executors.places import JobPlaces, job_places
-from environments.executors.vault_folder import claim_folder, folder_marker, folder_resource, plan_folder
-from environments.executors.vault_secret import SECRET_KIND, SecretStore
 from environments.providers.consul.access import (
     POLICY_KIND,
     TOKENS_KIND,
@@ -24,6 +21,7 @@ from environments.providers.consul.access import (
 )
 from environments.providers.consul.prefix import KeyValueStore, claim_prefix, plan_prefix, prefix_resource
 from environments.providers.consul.services import SERVICES_KIND
+from environments.providers.job_places import JobPlaces, job_places
 from environments.providers.nomad.access import (
     NOMAD_POLICY_KIND,
     NOMAD_TOKENS_KIND,
@@ -33,6 +31,8 @@ from environments.providers.nomad.access import (
     plan_nomad_policy,
 )
 from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH, Identities
+from environments.providers.vault.folder import claim_folder, folder_marker, folder_resource, plan_folder
+from environments.providers.vault.secret import SECRET_KIND, SecretStore
 from environments.steps.base import Intended, Owner, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import mark, policy_description

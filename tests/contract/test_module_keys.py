@@ -11,12 +11,12 @@ import pytest
 
 from environments.adapters.memory import MemorySecrets
 from environments.adapters.module_states import SealedKits
-from environments.adapters.vault import Secrets, Vault
 from environments.domain.errors import BackendError, ForeignResource, LeaseLost, StorageError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
 from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys, module_key_resource
 from environments.providers.backend.connections import Connections
+from environments.providers.vault.client import Secrets, Vault
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
 from tests.fakes.service import make_service

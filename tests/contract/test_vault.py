@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from environments.adapters.memory import MemoryLogins, MemoryPki, MemorySecrets
-from environments.adapters.revealing import Revealing
-from environments.adapters.vault import Logins, Pki, Secrets, Vault
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, ForeignResource, NotFound
 from environments.domain.json_values import as_floats, same
 from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
-from environments.executors.vault_certificate import Certificate
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.workload_identity import Identity
+from environments.providers.vault.certificate import Certificate
+from environments.providers.vault.client import Logins, Pki, Secrets, Vault
+from environments.providers.vault.revealing import Revealing
 from environments.steps.marks import MARK
 
 

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from environments.adapters.vault import Vault
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, NameTaken
 from environments.domain.lifecycle import State
@@ -23,6 +22,7 @@ from environments.providers.backend.connections import Connections
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import Put, RemoveTree
 from environments.providers.nomad.client import Nomad
+from environments.providers.vault.client import Vault
 from environments.service.drift import Drifting
 from environments.steps.base import Owner, Toolbox
 from environments.steps.marks import MARK

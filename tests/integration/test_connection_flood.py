@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from environments.adapters.vault import Vault
 from environments.providers.backend.calls import Part
 from environments.providers.backend.health import Parts
 from environments.providers.consul.client import Consul
 from environments.providers.nomad.client import Nomad
+from environments.providers.vault.client import Vault
 from tests.cluster import Cluster
 
 LIMITS: dict[Part, int] = {"consul": 2000, "nomad": 1000}

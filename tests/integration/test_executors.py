@@ -15,7 +15,6 @@ import pytest
 
 from environments.adapters.agents.host import LocalCluster
 from environments.adapters.trust.names import OPENBAO_WORKLOADS_POLICY
-from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import (
     BackendDenied,
@@ -37,6 +36,7 @@ from environments.providers.consul.access import Policy
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import Put, RemoveTree
 from environments.providers.nomad.client import Nomad
+from environments.providers.vault.client import Vault
 from environments.steps.base import Owner, StepContext, Toolbox
 from environments.steps.changes import shown
 from environments.steps.marks import MARK

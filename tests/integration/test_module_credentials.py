@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.vault import Vault
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
@@ -17,6 +16,7 @@ from environments.executors.opentofu_module import OpenTofuModule
 from environments.executors.opentofu_ports import CredentialPart, Lender, Loan
 from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Connections
+from environments.providers.vault.client import Vault
 from environments.settings import Settings
 from environments.steps.base import Owner, Presence, ResourceHandler
 from tests.cluster import Cluster

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.revealing import Revealing
 from environments.adapters.trust import Trust
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import Environment
@@ -17,6 +16,7 @@ from environments.domain.template import make_bundle
 from environments.executors.vault_module_key import VaultModuleKeys, module_key_resource
 from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Endpoint, JwtLogin, token_source
+from environments.providers.vault.revealing import Revealing
 from environments.settings import Settings
 from environments.steps.base import Intended, Owner, Presence, StepContext
 from tests.cluster import Cluster

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.revealing import Revealing
-from environments.adapters.vault import Vault
 from environments.domain.environment import Environment
 from environments.domain.json_values import same
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
+from environments.providers.vault.client import Vault
+from environments.providers.vault.revealing import Revealing
 from tests.cluster import Cluster
 from tests.fakes.client import NOW
 from tests.integration.web_setting import Made, new_owner, tools

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import environments
-from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.bootstrap.parts import make_places
 from environments.domain.environment import ResourceRef, Unexpected
@@ -17,19 +16,20 @@ from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
 from environments.executors.check_http import CheckHttp
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
-from environments.executors.places import reach
-from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.executors.vault_folder import FolderHandler
-from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.job_places import reach
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
+from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.providers.vault.client import Vault
+from environments.providers.vault.folder import FolderHandler
+from environments.providers.vault.secret import SecretHandler, VaultSecret
 from environments.service.rendering import render
 from environments.steps.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
 from tests import images_here

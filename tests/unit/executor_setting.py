@@ -13,17 +13,17 @@ from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
 from environments.executors.check_http import Answer, CheckHttp, NoAnswer
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
-from environments.executors.places import JobPlaces, reach
-from environments.executors.secret_words import secret_words
-from environments.executors.vault_certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.executors.vault_folder import FolderHandler
-from environments.executors.vault_secret import SecretHandler, VaultSecret
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.job_places import JobPlaces, reach
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
+from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.providers.vault.folder import FolderHandler
+from environments.providers.vault.secret import SecretHandler, VaultSecret
+from environments.providers.vault.secret_words import secret_words
 from environments.steps.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
 
 ALPHA = Owner("env-1", "alpha")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters import vault as vault_module
-from environments.adapters.vault import Vault
 from environments.adapters.web import WebClient
 from environments.domain.errors import BackendError, BackendUnavailable, CalvinverseError
 from environments.executors.check_http import NoAnswer
@@ -21,6 +19,8 @@ from environments.providers.consul import client as consul_module
 from environments.providers.consul.client import Consul
 from environments.providers.nomad import client as nomad_module
 from environments.providers.nomad.client import Nomad
+from environments.providers.vault import client as vault_module
+from environments.providers.vault.client import Vault
 from tests.fakes import hostile as servers
 from tests.fakes.hostile import ENDLESS, FLOODS, Talk, hostile
 

@@ -14,7 +14,7 @@ from environments.client.bundles import read_bundle
 from environments.domain.errors import CalvinverseError, InvalidInput, NotAllowedNow
 from environments.domain.template import Template
 from environments.domain.views import WorkerView
-from environments.executors.vault_secret import VaultSecretOptions
+from environments.providers.vault.secret import VaultSecretOptions
 from environments.service.parameters import check_parameters
 from environments.service.rendering import render
 from environments.stores.sealing import KeyFileSealer

@@ -20,11 +20,11 @@ from environments.domain.errors import (
     StepFailed,
     StepTimeout,
 )
-from environments.executors.secret_words import secret_words
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad.fields import DOLLAR
 from environments.providers.nomad.ports import Edit, JobPlan, Rollout, Task, TaskEvent
 from environments.providers.nomad.rules import adopt, declared, job_label
+from environments.providers.vault.secret_words import secret_words
 from environments.steps.base import Owner, Presence
 from environments.steps.hcl import literals as hcl
 from environments.steps.marks import MARK

@@ -29,15 +29,15 @@ from environments.executors.opentofu_credentials import Credentials, Where
 from environments.executors.opentofu_kit import Kit
 from environments.executors.opentofu_module import ModuleStateHandler, OpenTofuModule
 from environments.executors.opentofu_ports import CredentialPart, Loan, Module, Place
-from environments.executors.places import JobPlaces
-from environments.executors.vault_folder import FolderHandler
-from environments.executors.vault_secret import SecretHandler
 from environments.providers.consul.access import Policy, PolicyHandler, TokensHandler
 from environments.providers.consul.kv import PrefixHandler, Put
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.job_places import JobPlaces
 from environments.providers.nomad.access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
+from environments.providers.vault.folder import FolderHandler
+from environments.providers.vault.secret import SecretHandler
 from environments.steps.base import Owner, Presence, ResourceHandler, StepRun
 from environments.steps.marks import MARK, mark
 from tests.unit.executor_setting import Run

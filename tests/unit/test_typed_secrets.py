@@ -13,7 +13,7 @@ from environments.domain.errors import InvalidParameters
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.template import Template, make_bundle
 from environments.domain.views import CreateRequest, UpdateRequest
-from environments.executors.secret_words import secret_words
+from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner
 from tests.unit.engine_setting import ADMIN

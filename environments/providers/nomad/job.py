@@ -12,9 +12,8 @@ from environments.domain.errors import CalvinverseError, InvalidJob, InvalidTemp
 from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.places import JobPlaces, job_places
-from environments.executors.secret_words import Words, no_words
 from environments.providers.consul.services import Catalogue
+from environments.providers.job_places import JobPlaces, job_places
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad import values as nomad_values
 from environments.providers.nomad.check import job_faults
@@ -30,6 +29,7 @@ from environments.providers.nomad.rollout import Outcome, Registered, Watch
 from environments.providers.nomad.rules import adopt, declared, job_label
 from environments.providers.nomad.service_addresses import addresses
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
+from environments.providers.vault.secret_words import Words, no_words
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import (
     AWAITING_PROMOTION,

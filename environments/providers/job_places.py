@@ -13,16 +13,6 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import service_prefix
 from environments.domain.plan import Change
-from environments.executors.vault_certificate import (
-    CERTIFICATES_KIND,
-    ISSUE,
-    ROLE_KIND,
-    ROLES,
-    CertificateAuthority,
-    check_role,
-)
-from environments.executors.vault_folder import check_folder, claim_folder, folder_resource
-from environments.executors.vault_store import SecretStore
 from environments.providers.consul.access import (
     POLICY_KIND,
     TOKENS_KIND,
@@ -43,6 +33,16 @@ from environments.providers.nomad.workload_identity import (
     end_identity,
     lending_resource,
 )
+from environments.providers.vault.certificate import (
+    CERTIFICATES_KIND,
+    ISSUE,
+    ROLE_KIND,
+    ROLES,
+    CertificateAuthority,
+    check_role,
+)
+from environments.providers.vault.folder import check_folder, claim_folder, folder_resource
+from environments.providers.vault.ports import SecretStore
 from environments.steps.base import Intended, Owner, StepRun
 
 _LOCKS = 64

@@ -15,9 +15,9 @@ from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
-from environments.executors.vault_folder import check_folder, claim_folder, folder_resource, held_by
-from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead, SecretStore
 from environments.providers.nomad.workload_identity import lending_resource
+from environments.providers.vault.folder import check_folder, claim_folder, folder_resource, held_by
+from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead, SecretStore
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change

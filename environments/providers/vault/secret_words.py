@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from environments.domain.cleaning import texts_of
 from environments.domain.names import kv_prefix
-from environments.executors.vault_secret import SecretStore
+from environments.providers.vault.secret import SecretStore
 from environments.steps.base import Owner
 
 SHORTEST = 8

@@ -11,7 +11,7 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
-from environments.executors.vault_store import MOUNT, SecretHead, SecretStore
+from environments.providers.vault.ports import MOUNT, SecretHead, SecretStore
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import ABSENT, MARK, foreign, mark, whose

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from environments.adapters.vault import Vault
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, ForeignResource, NotFound
 from environments.domain.references import SecretReference
+from environments.providers.vault.client import Vault
 from environments.steps.marks import MARK
 
 

@@ -19,7 +19,7 @@ from environments.domain.faults import Fault
 from environments.domain.names import service_name, service_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
-from environments.executors.vault_names import certificate_faults
+from environments.providers.vault.certificate_names import certificate_faults
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change, moved

@@ -16,12 +16,12 @@ from hvac import exceptions
 
 from environments.adapters.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
 from environments.domain.errors import BackendDenied, BackendError
-from environments.executors.vault_certificate import Certificate
-from environments.executors.vault_store import MOUNT, KeptSecret, SecretHead
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Lent, Link, Missing
 from environments.providers.nomad.access import Issued
 from environments.providers.nomad.workload_identity import Identity
+from environments.providers.vault.certificate import Certificate
+from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead
 
 PKI = "pki"
 
