@@ -7,9 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from environments.adapters.agents import LocalCluster
-from environments.adapters.module_states import SealedKits, ServedStates
-from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
-from environments.adapters.opentofu.places import ConnectedPlaces
 from environments.adapters.web import WebClient
 from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
@@ -17,10 +14,6 @@ from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLo
 from environments.executors.check_http import CheckHttp
 from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
-from environments.executors.opentofu_credentials import Credentials
-from environments.executors.opentofu_module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
-from environments.executors.opentofu_ports import Lender
-from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
@@ -34,6 +27,16 @@ from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.validation import NomadJudge
 from environments.providers.nomad.workload_identity import IdentityHandler
+from environments.providers.opentofu.credentials import Credentials
+from environments.providers.opentofu.folders import WorkFolders
+from environments.providers.opentofu.installation import Installation
+from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys
+from environments.providers.opentofu.module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.places import ConnectedPlaces
+from environments.providers.opentofu.ports import Lender
+from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.runner import OpenTofu
+from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.providers.vault.client import Vault
 from environments.providers.vault.folder import FolderHandler

@@ -8,7 +8,6 @@ import structlog
 
 from environments.adapters.checking.pool import CheckPool
 from environments.adapters.git import GitRepositories
-from environments.adapters.module_states import ServedStates
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
 from environments.bootstrap.parts import connections_of, make_judge, make_lender, new_id, now, with_modules
@@ -29,6 +28,7 @@ from environments.providers.backend.health import Parts
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.job import JOB_KIND
+from environments.providers.opentofu.served_states import ServedStates
 from environments.providers.vault.revealing import Revealing
 from environments.providers.vault.secret_words import secret_words
 from environments.service.access import Access

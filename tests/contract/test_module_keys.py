@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from environments.adapters.memory import MemorySecrets
-from environments.adapters.module_states import SealedKits
 from environments.domain.errors import BackendError, ForeignResource, LeaseLost, StorageError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.vault_module_key import ModuleKeyHandler, VaultModuleKeys, module_key_resource
 from environments.providers.backend.connections import Connections
+from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys, module_key_resource
+from environments.providers.opentofu.served_states import SealedKits
 from environments.providers.vault.client import Secrets, Vault
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence

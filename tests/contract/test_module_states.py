@@ -12,14 +12,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from environments.adapters.module_states import ServedStates
 from environments.api.routes.module_states import LARGEST_STATE
 from environments.api.state_server import StateServer
 from environments.domain.environment import EventType
 from environments.domain.errors import LeaseLost
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest, Problem
-from environments.executors.opentofu_ports import StateAccess
+from environments.providers.opentofu.ports import StateAccess
+from environments.providers.opentofu.served_states import ServedStates
 from environments.service.module_states import ModuleStates
 from environments.steps.base import Holder, Owner
 from tests.fakes.service import Served, served

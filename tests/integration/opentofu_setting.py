@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
-from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
-from environments.executors.opentofu_module import OpenTofuModule, OpenTofuModuleOptions
-from environments.executors.opentofu_ports import CredentialPart, Loan, NothingToLend, StateAccess
+from environments.providers.opentofu.folders import WorkFolders
+from environments.providers.opentofu.installation import Installation
+from environments.providers.opentofu.module import OpenTofuModule, OpenTofuModuleOptions
+from environments.providers.opentofu.ports import CredentialPart, Loan, NothingToLend, StateAccess
+from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Holder, Owner, StepContext, StepRun
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require

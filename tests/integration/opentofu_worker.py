@@ -6,8 +6,8 @@ from pathlib import Path
 
 from environments.adapters.memory.module_states import MemoryModuleKeys
 from environments.domain.errors import CalvinverseError
-from environments.executors.opentofu_module import OpenTofuModule
-from environments.executors.opentofu_ports import StateAccess
+from environments.providers.opentofu.module import OpenTofuModule
+from environments.providers.opentofu.ports import StateAccess
 from tests.integration.opentofu_setting import ALPHA, FolderKits, HandedDoor, StoppableRun, context, tofu_at
 
 

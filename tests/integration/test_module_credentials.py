@@ -11,11 +11,11 @@ import pytest
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
-from environments.executors.opentofu_credentials import module_policy
-from environments.executors.opentofu_module import OpenTofuModule
-from environments.executors.opentofu_ports import CredentialPart, Lender, Loan
 from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Connections
+from environments.providers.opentofu.credentials import module_policy
+from environments.providers.opentofu.module import OpenTofuModule
+from environments.providers.opentofu.ports import CredentialPart, Lender, Loan
 from environments.providers.vault.client import Vault
 from environments.settings import Settings
 from environments.steps.base import Owner, Presence, ResourceHandler

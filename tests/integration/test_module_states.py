@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.module_states import ServedStates
 from environments.api.state_server import StateServer
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.opentofu_ports import StateAccess
+from environments.providers.opentofu.ports import StateAccess
+from environments.providers.opentofu.served_states import ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
 from images.toolchain import require

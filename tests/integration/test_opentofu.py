@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
     BackendError,
@@ -23,13 +22,17 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Action
 from environments.domain.template import Bundle
-from environments.executors.opentofu_module import (
+from environments.providers.opentofu.folders import WorkFolders
+from environments.providers.opentofu.installation import Installation
+from environments.providers.opentofu.module import (
     ModuleResourceHandler,
     ModuleStateHandler,
     OpenTofuModule,
     OpenTofuModuleOptions,
 )
-from environments.executors.opentofu_ports import Loan
+from environments.providers.opentofu.ports import Loan
+from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Owner, Presence, StepContext
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
@@ -405,7 +408,7 @@ def test_what_init_left_ready_is_used_again_until_it_does_not_fit(site: Site, se
 
 
 def test_terraform_is_refused_where_encryption_is_wanted(site: Site, things: CountingServer, tmp_path: Path) -> None:
-    from environments.adapters.opentofu import Installation
+    from environments.providers.opentofu.installation import Installation
 
     fake = tmp_path / "terraform"
     fake.write_text("#!/bin/sh\necho Terraform v1.13.3\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.errors import BackendUnavailable
-from environments.executors.opentofu_module import ModuleStateHandler
+from environments.providers.opentofu.module import ModuleStateHandler
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
 from tests.integration.opentofu_setting import ALPHA, NEXT, STEP, Site, StoppableRun, kill, thing, wait_until

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from environments.adapters.memory.module_states import MemoryModuleKeys
-from environments.adapters.module_states import SealedKits, ServedStates
 from environments.domain.errors import BackendUnavailable, LeaseLost
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
-from environments.executors.opentofu_module import ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.steps.base import Holder, Owner, Presence
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.service import Served, served

@@ -13,9 +13,9 @@ from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.executors.vault_module_key import VaultModuleKeys, module_key_resource
 from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Endpoint, JwtLogin, token_source
+from environments.providers.opentofu.keys import VaultModuleKeys, module_key_resource
 from environments.providers.vault.revealing import Revealing
 from environments.settings import Settings
 from environments.steps.base import Intended, Owner, Presence, StepContext

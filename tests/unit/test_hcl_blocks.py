@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
-from environments.executors.opentofu_rules import _terraform_blocks, module_faults
 from environments.providers.nomad.rules import declared, job_label
+from environments.providers.opentofu.rules import _terraform_blocks, module_faults
 from environments.steps.hcl.tokens import Scanner
 from environments.steps.hcl.tree import parse
 

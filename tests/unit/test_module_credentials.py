@@ -25,10 +25,6 @@ from environments.domain.errors import (
 from environments.domain.plan import Change
 from environments.domain.template import make_bundle
 from environments.engine.progress import Looking
-from environments.executors.opentofu_credentials import Credentials, Where
-from environments.executors.opentofu_kit import Kit
-from environments.executors.opentofu_module import ModuleStateHandler, OpenTofuModule
-from environments.executors.opentofu_ports import CredentialPart, Loan, Module, Place
 from environments.providers.consul.access import Policy, PolicyHandler, TokensHandler
 from environments.providers.consul.kv import PrefixHandler, Put
 from environments.providers.consul.services import ServicesHandler
@@ -36,6 +32,10 @@ from environments.providers.job_places import JobPlaces
 from environments.providers.nomad.access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
+from environments.providers.opentofu.credentials import Credentials, Where
+from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.ports import CredentialPart, Loan, Module, Place
+from environments.providers.opentofu.run_record import Kit
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler
 from environments.steps.base import Owner, Presence, ResourceHandler, StepRun

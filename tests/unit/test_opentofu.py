@@ -8,10 +8,6 @@ from typing import Any
 import pytest
 
 from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
-from environments.adapters.opentofu.faults import StateTrouble, error_of, outdated
-from environments.adapters.opentofu.messages import Messages
-from environments.adapters.opentofu.plans import changes, hide
-from environments.adapters.opentofu.process import grace
 from environments.domain.cleaning import Cleaner
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
@@ -29,15 +25,19 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.opentofu_kit import Kit
-from environments.executors.opentofu_module import (
+from environments.providers.opentofu.faults import StateTrouble, error_of, outdated
+from environments.providers.opentofu.messages import Messages
+from environments.providers.opentofu.module import (
     ModuleResourceHandler,
     ModuleStateHandler,
     OpenTofuModule,
     OpenTofuModuleOptions,
 )
-from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Settlement, Spares
-from environments.executors.opentofu_rules import module_faults, module_files
+from environments.providers.opentofu.plans import changes, hide
+from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Settlement, Spares
+from environments.providers.opentofu.process import grace
+from environments.providers.opentofu.rules import module_faults, module_files
+from environments.providers.opentofu.run_record import Kit
 from environments.steps.base import Holder, Owner, Presence, StepContext, StepRun
 from tests.unit.executor_setting import Run
 

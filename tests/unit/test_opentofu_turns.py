@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.opentofu import Installation, OpenTofu, Prepared, WorkFolders
-from environments.adapters.opentofu.turns import Turns
 from environments.domain.errors import Interrupted, TooManyRequests
 from environments.domain.plan import Change
-from environments.executors.opentofu_ports import Module, Output, Place, StateAccess
+from environments.providers.opentofu.folders import WorkFolders
+from environments.providers.opentofu.installation import Installation
+from environments.providers.opentofu.ports import Module, Output, Place, StateAccess
+from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.run_queue import Turns
+from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Owner
 from tests.unit.executor_setting import Run
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.opentofu import folders, warden
-from environments.adapters.opentofu.folders import WorkFolders
-from environments.adapters.opentofu.process import HeldStep, Looking, run_guarded
 from environments.domain.errors import BackendUnavailable, CalvinverseError, Cancelled, StorageError
+from environments.providers.opentofu import folders
+from environments.providers.opentofu import watchdog as warden
+from environments.providers.opentofu.folders import WorkFolders
+from environments.providers.opentofu.process import HeldStep, Looking, run_guarded
 from environments.steps.base import Owner
 from tests.unit.executor_setting import Run
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from environments.domain.errors import LeaseLost
-from environments.executors.opentofu_ports import StateAccess
+from environments.providers.opentofu.ports import StateAccess
 from environments.steps.base import Holder, Owner
 
 _Place = tuple[str, str]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from environments.domain.errors import BackendError
-from environments.executors.opentofu_ports import Module
+from environments.providers.opentofu.ports import Module
 
 _FORM = 1
 

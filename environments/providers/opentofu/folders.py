@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from environments.adapters.opentofu import warden
+from environments.providers.opentofu import watchdog as warden
 from environments.steps.base import Owner
 
 ERRORED = "errored.tfstate"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from environments.domain.cleaning import Cleaner
-from environments.executors.opentofu_ports import Output, Settlement
+from environments.providers.opentofu.ports import Output, Settlement
 
 LONGEST = 500
 """Characters of a diagnostic's text that people get to read."""

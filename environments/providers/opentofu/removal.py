@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
-from environments.executors.opentofu_kit import Kit
-from environments.executors.opentofu_ports import (
+from environments.providers.opentofu.ports import (
     RESOURCE_KIND,
     STATE_KIND,
     TIME_LIMIT,
@@ -24,6 +23,7 @@ from environments.executors.opentofu_ports import (
     StateDoor,
     Tofu,
 )
+from environments.providers.opentofu.run_record import Kit
 from environments.steps.base import Holder, Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT
 

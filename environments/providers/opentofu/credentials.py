@@ -9,7 +9,6 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
-from environments.executors.opentofu_ports import CredentialPart, Loan
 from environments.providers.consul.access import (
     POLICY_KIND,
     TOKENS_KIND,
@@ -31,6 +30,7 @@ from environments.providers.nomad.access import (
     plan_nomad_policy,
 )
 from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH, Identities
+from environments.providers.opentofu.ports import CredentialPart, Loan
 from environments.providers.vault.folder import claim_folder, folder_marker, folder_resource, plan_folder
 from environments.providers.vault.secret import SECRET_KIND, SecretStore
 from environments.steps.base import Intended, Owner, StepRun

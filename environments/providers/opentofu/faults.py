@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from environments.adapters.opentofu.messages import LONGEST, Diagnostic, Messages
 from environments.domain.errors import (
     BackendDenied,
     BackendError,
@@ -19,6 +18,7 @@ from environments.domain.errors import (
     MachineError,
     StepFailed,
 )
+from environments.providers.opentofu.messages import LONGEST, Diagnostic, Messages
 
 StateTrouble = Literal["refused", "away", "unreadable"]
 """What is wrong with a state: the service refuses the credential, it doesn't answer, or tofu can't read what it has."""

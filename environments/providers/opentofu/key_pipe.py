@@ -7,7 +7,7 @@ import ssl
 import httpx2
 
 from environments.domain.errors import BackendError, BackendUnavailable
-from environments.executors.opentofu_ports import StateAccess
+from environments.providers.opentofu.ports import StateAccess
 
 _LIMIT = 30.0
 _LOOK_LIMIT = 5.0

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from environments.adapters.opentofu import warden
 from environments.domain.errors import (
     BackendUnavailable,
     CalvinverseError,
@@ -21,6 +20,7 @@ from environments.domain.errors import (
     StepTimeout,
     Stopping,
 )
+from environments.providers.opentofu import watchdog as warden
 from environments.steps.base import StepRun
 
 LOOK_EVERY = 0.25

@@ -14,9 +14,9 @@ from environments.domain.errors import InvalidTemplate, StepFailed
 from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.executors.opentofu_check import module_check, module_outputs
-from environments.executors.opentofu_kit import Kit
-from environments.executors.opentofu_ports import (
+from environments.providers.opentofu.check import module_check, module_outputs
+from environments.providers.opentofu.keys import module_key_resource
+from environments.providers.opentofu.ports import (
     MODULE_KEY_KIND,
     OUTPUT_KIND,
     RESOURCE_KIND,
@@ -36,9 +36,9 @@ from environments.executors.opentofu_ports import (
     StateDoor,
     Tofu,
 )
-from environments.executors.opentofu_removal import ModuleResourceHandler, Modules, ModuleStateHandler
-from environments.executors.opentofu_rules import module_faults, module_files
-from environments.executors.vault_module_key import module_key_resource
+from environments.providers.opentofu.removal import ModuleResourceHandler, Modules, ModuleStateHandler
+from environments.providers.opentofu.rules import module_faults, module_files
+from environments.providers.opentofu.run_record import Kit
 from environments.service.shapes import Shape
 from environments.steps.base import Intended, Options, Owner, StepContext, StepRun
 from environments.steps.changes import change

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from environments.domain.errors import MachineError
-from environments.executors.opentofu_ports import StateAccess
+from environments.providers.opentofu.ports import StateAccess
 
 VERSION_LIMIT = 20.0
 """Seconds that tofu may take to tell its version."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.plan import Action, Change
-from environments.executors.opentofu_ports import OUTPUT_KIND, RESOURCE_KIND
+from environments.providers.opentofu.ports import OUTPUT_KIND, RESOURCE_KIND
 
 MOST_DETAILS = 20
 """Lines of one change; the rest is counted."""

@@ -1,4 +1,4 @@
-"""`environments.executors.opentofu_ports.Tofu` on the real program."""
+"""`environments.providers.opentofu.ports.Tofu` on the real program."""
 
 import json
 import os
@@ -8,20 +8,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from environments.adapters.opentofu import warden
-from environments.adapters.opentofu.faults import StateTrouble, error_of, outdated
-from environments.adapters.opentofu.folders import WorkFolders, Workplace
-from environments.adapters.opentofu.handing import hand_in, state_answer
-from environments.adapters.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
-from environments.adapters.opentofu.messages import Messages
-from environments.adapters.opentofu.plans import changes
-from environments.adapters.opentofu.prepared import Prepared
-from environments.adapters.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
-from environments.adapters.opentofu.turns import Turns
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost, TooManyRequests
 from environments.domain.plan import Change
-from environments.executors.opentofu_ports import Module, Output, Place, Planned, Settled, Spares
+from environments.providers.opentofu import watchdog as warden
+from environments.providers.opentofu.faults import StateTrouble, error_of, outdated
+from environments.providers.opentofu.folders import WorkFolders, Workplace
+from environments.providers.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
+from environments.providers.opentofu.key_pipe import hand_in, state_answer
+from environments.providers.opentofu.messages import Messages
+from environments.providers.opentofu.plans import changes
+from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Spares
+from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
+from environments.providers.opentofu.run_queue import Turns
 from environments.steps.base import StepRun
 
 LOOK_LIMIT = 120.0

@@ -6,8 +6,8 @@ from typing import Any
 
 from environments.domain.faults import Fault, meant
 from environments.domain.template import Bundle, Template
-from environments.executors.opentofu_rules import module_faults, module_files
 from environments.providers.nomad.check import value_faults
+from environments.providers.opentofu.rules import module_faults, module_files
 from environments.service.shapes import ANYTHING, Gone, Shape, table
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import Block, parse

@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from environments.domain.errors import StorageError
-from environments.executors.opentofu_ports import ModuleKeys, StateAccess
+from environments.providers.opentofu.ports import ModuleKeys, StateAccess
 from environments.service.module_access import StateHolder
 from environments.service.module_states import ModuleStates
 from environments.steps.base import Holder, Owner

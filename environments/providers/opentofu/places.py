@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from environments.domain.errors import MachineError
-from environments.executors.opentofu_credentials import Where
-from environments.executors.opentofu_ports import CredentialPart
 from environments.providers.backend.calls import Part
 from environments.providers.backend.connections import Connections
+from environments.providers.opentofu.credentials import Where
+from environments.providers.opentofu.ports import CredentialPart
 
 _PARTS: dict[CredentialPart, Part] = {"consul": "consul", "nomad": "nomad", "openbao": "vault"}
 

@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from environments.executors.opentofu_ports import Module
+from environments.providers.opentofu.ports import Module
 
 DATA = ".terraform"
 LOCK_FILE = ".terraform.lock.hcl"
