@@ -17,11 +17,12 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TextIO
 
-from environments.adapters.agents import LocalAgents, free_ports, leftovers, processes
-from environments.adapters.agents.local import NAMES
-from environments.adapters.trust import Trust
 from environments.domain.errors import PortTaken
 from environments.providers.backend.connections import Connections
+from environments.providers.local_cluster.agents import leftovers, processes
+from environments.providers.local_cluster.agents.local import NAMES, LocalAgents
+from environments.providers.local_cluster.agents.ports import free_ports
+from environments.providers.local_cluster.trust.cluster import Trust
 from images.toolchain import require
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from environments.adapters.checking.pool import CheckPool
 from environments.bootstrap import parts, service
+from environments.checking.pool import CheckPool
 from environments.steps.base import Executor, ResourceHandler
 
 

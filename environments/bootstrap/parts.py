@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from environments.adapters.agents import LocalCluster
-from environments.adapters.web import WebClient
 from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
-from environments.executors.agent_local import AGENT_KIND, AgentHandler, AgentLocal
-from environments.executors.check_http import CheckHttp
-from environments.executors.cluster_trust import ClusterTrust
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.http.check import CheckHttp
+from environments.providers.http.client import WebClient
 from environments.providers.job_places import JobPlaces, reach
+from environments.providers.local_cluster.agent_step import AGENT_KIND, AgentHandler, AgentLocal
+from environments.providers.local_cluster.agents.host import LocalCluster
+from environments.providers.local_cluster.trust_step import ClusterTrust
 from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.acl_client import NomadAcl
 from environments.providers.nomad.client import Nomad

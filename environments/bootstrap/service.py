@@ -6,11 +6,10 @@ from importlib.metadata import version as installed_version
 
 import structlog
 
-from environments.adapters.checking.pool import CheckPool
-from environments.adapters.git import GitRepositories
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
 from environments.bootstrap.parts import connections_of, make_judge, make_lender, new_id, now, with_modules
+from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
@@ -26,6 +25,7 @@ from environments.engine.worker import Worker
 from environments.engine.world import World
 from environments.providers.backend.health import Parts
 from environments.providers.consul.feed import ConsulFeed
+from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.job import JOB_KIND
 from environments.providers.opentofu.served_states import ServedStates

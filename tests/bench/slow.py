@@ -2,8 +2,8 @@
 
 import sys
 
+from environments.bootstrap import kinds
 from environments.cli import main
-from environments.executors import kinds
 from tests.fakes.world import ThingExecutor, ThingHandler, World
 from tests.more_kinds import add_kind
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.checking.pool import CheckPool
+from environments.bootstrap.kinds import STEP_KINDS
+from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.errors import (
     CheckTooCostly,
@@ -23,7 +24,6 @@ from environments.domain.errors import (
     TooManyRequests,
 )
 from environments.domain.template import Bundle, Template, make_bundle, parse_template
-from environments.executors.kinds import STEP_KINDS
 from environments.service.checking import Checks, DirectChecks
 from environments.service.rendering import known_images
 from images.places import CHECKOUT

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from environments.adapters.checking.pool import CheckPool
+from environments.checking.pool import CheckPool
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.views import TokenRequest

@@ -16,8 +16,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from environments.adapters import git_calls
-from environments.adapters.git import GitRepositories
 from environments.client.bundles import read_bundle
 from environments.domain.errors import (
     InvalidSource,
@@ -29,6 +27,8 @@ from environments.domain.errors import (
     UnknownRevision,
 )
 from environments.domain.views import GitPushRequest, Problem, TokenRequest
+from environments.providers.git import calls as git_calls
+from environments.providers.git.source import GitRepositories
 from environments.service.sources import Sources
 from tests.fakes.service import WEB, Served, served
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.agents import free_ports
-from environments.adapters.trust import Trust
 from environments.client import connect
 from environments.context import stored_context
 from environments.domain.errors import ManagedOutside
 from environments.domain.lifecycle import State
 from environments.domain.views import CreateRequest
 from environments.providers.backend.connections import TokenFile
+from environments.providers.local_cluster.agents.ports import free_ports
+from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
 from jobs.places import Places
 from jobs.status import look

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from environments.bootstrap.kinds import STEP_KINDS
 from environments.domain.template import Bundle
-from environments.executors.kinds import STEP_KINDS
 from environments.service.inspecting import StepKind
 
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from environments.adapters.git import GitRepositories
 from environments.api.app import create_app
 from environments.api.server import make_server
 from environments.client import HttpClient
@@ -25,6 +24,7 @@ from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
 from environments.engine.feed import Feed
+from environments.providers.git.source import GitRepositories
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue

@@ -1,6 +1,6 @@
 """The step kinds that a service of the fleet has templates checked with: the real ones and the gate."""
 
-from environments.executors import kinds
+from environments.bootstrap import kinds
 from tests.fleet.world import GateExecutor
 
 STEP_KINDS = {**kinds.STEP_KINDS, GateExecutor.kind: GateExecutor}

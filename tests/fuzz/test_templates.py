@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from environments.adapters.checking.pool import CheckPool
+from environments.checking.pool import CheckPool
 from environments.domain.template import make_bundle
 from environments.domain.views import TokenRequest
 from tests.fakes.kinds import KINDS_HERE

@@ -18,8 +18,9 @@ from typing import Any
 
 import httpx2
 
-from environments.adapters.agents import engine, free_ports
-from environments.adapters.agents.agent import agents_environment
+from environments.providers.local_cluster.agents import engine
+from environments.providers.local_cluster.agents.agent import agents_environment
+from environments.providers.local_cluster.agents.ports import free_ports
 from images.toolchain import require
 
 LIMIT = 120.0

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.agents import LocalAgents, Ports, free_ports, leftovers, processes
-from environments.adapters.trust import Trust
 from environments.domain.errors import BackendDenied, BackendUnavailable, InvalidInput, MachineError, PortTaken
 from environments.providers.backend.connections import Connections
+from environments.providers.local_cluster.agents import leftovers, processes
+from environments.providers.local_cluster.agents.local import LocalAgents
+from environments.providers.local_cluster.agents.ports import Ports, free_ports
+from environments.providers.local_cluster.trust.cluster import Trust
 from images.toolchain import require
 from tests.cluster import Cluster, start_cluster
 from tests.integration.workloads import Backends, environment, prepare, run_job

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.agents import processes
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest, EnvironmentView
+from environments.providers.local_cluster.agents import processes
 from environments.providers.nomad.client import Nomad
 from tests import images_here
 from tests.cluster import Cluster

@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.agents.host import LocalCluster
-from environments.adapters.trust.names import OPENBAO_WORKLOADS_POLICY
-from environments.adapters.web import WebClient
 from environments.domain.errors import (
     BackendDenied,
     BackendError,
@@ -27,14 +24,17 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Action, Change
 from environments.domain.template import make_bundle
-from environments.executors.agent_local import AgentLocal, AgentLocalOptions
-from environments.executors.check_http import NoAnswer
-from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions
 from environments.providers.backend.calls import Part
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.consul.access import Policy
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import Put, RemoveTree
+from environments.providers.http.check import NoAnswer
+from environments.providers.http.client import WebClient
+from environments.providers.local_cluster.agent_step import AgentLocal, AgentLocalOptions
+from environments.providers.local_cluster.agents.host import LocalCluster
+from environments.providers.local_cluster.trust.names import OPENBAO_WORKLOADS_POLICY
+from environments.providers.local_cluster.trust_step import ClusterTrust, ClusterTrustOptions
 from environments.providers.nomad.client import Nomad
 from environments.providers.vault.client import Vault
 from environments.steps.base import Owner, StepContext, Toolbox

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.trust import Trust
 from environments.domain.errors import BackendDenied, BackendError
 from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.cluster import Trust
 from images.catalogue.attestation import Made, encode, envelope, statement, subjects, verify
 from images.catalogue.transit import KEY, MOUNT, TransitSigner, find_signer
 from images.errors import (

@@ -2,8 +2,8 @@
 
 import pytest
 
+from environments.bootstrap.kinds import STEP_KINDS
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.kinds import STEP_KINDS
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.validation import NomadJudge
 from environments.service.inspecting import template_faults

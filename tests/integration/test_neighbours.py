@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.trust.nomad import leaves_others_alone
 from environments.client import Client
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
@@ -19,6 +18,7 @@ from environments.domain.template import make_bundle
 from environments.domain.views import CreateRequest
 from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Endpoint, TokenFile
+from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 from environments.providers.nomad.client import Nomad
 from tests import images_here
 from tests.cluster import Cluster, start_cluster

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.trust import Trust
 from environments.bootstrap.parts import make_lender, make_toolbox
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
@@ -15,6 +14,7 @@ from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Endpoint, JwtLogin, token_source
+from environments.providers.local_cluster.trust.cluster import Trust
 from environments.providers.opentofu.keys import VaultModuleKeys, module_key_resource
 from environments.providers.vault.revealing import Revealing
 from environments.settings import Settings

@@ -9,18 +9,18 @@ from typing import Any
 from uuid import uuid4
 
 import environments
-from environments.adapters.web import WebClient
 from environments.bootstrap.parts import make_places
 from environments.domain.environment import ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
-from environments.executors.check_http import CheckHttp
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.http.check import CheckHttp
+from environments.providers.http.client import WebClient
 from environments.providers.job_places import reach
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.job import JobHandler, NomadJob

@@ -11,11 +11,11 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.check_http import Answer, CheckHttp, NoAnswer
 from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
+from environments.providers.http.check import Answer, CheckHttp, NoAnswer
 from environments.providers.job_places import JobPlaces, reach
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.agents import LocalAgents, leftovers, processes
-from environments.adapters.agents.nomad import NomadAgent
-from environments.adapters.trust.nomad import leaves_others_alone
+from environments.providers.local_cluster.agents import leftovers, processes
+from environments.providers.local_cluster.agents.local import LocalAgents
+from environments.providers.local_cluster.agents.nomad import NomadAgent
+from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 
 OURS, THEIRS = "0aa1b2c3-0000-4000-8000-000000000001", "0aa1b2c3-0000-4000-8000-000000000002"
 LABEL = "com.hashicorp.nomad.alloc_id"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.agents import LocalAgents, engine
-from environments.adapters.agents.nomad import NomadAgent
+from environments.providers.local_cluster.agents import engine
+from environments.providers.local_cluster.agents.local import LocalAgents
+from environments.providers.local_cluster.agents.nomad import NomadAgent
 
 
 @pytest.fixture

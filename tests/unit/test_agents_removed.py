@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.agents import LocalAgents
-from environments.adapters.agents.agent import Agent
+from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.local import LocalAgents
 
 
 def test_two_that_go_at_the_same_moment_remove_what_they_share_once(

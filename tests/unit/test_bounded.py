@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.web import WebClient
 from environments.domain.errors import BackendError, BackendUnavailable, CalvinverseError
-from environments.executors.check_http import NoAnswer
 from environments.providers.backend.bounded import bounded_session
 from environments.providers.backend.calls import Caller, FixedToken
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.backend.health import Parts
 from environments.providers.consul import client as consul_module
 from environments.providers.consul.client import Consul
+from environments.providers.http.check import NoAnswer
+from environments.providers.http.client import WebClient
 from environments.providers.nomad import client as nomad_module
 from environments.providers.nomad.client import Nomad
 from environments.providers.vault import client as vault_module

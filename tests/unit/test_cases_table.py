@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from environments.bootstrap.kinds import STEP_KINDS
 from environments.domain.views import Validation
-from environments.executors.kinds import STEP_KINDS
 from environments.service.inspecting import template_faults
 from tests.cases.table import HERE, Case, Change, Ends, read
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from environments.adapters.agents.ports import Ports
 from environments.domain.errors import InvalidInput
+from environments.providers.local_cluster.agents.ports import Ports
 from jobs.ports import SIZE, block
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import BackendUnavailable, ForeignResource, InvalidParameters, StepFailed
 from environments.domain.plan import Action, Change
-from environments.executors.agent_local import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
-from environments.executors.check_http import Answer
-from environments.executors.cluster_trust import ClusterTrust, ClusterTrustOptions, Lack
 from environments.providers.consul.kv import MARKER, Put, Remove
 from environments.providers.consul.services import Instance
+from environments.providers.http.check import Answer
+from environments.providers.local_cluster.agent_step import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
+from environments.providers.local_cluster.trust_step import ClusterTrust, ClusterTrustOptions, Lack
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad.ports import Edit, JobPlan
 from environments.steps.base import Owner, StepContext

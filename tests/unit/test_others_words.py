@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from psycopg.errors import OperationalError
 
-from environments.adapters import git_calls
 from environments.domain.errors import (
     BackendError,
     DatabaseDenied,
@@ -15,6 +14,7 @@ from environments.domain.errors import (
     StorageError,
 )
 from environments.providers.backend.calls import is_away, knows_no_token
+from environments.providers.git import calls as git_calls
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from environments.adapters.checking import tasks
+from environments.bootstrap.kinds import STEP_KINDS
+from environments.checking import tasks
 from environments.domain.faults import Fault
 from environments.domain.template import make_bundle, parse_template
-from environments.executors.kinds import STEP_KINDS
 from environments.service.inspecting import template_faults
 
 HEAD = '[template]\nname = "shop"\n'

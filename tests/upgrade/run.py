@@ -8,8 +8,8 @@ from pathlib import Path
 
 from doit.exceptions import TaskFailed
 
-from environments.adapters.agents import free_ports
 from environments.domain.errors import CalvinverseError
+from environments.providers.local_cluster.agents.ports import free_ports
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.places import state_folder

@@ -14,10 +14,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 from hvac import exceptions
 
-from environments.adapters.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
 from environments.domain.errors import BackendDenied, BackendError
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Lent, Link, Missing
+from environments.providers.local_cluster.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
 from environments.providers.nomad.access import Issued
 from environments.providers.nomad.workload_identity import Identity
 from environments.providers.vault.certificate import Certificate

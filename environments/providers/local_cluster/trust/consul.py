@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from environments.adapters.trust.names import (
+from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.names import (
     CONSUL_AUDIENCE,
     CONSUL_MANAGER,
     CONSUL_WORKLOADS,
     MANAGER_JOB,
     MANAGER_NAMESPACE,
 )
-from environments.adapters.trust.setting import Setting, holds
-from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.setting import Setting, holds
 
 _MANAGER_RULES = """# The provisioning service: keys and services of environments, and the policies that go with them.
 # Writing access control amounts to management; that it can't be narrower is Consul's.

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from environments.adapters.agents.local import BINARIES, LocalAgents
-from environments.adapters.agents.ports import Ports
-from environments.adapters.trust import Trust
 from environments.domain.errors import BackendDenied, BackendError, InvalidInput
-from environments.executors.agent_local import FoundAgent, RunningAgent
-from environments.executors.cluster_trust import Lack
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.backend.private_files import locked
+from environments.providers.local_cluster.agent_step import FoundAgent, RunningAgent
+from environments.providers.local_cluster.agents.local import BINARIES, LocalAgents
+from environments.providers.local_cluster.agents.ports import Ports
+from environments.providers.local_cluster.trust.cluster import Trust
+from environments.providers.local_cluster.trust_step import Lack
 
 _PARTS: dict[str, Part] = {"consul": "consul", "openbao": "vault", "nomad": "nomad"}
 

@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Mapping
 from typing import NamedTuple, NoReturn
 
-from environments.adapters.checking.tasks import answer
+from environments.checking.tasks import answer
 from environments.service.inspecting import StepKind
 
 QUESTION = struct.Struct("!IdQd")

@@ -6,12 +6,12 @@ import secrets
 from pathlib import Path
 from typing import Any, ClassVar
 
-from environments.adapters.agents.agent import Agent
-from environments.adapters.agents.ports import LOOPBACK
-from environments.adapters.agents.site import NODE
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, MachineError
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.backend.private_files import private_folder, remove_folder, write_if_changed, write_private
+from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.ports import LOOPBACK
+from environments.providers.local_cluster.agents.site import NODE
 
 _ADMIN_POLICY = "calvinverse-admin"
 _ADMIN_RULES = """# Everything but the root token's own privileges: the person who deployed.

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from environments.adapters.trust.names import (
+from environments.domain.names import DATA_VOLUME
+from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.names import (
     CONSUL_AUDIENCE,
     CONSUL_WORKLOADS,
     MANAGER_JOB,
@@ -13,9 +15,7 @@ from environments.adapters.trust.names import (
     OPENBAO_LOGIN,
     OPENBAO_WORKLOADS,
 )
-from environments.adapters.trust.setting import Setting, holds
-from environments.domain.names import DATA_VOLUME
-from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.setting import Setting, holds
 
 
 def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:

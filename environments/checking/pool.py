@@ -16,15 +16,15 @@ from typing import Any
 import structlog
 
 import environments
-from environments.adapters.checking import tasks
-from environments.adapters.checking.forker import ANSWER, BROKEN, DONE, QUESTION, READY, TOO_LONG, Limits
+from environments.checking import tasks
+from environments.checking.forker import ANSWER, BROKEN, DONE, QUESTION, READY, TOO_LONG, Limits
 from environments.domain.errors import CheckTooCostly, MachineError, ServiceUnavailable, TooManyRequests
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, Template
 from environments.schemas.plain import is_plain
 from environments.service.parameters import check_values
 
-STEP_KINDS = "environments.executors.kinds:STEP_KINDS"
+STEP_KINDS = "environments.bootstrap.kinds:STEP_KINDS"
 
 LIMITS = Limits(processor=1.0, memory=256 * 1024 * 1024, wall=15.0)
 """Of one check. The time in all is for a machine that is busy with others."""

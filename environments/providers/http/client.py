@@ -5,8 +5,8 @@ import threading
 
 import requests
 
-from environments.executors.check_http import Answer, NoAnswer
 from environments.providers.backend.bounded import bounded_session, trusting
+from environments.providers.http.check import Answer, NoAnswer
 
 _LARGEST = 1024 * 1024
 """Bytes of an answer that are looked at."""

@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from environments.adapters.agents.agent import Agent, AgentStatus, agents_environment
-from environments.adapters.agents.consul import ConsulAgent
-from environments.adapters.agents.nomad import NomadAgent
-from environments.adapters.agents.openbao import OpenBaoAgent
-from environments.adapters.agents.ports import Ports
-from environments.adapters.agents.site import Site, choose, chosen_file
-from environments.adapters.agents.supervisor import Program, Supervisor
 from environments.domain.errors import InvalidInput
 from environments.providers.backend.connections import Connections
 from environments.providers.backend.private_files import private_folder, remove_folder
+from environments.providers.local_cluster.agents.agent import Agent, AgentStatus, agents_environment
+from environments.providers.local_cluster.agents.consul import ConsulAgent
+from environments.providers.local_cluster.agents.nomad import NomadAgent
+from environments.providers.local_cluster.agents.openbao import OpenBaoAgent
+from environments.providers.local_cluster.agents.ports import Ports
+from environments.providers.local_cluster.agents.site import Site, choose, chosen_file
+from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
 
 BINARIES = ("consul", "bao", "nomad")
 """The programs that run them."""

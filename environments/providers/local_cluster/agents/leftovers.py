@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from environments.adapters.agents import engine, processes
 from environments.domain.errors import MachineError
+from environments.providers.local_cluster.agents import engine, processes
 
 _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 _CGROUPS = Path("/sys/fs/cgroup")

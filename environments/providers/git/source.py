@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from environments.adapters.git_calls import Git
 from environments.domain.errors import InvalidSource, InvalidTemplate, MachineError, SourceFailed, UnknownRevision
 from environments.domain.template import LARGEST_BUNDLE, TEMPLATE_FILE, Bundle, make_bundle
+from environments.providers.git.calls import Git
 from environments.service.sources import Fetched
 
 TIME_LIMIT = 90.0

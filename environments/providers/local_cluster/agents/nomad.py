@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from environments.adapters.agents import engine, leftovers
-from environments.adapters.agents.agent import Agent
-from environments.adapters.agents.ports import LOOPBACK
-from environments.adapters.agents.site import DATACENTER, NODE, VOLUME_OWNER
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 from environments.domain.names import SERVICE_VOLUMES
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.backend.private_files import private_folder, write_if_changed
+from environments.providers.local_cluster.agents import engine, leftovers
+from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.ports import LOOPBACK
+from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER
 
 _ADMIN_NAME = "calvinverse-admin"
 

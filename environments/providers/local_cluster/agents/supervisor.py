@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environments.adapters.agents import processes
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 from environments.providers.backend.private_files import locked, private_folder, write_if_changed
+from environments.providers.local_cluster.agents import processes
 
 _CALL_SECONDS = 60.0
 """Stopping an agent is one call, which lasts until it has ended."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from environments.adapters.agents import processes
-from environments.adapters.agents.ports import LOOPBACK, require_free
-from environments.adapters.agents.site import Site
-from environments.adapters.agents.supervisor import Program, Supervisor
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.backend.private_files import locked, private_folder, remove_folder, write_if_changed
+from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents.ports import LOOPBACK, require_free
+from environments.providers.local_cluster.agents.site import Site
+from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
 
 _FAILING_SECONDS = 5.0
 """After so long of ending right after each start, an agent is given up."""

@@ -6,13 +6,13 @@ is missing and how to mend it.
 
 from collections.abc import Callable, Collection, Iterator
 
-from environments.adapters.trust.consul import consul_settings
-from environments.adapters.trust.nomad import nomad_settings
-from environments.adapters.trust.openbao import openbao_settings
-from environments.adapters.trust.setting import Missing, Setting
 from environments.domain.errors import BackendDenied
 from environments.providers.backend.calls import Part
 from environments.providers.backend.connections import Connections
+from environments.providers.local_cluster.trust.consul import consul_settings
+from environments.providers.local_cluster.trust.nomad import nomad_settings
+from environments.providers.local_cluster.trust.openbao import openbao_settings
+from environments.providers.local_cluster.trust.setting import Missing, Setting
 
 __all__ = ["Missing", "Trust"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from environments.adapters.agents.ports import Ports
 from environments.domain.errors import InvalidInput, MachineError
 from environments.providers.backend.connections import CONNECTIONS_FILE
 from environments.providers.backend.private_files import locked, write_private
+from environments.providers.local_cluster.agents.ports import Ports
 
 DATACENTER = "dc1"
 NODE = "calvinverse"

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
-from environments.adapters.agents.agent import Agent
-from environments.adapters.agents.ports import LOOPBACK
-from environments.adapters.agents.site import DATACENTER, NODE
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.backend.private_files import write_if_changed
+from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.ports import LOOPBACK
+from environments.providers.local_cluster.agents.site import DATACENTER, NODE
 
 _MANAGEMENT_POLICY = "00000000-0000-0000-0000-000000000001"
 """Id of the policy `global-management`, the same in every Consul."""

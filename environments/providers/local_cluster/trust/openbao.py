@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from environments.adapters.trust.names import (
+from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.names import (
     MANAGER_JOB,
     MANAGER_NAMESPACE,
     OPENBAO_AUDIENCE,
@@ -18,8 +19,7 @@ from environments.adapters.trust.names import (
     OPENBAO_WORKLOADS,
     OPENBAO_WORKLOADS_POLICY,
 )
-from environments.adapters.trust.setting import Setting, holds
-from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust.setting import Setting, holds
 
 _MANAGER_RULES = """# The provisioning service.
 # Of environments' secrets it sees names, versions and marks, and deletes them whole.
