@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from environments.adapters.memory import MemoryConsul
 from environments.domain.errors import InvalidTemplate
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action
@@ -28,6 +27,7 @@ from environments.providers.consul.kv import (
 from environments.providers.consul.prefix import LARGEST_VALUE, MARKER, PrefixHandler
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.steps.base import Owner, StepContext
+from tests.fakes.backends.consul import MemoryConsul
 from tests.unit.executor_setting import TEMPLATE, Run
 
 Port = Consul | MemoryConsul

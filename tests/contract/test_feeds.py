@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pytest
 
-from environments.adapters.memory import MemoryCheckFeed, MemoryConsul, MemoryJobFeed, MemoryNomad
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.client import Consul
 from environments.providers.consul.feed import ConsulFeed
@@ -30,6 +29,9 @@ from environments.steps.cluster_events import (
 from environments.steps.hcl import literals as hcl
 from tests import images_here
 from tests.contract.test_nomad import JOB
+from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
+from tests.fakes.backends.nomad import MemoryNomad
 
 
 class Sides(NamedTuple):

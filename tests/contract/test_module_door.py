@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.memory import MemorySecrets
-from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
@@ -18,6 +16,8 @@ from environments.providers.opentofu.ports import Kits, ModuleKeys, StateAccess,
 from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
+from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
+from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
 
 

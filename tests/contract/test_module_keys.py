@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from environments.adapters.memory import MemorySecrets
 from environments.domain.errors import BackendError, ForeignResource, LeaseLost, StorageError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
@@ -19,6 +18,7 @@ from environments.providers.opentofu.served_states import SealedKits
 from environments.providers.vault.client import Secrets, Vault
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
+from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
 from tests.unit.executor_setting import Run
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory import MemoryNomad
 from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.ports import Allocation, Edit, Job, JobPlan, Scheduler
 from environments.steps.hcl import literals as hcl
 from tests import images_here
+from tests.fakes.backends.nomad import MemoryNomad
 
 JOB = """
 variable "image" { default = "any" }

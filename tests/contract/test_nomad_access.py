@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from environments.adapters.memory import MemoryNomadAcl
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.access import NomadAccess, NomadPolicy, wanted_policy
 from environments.providers.nomad.acl_client import NomadAcl
 from environments.steps.base import Owner
+from tests.fakes.backends.nomad_access import MemoryNomadAcl
 
 
 @pytest.fixture(params=["memory", "real"])

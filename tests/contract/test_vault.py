@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from environments.adapters.memory import MemoryLogins, MemoryPki, MemorySecrets
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, ForeignResource, NotFound
 from environments.domain.json_values import as_floats, same
@@ -18,6 +17,7 @@ from environments.providers.vault.certificate import Certificate
 from environments.providers.vault.client import Logins, Pki, Secrets, Vault
 from environments.providers.vault.revealing import Revealing
 from environments.steps.marks import MARK
+from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 
 
 @dataclass

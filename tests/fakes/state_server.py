@@ -6,8 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from environments.adapters.memory.module_states import MemoryModuleStates
 from environments.steps.base import Holder
+from tests.fakes.backends.module_states import MemoryModuleStates
 
 
 class StateServer:

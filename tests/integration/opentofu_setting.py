@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
 from environments.providers.opentofu.folders import WorkFolders
@@ -24,6 +23,7 @@ from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Holder, Owner, StepContext, StepRun
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
+from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
 from tests.unit.executor_setting import Run
 
 ALPHA = Owner("env-alpha", "alpha")

@@ -4,10 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from environments.adapters.memory.module_states import MemoryModuleKeys
 from environments.domain.errors import CalvinverseError
 from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import StateAccess
+from tests.fakes.backends.module_states import MemoryModuleKeys
 from tests.integration.opentofu_setting import ALPHA, FolderKits, HandedDoor, StoppableRun, context, tofu_at
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory.module_states import MemoryModuleKeys
 from environments.domain.errors import BackendUnavailable, LeaseLost
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.views import CreateRequest
 from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
 from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.steps.base import Holder, Owner, Presence
+from tests.fakes.backends.module_states import MemoryModuleKeys
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.service import Served, served
 from tests.integration.opentofu_setting import PASSPHRASE, STEP, StoppableRun, context, thing, tofu_at, wait_until

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from environments.adapters.memory import MemoryConsul, MemoryLogins, MemoryNomad, MemoryPki, MemorySecrets
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
@@ -25,6 +24,9 @@ from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler, VaultSecret
 from environments.providers.vault.secret_words import secret_words
 from environments.steps.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
+from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.nomad import MemoryNomad
+from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 
 ALPHA = Owner("env-1", "alpha")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory import MemoryConsul
 from environments.domain.errors import Interrupted, InvalidTemplate
 from environments.domain.template import make_bundle
 from environments.providers.consul.kv import ConsulKv
@@ -21,6 +20,7 @@ from environments.providers.consul.prefix import (
     body_size,
 )
 from environments.steps.base import Owner
+from tests.fakes.backends.consul import MemoryConsul
 from tests.unit.executor_setting import ALPHA, Run, World, bundle
 
 CASES = Path(__file__).parent.parent / "cases" / "templates"

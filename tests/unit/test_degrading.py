@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory import MemoryCheckFeed, MemoryConsul, MemoryJobFeed, MemoryNomad
 from environments.domain.environment import DegradedReason, Environment, Event, EventType, Resource
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import ResourceStatus, State
@@ -21,6 +20,9 @@ from environments.providers.nomad.ports import Job
 from environments.service.presenting import environment_view
 from environments.steps import job_health
 from environments.steps.base import Owner
+from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
+from tests.fakes.backends.nomad import MemoryNomad
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 KIND = "nomad.job"

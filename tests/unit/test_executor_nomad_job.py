@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import (
     BackendUnavailable,
     ForeignResource,
@@ -28,6 +27,7 @@ from environments.providers.vault.secret_words import secret_words
 from environments.steps.base import Owner, Presence
 from environments.steps.hcl import literals as hcl
 from environments.steps.marks import MARK
+from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import BackendUnavailable, ForeignResource, InvalidParameters, StepFailed
 from environments.domain.plan import Action, Change
 from environments.providers.consul.kv import MARKER, Put, Remove
@@ -20,6 +19,7 @@ from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad.ports import Edit, JobPlan
 from environments.steps.base import Owner, StepContext
 from environments.steps.marks import MARK
+from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
 
 PREFIX = "environments/alpha/"

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.environment import Resource
 from environments.domain.errors import InvalidJob, StepFailed, StepTimeout
 from environments.domain.lifecycle import ResourceStatus
@@ -20,6 +19,7 @@ from environments.providers.nomad.ports import Allocation, Task
 from environments.providers.nomad.rollout import Outcome
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.steps.base import Presence, StepContext
+from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.executor_setting import ALPHA, JOB, NOW, Run, World
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}

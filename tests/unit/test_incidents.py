@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import StepFailed
 from environments.providers.nomad.answers import allocation
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_from_outside
 from environments.providers.nomad.rollout import Registered, Watch
+from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.executor_setting import Run, World
 
 SERVICE: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}

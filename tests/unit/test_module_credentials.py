@@ -5,14 +5,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory import (
-    MemoryConsul,
-    MemoryLogins,
-    MemoryNomad,
-    MemoryNomadAcl,
-    MemoryPki,
-    MemorySecrets,
-)
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
     BackendUnavailable,
@@ -40,6 +32,10 @@ from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler
 from environments.steps.base import Owner, Presence, ResourceHandler, StepRun
 from environments.steps.marks import MARK, mark
+from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.nomad import MemoryNomad
+from tests.fakes.backends.nomad_access import MemoryNomadAcl
+from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 from tests.unit.executor_setting import Run
 from tests.unit.test_opentofu import ALPHA, PLACE, FakeTofu, House
 

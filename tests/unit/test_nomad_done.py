@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory.nomad import MemoryNomad
-from environments.adapters.memory.nomad_instances import Fate
 from environments.domain.errors import ForeignResource, Interrupted, InvalidInput, StepFailed
 from environments.domain.plan import Action
 from environments.providers.nomad.done import RUN, why_not_again
+from tests.fakes.backends.nomad import MemoryNomad
+from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.executor_setting import JOB, Run, World, bundle
 
 SEED = JOB.replace('"service"', '"batch"').replace('job "web"', 'job "seed"')

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory import MemoryNomad
 from environments.domain.errors import BackendUnavailable, InvalidJob, InvalidTemplate, NotConnected
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
@@ -18,6 +17,7 @@ from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import parse
+from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.kinds import AnyKind
 from tests.fakes.service import WEB, make_service
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from environments.adapters.memory.module_states import MemoryModuleKeys, MemoryModuleStates
 from environments.domain.cleaning import Cleaner
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import (
@@ -39,6 +38,7 @@ from environments.providers.opentofu.process import grace
 from environments.providers.opentofu.rules import module_faults, module_files
 from environments.providers.opentofu.run_record import Kit
 from environments.steps.base import Holder, Owner, Presence, StepContext, StepRun
+from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
 from tests.unit.executor_setting import Run
 
 ALPHA = Owner("env-1", "alpha")

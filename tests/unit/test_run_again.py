@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from environments.adapters.memory.nomad_instances import Fate
 from environments.cli.plan_tables import plan_lines, plan_next
 from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, InvalidInput
@@ -21,6 +20,7 @@ from environments.engine.plan import WorldPlanner
 from environments.providers.consul.kv import ConsulKv
 from environments.steps.base import Toolbox
 from environments.words import moment
+from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.engine_setting import ADMIN, Setting
 from tests.unit.executor_setting import JOB, World
 

@@ -4,13 +4,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from environments.adapters.memory.consul import MemoryConsul
-from environments.adapters.memory.nomad_diff import plan_of, specification
-from environments.adapters.memory.nomad_instances import Fate, Registered, allocation, killed, stopped
-from environments.adapters.memory.nomad_parse import parse
 from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.consul.services import Instance
 from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout, TaskEvent
+from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.nomad_diff import plan_of, specification
+from tests.fakes.backends.nomad_instances import Fate, Registered, allocation, killed, stopped
+from tests.fakes.backends.nomad_parse import parse
 
 
 class MemoryNomad:

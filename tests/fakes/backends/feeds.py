@@ -4,8 +4,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from environments.adapters.memory.consul import MemoryConsul
-from environments.adapters.memory.nomad import MemoryNomad
 from environments.domain.errors import BackendUnavailable
 from environments.domain.names import SERVICE_MARK
 from environments.providers.nomad.ports import Allocation, Job
@@ -18,6 +16,8 @@ from environments.steps.cluster_events import (
     SeenJob,
     seen_task,
 )
+from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.nomad import MemoryNomad
 
 _SIGN_OF_LIFE = 0.5
 
