@@ -19,7 +19,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import BUSY, State
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
-from environments.domain.views import CreateRequest, EnvironmentView, Info, PublishImageRequest, UpdateRequest
+from environments.wire.views import CreateRequest, EnvironmentView, Info, PublishImageRequest, UpdateRequest
 from jobs.database import IMAGE, Choice, database_parameters
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service

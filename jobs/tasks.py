@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from environments.domain.views import PublishImageRequest
+from environments.wire.views import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.neighbours import ADVICE, neighbours

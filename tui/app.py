@@ -13,7 +13,7 @@ from environments.client import Client, connect
 from environments.context import find_context
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
-from environments.domain.views import DeploymentView, EnvironmentView
+from environments.wire.views import DeploymentView, EnvironmentView
 from tui.background import Asks
 from tui.bars import Connection
 from tui.clock import Clock, local_zone, utc_now

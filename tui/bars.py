@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import BUSY, State
-from environments.domain.views import EnvironmentView
+from environments.wire.views import EnvironmentView
 from tui.clock import Clock, coarse
 from tui.words import STATES, clean
 

@@ -15,7 +15,7 @@ from environments.domain.deadline import first_deadline, format_duration, parse_
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
-from environments.domain.views import Accepted, CreateRequest, EnvironmentView, PlanRequest, PlanView, TemplateView
+from environments.wire.views import Accepted, CreateRequest, EnvironmentView, PlanRequest, PlanView, TemplateView
 from tui.clock import countdown, in_zone
 from tui.dialogs import problem_text
 from tui.fields import ChoiceField, FormField, TextField, parameter_field

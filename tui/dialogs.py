@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, Static
 from environments.client import Client
 from environments.domain.deadline import check_deadline, later, parse_duration, warn_at
 from environments.domain.errors import CalvinverseError
-from environments.domain.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
+from environments.wire.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
 from tui.background import Asks
 from tui.clock import Clock, countdown, in_zone
 from tui.schema import read_lifetime

@@ -9,7 +9,7 @@ from textual.widgets import Footer, Input, Static
 
 from environments.actions import Place, action
 from environments.domain.lifecycle import ENDED
-from environments.domain.views import EnvironmentView
+from environments.wire.views import EnvironmentView
 from tui.acting import ActingScreen
 from tui.bars import AwayBanner, TopBar
 from tui.keys import bindings

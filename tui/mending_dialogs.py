@@ -6,7 +6,7 @@ from textual.widgets import Button, Checkbox, Input, Static
 
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus
-from environments.domain.views import AbandonRequest, CancelRequest, EnvironmentView, ResourceView
+from environments.wire.views import AbandonRequest, CancelRequest, EnvironmentView, ResourceView
 from tui.dialogs import Dialog, NameField
 from tui.words import STATES, clean
 

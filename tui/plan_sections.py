@@ -7,7 +7,7 @@ from textual.content import Content
 
 from environments.domain.environment import Drift
 from environments.domain.plan import Change, StepPlan, checked, distinct, summary, unchanged
-from environments.domain.views import PendingView
+from environments.wire.views import PendingView
 from tui.clock import coarse
 from tui.sections import STYLES
 from tui.table import fit, keep_end

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from environments.domain.lifecycle import ENDED, ENDED_DEPLOYMENTS, DeploymentState, State, StepState
 from environments.domain.references import MASK
-from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
+from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
 from tui.clock import Clock, coarse, countdown, taken
 from tui.table import fit, keep_end
 from tui.words import AWAITING, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown, sign_of

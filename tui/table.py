@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from environments.domain.lifecycle import ENDED, State
-from environments.domain.views import EnvironmentView
+from environments.wire.views import EnvironmentView
 from tui.clock import Clock, coarse, countdown
 from tui.words import WARNING, clean, note, sign_of
 

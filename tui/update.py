@@ -10,7 +10,7 @@ from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.json_values import same
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import EnvironmentView, PlanRequest, PlanView, TemplateView
+from environments.wire.views import EnvironmentView, PlanRequest, PlanView, TemplateView
 from tui.dialogs import problem_text
 from tui.fields import FormField, parameter_field
 from tui.form import FormScreen

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from environments.domain.cleaning import replace_unshown
 from environments.domain.lifecycle import ENDED, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.plan import Action
-from environments.domain.views import EnvironmentView
+from environments.wire.views import EnvironmentView
 
 Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
 """What a colour says: named in the style sheet as `mood--…`, and never without a glyph and a word."""

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, tzinfo
 from environments.cli.tables import pairs, section, table
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
-from environments.domain.views import DeploymentView, EnvironmentView, OutputView, ResourceView
 from environments.moments import time_of_day
+from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView
 from environments.words import (
     AWAITING,
     DEGRADED,

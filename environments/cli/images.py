@@ -166,7 +166,7 @@ def publish(
     ] = "",
 ) -> None:
     from environments.domain.errors import InvalidInput
-    from environments.domain.views import PublishImageRequest
+    from environments.wire.views import PublishImageRequest
     from images.catalogue.journal import Channel
 
     if channel not in tuple(Channel):

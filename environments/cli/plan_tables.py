@@ -8,7 +8,7 @@ from environments.cli.tables import pairs, section, table
 from environments.domain.deadline import format_duration
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.plan import Action, Change, StepPlan, checked, distinct, summary, unchanged
-from environments.domain.views import DeploymentView, DriftView, EnvironmentView, PendingView, PlanView, WorkerView
+from environments.wire.views import DeploymentView, DriftView, EnvironmentView, PendingView, PlanView, WorkerView
 from environments.words import DEPLOYMENTS, clean, coarse, moment, taken
 
 SIGNS = {Action.CREATE: "+", Action.CHANGE: "~", Action.REPLACE: "±", Action.DESTROY: "-"}

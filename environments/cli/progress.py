@@ -16,7 +16,7 @@ from environments.domain.errors import (
     all_errors,
 )
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState, StepState
-from environments.domain.views import DeploymentView
+from environments.wire.views import DeploymentView
 from environments.words import STEPS, clean, taken
 
 _LOOK_AGAIN_ON = frozenset({EventType.DEPLOYMENT_STATE, EventType.ENVIRONMENT_STATE})

@@ -21,7 +21,7 @@ from environments.context import CA_FILE_VARIABLE, DEFAULT_ADDRESS, Context
 from environments.domain.environment import Event
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
 from environments.domain.template import Bundle, make_bundle
-from environments.domain.views import (
+from environments.wire.views import (
     AbandonRequest,
     Accepted,
     CancelRequest,

@@ -7,7 +7,7 @@ from typing import Protocol
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
-from environments.domain.views import (
+from environments.wire.views import (
     AbandonRequest,
     Accepted,
     CancelRequest,

@@ -13,11 +13,11 @@ from environments.domain.deadline import parse_duration
 from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
-from environments.domain.views import NewToken, TokenRequest, TokenView
 from environments.service.allowances import check_tokens
 from environments.service.authorization import Principal, Role, check_new_token, sees
 from environments.service.pages import Page
 from environments.service.storage import Storage, TokenRecord
+from environments.wire.views import NewToken, TokenRequest, TokenView
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 

@@ -7,13 +7,13 @@ from environments.domain.errors import TemplateInUse, UnknownTemplate
 from environments.domain.faults import Fault
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template import Bundle, invalid_template
-from environments.domain.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.checking import Checks, Judge, unjudged
 from environments.service.images import references
 from environments.service.inspecting import in_order
 from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage import PushedTemplate, Storage, Transaction
+from environments.wire.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 
 _MOST_NAMED = 10
 """Environments that a refusal names; the others are counted."""

@@ -11,13 +11,13 @@ from environments.domain.errors import NameTaken, NotAllowedNow, NotFound, Unkno
 from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle, Template
-from environments.domain.views import CreateRequest, UpdateRequest
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
 from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage import Transaction
+from environments.wire.views import CreateRequest, UpdateRequest
 
 LAST_GOOD = "last-good"
 """In place of a deployment's id: the one that last made the environment ready."""

@@ -7,11 +7,11 @@ from typing import Protocol
 from environments.domain.environment import Drift, Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
-from environments.domain.views import DriftView
 from environments.service.authorization import Action, Principal, may
 from environments.service.calendar import next_look
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import visible
+from environments.wire.views import DriftView
 
 
 class Observer(Protocol):

@@ -11,11 +11,11 @@ from hashlib import sha256
 
 from environments.domain.environment import Environment
 from environments.domain.errors import IdempotencyMismatch, UnknownEnvironment
-from environments.domain.views import Accepted
 from environments.service.authorization import Principal, sees
 from environments.service.changing import Sealer
 from environments.service.presenting import environment_view
 from environments.service.storage import KnownRequest, Transaction
+from environments.wire.views import Accepted
 
 LABEL = "calvinverse: requests with an Idempotency-Key"
 """What the key of the HMAC is derived from the service's key with."""

@@ -7,10 +7,10 @@ from environments.domain.errors import ImageNotPublished
 from environments.domain.images import check_image_name, check_reference
 from environments.domain.names import check_label
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.domain.views import ImageView, PublishImageRequest
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
 from environments.service.storage import PublishedImage, Storage, Transaction
+from environments.wire.views import ImageView, PublishImageRequest
 
 
 class Images:

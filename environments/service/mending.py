@@ -7,7 +7,6 @@ from environments.domain.deadline import look_again_after
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
-from environments.domain.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 from environments.service import changing
 from environments.service.authorization import Action, Principal, may
 from environments.service.changing import Asked
@@ -15,6 +14,7 @@ from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.presenting import accepted, environment_view
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import REMOVED_OUTSIDE, owned
+from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 
 
 class Mending:

@@ -17,9 +17,9 @@ from environments.domain.admission import (
 from environments.domain.deadline import format_duration
 from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentState, StepState
-from environments.domain.views import PendingView
 from environments.service.authorization import Principal, sees
 from environments.service.storage import Transaction, WorkerRecord
+from environments.wire.views import PendingView
 
 _NO_WORKER = "No worker is alive: start one."
 

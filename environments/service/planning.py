@@ -11,7 +11,6 @@ from environments.domain.lifecycle import DeploymentKind, check_request
 from environments.domain.names import BY_ID
 from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
-from environments.domain.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
 from environments.service import changing
 from environments.service.allowances import check_plans
 from environments.service.authorization import Action, Principal, may, sees
@@ -23,6 +22,7 @@ from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import CHANGED_OUTSIDE, REMOVED_OUTSIDE, owned
+from environments.wire.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
 
 KEPT = timedelta(hours=24)
 """How long a plan can be applied."""

@@ -6,8 +6,8 @@ from typing import Any
 from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import State
 from environments.domain.references import MASK, references_in
-from environments.domain.views import Accepted, DeploymentView, EnvironmentView, OutputView, StepView
 from environments.service.storage import Transaction
+from environments.wire.views import Accepted, DeploymentView, EnvironmentView, OutputView, StepView
 
 _SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import NotAllowedNow, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.views import CancelRequest, DeploymentView, PendingView, WorkerView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.pages import Page
 from environments.service.pending import pending
@@ -14,6 +13,7 @@ from environments.service.presenting import with_journal
 from environments.service.storage import Storage, Transaction, WorkerRecord
 from environments.service.visibility import STOPPED_OUTSIDE, owned
 from environments.service.withdrawing import cancelled, taken_back
+from environments.wire.views import CancelRequest, DeploymentView, PendingView, WorkerView
 
 
 class Queueing:

@@ -8,13 +8,13 @@ from environments.domain.environment import Environment, Event
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import SecretReference
-from environments.domain.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 from environments.service.authorization import Action, Principal, may, sees
 from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage import OwnedEvent, Storage
 from environments.service.visibility import visible
+from environments.wire.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 
 
 class Secrets(Protocol):

@@ -12,14 +12,6 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
 from environments.domain.names import check_environment_name
-from environments.domain.views import (
-    Accepted,
-    CreateRequest,
-    DestroyRequest,
-    EnvironmentView,
-    ExtendRequest,
-    UpdateRequest,
-)
 from environments.service import changing
 from environments.service.authorization import CLOCK, Action, Allowed, Principal, may
 from environments.service.changing import Asked
@@ -31,6 +23,14 @@ from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import NO_DEADLINE, REMOVED_OUTSIDE, owned
+from environments.wire.views import (
+    Accepted,
+    CreateRequest,
+    DestroyRequest,
+    EnvironmentView,
+    ExtendRequest,
+    UpdateRequest,
+)
 
 _AT_ONCE = 50
 """Environments whose destroy the clock asks for in one transaction."""

@@ -5,9 +5,9 @@ from typing import NamedTuple, Protocol
 
 from environments.domain.errors import InvalidSource
 from environments.domain.template import Bundle
-from environments.domain.views import GitPushRequest, TemplateSource, TemplateView
 from environments.service.authorization import Action, Principal, may
 from environments.service.catalogue import Catalogue
+from environments.wire.views import GitPushRequest, TemplateSource, TemplateView
 
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
 

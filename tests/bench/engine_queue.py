@@ -10,7 +10,7 @@ from pathlib import Path
 
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
+from environments.wire.views import CreateRequest
 from tests.fleet import Member
 from tests.postgres import Postgres
 from tests.service_process import ServiceProcess

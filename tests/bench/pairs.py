@@ -17,8 +17,8 @@ import httpx2
 from environments.client import Client, Disconnected
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest
 from environments.providers.backend.connections import Connections, TokenFile
+from environments.wire.views import CreateRequest
 from tests.bench.plain import Plain
 from tests.service_process import ServiceProcess
 

@@ -14,7 +14,7 @@ import pytest
 from environments.api.bodies import LARGEST_BODY
 from environments.domain.errors import CalvinverseError, all_errors
 from environments.domain.references import MASK
-from environments.domain.views import Problem, TokenRequest
+from environments.wire.views import Problem, TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 ROUTES = {

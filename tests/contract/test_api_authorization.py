@@ -9,7 +9,7 @@ from environments.client import HttpClient
 from environments.domain.errors import Forbidden, UnknownEnvironment, UnknownPlan
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.domain.views import (
+from environments.wire.views import (
     AbandonRequest,
     CancelRequest,
     CreateRequest,

@@ -16,9 +16,9 @@ from starlette.types import Message, Receive, Scope, Send
 from environments.api import bodies, connections
 from environments.api.bodies import LARGEST_BODY, LARGEST_PUSH, Limited
 from environments.domain.errors import TooManyRequests
-from environments.domain.views import TokenRequest
 from environments.service.authorization import Principal
 from environments.service.module_access import StateCaller
+from environments.wire.views import TokenRequest
 from tests.contract.test_api_limits import connect, ends, http
 from tests.fakes.service import Served, served
 

@@ -16,7 +16,7 @@ from environments.domain.errors import (
     UnknownTemplate,
 )
 from environments.domain.lifecycle import DeploymentKind, State, check_request, way_on
-from environments.domain.views import (
+from environments.wire.views import (
     CreateRequest,
     ExtendRequest,
     PlanRequest,

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest, TokenRequest
 from environments.service import pages
+from environments.wire.views import CreateRequest, TokenRequest
 from tests.contract.test_api_pages import LISTS, fill
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import Served, served

@@ -12,8 +12,8 @@ from environments.domain.environment import Environment
 from environments.domain.errors import InvalidName, NameTaken, StateRefused, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.names import is_id
-from environments.domain.views import CreateRequest, EnvironmentView, PlanRequest, TokenRequest, UpdateRequest
 from environments.service.module_access import StateCaller
+from environments.wire.views import CreateRequest, EnvironmentView, PlanRequest, TokenRequest, UpdateRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import Served, served
 

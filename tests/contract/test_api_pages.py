@@ -14,8 +14,8 @@ from environments.client import HttpClient
 from environments.domain.environment import Resource
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PlanRequest, PublishImageRequest, TokenRequest, UpdateRequest
 from environments.service.storage import PublishedImage, WorkerRecord
+from environments.wire.views import CreateRequest, PlanRequest, PublishImageRequest, TokenRequest, UpdateRequest
 from tests.fakes.service import WEB, Served, served
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -25,7 +25,8 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.plan import Action, Change, StepPlan
-from environments.domain.views import (
+from environments.service import allowances
+from environments.wire.views import (
     AbandonRequest,
     CancelRequest,
     CreateRequest,
@@ -34,7 +35,6 @@ from environments.domain.views import (
     TokenRequest,
     UpdateRequest,
 )
-from environments.service import allowances
 from tests.fakes.service import Served, served
 
 STEPS = (

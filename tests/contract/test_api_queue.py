@@ -11,8 +11,8 @@ from environments.client import HttpClient
 from environments.domain.admission import KINDS, Lane
 from environments.domain.errors import ManagedOutside, NotAllowedNow, NotFound, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentState, State
-from environments.domain.views import CancelRequest, CreateRequest, TokenRequest
 from environments.service.storage import WorkerRecord
+from environments.wire.views import CancelRequest, CreateRequest, TokenRequest
 from tests.fakes.service import Served, served
 
 

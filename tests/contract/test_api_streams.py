@@ -15,8 +15,8 @@ from environments.client import Connected, Disconnected, HttpClient
 from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest, TokenRequest
 from environments.stores.database import Database, open_database
+from environments.wire.views import CreateRequest, TokenRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, Served, listening, make_service, served
 from tests.postgres import Postgres

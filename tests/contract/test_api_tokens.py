@@ -9,10 +9,10 @@ import pytest
 
 from environments.domain.errors import Forbidden, TooManyRequests, Unauthenticated
 from environments.domain.tokens import secret_hash, secret_prefix
-from environments.domain.views import NewToken, TokenRequest
 from environments.service import allowances
 from environments.service.access import LONGEST_LINE
 from environments.service.storage import TokenRecord
+from environments.wire.views import NewToken, TokenRequest
 from tests.fakes.service import Served, served
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import CreateRequest
 from environments.providers.opentofu.keys import VaultModuleKeys
 from environments.providers.opentofu.ports import Kits, ModuleKeys, StateAccess, StateDoor
 from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
+from environments.wire.views import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service

@@ -11,13 +11,13 @@ import pytest
 
 from environments.domain.errors import BackendError, ForeignResource, LeaseLost, StorageError
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import CreateRequest
 from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys, module_key_resource
 from environments.providers.opentofu.served_states import SealedKits
 from environments.providers.vault.client import Secrets, Vault
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
+from environments.wire.views import CreateRequest
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
 from tests.unit.executor_setting import Run

@@ -17,11 +17,11 @@ from environments.api.state_server import StateServer
 from environments.domain.environment import EventType
 from environments.domain.errors import LeaseLost
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import CreateRequest, Problem
 from environments.providers.opentofu.ports import StateAccess
 from environments.providers.opentofu.served_states import ServedStates
 from environments.service.module_states import ModuleStates
 from environments.steps.base import Holder, Owner
+from environments.wire.views import CreateRequest, Problem
 from tests.fakes.service import Served, served
 
 

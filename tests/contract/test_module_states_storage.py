@@ -10,9 +10,9 @@ import pytest
 
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import CreateRequest
 from environments.service.module_access import StateCaller, StateHolder
 from environments.service.module_states import ModuleStates
+from environments.wire.views import CreateRequest
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 

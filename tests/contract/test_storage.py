@@ -24,12 +24,12 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
-from environments.domain.views import Accepted, CreateRequest, UpdateRequest
 from environments.service.requests import Requests
 from environments.service.storage import TokenRecord, Transaction
 from environments.stores import events, listening, postgres_calls, turns
 from environments.stores.database import Database, open_database
 from environments.stores.transaction import Turn
+from environments.wire.views import Accepted, CreateRequest, UpdateRequest
 from tests.fakes.client import NOW
 from tests.postgres import Postgres
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting

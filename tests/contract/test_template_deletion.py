@@ -12,7 +12,7 @@ from environments.client import HttpClient
 from environments.domain.errors import Forbidden, PlanStale, TemplateInUse, UnknownTemplate
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import Bundle, make_bundle
-from environments.domain.views import CreateRequest, PlanRequest, RollbackRequest, TokenRequest, UpdateRequest
+from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, TokenRequest, UpdateRequest
 from tests.fakes.service import WEB, Served, served
 
 

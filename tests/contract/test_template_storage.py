@@ -11,9 +11,9 @@ import pytest
 from environments.domain.errors import TemplateInUse, UnknownTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
 from environments.service.catalogue import Catalogue
 from environments.stores.database import Database, open_database
+from environments.wire.views import CreateRequest
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 SECRET = {"code": "swordfish"}

@@ -26,10 +26,10 @@ from environments.domain.errors import (
     SourceUnavailable,
     UnknownRevision,
 )
-from environments.domain.views import GitPushRequest, Problem, TokenRequest
 from environments.providers.git import calls as git_calls
 from environments.providers.git.source import GitRepositories
 from environments.service.sources import Sources
+from environments.wire.views import GitPushRequest, Problem, TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 

@@ -9,7 +9,7 @@ import random
 import time
 
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest
+from environments.wire.views import CreateRequest
 from tests.census import Taker, describe
 from tests.service_process import ServiceProcess
 

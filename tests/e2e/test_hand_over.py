@@ -16,11 +16,11 @@ from environments.client import connect
 from environments.context import stored_context
 from environments.domain.errors import ManagedOutside
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest
 from environments.providers.backend.connections import TokenFile
 from environments.providers.local_cluster.agents.ports import free_ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
+from environments.wire.views import CreateRequest
 from jobs.places import Places
 from jobs.status import look
 from tests import images_here
@@ -32,7 +32,7 @@ from tests.service_process import free_port
 DEPLOY = """
 import json, sys
 from pathlib import Path
-from environments.domain.views import PublishImageRequest
+from environments.wire.views import PublishImageRequest
 from images.toolchain import require
 from jobs.deploy import Existing, Wish, deploy
 from jobs.places import Places

@@ -12,8 +12,8 @@ from environments.client import HttpClient
 from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
 from environments.providers.backend.connections import TokenFile
+from environments.wire.views import CreateRequest
 from images.machine import ports
 from jobs.deploy import Existing
 from jobs.status import listeners, look

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest
+from environments.wire.views import CreateRequest
 from images.toolchain import provider_mirror, require
 from tests import images_here
 from tests.census import Taker, describe

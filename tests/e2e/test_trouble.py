@@ -16,7 +16,7 @@ import pytest
 from environments.domain.errors import CalvinverseError, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
+from environments.wire.views import CreateRequest
 from tests.census import Taker, describe
 from tests.cluster import Cluster
 from tests.service_process import ServiceProcess

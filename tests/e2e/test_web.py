@@ -19,7 +19,7 @@ from textual.widgets import Input
 from environments.client import connect
 from environments.context import Context
 from environments.domain.lifecycle import State
-from environments.domain.views import CreateRequest, ExtendRequest
+from environments.wire.views import CreateRequest, ExtendRequest
 from tests.census import Taker, describe
 from tests.cluster import Cluster
 from tests.service_process import ServiceProcess

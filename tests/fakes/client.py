@@ -40,7 +40,7 @@ from environments.domain.names import BY_ID, BY_NAME, check_environment_name
 from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.references import MASK
 from environments.domain.template import Bundle
-from environments.domain.views import (
+from environments.wire.views import (
     AbandonRequest,
     Accepted,
     CancelRequest,

@@ -12,7 +12,7 @@ from pathlib import Path
 from environments.client import Client
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, EnvironmentView, StepView
+from environments.wire.views import CreateRequest, EnvironmentView, StepView
 from tests.fleet.world import WORLD, Line, read_lines
 from tests.postgres import Postgres
 from tests.service_process import ServiceProcess

@@ -14,7 +14,6 @@ from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, NameTaken
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import AbandonRequest, CreateRequest
 from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
@@ -26,6 +25,7 @@ from environments.providers.vault.client import Vault
 from environments.service.drift import Drifting
 from environments.steps.base import Owner, Toolbox
 from environments.steps.marks import MARK
+from environments.wire.views import AbandonRequest, CreateRequest
 from tests import images_here
 from tests.integration.web_setting import leftovers, tools
 from tests.unit.engine_setting import ADMIN, Setting

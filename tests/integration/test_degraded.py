@@ -13,9 +13,9 @@ import pytest
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, EnvironmentView
 from environments.providers.local_cluster.agents import processes
 from environments.providers.nomad.client import Nomad
+from environments.wire.views import CreateRequest, EnvironmentView
 from tests import images_here
 from tests.cluster import Cluster
 from tests.service_process import ServiceProcess

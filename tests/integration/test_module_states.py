@@ -14,11 +14,11 @@ import pytest
 
 from environments.api.state_server import StateServer
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import CreateRequest
 from environments.providers.opentofu.ports import StateAccess
 from environments.providers.opentofu.served_states import ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
+from environments.wire.views import CreateRequest
 from images.toolchain import require
 from tests.fakes.service import FakeService, make_service
 

@@ -15,11 +15,11 @@ from environments.client import Client
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
 from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Endpoint, TokenFile
 from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 from environments.providers.nomad.client import Nomad
+from environments.wire.views import CreateRequest
 from tests import images_here
 from tests.cluster import Cluster, start_cluster
 from tests.integration.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad

@@ -9,8 +9,8 @@ import pytest
 from environments.domain.errors import BackendError
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PlanRequest, UpdateRequest
 from environments.providers.backend.calls import Part
+from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
 from images.toolchain import provider_mirror, require
 from tests.census import Taker
 from tests.cluster import Cluster

@@ -11,10 +11,10 @@ import pytest
 
 from environments.domain.errors import BackendUnavailable, LeaseLost
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.views import CreateRequest
 from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
 from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.steps.base import Holder, Owner, Presence
+from environments.wire.views import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.service import Served, served

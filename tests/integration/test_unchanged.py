@@ -11,7 +11,6 @@ from sqlalchemy import null, update
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PlanRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.backend.connections import Connections, TokenFile
@@ -19,6 +18,7 @@ from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.done import RUN
 from environments.steps.base import Toolbox
 from environments.stores.schema import resources
+from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
 from tests import images_here
 from tests.cluster import Cluster
 from tests.integration.web_setting import new_owner, tools

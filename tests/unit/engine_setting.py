@@ -14,7 +14,6 @@ import pytest
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
 from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.plan import WorldPlanner
@@ -29,6 +28,7 @@ from environments.service.requests import Requests
 from environments.steps.base import Toolbox, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
+from environments.wire.views import CreateRequest
 from tests.fakes.world import World, thing_toolbox
 from tests.postgres import Postgres
 

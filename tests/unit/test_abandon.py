@@ -9,9 +9,9 @@ import pytest
 from environments.domain.deadline import destroy_again_after, look_again_after
 from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
-from environments.domain.views import AbandonRequest, CreateRequest, PlanRequest
 from environments.engine.afterlook import AfterLook
 from environments.service.mending import Mending
+from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
 from tests.fakes.world import thing_toolbox
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 

@@ -13,10 +13,10 @@ from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import Bundle, make_bundle
-from environments.domain.views import CreateRequest
 from environments.service import changing
 from environments.service.authorization import QUEUES, Action, Allowed, Principal, may
 from environments.service.changing import Asked
+from environments.wire.views import CreateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,7 +14,6 @@ from environments.domain.environment import Drift, Environment
 from environments.domain.errors import BackendError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.domain.views import AbandonRequest, CreateRequest, PlanRequest
 from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
@@ -23,6 +22,7 @@ from environments.providers.consul.kv import Put, Remove, RemoveTree
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
+from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
 from tests.unit.engine_setting import ADMIN
 from tests.unit.executor_setting import World
 from tests.unit.test_services import HEAD, JOB, SERVICE, Cluster

@@ -11,8 +11,8 @@ from environments.domain.environment import Deployment, StepRecord
 from environments.domain.errors import Cancelled, InvalidTemplate, ManagedOutside, NotAllowedNow, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.template import Bundle
-from environments.domain.views import CancelRequest, DeploymentView, UpdateRequest
 from environments.service.authorization import Principal
+from environments.wire.views import CancelRequest, DeploymentView, UpdateRequest
 from tests.postgres import Postgres
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 

@@ -29,7 +29,7 @@ from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest
+from environments.wire.views import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 from tests.service_process import free_port
 

@@ -16,7 +16,7 @@ from environments.cli.program import run
 from environments.domain.environment import Drift, EventType, Incident, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
 from environments.domain.plan import StepPlan
-from environments.domain.views import (
+from environments.wire.views import (
     AbandonRequest,
     CancelRequest,
     DeploymentView,

@@ -31,7 +31,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.domain.views import Accepted, CreateRequest, PlanRequest
+from environments.wire.views import Accepted, CreateRequest, PlanRequest
 from tests.fakes.client import environment_view
 
 Handler = Callable[[httpx2.Request], httpx2.Response]

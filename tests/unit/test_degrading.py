@@ -10,7 +10,6 @@ import pytest
 from environments.domain.environment import DegradedReason, Environment, Event, EventType, Resource
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import ResourceStatus, State
-from environments.domain.views import UpdateRequest
 from environments.engine import degrading, environment_troubles, world
 from environments.engine.clock import Alarm, Retention
 from environments.engine.degrading import Degrading
@@ -20,6 +19,7 @@ from environments.providers.nomad.ports import Job
 from environments.service.presenting import environment_view
 from environments.steps import job_health
 from environments.steps.base import Owner
+from environments.wire.views import UpdateRequest
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
 from tests.fakes.backends.nomad import MemoryNomad

@@ -13,11 +13,11 @@ from doit.loader import load_tasks
 from environments.client.bundles import read_bundle
 from environments.domain.errors import CalvinverseError, InvalidInput, NotAllowedNow
 from environments.domain.template import Template
-from environments.domain.views import WorkerView
 from environments.providers.vault.secret import VaultSecretOptions
 from environments.service.parameters import check_parameters
 from environments.service.rendering import render
 from environments.stores.sealing import KeyFileSealer
+from environments.wire.views import WorkerView
 from images.errors import ImageNotBuilt
 from images.places import CHECKOUT
 from jobs import status

@@ -11,7 +11,7 @@ import pytest
 from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.domain.views import ExtendRequest, UpdateRequest
+from environments.wire.views import ExtendRequest, UpdateRequest
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
 
 

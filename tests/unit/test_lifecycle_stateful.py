@@ -30,10 +30,10 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.template import make_bundle
-from environments.domain.views import CancelRequest, CreateRequest, ExtendRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.mending import Mending
+from environments.wire.views import CancelRequest, CreateRequest, ExtendRequest, UpdateRequest
 from tests.fakes.world import thing_toolbox
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Dead, Setting
 

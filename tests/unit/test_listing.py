@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.views import ExtendRequest
 from environments.stores.database import Database
+from environments.wire.views import ExtendRequest
 from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 

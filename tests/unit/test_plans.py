@@ -18,8 +18,8 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import summary
-from environments.domain.views import DestroyRequest, PlanRequest, PlanView, UpdateRequest
 from environments.service.authorization import Principal
+from environments.wire.views import DestroyRequest, PlanRequest, PlanView, UpdateRequest
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Dead, Setting
 
 SECRET = {"code": "swordfish"}

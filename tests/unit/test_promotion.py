@@ -8,11 +8,11 @@ import pytest
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.views import CreateRequest, EnvironmentView, PlanRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.drift import Drifting
 from environments.service.presenting import environment_view
+from environments.wire.views import CreateRequest, EnvironmentView, PlanRequest, UpdateRequest
 from tests.unit.engine_setting import ADMIN, DATABASES, Setting, open_setting
 
 TEMPLATE = """

@@ -9,9 +9,9 @@ import pytest
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidTemplate
 from environments.domain.lifecycle import State
-from environments.domain.views import PublishImageRequest, UpdateRequest
 from environments.service.images import Images
 from environments.service.rendering import fault, render, scope
+from environments.wire.views import PublishImageRequest, UpdateRequest
 from tests.fakes.client import NOW, FakeClient
 from tests.unit.engine_setting import ADMIN, USER, Setting
 

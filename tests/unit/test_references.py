@@ -15,12 +15,12 @@ from environments.domain.errors import InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import State, StepState
 from environments.domain.references import MASK, SecretReference, from_json, references_in, to_json
 from environments.domain.template import Output, make_bundle, parse_template
-from environments.domain.views import CreateRequest
 from environments.engine.contexts import Contexts
 from environments.service.authorization import Principal
 from environments.service.presenting import outputs_view
 from environments.service.rendering import render
 from environments.service.secret_outputs import checked_output, option_faults, output_faults
+from environments.wire.views import CreateRequest
 from tests.fakes.service import FakeService, make_service
 from tests.fakes.world import World, thing_toolbox
 

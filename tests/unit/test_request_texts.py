@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from environments.domain import views
+from environments.wire import views
 
 REQUESTS = [
     model

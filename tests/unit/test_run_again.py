@@ -14,11 +14,11 @@ from environments.domain.errors import BackendError, InvalidInput
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import summary
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.consul.kv import ConsulKv
 from environments.steps.base import Toolbox
+from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
 from environments.words import moment
 from tests.fakes.backends.nomad_instances import Fate
 from tests.unit.engine_setting import ADMIN, Setting

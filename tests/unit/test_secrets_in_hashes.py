@@ -9,11 +9,11 @@ from sqlalchemy import create_engine
 
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PlanRequest
 from environments.service.authorization import Principal
 from environments.stores.database import open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
+from environments.wire.views import CreateRequest, PlanRequest
 from tests.fakes.service import WEB, make_service
 from tests.unit.engine_setting import TEMPLATE, Setting
 

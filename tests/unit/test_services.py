@@ -8,8 +8,8 @@ import pytest
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import summary
 from environments.domain.template import make_bundle
-from environments.domain.views import CreateRequest, PlanRequest, PlanView, UpdateRequest
 from environments.steps.base import Toolbox
+from environments.wire.views import CreateRequest, PlanRequest, PlanView, UpdateRequest
 from tests.unit import executor_setting
 from tests.unit.engine_setting import ADMIN, Setting
 

@@ -9,10 +9,10 @@ import pytest
 from environments.domain.errors import Forbidden, InvalidJob, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import Bundle, make_bundle
-from environments.domain.views import CreateRequest, UpdateRequest
 from environments.providers.nomad.rules import adopt
 from environments.service.authorization import Principal
 from environments.steps.base import Owner
+from environments.wire.views import CreateRequest, UpdateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
 EVE = Principal("eve", "user", "tok-eve")

@@ -8,7 +8,7 @@ from environments.domain.environment import Drift, EventType, Incident, Unexpect
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import StepPlan
-from environments.domain.views import (
+from environments.wire.views import (
     AbandonRequest,
     CancelRequest,
     DeploymentView,

@@ -12,10 +12,10 @@ from environments.domain.environment import Environment
 from environments.domain.errors import InvalidParameters
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.template import Template, make_bundle
-from environments.domain.views import CreateRequest, UpdateRequest
 from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner
+from environments.wire.views import CreateRequest, UpdateRequest
 from tests.unit.engine_setting import ADMIN
 from tests.unit.test_services import Cluster, shown
 

@@ -10,7 +10,7 @@ import pytest
 
 from environments.domain.errors import StorageError
 from environments.domain.lifecycle import DeploymentKind, State
-from environments.domain.views import ExtendRequest
+from environments.wire.views import ExtendRequest
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
 
 

@@ -10,8 +10,8 @@ import pytest
 from environments.domain.environment import Deployment
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, DeploymentState, State
-from environments.domain.views import PlanRequest, UpdateRequest
 from environments.engine import progress
+from environments.wire.views import PlanRequest, UpdateRequest
 from tests.unit.engine_setting import ADMIN, Dead, Setting
 
 HEAD = """

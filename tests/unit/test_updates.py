@@ -13,9 +13,9 @@ import pytest
 from environments.domain.environment import Drift, EventType, StepRecord, Unexpected
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, NotFound, StepFailed
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
-from environments.domain.views import PlanRequest, RollbackRequest, UpdateRequest
 from environments.engine import progress
 from environments.engine.progress import pause_before
+from environments.wire.views import PlanRequest, RollbackRequest, UpdateRequest
 from tests.fakes.world import ThingExecutor, ThingHandler
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Dead, Setting
 

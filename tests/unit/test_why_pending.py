@@ -10,11 +10,11 @@ import pytest
 from environments.domain.admission import KINDS, Lane
 from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.views import CancelRequest, CreateRequest, PendingView, UpdateRequest
 from environments.engine.worker import Worker
 from environments.service.authorization import Principal
 from environments.service.storage import WorkerRecord
 from environments.stores.schema import deployments
+from environments.wire.views import CancelRequest, CreateRequest, PendingView, UpdateRequest
 from tests.fakes.world import thing_toolbox
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 

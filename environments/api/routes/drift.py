@@ -15,7 +15,7 @@ from environments.domain.errors import (
     NotAllowedNow,
     UnknownEnvironment,
 )
-from environments.domain.views import DriftView
+from environments.wire.views import DriftView
 
 
 def drift_routes(service: Service, looks: Looks) -> APIRouter:

@@ -32,7 +32,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
     UnknownTemplate,
 )
-from environments.domain.views import (
+from environments.wire.views import (
     Accepted,
     CreateRequest,
     DeploymentView,

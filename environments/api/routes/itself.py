@@ -9,7 +9,7 @@ from environments.api.problems import problems
 from environments.api.readiness import Ready
 from environments.api.turns import Looks
 from environments.domain.errors import BackendError, BackendUnavailable
-from environments.domain.views import Info, Readiness
+from environments.wire.views import Info, Readiness
 
 PEM = "application/x-pem-file"
 

@@ -30,7 +30,7 @@ from environments.domain.errors import (
     UnknownPlan,
     UnknownTemplate,
 )
-from environments.domain.views import Accepted, PlanRequest, PlanView
+from environments.wire.views import Accepted, PlanRequest, PlanView
 
 
 def plan_routes(service: Service, looks: Looks) -> APIRouter:
