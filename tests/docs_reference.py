@@ -110,16 +110,16 @@ def tasks() -> str:
 
 def step_kinds() -> str:
     """Every step kind: what it does, options, time limit, outputs, and the kinds of resources."""
-    from environments.bootstrap.parts import make_lender, make_toolbox, with_modules
+    from environments.bootstrap.parts import make_lender, make_registry, with_modules
     from environments.settings import Settings
 
     with tempfile.TemporaryDirectory() as state:
         settings = Settings(state=Path(state))
-        parts, vault = make_toolbox(settings, _no_connections)  # type: ignore[arg-type]
+        parts, vault = make_registry(settings, _no_connections)  # type: ignore[arg-type]
         lender = make_lender(_no_connections, vault)  # type: ignore[arg-type]
-        toolbox = with_modules(parts, settings, vault, lender, None, None)  # type: ignore[arg-type]
+        registry = with_modules(parts, settings, vault, lender, None, None)  # type: ignore[arg-type]
     sections = []
-    for kind, executor in sorted(toolbox.executors.items()):
+    for kind, executor in sorted(registry.executors.items()):
         model = executor.options
         rows = [(f"`{name}`", _type(field), _preset(model, name, field)) for name, field in _fields(model)]
         sections += [
@@ -135,7 +135,7 @@ def step_kinds() -> str:
                 for key, field in nested
             ]
             sections += [f"`{name}`:", _table(("Option", "Type", "Default"), rows)]
-    handlers = [(f"`{kind}`", _doc(type(handler))) for kind, handler in sorted(toolbox.handlers.items())]
+    handlers = [(f"`{kind}`", _doc(type(handler))) for kind, handler in sorted(registry.handlers.items())]
     return _page(
         "Step kinds",
         "Values of a step's `uses`. Options stand in its `with` table; unknown ones are refused when the template is "
@@ -149,7 +149,7 @@ def step_kinds() -> str:
         "### All kinds",
         _table(
             ("Kind", "Done when", "Unchanged when", "Degraded when"),
-            ((f"`{kind}`", *docs_step_kinds.KINDS[kind]) for kind in sorted(toolbox.executors)),
+            ((f"`{kind}`", *docs_step_kinds.KINDS[kind]) for kind in sorted(registry.executors)),
         ),
         *sections,
         "## Kinds of resources\n\nWhat steps write into the inventory of an environment, and destroying removes.",

@@ -10,16 +10,16 @@ from environments.steps.base import Executor, ResourceHandler
 
 
 def add_kind(executor: Executor, handler: ResourceHandler, checked_as: str) -> None:
-    """Lets the service know the kind; its own toolbox stays as it is otherwise.
+    """Lets the service know the kind; its own registry stays as it is otherwise.
 
     `checked_as`: where the processes that check templates find all step kinds, as `module:attribute`.
     """
-    real = parts.make_toolbox
+    real = parts.make_registry
 
-    def make_toolbox(*arguments: Any, **named: Any) -> Any:
+    def make_registry(*arguments: Any, **named: Any) -> Any:
         tools, vault = real(*arguments, **named)
         executors = {**tools.executors, executor.kind: executor}
         return replace(tools, executors=executors, handlers={**tools.handlers, handler.kind: handler}), vault
 
-    parts.make_toolbox = make_toolbox
+    parts.make_registry = make_registry
     service.CheckPool = partial(CheckPool, checked_as)  # type: ignore[attr-defined, assignment]

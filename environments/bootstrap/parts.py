@@ -8,21 +8,22 @@ from datetime import UTC, datetime
 
 from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
-from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
+from environments.providers.consul.drift import ConsulDriftDetector
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import CheckHttp
 from environments.providers.http.client import WebClient
-from environments.providers.job_places import JobPlaces, reach
+from environments.providers.job_places import ClaimedPlaces, reach
 from environments.providers.local_cluster.agent_step import AGENT_KIND, AgentHandler, AgentLocal
 from environments.providers.local_cluster.agents.host import LocalCluster
 from environments.providers.local_cluster.trust_step import ClusterTrust
 from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.acl_client import NomadAcl
 from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.validation import NomadJudge
@@ -39,12 +40,14 @@ from environments.providers.opentofu.runner import OpenTofu
 from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.providers.vault.client import Vault
+from environments.providers.vault.drift import OpenBaoDriftDetector
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler, VaultSecret
 from environments.providers.vault.secret_words import secret_words
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
-from environments.steps.base import Executor, Lookout, ResourceHandler, Toolbox, toolbox
+from environments.steps.base import DriftDetector, Executor, ResourceHandler
+from environments.steps.registry import StepRegistry, step_registry
 
 
 def now() -> datetime:
@@ -80,7 +83,7 @@ def connections_of(settings: Settings) -> Callable[[], Connections]:
     return read
 
 
-def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> tuple[Toolbox, Vault]:
+def make_registry(settings: Settings, connections: Callable[[], Connections]) -> tuple[StepRegistry, Vault]:
     """Every step kind on the real parts."""
     consul, nomad, vault, acl = Consul(connections), Nomad(connections), Vault(connections), NomadAcl(connections)
     machine = LocalCluster(settings.state)
@@ -112,17 +115,17 @@ def make_toolbox(settings: Settings, connections: Callable[[], Connections]) -> 
         AgentHandler(machine),
     ]
     agents = {"consul": "consul", "vault": "openbao", "nomad": "nomad"}
-    houses = {
+    hosted_by = {
         handler.kind: (AGENT_KIND, agents[part])
         for handler in handlers
         if (part := handler.kind.partition(".")[0]) in agents
     }
-    lookouts: list[Lookout] = [
-        NomadLookout(nomad),
-        ConsulLookout(consul, consul, consul),
-        OpenBaoLookout(vault.secrets, vault.pki),
+    drift_detectors: list[DriftDetector] = [
+        NomadDriftDetector(nomad),
+        ConsulDriftDetector(consul, consul, consul),
+        OpenBaoDriftDetector(vault.secrets, vault.pki),
     ]
-    return toolbox(executors, handlers, houses, lookouts, [NomadWitness(nomad)], reach), vault
+    return step_registry(executors, handlers, hosted_by, drift_detectors, [NomadIncidentSource(nomad)], reach), vault
 
 
 def make_judge(connections: Callable[[], Connections]) -> NomadJudge:
@@ -130,9 +133,9 @@ def make_judge(connections: Callable[[], Connections]) -> NomadJudge:
     return NomadJudge(Nomad(connections))
 
 
-def make_places(consul: Consul, nomad: Nomad, vault: Vault) -> JobPlaces:
+def make_places(consul: Consul, nomad: Nomad, vault: Vault) -> ClaimedPlaces:
     """What claims all that jobs of an environment can read and write."""
-    return JobPlaces(nomad, consul, consul, consul, vault.secrets, vault.pki, vault.logins)
+    return ClaimedPlaces(nomad, consul, consul, consul, vault.secrets, vault.pki, vault.logins)
 
 
 def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:
@@ -143,14 +146,14 @@ def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:
 
 
 def with_modules(
-    tools: Toolbox,
+    tools: StepRegistry,
     settings: Settings,
     vault: Vault,
     lender: Lender,
     door: ServedStates,
     states: ModuleStates,
-) -> Toolbox:
-    """The toolbox with OpenTofu's modules, which need the service for their states."""
+) -> StepRegistry:
+    """The registry with OpenTofu's modules, which need the service for their states."""
     folder = settings.data_folder / "opentofu"
     installation = Installation(settings.tofu, settings.providers, folder / "providers")
     folders, prepared = WorkFolders(folder / "work"), Prepared(folder / "prepared")

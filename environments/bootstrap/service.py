@@ -45,7 +45,7 @@ from environments.service.reading import Reading
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.settings import Settings
-from environments.steps.base import why_not_again
+from environments.steps.registry import why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 
@@ -124,7 +124,7 @@ def build(settings: Settings) -> Service:
         feed = Feed(tx.events.newest())
     database.follow(feed.publish)
     connections = connections_of(settings)
-    tools, vault = parts.make_toolbox(settings, connections)
+    tools, vault = parts.make_registry(settings, connections)
     sealer = KeyFileSealer(settings.key_file)
     version = installed_version("calvinverse")
     revealing = Revealing(vault)

@@ -194,7 +194,7 @@ class _Process:
         self.end()
         # `-I` and a bare environment: neither the service's secrets nor its folder are of any use to a check.
         root = str(Path(environments.__file__).parent.parent)
-        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from environments.adapters.checking import forker"
+        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from environments.checking import forker"
         self._running = subprocess.Popen(
             [sys.executable, "-I", "-c", f"{program}; forker.main(sys.argv[1])", root, self._kinds],
             stdin=subprocess.PIPE,

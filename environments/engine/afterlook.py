@@ -12,7 +12,8 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.engine.removal import is_left, with_reach
 from environments.service.storage import Storage, Transaction
-from environments.steps.base import Observation, Owner, Toolbox
+from environments.steps.base import Observation, Owner
+from environments.steps.registry import StepRegistry
 
 log = structlog.get_logger()
 
@@ -32,9 +33,9 @@ class AfterLook:
     owner of the name keeps there.
     """
 
-    def __init__(self, storage: Storage, toolbox: Toolbox, clock: Callable[[], datetime]) -> None:
+    def __init__(self, storage: Storage, registry: StepRegistry, clock: Callable[[], datetime]) -> None:
         self._storage = storage
-        self._toolbox = toolbox
+        self._registry = registry
         self._clock = clock
 
     def look_due(self) -> list[str]:
@@ -56,10 +57,10 @@ class AfterLook:
 
     def _may_be_left(self, tx: Transaction, environment: Environment) -> _Left:
         held = tx.inventory.held(environment.id, gone=True)
-        owner = with_reach(self._toolbox, Owner(environment.id, environment.name, held))
+        owner = with_reach(self._registry, Owner(environment.id, environment.name, held))
         made = tx.inventory.of(environment.id)
         given_up = [found for found in made if found.status is ResourceStatus.ABANDONED]
-        places = {found.ref for found in made} | {item.ref for item in self._toolbox.reach(owner)}
+        places = {found.ref for found in made} | {item.ref for item in self._registry.reach(owner)}
         known = {found.ref for found in given_up}
         return _Left(owner, given_up, [ref for ref in places - known if owner.holds(ref.kind, ref.address)])
 
@@ -88,7 +89,7 @@ class AfterLook:
                 )
 
     def _is_gone(self, ref: ResourceRef, owner: Owner) -> bool:
-        handler = self._toolbox.handlers.get(ref.kind)
+        handler = self._registry.handlers.get(ref.kind)
         if handler is None:
             return False
         try:

@@ -15,7 +15,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
 from environments.engine.removal import SHARED, Looks, Removal, turned_round
-from environments.steps.base import Toolbox
+from environments.steps.registry import StepRegistry
 
 _HINT = "Fix the cause, then `calvinverse env retry`."
 
@@ -29,7 +29,7 @@ class Clearing:
         self,
         recorder: Recorder,
         logs: LogWriter,
-        toolbox: Toolbox,
+        registry: StepRegistry,
         contexts: Contexts,
         stock: Stock,
         keeping: Keeping | None,
@@ -37,7 +37,7 @@ class Clearing:
         self._recorder = recorder
         self._lease = recorder.lease
         self._logs = logs
-        self._toolbox = toolbox
+        self._registry = registry
         self._contexts = contexts
         self._stock = stock
         self._keeping = keeping
@@ -59,7 +59,7 @@ class Clearing:
         with self._lease.write() as tx:
             self._inventory = tx.inventory.of(self._lease.environment.id)
             shared = tx.inventory.shared_by_rank(self._lease.environment.id)
-        self._looks = Looks(self._toolbox, self._contexts.owner, self._inventory)
+        self._looks = Looks(self._registry, self._contexts.owner, self._inventory)
         self._removal = Removal(self._recorder, self._looks, _HINT)
         # Known to be gone before anything is laid out: most updates take nothing away.
         self._shared = unclaimed(self._looks, shared, self._claims)
@@ -84,7 +84,7 @@ class Clearing:
             if self._keeping is not None:
                 self._keeping.check_removal(name, self._changes(name, resources, kinds, run))
             for kind in kinds:
-                if (executor := self._toolbox.executors.get(kind)) is not None:
+                if (executor := self._registry.executors.get(kind)) is not None:
                     persist(run, partial(executor.clear, name, self._contexts.owner, run))
             for resource in resources:
                 self._removal.remove(resource, run)
@@ -112,7 +112,7 @@ class Clearing:
         self, name: str, resources: Sequence[Resource], kinds: Sequence[str], run: Progress
     ) -> Sequence[Change]:
         owner = self._contexts.owner
-        executors = [self._toolbox.executors[kind] for kind in kinds if kind in self._toolbox.executors]
+        executors = [self._registry.executors[kind] for kind in kinds if kind in self._registry.executors]
         leavings = [
             change for executor in executors for change in persist(run, partial(executor.leavings, name, owner))
         ]

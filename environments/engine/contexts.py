@@ -19,7 +19,8 @@ from environments.engine.graph import ancestors
 from environments.engine.leftovers import NOTHING, Stock
 from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output
-from environments.steps.base import AWAITING_PROMOTION, Executor, Owner, StepContext, Toolbox
+from environments.steps.base import AWAITING_PROMOTION, Executor, Owner, StepContext
+from environments.steps.registry import StepRegistry
 
 TAKES_SECRETS = SECRET_STEPS
 """The one kind of step that is told the secret parameters."""
@@ -42,7 +43,7 @@ class Contexts:
 
     def __init__(
         self,
-        toolbox: Toolbox,
+        registry: StepRegistry,
         environment: Environment,
         bundle: Bundle,
         images: Mapping[str, str],
@@ -59,7 +60,7 @@ class Contexts:
         self.template: Template = bundle.template()
         self.owner = Owner(environment.id, environment.name, stock.held)
         self._guard = threading.Lock()
-        self._toolbox = toolbox
+        self._registry = registry
         self._environment = environment
         self._bundle = bundle
         self._images = images
@@ -84,7 +85,7 @@ class Contexts:
 
     def executor(self, uses: str) -> Executor:
         """The executor of a kind. Raises `InvalidTemplate`."""
-        executor = self._toolbox.executors.get(uses)
+        executor = self._registry.executors.get(uses)
         if executor is None:
             raise InvalidTemplate(f"This version knows no step kind {uses!r}.")
         return executor
@@ -93,7 +94,7 @@ class Contexts:
         """The step with its options. Raises `InvalidTemplate`, `ImageNotPublished`."""
         executor = self.executor(step.uses)
         where, names = f"step {step.name!r}", self._names(outputs, self.needed(step.name))
-        options = refuse_references(render(step.options, names, where, self._toolbox.expressions), where)
+        options = refuse_references(render(step.options, names, where, self._registry.expressions), where)
         try:
             read = executor.options.model_validate(options)
         except ValidationError as error:
@@ -130,7 +131,7 @@ class Contexts:
         return tuple(
             step.name
             for step in self.template.steps
-            if getattr(self._toolbox.executors.get(step.uses), "promotes", False)
+            if getattr(self._registry.executors.get(step.uses), "promotes", False)
             and outputs.get(step.name, {}).get(AWAITING_PROMOTION)
         )
 
@@ -144,7 +145,7 @@ class Contexts:
         found = {}
         for name, output in self.template.outputs.items():
             try:
-                value = render(output.value, names, f"output {name!r}", self._toolbox.expressions)
+                value = render(output.value, names, f"output {name!r}", self._registry.expressions)
             except InvalidTemplate:
                 if whole:
                     raise
@@ -159,7 +160,7 @@ class Contexts:
         """Whether one of the expressions in a text gives null, which would be written as `None`."""
         for expression in _EXPRESSION.findall(text) if isinstance(text, str) else ():
             with suppress(InvalidTemplate, ImageNotPublished):
-                if render(expression, names, "output", self._toolbox.expressions) is None:
+                if render(expression, names, "output", self._registry.expressions) is None:
                     return True
         return False
 

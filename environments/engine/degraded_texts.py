@@ -6,9 +6,9 @@ from datetime import datetime
 from environments.domain.cleaning import Cleaner
 from environments.domain.environment import DegradedReason
 from environments.domain.errors import CalvinverseError
-from environments.providers.vault.secret_words import Words
 from environments.steps.base import Owner
 from environments.steps.job_health import Trouble
+from environments.steps.secret_words import Words
 
 MOST = 20
 """Reasons of one environment that are kept; the others are counted."""

@@ -17,11 +17,11 @@ from environments.domain.lifecycle import State
 from environments.engine.degraded_texts import MOST, Texts
 from environments.engine.environment_troubles import forgotten, troubles_of
 from environments.engine.known_world import KnownWorld
-from environments.providers.vault.secret_words import Words
 from environments.service.storage import Storage, Watched
 from environments.steps.base import Owner
 from environments.steps.cluster_events import Check, Happening, Listing
 from environments.steps.job_health import Trouble
+from environments.steps.secret_words import Words
 
 BETWEEN = 5.0
 """Seconds between two events of one environment at least."""

@@ -36,7 +36,7 @@ from environments.service.changing import Asked, Sealer
 from environments.service.drafting import Draft, rolled_back
 from environments.service.images import references
 from environments.service.storage import Transaction
-from environments.steps.base import Toolbox
+from environments.steps.registry import StepRegistry
 
 log = structlog.get_logger()
 
@@ -44,10 +44,10 @@ log = structlog.get_logger()
 class Deploy:
     """One run; `run` returns when the deployment has ended, and raises `Interrupted` when it has to stop before."""
 
-    def __init__(self, recorder: Recorder, toolbox: Toolbox, sealer: Sealer, logs: LogWriter) -> None:
+    def __init__(self, recorder: Recorder, registry: StepRegistry, sealer: Sealer, logs: LogWriter) -> None:
         self._recorder = recorder
         self._lease = recorder.lease
-        self._toolbox = toolbox
+        self._registry = registry
         self._sealer = sealer
         self._logs = logs
 
@@ -105,9 +105,9 @@ class Deploy:
             stock = take_stock(tx, environment.id, besides=deployment.id)
             promotes, again = deployment.kind is DeploymentKind.PROMOTE, deployment.run_again
             self._contexts = Contexts(
-                self._toolbox, environment, bundle, references(tx), secrets, stock, again, promotes=promotes
+                self._registry, environment, bundle, references(tx), secrets, stock, again, promotes=promotes
             )
-            self._clearing = Clearing(self._recorder, self._logs, self._toolbox, self._contexts, stock, keeping)
+            self._clearing = Clearing(self._recorder, self._logs, self._registry, self._contexts, stock, keeping)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
             tx.journal.lay_out(deployment.id, [*rows, *self._clearing.rows()])
             steps = tx.journal.steps(deployment.id)

@@ -16,7 +16,8 @@ from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
 from environments.engine.removal import OVER, SHARED, Looks, Removal, left, rows_to_destroy
 from environments.service.storage import Transaction
-from environments.steps.base import Observation, Owner, Toolbox
+from environments.steps.base import Observation, Owner
+from environments.steps.registry import StepRegistry
 
 PROOF = "proof"
 """The journal's step for the last look."""
@@ -27,10 +28,10 @@ log = structlog.get_logger()
 class Destroy:
     """One run; `run` returns when the deployment has ended, and raises `Interrupted` when it has to stop before."""
 
-    def __init__(self, recorder: Recorder, toolbox: Toolbox, logs: LogWriter) -> None:
+    def __init__(self, recorder: Recorder, registry: StepRegistry, logs: LogWriter) -> None:
         self._recorder = recorder
         self._lease = recorder.lease
-        self._toolbox = toolbox
+        self._registry = registry
         self._logs = logs
         self._take_stock([], frozenset())
 
@@ -75,13 +76,13 @@ class Destroy:
         environment = self._lease.environment
         owner = Owner(environment.id, environment.name, _held(tx, environment.id))
         known = {found.ref for found in tx.inventory.of(environment.id)}
-        missing = [item for item in self._toolbox.reach(owner) if item.ref not in known]
+        missing = [item for item in self._registry.reach(owner) if item.ref not in known]
         self._recorder.intend(tx, SHARED, missing)
         tx.inventory.hold(environment.id, [(item.ref.kind, item.ref.address) for item in missing])
 
     def _take_stock(self, made: Sequence[Resource], held: frozenset[tuple[str, str]]) -> None:
         environment = self._lease.environment
-        self._looks = Looks(self._toolbox, Owner(environment.id, environment.name, held), made)
+        self._looks = Looks(self._registry, Owner(environment.id, environment.name, held), made)
         self._removal = Removal(self._recorder, self._looks)
 
     def _rows(self, tx: Transaction) -> list[tuple[str, str, tuple[str, ...]]]:

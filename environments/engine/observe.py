@@ -12,7 +12,8 @@ from environments.domain.lifecycle import DeploymentKind, ResourceStatus
 from environments.engine.plan import LONGEST_PLAN
 from environments.service.planning import Planner, Target
 from environments.service.storage import Storage
-from environments.steps.base import Owner, Toolbox
+from environments.steps.base import Owner
+from environments.steps.registry import StepRegistry
 
 INCIDENTS = 20
 """How many incidents are kept of one look."""
@@ -29,9 +30,11 @@ log = structlog.get_logger()
 class WorldObserver:
     """See `environments.service.drift.Observer`."""
 
-    def __init__(self, storage: Storage, toolbox: Toolbox, planner: Planner, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, storage: Storage, registry: StepRegistry, planner: Planner, clock: Callable[[], datetime]
+    ) -> None:
         self._storage = storage
-        self._toolbox = toolbox
+        self._registry = registry
         self._planner = planner
         self._clock = clock
 
@@ -76,11 +79,11 @@ class WorldObserver:
     ) -> list[Incident]:
         """The newest that happened after the last deployment: what happened during one stands in its log."""
         found: list[Incident] = []
-        for witness in self._toolbox.witnesses:
+        for source in self._registry.incident_sources:
             try:
-                found += [one for one in witness.incidents(known) if since is None or one.at > since]
+                found += [one for one in source.incidents(known) if since is None or one.at > since]
             except CalvinverseError as error:
-                troubles[witness.part] = error.message
+                troubles[source.part] = error.message
         return sorted(found, key=lambda one: one.at)[-INCIDENTS:]
 
     def _unexpected(
@@ -92,14 +95,14 @@ class WorldObserver:
         end: float,
     ) -> list[Unexpected]:
         found: list[Unexpected] = []
-        for lookout in self._toolbox.lookouts:
+        for detector in self._registry.drift_detectors:
             if time.monotonic() > end:
-                troubles[lookout.part] = "there was no time left to look for what no step made"
+                troubles[detector.part] = "there was no time left to look for what no step made"
                 continue
             try:
-                found += lookout.unexpected(owner, known, steps)
+                found += detector.unexpected(owner, known, steps)
             except CalvinverseError as error:
-                troubles[lookout.part] = error.message
+                troubles[detector.part] = error.message
         return found
 
 

@@ -29,7 +29,8 @@ from environments.engine.removal import SHARED, Looks, rows_to_destroy, with_rea
 from environments.service.images import references
 from environments.service.planning import Target
 from environments.service.storage import Storage
-from environments.steps.base import Owner, Toolbox
+from environments.steps.base import Owner
+from environments.steps.registry import StepRegistry
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -43,9 +44,9 @@ LONGEST_PLAN = 240.0
 class WorldPlanner:
     """Plans changes: see `environments.service.planning.Planner`."""
 
-    def __init__(self, storage: Storage, toolbox: Toolbox, longest: float = LONGEST_PLAN) -> None:
+    def __init__(self, storage: Storage, registry: StepRegistry, longest: float = LONGEST_PLAN) -> None:
         self._storage = storage
-        self._toolbox = toolbox
+        self._registry = registry
         self._longest = longest
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
@@ -59,7 +60,7 @@ class WorldPlanner:
         if target.kind is DeploymentKind.DESTROY:
             return self._destroy(target, stock._replace(held=held), shared, troubles, budget)
         contexts = Contexts(
-            self._toolbox,
+            self._registry,
             target.environment,
             target.bundle,
             images,
@@ -68,7 +69,7 @@ class WorldPlanner:
             target.run_again,
             promotes=target.kind is DeploymentKind.PROMOTE,
         )
-        return _Draft(self._toolbox, contexts, stock, shared, troubles, budget).steps()
+        return _Draft(self._registry, contexts, stock, shared, troubles, budget).steps()
 
     def _destroy(
         self,
@@ -78,8 +79,8 @@ class WorldPlanner:
         troubles: MutableMapping[str, str] | None,
         budget: "_Budget",
     ) -> tuple[StepPlan, ...]:
-        owner = with_reach(self._toolbox, Owner(target.environment.id, target.environment.name, stock.held))
-        looks = Looks(self._toolbox, owner, stock.inventory, budget.check)
+        owner = with_reach(self._registry, Owner(target.environment.id, target.environment.name, stock.held))
+        looks = Looks(self._registry, owner, stock.inventory, budget.check)
         try:
             steps = target.bundle.template().steps
         except InvalidTemplate:
@@ -105,7 +106,7 @@ class WorldPlanner:
                 created_at=_NEVER,
                 updated_at=_NEVER,
             )
-            for item in self._toolbox.reach(owner)
+            for item in self._registry.reach(owner)
             if item.ref not in known
         ]
 
@@ -136,7 +137,7 @@ class _Draft:
 
     def __init__(
         self,
-        toolbox: Toolbox,
+        registry: StepRegistry,
         contexts: Contexts,
         stock: Stock,
         shared: Sequence[Resource],
@@ -144,12 +145,12 @@ class _Draft:
         budget: "_Budget",
     ) -> None:
         self._budget = budget
-        self._toolbox = toolbox
+        self._registry = registry
         self._contexts = contexts
         self._stock = stock
         self._shared = shared
         self._troubles = troubles
-        self._looks = Looks(toolbox, contexts.owner, stock.inventory, budget.check)
+        self._looks = Looks(registry, contexts.owner, stock.inventory, budget.check)
         self._outputs: dict[str, dict[str, Any]] = {}
         self._claims: set[tuple[str, str]] = set()
         self._plans: dict[str, StepPlan] = {}
@@ -238,8 +239,8 @@ class _Draft:
         return [
             change
             for uses in other_kinds(former, step.uses)
-            if uses in self._toolbox.executors
-            for change in _as_ours(self._toolbox.executors[uses].leavings(step.name, self._contexts.owner))
+            if uses in self._registry.executors
+            for change in _as_ours(self._registry.executors[uses].leavings(step.name, self._contexts.owner))
         ]
 
     def _removed(self) -> Iterable[StepPlan]:
@@ -266,8 +267,8 @@ class _Draft:
         leavings = [
             change
             for kind in uses
-            if kind in self._toolbox.executors
-            for change in self._toolbox.executors[kind].leavings(name, self._contexts.owner)
+            if kind in self._registry.executors
+            for change in self._registry.executors[kind].leavings(name, self._contexts.owner)
             if not self._becomes_anothers(change)
         ]
         return (*leavings, *to_destroy(self._looks, resources))

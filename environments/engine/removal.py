@@ -13,7 +13,8 @@ from environments.domain.template import Step
 from environments.engine.graph import ancestors
 from environments.engine.progress import persist
 from environments.engine.recorder import Recorder
-from environments.steps.base import Observation, Owner, Presence, ResourceHandler, StepRun, Toolbox
+from environments.steps.base import Observation, Owner, Presence, ResourceHandler, StepRun
+from environments.steps.registry import StepRegistry
 
 SHARED = "shared"
 """The journal's step for what serves the whole environment."""
@@ -35,10 +36,10 @@ class Looks:
     """
 
     def __init__(
-        self, toolbox: Toolbox, owner: Owner, made: Iterable[Resource], check: Callable[[], None] = lambda: None
+        self, registry: StepRegistry, owner: Owner, made: Iterable[Resource], check: Callable[[], None] = lambda: None
     ) -> None:
         self._check = check
-        self._toolbox = toolbox
+        self._registry = registry
         self.owner = owner
         self._made = frozenset((found.kind, found.address) for found in made)
 
@@ -50,15 +51,15 @@ class Looks:
 
     def gone_with_its_house(self, resource: Resource, run: StepRun | None = None) -> Observation | None:
         """That the resource went with the one it was in, if this environment made that one and it is no more."""
-        kind, address = self._toolbox.houses.get(resource.kind, ("", ""))
+        kind, address = self._registry.hosted_by.get(resource.kind, ("", ""))
         if (kind, address) not in self._made:
             return None
-        found = self._observe(self._toolbox.handlers[kind], address, run)
+        found = self._observe(self._registry.handlers[kind], address, run)
         return Observation(Presence.ABSENT, f"gone with {address}") if found.presence is Presence.ABSENT else None
 
     def handler(self, resource: Resource) -> ResourceHandler:
         """Who knows the resource. Raises `StepFailed`."""
-        handler = self._toolbox.handlers.get(resource.kind)
+        handler = self._registry.handlers.get(resource.kind)
         if handler is None:
             raise StepFailed(f"This version doesn't know how to remove {resource.kind} {resource.address}.")
         return handler
@@ -69,7 +70,7 @@ class Looks:
         return max(limits, default=TIME_LIMIT).total_seconds()
 
     def _limits(self, resource: Resource) -> Iterator[timedelta]:
-        handler = self._toolbox.handlers.get(resource.kind)
+        handler = self._registry.handlers.get(resource.kind)
         yield getattr(handler, "time_limit", TIME_LIMIT)
         needed: Callable[[str], timedelta] | None = getattr(handler, "time_needed", None)
         if needed is not None and resource.status not in OVER:
@@ -79,7 +80,7 @@ class Looks:
 
     def is_left(self, resource: Resource, found: Observation) -> bool:
         """See the function of that name."""
-        return is_left(self._toolbox.handlers.get(resource.kind), resource.ref, self.owner, found)
+        return is_left(self._registry.handlers.get(resource.kind), resource.ref, self.owner, found)
 
     def is_inner(self, resource: Resource) -> bool:
         """Whether such things live inside of another resource of their step, whose handler has `inner = True`.
@@ -87,7 +88,7 @@ class Looks:
         Executors write them down while they run (`StepRun.intend`), and `Executor.resources` never names them: that it
         doesn't is no sign that they are outdated. They go when their step goes.
         """
-        return bool(getattr(self._toolbox.handlers.get(resource.kind), "inner", False))
+        return bool(getattr(self._registry.handlers.get(resource.kind), "inner", False))
 
     def _observe(self, handler: ResourceHandler, address: str, run: StepRun | None) -> Observation:
         if run is None:
@@ -132,9 +133,9 @@ class Removal:
             self._recorder.resource(tx, resource.ref, status, detail)
 
 
-def with_reach(toolbox: Toolbox, owner: Owner) -> Owner:
+def with_reach(registry: StepRegistry, owner: Owner) -> Owner:
     """The owner, who holds all that jobs of it could read as well, whichever of that is in the inventory."""
-    reached = {(item.ref.kind, item.ref.address) for item in toolbox.reach(owner)}
+    reached = {(item.ref.kind, item.ref.address) for item in registry.reach(owner)}
     return replace(owner, held=owner.held | reached)
 
 

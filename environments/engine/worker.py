@@ -29,7 +29,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
 from environments.service.requests import Sealer
 from environments.service.storage import Claim, Storage, UnreadableDeployment
-from environments.steps.base import Toolbox
+from environments.steps.registry import StepRegistry
 
 SLOTS: Mapping[Lane, int] = {Lane.DEPLOY: 8, Lane.DESTROY: 8}
 """How many deployments run side by side in each lane, unless a worker is told otherwise."""
@@ -53,7 +53,7 @@ class Worker:
         self,
         name: str,
         storage: Storage,
-        toolbox: Toolbox,
+        registry: StepRegistry,
         sealer: Sealer,
         feed: Feed,
         clock: Callable[[], datetime],
@@ -64,7 +64,7 @@ class Worker:
     ) -> None:
         self._name = name
         self._storage = storage
-        self._toolbox = toolbox
+        self._registry = registry
         self._sealer = sealer
         self._feed = feed
         self._clock = clock
@@ -198,9 +198,9 @@ class Worker:
         lease = recorder.lease
         try:
             if lease.deployment.kind is DeploymentKind.DESTROY:
-                Destroy(recorder, self._toolbox, self._logs).run()
+                Destroy(recorder, self._registry, self._logs).run()
             else:
-                Deploy(recorder, self._toolbox, self._sealer, self._logs).run()
+                Deploy(recorder, self._registry, self._sealer, self._logs).run()
         except InvalidTemplate as error:
             # Nothing was begun: the template is one that this version can't read any more.
             failure = failure_of(error)

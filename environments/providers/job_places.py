@@ -83,8 +83,8 @@ def reach(owner: Owner) -> list[Intended]:
     ]
 
 
-class JobPlaces:
-    """Claims them, and tells what is missing."""
+class ClaimedPlaces:
+    """Implements `nomad.ports.JobPlaces` on Nomad, Consul and OpenBao."""
 
     def __init__(
         self,
@@ -104,6 +104,10 @@ class JobPlaces:
         self._authority = authority
         self._identities = identities
         self._claiming = [threading.Lock() for _ in range(_LOCKS)]
+
+    def resources(self, owner: Owner) -> list[Intended]:
+        """See `job_places`."""
+        return job_places(owner)
 
     def claim(self, owner: Owner, run: StepRun) -> None:
         """Makes all of it the environment's, before a job of it runs; steps side by side may call it at once.

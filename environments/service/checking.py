@@ -1,6 +1,6 @@
 """Looks at what people send that may cost more than its size: templates, parameters, expressions.
 
-A port, because such a look needs a process of its own with limits of time and memory: `environments.adapters.checking`
+A port, because such a look needs a process of its own with limits of time and memory: `environments.checking`
 has it. `DirectChecks` does the same here, without limits; it is what that process runs, and what tests without hostile
 input use.
 """

@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.domain.faults import Fault
 from environments.domain.plan import Change
-from environments.domain.template import Bundle, Step
-from environments.service.rendering import Evaluate, evaluate
+from environments.domain.template import Bundle
 
 AWAITING_PROMOTION = "awaiting_promotion"
 """Output of a step of an executor with `promotes = True`: whether a new version waits for a person to promote it."""
@@ -262,7 +261,15 @@ class ResourceHandler(Protocol):
         ...
 
 
-class Lookout(Protocol):
+@dataclass(frozen=True)
+class Issued:
+    """A token that was made: what it is found and revoked by, and the token itself."""
+
+    accessor: str
+    secret: str = field(repr=False)
+
+
+class DriftDetector(Protocol):
     """Looks for things in an environment's namespace or prefixes that none of its steps made."""
 
     part: ClassVar[str]
@@ -276,7 +283,7 @@ class Lookout(Protocol):
         ...
 
 
-class Witness(Protocol):
+class IncidentSource(Protocol):
     """Remembers what was done to an environment from outside, also when it is over."""
 
     part: ClassVar[str]
@@ -285,47 +292,6 @@ class Witness(Protocol):
     def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
         """What happened to things of the inventory; reads only. Raises `BackendUnavailable` when nobody can tell."""
         ...
-
-
-@dataclass(frozen=True)
-class Toolbox:
-    """Every executor and handler of a service, by kind, and the lookouts and witnesses for drift.
-
-    `houses` says for a kind of resource in which other resource (kind, address) such things are, if the same
-    environment made that: when the house is gone, so is what was in it, and nobody is left to ask. `reach` gives what
-    the jobs of an environment that holds those resources can read, write and leave behind, whatever its steps are.
-    `expressions` evaluates expressions of templates that could cost more than their size.
-    """
-
-    executors: Mapping[str, Executor]
-    handlers: Mapping[str, ResourceHandler]
-    houses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    lookouts: Sequence[Lookout] = ()
-    witnesses: Sequence[Witness] = ()
-    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: ()
-    expressions: Evaluate = evaluate
-
-
-def toolbox(
-    executors: Sequence[Executor],
-    handlers: Sequence[ResourceHandler],
-    houses: Mapping[str, tuple[str, str]] | None = None,
-    lookouts: Sequence[Lookout] = (),
-    witnesses: Sequence[Witness] = (),
-    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: (),
-) -> Toolbox:
-    """A toolbox; two parts of the same kind are a programming error."""
-    by_kind = {executor.kind: executor for executor in executors}
-    by_resource = {handler.kind: handler for handler in handlers}
-    assert len(by_kind) == len(executors)
-    assert len(by_resource) == len(handlers)
-    return Toolbox(by_kind, by_resource, houses or {}, lookouts, witnesses, reach)
-
-
-def why_not_again(executors: Mapping[str, Executor], step: Step, bundle: Bundle) -> str:
-    """Why a step can't be run again on a person's wish, in words; empty: it can, or only its deployment will tell."""
-    ask: Callable[[Mapping[str, Any], Bundle], str] | None = getattr(executors.get(step.uses), "why_not_again", None)
-    return f"{step.uses} only does what isn't as it should be" if ask is None else ask(step.options, bundle)
 
 
 Clock = Callable[[], datetime]

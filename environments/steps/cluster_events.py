@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from environments.providers.nomad.ports import ASKS_TO_END, ENDED, Task
+ENDED = frozenset({"complete", "failed", "lost"})
+"""Client states of allocations of which nothing runs any more."""
 
 
 @dataclass(frozen=True)
@@ -152,19 +153,3 @@ class CheckFeed(Protocol):
 
 MOST_CHECKS = 100
 """Critical checks that are told of one environment: who registers more of them gets no more attention for it."""
-
-
-def seen_task(task: Task) -> SeenTask:
-    """What is to be known of a task, out of its events."""
-    asked, failed_at, failure, started_at = False, 0, "", 0
-    for event in task.events:
-        if event.kind in ASKS_TO_END:
-            asked = True
-        elif event.failed and event.kind != "Not Restarting" and not asked:
-            failed_at, failure = event.at, event.message or event.kind
-        if event.kind in ("Started", "Terminated"):
-            asked = False
-        if event.kind == "Started":
-            started_at = event.at
-    begun = any(event.kind != "Received" for event in task.events)
-    return SeenTask(task.name, task.state, begun, failed_at, failure, started_at)

@@ -25,7 +25,7 @@ from images.errors import SignerUnavailable
 
 MOUNT: Final = "transit"
 KEY: Final = "calvinverse-images"
-"""Mount and key as `environments.adapters.trust` makes them."""
+"""Mount and key as `environments.providers.local_cluster.trust` makes them."""
 
 CONNECTIONS_FILE: Final = "connections.json"
 CONNECTIONS_VARIABLE: Final = "CALVINVERSE_CONNECTIONS"

@@ -20,9 +20,8 @@ from environments.steps.base import (
     Presence,
     StepContext,
     StepRun,
-    Toolbox,
-    toolbox,
 )
+from environments.steps.registry import StepRegistry, step_registry
 
 
 @dataclass
@@ -48,7 +47,7 @@ class World:
     after: Callable[[str, str], None] = lambda verb, address: None
     """Called after each effect in the same way; raises where the process dies before anybody learns of the effect."""
     looking: Callable[[str], None] = lambda address: None
-    """Called before each look of a plan or a lookout; raises to inject a fault."""
+    """Called before each look of a plan or a detector; raises to inject a fault."""
     struck: list[Incident] = field(default_factory=list)
     """What was done to things from outside."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,7 +55,7 @@ class World:
     part: ClassVar[str] = "the world"
 
     def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
-        """As a witness tells it."""
+        """As a source tells it."""
         return [one for one in self.struck if ResourceRef(kind=one.kind, address=one.address) in known]
 
     def make(self, address: str, owner: Owner, says: Any = "", note: tuple[str, Any] | None = None) -> None:
@@ -244,7 +243,7 @@ class ThingHandler:
             self._world.remove(address)
 
 
-class StrayLookout:
+class StrayDetector:
     """Finds the world's strays, and things of the environment's name that aren't in the inventory."""
 
     part: ClassVar[str] = "World"
@@ -266,11 +265,11 @@ def _is_of(address: str, owner: Owner) -> bool:
     return address.startswith(f"{owner.name}/")
 
 
-def thing_toolbox(world: World) -> Toolbox:
-    """The executors, the handler and the lookout of a world."""
-    return toolbox(
+def thing_registry(world: World) -> StepRegistry:
+    """The executors, the handler and the detector of a world."""
+    return step_registry(
         [ThingExecutor(world), CanaryExecutor(world), CheckExecutor(world)],
         [ThingHandler(world)],
-        lookouts=[StrayLookout(world)],
-        witnesses=[world],
+        drift_detectors=[StrayDetector(world)],
+        incident_sources=[world],
     )

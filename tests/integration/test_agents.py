@@ -177,7 +177,7 @@ def test_an_agent_that_cannot_run_says_why(tmp_path: Path) -> None:
 STARTER = """
 import sys
 from pathlib import Path
-from environments.adapters.agents import LocalAgents
+from environments.providers.local_cluster.agents.local import LocalAgents
 from images.toolchain import require
 LocalAgents(Path(sys.argv[1]), require("consul", "bao", "nomad")).start()
 """

@@ -23,8 +23,9 @@ from environments.providers.consul.kv import Put, RemoveTree
 from environments.providers.nomad.client import Nomad
 from environments.providers.vault.client import Vault
 from environments.service.drift import Drifting
-from environments.steps.base import Owner, Toolbox
+from environments.steps.base import Owner
 from environments.steps.marks import MARK
+from environments.steps.registry import StepRegistry
 from environments.wire.views import AbandonRequest, CreateRequest
 from tests import images_here
 from tests.integration.web_setting import leftovers, tools
@@ -128,7 +129,7 @@ class Scene(Setting):
         self.box = tools(connections)
         super().__init__(folder)
 
-    def make_toolbox(self) -> Toolbox:
+    def make_registry(self) -> StepRegistry:
         """The real step kinds."""
         return self.box
 

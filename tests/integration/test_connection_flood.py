@@ -17,7 +17,7 @@ from environments.providers.vault.client import Vault
 from tests.cluster import Cluster
 
 LIMITS: dict[Part, int] = {"consul": 2000, "nomad": 1000}
-"""`http_max_conns_per_client` in the configurations that `environments.adapters.agents` writes."""
+"""`http_max_conns_per_client` in the configurations that `environments.providers.local_cluster.agents` writes."""
 
 
 @contextlib.contextmanager

@@ -37,9 +37,10 @@ from environments.providers.local_cluster.trust.names import OPENBAO_WORKLOADS_P
 from environments.providers.local_cluster.trust_step import ClusterTrust, ClusterTrustOptions
 from environments.providers.nomad.client import Nomad
 from environments.providers.vault.client import Vault
-from environments.steps.base import Owner, StepContext, Toolbox
+from environments.steps.base import Owner, StepContext
 from environments.steps.changes import shown
 from environments.steps.marks import MARK
+from environments.steps.registry import StepRegistry
 from tests import images_here
 from tests.integration.web_setting import WEB, Made, folder, leftovers, new_owner, tools, until
 from tests.unit.executor_setting import TEMPLATE, Run
@@ -99,19 +100,19 @@ def connections(request: pytest.FixtureRequest) -> Connections:
 
 
 @pytest.fixture(scope="session")
-def box(connections: Connections) -> Toolbox:
+def box(connections: Connections) -> StepRegistry:
     return tools(connections)
 
 
 @pytest.fixture
-def web(box: Toolbox) -> Iterator[Made]:
+def web(box: StepRegistry) -> Iterator[Made]:
     made = Made(box, new_owner(), folder(WEB))
     yield made
     made.destroy()
 
 
 @pytest.fixture
-def app(box: Toolbox) -> Iterator[Made]:
+def app(box: StepRegistry) -> Iterator[Made]:
     """An environment whose only step is the job above; its file and variables are changed with `_prepare`."""
     made = Made(box, new_owner(), folder(WEB))
     yield made
@@ -126,7 +127,9 @@ def _prepare(made: Made, variables: str, more: str = "", group: str = "", head: 
     made.bundle = folder(WEB, {"template.toml": template, "app.hcl": job})
 
 
-def test_web_is_made_proven_changed_and_leaves_nothing(box: Toolbox, connections: Connections, tmp_path: Path) -> None:
+def test_web_is_made_proven_changed_and_leaves_nothing(
+    box: StepRegistry, connections: Connections, tmp_path: Path
+) -> None:
     before = leftovers(connections)
     made = Made(box, new_owner(), folder(WEB))
     made.apply(replicas=2, message="good morning", branch="feature/x ${y} {{ z }}")
@@ -320,7 +323,7 @@ job "odd" {
 """
 
 
-def test_strangers_in_an_environment_are_told_by_every_lookout(web: Made, connections: Connections) -> None:
+def test_strangers_in_an_environment_are_told_by_every_drift_detector(web: Made, connections: Connections) -> None:
     nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
     name = web.owner.name
     web.apply(steps=["settings", "password", "certificate"])
@@ -537,7 +540,7 @@ KEY = '{{ key \\"environments/WHOSE/message\\" }}'
 
 
 @pytest.mark.parametrize("data", [SECRET, CERTIFICATE, KEY], ids=["secret", "certificate", "key"])
-def test_a_job_gets_nothing_of_another_environment(web: Made, box: Toolbox, data: str) -> None:
+def test_a_job_gets_nothing_of_another_environment(web: Made, box: StepRegistry, data: str) -> None:
     steps = ["settings", "password", "certificate"]
     web.apply(steps=steps)
     # The environment of the thief begins like that of its victim, to meet mistakes with prefixes.

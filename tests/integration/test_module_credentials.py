@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.parts import make_lender, make_toolbox
+from environments.bootstrap.parts import make_lender, make_registry
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
 from environments.providers.backend.calls import Caller, FixedToken, Part
@@ -44,7 +44,7 @@ class World:
 
     def __init__(self, connections: Connections, state: Path) -> None:
         self.connections = connections
-        tools, vault = make_toolbox(Settings(state=state), lambda: connections)
+        tools, vault = make_registry(Settings(state=state), lambda: connections)
         self.lender: Lender = make_lender(lambda: connections, vault)
         self.handlers: dict[str, ResourceHandler] = dict(tools.handlers)
         self.vault: Vault = vault

@@ -15,7 +15,8 @@ from environments.domain.errors import StepTimeout
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.job import JobHandler
-from environments.steps.base import StepContext, Toolbox
+from environments.steps.base import StepContext
+from environments.steps.registry import StepRegistry
 from tests.integration.web_setting import Made, folder, new_owner, tools, until
 from tests.unit.executor_setting import Run
 
@@ -33,12 +34,12 @@ def connections(request: pytest.FixtureRequest) -> Connections:
 
 
 @pytest.fixture(scope="session")
-def box(connections: Connections) -> Toolbox:
+def box(connections: Connections) -> StepRegistry:
     return tools(connections)
 
 
 @pytest.fixture
-def made(box: Toolbox) -> Iterator[Made]:
+def made(box: StepRegistry) -> Iterator[Made]:
     made = Made(box, new_owner("r"), folder(CASES / "slowworker"))
     yield made
     made.destroy()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.parts import make_lender, make_toolbox
+from environments.bootstrap.parts import make_lender, make_registry
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
@@ -201,7 +201,7 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     known = cluster.connections
     own = Endpoint(address=known.endpoint("vault").address, authentication=login)
     connections = known.model_copy(update={"vault": own})
-    tools, vault = make_toolbox(Settings(state=tmp_path), lambda: connections)
+    tools, vault = make_registry(Settings(state=tmp_path), lambda: connections)
     owner, run, admin = Owner("env-rights", "rights"), Run(), known.caller("vault")
     made: list[Intended] = []
     about: dict[str, Any] = dict.fromkeys(("owner", "template", "template_version", "bundle"), "x")
@@ -234,10 +234,10 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
         lent = _as(cluster, "vault", loan.variables["VAULT_TOKEN"])
         assert lent.call("GET", "/v1/secret/data/environments/rights/db")["data"]["data"]["user"] == "eve"
         lent.call("POST", "/v1/secret/data/environments/rights/deep/of-the-module", {"data": {"a": "b"}})
-    for lookout in tools.lookouts:
-        if lookout.part == "OpenBao":
+    for detector in tools.drift_detectors:
+        if detector.part == "OpenBao":
             assert (
-                lookout.unexpected(owner, frozenset(item.ref for item in made), frozenset({"db", "cert"})) is not None
+                detector.unexpected(owner, frozenset(item.ref for item in made), frozenset({"db", "cert"})) is not None
             )
     refs = dict.fromkeys(item.ref for item in sorted(made, key=lambda item: (item.shared, -item.rank)))
     for ref in refs:

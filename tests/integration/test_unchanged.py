@@ -16,7 +16,7 @@ from environments.engine.plan import WorldPlanner
 from environments.providers.backend.connections import Connections, TokenFile
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.done import RUN
-from environments.steps.base import Toolbox
+from environments.steps.registry import StepRegistry
 from environments.stores.schema import resources
 from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
 from tests import images_here
@@ -92,7 +92,7 @@ class RealSetting(Setting):
         self.tokens: list[str] = []
         super().__init__(folder)
 
-    def make_toolbox(self) -> Toolbox:
+    def make_registry(self) -> StepRegistry:
         self.tools = tools(self.connections)
         return self.tools
 

@@ -13,35 +13,38 @@ from environments.bootstrap.parts import make_places
 from environments.domain.environment import ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
-from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import Consul
+from environments.providers.consul.drift import ConsulDriftDetector
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import CheckHttp
 from environments.providers.http.client import WebClient
 from environments.providers.job_places import reach
 from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.providers.vault.client import Vault
+from environments.providers.vault.drift import OpenBaoDriftDetector
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler, VaultSecret
 from environments.service.rendering import render
-from environments.steps.base import Intended, Owner, Presence, StepContext, Toolbox, toolbox
+from environments.steps.base import Intended, Owner, Presence, StepContext
+from environments.steps.registry import StepRegistry, step_registry
 from tests import images_here
 from tests.unit.executor_setting import Run
 
 WEB = Path(environments.__file__).parent / "templates" / "web"
 
 
-def tools(connections: Connections) -> Toolbox:
+def tools(connections: Connections) -> StepRegistry:
     """Every step kind that needs a cluster."""
     consul, nomad, vault = Consul(lambda: connections), Nomad(lambda: connections), Vault(lambda: connections)
-    return toolbox(
+    return step_registry(
         [
             ConsulKv(consul),
             VaultSecret(vault.secrets),
@@ -62,8 +65,12 @@ def tools(connections: Connections) -> Toolbox:
             IdentityHandler(vault.logins, nomad),
             FolderHandler(vault.secrets),
         ],
-        lookouts=[NomadLookout(nomad), ConsulLookout(consul, consul, consul), OpenBaoLookout(vault.secrets, vault.pki)],
-        witnesses=[NomadWitness(nomad)],
+        drift_detectors=[
+            NomadDriftDetector(nomad),
+            ConsulDriftDetector(consul, consul, consul),
+            OpenBaoDriftDetector(vault.secrets, vault.pki),
+        ],
+        incident_sources=[NomadIncidentSource(nomad)],
         reach=reach,
     )
 
@@ -78,7 +85,7 @@ def folder(path: Path, changes: Mapping[str, str] | None = None) -> Bundle:
 class Made:
     """An environment: its outputs by step, what it may have made, and the log."""
 
-    box: Toolbox
+    box: StepRegistry
     owner: Owner
     bundle: Bundle
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -117,10 +124,12 @@ class Made:
         return found
 
     def unexpected(self) -> list[Unexpected]:
-        """What the lookouts find beside what it has made."""
+        """What the drift detectors find beside what it has made."""
         known = frozenset(item.ref for item in self.intended)
         steps = frozenset(step.name for step in self.bundle.template().steps)
-        return [found for lookout in self.box.lookouts for found in lookout.unexpected(self.owner, known, steps)]
+        return [
+            found for detector in self.box.drift_detectors for found in detector.unexpected(self.owner, known, steps)
+        ]
 
     def _context(self, step: Step, parameters: Mapping[str, Any]) -> StepContext:
         template = self.bundle.template()

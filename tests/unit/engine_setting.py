@@ -25,11 +25,11 @@ from environments.service.mending import Mending
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.requests import Requests
-from environments.steps.base import Toolbox, why_not_again
+from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 from environments.wire.views import CreateRequest
-from tests.fakes.world import World, thing_toolbox
+from tests.fakes.world import World, thing_registry
 from tests.postgres import Postgres
 
 ADMIN = Principal("ada", "admin", "tok-1")
@@ -65,24 +65,24 @@ class Setting:
         self.database: Database = open_database(*self._place)
         self.feed = Feed()
         self.database.follow(self.feed.publish)
-        toolbox = self.make_toolbox()
+        registry = self.make_registry()
         sealer = KeyFileSealer(self.folder / "key")
-        self.checks = DirectChecks(toolbox.executors)
+        self.checks = DirectChecks(registry.executors)
         self.catalogue = Catalogue(self.database, self.checks, self.clock)
-        again = partial(why_not_again, toolbox.executors)
+        again = partial(why_not_again, registry.executors)
         self.requests = Requests(self.database, sealer, self.clock, self.new_id, self.checks, again)
         self.planning = Planning(
-            self.database, WorldPlanner(self.database, toolbox), sealer, self.clock, self.new_id, self.checks, again
+            self.database, WorldPlanner(self.database, registry), sealer, self.clock, self.new_id, self.checks, again
         )
         self.mending = Mending(self.database, self.clock, self.new_id)
         self.queueing = Queueing(self.database, self.clock)
         name = f"worker-{next(self._worker_ids)}"
-        self.worker = Worker(name, self.database, toolbox, sealer, self.feed, self.clock)
+        self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock)
         self.alarm = Alarm(self.database, self.requests, self.clock, Retention())
 
-    def make_toolbox(self) -> Toolbox:
+    def make_registry(self) -> StepRegistry:
         """The step kinds: those of the small world."""
-        return thing_toolbox(self.world)
+        return thing_registry(self.world)
 
     def new_id(self, kind: str) -> str:
         """`env-1`, `dep-2`, …"""

@@ -10,20 +10,23 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
-from environments.executors.lookouts import ConsulLookout, NomadLookout, NomadWitness, OpenBaoLookout
 from environments.providers.consul.access import PolicyHandler, TokensHandler
+from environments.providers.consul.drift import ConsulDriftDetector
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import Answer, CheckHttp, NoAnswer
-from environments.providers.job_places import JobPlaces, reach
+from environments.providers.job_places import ClaimedPlaces, reach
+from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
+from environments.providers.vault.drift import OpenBaoDriftDetector
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler, VaultSecret
 from environments.providers.vault.secret_words import secret_words
-from environments.steps.base import Holder, Intended, Owner, Presence, StepContext, Toolbox, toolbox
+from environments.steps.base import Holder, Intended, Owner, Presence, StepContext
+from environments.steps.registry import StepRegistry, step_registry
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
@@ -145,7 +148,7 @@ class FakeWeb:
 
 
 class World:
-    """One cluster in memory, and the toolbox on it."""
+    """One cluster in memory, and the registry on it."""
 
     def __init__(self) -> None:
         self.consul = MemoryConsul()
@@ -155,8 +158,8 @@ class World:
         self.logins = MemoryLogins()
         self.finished: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self.web = FakeWeb()
-        places = JobPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, self.pki, self.logins)
-        self.toolbox: Toolbox = toolbox(
+        places = ClaimedPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, self.pki, self.logins)
+        self.registry: StepRegistry = step_registry(
             [
                 ConsulKv(self.consul),
                 VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
@@ -177,12 +180,12 @@ class World:
                 IdentityHandler(self.logins, self.nomad),
                 FolderHandler(self.secrets),
             ],
-            lookouts=[
-                NomadLookout(self.nomad),
-                ConsulLookout(self.consul, self.consul, self.consul),
-                OpenBaoLookout(self.secrets, self.pki),
+            drift_detectors=[
+                NomadDriftDetector(self.nomad),
+                ConsulDriftDetector(self.consul, self.consul, self.consul),
+                OpenBaoDriftDetector(self.secrets, self.pki),
             ],
-            witnesses=[NomadWitness(self.nomad)],
+            incident_sources=[NomadIncidentSource(self.nomad)],
             reach=reach,
         )
 
@@ -199,7 +202,7 @@ class World:
         run_again: str = "",
     ) -> StepContext:
         """A step with these options, which knows what has run to its end so far."""
-        read = self.toolbox.executors[uses].options.model_validate(options)
+        read = self.registry.executors[uses].options.model_validate(options)
         inputs = repr(sorted(options.items()))
         return StepContext(
             owner,
@@ -218,28 +221,28 @@ class World:
         """Applies such a step."""
         run = run or Run()
         try:
-            return self.toolbox.executors[uses].apply(self.context(uses, options, **more), run)
+            return self.registry.executors[uses].apply(self.context(uses, options, **more), run)
         finally:
             self.finished |= run.marks
 
     def plan(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> list[Change]:
         """What applying such a step would do. Planning itself must have no effects."""
         run = run or Run()
-        found = list(self.toolbox.executors[uses].plan(self.context(uses, options, **more), run))
+        found = list(self.registry.executors[uses].plan(self.context(uses, options, **more), run))
         assert run.effects == 0
         return found
 
     def resources(self, uses: str, options: Mapping[str, Any], **more: Any) -> Sequence[Intended]:
         """What such a step may make."""
-        return self.toolbox.executors[uses].resources(self.context(uses, options, **more))
+        return self.registry.executors[uses].resources(self.context(uses, options, **more))
 
     def presence(self, kind: str, address: str, owner: Owner = ALPHA) -> Presence:
         """What an independent look finds."""
-        return self.toolbox.handlers[kind].observe(address, owner).presence
+        return self.registry.handlers[kind].observe(address, owner).presence
 
     def destroy(self, kind: str, address: str, run: Run | None = None, owner: Owner = ALPHA) -> None:
         """Takes a resource away."""
-        self.toolbox.handlers[kind].destroy(address, owner, run or Run())
+        self.registry.handlers[kind].destroy(address, owner, run or Run())
 
 
 def bundle(files: Mapping[str, str] | None = None) -> Bundle:

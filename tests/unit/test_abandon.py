@@ -12,7 +12,7 @@ from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.afterlook import AfterLook
 from environments.service.mending import Mending
 from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
-from tests.fakes.world import thing_toolbox
+from tests.fakes.world import thing_registry
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 
 WHY = AbandonRequest(reason="the rack is gone")
@@ -34,7 +34,7 @@ def mending(setting: Setting) -> Mending:
 
 @pytest.fixture
 def after(setting: Setting) -> AfterLook:
-    return AfterLook(setting.database, thing_toolbox(setting.world), setting.clock)
+    return AfterLook(setting.database, thing_registry(setting.world), setting.clock)
 
 
 def stuck(setting: Setting) -> None:
@@ -158,7 +158,7 @@ def test_it_is_not_forgotten_while_something_may_be_left(setting: Setting, mendi
 def test_a_part_that_does_not_answer_says_nothing(setting: Setting, mending: Mending, after: AfterLook) -> None:
     stuck(setting)
     mending.abandon(ADMIN, "one", WHY)
-    handler = after._toolbox.handlers["thing"]
+    handler = after._registry.handlers["thing"]
 
     def away(*_: object) -> None:
         raise BackendUnavailable("Nobody is there.")

@@ -52,7 +52,7 @@ class Scene(Cluster):
     def open(self) -> None:
         """Looks for drift, and for what was given up, beside the rest."""
         super().open()
-        tools = self.make_toolbox()
+        tools = self.make_registry()
         planner = WorldPlanner(self.database, tools)
         self.drifting = Drifting(self.database, WorldObserver(self.database, tools, planner, self.clock), self.clock)
         self.after = AfterLook(self.database, tools, self.clock)

@@ -98,7 +98,9 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     world = World()
     service = make_service(tmp_path / "service")
     put_on(service, world)
-    worker = Worker("worker-1", service.database, world.toolbox, service.world, service.feed, lambda: datetime.now(UTC))
+    worker = Worker(
+        "worker-1", service.database, world.registry, service.world, service.feed, lambda: datetime.now(UTC)
+    )
     try:
         with listening(service) as address:
             token = tmp_path / "token"
@@ -121,10 +123,10 @@ def put_on(service: FakeService, world: World) -> None:
 
     numbers = iter(range(1, 1000))
     new_id: Callable[[str], str] = lambda kind: f"{kind}-n{next(numbers)}"  # noqa: E731 - one line of test setting
-    planner = WorldPlanner(service.database, world.toolbox)
-    checks = DirectChecks(world.toolbox.executors)
+    planner = WorldPlanner(service.database, world.registry)
+    checks = DirectChecks(world.registry.executors)
     service.planning = Planning(service.database, planner, service.world, now, new_id, checks)
-    service.drifting = Drifting(service.database, WorldObserver(service.database, world.toolbox, planner, now), now)
+    service.drifting = Drifting(service.database, WorldObserver(service.database, world.registry, planner, now), now)
     service.catalogue = Catalogue(service.database, checks, now)
     push(service, TEMPLATE)
 

@@ -16,7 +16,7 @@ from environments.engine.plan import WorldPlanner
 from environments.service.calendar import fault, next_look
 from environments.service.drift import Drifting
 from environments.service.planning import Target
-from tests.fakes.world import thing_toolbox
+from tests.fakes.world import thing_registry
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
 
 
@@ -33,7 +33,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 @pytest.fixture
 def drifting(setting: Setting) -> Drifting:
-    tools = thing_toolbox(setting.world)
+    tools = thing_registry(setting.world)
     planner = WorldPlanner(setting.database, tools)
     return Drifting(setting.database, WorldObserver(setting.database, tools, planner, setting.clock), setting.clock)
 
@@ -123,7 +123,7 @@ def test_what_cannot_be_looked_at_is_named(setting: Setting, drifting: Drifting)
 
 
 def test_all_looks_of_one_environment_end_by_one_deadline(setting: Setting) -> None:
-    tools = thing_toolbox(setting.world)
+    tools = thing_registry(setting.world)
     planner = WorldPlanner(setting.database, tools, longest=0.0)
     late = Drifting(setting.database, WorldObserver(setting.database, tools, planner, setting.clock), setting.clock)
     drift = looked(late)

@@ -69,7 +69,7 @@ def test_resources_are_known_before_anything_is_made(world: World) -> None:
         ("nomad.job", "alpha/web", False),
     ]
     assert world.nomad.registrations == 0
-    assert {item.ref.kind for item in intended} <= set(world.toolbox.handlers)
+    assert {item.ref.kind for item in intended} <= set(world.registry.handlers)
 
 
 def test_applying_it_again_makes_no_second_live_object(world: World) -> None:
@@ -158,7 +158,7 @@ def test_what_a_task_wrote_is_quoted_without_the_environments_secrets(
         world.secrets.mark(f"environments/alpha/{number}", {MARK: "env-1"})
     assert secret_words(world.secrets)(ALPHA) is None, "too many"
     for words in (away, lambda _owner: None):
-        monkeypatch.setattr(world.toolbox.executors["nomad.job"], "_words", words)
+        monkeypatch.setattr(world.registry.executors["nomad.job"], "_words", words)
         with pytest.raises(StepFailed) as caught:
             world.apply("nomad.job", OPTIONS)
         assert "it wrote" not in caught.value.message, "nobody can say what is secret in it"
@@ -344,7 +344,7 @@ def test_a_text_that_could_change_a_template_never_stands_in_one(world: World, t
 )
 def test_faults_are_seen_before_anything_runs(world: World, options: dict[str, Any], fault: str) -> None:
     files = {"bad.hcl": 'job "${var.x}" {}\njob "y" {\n}'}
-    check = world.toolbox.executors["nomad.job"].check
+    check = world.registry.executors["nomad.job"].check
     assert any(fault in str(found) for found in check(options, bundle(files)))
     assert check(OPTIONS, bundle()) == []
 

@@ -105,7 +105,7 @@ def test_a_plan_of_keys_knows_whose_the_prefix_is(world: World) -> None:
     world.consul.commit([Put(f"{PREFIX}{MARKER}", b"env-2")])
     with pytest.raises(ForeignResource):
         world.plan("consul.kv", KEYS)
-    executor = world.toolbox.executors["consul.kv"]
+    executor = world.registry.executors["consul.kv"]
     assert executor.leavings("one", ALPHA) == ()
     executor.clear("one", ALPHA, Run())
 
@@ -141,7 +141,7 @@ def test_a_plan_of_keys_is_what_applying_does(
 def test_the_keys_of_a_step_that_is_gone_are_left_below_the_shared_prefix(world: World) -> None:
     world.apply("consul.kv", {"keys": {f"k{number}": number for number in range(130)}})
     world.apply("consul.kv", {"keys": {"mine": 1}}, step="two")
-    executor = world.toolbox.executors["consul.kv"]
+    executor = world.registry.executors["consul.kv"]
     left = executor.leavings("one", ALPHA)
     assert len(left) == 130
     assert {found.action for found in left} == {Action.DESTROY}
@@ -169,7 +169,7 @@ def test_other_steps_leave_nothing_but_what_the_inventory_has_as_their_own(world
         assert set(world.secrets.paths("")) <= {"environments/alpha/.owner"}
         assert world.pki.role("alpha") is None
         assert world.nomad.running("alpha") == {}
-    executor = world.toolbox.executors[uses]
+    executor = world.registry.executors[uses]
     assert executor.leavings("one", ALPHA) == ()
     run = Run()
     executor.clear("one", ALPHA, run)

@@ -202,7 +202,7 @@ def test_canaries_that_nomad_promotes_are_left_to_it(world: World) -> None:
 def promote(world: World, options: dict[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
     """As a deployment applies the step that a person asked for to promote."""
     context: StepContext = replace(world.context("nomad.job", options, **more), promotes=True)
-    return world.toolbox.executors["nomad.job"].apply(context, run or Run())
+    return world.registry.executors["nomad.job"].apply(context, run or Run())
 
 
 def test_canaries_wait_for_a_person_where_the_step_says_so(world: World) -> None:
@@ -265,7 +265,7 @@ def test_a_canary_that_nomad_gives_up_while_it_waits_is_told_at_once_and_started
         promote(world, {**CHANGED, **MANUAL}, files=CANARY)
     context = replace(world.context("nomad.job", {**CHANGED, **MANUAL}, files=CANARY), promotes=True)
     with pytest.raises(StepFailed, match=said):
-        world.toolbox.executors["nomad.job"].plan(context, Run())
+        world.registry.executors["nomad.job"].plan(context, Run())
     (planned,) = world.plan("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
     assert planned.details[0] == "version 1 has failed and will be started again"
     waiting = world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
@@ -363,7 +363,7 @@ def test_a_destroy_gives_tasks_that_stop_slowly_the_time_they_ask_for(world: Wor
     world.apply("nomad.job", OPTIONS, files=files(tasks='task "slow" { kill_timeout = "600s" }'))
 
     def limit(address: str, status: ResourceStatus = ResourceStatus.PRESENT) -> float:
-        looks = Looks(world.toolbox, ALPHA, ())
+        looks = Looks(world.registry, ALPHA, ())
         job = Resource(
             environment_id="env-1", kind="nomad.job", address=address, status=status, created_at=NOW, updated_at=NOW
         )

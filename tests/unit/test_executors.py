@@ -82,7 +82,7 @@ def test_a_prefix_of_somebody_else_is_neither_written_nor_deleted(world: World, 
 
 @pytest.mark.parametrize("key", [".owner", "/a", "a//b", "../b", "", "a b"])
 def test_impossible_keys_are_refused(world: World, key: str) -> None:
-    assert world.toolbox.executors["consul.kv"].check({"keys": {key: 1}}, bundle())
+    assert world.registry.executors["consul.kv"].check({"keys": {key: 1}}, bundle())
     with pytest.raises(InvalidTemplate):
         world.apply("consul.kv", {"keys": {key: 1}})
 
@@ -139,11 +139,11 @@ def test_a_secret_of_somebody_else_is_left_alone(world: World) -> None:
     ],
 )
 def test_faults_of_a_secret_are_named(world: World, options: dict[str, object], fault: str) -> None:
-    assert any(fault in str(found) for found in world.toolbox.executors["vault.secret"].check(options, bundle()))
+    assert any(fault in str(found) for found in world.registry.executors["vault.secret"].check(options, bundle()))
 
 
 def test_good_options_have_no_faults(world: World) -> None:
-    check = world.toolbox.executors["vault.secret"].check
+    check = world.registry.executors["vault.secret"].check
     assert check({"from_parameters": {"a": "pin"}, "generate": {"b": {}}}, bundle()) == []
     assert check({"generate": {"a": {"length": "{{ parameters.length }}"}}}, bundle()) == []
 
@@ -205,7 +205,7 @@ def test_a_role_of_somebody_else_and_its_certificates_are_left_alone(world: Worl
 
 
 def test_a_second_certificate_step_is_a_fault(world: World) -> None:
-    check = world.toolbox.executors["vault.certificate"].check
+    check = world.registry.executors["vault.certificate"].check
     twice = TEMPLATE + "".join(f'[[steps]]\nname = "{name}"\nuses = "vault.certificate"\n' for name in ("a", "b"))
     assert check({"service": "web"}, bundle()) == []
     assert check({"service": "web"}, bundle({"template.toml": twice}))
@@ -266,7 +266,7 @@ def test_its_own_timeout_counts_when_it_is_shorter(world: World) -> None:
 
 def test_check_http_has_no_resources_and_names_faults(world: World) -> None:
     assert world.resources("check.http", OPTIONS) == []
-    check = world.toolbox.executors["check.http"].check
+    check = world.registry.executors["check.http"].check
     job = '[[steps]]\nname = "job"\nuses = "nomad.job"\nwith = { file = "web.nomad.hcl" }\n'
     files = bundle({TEMPLATE_FILE: f"{TEMPLATE}{job}"})
     assert check(OPTIONS, files) == []

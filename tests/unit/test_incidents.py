@@ -96,16 +96,16 @@ def test_a_step_that_fails_because_of_it_hints_at_it(world: World) -> None:
 
 def test_it_is_told_when_somebody_looks_also_after_nomad_has_started_another(world: World) -> None:
     world.apply("nomad.job", SERVICE)
-    (witness,) = world.toolbox.witnesses
+    (source,) = world.registry.incident_sources
     known = frozenset({ResourceRef(kind="nomad.job", address="alpha/web"), ResourceRef(kind="thing", address="x/y")})
-    assert witness.incidents(known) == []
+    assert source.incidents(known) == []
     world.nomad.kill_from_outside("alpha", "web", AT)
-    (found,) = witness.incidents(known)
+    (found,) = source.incidents(known)
     assert (found.kind, found.address) == ("nomad.job", "alpha/web")
     assert found.at == datetime(2026, 11, 26, 12, tzinfo=UTC)
     assert "task task of allocation alpha-we" in found.detail
     assert "dangling_containers" in found.detail
-    assert witness.incidents(frozenset()) == []
+    assert source.incidents(frozenset()) == []
 
 
 BATCH = """

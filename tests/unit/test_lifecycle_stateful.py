@@ -34,7 +34,7 @@ from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.mending import Mending
 from environments.wire.views import CancelRequest, CreateRequest, ExtendRequest, UpdateRequest
-from tests.fakes.world import thing_toolbox
+from tests.fakes.world import thing_registry
 from tests.unit.engine_setting import ADMIN, TEMPLATE, Dead, Setting
 
 LIVES = int(os.environ.get("CALVINVERSE_LIVES", "0"))
@@ -313,9 +313,9 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def looks(self) -> None:
         """A look at a ready environment finds what somebody did by hand, and only that."""
-        toolbox = thing_toolbox(self.setting.world)
-        planner = WorldPlanner(self.setting.database, toolbox)
-        observer = WorldObserver(self.setting.database, toolbox, planner, self.setting.clock)
+        registry = thing_registry(self.setting.world)
+        planner = WorldPlanner(self.setting.database, registry)
+        observer = WorldObserver(self.setting.database, registry, planner, self.setting.clock)
         for environment in self._environments():
             if environment.state is State.READY:
                 drift = observer.look(environment)

@@ -1,4 +1,4 @@
-"""The lookouts on twins in memory: they tell what no step made, and nothing of what steps made."""
+"""The drift_detectors on twins in memory: they tell what no step made, and nothing of what steps made."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,8 +45,8 @@ def _found(
     known = _known(world) if known is None else known
     return [
         (item.kind, item.address, item.detail)
-        for lookout in world.toolbox.lookouts
-        for item in lookout.unexpected(ALPHA, known, steps)
+        for detector in world.registry.drift_detectors
+        for item in detector.unexpected(ALPHA, known, steps)
     ]
 
 
@@ -135,7 +135,7 @@ def test_of_things_of_others_only_their_being_there_is_told() -> None:
 
 
 @pytest.mark.parametrize(("port", "call"), [("nomad", "running"), ("consul", "registered"), ("secrets", "paths")])
-def test_a_lookout_that_can_not_tell_says_so(
+def test_a_drift_detector_that_can_not_tell_says_so(
     world: World, monkeypatch: pytest.MonkeyPatch, port: str, call: str
 ) -> None:
     def away(*_: Any, **__: Any) -> Any:

@@ -20,7 +20,7 @@ from environments.engine.progress import Looking
 from environments.providers.consul.access import Policy, PolicyHandler, TokensHandler
 from environments.providers.consul.kv import PrefixHandler, Put
 from environments.providers.consul.services import ServicesHandler
-from environments.providers.job_places import JobPlaces
+from environments.providers.job_places import ClaimedPlaces
 from environments.providers.nomad.access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
@@ -53,7 +53,7 @@ class Cluster:
         self.logins = MemoryLogins()
         self.secrets = MemorySecrets()
         pki = MemoryPki()
-        places = JobPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, pki, self.logins)
+        places = ClaimedPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, pki, self.logins)
         self.lender = Credentials(self.consul, self.consul, self.acl, self.logins, self.secrets, places, self._where)
         handlers: list[ResourceHandler] = [
             PrefixHandler(self.consul),

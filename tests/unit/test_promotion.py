@@ -148,10 +148,10 @@ def test_a_promotion_that_fails_leaves_a_failed_environment_that_awaits_nothing(
 
 
 def test_a_look_for_drift_ends_the_waiting_for_what_is_no_longer_there(setting: Setting) -> None:
-    toolbox = setting.make_toolbox()
-    planner = WorldPlanner(setting.database, toolbox)
+    registry = setting.make_registry()
+    planner = WorldPlanner(setting.database, registry)
     drifting = Drifting(
-        setting.database, WorldObserver(setting.database, toolbox, planner, setting.clock), setting.clock
+        setting.database, WorldObserver(setting.database, registry, planner, setting.clock), setting.clock
     )
     updated(setting, "two")
     drifting.observe(ADMIN, "one")

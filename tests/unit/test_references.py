@@ -22,7 +22,7 @@ from environments.service.rendering import render
 from environments.service.secret_outputs import checked_output, option_faults, output_faults
 from environments.wire.views import CreateRequest
 from tests.fakes.service import FakeService, make_service
-from tests.fakes.world import World, thing_toolbox
+from tests.fakes.world import World, thing_registry
 
 ADA = Principal("ada", "user", "tok-ada")
 REFERENCE = SecretReference("env-1", "password", "environments/demo/password", "password")
@@ -139,7 +139,7 @@ needs = ["p"]
 with = {options}
 """
     bundle = make_bundle({"template.toml": template.encode()})
-    contexts = Contexts(thing_toolbox(World()), _environment(), bundle, {}, {})
+    contexts = Contexts(thing_registry(World()), _environment(), bundle, {}, {})
     with pytest.raises(InvalidTemplate, match="step 'b': the reference to the secret 'password'"):
         contexts.prepare(bundle.template().step("b"), {"p": {"references": {"k": REFERENCE}}})
 
@@ -162,9 +162,9 @@ secret = true
     typed = _environment().model_copy(update={"parameters": {"x": "secret:environments/prod/database#password"}})
     for whole in (True, False):
         with pytest.raises(InvalidTemplate, match="output 'it' is secret, but its value is no reference"):
-            Contexts(thing_toolbox(World()), typed, bundle, {}, {}).outputs(given, whole=whole)
+            Contexts(thing_registry(World()), typed, bundle, {}, {}).outputs(given, whole=whole)
     empty = typed.model_copy(update={"parameters": {"x": ""}})
-    found = Contexts(thing_toolbox(World()), empty, bundle, {}, {}).outputs(given, whole=True)
+    found = Contexts(thing_registry(World()), empty, bundle, {}, {}).outputs(given, whole=True)
     assert found["it"] == {"value": REFERENCE, "description": "", "secret": True}
 
 

@@ -17,7 +17,7 @@ from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.consul.kv import ConsulKv
-from environments.steps.base import Toolbox
+from environments.steps.registry import StepRegistry
 from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
 from environments.words import moment
 from tests.fakes.backends.nomad_instances import Fate
@@ -62,10 +62,10 @@ with = { service = "web" }
 class Nomad(Setting):
     """A service whose step kinds are the real ones, on a cluster in memory."""
 
-    def make_toolbox(self) -> Toolbox:
+    def make_registry(self) -> StepRegistry:
         """Those of the cluster."""
         self.cluster = getattr(self, "cluster", None) or World()
-        return self.cluster.toolbox
+        return self.cluster.registry
 
     def runs(self, job: str = "seed") -> int:
         """How often the job has run, as far as Nomad knows."""
@@ -97,8 +97,10 @@ def lines(setting: Nomad) -> list[str]:
 
 
 def drifted(setting: Nomad) -> bool:
-    planner = WorldPlanner(setting.database, setting.cluster.toolbox)
-    found = WorldObserver(setting.database, setting.cluster.toolbox, planner, setting.clock).look(setting.environment())
+    planner = WorldPlanner(setting.database, setting.cluster.registry)
+    found = WorldObserver(setting.database, setting.cluster.registry, planner, setting.clock).look(
+        setting.environment()
+    )
     assert not found.troubles
     return found.found
 

@@ -8,7 +8,7 @@ import pytest
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import summary
 from environments.domain.template import make_bundle
-from environments.steps.base import Toolbox
+from environments.steps.registry import StepRegistry
 from environments.wire.views import CreateRequest, PlanRequest, PlanView, UpdateRequest
 from tests.unit import executor_setting
 from tests.unit.engine_setting import ADMIN, Setting
@@ -75,9 +75,9 @@ class Cluster(Setting):
         self.cluster = executor_setting.World()
         super().__init__(folder)
 
-    def make_toolbox(self) -> Toolbox:
+    def make_registry(self) -> StepRegistry:
         """The real step kinds."""
-        return self.cluster.toolbox
+        return self.cluster.registry
 
     def jobs(self) -> list[str]:
         """Ids of the environment's jobs."""

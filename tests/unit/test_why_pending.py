@@ -15,7 +15,7 @@ from environments.service.authorization import Principal
 from environments.service.storage import WorkerRecord
 from environments.stores.schema import deployments
 from environments.wire.views import CancelRequest, CreateRequest, PendingView, UpdateRequest
-from tests.fakes.world import thing_toolbox
+from tests.fakes.world import thing_registry
 from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
 
 SECRET = {"code": "swordfish"}
@@ -207,7 +207,7 @@ def test_workers_come_and_go(setting: Setting) -> None:
     worker = Worker(
         "w-9",
         setting.database,
-        thing_toolbox(setting.world),
+        thing_registry(setting.world),
         setting.requests._sealer,
         setting.feed,
         setting.clock,
@@ -248,7 +248,7 @@ def test_a_worker_keeps_to_its_slots(setting: Setting) -> None:
     worker = Worker(
         "w-9",
         setting.database,
-        thing_toolbox(setting.world),
+        thing_registry(setting.world),
         setting.requests._sealer,
         setting.feed,
         setting.clock,

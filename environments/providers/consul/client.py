@@ -19,13 +19,13 @@ from environments.providers.consul.access import Policy, Rules
 from environments.providers.consul.catalogue import expire, registration, remove_entry, take_out, with_health
 from environments.providers.consul.kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
-from environments.providers.nomad.access import Issued
+from environments.steps.base import Issued
 
 _STATUS = re.compile(r"(\d{3})\b")
 
 
 class Consul:
-    """Implements `KeyValueStore`, `AccessControl` and `Catalogue` of the executors."""
+    """Implements `KeyValueStore`, `AccessControl` and `Catalogue` of the steps."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[consul.Consul] = Link("consul", connections, _build, _explain)

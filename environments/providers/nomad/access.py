@@ -1,12 +1,12 @@
 """What an environment's modules may do in Nomad, and what they leave there: a policy and its tokens."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
 from environments.domain.plan import Action, Change
-from environments.steps.base import Observation, Owner, Presence, StepRun
+from environments.steps.base import Issued, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
@@ -24,14 +24,6 @@ class NomadPolicy:
     name: str
     description: str
     rules: str
-
-
-@dataclass(frozen=True)
-class Issued:
-    """A token that was made: what it is found and revoked by, and the token itself."""
-
-    accessor: str
-    secret: str = field(repr=False)
 
 
 class NomadAccess(Protocol):

@@ -8,12 +8,13 @@ import nomad
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections
 from environments.providers.backend.link import Link, Missing
-from environments.providers.nomad.access import Issued, NomadPolicy
+from environments.providers.nomad.access import NomadPolicy
 from environments.providers.nomad.client import build, explain
+from environments.steps.base import Issued
 
 
 class NomadAcl:
-    """Implements `NomadAccess` of the executors."""
+    """Implements `NomadAccess` of the steps."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from environments.providers.nomad.ports import ASKS_TO_END, Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
+from environments.steps.cluster_events import SeenTask
 
 _REPLACING = "create/destroy update"
 _DRIVERS = "missing drivers"
@@ -136,3 +137,19 @@ def _named(block: Mapping[str, Any]) -> Iterator[str]:
     for field in block.get("Fields") or ():
         if field["Name"] in ("Name", "DestPath") and block["Name"] in ("Service", "Template"):
             yield field["New"] or field["Old"]
+
+
+def seen_task(task: Task) -> SeenTask:
+    """What is to be known of a task, out of its events."""
+    asked, failed_at, failure, started_at = False, 0, "", 0
+    for event in task.events:
+        if event.kind in ASKS_TO_END:
+            asked = True
+        elif event.failed and event.kind != "Not Restarting" and not asked:
+            failed_at, failure = event.at, event.message or event.kind
+        if event.kind in ("Started", "Terminated"):
+            asked = False
+        if event.kind == "Started":
+            started_at = event.at
+    begun = any(event.kind != "Received" for event in task.events)
+    return SeenTask(task.name, task.state, begun, failed_at, failure, started_at)

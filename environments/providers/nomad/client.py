@@ -15,8 +15,9 @@ from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing
 from environments.providers.nomad.answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
-from environments.providers.nomad.ports import ENDED, Allocation, Evaluation, Job, JobPlan, Rollout
+from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout
 from environments.providers.nomad.volumes import remove_volume, volumes
+from environments.steps.cluster_events import ENDED
 
 _ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
 """What Nomad and its drivers answer to a signal for a task that has ended."""
@@ -29,7 +30,7 @@ _CHAIN = 20
 
 
 class Nomad:
-    """Implements `Scheduler` of the executors."""
+    """Implements `Scheduler` of the steps."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)

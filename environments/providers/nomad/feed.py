@@ -16,8 +16,8 @@ from environments.domain.errors import BackendError, BackendUnavailable
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import Link
 from environments.providers.backend.streaming import Door, Stream, explain
-from environments.providers.nomad.answers import allocation
-from environments.steps.cluster_events import GoneJob, Happening, Listing, SeenInstance, SeenJob, seen_task
+from environments.providers.nomad.answers import allocation, seen_task
+from environments.steps.cluster_events import GoneJob, Happening, Listing, SeenInstance, SeenJob
 
 _SILENCE = 35.0
 """Seconds between two lines; a sign of life comes every 10 s."""

@@ -13,7 +13,6 @@ from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.providers.consul.services import Catalogue
-from environments.providers.job_places import JobPlaces, job_places
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad import values as nomad_values
 from environments.providers.nomad.check import job_faults
@@ -22,14 +21,13 @@ from environments.providers.nomad.given_up import given_up
 from environments.providers.nomad.incidents import event_marks
 from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_job
 from environments.providers.nomad.plan import RETRY
-from environments.providers.nomad.ports import Job, JobPlan, Scheduler
+from environments.providers.nomad.ports import Job, JobPlaces, JobPlan, Scheduler
 from environments.providers.nomad.promotion import canaried, promotes_itself, refuse_failed
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, made_by, service_shapes
 from environments.providers.nomad.rollout import Outcome, Registered, Watch
 from environments.providers.nomad.rules import adopt, declared, job_label
 from environments.providers.nomad.service_addresses import addresses
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
-from environments.providers.vault.secret_words import Words, no_words
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import (
     AWAITING_PROMOTION,
@@ -44,6 +42,7 @@ from environments.steps.base import (
 from environments.steps.changes import OwnThingsOnly
 from environments.steps.marks import ABSENT, foreign
 from environments.steps.options import faults, has_expression
+from environments.steps.secret_words import Words, no_words
 
 JOB_KIND = "nomad.job"
 MANUAL = "manual"
@@ -137,7 +136,7 @@ class NomadJob(OwnThingsOnly):
         """The job, and what the environment has because of it: all that the job can read, write and leave behind."""
         label = job_label(context.bundle.text(context.options.file))
         job = Intended(ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}"))
-        return [*job_places(context.owner), job]
+        return [*self._places.resources(context.owner), job]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`.

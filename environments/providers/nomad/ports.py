@@ -1,8 +1,13 @@
 """What the executors need of Nomad, and what they learn from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from environments.domain.environment import ResourceRef
+from environments.domain.plan import Change
+from environments.steps.base import Intended, Owner, StepRun
+from environments.steps.cluster_events import ENDED
 
 Job = dict[str, Any]
 """A job as Nomad's API has it (JSON API, `Job`)."""
@@ -10,9 +15,6 @@ Job = dict[str, Any]
 
 SLICE = 1.0
 """Seconds that one blocking query waits at most, so that a step can be stopped."""
-
-ENDED = frozenset({"complete", "failed", "lost"})
-"""Client states of allocations of which nothing runs any more."""
 
 ASKS_TO_END = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
 """Kinds of a task's events by which Nomad asks it to end, or hands on somebody's signal."""
@@ -236,4 +238,35 @@ class Scheduler(Protocol):
 
     def remove_variable(self, namespace: str, path: str) -> None:
         """Removes a variable, if it is there."""
+        ...
+
+
+class JobPlaces(Protocol):
+    """All that the jobs of an environment can read, write and leave behind, beside what Nomad itself has of them."""
+
+    def resources(self, owner: Owner) -> list[Intended]:
+        """What a step that runs jobs claims or leaves, as shared resources."""
+        ...
+
+    def claim(self, owner: Owner, run: StepRun) -> None:
+        """Makes all of it the environment's, before a job of it runs; steps side by side may call it at once.
+
+        Nothing of somebody else's is taken over or removed. Raises `ForeignResource`.
+        """
+        ...
+
+    def claim_services(self, owner: Owner) -> list[ResourceRef]:
+        """The names of services; gives what is to be written down as held. Raises `ForeignResource`."""
+        ...
+
+    def check_services(self, owner: Owner) -> None:
+        """Raises `ForeignResource` where somebody else has registered services under its names. Reads only."""
+        ...
+
+    def plan(self, owner: Owner) -> Sequence[Change]:
+        """What has to be made or mended of it. Raises `ForeignResource` where `claim` would."""
+        ...
+
+    def notice_logins(self) -> None:
+        """After a job of the environment runs: takes note of its logins. That they can't be seen doesn't matter."""
         ...

@@ -20,20 +20,19 @@ from environments.providers.consul.access import (
 )
 from environments.providers.consul.prefix import KeyValueStore, claim_prefix, plan_prefix, prefix_resource
 from environments.providers.consul.services import SERVICES_KIND
-from environments.providers.job_places import JobPlaces, job_places
 from environments.providers.nomad.access import (
     NOMAD_POLICY_KIND,
     NOMAD_TOKENS_KIND,
-    Issued,
     NomadAccess,
     ensure_nomad_policy,
     plan_nomad_policy,
 )
+from environments.providers.nomad.ports import JobPlaces
 from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH, Identities
 from environments.providers.opentofu.ports import CredentialPart, Loan
 from environments.providers.vault.folder import claim_folder, folder_marker, folder_resource, plan_folder
 from environments.providers.vault.secret import SECRET_KIND, SecretStore
-from environments.steps.base import Intended, Owner, StepRun
+from environments.steps.base import Intended, Issued, Owner, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import mark, policy_description
 
@@ -221,7 +220,11 @@ class _Nomad:
     def resources(self, owner: Owner) -> list[Intended]:
         policy = module_policy(owner.name)
         # A module can run jobs, so that the environment has all that jobs have.
-        return [*job_places(owner), _shared(NOMAD_POLICY_KIND, policy, 32), _shared(NOMAD_TOKENS_KIND, policy, 33)]
+        return [
+            *self._places.resources(owner),
+            _shared(NOMAD_POLICY_KIND, policy, 32),
+            _shared(NOMAD_TOKENS_KIND, policy, 33),
+        ]
 
     def missing(self, owner: Owner) -> list[Change]:
         return [*self._places.plan(owner), *plan_nomad_policy(self._access, module_policy(owner.name), owner)]

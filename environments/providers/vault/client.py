@@ -18,10 +18,10 @@ from environments.domain.errors import BackendDenied, BackendError
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Lent, Link, Missing
 from environments.providers.local_cluster.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
-from environments.providers.nomad.access import Issued
 from environments.providers.nomad.workload_identity import Identity
 from environments.providers.vault.certificate import Certificate
 from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead
+from environments.steps.base import Issued
 
 PKI = "pki"
 

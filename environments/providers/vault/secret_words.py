@@ -1,25 +1,18 @@
 """What an environment's secrets say, so that it can be taken out of what its jobs wrote before that is quoted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from environments.domain.cleaning import texts_of
 from environments.domain.names import kv_prefix
-from environments.providers.vault.secret import SecretStore
+from environments.providers.vault.ports import SecretStore
 from environments.steps.base import Owner
+from environments.steps.secret_words import Words
 
 SHORTEST = 8
 """Characters of a value that counts as a word: shorter ones, such as a user's name or a port, are in many texts."""
 
 MOST = 50
 """Secrets that are looked at; who has more gets nothing quoted."""
-
-Words = Callable[[Owner], Sequence[str] | None]
-"""The words of an environment; None where they can't all be told. Raises `BackendError`."""
-
-
-def no_words(_owner: Owner) -> Sequence[str]:
-    """For who has no secrets."""
-    return ()
 
 
 def secret_words(store: SecretStore) -> Words:

@@ -9,7 +9,7 @@ from environments.providers.consul.access import Policy, Rules
 from environments.providers.consul.kv import Create, Entry, Operation, Put, Remove, RemoveTree
 from environments.providers.consul.prefix import LARGEST_TRANSACTION, LARGEST_VALUE, MOST_OPERATIONS, body_size
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
-from environments.providers.nomad.access import Issued
+from environments.steps.base import Issued
 
 
 class MemoryConsul:

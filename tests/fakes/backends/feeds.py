@@ -6,16 +6,9 @@ from dataclasses import replace
 
 from environments.domain.errors import BackendUnavailable
 from environments.domain.names import SERVICE_MARK
+from environments.providers.nomad.answers import seen_task
 from environments.providers.nomad.ports import Allocation, Job
-from environments.steps.cluster_events import (
-    Check,
-    GoneJob,
-    Happening,
-    Listing,
-    SeenInstance,
-    SeenJob,
-    seen_task,
-)
+from environments.steps.cluster_events import Check, GoneJob, Happening, Listing, SeenInstance, SeenJob
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
 

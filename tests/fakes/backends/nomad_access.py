@@ -1,6 +1,7 @@
 """Nomad's policies and tokens in memory."""
 
-from environments.providers.nomad.access import Issued, NomadPolicy
+from environments.providers.nomad.access import NomadPolicy
+from environments.steps.base import Issued
 
 
 class MemoryNomadAcl:

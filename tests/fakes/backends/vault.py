@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from environments.domain.json_values import as_floats
-from environments.providers.nomad.access import Issued
 from environments.providers.nomad.workload_identity import Identity
 from environments.providers.vault.certificate import Certificate
 from environments.providers.vault.ports import KeptSecret, SecretHead
+from environments.steps.base import Issued
 
 
 @dataclass

@@ -1,0 +1,20 @@
+"""Looking for what nobody's step made: how an address is compared with the inventory, and how a find is told.
+
+Addresses are those that a step of that kind would give: a key that somebody wrote over by hand is both a change of its
+step and unexpected, under one kind and address, until a repair has put it right.
+"""
+
+from environments.domain.environment import ResourceRef, Unexpected
+
+Known = frozenset[ResourceRef]
+"""What the inventory says the environment has."""
+
+
+def is_known(known: Known, kind: str, address: str) -> bool:
+    """Whether the inventory has a resource of that kind and address."""
+    return ResourceRef(kind=kind, address=address) in known
+
+
+def undeclared(kind: str, address: str, detail: str = "") -> Unexpected:
+    """A find; without a detail it says that no step made it."""
+    return Unexpected(kind=kind, address=address, detail=detail or "no step of this environment made it")

@@ -1,0 +1,50 @@
+"""Every step kind and everything that belongs to one, by name: what bootstrap makes and the engine works with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from environments.domain.template import Bundle, Step
+from environments.service.rendering import Evaluate, evaluate
+from environments.steps.base import DriftDetector, Executor, IncidentSource, Intended, Owner, ResourceHandler
+
+
+@dataclass(frozen=True)
+class StepRegistry:
+    """Every executor and handler of a service, by kind, the drift detectors, and the sources of incidents.
+
+    `hosted_by` says for a kind of resource in which other resource (kind, address) such things are, if the same
+    environment made that: when that is gone, so is what was in it, and nobody is left to ask. `reach` gives what
+    the jobs of an environment that holds those resources can read, write and leave behind, whatever its steps are.
+    `expressions` evaluates expressions of templates that could cost more than their size.
+    """
+
+    executors: Mapping[str, Executor]
+    handlers: Mapping[str, ResourceHandler]
+    hosted_by: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    drift_detectors: Sequence[DriftDetector] = ()
+    incident_sources: Sequence[IncidentSource] = ()
+    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: ()
+    expressions: Evaluate = evaluate
+
+
+def step_registry(
+    executors: Sequence[Executor],
+    handlers: Sequence[ResourceHandler],
+    hosted_by: Mapping[str, tuple[str, str]] | None = None,
+    drift_detectors: Sequence[DriftDetector] = (),
+    incident_sources: Sequence[IncidentSource] = (),
+    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: (),
+) -> StepRegistry:
+    """A registry; two parts of the same kind are a programming error."""
+    by_kind = {executor.kind: executor for executor in executors}
+    by_resource = {handler.kind: handler for handler in handlers}
+    assert len(by_kind) == len(executors)
+    assert len(by_resource) == len(handlers)
+    return StepRegistry(by_kind, by_resource, hosted_by or {}, drift_detectors, incident_sources, reach)
+
+
+def why_not_again(executors: Mapping[str, Executor], step: Step, bundle: Bundle) -> str:
+    """Why a step can't be run again on a person's wish, in words; empty: it can, or only its deployment will tell."""
+    ask: Callable[[Mapping[str, Any], Bundle], str] | None = getattr(executors.get(step.uses), "why_not_again", None)
+    return f"{step.uses} only does what isn't as it should be" if ask is None else ask(step.options, bundle)
