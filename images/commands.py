@@ -1,9 +1,6 @@
 """Running other programs: with a time limit, in their own process group, the whole output kept, a short one shown."""
 
-import contextlib
-import os
 import shlex
-import signal
 import subprocess
 import threading
 from collections import deque
@@ -12,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from images import process_groups
 from images.errors import CommandFailed
 from images.interrupts import stopping
 
@@ -64,33 +62,17 @@ class Stop:
         with self._lock:
             self.is_set = True
             for group in self._running:
-                end_group(group)
+                process_groups.kill(group)
 
     def _add(self, group: int) -> None:
         with self._lock:
             self._running.add(group)
             if self.is_set:
-                end_group(group)
+                process_groups.kill(group)
 
     def _remove(self, group: int) -> None:
         with self._lock:
             self._running.discard(group)
-
-
-_running: set[int] = set()
-"""The process groups of all commands that run."""
-
-
-def end_running() -> None:
-    """End every command that runs, in whatever thread; `run` raises KeyboardInterrupt there."""
-    for group in tuple(_running):
-        end_group(group)
-
-
-def end_group(group: int) -> None:
-    """Kill a process group that we made; it is no error if it has ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
 
 
 def run(
@@ -130,14 +112,14 @@ def run(
 
     def on_limit() -> None:
         late.set()
-        end_group(process.pid)
+        process_groups.kill(process.pid)
 
     timer = threading.Timer(limit, on_limit)
     timer.daemon = True
     timer.start()
-    _running.add(process.pid)
+    process_groups.add(process.pid)
     if stopping():
-        end_group(process.pid)
+        process_groups.kill(process.pid)
     if stop is not None:
         stop._add(process.pid)
     try:
@@ -145,12 +127,12 @@ def run(
         _read(process.stdout, tail, log, on_line)
         status = process.wait()
     except BaseException:
-        end_group(process.pid)
+        process_groups.kill(process.pid)
         process.wait()
         raise
     finally:
         timer.cancel()
-        _running.discard(process.pid)
+        process_groups.discard(process.pid)
         if stop is not None:
             stop._remove(process.pid)
         if process.stdout is not None:

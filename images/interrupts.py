@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from images import process_groups
+
 STOPPED = 130
 """What shells expect after Ctrl-C (128 + SIGINT)."""
 
@@ -50,10 +52,8 @@ def heed_signals() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    from images.commands import end_running
-
     _stopping.set()
-    end_running()
+    process_groups.kill_all()
     deadline = time.monotonic() + GRACE
     # No lock here: the handler may have interrupted the thread that holds it.
     while _working - {threading.get_ident()} and time.monotonic() < deadline:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from environments.cli.events import stored_events
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from environments.wire.views import EnvironmentView
 
 app = typer.Typer(help="Create, look at, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
-
-PAGE = 1000
-"""Events asked for at once; the most that the service gives."""
 
 
 @command(
@@ -151,13 +149,14 @@ def logs(
             steps.add(event.step)
         return event.type is EventType.LOG and step in (None, event.step)
 
-    while page := client.history(view.id, after=last, limit=PAGE):
-        for event in filter(wanted, page):
-            if tail is None:
-                _write_log(session, event)
-            else:
-                lines.append(event)
-        last = page[-1].id
+    for event in stored_events(client, view.id, last):
+        last = event.id
+        if not wanted(event):
+            continue
+        if tail is None:
+            _write_log(session, event)
+        else:
+            lines.append(event)
     for event in lines:
         _write_log(session, event)
     if step is not None and step not in steps:
@@ -204,11 +203,8 @@ def watch(
                 running = client.deployment(running.id)
                 if running.state in ENDED_DEPLOYMENTS:
                     # What was written before the end, but has not come through the stream yet, is told as well.
-                    last = event.id
-                    while late := client.history(view.id, after=last, limit=PAGE):
-                        for event in late:
-                            _write_event(session, event)
-                        last = late[-1].id
+                    for late in stored_events(client, view.id, event.id):
+                        _write_event(session, late)
                     break
     else:
         session.say("No deployment is running; the last one has ended.")

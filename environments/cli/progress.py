@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from environments.cli.environments_reading import PAGE
+from environments.cli.events import stored_events
 from environments.cli.failures import DeploymentFailed
 from environments.cli.session import Session
 from environments.client import Client, Connected, Disconnected
@@ -135,10 +135,8 @@ def follow(
 
 def _rest(progress: Progress, client: Client, environment_id: str, last: int) -> None:
     """What happened before the deployment ended, but has not come through the stream yet: often why it failed."""
-    while page := client.history(environment_id, after=last, limit=PAGE):
-        for event in page:
-            progress.take(event)
-        last = page[-1].id
+    for event in stored_events(client, environment_id, last):
+        progress.take(event)
 
 
 def failure_error(failure: Failure, deployment_id: str) -> CalvinverseError:

@@ -4,145 +4,28 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from environments.domain.deadline import format_duration, parse_duration
-from environments.domain.errors import CalvinverseError, InvalidTemplate
+from environments.domain.errors import InvalidTemplate
 from environments.domain.faults import TEMPLATE_FILE as TEMPLATE_FILE
 from environments.domain.faults import Fault
 from environments.domain.json_values import TOO_LARGE, is_text
 from environments.domain.suggesting import near
+from environments.domain.template_parts import Duration as Duration
+from environments.domain.template_parts import Lifetime as Lifetime
+from environments.domain.template_parts import Looks as Looks
+from environments.domain.template_parts import OnFailure as OnFailure
+from environments.domain.template_parts import Output as Output
+from environments.domain.template_parts import Step as Step
+from environments.domain.template_parts import Template
 from environments.domain.template_rules import RESERVED_STEPS as RESERVED_STEPS
 from environments.domain.template_rules import model_faults, rule_faults, unknown_keys, without_faults
 from environments.domain.toml_places import BYTE_ORDER_MARK, TomlPlaces
 
 LARGEST_BUNDLE = 4 * 1024 * 1024
 """Bytes of all files of a template together."""
-
-
-def _read_duration(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except CalvinverseError as error:
-            raise ValueError(error.message) from error
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_read_duration),
-    PlainSerializer(format_duration, return_type=str),
-]
-"""A `timedelta`, written as `90s` or `2h`."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Lifetime(_Part):
-    """How long environments of a template live; both None: until somebody destroys them."""
-
-    default: Duration | None = None
-    maximum: Duration | None = None
-
-
-class OnFailure(StrEnum):
-    """What becomes of a deployment when a step fails for good.
-
-    `stop`: nothing new starts, the environment has failed. `rollback`: likewise, and then the last good deployment is
-    applied again. `continue`: only what needs the step is left out.
-    """
-
-    STOP = "stop"
-    ROLLBACK = "rollback"
-    CONTINUE = "continue"
-
-
-class Looks(_Part):
-    """When the environments of a template are looked at for drift: a cron expression, read in a time zone."""
-
-    schedule: str | None = None
-    zone: str = "UTC"
-
-
-class Step(_Part):
-    """One unit of a template. `options` (written `with`) is read by the executor of the kind `uses`.
-
-    `retries` is how often a step is tried again, with growing pauses, after an error that may pass (`transient` in
-    docs/reference/error-codes.md); others are never tried again.
-    """
-
-    name: str
-    uses: str
-    needs: tuple[str, ...] = ()
-    options: dict[str, Any] = Field(default_factory=dict, alias="with")
-    timeout: Duration | None = None
-    on_failure: OnFailure = OnFailure.STOP
-    retries: int = Field(default=3, ge=0, le=20)
-
-
-class Output(_Part):
-    """What an environment tells its user; `secret` values are references, resolved only when revealed."""
-
-    value: str
-    description: str = ""
-    secret: bool = False
-
-
-class Template(_Part):
-    """The content of `template.toml`, checked. `host_volumes` names folders of a node that its jobs may mount.
-
-    `limit` is how many deployments of it run at once; None: as many as the workers take.
-    """
-
-    name: str
-    version: str = "0"
-    description: str = ""
-    host_volumes: tuple[str, ...] = ()
-    limit: int | None = Field(default=None, ge=1)
-    lifetime: Lifetime = Lifetime()
-    drift: Looks = Looks()
-    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    steps: tuple[Step, ...]
-    outputs: dict[str, Output] = Field(default_factory=dict)
-
-    def step(self, name: str) -> Step:
-        """The step of that name; KeyError if there is none."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(name)
-
-    def secret_parameters(self) -> frozenset[str]:
-        """Parameters that JSON Schema's `writeOnly` marks as secrets (draft 2020-12, validation, 9.4)."""
-        return frozenset(name for name, schema in self.parameters.items() if schema.get("writeOnly") is True)
-
-    def parameters_schema(self) -> dict[str, Any]:
-        """One JSON Schema (draft 2020-12) for all parameters; those without a default are required."""
-        return {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "properties": dict(self.parameters),
-            "required": [name for name, schema in self.parameters.items() if "default" not in schema],
-            "additionalProperties": False,
-        }
-
-    def dependencies(self) -> dict[str, tuple[str, ...]]:
-        """For each step, the steps that it needs."""
-        return {step.name: step.needs for step in self.steps}
 
 
 def parse_template(text: str) -> Template:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from environments.domain.template import Template
+    from environments.domain.template_parts import Template
 
 RESERVED_STEPS = frozenset({"shared", "proof"})
 """Names that the journal of a destroy uses itself: what serves the whole environment, and the last look."""
