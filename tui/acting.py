@@ -9,10 +9,10 @@ from environments.wire.views import Accepted, EnvironmentView, PlanRequest
 from tui.dialogs import DeadlineDialog, DestroyDialog
 from tui.mending_dialogs import AbandonDialog, CancelDialog
 from tui.plan_dialog import PlanDialog
-from tui.screen import HouseScreen
+from tui.screen import AppScreen
 
 
-class ActingScreen(HouseScreen):
+class ActingScreen(AppScreen):
     """A screen from which environments are acted on. `action_…` methods are named after the ids of the registry."""
 
     PLACE: ClassVar[Place]
@@ -27,62 +27,62 @@ class ActingScreen(HouseScreen):
         """The environment to act on; None, with the reason said, when there is none or it can't be done now."""
         view = self.current()
         if view is None:
-            self.house.say("No environment is selected.", severity="warning")
+            self.shell.say("No environment is selected.", severity="warning")
             return None
-        why_not = refusal(act, view) or (self.house.why_away() if act.risk is not Risk.READ else None)
+        why_not = refusal(act, view) or (self.shell.why_away() if act.risk is not Risk.READ else None)
         if why_not is not None:
-            self.house.say(why_not, severity="warning")
+            self.shell.say(why_not, severity="warning")
             return None
         return view
 
     def action_environment_create(self) -> None:
         """Opens the form. It can be filled in while the service is away."""
-        self.house.open_create()
+        self.shell.open_create()
 
     def action_environment_update(self) -> None:
         """Opens the form with what the environment has."""
         view = self.meant(action("environment.update"))
         if view is not None:
-            self.house.open_update(view)
+            self.shell.open_update(view)
 
     def action_environment_extend(self) -> None:
         """Asks how much longer."""
         view = self.meant(action("environment.extend"))
         if view is not None:
-            self.house.push_screen(DeadlineDialog(view, self.house.clock, "extend"))
+            self.shell.push_screen(DeadlineDialog(view, self.shell.clock, "extend"))
 
     def action_environment_schedule(self) -> None:
         """Asks when."""
         view = self.meant(action("environment.schedule"))
         if view is not None:
-            self.house.push_screen(DeadlineDialog(view, self.house.clock, "schedule"))
+            self.shell.push_screen(DeadlineDialog(view, self.shell.clock, "schedule"))
 
     def action_environment_destroy(self) -> None:
         """Asks for the name."""
         view = self.meant(action("environment.destroy"))
         if view is not None:
-            self.house.push_screen(DestroyDialog(view))
+            self.shell.push_screen(DestroyDialog(view))
 
     def action_environment_repair(self) -> None:
         """Shows what a repair would do, before it is done."""
         view = self.meant(action("environment.repair"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.REPAIR)
-            self.house.push_screen(PlanDialog(view.name, view.id, request, f"Repair {view.name}", "is being repaired"))
+            self.shell.push_screen(PlanDialog(view.name, view.id, request, f"Repair {view.name}", "is being repaired"))
 
     def action_environment_promote(self) -> None:
         """Shows what promoting would do, before it is done."""
         view = self.meant(action("environment.promote"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.PROMOTE)
-            self.house.push_screen(PlanDialog(view.name, view.id, request, f"Promote {view.name}", "is being promoted"))
+            self.shell.push_screen(PlanDialog(view.name, view.id, request, f"Promote {view.name}", "is being promoted"))
 
     def action_environment_rollback(self) -> None:
         """Shows what going back would do, before it is done."""
         view = self.meant(action("environment.rollback"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.UPDATE, rollback_to="last-good")
-            self.house.push_screen(
+            self.shell.push_screen(
                 PlanDialog(view.name, view.id, request, f"Roll {view.name} back", "is being rolled back")
             )
 
@@ -90,13 +90,13 @@ class ActingScreen(HouseScreen):
         """Asks whether, and how hard."""
         view = self.meant(action("environment.cancel"))
         if view is not None:
-            self.house.push_screen(CancelDialog(view))
+            self.shell.push_screen(CancelDialog(view))
 
     def action_environment_abandon(self) -> None:
         """Asks for the name and a reason."""
         view = self.meant(action("environment.abandon"))
         if view is not None:
-            self.house.push_screen(AbandonDialog(view))
+            self.shell.push_screen(AbandonDialog(view))
 
     def action_environment_retry(self) -> None:
         """Sends it at once: it can't lose anything."""
@@ -105,36 +105,36 @@ class ActingScreen(HouseScreen):
             return
 
         def done(answer: Accepted) -> None:
-            self.house.learn(answer.environment)
-            self.house.say(f"{view.name} will be tried again.")
+            self.shell.learn(answer.environment)
+            self.shell.say(f"{view.name} will be tried again.")
 
         def failed(error: CalvinverseError) -> None:
-            self.house.complain(f"{view.name} can't be retried", error)
+            self.shell.complain(f"{view.name} can't be retried", error)
 
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().retry(view.id), done, failed)
 
     def action_view_reload(self) -> None:
         """Asks the service again."""
-        if self.house.why_away() is None:
-            self.house.live.reload()
-            self.house.say("Asked the service again.")
+        if self.shell.why_away() is None:
+            self.shell.live.reload()
+            self.shell.say("Asked the service again.")
         else:
-            self.house.say(str(self.house.why_away()), severity="warning")
+            self.shell.say(str(self.shell.why_away()), severity="warning")
 
     def action_view_palette(self) -> None:
         """Opens the palette."""
-        self.house.action_command_palette()
+        self.shell.action_command_palette()
 
     def action_view_help(self) -> None:
         """Opens the help."""
-        self.house.open_help()
+        self.shell.open_help()
 
     def action_view_quit(self) -> None:
         """Leaves; everything in the service goes on."""
-        self.house.exit()
+        self.shell.exit()
 
     def action_view_back(self) -> None:
         """Goes back where there is something to go back to."""
-        if len(self.house.screen_stack) > 1:
-            self.house.pop_screen()
+        if len(self.shell.screen_stack) > 1:
+            self.shell.pop_screen()

@@ -4,32 +4,28 @@ import gc
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 
 from environments.client import Client, connect
 from environments.context import find_context
-from environments.domain.errors import CalvinverseError
-from environments.domain.lifecycle import ENDED
-from environments.wire.views import DeploymentView, EnvironmentView
-from tui.background import Asks
+from environments.wire.views import EnvironmentView
 from tui.bars import Connection
 from tui.clock import Clock, local_zone, utc_now
-from tui.create import CreateScreen, Draft
+from tui.create import CreateScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.help import HelpScreen
-from tui.live import Away, Changed, Gone, Happened, Listed, Live
+from tui.live import Away, Changed, Gone, Happened, Listed
 from tui.palette import ActionProvider
-from tui.screen import HouseScreen
+from tui.screen import AppScreen
+from tui.shell import Shell
 from tui.theme import CALVINVERSE
 from tui.update import UpdateScreen
-from tui.words import clean
 
 
-class CalvinverseApp(Asks, App[None]):
+class CalvinverseApp(Shell):
     """Shows what the service knows, live. All that it knows is here; screens draw it.
 
     `connect` makes a client from the present context and may raise any `CalvinverseError`; it is called from other
@@ -52,17 +48,9 @@ class CalvinverseApp(Asks, App[None]):
         where: str = "",
         animate: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(connect, clock=clock, make_key=make_key, where=where)
         self.register_theme(CALVINVERSE)
         self.theme = CALVINVERSE.name
-        self.clock = clock
-        self.make_key = make_key
-        self.where = where
-        self.known: dict[str, EnvironmentView] = {}
-        """Id → environment, as last heard."""
-        self.connection = Connection()
-        self.draft = Draft()
-        self.live = Live(connect, self.post_message)
         if not animate:
             self.animation_level = "none"
 
@@ -89,29 +77,6 @@ class CalvinverseApp(Asks, App[None]):
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
-    def living(self) -> list[EnvironmentView]:
-        """Environments whose names are taken."""
-        return [view for view in self.known.values() if view.state not in ENDED]
-
-    def client(self) -> Client:
-        """The client of the moment. Raises `ServiceUnavailable`."""
-        return self.live.client()
-
-    def learn(self, view: EnvironmentView) -> None:
-        """An answer of the service told how an environment is."""
-        before = self.known.get(view.id)
-        if view.deployment is None and before is not None:
-            view = view.model_copy(update={"deployment": before.deployment})
-        self.known[view.id] = view
-        self._picture_changed()
-
-    def learn_deployment(self, deployment: DeploymentView) -> None:
-        """An answer of the service told how a deployment is."""
-        for view in self.known.values():
-            if view.deployment is not None and view.deployment.id == deployment.id:
-                self.learn(view.model_copy(update={"deployment": deployment}))
-                return
-
     def on_listed(self, message: Listed) -> None:
         """The service is there, and these are all."""
         focused = self.known.get(self.live.focus or "")
@@ -128,7 +93,7 @@ class CalvinverseApp(Asks, App[None]):
         self._heard()
         if back:
             self.say("The service is back.")
-        self._picture_changed()
+        self.picture_changed()
 
     def on_changed(self, message: Changed) -> None:
         """One has changed."""
@@ -138,7 +103,7 @@ class CalvinverseApp(Asks, App[None]):
     def on_gone(self, message: Gone) -> None:
         """One is no longer there."""
         self.known.pop(message.id, None)
-        self._picture_changed()
+        self.picture_changed()
 
     def on_happened(self, message: Happened) -> None:
         """Events, for the screen that shows them."""
@@ -151,40 +116,22 @@ class CalvinverseApp(Asks, App[None]):
         """The service can't be asked; what is known stays."""
         now = self.clock.now()
         self.connection = replace(self.connection, here=False, error=message.error, since=self.connection.since or now)
-        self._picture_changed()
+        self.picture_changed()
 
     def _heard(self) -> None:
         self.connection = Connection(here=True, last_heard=self.clock.now())
         self.where = self.where or self.client().address
 
-    def why_away(self) -> str | None:
-        """Why nothing can be asked for now, as a sentence; None when it can."""
-        connection = self.connection
-        if connection.error is not None:
-            return f"The service is away ({clean(connection.error.message).rstrip('.')}): it will be tried again."
-        return None if connection.here else "The service isn't connected yet: the TUI keeps trying."
-
-    def _picture_changed(self) -> None:
+    def picture_changed(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, HouseScreen) and screen.drawn:
+            if isinstance(screen, AppScreen) and screen.drawn:
                 screen.picture_changed()
 
     def tick(self) -> None:
         """A second has passed."""
         screen = self.screen
-        if isinstance(screen, HouseScreen) and screen.drawn:
+        if isinstance(screen, AppScreen) and screen.drawn:
             screen.tick()
-
-    # --- saying ------------------------------------------------------------------------------------------------------
-
-    def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """A short word that goes away by itself."""
-        self.notify(clean(text), severity=severity, timeout=4 if severity == "information" else 8, markup=False)
-
-    def complain(self, what: str, error: CalvinverseError) -> None:
-        """An error as one sentence and a hint."""
-        text = f"{clean(error.message)}\n{clean(error.hint)}"
-        self.notify(text, title=what, severity="error", timeout=12, markup=False)
 
     # --- ways --------------------------------------------------------------------------------------------------------
 

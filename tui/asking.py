@@ -40,14 +40,14 @@ class AskingScreen(ActingScreen):
     def ask_beside(self) -> None:
         """Asks for drift when what it was of has changed, and why the deployment waits if it does."""
         view = self.current()
-        if self.house.connection.away:
+        if self.shell.connection.away:
             return
         key = _drift_key(view)
         if key != self._drift_of:
             self._drift_of = key
             self.drift = None
             if view.state is State.READY:
-                client = self.house.client
+                client = self.shell.client
                 self.ask(lambda: client().drift(view.id), self._drift_known, _unknown)
         self._ask_why()
         if view.bundle != self._newer_than:
@@ -59,7 +59,7 @@ class AskingScreen(ActingScreen):
         self._ticks += 1
         if self._ticks % TICKS == 0:
             self._ask_why()
-        if self._ticks % RARE == 0 and not self.house.connection.away:
+        if self._ticks % RARE == 0 and not self.shell.connection.away:
             self._ask_newest()
 
     def _drift_known(self, found: DriftView) -> None:
@@ -71,9 +71,9 @@ class AskingScreen(ActingScreen):
         if newest is None or newest.state is not DeploymentState.QUEUED:
             self.pending = None
             return
-        if self.house.connection.away:
+        if self.shell.connection.away:
             return
-        client, id_of = self.house.client, newest.id
+        client, id_of = self.shell.client, newest.id
 
         def known(found: PendingView) -> None:
             self.pending = found if found.state is DeploymentState.QUEUED else None
@@ -95,35 +95,35 @@ class AskingScreen(ActingScreen):
         if view.state in ENDED or view.managed_by is not None:
             self.newer = None
             return
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().template(view.template), known, unknown)
 
     def action_environment_drift(self) -> None:
         """Looks now."""
         view = self.meant(action("environment.drift"))
-        why_not = self.house.why_away()
+        why_not = self.shell.why_away()
         if view is None or why_not is not None:
             if why_not is not None:
-                self.house.say(why_not, severity="warning")
+                self.shell.say(why_not, severity="warning")
             return
-        self.house.say(f"Checking each step of {view.name}…")
+        self.shell.say(f"Checking each step of {view.name}…")
 
         def found(answer: DriftView) -> None:
             drift = answer.drift
             now = self.current().model_copy(update={"drifted": drift is not None and drift.found})
             self._drift_of = _drift_key(now)  # this is the answer already: it isn't asked for once more
             self._drift_known(answer)
-            self.house.learn(now)
+            self.shell.learn(now)
             if drift is None or not drift.found:
-                self.house.say(f"{view.name} is as its steps made it.")
+                self.shell.say(f"{view.name} is as its steps made it.")
             else:
                 more = f", {len(drift.unexpected) + drift.more_unexpected} unexpected" if drift.unexpected else ""
-                self.house.say(f"{view.name} has drifted: {summary(drift.steps)}{more}.", severity="warning")
+                self.shell.say(f"{view.name} has drifted: {summary(drift.steps)}{more}.", severity="warning")
 
         def failed(error: CalvinverseError) -> None:
-            self.house.complain(f"{view.name} can't be looked at", error)
+            self.shell.complain(f"{view.name} can't be looked at", error)
 
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().observe(view.id), found, failed)
 
 

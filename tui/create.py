@@ -1,7 +1,6 @@
 """The form that creates an environment: the fields come from the template's JSON Schema."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -18,25 +17,12 @@ from environments.domain.names import check_environment_name
 from environments.wire.views import Accepted, CreateRequest, EnvironmentView, PlanRequest, PlanView, TemplateView
 from tui.clock import countdown, in_zone
 from tui.dialogs import problem_text
+from tui.draft import Draft
 from tui.fields import ChoiceField, FormField, TextField, parameter_field
 from tui.form import FormScreen
 from tui.plan_dialog import PlanDialog
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
 from tui.words import clean
-
-
-@dataclass
-class Draft:
-    """What was typed so far: kept when the form is left, until the environment is made."""
-
-    template: str | None = None
-    name: str = ""
-    lifetime: str = ""
-    values: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """(template, parameter) → what stands in the field."""
-    sent: CreateRequest | None = None
-    key: str = ""
-    """The Idempotency-Key of `sent`: the same request sent again after a lost answer makes nothing twice."""
 
 
 class CreateScreen(FormScreen):
@@ -62,7 +48,7 @@ class CreateScreen(FormScreen):
 
     def action_reload(self) -> None:
         """Asks for the templates."""
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().templates(), self._found, self._not_found)
 
     def _not_found(self, error: CalvinverseError) -> None:
@@ -178,12 +164,12 @@ class CreateScreen(FormScreen):
             check_environment_name(name)
         except CalvinverseError as error:
             raise FieldProblem(f"{error.message} {error.hint}") from error
-        if any(view.name == name for view in self.house.living()):
+        if any(view.name == name for view in self.shell.living()):
             raise FieldProblem(f"There is an environment {name!r} already.")
         return name
 
     def _check_lifetime(self, field: FormField) -> Any:
-        template, clock = self._template(), self.house.clock
+        template, clock = self._template(), self.shell.clock
         maximum = _seconds(template.maximum_lifetime)
         try:
             ttl, until = read_lifetime(field.value, clock)
@@ -225,20 +211,20 @@ class CreateScreen(FormScreen):
         )
         draft = self._draft
         if request != draft.sent:
-            draft.sent, draft.key = request, self.house.make_key()
+            draft.sent, draft.key = request, self.shell.make_key()
         key = draft.key
         return lambda client: client.create(request, idempotency_key=key)
 
     def taken(self, answer: Accepted) -> None:
         """Shows it being made; the next form starts over."""
-        self.house.learn(answer.environment)
+        self.shell.learn(answer.environment)
         self._leave_for(answer.environment)
 
     def _leave_for(self, view: EnvironmentView) -> None:
-        house = self.house
-        house.draft = Draft(template=self._draft.template)
+        shell = self.shell
+        shell.draft = Draft(template=self._draft.template)
         self.dismiss()
-        house.open_detail(view)
+        shell.open_detail(view)
 
     # --- a plan first ------------------------------------------------------------------------------------------------
 
@@ -274,10 +260,10 @@ class CreateScreen(FormScreen):
         """Shows the plan; what was typed stays until that is applied."""
         name, request = self._planned_as
         dialog = PlanDialog(name, name, request, f"Create {name}", "is being created", plan=answer)
-        self.house.push_screen(dialog, self._applied)
+        self.shell.push_screen(dialog, self._applied)
 
     def _applied(self, yes: bool | None) -> None:
-        made = [view for view in self.house.living() if view.name == self._planned_as[0]]
+        made = [view for view in self.shell.living() if view.name == self._planned_as[0]]
         if yes and made:
             self._leave_for(made[0])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,13 +15,10 @@ from environments.client import Client
 from environments.domain.deadline import check_deadline, later, parse_duration, warn_at
 from environments.domain.errors import CalvinverseError
 from environments.wire.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
-from tui.background import Asks
 from tui.clock import Clock, countdown, in_zone
 from tui.schema import read_lifetime
+from tui.shell import UsesShell
 from tui.words import clean
-
-if TYPE_CHECKING:
-    from tui.app import CalvinverseApp
 
 
 def problem_text(error: CalvinverseError) -> Content:
@@ -29,7 +26,7 @@ def problem_text(error: CalvinverseError) -> Content:
     return Content.assemble((f"✗ {clean(error.message)}", "bold $error"), f"\n  {clean(error.hint)}")
 
 
-class Dialog(Asks, ModalScreen[bool]):
+class Dialog(UsesShell, ModalScreen[bool]):
     """A question over the screen. Esc leaves it, and nothing was done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -45,14 +42,6 @@ class Dialog(Asks, ModalScreen[bool]):
         self._title_text = title
         self.verb = verb
         self._waiting = False
-
-    @property
-    def house(self) -> "CalvinverseApp":
-        """The application, by its own type."""
-        from tui.app import CalvinverseApp
-
-        assert isinstance(self.app, CalvinverseApp)
-        return self.app
 
     def body(self) -> ComposeResult:
         """What stands between title and buttons."""
@@ -109,12 +98,12 @@ class Dialog(Asks, ModalScreen[bool]):
 
         def done(answer: Accepted | EnvironmentView | DeploymentView) -> None:
             if isinstance(answer, Accepted):
-                self.house.learn(answer.environment)
+                self.shell.learn(answer.environment)
             elif isinstance(answer, EnvironmentView):
-                self.house.learn(answer)
+                self.shell.learn(answer)
             else:
-                self.house.learn_deployment(answer)
-            self.house.say(said)
+                self.shell.learn_deployment(answer)
+            self.shell.say(said)
             if self.is_current:
                 self.dismiss(True)
 
@@ -123,7 +112,7 @@ class Dialog(Asks, ModalScreen[bool]):
             button.label = self.verb
             self.refused(error)
 
-        self.ask(lambda: call(self.house.client()), done, failed)
+        self.ask(lambda: call(self.shell.client()), done, failed)
 
     def refused(self, error: CalvinverseError) -> None:
         """The service didn't take it."""

@@ -57,14 +57,14 @@ class DetailScreen(AskingScreen):
                     if part == "steps":
                         yield Static(id="why", markup=False)
                     yield Static(id=part, classes="section-body", markup=False)
-            yield LogPanel(self.house.clock, id="log")
+            yield LogPanel(self.shell.clock, id="log")
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Asks for what the list doesn't hold."""
         self.query_one("#log" if self.has_class("-log-only") else "#facts").focus()
-        self.house.live.focus = self.id_of
-        self.house.live.touch(self.id_of)
+        self.shell.live.focus = self.id_of
+        self.shell.live.touch(self.id_of)
         self.picture_changed()
         self._read_history()
 
@@ -75,8 +75,8 @@ class DetailScreen(AskingScreen):
     def on_unmount(self) -> None:
         """Nobody looks at its steps any more; revealed secrets are forgotten."""
         self._revealed.clear()
-        if self.house.live.focus == self.id_of:
-            self.house.live.focus = None
+        if self.shell.live.focus == self.id_of:
+            self.shell.live.focus = None
 
     def current(self) -> EnvironmentView:
         """The one that is shown."""
@@ -86,9 +86,9 @@ class DetailScreen(AskingScreen):
 
     def picture_changed(self) -> None:
         """Shows what is known now, and asks for what may have changed with it."""
-        house = self.house
-        self._view = house.known.get(self.id_of, self._view)
-        away = house.connection.away
+        shell = self.shell
+        self._view = shell.known.get(self.id_of, self._view)
+        away = shell.connection.away
         if self._was_away and not away:
             self._read_history()
         self._was_away = away
@@ -100,11 +100,11 @@ class DetailScreen(AskingScreen):
     def tick(self) -> None:
         """Ages, times left and running steps go on."""
         super().tick()
-        house, view = self.house, self._view
+        shell, view = self.shell, self._view
         self.query_one("#header", Static).update(
-            sections.header(view, house.clock, stale=house.connection.away, newer=self.newer)
+            sections.header(view, shell.clock, stale=shell.connection.away, newer=self.newer)
         )
-        self.query_one("#steps", Static).update(sections.steps(view.deployment, house.clock.now()))
+        self.query_one("#steps", Static).update(sections.steps(view.deployment, shell.clock.now()))
 
     def _width(self) -> int:
         return max(self.query_one("#steps").size.width, 40)
@@ -136,7 +136,7 @@ class DetailScreen(AskingScreen):
         title.display, body.display = shown, said is not None
         title.set_class(said is None, "-alone")
         if shown:
-            title.update(plan_sections.drift_title(self.drift, self.house.clock.now()))
+            title.update(plan_sections.drift_title(self.drift, self.shell.clock.now()))
         if said is not None:
             body.update(said)
 
@@ -150,7 +150,7 @@ class DetailScreen(AskingScreen):
 
     def _ask_resources(self) -> None:
         """One request at a time; what changes meanwhile makes one more."""
-        if self.house.connection.away:
+        if self.shell.connection.away:
             return
         if self._asking:
             self._ask_again = True
@@ -167,16 +167,16 @@ class DetailScreen(AskingScreen):
         def failed(_: CalvinverseError) -> None:
             self._asking = False  # the banner says that the service is away; what is known stays
 
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().resources(self.id_of), done, failed)
 
     def _read_history(self) -> None:
         """Reads stored events from the last one seen; live ones wait until that is done, to keep the order."""
-        if self._reading or self.house.connection.away:
+        if self._reading or self.shell.connection.away:
             return
         self._reading = True
         log = self.query_one(LogPanel)
-        client = self.house.client
+        client = self.shell.client
         after = log.last
 
         def read() -> deque[Event]:
@@ -222,10 +222,10 @@ class DetailScreen(AskingScreen):
         """Copies the first address."""
         address = address_of(self._view)
         if address is None:
-            self.house.say(f"{self._view.name} has no address yet.", severity="warning")
+            self.shell.say(f"{self._view.name} has no address yet.", severity="warning")
         else:
-            self.house.copy_to_clipboard(address)
-            self.house.say(f"Copied {address}")
+            self.shell.copy_to_clipboard(address)
+            self.shell.say(f"Copied {address}")
 
     def action_environment_outputs(self) -> None:
         """Shows secrets after asking, or hides them again."""
@@ -234,13 +234,13 @@ class DetailScreen(AskingScreen):
             self._render_facts()
             return
         secret = [name for name, output in self._view.outputs.items() if output.secret]
-        why_not = self.house.why_away()
+        why_not = self.shell.why_away()
         if not secret:
-            self.house.say(f"{self._view.name} has no secret outputs.")
+            self.shell.say(f"{self._view.name} has no secret outputs.")
         elif why_not is not None:
-            self.house.say(why_not, severity="warning")
+            self.shell.say(why_not, severity="warning")
         else:
-            self.house.push_screen(RevealDialog(self._view.name, len(secret)), self._reveal)
+            self.shell.push_screen(RevealDialog(self._view.name, len(secret)), self._reveal)
 
     def _reveal(self, yes: bool | None) -> None:
         if not yes:
@@ -251,7 +251,7 @@ class DetailScreen(AskingScreen):
             self._render_facts()
 
         def failed(error: CalvinverseError) -> None:
-            self.house.complain("The secrets can't be shown", error)
+            self.shell.complain("The secrets can't be shown", error)
 
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().outputs(self.id_of, reveal=True), done, failed)

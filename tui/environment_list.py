@@ -28,7 +28,7 @@ class ListScreen(ActingScreen):
         yield TopBar(id="top")
         yield AwayBanner(id="away", markup=False)
         yield Input(placeholder="name, state, template or owner", id="filter", compact=True)
-        yield EnvironmentTable(self.house.clock, id="table")
+        yield EnvironmentTable(self.shell.clock, id="table")
         yield Static(id="empty", markup=False)
         yield Footer(show_command_palette=False, compact=True)
 
@@ -60,13 +60,13 @@ class ListScreen(ActingScreen):
 
     def picture_changed(self) -> None:
         """Shows what is known now; the selection stays."""
-        house = self.house
-        known = [view for view in house.known.values() if house.live.ended or view.state not in ENDED]
+        shell = self.shell
+        known = [view for view in shell.known.values() if shell.live.ended or view.state not in ENDED]
         super().tick()
         typed = self.filter.value.strip().lower()
         views = [view for view in known if matches(view, typed)]
         table = self.table
-        table.stale = house.connection.away
+        table.stale = shell.connection.away
         table.show(views)
         table.display = bool(views)
         empty = self.query_one("#empty", Static)
@@ -79,13 +79,13 @@ class ListScreen(ActingScreen):
             table.focus()
 
     def _empty_text(self, others: bool, typed: str) -> Content:
-        house = self.house
+        shell = self.shell
         if others:
             return Content.assemble(f"Nothing matches “{typed}”.\n\n", ("esc", "bold $accent"), " clears the filter.")
-        if house.connection.away:
+        if shell.connection.away:
             return Content("Nothing is known yet. It will appear here as soon as the service answers.")
-        if not house.connection.here:
-            return Content.assemble((f"Connecting to {house.where}…", "$faint"))
+        if not shell.connection.here:
+            return Content.assemble((f"Connecting to {shell.where}…", "$faint"))
         return Content.assemble(
             ("There are no environments yet.\n\n", "bold"),
             "Press ",
@@ -108,7 +108,7 @@ class ListScreen(ActingScreen):
         """Opens the selected one."""
         view = self.meant(action("environment.show"))
         if view is not None:
-            self.house.open_detail(view)
+            self.shell.open_detail(view)
 
     def on_environment_table_opened(self) -> None:
         """So does a click on it."""
@@ -118,7 +118,7 @@ class ListScreen(ActingScreen):
         """Opens the selected one with its log over the whole screen."""
         view = self.meant(action("environment.logs"))
         if view is not None:
-            self.house.open_detail(view, log_only=True)
+            self.shell.open_detail(view, log_only=True)
 
     def action_view_filter(self) -> None:
         """Shows the filter, ready to type."""
@@ -156,10 +156,10 @@ class ListScreen(ActingScreen):
 
     def action_view_ended(self) -> None:
         """Shows or hides those that are gone."""
-        live = self.house.live
+        live = self.shell.live
         live.ended = not live.ended
         live.reload()
-        self.house.say("Ended environments are shown." if live.ended else "Ended environments are hidden.")
+        self.shell.say("Ended environments are shown." if live.ended else "Ended environments are hidden.")
         self.picture_changed()
 
 

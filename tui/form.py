@@ -15,10 +15,10 @@ from tui.bars import AwayBanner, TopBar
 from tui.dialogs import problem_text
 from tui.fields import FormField
 from tui.schema import FieldProblem
-from tui.screen import HouseScreen
+from tui.screen import AppScreen
 
 
-class FormScreen(HouseScreen):
+class FormScreen(AppScreen):
     """The frame of a form. A form says which fields it has, checks each, and makes the request."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -97,7 +97,7 @@ class FormScreen(HouseScreen):
     def picture_changed(self) -> None:
         """Top line and banner; a form that waits for its fields asks again once the service is back."""
         self.tick()
-        if self.house.connection.here and not self.fields():
+        if self.shell.connection.here and not self.fields():
             self.action_reload()
 
     def word(self, text: Content | str) -> None:
@@ -152,7 +152,7 @@ class FormScreen(HouseScreen):
             self.complain(Content.assemble((f"✗ {count} another value; nothing was sent.", "$error")))
             wrong[0].control().focus()
             return
-        why_not = self.house.why_away()
+        why_not = self.shell.why_away()
         if why_not is not None:
             self.complain(Content.assemble((f"✗ {why_not}", "$error"), "\n  What you typed is kept."))
             return
@@ -161,7 +161,7 @@ class FormScreen(HouseScreen):
         button.label = "Sending…"
         self.complain(None)
         call = request(values)
-        client = self.house.client
+        client = self.shell.client
 
         def done(answer: object) -> None:
             self._sending = False

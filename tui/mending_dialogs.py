@@ -97,7 +97,7 @@ class AbandonDialog(Dialog):
         super().on_mount()
         self.query_one("#go", Button).disabled = True
         self.query_one("#reason").focus()
-        view, client = self._view, self.house.client
+        view, client = self._view, self.shell.client
         self.ask(lambda: client().resources(view.id), self._found, self._not_found)
 
     def _found(self, resources: list[ResourceView]) -> None:

@@ -63,10 +63,10 @@ class ActionProvider(Provider):
         screen = self.screen
         if not isinstance(screen, ActingScreen):
             return
-        house = screen.house
-        for view in sorted(house.known.values(), key=lambda view: view.name):
+        shell = screen.shell
+        for view in sorted(shell.known.values(), key=lambda view: view.name):
             help = f"{STATES[view.state]}, {view.template}, {view.owner}"
-            yield _Entry(f"Go to {view.name}", help, "", partial(house.open_detail, view))
+            yield _Entry(f"Go to {view.name}", help, "", partial(shell.open_detail, view))
 
     async def discover(self) -> Hits:
         """Before anything is typed: what can be done here."""
@@ -89,8 +89,8 @@ class ActionProvider(Provider):
 
 
 def _copy_command(screen: ActingScreen, action: Action) -> None:
-    screen.house.copy_to_clipboard(action.command_line)
-    screen.house.say(f"Copied: {action.command_line}. Use it in a terminal; --help explains it.")
+    screen.shell.copy_to_clipboard(action.command_line)
+    screen.shell.say(f"Copied: {action.command_line}. Use it in a terminal; --help explains it.")
 
 
 def _words(action: Action) -> str:

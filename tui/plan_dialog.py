@@ -65,18 +65,18 @@ class PlanDialog(Dialog):
             Content.assemble(("Asking every step what it would do…", "$faint"))
         )
         self.query_one("#plan-sum", Static).update("")
-        id, request, client = self._id_of, self._request, self.house.client
+        id, request, client = self._id_of, self._request, self.shell.client
         self.ask(lambda: client().plan(id, request), self._show, self._not_planned)
 
     def _show(self, plan: PlanView) -> None:
         self._plan = plan
-        self._key = self.house.make_key()
+        self._key = self.shell.make_key()
         self.query_one("#plan-steps", Static).update(plan_sections.plan(plan.steps))
-        until = self.house.clock.moment(plan.expires_at)
+        until = self.shell.clock.moment(plan.expires_at)
         self.query_one("#plan-sum", Static).update(
             Content.assemble(
                 (f"{summary(plan.steps).capitalize()}.", "bold"),
-                *([f" It expires {self.house.clock.moment(plan.deadline)}."] if plan.deadline is not None else []),
+                *([f" It expires {self.shell.clock.moment(plan.deadline)}."] if plan.deadline is not None else []),
                 (f"\nSaved until {until} as {clean(plan.id)}", "$faint"),
             )
         )

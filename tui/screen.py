@@ -1,26 +1,13 @@
 """What every whole screen has: the application by its own type, the line on top, and the banner."""
 
-from typing import TYPE_CHECKING
-
 from textual.screen import Screen
 
-from tui.background import Asks
 from tui.bars import AwayBanner, TopBar
-
-if TYPE_CHECKING:
-    from tui.app import CalvinverseApp
+from tui.shell import UsesShell
 
 
-class HouseScreen(Asks, Screen[None]):
+class AppScreen(UsesShell, Screen[None]):
     """A whole screen; dialogs stand over one."""
-
-    @property
-    def house(self) -> "CalvinverseApp":
-        """The application, by its own type."""
-        from tui.app import CalvinverseApp
-
-        assert isinstance(self.app, CalvinverseApp)
-        return self.app
 
     @property
     def drawn(self) -> bool:
@@ -33,6 +20,6 @@ class HouseScreen(Asks, Screen[None]):
 
     def tick(self) -> None:
         """A second has passed, or what the bars say has changed."""
-        house = self.house
-        self.query_one(TopBar).say(house.clock, house.where, house.living(), house.connection)
-        self.query_one(AwayBanner).say(house.clock, house.connection)
+        shell = self.shell
+        self.query_one(TopBar).say(shell.clock, shell.where, shell.living(), shell.connection)
+        self.query_one(AwayBanner).say(shell.clock, shell.connection)

@@ -30,7 +30,7 @@ class UpdateScreen(FormScreen):
 
     def action_reload(self) -> None:
         """Asks for the newest version of its template."""
-        client = self.house.client
+        client = self.shell.client
         self.ask(lambda: client().template(self._view.template), self._found, self._not_found)
 
     def _not_found(self, error: CalvinverseError) -> None:
@@ -82,11 +82,11 @@ class UpdateScreen(FormScreen):
         """Shows what would be done; what was typed stays until that is applied."""
         name, id = self._view.name, self._view.id
         dialog = PlanDialog(name, id, self._request, f"Update {name}", "is being updated", plan=answer)
-        self.house.push_screen(dialog, self._applied)
+        self.shell.push_screen(dialog, self._applied)
 
     def _applied(self, yes: bool | None) -> None:
         """Shows it being done."""
         if yes:
-            house, view = self.house, self._view
+            shell, view = self.shell, self._view
             self.dismiss()
-            house.open_detail(view)
+            shell.open_detail(view)

@@ -1,0 +1,103 @@
+"""The application as its screens and dialogs see it: what is known, the connection, and the way to other screens."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from textual.app import App
+
+from environments.client import Client
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import ENDED
+from environments.wire.views import DeploymentView, EnvironmentView
+from tui.background import Asks
+from tui.bars import Connection
+from tui.clock import Clock
+from tui.draft import Draft
+from tui.live import Live
+from tui.words import clean
+
+
+class Shell(Asks, App[None]):
+    """Holds what all screens share. `tui.app` adds the screens themselves, so that they need not import each other."""
+
+    def __init__(self, connect: Callable[[], Client], *, clock: Clock, make_key: Callable[[], str], where: str) -> None:
+        super().__init__()
+        self.clock = clock
+        self.make_key = make_key
+        self.where = where
+        self.known: dict[str, EnvironmentView] = {}
+        """Id → environment, as last heard."""
+        self.connection = Connection()
+        self.draft = Draft()
+        self.live = Live(connect, self.post_message)
+
+    def living(self) -> list[EnvironmentView]:
+        """Environments whose names are taken."""
+        return [view for view in self.known.values() if view.state not in ENDED]
+
+    def client(self) -> Client:
+        """The client of the moment. Raises `ServiceUnavailable`."""
+        return self.live.client()
+
+    def learn(self, view: EnvironmentView) -> None:
+        """An answer of the service told how an environment is."""
+        before = self.known.get(view.id)
+        if view.deployment is None and before is not None:
+            view = view.model_copy(update={"deployment": before.deployment})
+        self.known[view.id] = view
+        self.picture_changed()
+
+    def learn_deployment(self, deployment: DeploymentView) -> None:
+        """An answer of the service told how a deployment is."""
+        for view in self.known.values():
+            if view.deployment is not None and view.deployment.id == deployment.id:
+                self.learn(view.model_copy(update={"deployment": deployment}))
+                return
+
+    def why_away(self) -> str | None:
+        """Why nothing can be asked for now, as a sentence; None when it can."""
+        connection = self.connection
+        if connection.error is not None:
+            return f"The service is away ({clean(connection.error.message).rstrip('.')}): it will be tried again."
+        return None if connection.here else "The service isn't connected yet: the TUI keeps trying."
+
+    def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """A short word that goes away by itself."""
+        self.notify(clean(text), severity=severity, timeout=4 if severity == "information" else 8, markup=False)
+
+    def complain(self, what: str, error: CalvinverseError) -> None:
+        """An error as one sentence and a hint."""
+        text = f"{clean(error.message)}\n{clean(error.hint)}"
+        self.notify(text, title=what, severity="error", timeout=12, markup=False)
+
+    # --- what the application adds -----------------------------------------------------------------------------------
+
+    def picture_changed(self) -> None:
+        """Lets the screens draw what is known now."""
+        raise NotImplementedError
+
+    def open_detail(self, view: EnvironmentView, *, log_only: bool = False) -> None:
+        """Shows one environment."""
+        raise NotImplementedError
+
+    def open_create(self) -> None:
+        """Shows the form that creates an environment."""
+        raise NotImplementedError
+
+    def open_update(self, view: EnvironmentView) -> None:
+        """Shows the form that updates an environment."""
+        raise NotImplementedError
+
+    def open_help(self) -> None:
+        """Shows the help."""
+        raise NotImplementedError
+
+
+class UsesShell(Asks):
+    """A screen or dialog of the application."""
+
+    @property
+    def shell(self) -> Shell:
+        """The application, by its own type."""
+        assert isinstance(self.app, Shell)
+        return self.app
