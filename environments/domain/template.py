@@ -19,7 +19,7 @@ from environments.domain.template_parts import Looks as Looks
 from environments.domain.template_parts import OnFailure as OnFailure
 from environments.domain.template_parts import Output as Output
 from environments.domain.template_parts import Step as Step
-from environments.domain.template_parts import Template
+from environments.domain.template_parts import Template as Template
 from environments.domain.template_rules import RESERVED_STEPS as RESERVED_STEPS
 from environments.domain.template_rules import model_faults, rule_faults, unknown_keys, without_faults
 from environments.domain.toml_places import BYTE_ORDER_MARK, TomlPlaces
