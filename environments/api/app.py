@@ -21,10 +21,10 @@ from environments.api.routes.drift import drift_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.images import image_routes
-from environments.api.routes.itself import self_routes
 from environments.api.routes.mending import mending_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.plans import plan_routes
+from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes
@@ -82,7 +82,7 @@ def create_app(service: Service) -> FastAPI:
         token_routes(service),
         worker_routes(service),
         module_state_routes(service.module_states),
-        self_routes(service, metrics, looks),
+        system_routes(service, metrics, looks),
     ):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

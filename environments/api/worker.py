@@ -7,7 +7,7 @@ from environments.api.bodies import Limited
 from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
-from environments.api.routes.itself import self_routes
+from environments.api.routes.system import system_routes
 from environments.api.turns import Looks
 
 
@@ -23,5 +23,5 @@ def create_worker_app(service: Service) -> FastAPI:
     app.add_middleware(Shared)
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
-    app.include_router(self_routes(service, metrics, Looks()))
+    app.include_router(system_routes(service, metrics, Looks()))
     return app

@@ -27,11 +27,11 @@ from environments.cli.failures import (
     tell,
 )
 from environments.cli.images import app as image_commands
-from environments.cli.itself import add_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
 from environments.cli.streams import open_closed
+from environments.cli.system import add_commands
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
 from environments.cli.workers import app as worker_commands

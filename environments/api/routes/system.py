@@ -14,7 +14,7 @@ from environments.wire.views import Info, Readiness
 PEM = "application/x-pem-file"
 
 
-def self_routes(service: Service, metrics: Metrics, looks: Looks) -> APIRouter:
+def system_routes(service: Service, metrics: Metrics, looks: Looks) -> APIRouter:
     """/self, /metrics and /v1/ca."""
     router = APIRouter(tags=["service"])
     reading = service.reading
