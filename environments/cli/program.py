@@ -18,6 +18,7 @@ import environments.cli.environments
 import environments.cli.mending  # noqa: F401 - these three add commands to `env`
 from environments import actions
 from environments.cli.environments_reading import app as environment_commands
+from environments.cli.extensions import TUI, extend
 from environments.cli.failures import (
     BROKEN_PIPE,
     DEPLOYMENT_FAILED,
@@ -26,7 +27,7 @@ from environments.cli.failures import (
     DeploymentFailed,
     tell,
 )
-from environments.cli.images import app as image_commands
+from environments.cli.images import image_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
@@ -102,10 +103,11 @@ def build() -> typer.Typer:
     app.add_typer(environment_commands, name="env")
     app.add_typer(plan_commands, name="plan")
     app.add_typer(template_commands, name="template")
-    app.add_typer(image_commands, name="image")
+    app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")
     app.add_typer(worker_commands, name="worker")
     add_commands(app)
+    extend(app, TUI)
     add_serve(app)
     return app
 

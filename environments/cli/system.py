@@ -1,16 +1,13 @@
-"""Commands about the service and this machine: `ca`, `doctor`, `tui`."""
+"""Commands about the service and this machine: `ca`, `doctor`."""
 
 import re
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import typer
 
+from environments.cli.extensions import find_module
 from environments.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from images.machine import Listener
 
 
 class Finding(NamedTuple):
@@ -55,54 +52,14 @@ def add_commands(app: typer.Typer) -> None:
         if wrong:
             raise MachineError(f"Something is wrong: {', '.join(wrong)}.", hint="Each line above says what to do.")
 
-    @command(
-        app,
-        "tui",
-        more="""
-            Needs a terminal as standard input, output and error; without one it ends with status 2. Ctrl-Q quits; what
-            runs in the service continues.
-        """,
-        examples="calvinverse tui",
-    )
-    def tui(session: Session) -> None:
-        from environments.client import connect
-        from environments.domain.errors import InvalidInput
-
-        streams = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
-        missing = [name for name, stream in streams.items() if not stream.isatty()]
-        if missing:
-            raise InvalidInput(
-                "The terminal UI needs a terminal as standard input, output and error; here it has none as "
-                f"{' and '.join(f'standard {name}' for name in missing)}.",
-                hint="Start it in a terminal; `calvinverse env list` and `calvinverse env watch` need none.",
-            )
-        from tui.app import run
-
-        context = session.context()
-        run(lambda: connect(session.context()), where=context.name or context.address)
-
 
 def _machine(session: Session) -> Iterator[Finding]:
-    try:
-        from images.machine import examine
-    except ImportError:  # a client alone was installed, without what makes images and deploys
-        session.say("This machine itself is not looked at: the workshop is not installed.")
+    module = find_module("jobs.doctor")
+    if module is None:
+        session.say("The machine itself is not checked: that needs a checkout.")
         return
-    deployed = _deployed()
-    for check in examine(deployed) if deployed else examine():
+    for check in module.examine_machine():
         yield Finding(check.name, check.verdict, check.sentence, check.hint)
-
-
-def _deployed() -> "list[Listener]":
-    """Where the parts of a deployment from here listen: their ports are taken as they should be."""
-    from environments.context import state_folder
-
-    if not state_folder().is_dir():
-        return []
-    from jobs.places import Places
-    from jobs.status import listeners
-
-    return listeners(Places(state_folder()))
 
 
 def _service(session: Session) -> Iterator[Finding]:

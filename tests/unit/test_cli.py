@@ -761,7 +761,7 @@ def test_ca_is_printed_as_pem(cli: CommandLine) -> None:
 
 def test_doctor_names_what_is_wrong(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = pytest.importorskip("images.machine")
-    monkeypatch.setattr(machine, "examine", lambda: [machine.Check("docker", "ok", "It answers.")])
+    monkeypatch.setattr(machine, "examine", lambda deployed: [machine.Check("docker", "ok", "It answers.")])
     well = cli("doctor", "-o", "json")
     assert well.status == 0, well.err
     assert [finding["name"] for finding in well.json][:2] == ["docker", "service"]
