@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.cluster import Cluster, start_cluster
-from tests.postgres import Postgres
+from tests.support.cluster import Cluster, start_cluster
+from tests.support.postgres import Postgres
 
 # Machines are noisy: how long an example takes says nothing about it.
 settings.register_profile("calvinverse", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,11 +12,11 @@ import httpx2
 import pytest
 
 from environments.providers.backend.connections import Connections, TokenFile
-from tests import images_here
-from tests.attack.setting import CASES, Person, Target
-from tests.cluster import start_cluster
-from tests.deployment import Deployment, containers
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.attack_harness import CASES, Person, Target
+from tests.support.cluster import start_cluster
+from tests.support.deployment import Deployment, containers
+from tests.support.service_process import ServiceProcess
 
 IMAGES = ("web", "base")
 """What environments may be made of."""

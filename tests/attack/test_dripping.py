@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import Person, Target, until
+from tests.support.attack_harness import Person, Target, until
 
 LOOKS = 45
 """More than there are threads for requests."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import CASES, Person, bundle, refused
+from tests.support.attack_harness import CASES, Person, bundle, refused
 
 DECLARED = {'version = "1"': 'version = "2"\nhost_volumes = ["builds"]'}
 

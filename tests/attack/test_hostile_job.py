@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import CASES, Person, Target, bundle, until
+from tests.support.attack_harness import CASES, Person, Target, bundle, until
 
 
 @pytest.fixture(scope="module")

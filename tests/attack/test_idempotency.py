@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import Person, Target
+from tests.support.attack_harness import Person, Target
 
 PIN = "4711"
 BODY = {"name": "pin", "template": "attack-pin", "parameters": {"pin": PIN}, "ttl": "1h"}

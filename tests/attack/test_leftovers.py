@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attack.setting import Person, Target, refused
-from tests.denial import denied
+from tests.support.attack_harness import Person, Target, refused
+from tests.support.denial import denied
 
 HAND = {"data": {"k": "of the first owner"}}
 

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 
-from tests.attack.setting import Person, Target, refused
+from tests.support.attack_harness import Person, Target, refused
 
 STREAMS = 150
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import Person, Target, refused, until
+from tests.support.attack_harness import Person, Target, refused, until
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import Person, Target, until
+from tests.support.attack_harness import Person, Target, until
 
 PLANS = 30
 AT_ONCE = 4

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import REFUSED_CASES, Person, Target, bundle, refused
+from tests.support.attack_harness import REFUSED_CASES, Person, Target, bundle, refused
 
 
 @pytest.fixture(scope="module")

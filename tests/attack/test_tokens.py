@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.attack.setting import Person, Target, refused
+from tests.support.attack_harness import Person, Target, refused
 
 
 def holder(target: Target, secret: str) -> Person:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.setting import Person, Target, refused, until
+from tests.support.attack_harness import Person, Target, refused, until
 
 SLOWEST = 30.0
 """Seconds that a check may take on a busy machine; what is attacked would take minutes, or for ever."""

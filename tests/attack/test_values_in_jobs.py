@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.attack.setting import Person, Target
+from tests.support.attack_harness import Person, Target
 
 HOSTILE = [
     "${VAULT_TOKEN}",

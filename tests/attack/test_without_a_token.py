@@ -4,7 +4,7 @@ import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.attack.setting import Person, Target
+from tests.support.attack_harness import Person, Target
 
 REQUESTS = 400
 

@@ -15,9 +15,9 @@ from images.toolchain import provider_mirror, require
 from tests.bench import engine_module, engine_queue
 from tests.bench.engine_scale import PAGE, SIZES, Scale, scale
 from tests.bench.figures import Figure, Sample, machine, table, write
-from tests.cluster import start_cluster
-from tests.postgres import Postgres
-from tests.service_process import ServiceProcess
+from tests.support.cluster import start_cluster
+from tests.support.postgres import Postgres
+from tests.support.service_process import ServiceProcess
 
 ENOUGH = 10
 """Pairs of modules that the page in the docs is made from; fewer show a tendency."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.wire.views import CreateRequest
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 LIMIT = 120.0
 

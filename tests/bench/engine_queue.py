@@ -11,9 +11,9 @@ from pathlib import Path
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.wire.views import CreateRequest
-from tests.fleet import Member
-from tests.postgres import Postgres
-from tests.service_process import ServiceProcess
+from tests.support.multiprocess import Member
+from tests.support.postgres import Postgres
+from tests.support.service_process import ServiceProcess
 
 SLOW = "tests.bench.slow"
 

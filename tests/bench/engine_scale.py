@@ -15,7 +15,7 @@ from environments.service.checking import DirectChecks
 from environments.service.requests import Requests
 from environments.stores.sealing import KeyFileSealer
 from tests.bench.reading import fill, measure, open_filled
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 SIZES = (100, 1000, 10_000)
 """Environments in the database."""

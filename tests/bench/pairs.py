@@ -20,7 +20,7 @@ from environments.domain.lifecycle import State
 from environments.providers.backend.connections import Connections, TokenFile
 from environments.wire.views import CreateRequest
 from tests.bench.plain import Plain
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 MESSAGE = "Hello from the bench"
 _LIMIT = 120.0

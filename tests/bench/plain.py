@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 
 from environments.providers.backend.connections import Connections, TokenFile
-from tests import images_here
+from tests.support import images_here
 
 _HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
 _MARK = "calvinverse-environment"

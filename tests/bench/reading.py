@@ -14,7 +14,7 @@ from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import SecretReference
 from environments.stores.database import Database, open_database
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 
 _RESOURCES = (
     "consul.kv",

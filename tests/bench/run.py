@@ -11,12 +11,12 @@ from pathlib import Path
 import environments
 from images.places import CHECKOUT
 from images.report import Report, console
-from tests import images_here
 from tests.bench.figures import Figure, Sample, machine, table, write
 from tests.bench.pairs import Pairs, Times
 from tests.bench.reading import fill, measure, measure_command
-from tests.cluster import start_cluster
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import start_cluster
+from tests.support.service_process import ServiceProcess
 
 PAIRS = 30
 """What the page in the docs is made from; fewer show a tendency."""

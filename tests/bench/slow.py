@@ -5,7 +5,7 @@ import sys
 from environments.bootstrap import kinds
 from environments.cli import main
 from tests.fakes.world import ThingExecutor, ThingHandler, World
-from tests.more_kinds import add_kind
+from tests.support.more_kinds import add_kind
 
 STEP_KINDS = {**kinds.STEP_KINDS, ThingExecutor.kind: ThingExecutor}
 

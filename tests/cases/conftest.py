@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from images.toolchain import provider_mirror, require
-from tests import images_here
 from tests.cases.life import Verdict
 from tests.cases.table import Case
 from tests.cases.trial import AT_ONCE, Trial
-from tests.census import Taker
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker
+from tests.support.service_process import ServiceProcess
 
 _VERDICTS = pytest.StashKey[list[Verdict]]()
 

@@ -5,7 +5,7 @@ import pytest
 from tests.cases.life import Verdict
 from tests.cases.table import Case
 from tests.cases.trial import Trial, chosen
-from tests.census import describe
+from tests.support.cluster_snapshot import describe
 
 
 @pytest.mark.parametrize("case", chosen(), ids=lambda case: case.name)

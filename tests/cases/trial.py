@@ -10,9 +10,9 @@ from environments.client import connect
 from environments.context import Context
 from tests.cases.life import Jobs, Life, Verdict
 from tests.cases.table import VARIABLE, Case, folder, read
-from tests.census import Census, Taker
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Census, Taker
+from tests.support.service_process import ServiceProcess
 
 AT_ONCE = int(os.environ.get("CALVINVERSE_CASES_AT_ONCE", "6"))
 EVERY = "CALVINVERSE_EVERY_CASE"

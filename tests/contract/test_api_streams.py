@@ -19,7 +19,7 @@ from environments.stores.database import Database, open_database
 from environments.wire.views import CreateRequest, TokenRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, Served, listening, make_service, served
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from environments.providers.consul.prefix import LARGEST_VALUE, MARKER, PrefixHa
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.steps.base import Owner, StepContext
 from tests.fakes.backends.consul import MemoryConsul
-from tests.unit.executor_setting import TEMPLATE, Run
+from tests.support.step_harness import TEMPLATE, Run
 
 Port = Consul | MemoryConsul
 

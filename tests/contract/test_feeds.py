@@ -27,11 +27,11 @@ from environments.steps.cluster_events import (
     SeenJob,
 )
 from environments.steps.hcl import literals as hcl
-from tests import images_here
 from tests.contract.test_nomad import JOB
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
 from tests.fakes.backends.nomad import MemoryNomad
+from tests.support import images_here
 
 
 class Sides(NamedTuple):

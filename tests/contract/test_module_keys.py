@@ -20,7 +20,7 @@ from environments.steps.base import Holder, Owner, Presence
 from environments.wire.views import CreateRequest
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
 
 
 @pytest.fixture(params=["memory", "real"])

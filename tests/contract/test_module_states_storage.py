@@ -13,7 +13,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.service.module_access import StateCaller, StateHolder
 from environments.service.module_states import ModuleStates
 from environments.wire.views import CreateRequest
-from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 
 class Scene:

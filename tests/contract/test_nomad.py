@@ -11,8 +11,8 @@ from environments.providers.backend.connections import Connections
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.ports import Allocation, Edit, Job, JobPlan, Scheduler
 from environments.steps.hcl import literals as hcl
-from tests import images_here
 from tests.fakes.backends.nomad import MemoryNomad
+from tests.support import images_here
 
 JOB = """
 variable "image" { default = "any" }

@@ -31,8 +31,8 @@ from environments.stores.database import Database, open_database
 from environments.stores.transaction import Turn
 from environments.wire.views import Accepted, CreateRequest, UpdateRequest
 from tests.fakes.client import NOW
-from tests.postgres import Postgres
-from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.postgres import Postgres
 
 KINDS = tuple(DeploymentKind)
 SECRET = {"code": "swordfish"}

@@ -12,7 +12,7 @@ from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
 from environments.service.storage import PublishedImage, TokenRecord, Transaction, WorkerRecord
 from tests.fakes.client import NOW
-from tests.unit.engine_setting import DATABASES, Setting, open_setting
+from tests.support.engine_harness import DATABASES, Setting, open_setting
 
 MANY = 5
 

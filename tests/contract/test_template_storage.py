@@ -14,7 +14,7 @@ from environments.domain.template import make_bundle
 from environments.service.catalogue import Catalogue
 from environments.stores.database import Database, open_database
 from environments.wire.views import CreateRequest
-from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 SECRET = {"code": "swordfish"}
 PATIENCE = 20.0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import images_here
-from tests.census import Taker
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker
+from tests.support.service_process import ServiceProcess
 
 
 @pytest.fixture

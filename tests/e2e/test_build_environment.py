@@ -21,10 +21,10 @@ from environments.wire.views import CreateRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.docker import Docker
-from tests import images_here
-from tests.census import Taker, describe
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.service_process import ServiceProcess
 
 BUILD = Path(jobs.__file__).parent / "build"
 CHECKOUT = BUILD.parent.parent

@@ -10,8 +10,8 @@ import time
 
 from environments.domain.lifecycle import State
 from environments.wire.views import CreateRequest
-from tests.census import Taker, describe
-from tests.service_process import ServiceProcess
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.service_process import ServiceProcess
 
 CRASHES = int(os.environ.get("CALVINVERSE_CRASHES", "8"))
 SEED = int(os.environ.get("CALVINVERSE_SEED", str(random.SystemRandom().randrange(10**6))))

@@ -23,11 +23,11 @@ from environments.stores.database import open_database
 from environments.wire.views import CreateRequest
 from jobs.places import Places
 from jobs.status import look
-from tests import images_here
-from tests.census import Taker, describe
-from tests.cluster import Cluster
 from tests.e2e.test_crash import SEED
-from tests.service_process import free_port
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.service_process import free_port
 
 DEPLOY = """
 import json, sys

@@ -17,15 +17,15 @@ import pytest
 from environments.domain.lifecycle import DeploymentKind
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
-from tests import images_here
 from tests.bench.figures import machine, write
-from tests.census import Taker
-from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
 from tests.kill.points import POSTGRESQL, matrix
 from tests.kill.running import Matrix, table
-from tests.postgres import Postgres
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker
+from tests.support.postgres import Postgres
+from tests.support.service_process import ServiceProcess
 
 CELLS = int(os.environ.get("CALVINVERSE_KILL_CELLS", "6"))
 SEED = int(os.environ.get("CALVINVERSE_SEED", str(random.SystemRandom().randrange(10**6))))

@@ -18,9 +18,9 @@ from images.machine import ports
 from jobs.deploy import Existing
 from jobs.status import listeners, look
 from jobs.undeploy import undeploy
-from tests.census import Taker, describe
-from tests.cluster import Cluster
-from tests.deployment import Deployment, containers, docker, until
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.deployment import Deployment, containers, docker, until
 
 TAKE_OVER = 30.0
 """Seconds within which another worker goes on (design.md)."""

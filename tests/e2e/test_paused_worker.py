@@ -15,13 +15,13 @@ import pytest
 from environments.domain.lifecycle import State
 from environments.wire.views import CreateRequest
 from images.toolchain import provider_mirror, require
-from tests import images_here
-from tests.census import Taker, describe
-from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
-from tests.fleet import TAKE_OVER, Member, until
 from tests.kill.running import TEMPLATE, push, tofus
-from tests.postgres import Postgres
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.multiprocess import TAKE_OVER, Member, until
+from tests.support.postgres import Postgres
 
 PAUSE = float(os.environ.get("CALVINVERSE_PAUSE", "20"))
 

@@ -17,9 +17,9 @@ from environments.domain.errors import CalvinverseError, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.wire.views import CreateRequest
-from tests.census import Taker, describe
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.service_process import ServiceProcess
 
 WEB = Path(__file__).parents[2] / "environments" / "templates" / "web"
 

@@ -20,9 +20,9 @@ from environments.client import connect
 from environments.context import Context
 from environments.domain.lifecycle import State
 from environments.wire.views import CreateRequest, ExtendRequest
-from tests.census import Taker, describe
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker, describe
+from tests.support.service_process import ServiceProcess
 from tui.app import CalvinverseApp
 from tui.clock import Clock, utc_now
 from tui.create import CreateScreen

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.cluster import Cluster
 from tests.fuzz import SECONDS
-from tests.promises import CHECKOUT
-from tests.service_process import ServiceProcess
+from tests.support.cluster import Cluster
+from tests.support.promises import CHECKOUT
+from tests.support.service_process import ServiceProcess
 
 SHARE = 0.3
 """Of all seconds, for each of a user and an admin; the rest is for templates."""

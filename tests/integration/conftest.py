@@ -1,5 +1,5 @@
 """What tests of single parts on the real ones share."""
 
-from tests.integration.image_checkout import image_checkout
+from tests.support.image_checkout import image_checkout
 
 __all__ = ["image_checkout"]

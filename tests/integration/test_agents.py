@@ -20,8 +20,8 @@ from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.ports import Ports, free_ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from images.toolchain import require
-from tests.cluster import Cluster, start_cluster
-from tests.integration.workloads import Backends, environment, prepare, run_job
+from tests.support.cluster import Cluster, start_cluster
+from tests.support.workloads import Backends, environment, prepare, run_job
 
 NAMES = ["consul", "openbao", "nomad"]
 

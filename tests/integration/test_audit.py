@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.cluster import Cluster
+from tests.support.cluster import Cluster
 
 PATH = "environments/audited/password"
 VALUE = "never-to-be-noted"

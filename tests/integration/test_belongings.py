@@ -27,10 +27,10 @@ from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.steps.registry import StepRegistry
 from environments.wire.views import AbandonRequest, CreateRequest
-from tests import images_here
-from tests.integration.web_setting import leftovers, tools
-from tests.unit.engine_setting import ADMIN, Setting
-from tests.unit.executor_setting import Run
+from tests.support import images_here
+from tests.support.engine_harness import ADMIN, Setting
+from tests.support.step_harness import Run
+from tests.support.web_harness import leftovers, tools
 
 TINY = """
 [template]

@@ -14,7 +14,7 @@ from environments.providers.backend.health import Parts
 from environments.providers.consul.client import Consul
 from environments.providers.nomad.client import Nomad
 from environments.providers.vault.client import Vault
-from tests.cluster import Cluster
+from tests.support.cluster import Cluster
 
 LIMITS: dict[Part, int] = {"consul": 2000, "nomad": 1000}
 """`http_max_conns_per_client` in the configurations that `environments.providers.local_cluster.agents` writes."""

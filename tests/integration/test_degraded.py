@@ -16,9 +16,9 @@ from environments.domain.template import make_bundle
 from environments.providers.local_cluster.agents import processes
 from environments.providers.nomad.client import Nomad
 from environments.wire.views import CreateRequest, EnvironmentView
-from tests import images_here
-from tests.cluster import Cluster
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.service_process import ServiceProcess
 
 NAME = "falling"
 

@@ -41,9 +41,9 @@ from environments.steps.base import Owner, StepContext
 from environments.steps.changes import shown
 from environments.steps.marks import MARK
 from environments.steps.registry import StepRegistry
-from tests import images_here
-from tests.integration.web_setting import WEB, Made, folder, leftovers, new_owner, tools, until
-from tests.unit.executor_setting import TEMPLATE, Run
+from tests.support import images_here
+from tests.support.step_harness import TEMPLATE, Run
+from tests.support.web_harness import WEB, Made, folder, leftovers, new_owner, tools, until
 
 JOB = """
 variable "environment" {}

@@ -14,7 +14,7 @@ from images.catalogue.records import Records
 from images.errors import ImageBuildFailed, ImageNotBuilt, ImageValidationFailed, InvalidRecipe
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
-from tests.integration.image_checkout import OWN_TEST, RECIPE, Checkout, containers_of, docker, id_of, untagged_of
+from tests.support.image_checkout import OWN_TEST, RECIPE, Checkout, containers_of, docker, id_of, untagged_of
 
 CONTROL = """
 import sys

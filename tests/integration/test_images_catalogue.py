@@ -31,8 +31,8 @@ from images.errors import (
 from images.pipeline.builder import Builder
 from images.toolchain import require
 from tests.fakes.signer import MemorySigner
-from tests.integration.image_checkout import Checkout, docker, id_of
-from tests.service_process import free_port
+from tests.support.image_checkout import Checkout, docker, id_of
+from tests.support.service_process import free_port
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from images.errors import (
     ImageUnsigned,
     SignerUnavailable,
 )
-from tests.cluster import Cluster
 from tests.fakes.signer import MemorySigner
+from tests.support.cluster import Cluster
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MADE = Made(

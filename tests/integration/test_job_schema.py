@@ -11,7 +11,7 @@ from environments.providers.nomad.schema import CHOICES, FREE, FUNCTIONS, KINDS,
 from environments.providers.nomad.structure import structure_faults
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import parse
-from tests.cluster import Cluster
+from tests.support.cluster import Cluster
 
 VALUES = {"s": '"x"', "n": "1", "b": "true", "d": '"5s"', "l": '["x"]', "a": '{ a = "b" }'}
 NUMBERS = {"exclude_outbound_ports"}

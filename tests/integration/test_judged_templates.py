@@ -8,7 +8,7 @@ from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.validation import NomadJudge
 from environments.service.inspecting import template_faults
 from tests.cases.table import HERE, Ends, read
-from tests.cluster import Cluster
+from tests.support.cluster import Cluster
 
 TEMPLATE = """[template]
 name = "judged"

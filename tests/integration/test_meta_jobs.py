@@ -16,10 +16,10 @@ from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 from jobs.deploy import TEMPLATE
-from tests import images_here
-from tests.cluster import Cluster
-from tests.integration.web_setting import Made, folder, leftovers, tools, until
-from tests.service_process import free_port
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.service_process import free_port
+from tests.support.web_harness import Made, folder, leftovers, tools, until
 
 SERVICE = {"environment": "meta", "image": "sha256:" + "a" * 64, "deployer": "ada", "deployer_token": "a:b"}
 DATABASE = {"environment": "meta", "image": "sha256:" + "b" * 64}

@@ -19,11 +19,11 @@ from environments.providers.opentofu.ports import CredentialPart, Lender, Loan
 from environments.providers.vault.client import Vault
 from environments.settings import Settings
 from environments.steps.base import Owner, Presence, ResourceHandler
-from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
-from tests.integration.opentofu_setting import ALPHA, FixedLender, Site, StoppableRun, environ
-from tests.unit.executor_setting import Run
+from tests.support.cluster import Cluster
+from tests.support.opentofu_harness import ALPHA, FixedLender, Site, StoppableRun, environ
+from tests.support.step_harness import Run
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
 TOKENS: dict[Part, str] = {"consul": "CONSUL_HTTP_TOKEN", "nomad": "NOMAD_TOKEN", "vault": "VAULT_TOKEN"}

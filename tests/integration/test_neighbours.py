@@ -20,10 +20,10 @@ from environments.providers.backend.connections import Endpoint, TokenFile
 from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 from environments.providers.nomad.client import Nomad
 from environments.wire.views import CreateRequest
-from tests import images_here
-from tests.cluster import Cluster, start_cluster
-from tests.integration.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad
-from tests.service_process import ServiceProcess
+from tests.support import images_here
+from tests.support.cluster import Cluster, start_cluster
+from tests.support.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad
+from tests.support.service_process import ServiceProcess
 
 LABEL = "com.hashicorp.nomad.alloc_id"
 

@@ -38,7 +38,7 @@ from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
-from tests.integration.opentofu_setting import (
+from tests.support.opentofu_harness import (
     ALPHA,
     MODULE,
     PASSPHRASE,

@@ -12,11 +12,11 @@ from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Part
 from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
 from images.toolchain import provider_mirror, require
-from tests.census import Taker
-from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
-from tests.integration.opentofu_setting import MODULE, PASSPHRASE, thing, wait_until
-from tests.service_process import ServiceProcess
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Taker
+from tests.support.opentofu_harness import MODULE, PASSPHRASE, thing, wait_until
+from tests.support.service_process import ServiceProcess
 
 PARTS: tuple[Part, ...] = ("consul", "nomad", "vault")
 

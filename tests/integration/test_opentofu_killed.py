@@ -13,7 +13,7 @@ from environments.domain.errors import BackendUnavailable
 from environments.providers.opentofu.module import ModuleStateHandler
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
-from tests.integration.opentofu_setting import ALPHA, NEXT, STEP, Site, StoppableRun, kill, thing, wait_until
+from tests.support.opentofu_harness import ALPHA, NEXT, STEP, Site, StoppableRun, kill, thing, wait_until
 
 PLACE = ("env-alpha", "things")
 

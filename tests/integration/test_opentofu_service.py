@@ -18,7 +18,7 @@ from environments.wire.views import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.service import Served, served
-from tests.integration.opentofu_setting import PASSPHRASE, STEP, StoppableRun, context, thing, tofu_at, wait_until
+from tests.support.opentofu_harness import PASSPHRASE, STEP, StoppableRun, context, thing, tofu_at, wait_until
 
 
 @dataclass

@@ -17,8 +17,8 @@ from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.job import JobHandler
 from environments.steps.base import StepContext
 from environments.steps.registry import StepRegistry
-from tests.integration.web_setting import Made, folder, new_owner, tools, until
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
+from tests.support.web_harness import Made, folder, new_owner, tools, until
 
 CASES = Path(__file__).parents[1] / "cases" / "templates"
 

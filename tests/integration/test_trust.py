@@ -19,9 +19,9 @@ from environments.providers.opentofu.keys import VaultModuleKeys, module_key_res
 from environments.providers.vault.revealing import Revealing
 from environments.settings import Settings
 from environments.steps.base import Intended, Owner, Presence, StepContext
-from tests.cluster import Cluster
-from tests.integration.workloads import Backends, Workload, environment, run_job
-from tests.unit.executor_setting import Run
+from tests.support.cluster import Cluster
+from tests.support.step_harness import Run
+from tests.support.workloads import Backends, Workload, environment, run_job
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from environments.context import Context
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from tests.fakes.driving import until
-from tests.service_process import ServiceProcess
+from tests.support.service_process import ServiceProcess
 from tui.app import CalvinverseApp
 from tui.clock import Clock, local_zone, utc_now
 from tui.create import CreateScreen

@@ -12,10 +12,10 @@ from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.vault.client import Vault
 from environments.providers.vault.revealing import Revealing
-from tests.cluster import Cluster
 from tests.fakes.client import NOW
-from tests.integration.web_setting import Made, new_owner, tools
-from tests.integration.workloads import Backends, await_done
+from tests.support.cluster import Cluster
+from tests.support.web_harness import Made, new_owner, tools
+from tests.support.workloads import Backends, await_done
 
 TEXT = "line1\n\ttab\u00a0nbsp é 👩‍👩‍👧 \"'<&>${x}{{ y }}"
 SECRETS: dict[str, Any] = {"token": TEXT, "flag": True, "login": {"user": "x", "pw": "it's", "n": None}, "pin": 42}

@@ -19,10 +19,10 @@ from environments.providers.nomad.done import RUN
 from environments.steps.registry import StepRegistry
 from environments.stores.schema import resources
 from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
-from tests import images_here
-from tests.cluster import Cluster
-from tests.integration.web_setting import new_owner, tools
-from tests.unit.engine_setting import ADMIN, Setting
+from tests.support import images_here
+from tests.support.cluster import Cluster
+from tests.support.engine_harness import ADMIN, Setting
+from tests.support.web_harness import new_owner, tools
 
 JOB = """
 variable "command" {}

@@ -19,11 +19,10 @@ from environments.providers.nomad.go_template import Place, places
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 from environments.steps.hcl import literals as hcl
-from tests import images_here
-from tests.cluster import Cluster
 from tests.fakes.nomad_at_run_time import PIECES, configured, environment
-from tests.integration import workloads
-from tests.integration.workloads import Backends, await_done
+from tests.support import images_here, workloads
+from tests.support.cluster import Cluster
+from tests.support.workloads import Backends, await_done
 
 NAME = "values"
 OWNER = Owner("env-values", NAME)

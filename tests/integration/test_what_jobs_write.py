@@ -12,9 +12,9 @@ import requests
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry
-from tests import images_here
 from tests.integration.test_belongings import READER, Scene, connections, scene  # noqa: F401 - fixtures
-from tests.unit.engine_setting import ADMIN
+from tests.support import images_here
+from tests.support.engine_harness import ADMIN
 
 TEMPLATE = """
 [template]

@@ -12,7 +12,7 @@ import pytest
 
 from environments.domain.lifecycle import State, StepState
 from environments.wire.views import ExtendRequest
-from tests.fleet import PATIENCE, TAKE_OVER, Fleet, start_fleet, until
+from tests.support.multiprocess import PATIENCE, TAKE_OVER, Fleet, start_fleet, until
 
 LONG_STOP = 60.0 if os.environ.get("CALVINVERSE_LONG_STOP") else 0.0
 

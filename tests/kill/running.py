@@ -15,12 +15,12 @@ from environments.client.bundles import read_bundle
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
 from environments.wire.views import CreateRequest, UpdateRequest
-from tests.census import Census, Taker, describe
-from tests.cluster import Cluster
 from tests.fakes.counting_server import CountingServer
 from tests.kill.points import POSTGRESQL, VARIABLE, Durations, Point, durations
-from tests.postgres import Postgres
-from tests.service_process import ServiceProcess
+from tests.support.cluster import Cluster
+from tests.support.cluster_snapshot import Census, Taker, describe
+from tests.support.postgres import Postgres
+from tests.support.service_process import ServiceProcess
 
 HERE = Path(__file__).parent
 WEB = HERE.parent.parent / "environments" / "templates" / "web"

@@ -13,7 +13,7 @@ from environments.engine.afterlook import AfterLook
 from environments.service.mending import Mending
 from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
 from tests.fakes.world import thing_registry
-from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 
 WHY = AbandonRequest(reason="the rack is gone")
 

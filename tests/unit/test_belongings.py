@@ -23,8 +23,8 @@ from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, In
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
 from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
-from tests.unit.engine_setting import ADMIN
-from tests.unit.executor_setting import World
+from tests.support.engine_harness import ADMIN
+from tests.support.step_harness import World
 from tests.unit.test_services import HEAD, JOB, SERVICE, Cluster
 
 KEYS = "environments/alpha/"

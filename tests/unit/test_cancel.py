@@ -13,8 +13,8 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.template import Bundle
 from environments.service.authorization import Principal
 from environments.wire.views import CancelRequest, DeploymentView, UpdateRequest
-from tests.postgres import Postgres
-from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
+from tests.support.postgres import Postgres
 
 SECRET = {"code": "swordfish"}
 GRACE = Principal("grace", "admin", "tok-3")

@@ -31,7 +31,7 @@ from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
 from environments.wire.views import CreateRequest
 from tests.fakes.service import FakeService, Served, served
-from tests.service_process import free_port
+from tests.support.service_process import free_port
 
 URL = "https://127.0.0.1:20001"
 PROGRAM = (sys.executable, "-c", "from environments.cli import main; main()")

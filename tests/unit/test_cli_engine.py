@@ -23,7 +23,7 @@ from environments.service.checking import DirectChecks
 from environments.service.drift import Drifting
 from environments.service.planning import Planning
 from tests.fakes.service import FakeService, listening, make_service
-from tests.unit.executor_setting import World
+from tests.support.step_harness import World
 
 JOB = """
 variable "environment" {}

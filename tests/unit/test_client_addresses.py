@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from environments.client import HttpClient
 from environments.context import Context, check_address, find_context, write_context
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
-from tests.service_process import free_port
+from tests.support.service_process import free_port
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from environments.providers.consul.prefix import (
 )
 from environments.steps.base import Owner
 from tests.fakes.backends.consul import MemoryConsul
-from tests.unit.executor_setting import ALPHA, Run, World, bundle
+from tests.support.step_harness import ALPHA, Run, World, bundle
 
 CASES = Path(__file__).parent.parent / "cases" / "templates"
 PREFIX = "environments/alpha/"

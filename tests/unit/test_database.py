@@ -26,8 +26,8 @@ from environments.stores.migrating import alembic_config
 from environments.stores.schema import metadata
 from environments.stores.sqlite import FILE
 from tests.fakes.client import NOW
-from tests.postgres import Postgres
-from tests.service_process import free_port
+from tests.support.postgres import Postgres
+from tests.support.service_process import free_port
 
 TOKEN = TokenRecord("tok-1", "cv_abcd", "0" * 64, "ada", "admin", "", NOW, None, None, None)
 

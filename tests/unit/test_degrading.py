@@ -23,7 +23,7 @@ from environments.wire.views import UpdateRequest
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
 from tests.fakes.backends.nomad import MemoryNomad
-from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 KIND = "nomad.job"
 

@@ -7,7 +7,7 @@ import pytest
 
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.wire.views import EnvironmentView
-from tests.docs_reference import CHECKOUT, FOLDER, PAGES
+from tests.support.docs_reference import CHECKOUT, FOLDER, PAGES
 
 DOCS = CHECKOUT / "docs"
 WRITTEN = sorted(DOCS.rglob("*.md"))
@@ -20,7 +20,7 @@ _CODE = re.compile(r"^(```).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_page_of_the_reference_is_what_the_code_says(name: str) -> None:
     written = (FOLDER / name).read_text(encoding="utf-8")
-    assert written == PAGES[name](), "run `python -m tests.docs_reference`"
+    assert written == PAGES[name](), "run `python -m tests.support.docs_reference`"
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(CHECKOUT)))

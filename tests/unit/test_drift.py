@@ -17,7 +17,7 @@ from environments.service.calendar import fault, next_look
 from environments.service.drift import Drifting
 from environments.service.planning import Target
 from tests.fakes.world import thing_registry
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 
 
 @pytest.fixture

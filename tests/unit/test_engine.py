@@ -12,7 +12,7 @@ from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 from environments.wire.views import ExtendRequest, UpdateRequest
-from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
 
 
 @pytest.fixture(params=DATABASES)

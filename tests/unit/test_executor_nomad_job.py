@@ -28,7 +28,7 @@ from environments.steps.base import Owner, Presence
 from environments.steps.hcl import literals as hcl
 from environments.steps.marks import MARK
 from tests.fakes.backends.nomad_instances import Fate
-from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
+from tests.support.step_harness import ALPHA, JOB, Run, World, bundle
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}
 

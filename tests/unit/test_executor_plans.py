@@ -20,7 +20,7 @@ from environments.providers.nomad.ports import Edit, JobPlan
 from environments.steps.base import Owner, StepContext
 from environments.steps.marks import MARK
 from tests.fakes.backends.nomad_instances import Fate
-from tests.unit.executor_setting import ALPHA, JOB, Run, World, bundle
+from tests.support.step_harness import ALPHA, JOB, Run, World, bundle
 
 PREFIX = "environments/alpha/"
 KEYS: dict[str, Any] = {"keys": {"a": "one", "b": 2}}

@@ -20,7 +20,7 @@ from environments.providers.nomad.rollout import Outcome
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.steps.base import Presence, StepContext
 from tests.fakes.backends.nomad_instances import Fate
-from tests.unit.executor_setting import ALPHA, JOB, NOW, Run, World
+from tests.support.step_harness import ALPHA, JOB, NOW, Run, World
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 CHANGED: dict[str, Any] = {**OPTIONS, "variables": {"text": "bye", "count": 1}}

@@ -10,7 +10,7 @@ from environments.providers.consul.services import Instance
 from environments.providers.http.check import Answer
 from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK
-from tests.unit.executor_setting import ALPHA, TEMPLATE, Run, World, bundle
+from tests.support.step_harness import ALPHA, TEMPLATE, Run, World, bundle
 
 OTHER = Owner("env-2", "alpha")
 PREFIX = "environments/alpha/"

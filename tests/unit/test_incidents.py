@@ -11,7 +11,7 @@ from environments.providers.nomad.answers import allocation
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_from_outside
 from environments.providers.nomad.rollout import Registered, Watch
 from tests.fakes.backends.nomad_instances import Fate
-from tests.unit.executor_setting import Run, World
+from tests.support.step_harness import Run, World
 
 SERVICE: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 AT = int(datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp() * 1_000_000_000)

@@ -35,7 +35,7 @@ from environments.engine.plan import WorldPlanner
 from environments.service.mending import Mending
 from environments.wire.views import CancelRequest, CreateRequest, ExtendRequest, UpdateRequest
 from tests.fakes.world import thing_registry
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Dead, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
 
 LIVES = int(os.environ.get("CALVINVERSE_LIVES", "0"))
 

@@ -7,7 +7,7 @@ import pytest
 
 from environments.stores.database import Database
 from environments.wire.views import ExtendRequest
-from tests.unit.engine_setting import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 
 @pytest.fixture(params=DATABASES)

@@ -8,7 +8,7 @@ from environments.domain.environment import EventType
 from environments.domain.errors import DatabaseUnavailable
 from environments.domain.lifecycle import DeploymentKind
 from environments.engine.logs import LogWriter
-from tests.unit.engine_setting import TEMPLATE, Setting
+from tests.support.engine_harness import TEMPLATE, Setting
 
 
 def claim(setting: Setting, worker: str, lease: float) -> tuple[str, str]:

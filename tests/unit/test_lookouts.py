@@ -11,7 +11,7 @@ from environments.providers.consul.kv import Put
 from environments.providers.consul.services import ConfigEntry, Instance
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
-from tests.unit.executor_setting import ALPHA, World
+from tests.support.step_harness import ALPHA, World
 
 APP: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}
 STEPS: list[tuple[str, str, dict[str, Any]]] = [

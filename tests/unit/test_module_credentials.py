@@ -36,7 +36,7 @@ from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_access import MemoryNomadAcl
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
 from tests.unit.test_opentofu import ALPHA, PLACE, FakeTofu, House
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")

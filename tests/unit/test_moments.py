@@ -20,7 +20,7 @@ from environments.moments import countdown, in_zone, local_zone, moment, taken, 
 from environments.wire.views import CreateRequest, EnvironmentView, ExtendRequest
 from environments.words import coarse
 from tests.fakes.client import NOW, environment_view
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 from tui.clock import Clock
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -10,7 +10,7 @@ from environments.domain.plan import Action
 from environments.providers.nomad.done import RUN, why_not_again
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_instances import Fate
-from tests.unit.executor_setting import JOB, Run, World, bundle
+from tests.support.step_harness import JOB, Run, World, bundle
 
 SEED = JOB.replace('"service"', '"batch"').replace('job "web"', 'job "seed"')
 FILES = {"web.nomad.hcl": SEED}

@@ -39,7 +39,7 @@ from environments.providers.opentofu.rules import module_faults, module_files
 from environments.providers.opentofu.run_record import Kit
 from environments.steps.base import Holder, Owner, Presence, StepContext, StepRun
 from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
 
 ALPHA = Owner("env-1", "alpha")
 PLACE = ("env-1", "net")

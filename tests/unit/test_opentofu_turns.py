@@ -17,7 +17,7 @@ from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.run_queue import Turns
 from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Owner
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
 
 MODULE = Module({"main.tf": b"output x { value = 1 }\n"}, {}, encrypted=False)
 

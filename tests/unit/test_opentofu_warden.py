@@ -18,7 +18,7 @@ from environments.providers.opentofu import watchdog as warden
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.process import HeldStep, Looking, run_guarded
 from environments.steps.base import Owner
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
 
 ALPHA = Owner("env-1", "alpha")
 

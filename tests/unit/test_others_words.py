@@ -20,7 +20,7 @@ from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.stores import postgres_calls
-from tests.unit.executor_setting import Run, World
+from tests.support.step_harness import Run, World
 
 JOB: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 

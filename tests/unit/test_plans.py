@@ -20,7 +20,7 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import summary
 from environments.service.authorization import Principal
 from environments.wire.views import DestroyRequest, PlanRequest, PlanView, UpdateRequest
-from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Dead, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Dead, Setting
 
 SECRET = {"code": "swordfish"}
 ALL = ["one/left", "one/right", "one/top", "one/everybody"]

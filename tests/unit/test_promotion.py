@@ -13,7 +13,7 @@ from environments.engine.plan import WorldPlanner
 from environments.service.drift import Drifting
 from environments.service.presenting import environment_view
 from environments.wire.views import CreateRequest, EnvironmentView, PlanRequest, UpdateRequest
-from tests.unit.engine_setting import ADMIN, DATABASES, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, Setting, open_setting
 
 TEMPLATE = """
 [template]

@@ -13,7 +13,7 @@ from environments.service.images import Images
 from environments.service.rendering import fault, render, scope
 from environments.wire.views import PublishImageRequest, UpdateRequest
 from tests.fakes.client import NOW, FakeClient
-from tests.unit.engine_setting import ADMIN, USER, Setting
+from tests.support.engine_harness import ADMIN, USER, Setting
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 TEMPLATE = """

@@ -17,7 +17,7 @@ from environments.stores.database import Database, open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
 from tests.fakes.client import NOW
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 DATABASES = ("sqlite", "postgresql")
 

@@ -21,8 +21,8 @@ from environments.steps.registry import StepRegistry
 from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
 from environments.words import moment
 from tests.fakes.backends.nomad_instances import Fate
-from tests.unit.engine_setting import ADMIN, Setting
-from tests.unit.executor_setting import JOB, World
+from tests.support.engine_harness import ADMIN, Setting
+from tests.support.step_harness import JOB, World
 
 SEED = JOB.replace('"service"', '"batch"').replace('job "web"', 'job "seed"')
 TEMPLATE = """

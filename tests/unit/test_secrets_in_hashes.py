@@ -15,7 +15,7 @@ from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
 from environments.wire.views import CreateRequest, PlanRequest
 from tests.fakes.service import WEB, make_service
-from tests.unit.engine_setting import TEMPLATE, Setting
+from tests.support.engine_harness import TEMPLATE, Setting
 
 ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
 _PIN = '[parameters.pin]\ntype = "string"\nwriteOnly = true\n\n'

@@ -10,8 +10,8 @@ from environments.domain.plan import summary
 from environments.domain.template import make_bundle
 from environments.steps.registry import StepRegistry
 from environments.wire.views import CreateRequest, PlanRequest, PlanView, UpdateRequest
-from tests.unit import executor_setting
-from tests.unit.engine_setting import ADMIN, Setting
+from tests.support import step_harness
+from tests.support.engine_harness import ADMIN, Setting
 
 HEAD = """
 [template]
@@ -72,7 +72,7 @@ class Cluster(Setting):
     """A service on a cluster in memory."""
 
     def __init__(self, folder: Path) -> None:
-        self.cluster = executor_setting.World()
+        self.cluster = step_harness.World()
         super().__init__(folder)
 
     def make_registry(self) -> StepRegistry:

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.promises import CHECKOUT
+from tests.support.promises import CHECKOUT
 
 PACKAGES = ("environments", "images", "jobs", "tui")
 SHELLS = {"system", "popen", "getoutput", "getstatusoutput", "create_subprocess_shell"}

@@ -10,7 +10,7 @@ from images.docker_engine import Engine
 from images.errors import RightsMissing
 from images.machine import Check, Listener, examine, ports
 from images.toolchain import NAMES
-from tests.service_process import free_port
+from tests.support.service_process import free_port
 
 
 def by_name(checks: list[Check]) -> dict[str, Check]:

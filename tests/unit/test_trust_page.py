@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises import CHECKOUT, PAGE, Promise, fault, promises
+from tests.support.promises import CHECKOUT, PAGE, Promise, fault, promises
 
 WRITTEN = promises(PAGE.read_text(encoding="utf-8"))
 

@@ -16,7 +16,7 @@ from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner
 from environments.wire.views import CreateRequest, UpdateRequest
-from tests.unit.engine_setting import ADMIN
+from tests.support.engine_harness import ADMIN
 from tests.unit.test_services import Cluster, shown
 
 CASE = Path(__file__).parent.parent / "cases" / "templates" / "secret"

@@ -11,7 +11,7 @@ import pytest
 from environments.domain.errors import StorageError
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.wire.views import ExtendRequest
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, DeploymentState, State
 from environments.engine import progress
 from environments.wire.views import PlanRequest, UpdateRequest
-from tests.unit.engine_setting import ADMIN, Dead, Setting
+from tests.support.engine_harness import ADMIN, Dead, Setting
 
 HEAD = """
 [template]

@@ -17,7 +17,7 @@ from environments.engine import progress
 from environments.engine.progress import pause_before
 from environments.wire.views import PlanRequest, RollbackRequest, UpdateRequest
 from tests.fakes.world import ThingExecutor, ThingHandler
-from tests.unit.engine_setting import ADMIN, TEMPLATE, Dead, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
 
 SERVICES = """
 [template]

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.attack.setting import Person
+from tests.support.attack_harness import Person
 from tests.upgrade.refused import NAME, Refusal, push, refusals, refused_by
 
 

@@ -16,7 +16,7 @@ from environments.service.storage import WorkerRecord
 from environments.stores.schema import deployments
 from environments.wire.views import CancelRequest, CreateRequest, PendingView, UpdateRequest
 from tests.fakes.world import thing_registry
-from tests.unit.engine_setting import ADMIN, TEMPLATE, USER, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 
 SECRET = {"code": "swordfish"}
 LIMITED = TEMPLATE.replace('version = "1"', 'version = "1"\nlimit = 2')

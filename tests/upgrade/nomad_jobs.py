@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from environments.providers.backend.connections import Connections
-from tests.attack.setting import Person, until
+from tests.support.attack_harness import Person, until
 from tests.upgrade.refused import CASES
 
 DONE, CANARY = "up-done", "up-canary"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from images.places import CHECKOUT
-from tests.attack.setting import Person, bundle
+from tests.support.attack_harness import Person, bundle
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "upgrade"
 TABLE = CASES / "refused.toml"

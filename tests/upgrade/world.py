@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from environments.providers.backend.connections import Connections
-from tests.attack.setting import Person, bundle, until
-from tests.census import Taker
-from tests.denial import denied
+from tests.support.attack_harness import Person, bundle, until
+from tests.support.cluster_snapshot import Taker
+from tests.support.denial import denied
 from tests.upgrade import nomad_jobs
 from tests.upgrade.nomad_jobs import CANARY, DONE
 from tests.upgrade.refused import CASES, NAME, push, refused_by, taken

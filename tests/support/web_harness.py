@@ -35,8 +35,8 @@ from environments.providers.vault.secret import SecretHandler, VaultSecret
 from environments.service.rendering import render
 from environments.steps.base import Intended, Owner, Presence, StepContext
 from environments.steps.registry import StepRegistry, step_registry
-from tests import images_here
-from tests.unit.executor_setting import Run
+from tests.support import images_here
+from tests.support.step_harness import Run
 
 WEB = Path(environments.__file__).parent / "templates" / "web"
 

@@ -8,7 +8,7 @@ from environments.domain.errors import CalvinverseError
 from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import StateAccess
 from tests.fakes.backends.module_states import MemoryModuleKeys
-from tests.integration.opentofu_setting import ALPHA, FolderKits, HandedDoor, StoppableRun, context, tofu_at
+from tests.support.opentofu_harness import ALPHA, FolderKits, HandedDoor, StoppableRun, context, tofu_at
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from environments.domain.errors import BackendError
 from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Connections
-from tests import images_here
+from tests.support import images_here
 
 LIMIT = 60.0
 """Seconds within which a job must run."""

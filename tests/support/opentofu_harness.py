@@ -24,7 +24,7 @@ from environments.steps.base import Holder, Owner, StepContext, StepRun
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
 from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
-from tests.unit.executor_setting import Run
+from tests.support.step_harness import Run
 
 ALPHA = Owner("env-alpha", "alpha")
 STEP = "things"
@@ -261,7 +261,7 @@ class Site:
             "lease": lease,
             "key": self.keys.key(ALPHA),
         }
-        command = [sys.executable, "-m", "tests.integration.opentofu_worker"]
+        command = [sys.executable, "-m", "tests.support.opentofu_worker"]
         worker = subprocess.Popen(command, cwd=CHECKOUT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert worker.stdin is not None
         worker.stdin.write(json.dumps(given))

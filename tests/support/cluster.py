@@ -1,6 +1,6 @@
 """A real, secured cluster of Consul, OpenBao and Nomad for tests: on free ports, in its own folder, gone afterwards.
 
-By hand: `python -m tests.cluster FOLDER` runs one until it is interrupted.
+By hand: `python -m tests.support.cluster FOLDER` runs one until it is interrupted.
 """
 
 import contextlib

@@ -13,9 +13,9 @@ from environments.client import Client
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.wire.views import CreateRequest, EnvironmentView, StepView
-from tests.fleet.world import WORLD, Line, read_lines
-from tests.postgres import Postgres
-from tests.service_process import ServiceProcess
+from tests.support.multiprocess.world import WORLD, Line, read_lines
+from tests.support.postgres import Postgres
+from tests.support.service_process import ServiceProcess
 
 PATIENCE = 60.0
 """Seconds for what has no bar of its own; this machine may be busy with other things."""
@@ -68,7 +68,7 @@ class Member(ServiceProcess):
         }
         super().__init__(folder, connections, CALVINVERSE_ROLE=role, **{**shared, **settings})
 
-    def begin(self, module: str = "tests.fleet.program") -> "Member":
+    def begin(self, module: str = "tests.support.multiprocess.program") -> "Member":
         """Starts it and waits until it answers."""
         self.start(PATIENCE, module=module)
         return self

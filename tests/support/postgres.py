@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 
 from images.postgres_server import ensure_postgres
-from tests.service_process import free_port
+from tests.support.service_process import free_port
 
 SUPERUSER = "postgres"
 USER = "calvinverse"

@@ -1,4 +1,4 @@
-"""The reference that is made from the code: `python -m tests.docs_reference` writes it, a test sees that it is current.
+"""Writes the reference from the code: `python -m tests.support.docs_reference`. A test checks that it is current.
 
 Each function gives the text of one page. Nothing depends on the machine, the time or the width of a terminal.
 """
@@ -14,15 +14,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests import docs_step_kinds
+from tests.support import docs_step_kinds
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "docs" / "reference"
 METHODS = ("get", "post", "put", "patch", "delete")
 PLACES = ("environments", "images", "jobs")
 """Packages that define errors."""
 
-MADE = "Made from the code by `python -m tests.docs_reference`; a test fails when it is not current."
+MADE = "Made from the code by `python -m tests.support.docs_reference`; a test fails when it is not current."
 
 
 def settings() -> str:

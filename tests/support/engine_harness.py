@@ -30,7 +30,7 @@ from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 from environments.wire.views import CreateRequest
 from tests.fakes.world import World, thing_registry
-from tests.postgres import Postgres
+from tests.support.postgres import Postgres
 
 ADMIN = Principal("ada", "admin", "tok-1")
 USER = Principal("grace", "user", "tok-2")

@@ -20,8 +20,8 @@ from jobs.deploy import Existing, Wish, deploy
 from jobs.places import Places
 from jobs.status import Line, look
 from jobs.undeploy import undeploy
-from tests import images_here
-from tests.service_process import free_port
+from tests.support import images_here
+from tests.support.service_process import free_port
 
 LIMIT = 90.0
 
