@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import tomllib
+from fnmatch import fnmatch
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 from images.places import CHECKOUT
 from project import declared
 from project.declared import GROUP, read_declared
+from project.release import BUILDERS, builders_lock, has_section
 from tests.suite import CHECKS
 
 SHIPPED = ("environments", "tui")
@@ -66,6 +69,32 @@ def test_deptry_knows_every_group() -> None:
         if "--non-dev-dependency-groups" in command
     )
     assert {*groups, GROUP} == set(read_declared().groups)
+
+
+def test_the_wheel_takes_every_file_of_what_ships() -> None:
+    with (CHECKOUT / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["*"]
+    left_out = [
+        str(path.relative_to(CHECKOUT))
+        for package in SHIPPED
+        for path in (CHECKOUT / package).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if not any(fnmatch(path.name, pattern) for pattern in patterns)
+    ]
+    assert left_out == []
+
+
+def test_a_changelog_has_a_section_for_a_version_or_not() -> None:
+    text = "# Changelog\n\n## [Unreleased]\n\n## [0.10.0] - 2030-01-01\n\nnot of ## [0.1.0]\n"
+    assert has_section(text, "0.10.0")
+    assert not has_section(text, "0.1.0")
+    assert not has_section(text, "0.10")
+
+
+def test_what_builds_a_source_distribution_comes_from_the_lock_with_hashes() -> None:
+    lock = builders_lock((CHECKOUT / "requirements.lock").read_text(encoding="utf-8"))
+    assert re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE) == list(BUILDERS)
+    assert "--hash=sha256:" in lock
 
 
 def _distribution(requirement: str) -> str:
