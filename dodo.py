@@ -271,6 +271,16 @@ def task_lock():
     }
 
 
+def task_docs():
+    """make a searchable site of docs/; a dead link or a page outside the navigation is an error"""
+    return {"actions": [room("project.docs:docs")]}
+
+
+def task_release():
+    """build wheel and source distribution of the last commit, and prove each in an empty virtual environment"""
+    return {"actions": [room("project.release:release")]}
+
+
 def task_tidy():
     """show how much Go's caches and old builds take, and remove them if you agree"""
     return {"actions": [room("images.tasks:tidy")]}
