@@ -11,7 +11,7 @@ from tests.support.docs_reference import CHECKOUT, FOLDER, PAGES
 
 DOCS = CHECKOUT / "docs"
 WRITTEN = sorted(DOCS.rglob("*.md"))
-LINKED = [CHECKOUT / "README.md", *WRITTEN]
+LINKED = [*sorted(CHECKOUT.glob("*.md")), *WRITTEN]
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^(```).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
