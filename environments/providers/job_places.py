@@ -25,7 +25,7 @@ from environments.providers.consul.access import (
 from environments.providers.consul.prefix import KeyValueStore, check_prefix, claim_prefix, prefix_resource
 from environments.providers.consul.services import SERVICES_KIND, Catalogue, check_services
 from environments.providers.nomad.namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
-from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.workload_identity import (
     AUTH_PATH,
     IDENTITY_KIND,
@@ -88,7 +88,7 @@ class ClaimedPlaces:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        nomad: NomadApi,
         access: AccessControl,
         catalogue: Catalogue,
         keys: KeyValueStore,
@@ -96,7 +96,7 @@ class ClaimedPlaces:
         authority: CertificateAuthority,
         identities: Identities,
     ) -> None:
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._access = access
         self._catalogue = catalogue
         self._keys = keys
@@ -124,9 +124,9 @@ class ClaimedPlaces:
                     pool.submit(self.claim_services, owner),
                 ]
             held = [ref for claim in claims for ref in claim.result()]
-            if self._scheduler.namespace(owner.name) is None:
+            if self._nomad.namespace(owner.name) is None:
                 self._end_logins(owner, run)
-            held += ensure_namespace(self._scheduler, owner, run)
+            held += ensure_namespace(self._nomad, owner, run)
             held += ensure_policy(self._access, jobs_policy(owner), owner, run)
             run.hold(held)
 
@@ -141,7 +141,7 @@ class ClaimedPlaces:
 
     def plan(self, owner: Owner) -> Sequence[Change]:
         """What has to be made or mended of namespace and policy. Raises `ForeignResource` where `claim` would."""
-        found = plan_namespace(self._scheduler, owner)
+        found = plan_namespace(self._nomad, owner)
         check_prefix(self._keys, owner)
         check_folder(self._secrets, owner)
         check_services(self._catalogue, owner)

@@ -14,7 +14,7 @@ from environments.providers.consul.feed import ConsulFeed
 from environments.providers.consul.services import Instance
 from environments.providers.nomad.client import Nomad
 from environments.providers.nomad.feed import NomadFeed
-from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.ports import NomadApi
 from environments.steps.cluster_events import (
     MOST_CHECKS,
     Check,
@@ -35,7 +35,7 @@ from tests.support import images_here
 
 
 class Sides(NamedTuple):
-    scheduler: Scheduler
+    nomad: NomadApi
     feed: JobFeed
 
 
@@ -49,14 +49,14 @@ def sides(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Si
 
 @pytest.fixture
 def namespace(sides: Sides, name: str) -> Iterator[str]:
-    sides.scheduler.write_namespace(name, "a test", {})
+    sides.nomad.write_namespace(name, "a test", {})
     yield name
-    for job in sides.scheduler.jobs(name):
-        sides.scheduler.deregister(name, job, purge=True)
+    for job in sides.nomad.jobs(name):
+        sides.nomad.deregister(name, job, purge=True)
     end = time.monotonic() + 30
-    while sides.scheduler.namespace(name) is not None and time.monotonic() < end:
+    while sides.nomad.namespace(name) is not None and time.monotonic() < end:
         with contextlib.suppress(Exception):
-            sides.scheduler.remove_namespace(name)
+            sides.nomad.remove_namespace(name)
         time.sleep(0.2)
 
 
@@ -88,8 +88,8 @@ class Heard:
 
 
 def _register(sides: Sides, namespace: str) -> None:
-    parsed = sides.scheduler.parse(JOB, hcl.assignments({"image": images_here.reference("base")}))
-    sides.scheduler.register(namespace, {**parsed, "Namespace": namespace}, 0)
+    parsed = sides.nomad.parse(JOB, hcl.assignments({"image": images_here.reference("base")}))
+    sides.nomad.register(namespace, {**parsed, "Namespace": namespace}, 0)
 
 
 def test_a_stream_tells_of_a_job_from_its_start_to_its_end(sides: Sides, namespace: str) -> None:
@@ -125,7 +125,7 @@ def test_a_stream_tells_of_a_job_from_its_start_to_its_end(sides: Sides, namespa
     assert instance.node
     assert instance.at > 0
 
-    sides.scheduler.deregister(namespace, "app", purge=False)
+    sides.nomad.deregister(namespace, "app", purge=False)
     heard.until(
         lambda found: any(isinstance(one, SeenJob) and one.namespace == namespace and one.stopped for one in found)
     )
@@ -140,7 +140,7 @@ def test_a_stream_tells_of_a_job_from_its_start_to_its_end(sides: Sides, namespa
 def test_a_job_that_is_purged_is_gone(sides: Sides, namespace: str) -> None:
     _register(sides, namespace)
     heard = Heard(sides.feed.open())
-    sides.scheduler.deregister(namespace, "app", purge=True)
+    sides.nomad.deregister(namespace, "app", purge=True)
     heard.until(lambda found: any(isinstance(one, GoneJob) and one.namespace == namespace for one in found))
     heard.close()
 
@@ -148,7 +148,7 @@ def test_a_job_that_is_purged_is_gone(sides: Sides, namespace: str) -> None:
 def test_a_stream_tells_nothing_of_a_namespace_that_is_newer(sides: Sides, name: str) -> None:
     old = sides.feed.open()
     newer = f"{name}n"
-    sides.scheduler.write_namespace(newer, "a test", {})
+    sides.nomad.write_namespace(newer, "a test", {})
     try:
         assert newer not in old.namespaces
         new = sides.feed.open()
@@ -160,11 +160,11 @@ def test_a_stream_tells_nothing_of_a_namespace_that_is_newer(sides: Sides, name:
         before.close()
         after.close()
     finally:
-        sides.scheduler.deregister(newer, "app", purge=True)
+        sides.nomad.deregister(newer, "app", purge=True)
         end = time.monotonic() + 30
-        while sides.scheduler.namespace(newer) is not None and time.monotonic() < end:
+        while sides.nomad.namespace(newer) is not None and time.monotonic() < end:
             with contextlib.suppress(Exception):
-                sides.scheduler.remove_namespace(newer)
+                sides.nomad.remove_namespace(newer)
             time.sleep(0.2)
 
 

@@ -9,7 +9,7 @@ import pytest
 from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.client import Nomad
-from environments.providers.nomad.ports import Allocation, Edit, Job, JobPlan, Scheduler
+from environments.providers.nomad.ports import Allocation, Edit, Job, JobPlan, NomadApi
 from environments.steps.hcl import literals as hcl
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.support import images_here
@@ -80,12 +80,12 @@ POSTSTOP = JOB.replace(
 
 
 @pytest.fixture(params=["memory", "real"])
-def nomad(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Scheduler:
+def nomad(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> NomadApi:
     return MemoryNomad() if request.param == "memory" else Nomad(real)
 
 
 @pytest.fixture
-def namespace(nomad: Scheduler, name: str) -> Iterator[str]:
+def namespace(nomad: NomadApi, name: str) -> Iterator[str]:
     nomad.write_namespace(name, "a test", {"owner": "me"})
     yield name
     for job in nomad.jobs(name):
@@ -98,7 +98,7 @@ def namespace(nomad: Scheduler, name: str) -> Iterator[str]:
         nomad.remove_namespace(name)
 
 
-def test_a_namespace_is_made_and_removed(nomad: Scheduler, name: str) -> None:
+def test_a_namespace_is_made_and_removed(nomad: NomadApi, name: str) -> None:
     assert nomad.namespace(name) is None
     assert nomad.jobs(name) == []
     nomad.write_namespace(name, "a test", {"owner": "me"})
@@ -110,7 +110,7 @@ def test_a_namespace_is_made_and_removed(nomad: Scheduler, name: str) -> None:
     assert nomad.namespace(name) is None
 
 
-def test_nothing_is_known_of_a_job_that_never_was(nomad: Scheduler, namespace: str) -> None:
+def test_nothing_is_known_of_a_job_that_never_was(nomad: NomadApi, namespace: str) -> None:
     assert nomad.job(namespace, "app") is None
     assert nomad.allocations(namespace, "app")[1] == []
     assert nomad.rollout(namespace, "app") is None
@@ -130,7 +130,7 @@ def test_nothing_is_known_of_a_job_that_never_was(nomad: Scheduler, namespace: s
         "\x01\x7f",
     ],
 )
-def test_no_value_of_a_variable_becomes_code(nomad: Scheduler, text: str) -> None:
+def test_no_value_of_a_variable_becomes_code(nomad: NomadApi, text: str) -> None:
     job = nomad.parse(JOB, hcl.assignments({"text": text, "count": 3}))
     assert job["ID"] == "app"
     assert job["TaskGroups"][0]["Count"] == 3
@@ -138,12 +138,12 @@ def test_no_value_of_a_variable_becomes_code(nomad: Scheduler, text: str) -> Non
 
 
 @pytest.mark.parametrize("text", ['job "app" {', "nothing at all"])
-def test_a_file_that_is_no_job_is_refused(nomad: Scheduler, text: str) -> None:
+def test_a_file_that_is_no_job_is_refused(nomad: NomadApi, text: str) -> None:
     with pytest.raises(InvalidJob, match="Nomad rejects the job"):
         nomad.parse(text, "")
 
 
-def test_a_job_runs_and_registering_it_again_changes_nothing(nomad: Scheduler, namespace: str) -> None:
+def test_a_job_runs_and_registering_it_again_changes_nothing(nomad: NomadApi, namespace: str) -> None:
     job = _parsed(nomad, namespace)
     assert nomad.register(namespace, job, 0)
     (first,) = _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
@@ -168,7 +168,7 @@ def test_a_job_runs_and_registering_it_again_changes_nothing(nomad: Scheduler, n
     assert rollout.job_version == 0
 
 
-def test_canaries_run_beside_the_version_before_until_they_are_promoted(nomad: Scheduler, namespace: str) -> None:
+def test_canaries_run_beside_the_version_before_until_they_are_promoted(nomad: NomadApi, namespace: str) -> None:
     nomad.register(namespace, _parsed(nomad, namespace, CANARIES), 0)
     (first,) = _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
     before = nomad.rollout(namespace, "app")
@@ -199,7 +199,7 @@ def test_canaries_run_beside_the_version_before_until_they_are_promoted(nomad: S
     assert (promoted.id, promoted.awaits_promotion) == (waiting.id, False)
 
 
-def test_going_back_to_the_version_before_ends_its_canaries(nomad: Scheduler, namespace: str) -> None:
+def test_going_back_to_the_version_before_ends_its_canaries(nomad: NomadApi, namespace: str) -> None:
     nomad.register(namespace, _parsed(nomad, namespace, CANARIES), 0)
     (first,) = _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
     _register_again(nomad, namespace, text="y")
@@ -211,7 +211,7 @@ def test_going_back_to_the_version_before_ends_its_canaries(nomad: Scheduler, na
     assert back is None or not back.awaits_promotion
 
 
-def test_a_task_that_runs_after_the_others_goes_on_until_it_is_killed(nomad: Scheduler, namespace: str) -> None:
+def test_a_task_that_runs_after_the_others_goes_on_until_it_is_killed(nomad: NomadApi, namespace: str) -> None:
     if isinstance(nomad, MemoryNomad):
         nomad.poststop_hangs = True
     nomad.register(namespace, _parsed(nomad, namespace, POSTSTOP), 0)
@@ -227,14 +227,14 @@ def test_a_task_that_runs_after_the_others_goes_on_until_it_is_killed(nomad: Sch
     nomad.signal(namespace, found.id, "other", "SIGKILL")
 
 
-def test_a_job_that_somebody_else_registered_is_not_overwritten(nomad: Scheduler, namespace: str) -> None:
+def test_a_job_that_somebody_else_registered_is_not_overwritten(nomad: NomadApi, namespace: str) -> None:
     job = _parsed(nomad, namespace)
     nomad.register(namespace, job, 0)
     with pytest.raises(InvalidJob, match="Enforcing job modify index"):
         nomad.register(namespace, {**job, "Meta": {"mark": "2"}}, 0)
 
 
-def test_a_stopped_job_ends_its_allocations_and_is_forgotten_when_purged(nomad: Scheduler, namespace: str) -> None:
+def test_a_stopped_job_ends_its_allocations_and_is_forgotten_when_purged(nomad: NomadApi, namespace: str) -> None:
     nomad.register(namespace, _parsed(nomad, namespace), 0)
     _until(nomad, namespace, "app", lambda found: any(item.client == "running" for item in found))
     nomad.deregister(namespace, "app", purge=False)
@@ -246,7 +246,7 @@ def test_a_stopped_job_ends_its_allocations_and_is_forgotten_when_purged(nomad: 
     assert nomad.job(namespace, "app") is None
 
 
-def test_a_registered_job_is_planned_by_what_differs(nomad: Scheduler, namespace: str) -> None:
+def test_a_registered_job_is_planned_by_what_differs(nomad: NomadApi, namespace: str) -> None:
     job = _parsed(nomad, namespace)
     nomad.register(namespace, job, 0)
     _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
@@ -270,7 +270,7 @@ def test_a_registered_job_is_planned_by_what_differs(nomad: Scheduler, namespace
     assert nomad.job(namespace, "app") == before, "planning registers nothing"
 
 
-def test_blocks_that_are_new_or_gone_are_planned_as_one_edit_each(nomad: Scheduler, namespace: str) -> None:
+def test_blocks_that_are_new_or_gone_are_planned_as_one_edit_each(nomad: NomadApi, namespace: str) -> None:
     job = _parsed(nomad, namespace)
     nomad.register(namespace, job, 0)
     group = job["TaskGroups"][0]
@@ -291,19 +291,19 @@ def test_blocks_that_are_new_or_gone_are_planned_as_one_edit_each(nomad: Schedul
     ]
 
 
-def test_a_stopped_job_is_planned_to_run_again(nomad: Scheduler, namespace: str) -> None:
+def test_a_stopped_job_is_planned_to_run_again(nomad: NomadApi, namespace: str) -> None:
     job = _parsed(nomad, namespace)
     nomad.register(namespace, job, 0)
     nomad.deregister(namespace, "app", purge=False)
     assert nomad.plan(namespace, job) == JobPlan((Edit((), "Stop", "true", "false"),))
 
 
-def test_a_job_can_not_be_planned_into_a_namespace_that_is_not_there(nomad: Scheduler, name: str) -> None:
+def test_a_job_can_not_be_planned_into_a_namespace_that_is_not_there(nomad: NomadApi, name: str) -> None:
     with pytest.raises(InvalidJob, match="nonexistent namespace"):
         nomad.plan(name, _parsed(nomad, name))
 
 
-def test_what_runs_in_a_namespace_is_counted_by_its_job(nomad: Scheduler, namespace: str) -> None:
+def test_what_runs_in_a_namespace_is_counted_by_its_job(nomad: NomadApi, namespace: str) -> None:
     assert nomad.running(namespace) == {}
     nomad.register(namespace, _parsed(nomad, namespace, count=2), 0)
     _until(nomad, namespace, "app", lambda found: len(found) == 2)
@@ -313,13 +313,13 @@ def test_what_runs_in_a_namespace_is_counted_by_its_job(nomad: Scheduler, namesp
     assert nomad.running(namespace) == {}
 
 
-def test_a_namespace_that_is_not_there_has_nothing(nomad: Scheduler, name: str) -> None:
+def test_a_namespace_that_is_not_there_has_nothing(nomad: NomadApi, name: str) -> None:
     assert nomad.running(name) == {}
     assert nomad.volumes(name) == []
     assert nomad.variables(name) == []
 
 
-def test_volumes_are_listed_by_namespace(nomad: Scheduler, namespace: str, real: Callable[[], Connections]) -> None:
+def test_volumes_are_listed_by_namespace(nomad: NomadApi, namespace: str, real: Callable[[], Connections]) -> None:
     if isinstance(nomad, MemoryNomad):
         nomad.write_volume(namespace, "vol-1")
         assert nomad.volumes(namespace) == ["vol-1"]
@@ -339,7 +339,7 @@ def test_volumes_are_listed_by_namespace(nomad: Scheduler, namespace: str, real:
             caller.call("DELETE", f"/v1/volume/host/{made}/delete?namespace={namespace}")
 
 
-def _is_removed(nomad: Scheduler, namespace: str, volume: str) -> None:
+def _is_removed(nomad: NomadApi, namespace: str, volume: str) -> None:
     nomad.remove_volume("default", volume)
     assert nomad.volumes(namespace) == [volume]
     nomad.remove_volume(namespace, volume)
@@ -347,7 +347,7 @@ def _is_removed(nomad: Scheduler, namespace: str, volume: str) -> None:
     assert nomad.volumes(namespace) == []
 
 
-def _image(nomad: Scheduler) -> str:
+def _image(nomad: NomadApi) -> str:
     return "any" if isinstance(nomad, MemoryNomad) else images_here.reference("base")
 
 
@@ -355,13 +355,13 @@ def _state(found: list[Allocation], task: str) -> str:
     return next(known.state for item in found for known in item.tasks if known.name == task)
 
 
-def _register_again(nomad: Scheduler, namespace: str, **variables: Any) -> None:
+def _register_again(nomad: NomadApi, namespace: str, **variables: Any) -> None:
     present = nomad.job(namespace, "app")
     assert present is not None
     nomad.register(namespace, _parsed(nomad, namespace, CANARIES, **variables), present["JobModifyIndex"])
 
 
-def _parsed(nomad: Scheduler, namespace: str, file: str = JOB, **variables: Any) -> Job:
+def _parsed(nomad: NomadApi, namespace: str, file: str = JOB, **variables: Any) -> Job:
     return {
         **nomad.parse(file, hcl.assignments({"text": "x", "image": _image(nomad), **variables})),
         "Namespace": namespace,
@@ -369,7 +369,7 @@ def _parsed(nomad: Scheduler, namespace: str, file: str = JOB, **variables: Any)
     }
 
 
-def _until(nomad: Scheduler, namespace: str, job: str, enough: Callable[[list[Allocation]], bool]) -> list[Allocation]:
+def _until(nomad: NomadApi, namespace: str, job: str, enough: Callable[[list[Allocation]], bool]) -> list[Allocation]:
     index, found = nomad.allocations(namespace, job)
     end = time.monotonic() + 30
     while not enough(found):
@@ -378,7 +378,7 @@ def _until(nomad: Scheduler, namespace: str, job: str, enough: Callable[[list[Al
     return found
 
 
-def test_the_newest_evaluation_of_a_job_is_known(nomad: Scheduler, namespace: str) -> None:
+def test_the_newest_evaluation_of_a_job_is_known(nomad: NomadApi, namespace: str) -> None:
     assert nomad.newest_evaluation(namespace, "app") == ""
     assert not nomad.goes_on(namespace, "app")
     job = nomad.parse(JOB, hcl.assignments({"image": images_here.reference("base")}))
@@ -397,7 +397,7 @@ def test_the_newest_evaluation_of_a_job_is_known(nomad: Scheduler, namespace: st
     assert newest == second or found.status in ("pending", "complete")
 
 
-def test_a_job_is_validated_without_being_registered(nomad: Scheduler) -> None:
+def test_a_job_is_validated_without_being_registered(nomad: NomadApi) -> None:
     job = {**nomad.parse(JOB, hcl.assignments({"image": _image(nomad)})), "Namespace": "default"}
     assert nomad.validate(job) == []
     group = job["TaskGroups"][0]

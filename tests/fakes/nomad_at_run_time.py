@@ -45,7 +45,7 @@ PIECES = [
 
 
 def parser(build: Build) -> Callable[[str, str], Any]:
-    """`Scheduler.parse` of that job file."""
+    """`NomadApi.parse` of that job file."""
 
     def parse(file: str, assignments: str) -> Any:
         try:

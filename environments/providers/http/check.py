@@ -61,7 +61,7 @@ class CertificateChain(Protocol):
 
 
 class Jobs(Protocol):
-    """Nomad's jobs, as `Scheduler` has them."""
+    """Nomad's jobs, as `NomadApi` has them."""
 
     def jobs(self, namespace: str) -> list[str]:
         """Ids of all jobs of a namespace."""

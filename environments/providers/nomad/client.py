@@ -30,7 +30,7 @@ _CHAIN = 20
 
 
 class Nomad:
-    """Implements `Scheduler` of the steps."""
+    """Implements `NomadApi` of the steps."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)

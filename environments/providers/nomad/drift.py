@@ -8,7 +8,7 @@ from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
 from environments.providers.nomad.job import JOB_KIND
 from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_namespace
-from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.ports import NomadApi
 from environments.steps.base import Owner, Presence
 from environments.steps.drift import Known, is_known, undeclared
 
@@ -22,12 +22,12 @@ class NomadDriftDetector:
 
     part: ClassVar[str] = "Nomad"
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self, nomad: NomadApi) -> None:
+        self._nomad = nomad
 
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
         """Nothing is told of the inside of a namespace that isn't ours, but that it is there."""
-        metadata = self._scheduler.namespace(owner.name)
+        metadata = self._nomad.namespace(owner.name)
         if metadata is None:
             return ()
         if whose_namespace(metadata, owner) is Presence.FOREIGN:
@@ -36,7 +36,7 @@ class NomadDriftDetector:
         return [*outside, *self._inside(owner.name, known)]
 
     def _inside(self, namespace: str, known: Known) -> Iterator[Unexpected]:
-        jobs, running = self._scheduler.jobs(namespace), self._scheduler.running(namespace)
+        jobs, running = self._nomad.jobs(namespace), self._nomad.running(namespace)
         for job in jobs:
             # A run of a periodic or parameterized job is named after it, and comes and goes with it.
             family = {job, job.partition("/periodic-")[0], job.partition("/dispatch-")[0]}
@@ -47,9 +47,9 @@ class NomadDriftDetector:
                 yield undeclared(
                     ALLOCATIONS_KIND, f"{namespace}/{job}", f"{_running(count)} of a job that Nomad has forgotten"
                 )
-        for path in self._scheduler.variables(namespace):
+        for path in self._nomad.variables(namespace):
             yield undeclared(VARIABLE_KIND, f"{namespace}/{path}")
-        for volume in self._scheduler.volumes(namespace):
+        for volume in self._nomad.volumes(namespace):
             yield undeclared(VOLUME_KIND, f"{namespace}/{volume}")
 
 
@@ -58,8 +58,8 @@ class NomadIncidentSource:
 
     part: ClassVar[str] = "Nomad"
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
+    def __init__(self, nomad: NomadApi) -> None:
+        self._nomad = nomad
 
     def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
         """What Nomad remembers: it forgets all but the last ten events of a task, and ended allocations in time."""
@@ -68,7 +68,7 @@ class NomadIncidentSource:
             if ref.kind != JOB_KIND:
                 continue
             namespace, _, job = ref.address.partition("/")
-            for at, allocation, task in killed_from_outside(self._scheduler.allocations(namespace, job)[1]):
+            for at, allocation, task in killed_from_outside(self._nomad.allocations(namespace, job)[1]):
                 detail = f"task {task} of allocation {allocation[:8]}: {KILLED_FROM_OUTSIDE}. {LIKELY_CAUSE}."
                 moment = datetime.fromtimestamp(at // 1000 / 1_000_000, UTC)
                 found.append(Incident(at=moment, kind=JOB_KIND, address=ref.address, detail=detail))

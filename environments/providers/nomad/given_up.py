@@ -4,43 +4,43 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from environments.providers.nomad.ports import SLICE, Allocation, Job, Rollout, Scheduler
+from environments.providers.nomad.ports import SLICE, Allocation, Job, NomadApi, Rollout
 
 _ENDED_BADLY = ("failed", "cancelled")
 
 
-def given_up(scheduler: Scheduler, namespace: str, present: Job) -> bool:
+def given_up(nomad: NomadApi, namespace: str, present: Job) -> bool:
     """Whether Nomad has given up the version of the job that it has, or an instance of it for good.
 
     Nomad forgets what has ended, so it counts as well when fewer instances run than the job wants and nothing follows.
     """
     name, version = present["ID"], present.get("Version", 0)
-    rollout = scheduler.rollout(namespace, name)
+    rollout = nomad.rollout(namespace, name)
     if rollout is not None and rollout.job_version == version and rollout.status in _ENDED_BADLY:
         return True
     if rollout is not None and rollout.status != "successful":
         waits = rollout.job_version == version and rollout.awaits_promotion
-        return waits and canary_given_up(scheduler, namespace, name, rollout)
-    index, allocations = scheduler.allocations(namespace, name)
+        return waits and canary_given_up(nomad, namespace, name, rollout)
+    index, allocations = nomad.allocations(namespace, name)
     # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
     end = time.monotonic() + SLICE
     while _lacks(present, allocations):
         left = end - time.monotonic()
         if left <= 0:
-            return not scheduler.goes_on(namespace, name)
-        index, allocations = scheduler.allocations(namespace, name, index=index, wait=left)
+            return not nomad.goes_on(namespace, name)
+        index, allocations = nomad.allocations(namespace, name, index=index, wait=left)
     return False
 
 
-def canary_given_up(scheduler: Scheduler, namespace: str, job: str, rollout: Rollout) -> bool:
+def canary_given_up(nomad: NomadApi, namespace: str, job: str, rollout: Rollout) -> bool:
     """Whether a canary has failed, and Nomad starts no other one: its deployment goes on waiting all the same."""
-    index, allocations = scheduler.allocations(namespace, job)
+    index, allocations = nomad.allocations(namespace, job)
     end = time.monotonic() + SLICE
     while failed_for_good([found for found in allocations if found.id in rollout.canaries]):
         left = end - time.monotonic()
         if left <= 0:
-            return not scheduler.goes_on(namespace, job)
-        index, allocations = scheduler.allocations(namespace, job, index=index, wait=left)
+            return not nomad.goes_on(namespace, job)
+        index, allocations = nomad.allocations(namespace, job, index=index, wait=left)
     return False
 
 

@@ -21,7 +21,7 @@ from environments.providers.nomad.given_up import given_up
 from environments.providers.nomad.incidents import event_marks
 from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_job
 from environments.providers.nomad.plan import RETRY
-from environments.providers.nomad.ports import Job, JobPlaces, JobPlan, Scheduler
+from environments.providers.nomad.ports import Job, JobPlaces, JobPlan, NomadApi
 from environments.providers.nomad.promotion import canaried, promotes_itself, refuse_failed
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, made_by, service_shapes
 from environments.providers.nomad.rollout import Outcome, Registered, Watch
@@ -74,7 +74,7 @@ class NomadJob(OwnThingsOnly):
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        nomad: NomadApi,
         catalogue: Catalogue,
         places: JobPlaces,
         *,
@@ -85,7 +85,7 @@ class NomadJob(OwnThingsOnly):
 
         `words` of an environment's secrets are taken out of what its tasks wrote, where that is quoted.
         """
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._catalogue = catalogue
         self._places = places
         self._trusted = trusted
@@ -152,15 +152,15 @@ class NomadJob(OwnThingsOnly):
                 hint='Remove `auto_promote` from the job file, or `promotion = "manual"` from the step.',
             )
         if context.promotes and canaried(job):
-            refuse_failed(self._scheduler, owner.name, job["ID"])
+            refuse_failed(self._nomad, owner.name, job["ID"])
         present, outcome, new = self._present(job["ID"], owner), Outcome(), False
         if not completion.done:
             # What has happened to instances that are there already was told when it happened.
-            known = event_marks(self._scheduler.allocations(owner.name, job["ID"])[1]) if present else frozenset()
+            known = event_marks(self._nomad.allocations(owner.name, job["ID"])[1]) if present else frozenset()
             registered = self._register(job, completion, owner, run)
             new = registered.new
             words = partial(self._words, owner)
-            watch = Watch(self._scheduler, self._catalogue, registered, run, words, known, promotes=_promotes(context))
+            watch = Watch(self._nomad, self._catalogue, registered, run, words, known, promotes=_promotes(context))
             outcome = watch.until_healthy()
             self._places.notice_logins()
         completion.ended(run)
@@ -187,14 +187,14 @@ class NomadJob(OwnThingsOnly):
         if completion.done:
             return shared
         if present is not None and context.promotes and canaried(job):
-            refuse_failed(self._scheduler, owner.name, job["ID"])
+            refuse_failed(self._nomad, owner.name, job["ID"])
         again = nomad_plan.why_again(completion) if completion.ran or present is not None else None
         if present is None:
             return [*shared, nomad_plan.created(JOB_KIND, address, job, self._read(context)[0], again)]
         retry = self._retry(present, owner)
         plan = self._difference(present, _marked(job, present, retry, completion.run_again), owner)
         if not plan.edits and _promotes(context) and canaried(job):
-            rollout = self._scheduler.rollout(owner.name, job["ID"])
+            rollout = self._nomad.rollout(owner.name, job["ID"])
             if rollout is not None and rollout.awaits_promotion:
                 return [*shared, nomad_plan.promoted(JOB_KIND, address, rollout)]
         restless: frozenset[nomad_plan.Place] = frozenset()
@@ -212,7 +212,7 @@ class NomadJob(OwnThingsOnly):
         variables = dict(options.variables)
         if ENVIRONMENT_VARIABLE in declared(text, variables):
             variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
-        job = nomad_values.read(self._scheduler.parse, text, variables)
+        job = nomad_values.read(self._nomad.parse, text, variables)
         trusted = context.owner.name in self._trusted
         job = adopt(job, label, context.owner, trusted=trusted, volumes=context.host_volumes)
         resource = ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}")
@@ -225,24 +225,24 @@ class NomadJob(OwnThingsOnly):
             present = self._present(name, owner)
             wanted = _marked(job, present, self._retry(present, owner), completion.run_again)
             if present is not None and self._is_there(wanted, present, owner):
-                evaluation = self._scheduler.newest_evaluation(owner.name, name)
+                evaluation = self._nomad.newest_evaluation(owner.name, name)
                 return Registered(wanted, present.get("Version", 0), evaluation, new=False)
             completion.begins(run)
             if present is not None and nomad_plan.of_another_kind(present, wanted):
                 run.log(f"job {name} is destroyed and made once more: Nomad can't change its type or how it is started")
-                stop_jobs(self._scheduler, owner.name, [name], run)
+                stop_jobs(self._nomad, owner.name, [name], run)
                 present = None
             run.before_effect()
             try:
                 index = present["JobModifyIndex"] if present else 0
-                evaluation = self._scheduler.register(owner.name, wanted, index)
+                evaluation = self._nomad.register(owner.name, wanted, index)
             except InvalidJob:
                 # Somebody else registered it in between: look again.
-                found = self._scheduler.job(owner.name, name)
+                found = self._nomad.job(owner.name, name)
                 if attempt == _REGISTRATIONS - 1 or (found["JobModifyIndex"] if found else 0) == index:
                     raise
                 continue
-            current = (self._scheduler.job(owner.name, name) or {}) if present else {}
+            current = (self._nomad.job(owner.name, name) or {}) if present else {}
             version = current.get("Version", 0)
             run.log(f"job {name} registered in namespace {owner.name}, version {version}")
             return Registered(wanted, version, evaluation)
@@ -260,13 +260,13 @@ class NomadJob(OwnThingsOnly):
             return True
         # Nothing of it runs: it has ended, or whatever ran of this version is forgotten, and nobody knows.
         version = present.get("Version", 0)
-        return any(found.job_version == version for found in self._scheduler.allocations(owner.name, wanted["ID"])[1])
+        return any(found.job_version == version for found in self._nomad.allocations(owner.name, wanted["ID"])[1])
 
     def _difference(self, present: Job, wanted: Job, owner: Owner) -> JobPlan:
-        return nomad_plan.whole(self._scheduler.plan(owner.name, wanted), present, wanted)
+        return nomad_plan.whole(self._nomad.plan(owner.name, wanted), present, wanted)
 
     def _present(self, name: str, owner: Owner) -> Job | None:
-        present = self._scheduler.job(owner.name, name)
+        present = self._nomad.job(owner.name, name)
         if present is not None and whose_job(present, owner.name, owner) is Presence.FOREIGN:
             raise foreign(f"a Nomad job {name!r} in namespace {owner.name!r}", owner)
         return present
@@ -275,7 +275,7 @@ class NomadJob(OwnThingsOnly):
         """The mark that starts a failed version anew; the same as before if nothing has failed."""
         if present is None:
             return {}
-        if not present.get("Stop") and given_up(self._scheduler, owner.name, present):
+        if not present.get("Stop") and given_up(self._nomad, owner.name, present):
             return {RETRY: str(present.get("Version", 0))}
         before = (present.get("Meta") or {}).get(RETRY)
         return {RETRY: before} if before is not None else {}
@@ -286,30 +286,30 @@ class JobHandler:
 
     kind: ClassVar[str] = JOB_KIND
 
-    def __init__(self, scheduler: Scheduler, patience: timedelta = POSTSTOP_PATIENCE) -> None:
+    def __init__(self, nomad: NomadApi, patience: timedelta = POSTSTOP_PATIENCE) -> None:
         """`patience`: how long poststop tasks may run before they are killed, unless their `kill_timeout` is longer."""
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._patience = patience
 
     def time_needed(self, address: str) -> timedelta:
         """How long its tasks may take to stop."""
         namespace, name = address.split("/", 1)
-        return time_to_stop(self._scheduler, namespace, [name], self._patience)
+        return time_to_stop(self._nomad, namespace, [name], self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks at the job's mark, and counts what runs of it."""
         namespace, name = address.split("/", 1)
-        job = self._scheduler.job(namespace, name)
+        job = self._nomad.job(namespace, name)
         if job is None:
             return ABSENT
-        running = sum(not found.terminal for found in self._scheduler.allocations(namespace, name)[1])
+        running = sum(not found.terminal for found in self._nomad.allocations(namespace, name)[1])
         return Observation(whose_job(job, namespace, owner), _running(running))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Stops it, waits for its allocations and purges it. Poststop tasks that don't end are killed."""
         namespace, name = address.split("/", 1)
         if self.observe(address, owner).presence is Presence.OURS:
-            stop_jobs(self._scheduler, namespace, [name], run, self._patience)
+            stop_jobs(self._nomad, namespace, [name], run, self._patience)
 
 
 def _running(count: int) -> str:

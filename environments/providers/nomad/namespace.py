@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.plan import Action, Change
-from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
@@ -17,17 +17,17 @@ NAMESPACE_KIND = "nomad.namespace"
 PAUSE = 0.05
 
 
-def ensure_namespace(scheduler: Scheduler, owner: Owner, run: StepRun) -> list[ResourceRef]:
+def ensure_namespace(nomad: NomadApi, owner: Owner, run: StepRun) -> list[ResourceRef]:
     """Makes the namespace, or mends its mark; gives what is to be written down as held. Raises `ForeignResource`."""
-    if plan_namespace(scheduler, owner):
+    if plan_namespace(nomad, owner):
         run.before_effect()
-        scheduler.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))
+        nomad.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))
     return owner.unheld(ResourceRef(kind=NAMESPACE_KIND, address=owner.name))
 
 
-def plan_namespace(scheduler: Scheduler, owner: Owner) -> list[Change]:
+def plan_namespace(nomad: NomadApi, owner: Owner) -> list[Change]:
     """What `ensure_namespace` would do. Raises `ForeignResource`."""
-    metadata = scheduler.namespace(owner.name)
+    metadata = nomad.namespace(owner.name)
     if metadata is None:
         return [change(Action.CREATE, NAMESPACE_KIND, owner.name, after=mark(owner))]
     if whose_namespace(metadata, owner) is Presence.FOREIGN:
@@ -53,43 +53,43 @@ class NamespaceHandler:
     kind: ClassVar[str] = NAMESPACE_KIND
     place: ClassVar[bool] = True
 
-    def __init__(self, scheduler: Scheduler, patience: timedelta = POSTSTOP_PATIENCE) -> None:
+    def __init__(self, nomad: NomadApi, patience: timedelta = POSTSTOP_PATIENCE) -> None:
         """`patience` as of `JobHandler`."""
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._patience = patience
 
     def time_needed(self, address: str) -> timedelta:
         """How long the jobs that still run there may take to stop."""
-        return time_to_stop(self._scheduler, address, self._scheduler.jobs(address), self._patience)
+        return time_to_stop(self._nomad, address, self._nomad.jobs(address), self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks at the mark, and counts the jobs."""
-        metadata = self._scheduler.namespace(address)
+        metadata = self._nomad.namespace(address)
         if metadata is None:
             return ABSENT
         presence = whose_namespace(metadata, owner)
-        detail = f"{len(self._scheduler.jobs(address))} jobs"
+        detail = f"{len(self._nomad.jobs(address))} jobs"
         if presence is Presence.FOREIGN:
             detail += f"; its {MARK} is {str(metadata.get(MARK, ''))[:60]!r}"
         return Observation(presence, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Stops what still runs there (such as jobs that were dispatched), then removes all that is in it, and it."""
-        metadata = self._scheduler.namespace(address)
+        metadata = self._nomad.namespace(address)
         if metadata is None or whose_namespace(metadata, owner) is Presence.FOREIGN:
             return
-        stop_jobs(self._scheduler, address, self._scheduler.jobs(address), run, self._patience)
-        for path in self._scheduler.variables(address):
+        stop_jobs(self._nomad, address, self._nomad.jobs(address), run, self._patience)
+        for path in self._nomad.variables(address):
             run.before_effect()
-            self._scheduler.remove_variable(address, path)
-        for volume in self._scheduler.volumes(address):
+            self._nomad.remove_variable(address, path)
+        for volume in self._nomad.volumes(address):
             run.before_effect()
             run.log(f"volume {volume} in the namespace is removed with what is in it")
-            self._scheduler.remove_volume(address, volume)
+            self._nomad.remove_volume(address, volume)
         while True:
             run.before_effect()
             try:
-                self._scheduler.remove_namespace(address)
+                self._nomad.remove_namespace(address)
                 return
             except BackendError as error:
                 # Nomad's servers learn of the end of an allocation a moment after its client.

@@ -1,4 +1,4 @@
-"""What the executors need of Nomad, and what they learn from it."""
+"""What the steps need of Nomad, and what they learn from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,7 +128,7 @@ class JobPlan:
     replaced: frozenset[str] = frozenset()
 
 
-class Scheduler(Protocol):
+class NomadApi(Protocol):
     """What the executors need of Nomad.
 
     All calls raise `BackendUnavailable`, `BackendDenied` or `BackendError`.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from environments.domain.errors import BackendError, StepFailed
 from environments.providers.nomad.given_up import canary_given_up
-from environments.providers.nomad.ports import Job, Rollout, Scheduler
+from environments.providers.nomad.ports import Job, NomadApi, Rollout
 from environments.steps.base import StepRun
 
 _MOVED = ("healthy allocations", "terminal status")
@@ -14,9 +14,9 @@ _MOVED = ("healthy allocations", "terminal status")
 class Promotion:
     """Promotes the canaries of a deployment (Nomad's), unless that is left to a person."""
 
-    def __init__(self, scheduler: Scheduler, namespace: str, *, promotes: bool, tell: bool) -> None:
+    def __init__(self, nomad: NomadApi, namespace: str, *, promotes: bool, tell: bool) -> None:
         """`tell`: the version is new, so that its canaries wait from now on."""
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._namespace = namespace
         self._promotes = promotes
         self._tell = tell
@@ -32,7 +32,7 @@ class Promotion:
             return False
         run.before_effect()
         try:
-            self._scheduler.promote(self._namespace, rollout.id)
+            self._nomad.promote(self._namespace, rollout.id)
         except BackendError as error:
             if error.transient or not any(text in error.message for text in _MOVED):
                 raise
@@ -66,16 +66,16 @@ def _canaries(job: Job) -> Iterator[tuple[str, int, bool]]:
         yield group["Name"], update.get("Canary") or 0, bool(update.get("AutoPromote"))
 
 
-def refuse_failed(scheduler: Scheduler, namespace: str, job: str) -> None:
+def refuse_failed(nomad: NomadApi, namespace: str, job: str) -> None:
     """Raises `StepFailed` if canaries of the job waited for promotion and have failed meanwhile.
 
     Others, which nobody has looked at, must not be promoted in their place.
     """
-    rollout = scheduler.rollout(namespace, job)
+    rollout = nomad.rollout(namespace, job)
     why = ""
     if rollout is not None and rollout.unpromoted and rollout.status == "failed":
         why = rollout.description.rstrip(".")
-    elif rollout is not None and rollout.awaits_promotion and canary_given_up(scheduler, namespace, job, rollout):
+    elif rollout is not None and rollout.awaits_promotion and canary_given_up(nomad, namespace, job, rollout):
         why = "a canary has failed, and Nomad starts no other one"
     if rollout is not None and why:
         raise StepFailed(

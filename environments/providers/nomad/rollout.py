@@ -13,7 +13,7 @@ from environments.providers.nomad.given_up import failed_for_good
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
 from environments.providers.nomad.lifecycle import Duties
 from environments.providers.nomad.placement import unplaced
-from environments.providers.nomad.ports import SLICE, Allocation, Job, Rollout, Scheduler, Task
+from environments.providers.nomad.ports import SLICE, Allocation, Job, NomadApi, Rollout, Task
 from environments.providers.nomad.promotion import Promotion, canaried
 from environments.providers.nomad.service_checks import Checks
 from environments.steps.base import StepRun
@@ -79,7 +79,7 @@ class Watch:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        nomad: NomadApi,
         catalogue: Catalogue,
         registered: Registered,
         run: StepRun,
@@ -93,7 +93,7 @@ class Watch:
         `known` events happened earlier, and aren't told again. `promotes`: canaries that are well are promoted;
         otherwise they are left to wait for that.
         """
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._checks = Checks(catalogue, registered.job)
         self._job = registered
         self._run = run
@@ -104,7 +104,7 @@ class Watch:
         self._allocations: list[Allocation] = []
         self._others: list[Allocation] = []
         self._duties = Duties(registered.job)
-        self._promotion = Promotion(scheduler, registered.namespace, promotes=promotes, tell=registered.new)
+        self._promotion = Promotion(nomad, registered.namespace, promotes=promotes, tell=registered.new)
         self._rollout: Rollout | None = None
 
     def until_healthy(self) -> Outcome:
@@ -128,7 +128,7 @@ class Watch:
         index, wait = 0, 0.0
         while True:
             self._run.before_effect()
-            index, allocations = self._scheduler.allocations(
+            index, allocations = self._nomad.allocations(
                 self._job.namespace, self._job.id, index=index if wait else 0, wait=wait
             )
             self._allocations = [found for found in allocations if found.job_version == self._job.version]
@@ -149,7 +149,7 @@ class Watch:
     def _see_rollout(self) -> None:
         """Only a deployment with canaries says more than the instances do."""
         if canaried(self._job.job):
-            rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
+            rollout = self._nomad.rollout(self._job.namespace, self._job.id)
             self._rollout = rollout if rollout is not None and rollout.job_version == self._job.version else None
 
     @property
@@ -227,7 +227,7 @@ class Watch:
         if not self._job.evaluation or len(self._live()) >= wanted:
             self._obstacle = ""
             return
-        evaluation = self._scheduler.evaluation(self._job.namespace, self._job.evaluation)
+        evaluation = self._nomad.evaluation(self._job.namespace, self._job.evaluation)
         if evaluation is None:
             return
         if evaluation.status in ("failed", "canceled"):
@@ -242,7 +242,7 @@ class Watch:
     def _check_failure(self) -> None:
         decided = not self._has_rollout()
         if not self._job.runs_to_its_end:
-            rollout = self._scheduler.rollout(self._job.namespace, self._job.id)
+            rollout = self._nomad.rollout(self._job.namespace, self._job.id)
             mine = rollout is not None and rollout.job_version == self._job.version
             if rollout and mine and rollout.status in _ENDED_BADLY:
                 raise self._failed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
@@ -253,12 +253,12 @@ class Watch:
 
     def _is_over(self) -> bool:
         """Whether Nomad starts nothing in place of what has failed: it decides that a moment after the failure."""
-        if self._scheduler.goes_on(self._job.namespace, self._job.id):
+        if self._nomad.goes_on(self._job.namespace, self._job.id):
             if not self._told_of_another:
                 self._run.log(f"job {self._job.id}: an instance has failed, and Nomad will start another one")
             self._told_of_another = True
             return False
-        allocations = self._scheduler.allocations(self._job.namespace, self._job.id)[1]
+        allocations = self._nomad.allocations(self._job.namespace, self._job.id)[1]
         self._allocations = [found for found in allocations if found.job_version == self._job.version]
         return failed_for_good(self._allocations)
 
@@ -305,12 +305,12 @@ class Watch:
         return "" if words is None else Cleaner(words).clean(text)
 
     def _tail(self, allocation: Allocation, task: Task) -> str:
-        text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
+        text = self._nomad.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         for pause in _UNTIL_COLLECTED if task.failed or task.state == "dead" else ():
             if text:
                 break
             time.sleep(pause)
-            text = self._scheduler.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
+            text = self._nomad.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         if len(text.encode()) >= _TAIL:
             text = text.partition("\n")[2]  # half a line may be half a secret
         text = self._clean(text) if text else ""

@@ -10,7 +10,7 @@ from typing import Any
 from environments.domain.deadline import format_duration
 from environments.domain.errors import BackendError, StepTimeout
 from environments.providers.nomad.lifecycle import POSTSTOP, Duties, Duty, duties, seconds
-from environments.providers.nomad.ports import SLICE, Allocation, Job, Scheduler, Task
+from environments.providers.nomad.ports import SLICE, Allocation, Job, NomadApi, Task
 from environments.steps.base import StepRun
 
 POSTSTOP_PATIENCE = timedelta(minutes=2)
@@ -41,7 +41,7 @@ _KILL_PAUSE = 5.0
 
 
 def stop_jobs(
-    scheduler: Scheduler,
+    nomad: NomadApi,
     namespace: str,
     jobs: Sequence[str],
     run: StepRun,
@@ -54,18 +54,18 @@ def stop_jobs(
     """
     for job in jobs:
         run.before_effect()
-        scheduler.deregister(namespace, job, purge=False)
+        nomad.deregister(namespace, job, purge=False)
     for job in jobs:
-        _Ending(scheduler, namespace, job, run, patience).wait()
+        _Ending(nomad, namespace, job, run, patience).wait()
         run.before_effect()
-        scheduler.deregister(namespace, job, purge=True)
+        nomad.deregister(namespace, job, purge=True)
 
 
 def time_to_stop(
-    scheduler: Scheduler, namespace: str, jobs: Sequence[str], patience: timedelta = POSTSTOP_PATIENCE
+    nomad: NomadApi, namespace: str, jobs: Sequence[str], patience: timedelta = POSTSTOP_PATIENCE
 ) -> timedelta:
     """How long stopping the jobs may take, by what their job files ask for; they stop side by side."""
-    present = (scheduler.job(namespace, job) for job in jobs)
+    present = (nomad.job(namespace, job) for job in jobs)
     longest = max((_longest(job, patience) for job in present if job is not None), default=0.0)
     return min(timedelta(seconds=longest), LONGEST_STOP) + _SLACK
 
@@ -95,13 +95,13 @@ def _patience(duty: Duty, patience: timedelta) -> float:
 class _Ending:
     """Waits for the end of a stopped job."""
 
-    def __init__(self, scheduler: Scheduler, namespace: str, job: str, run: StepRun, patience: timedelta) -> None:
-        self._scheduler = scheduler
+    def __init__(self, nomad: NomadApi, namespace: str, job: str, run: StepRun, patience: timedelta) -> None:
+        self._nomad = nomad
         self._namespace = namespace
         self._job = job
         self._run = run
         self._patience = patience
-        self._duties = Duties(scheduler.job(namespace, job) or {})
+        self._duties = Duties(nomad.job(namespace, job) or {})
         self._begin = time.monotonic()
         self._told: tuple[str, ...] = ()
         self._told_at = 0.0
@@ -110,7 +110,7 @@ class _Ending:
 
     def wait(self) -> None:
         """Returns when all allocations of the job have ended."""
-        index, allocations = self._scheduler.allocations(self._namespace, self._job)
+        index, allocations = self._nomad.allocations(self._namespace, self._job)
         while running := [found for found in allocations if not found.terminal]:
             try:
                 self._run.before_effect()
@@ -119,7 +119,7 @@ class _Ending:
                 raise StepTimeout(f"{error.message.rstrip('.')}: {why}.", hint=error.hint) from error
             self._tell(tuple(self._waits_for(running)))
             self._kill_what_hangs(running)
-            index, allocations = self._scheduler.allocations(self._namespace, self._job, index=index, wait=SLICE)
+            index, allocations = self._nomad.allocations(self._namespace, self._job, index=index, wait=SLICE)
 
     def _tell(self, lines: tuple[str, ...]) -> None:
         now = time.monotonic()
@@ -181,7 +181,7 @@ class _Ending:
             limit = _told(_patience(self._duties.of(allocation.group, task.name), self._patience))
             self._run.log(f"{what} has not ended by itself in {limit} after the others have stopped, and is killed")
         try:
-            self._scheduler.signal(self._namespace, allocation.id, task.name, "SIGKILL")
+            self._nomad.signal(self._namespace, allocation.id, task.name, "SIGKILL")
         except BackendError as error:
             self._run.log(f"{what} can't be killed: {error.message}")
 

@@ -24,7 +24,7 @@ from environments.domain.errors import (
 from environments.domain.faults import TEMPLATE_FILE, Fault
 from environments.domain.names import META
 from environments.domain.template import Bundle, Template
-from environments.providers.nomad.ports import Job, Scheduler
+from environments.providers.nomad.ports import Job, NomadApi
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE
 from environments.providers.nomad.reported_faults import diagnostics, of_the_file, told_of_file, told_of_job
 from environments.providers.nomad.rules import adopt, declared, job_label
@@ -88,9 +88,9 @@ class _Images(dict[str, str]):
 class NomadJudge:
     """Implements `Judge` of the service."""
 
-    def __init__(self, scheduler: Scheduler, patience: float = _PATIENCE) -> None:
+    def __init__(self, nomad: NomadApi, patience: float = _PATIENCE) -> None:
         """`patience`: seconds for all job files of a template."""
-        self._scheduler = scheduler
+        self._nomad = nomad
         self._patience = patience
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
 
@@ -154,7 +154,7 @@ class NomadJudge:
 
     def _read(self, text: str, variables: str) -> Job | str:
         try:
-            return self._scheduler.parse(text, variables)
+            return self._nomad.parse(text, variables)
         except InvalidJob as error:
             return error.message
 
@@ -167,7 +167,7 @@ class NomadJudge:
                 if len(jobs) == 1:
                     yield source.fault(0, error.message.rstrip("."))
                 return
-            told = told_of_job(source, self._scheduler.validate({**adopted, "Namespace": _NAMESPACE}))
+            told = told_of_job(source, self._nomad.validate({**adopted, "Namespace": _NAMESPACE}))
             known.append({str(fault): fault for fault in told})
         yield from (fault for key, fault in known[0].items() if all(key in other for other in known))
 

@@ -30,7 +30,7 @@ class Twins:
     """The jobs that come of other values, and the text of the job file."""
 
     def __init__(self, parse: Callable[[str, str], Job], file: str, variables: Mapping[str, Any]) -> None:
-        """`parse`: `Scheduler.parse`."""
+        """`parse`: `NomadApi.parse`."""
         self._parse = parse
         self._file = file
         self._variables = dict(variables)

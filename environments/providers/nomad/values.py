@@ -48,7 +48,7 @@ LARGEST = 256 * 1024
 """Characters of all values of a job file together. Reading the file takes time by their number, many times over."""
 
 Parse = Callable[[str, str], Job]
-"""`Scheduler.parse`."""
+"""`NomadApi.parse`."""
 
 _ELSEWHERE = "Give it to the job through consul.kv, where any text may stand, or change the value."
 _IN_ENV = 'Give it to the job through consul.kv and read it with `A={{ key "…" | toJSON }}`, or change the value.'

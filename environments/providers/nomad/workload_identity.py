@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from environments.domain.environment import ResourceRef
 from environments.providers.nomad.namespace import whose_namespace
-from environments.providers.nomad.ports import Scheduler
+from environments.providers.nomad.ports import NomadApi
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT
 
@@ -73,9 +73,9 @@ class IdentityHandler:
 
     kind: ClassVar[str] = IDENTITY_KIND
 
-    def __init__(self, identities: Identities, scheduler: Scheduler) -> None:
+    def __init__(self, identities: Identities, nomad: NomadApi) -> None:
         self._identities = identities
-        self._scheduler = scheduler
+        self._nomad = nomad
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Counts entities and tokens."""
@@ -93,5 +93,5 @@ class IdentityHandler:
             end_identity(self._identities, auth_path, name, run)
 
     def _foreign(self, namespace: str, owner: Owner) -> bool:
-        metadata = self._scheduler.namespace(namespace)
+        metadata = self._nomad.namespace(namespace)
         return metadata is not None and whose_namespace(metadata, owner) is Presence.FOREIGN

@@ -14,7 +14,7 @@ from tests.fakes.backends.nomad_parse import parse
 
 
 class MemoryNomad:
-    """Implements `Scheduler`. Services of healthy jobs appear in `consul`, if there is one.
+    """Implements `NomadApi`. Services of healthy jobs appear in `consul`, if there is one.
 
     `fate` may be changed at any time, for jobs registered from then on; so may `token`, which is who registers them.
     """
