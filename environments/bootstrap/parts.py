@@ -10,7 +10,7 @@ from environments.domain.errors import NotConnected
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.drift import ConsulDriftDetector
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
@@ -22,7 +22,7 @@ from environments.providers.local_cluster.agents.host import LocalCluster
 from environments.providers.local_cluster.trust_step import ClusterTrust
 from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.acl_client import NomadAcl
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
@@ -39,7 +39,7 @@ from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.runner import OpenTofu
 from environments.providers.opentofu.served_states import SealedKits, ServedStates
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.providers.vault.client import Vault
+from environments.providers.vault.client import VaultClient
 from environments.providers.vault.drift import OpenBaoDriftDetector
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler, VaultSecret
@@ -83,9 +83,14 @@ def connections_of(settings: Settings) -> Callable[[], Connections]:
     return read
 
 
-def make_registry(settings: Settings, connections: Callable[[], Connections]) -> tuple[StepRegistry, Vault]:
+def make_registry(settings: Settings, connections: Callable[[], Connections]) -> tuple[StepRegistry, VaultClient]:
     """Every step kind on the real parts."""
-    consul, nomad, vault, acl = Consul(connections), Nomad(connections), Vault(connections), NomadAcl(connections)
+    consul, nomad, vault, acl = (
+        ConsulClient(connections),
+        NomadClient(connections),
+        VaultClient(connections),
+        NomadAcl(connections),
+    )
     machine = LocalCluster(settings.state)
     places = make_places(consul, nomad, vault)
     executors: list[Executor] = [
@@ -130,17 +135,17 @@ def make_registry(settings: Settings, connections: Callable[[], Connections]) ->
 
 def make_judge(connections: Callable[[], Connections]) -> NomadJudge:
     """What asks Nomad about the job files of templates."""
-    return NomadJudge(Nomad(connections))
+    return NomadJudge(NomadClient(connections))
 
 
-def make_places(consul: Consul, nomad: Nomad, vault: Vault) -> ClaimedPlaces:
+def make_places(consul: ConsulClient, nomad: NomadClient, vault: VaultClient) -> ClaimedPlaces:
     """What claims all that jobs of an environment can read and write."""
     return ClaimedPlaces(nomad, consul, consul, consul, vault.secrets, vault.pki, vault.logins)
 
 
-def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:
+def make_lender(connections: Callable[[], Connections], vault: VaultClient) -> Lender:
     """What lends credentials to modules."""
-    consul, nomad, acl = Consul(connections), Nomad(connections), NomadAcl(connections)
+    consul, nomad, acl = ConsulClient(connections), NomadClient(connections), NomadAcl(connections)
     places, where = make_places(consul, nomad, vault), ConnectedPlaces(connections).where
     return Credentials(consul, consul, acl, vault.logins, vault.secrets, places, where)
 
@@ -148,7 +153,7 @@ def make_lender(connections: Callable[[], Connections], vault: Vault) -> Lender:
 def with_modules(
     tools: StepRegistry,
     settings: Settings,
-    vault: Vault,
+    vault: VaultClient,
     lender: Lender,
     door: ServedStates,
     states: ModuleStates,

@@ -13,7 +13,7 @@ from environments.domain.plan import Action
 from environments.domain.template import make_bundle
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import policy_rules
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.kv import (
     ConsulKv,
     ConsulKvOptions,
@@ -30,7 +30,7 @@ from environments.steps.base import Owner, StepContext
 from tests.fakes.backends.consul import MemoryConsul
 from tests.support.step_harness import TEMPLATE, Run
 
-Port = Consul | MemoryConsul
+Port = ConsulClient | MemoryConsul
 
 
 @dataclass
@@ -71,7 +71,9 @@ def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> S
         }
         caller.call("PUT", "/v1/config", {"Kind": entry.kind, "Name": entry.name, **more.get(entry.kind, {})})
 
-    return Setting(Consul(real), log_in, register_service, configure, lambda: set(caller.get("/v1/agent/services")))
+    return Setting(
+        ConsulClient(real), log_in, register_service, configure, lambda: set(caller.get("/v1/agent/services"))
+    )
 
 
 def test_keys_are_written_listed_and_deleted_together(consul: Setting, name: str) -> None:

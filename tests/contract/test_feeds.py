@@ -9,10 +9,10 @@ from typing import NamedTuple
 import pytest
 
 from environments.providers.backend.connections import Connections
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.consul.services import Instance
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import NomadApi
 from environments.steps.cluster_events import (
@@ -42,7 +42,7 @@ class Sides(NamedTuple):
 @pytest.fixture(params=["memory", "real"])
 def sides(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Sides:
     if request.param == "real":
-        return Sides(Nomad(real), NomadFeed(real))
+        return Sides(NomadClient(real), NomadFeed(real))
     nomad = MemoryNomad()
     return Sides(nomad, MemoryJobFeed(nomad))
 
@@ -232,7 +232,7 @@ def test_a_question_waits_for_a_check_to_become_critical(services: Services, nam
 
 
 def test_services_of_no_environment_are_left_out_and_a_flood_is_cut(real: Callable[[], Connections], name: str) -> None:
-    consul, feed = Consul(real), ConsulFeed(real)
+    consul, feed = ConsulClient(real), ConsulFeed(real)
     caller = real().caller("consul")
     checks = [
         {"CheckID": f"{name}-{number}", "Name": "alive", "TTL": "1h", "Status": "critical"}

@@ -14,7 +14,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys, module_key_resource
 from environments.providers.opentofu.served_states import SealedKits
-from environments.providers.vault.client import Secrets, Vault
+from environments.providers.vault.client import Secrets, VaultClient
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
 from environments.wire.views import CreateRequest
@@ -25,7 +25,7 @@ from tests.support.step_harness import Run
 
 @pytest.fixture(params=["memory", "real"])
 def secrets(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Secrets | MemorySecrets:
-    return MemorySecrets() if request.param == "memory" else Vault(real).secrets
+    return MemorySecrets() if request.param == "memory" else VaultClient(real).secrets
 
 
 @pytest.fixture

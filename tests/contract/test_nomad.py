@@ -8,7 +8,7 @@ import pytest
 
 from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.backend.connections import Connections
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.ports import Allocation, Edit, Job, JobPlan, NomadApi
 from environments.steps.hcl import literals as hcl
 from tests.fakes.backends.nomad import MemoryNomad
@@ -81,7 +81,7 @@ POSTSTOP = JOB.replace(
 
 @pytest.fixture(params=["memory", "real"])
 def nomad(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> NomadApi:
-    return MemoryNomad() if request.param == "memory" else Nomad(real)
+    return MemoryNomad() if request.param == "memory" else NomadClient(real)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from environments.domain.references import SecretReference
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.workload_identity import Identity
 from environments.providers.vault.certificate import Certificate
-from environments.providers.vault.client import Logins, Pki, Secrets, Vault
+from environments.providers.vault.client import Logins, Pki, Secrets, VaultClient
 from environments.providers.vault.revealing import Revealing
 from environments.steps.marks import MARK
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
@@ -41,7 +41,7 @@ def vault(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Se
         body = {"common_name": f"{role}--web.service.consul", "ip_sans": "127.0.0.1"}
         return str(caller.call("POST", f"/v1/pki/issue/{role}", body)["data"]["serial_number"])
 
-    client = Vault(real)
+    client = VaultClient(real)
     return Setting(client.secrets, client.pki, client.logins, issue)
 
 
@@ -200,7 +200,7 @@ def test_secrets_are_read_and_written_with_tokens_that_are_gone_afterwards(vault
 def test_a_secret_is_revealed_from_its_environments_folder_and_by_its_mark_only(
     real: Callable[[], Connections], name: str
 ) -> None:
-    client = Vault(real)
+    client = VaultClient(real)
     one, other = _environment(f"env-{name}", name), _environment(f"env-{name}x", f"{name}x")
     for environment in (one, other):
         path = f"environments/{environment.name}/db"

@@ -18,10 +18,10 @@ from environments.engine.afterlook import AfterLook
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.backend.connections import Connections
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.kv import Put, RemoveTree
-from environments.providers.nomad.client import Nomad
-from environments.providers.vault.client import Vault
+from environments.providers.nomad.client import NomadClient
+from environments.providers.vault.client import VaultClient
 from environments.service.drift import Drifting
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
@@ -124,8 +124,8 @@ class Scene(Setting):
         self.connections = connections
         self.name = f"b{uuid4().hex[:6]}"
         self.keys = f"environments/{self.name}/"
-        self.consul, self.nomad = Consul(lambda: connections), Nomad(lambda: connections)
-        self.vault = Vault(lambda: connections)
+        self.consul, self.nomad = ConsulClient(lambda: connections), NomadClient(lambda: connections)
+        self.vault = VaultClient(lambda: connections)
         self.box = tools(connections)
         super().__init__(folder)
 
@@ -290,7 +290,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     scene.ask("reader")
     environment = scene.ends(State.READY)
     with monkeypatch.context() as stubborn:
-        stubborn.setattr(Nomad, "deregister", refuse)
+        stubborn.setattr(NomadClient, "deregister", refuse)
         scene.destroy(State.DESTROY_FAILED)
         scene.mending.abandon(ADMIN, scene.name, AbandonRequest(reason="the node is away"))
     assert scene.nomad.running(scene.name) == {"app": 1}

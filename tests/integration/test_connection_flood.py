@@ -11,9 +11,9 @@ import pytest
 
 from environments.providers.backend.calls import Part
 from environments.providers.backend.health import Parts
-from environments.providers.consul.client import Consul
-from environments.providers.nomad.client import Nomad
-from environments.providers.vault.client import Vault
+from environments.providers.consul.client import ConsulClient
+from environments.providers.nomad.client import NomadClient
+from environments.providers.vault.client import VaultClient
 from tests.support.cluster import Cluster
 
 LIMITS: dict[Part, int] = {"consul": 2000, "nomad": 1000}
@@ -63,9 +63,9 @@ def test_a_flood_of_connections_keeps_the_service_working(cluster: Cluster, part
     def service() -> None:
         """New connections to all parts, as a service that has just started makes them."""
         assert Parts(lambda: connections, "").troubles() == {}
-        Consul(lambda: connections).tree("environments/nobody/")
-        Nomad(lambda: connections).jobs("default")
-        Vault(lambda: connections).secrets.head("environments/nobody/secret")
+        ConsulClient(lambda: connections).tree("environments/nobody/")
+        NomadClient(lambda: connections).jobs("default")
+        VaultClient(lambda: connections).secrets.head("environments/nobody/secret")
 
     service()
     with flood(address, LIMITS[part] + 20):

@@ -14,7 +14,7 @@ from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.local_cluster.agents import processes
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.wire.views import CreateRequest, EnvironmentView
 from tests.support import images_here
 from tests.support.cluster import Cluster
@@ -162,7 +162,7 @@ def until(service: ServiceProcess, true: Callable[[EnvironmentView], bool], seco
     return view
 
 
-def container(nomad: Nomad) -> str:
+def container(nomad: NomadClient) -> str:
     """The container of the instance that runs; Nomad names it after task and allocation."""
     (running,) = [found for found in nomad.allocations(NAME, "web")[1] if found.client == "running"]
     return f"web-{running.id}"
@@ -175,7 +175,7 @@ def docker(*arguments: str) -> None:
 def test_an_environment_is_degraded_and_recovers_without_anybody_asking(
     service: ServiceProcess, cluster: Cluster
 ) -> None:
-    nomad = Nomad(lambda: cluster.connections)
+    nomad = NomadClient(lambda: cluster.connections)
     follower = Follower(service)
     service.client.create(CreateRequest(name=NAME, template="degraded"))
     assert service.wait_for(NAME, State.READY, State.FAILED).state is State.READY

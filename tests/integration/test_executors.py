@@ -27,7 +27,7 @@ from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Part
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.consul.access import Policy
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.kv import Put, RemoveTree
 from environments.providers.http.check import NoAnswer
 from environments.providers.http.client import WebClient
@@ -35,8 +35,8 @@ from environments.providers.local_cluster.agent_step import AgentLocal, AgentLoc
 from environments.providers.local_cluster.agents.host import LocalCluster
 from environments.providers.local_cluster.trust.names import OPENBAO_WORKLOADS_POLICY
 from environments.providers.local_cluster.trust_step import ClusterTrust, ClusterTrustOptions
-from environments.providers.nomad.client import Nomad
-from environments.providers.vault.client import Vault
+from environments.providers.nomad.client import NomadClient
+from environments.providers.vault.client import VaultClient
 from environments.steps.base import Owner, StepContext
 from environments.steps.changes import shown
 from environments.steps.marks import MARK
@@ -134,7 +134,7 @@ def test_web_is_made_proven_changed_and_leaves_nothing(
     made = Made(box, new_owner(), folder(WEB))
     made.apply(replicas=2, message="good morning", branch="feature/x ${y} {{ z }}")
 
-    vault = Vault(lambda: connections)
+    vault = VaultClient(lambda: connections)
     ca = tmp_path / "ca.pem"
     ca.write_text(vault.pki.chain())
     said = subprocess.run(
@@ -161,7 +161,7 @@ def test_web_is_made_proven_changed_and_leaves_nothing(
     assert {kind: after[kind] - before[kind] for kind in after if after[kind] - before[kind]} == {}
 
 
-def _follows_a_change(made: Made, vault: Vault) -> None:
+def _follows_a_change(made: Made, vault: VaultClient) -> None:
     """The message alone is changed: no instance is replaced."""
     instances = made.outputs["answers"]["instances"]
     made.apply(replicas=2, message="good evening", branch="feature/x ${y} {{ z }}")
@@ -172,7 +172,7 @@ def _follows_a_change(made: Made, vault: Vault) -> None:
 
 def test_the_certificate_covers_the_consul_name_and_the_address(web: Made, connections: Connections) -> None:
     web.apply()
-    context = ssl.create_default_context(cadata=Vault(lambda: connections).pki.chain())
+    context = ssl.create_default_context(cadata=VaultClient(lambda: connections).pki.chain())
     host, port = web.url.removeprefix("https://").split(":")
     for name in (f"{web.owner.name}--web.service.consul", "127.0.0.1", "localhost"):
         with (
@@ -183,7 +183,11 @@ def test_the_certificate_covers_the_consul_name_and_the_address(web: Made, conne
 
 
 def test_applying_everything_again_neither_restarts_nor_doubles_anything(web: Made, connections: Connections) -> None:
-    nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
+    nomad, consul, vault = (
+        NomadClient(lambda: connections),
+        ConsulClient(lambda: connections),
+        VaultClient(lambda: connections),
+    )
     name = web.owner.name
     web.apply(replicas=2)
 
@@ -208,7 +212,7 @@ def test_an_update_of_variables_replaces_the_instances(web: Made, connections: C
     web.apply(branch="one")
     first = web.url
     web.apply(branch="two", replicas=2)
-    vault = Vault(lambda: connections)
+    vault = VaultClient(lambda: connections)
     assert len(web.outputs["answers"]["instances"]) >= 2
     assert "two" in WebClient().get(web.url, ca=vault.pki.chain(), limit=5).text
     assert web.url != first
@@ -272,7 +276,11 @@ def test_a_plan_says_what_is_created_and_then_what_differs_and_nothing_else(
 
 
 def test_what_somebody_did_by_hand_is_planned_back_and_repaired(web: Made, connections: Connections) -> None:
-    nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
+    nomad, consul, vault = (
+        NomadClient(lambda: connections),
+        ConsulClient(lambda: connections),
+        VaultClient(lambda: connections),
+    )
     name = web.owner.name
     web.apply()
     caller = connections.caller("consul")
@@ -324,7 +332,11 @@ job "odd" {
 
 
 def test_strangers_in_an_environment_are_told_by_every_drift_detector(web: Made, connections: Connections) -> None:
-    nomad, consul, vault = Nomad(lambda: connections), Consul(lambda: connections), Vault(lambda: connections)
+    nomad, consul, vault = (
+        NomadClient(lambda: connections),
+        ConsulClient(lambda: connections),
+        VaultClient(lambda: connections),
+    )
     name = web.owner.name
     web.apply(steps=["settings", "password", "certificate"])
     assert web.unexpected() == []
@@ -362,7 +374,7 @@ def test_a_step_that_is_gone_leaves_its_keys_and_they_are_cleared(web: Made, con
     assert (left.address, left.action) == (f"environments/{web.owner.name}/message", Action.DESTROY)
     executor.clear("settings", web.owner, Run())
     assert executor.leavings("settings", web.owner) == []
-    assert set(Consul(lambda: connections).tree(f"environments/{web.owner.name}/")) == {
+    assert set(ConsulClient(lambda: connections).tree(f"environments/{web.owner.name}/")) == {
         f"environments/{web.owner.name}/.owner"
     }
 
@@ -370,7 +382,7 @@ def test_a_step_that_is_gone_leaves_its_keys_and_they_are_cleared(web: Made, con
 def test_an_instance_that_nomad_gave_up_is_planned_to_start_anew(app: Made, connections: Connections) -> None:
     _prepare(app, 'command = "sleep 3; exit 4"', group='update {\n min_healthy_time = "0s"\n }')
     app.apply()
-    nomad = Nomad(lambda: connections)
+    nomad = NomadClient(lambda: connections)
     assert app.plan() == {}
     until(lambda: any(found.client == "failed" for found in nomad.allocations(app.owner.name, "app")[1]), 30)
     assert _told(app.plan()) == {
@@ -440,10 +452,10 @@ def test_after_a_failure_the_same_step_starts_the_job_anew(app: Made, connection
     _prepare(app, 'command = "test $(cat /proc/uptime | cut -d. -f1) -gt 9999999999 || exit 3"')
     with pytest.raises(StepFailed):
         app.apply()
-    first = {found.id for found in Nomad(lambda: connections).allocations(app.owner.name, "app")[1]}
+    first = {found.id for found in NomadClient(lambda: connections).allocations(app.owner.name, "app")[1]}
     with pytest.raises(StepFailed):
         app.apply()
-    second = {found.id for found in Nomad(lambda: connections).allocations(app.owner.name, "app")[1]}
+    second = {found.id for found in NomadClient(lambda: connections).allocations(app.owner.name, "app")[1]}
     assert second - first
 
 
@@ -527,7 +539,7 @@ def test_a_job_that_reaches_too_far_is_refused_before_anything_is_made(
     _prepare(app, 'keys = "a`b"', more)
     with pytest.raises(InvalidJob, match=reason):
         app.apply(checked=False)
-    assert Nomad(lambda: connections).namespace(app.owner.name) is None
+    assert NomadClient(lambda: connections).namespace(app.owner.name) is None
 
 
 # --- isolation ---
@@ -568,7 +580,7 @@ def _reading(data: str, whose: str) -> str:
 
 
 def test_a_namespace_of_that_name_that_is_not_ours_is_refused_and_survives(app: Made, connections: Connections) -> None:
-    nomad = Nomad(lambda: connections)
+    nomad = NomadClient(lambda: connections)
     nomad.write_namespace(app.owner.name, "theirs", {"team": "them"})
     try:
         _prepare(app, "")
@@ -584,7 +596,11 @@ def test_a_namespace_of_that_name_that_is_not_ours_is_refused_and_survives(app: 
 
 
 def _ports(connections: Connections) -> list[tuple[str, Any]]:
-    consul, nomad, vault = Consul(lambda: connections), Nomad(lambda: connections), Vault(lambda: connections)
+    consul, nomad, vault = (
+        ConsulClient(lambda: connections),
+        NomadClient(lambda: connections),
+        VaultClient(lambda: connections),
+    )
     return [
         ("Consul", lambda: consul.tree("x/")),
         ("Consul", lambda: consul.instances("x")),
@@ -623,7 +639,7 @@ def test_a_part_that_refuses_our_token_is_named(connections: Connections, tmp_pa
 
 def test_a_token_that_was_replaced_is_read_again(connections: Connections, tmp_path: Path) -> None:
     wrong = _elsewhere(connections, tmp_path, None)
-    vault = Vault(lambda: wrong)
+    vault = VaultClient(lambda: wrong)
     with pytest.raises(BackendError):
         vault.secrets.head("x")
     (tmp_path / "token").write_text(connections.tokens("vault").token())
@@ -632,7 +648,7 @@ def test_a_token_that_was_replaced_is_read_again(connections: Connections, tmp_p
 
 def test_a_certificate_of_another_ca_or_name_is_no_answer(web: Made, connections: Connections, tmp_path: Path) -> None:
     web.apply()
-    ca = Vault(lambda: connections).pki.chain()
+    ca = VaultClient(lambda: connections).pki.chain()
     assert WebClient().get(f"{web.url}/health", ca=ca, limit=5).status == 200
     other = tmp_path / "other.pem"
     subprocess.run(

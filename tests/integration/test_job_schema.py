@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from environments.domain.errors import InvalidJob
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.schema import CHOICES, FREE, FUNCTIONS, KINDS, NEEDED
 from environments.providers.nomad.structure import structure_faults
 from environments.steps.hcl.faults import Source
@@ -18,8 +18,8 @@ NUMBERS = {"exclude_outbound_ports"}
 
 
 @pytest.fixture(scope="module")
-def nomad(cluster: Cluster) -> Nomad:
-    return Nomad(lambda: cluster.connections)
+def nomad(cluster: Cluster) -> NomadClient:
+    return NomadClient(lambda: cluster.connections)
 
 
 def places() -> dict[str, list[tuple[str, str]]]:
@@ -55,7 +55,7 @@ def _value(kind: str, argument: str) -> str:
     return "[1]" if argument in NUMBERS else VALUES[KINDS[kind].arguments[argument]]
 
 
-def refusal(nomad: Nomad, text: str) -> str:
+def refusal(nomad: NomadClient, text: str) -> str:
     try:
         nomad.parse(text, "")
     except InvalidJob as error:
@@ -72,24 +72,24 @@ def written() -> Iterator[tuple[str, str]]:
                 yield f"{kind}.{name}", file(around, f'{name} {{\n a = "b"\n}}')
 
 
-def test_nomad_knows_every_argument_and_block_that_there_is_said_to_be(nomad: Nomad) -> None:
+def test_nomad_knows_every_argument_and_block_that_there_is_said_to_be(nomad: NomadClient) -> None:
     refused = {what: said for what, text in written() if (said := refusal(nomad, text))}
     assert refused == {}
 
 
 @pytest.mark.parametrize("form", ["unheard = 1", "unheard {\n}"])
-def test_what_there_is_said_not_to_be_is_refused_by_nomad(nomad: Nomad, form: str) -> None:
+def test_what_there_is_said_not_to_be_is_refused_by_nomad(nomad: NomadClient, form: str) -> None:
     for around in places().values():
         text = file(around, form)
         assert any("unheard" in fault.message for fault in structure_faults(Source("x", parse(text))))
         assert "unheard" in refusal(nomad, text)
 
 
-def test_nomad_knows_every_function(nomad: Nomad) -> None:
+def test_nomad_knows_every_function(nomad: NomadClient) -> None:
     for name in sorted(FUNCTIONS):
         said = refusal(nomad, f'job "a" {{\n name = {name}()\n}}')
         assert "There is no function named" not in said
 
 
-def test_a_label_needs_no_quotes(nomad: Nomad) -> None:
+def test_a_label_needs_no_quotes(nomad: NomadClient) -> None:
     assert nomad.parse('job app {\n group g {\n task t {\n driver = "docker"\n}\n}\n}', "")["ID"] == "app"

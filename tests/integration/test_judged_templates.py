@@ -4,7 +4,7 @@ import pytest
 
 from environments.bootstrap.kinds import STEP_KINDS
 from environments.domain.template import Bundle, make_bundle
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.validation import NomadJudge
 from environments.service.inspecting import template_faults
 from tests.cases.table import HERE, Ends, read
@@ -61,7 +61,7 @@ SAFE = [
 
 @pytest.fixture
 def judge(cluster: Cluster) -> NomadJudge:
-    return NomadJudge(Nomad(lambda: cluster.connections))
+    return NomadJudge(NomadClient(lambda: cluster.connections))
 
 
 def checked(judge: NomadJudge, bundle: Bundle) -> list[str]:

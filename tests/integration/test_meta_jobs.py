@@ -12,7 +12,7 @@ import pytest
 
 from environments.client.bundles import read_bundle
 from environments.providers.nomad import values as nomad_values
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 from jobs.deploy import TEMPLATE
@@ -34,7 +34,7 @@ def read(cluster: Cluster) -> Any:
 
     def read(file: str, **variables: Any) -> dict[str, Any]:
         text = read_bundle(TEMPLATE).text(file)
-        parsed = nomad_values.read(Nomad(lambda: cluster.connections).parse, text, variables)
+        parsed = nomad_values.read(NomadClient(lambda: cluster.connections).parse, text, variables)
         job = adopt(parsed, file.partition(".")[0], Owner("env-meta", "meta"), trusted=True)
         answer = nomad.call("PUT", "/v1/validate/job", {"Job": {**job, "Namespace": "default"}})
         assert not answer["Error"], answer

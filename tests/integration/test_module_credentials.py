@@ -16,7 +16,7 @@ from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.credentials import module_policy
 from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import CredentialPart, Lender, Loan
-from environments.providers.vault.client import Vault
+from environments.providers.vault.client import VaultClient
 from environments.settings import Settings
 from environments.steps.base import Owner, Presence, ResourceHandler
 from tests.fakes.counting_server import CountingServer
@@ -47,7 +47,7 @@ class World:
         tools, vault = make_registry(Settings(state=state), lambda: connections)
         self.lender: Lender = make_lender(lambda: connections, vault)
         self.handlers: dict[str, ResourceHandler] = dict(tools.handlers)
-        self.vault: Vault = vault
+        self.vault: VaultClient = vault
 
     def admin(self, part: Part) -> Caller:
         """Who may do everything."""

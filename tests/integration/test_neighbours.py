@@ -18,7 +18,7 @@ from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Endpoint, TokenFile
 from environments.providers.local_cluster.trust.nomad import leaves_others_alone
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.wire.views import CreateRequest
 from tests.support import images_here
 from tests.support.cluster import Cluster, start_cluster
@@ -171,14 +171,14 @@ def configuration(nomad: str) -> dict[str, Any]:
     return found
 
 
-def run_lasting(nomad: Nomad, namespace: str) -> None:
+def run_lasting(nomad: NomadClient, namespace: str) -> None:
     """The service of the template, by Nomad alone."""
     job = nomad.parse(FILES["lasting.nomad.hcl"], f'image = "{images_here.reference("base")}"')
     nomad.write_namespace(namespace, "a test", {})
     nomad.register(namespace, {**job, "Namespace": namespace}, 0)
 
 
-def is_up(nomad: Nomad, namespace: str) -> bool:
+def is_up(nomad: NomadClient, namespace: str) -> bool:
     return any(found.client == "running" for found in nomad.allocations(namespace, "lasting")[1])
 
 
@@ -186,7 +186,7 @@ def test_neighbours_on_one_engine(
     cluster: Cluster, second: Cluster, service: ServiceProcess, mark: str, tmp_path: Path, login: Callable[[], None]
 ) -> None:
     """Ours removes nothing of others, with the very configuration that removes everything when it is switched on."""
-    nomad, client = Nomad(lambda: second.connections), service.client
+    nomad, client = NomadClient(lambda: second.connections), service.client
     run_lasting(nomad, "beside")
     client.create(CreateRequest(name="pair", template="pair"))
     service.wait_for("pair", State.READY, seconds=LIMIT)
@@ -235,7 +235,7 @@ def test_neighbours_on_one_engine(
     assert all_of_us()["foreign"] == set()
 
     # It stayed ready, what has ended didn't run again, and people are told who may have done it.
-    first = Nomad(lambda: cluster.connections)
+    first = NomadClient(lambda: cluster.connections)
     until(lambda: is_up(first, "pair"), "the environment's service")
     assert client.environment("pair").state is State.READY
     (once,) = first.allocations("pair", "ending")[1]

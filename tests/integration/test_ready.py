@@ -13,7 +13,7 @@ import pytest
 
 from environments.domain.errors import StepTimeout
 from environments.providers.backend.connections import Connections
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.job import JobHandler
 from environments.steps.base import StepContext
 from environments.steps.registry import StepRegistry
@@ -63,7 +63,7 @@ def promote(made: Made, **parameters: Any) -> None:
 
 def running(made: Made, connections: Connections) -> dict[int, int]:
     """How many instances of each version of the job run and are to run."""
-    found = [one for one in Nomad(lambda: connections).allocations(made.owner.name, "app")[1] if not one.terminal]
+    found = [one for one in NomadClient(lambda: connections).allocations(made.owner.name, "app")[1] if not one.terminal]
     return {
         version: sum(one.job_version == version and one.desired == "run" for one in found)
         for version in {one.job_version for one in found if one.desired == "run"}
@@ -78,7 +78,7 @@ def test_an_instance_whose_other_task_never_starts_is_not_ready(made: Made) -> N
 def test_tasks_of_every_lifecycle_are_ready_as_they_should_be(made: Made, connections: Connections) -> None:
     case(made, "lifecycle", ("consul {}", ""))
     made.apply()
-    (found,) = Nomad(lambda: connections).allocations(made.owner.name, "app")[1]
+    (found,) = NomadClient(lambda: connections).allocations(made.owner.name, "app")[1]
     assert {task.name: task.state for task in found.tasks} == {
         "init": "dead",
         "side": "running",
@@ -175,7 +175,7 @@ def test_a_slow_task_is_named_and_a_hanging_one_after_the_others_is_killed(
         ("consul {}", ""),
     )
     made.apply()
-    handler = JobHandler(Nomad(lambda: connections), timedelta(seconds=1))
+    handler = JobHandler(NomadClient(lambda: connections), timedelta(seconds=1))
     address = f"{made.owner.name}/app"
     # Main tasks, then the sidecar, then those after them, which may be started again once.
     assert timedelta(seconds=138) < handler.time_needed(address) < timedelta(seconds=240)

@@ -10,7 +10,7 @@ from environments.domain.environment import Environment
 from environments.domain.json_values import same
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.providers.vault.client import Vault
+from environments.providers.vault.client import VaultClient
 from environments.providers.vault.revealing import Revealing
 from tests.fakes.client import NOW
 from tests.support.cluster import Cluster
@@ -139,7 +139,7 @@ def test_values_reach_a_job_as_they_were_given(cluster: Cluster, made: Made) -> 
     made.apply(**given)
     assert made.plan(**given) == {}
 
-    vault, name = Vault(lambda: cluster.connections), made.owner.name
+    vault, name = VaultClient(lambda: cluster.connections), made.owner.name
     kept = {**SECRETS, "n": 5432, "f": 1.5}
     assert same(vault.secrets.read(f"environments/{name}/keys"), kept)
     shown = Revealing(vault).read_secrets(_environment(made), made.outputs["keys"]["references"])

@@ -14,7 +14,7 @@ from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.backend.connections import Connections, TokenFile
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.done import RUN
 from environments.steps.registry import StepRegistry
 from environments.stores.schema import resources
@@ -97,8 +97,8 @@ class RealSetting(Setting):
         return self.tools
 
     @property
-    def nomad(self) -> Nomad:
-        return Nomad(lambda: self.connections)
+    def nomad(self) -> NomadClient:
+        return NomadClient(lambda: self.connections)
 
     def change_token(self) -> None:
         """What happens each hour, and with each start of the service."""

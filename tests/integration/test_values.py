@@ -14,7 +14,7 @@ import pytest
 
 from environments.domain.errors import InvalidJob
 from environments.providers.nomad import values as nomad_values
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.go_template import Place, places
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
@@ -115,8 +115,8 @@ def backends(cluster: Cluster) -> Backends:
 
 
 @pytest.fixture(scope="module")
-def nomad(cluster: Cluster) -> Nomad:
-    return Nomad(lambda: cluster.connections)
+def nomad(cluster: Cluster) -> NomadClient:
+    return NomadClient(lambda: cluster.connections)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def composed(text: str) -> str:
     return normalize("NFC", text)
 
 
-def test_what_runs_is_what_was_typed(backends: Backends, nomad: Nomad, place: None) -> None:
+def test_what_runs_is_what_was_typed(backends: Backends, nomad: NomadClient, place: None) -> None:
     given = variables(hostile(200, 1))
     values = given["values"]
     job = adopt(nomad_values.read(nomad.parse, JOB, given), "app", OWNER)
@@ -189,7 +189,7 @@ def test_what_runs_is_what_was_typed(backends: Backends, nomad: Nomad, place: No
 
 
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_the_rules_hold_for_what_nomad_makes_of_a_job_file(nomad: Nomad, seed: int) -> None:
+def test_the_rules_hold_for_what_nomad_makes_of_a_job_file(nomad: NomadClient, seed: int) -> None:
     given = variables(hostile(60, seed))
     job = nomad_values.read(nomad.parse, JOB, given)
     env = environment(job)
@@ -230,7 +230,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("field", "text"), FIELDS)
-def test_elsewhere_a_value_that_nomad_would_act_on_is_refused(nomad: Nomad, field: str, text: str) -> None:
+def test_elsewhere_a_value_that_nomad_would_act_on_is_refused(nomad: NomadClient, field: str, text: str) -> None:
     block = text.replace("{ ", "{\n").replace(" }", "\n}")
     if block.startswith("TASK"):
         block = f'group "g" {{\n task "t" {{\n driver = "docker"\n {block.removeprefix("TASK")}\n }}\n }}'
@@ -291,7 +291,7 @@ EXPRESSIONS = [
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_no_expression_makes_a_value_code(nomad: Nomad, expression: str) -> None:
+def test_no_expression_makes_a_value_code(nomad: NomadClient, expression: str) -> None:
     head = "".join(f'variable "{name}" {{}}\n' for name in ("x", "y", "json", "base64", "twice", "json_base64"))
     head += 'variable "list" { type = list(string) }\nvariable "table" { type = map(string) }\n'
     fields = f'env {{\n A = {expression}\n OWN = "${{NOMAD_ALLOC_INDEX}}"\n }}\n config {{\n args = [{expression}]\n }}'
@@ -349,7 +349,7 @@ MADE = [
 
 @pytest.mark.parametrize("expression", MADE)
 @pytest.mark.parametrize("code", ["${VAULT_TOKEN}", '{{ env "NOMAD_JOB_NAME" }}', "A\nEXTRA=1"])
-def test_no_expression_makes_code_of_numbers(nomad: Nomad, expression: str, code: str) -> None:
+def test_no_expression_makes_code_of_numbers(nomad: NomadClient, expression: str, code: str) -> None:
     alphabet = "".join(sorted({*code, *"$aB1"}))
     given = {
         "codes": [*map(ord, code)],
@@ -381,7 +381,7 @@ def test_no_expression_makes_code_of_numbers(nomad: Nomad, expression: str, code
             nomad_values.read(nomad.parse, file, given)
 
 
-def test_numbers_and_conditions_stand_in_a_job(nomad: Nomad) -> None:
+def test_numbers_and_conditions_stand_in_a_job(nomad: NomadClient) -> None:
     file = r"""
 variable "n" { type = number }
 variable "tls" { type = bool }
@@ -451,7 +451,7 @@ INJECT = Path(__file__).parents[1] / "cases" / "attack" / "inject"
 
 
 @pytest.mark.parametrize("case", ["list.json", "text.json"])
-def test_a_list_or_a_decoded_text_is_no_code_of_a_template(nomad: Nomad, case: str) -> None:
+def test_a_list_or_a_decoded_text_is_no_code_of_a_template(nomad: NomadClient, case: str) -> None:
     file = (INJECT / "app.nomad.hcl").read_text()
     plain = {"image": "any", "environment": NAME, "lines": ["plain"], "text": '["hi"]'}
     data = [found["EmbeddedTmpl"] for found in _task(nomad_values.read(nomad.parse, file, plain))["Templates"]]

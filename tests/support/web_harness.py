@@ -15,20 +15,20 @@ from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.drift import ConsulDriftDetector
 from environments.providers.consul.kv import ConsulKv, PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import CheckHttp
 from environments.providers.http.client import WebClient
 from environments.providers.job_places import reach
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
 from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.providers.vault.client import Vault
+from environments.providers.vault.client import VaultClient
 from environments.providers.vault.drift import OpenBaoDriftDetector
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler, VaultSecret
@@ -43,7 +43,11 @@ WEB = Path(environments.__file__).parent / "templates" / "web"
 
 def tools(connections: Connections) -> StepRegistry:
     """Every step kind that needs a cluster."""
-    consul, nomad, vault = Consul(lambda: connections), Nomad(lambda: connections), Vault(lambda: connections)
+    consul, nomad, vault = (
+        ConsulClient(lambda: connections),
+        NomadClient(lambda: connections),
+        VaultClient(lambda: connections),
+    )
     return step_registry(
         [
             ConsulKv(consul),

@@ -14,13 +14,13 @@ from environments.providers.backend.calls import Caller, FixedToken
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.backend.health import Parts
 from environments.providers.consul import client as consul_module
-from environments.providers.consul.client import Consul
+from environments.providers.consul.client import ConsulClient
 from environments.providers.http.check import NoAnswer
 from environments.providers.http.client import WebClient
 from environments.providers.nomad import client as nomad_module
-from environments.providers.nomad.client import Nomad
+from environments.providers.nomad.client import NomadClient
 from environments.providers.vault import client as vault_module
-from environments.providers.vault.client import Vault
+from environments.providers.vault.client import VaultClient
 from tests.fakes import hostile as servers
 from tests.fakes.hostile import ENDLESS, FLOODS, Talk, hostile
 
@@ -51,12 +51,12 @@ def part_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 
 def calls(connections: Callable[[], Connections]) -> dict[str, Callable[[], object]]:
-    vault = Vault(connections)
+    vault = VaultClient(connections)
     return {
-        "consul": lambda: Consul(connections).tree("environments/demo/"),
-        "consul waits": lambda: Consul(connections).instances("demo--web", index=5, wait=0.1),
-        "nomad": lambda: Nomad(connections).jobs("demo"),
-        "nomad waits": lambda: Nomad(connections).allocations("demo", "web", index=5, wait=0.1),
+        "consul": lambda: ConsulClient(connections).tree("environments/demo/"),
+        "consul waits": lambda: ConsulClient(connections).instances("demo--web", index=5, wait=0.1),
+        "nomad": lambda: NomadClient(connections).jobs("demo"),
+        "nomad waits": lambda: NomadClient(connections).allocations("demo", "web", index=5, wait=0.1),
         "openbao": lambda: vault.secrets.read("environments/demo/database"),
     }
 

@@ -14,7 +14,7 @@ import pytest
 from environments.domain.errors import BackendDenied
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
 from environments.providers.vault import client as vault_module
-from environments.providers.vault.client import Vault
+from environments.providers.vault.client import VaultClient
 
 DENIED = {"errors": ["1 error occurred:\n\t* permission denied\n\n"]}
 LOGIN = {"path": "auth/jwt-nomad/login", "display_name": "jwt-nomad-demo"}
@@ -73,11 +73,11 @@ def openbao(
             thread.join()
 
 
-def client(address: str, folder: Path) -> Vault:
+def client(address: str, folder: Path) -> VaultClient:
     token = folder / "token"
     token.write_text("a token")
     endpoint = Endpoint(address=address, authentication=TokenFile(token_file=token))
-    return Vault(lambda: Connections(vault=endpoint))
+    return VaultClient(lambda: Connections(vault=endpoint))
 
 
 @pytest.fixture(autouse=True)

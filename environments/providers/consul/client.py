@@ -24,7 +24,7 @@ from environments.steps.base import Issued
 _STATUS = re.compile(r"(\d{3})\b")
 
 
-class Consul:
+class ConsulClient:
     """Implements `KeyValueStore`, `AccessControl` and `Catalogue` of the steps."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:

@@ -29,8 +29,8 @@ _CHAIN = 20
 """Evaluations of one chain that are followed at most."""
 
 
-class Nomad:
-    """Implements `NomadApi` of the steps."""
+class NomadClient:
+    """Implements `NomadApi` with python-nomad."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)

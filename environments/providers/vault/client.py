@@ -399,7 +399,7 @@ class Logins(_Part):
         return str(found["data"]["accessor"])
 
 
-class Vault:
+class VaultClient:
     """OpenBao in its three uses: `secrets`, `pki` and `logins`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
