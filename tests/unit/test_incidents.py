@@ -9,7 +9,7 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import StepFailed
 from environments.providers.nomad.answers import allocation
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_from_outside
-from environments.providers.nomad.rollout import Registered, Watch
+from environments.providers.nomad.rollout import Registered, RolloutWatcher
 from tests.fakes.backends.nomad_instances import Fate
 from tests.support.step_harness import Run, World
 
@@ -72,7 +72,7 @@ def test_the_log_of_a_deployment_says_what_may_have_done_it_and_what_to_do(world
     world.nomad.kill_from_outside("alpha", "web", AT)
     run, job = Run(), world.nomad.job("alpha", "web")
     assert job is not None
-    Watch(world.nomad, world.consul, Registered(job, 0, ""), run).until_healthy()
+    RolloutWatcher(world.nomad, world.consul, Registered(job, 0, ""), run).until_healthy()
     (line,) = [line for line in run.lines if KILLED_FROM_OUTSIDE in line]
     assert line.startswith("alpha-we task: ")
     assert "another Nomad on the same Docker engine" in line
@@ -89,7 +89,7 @@ def test_a_step_that_fails_because_of_it_hints_at_it(world: World) -> None:
     job = world.nomad.job("alpha", "web")
     assert job is not None
     with pytest.raises(StepFailed) as caught:
-        Watch(world.nomad, world.consul, Registered(job, 0, ""), Run()).until_healthy()
+        RolloutWatcher(world.nomad, world.consul, Registered(job, 0, ""), Run()).until_healthy()
     assert "dangling_containers" in caught.value.hint
     assert "env retry" in caught.value.hint
 

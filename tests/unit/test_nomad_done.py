@@ -121,7 +121,7 @@ def test_a_worker_that_dies_while_it_runs_or_after_its_end_leaves_one_run(monkey
                 patch.setattr(run, "finished", _dies)
             else:
                 patch.setattr(world.nomad, "newest_evaluation", _dies)
-                patch.setattr("environments.providers.nomad.rollout.Watch.until_healthy", _dies)
+                patch.setattr("environments.providers.nomad.rollout.RolloutWatcher.until_healthy", _dies)
             with pytest.raises(Interrupted):
                 world.apply("nomad.job", OPTIONS, run, files=FILES)
         another_token(world.nomad)

@@ -24,7 +24,7 @@ from environments.providers.nomad.plan import RETRY
 from environments.providers.nomad.ports import Job, JobPlaces, JobPlan, NomadApi
 from environments.providers.nomad.promotion import canaried, promotes_itself, refuse_failed
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, made_by, service_shapes
-from environments.providers.nomad.rollout import Outcome, Registered, Watch
+from environments.providers.nomad.rollout import Outcome, Registered, RolloutWatcher
 from environments.providers.nomad.rules import adopt, declared, job_label
 from environments.providers.nomad.service_addresses import addresses
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
@@ -160,8 +160,10 @@ class NomadJob(OwnThingsOnly):
             registered = self._register(job, completion, owner, run)
             new = registered.new
             words = partial(self._words, owner)
-            watch = Watch(self._nomad, self._catalogue, registered, run, words, known, promotes=_promotes(context))
-            outcome = watch.until_healthy()
+            watcher = RolloutWatcher(
+                self._nomad, self._catalogue, registered, run, words, known, promotes=_promotes(context)
+            )
+            outcome = watcher.until_healthy()
             self._places.notice_logins()
         completion.ended(run)
         return {

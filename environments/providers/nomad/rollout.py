@@ -70,11 +70,11 @@ class Registered:
         return bool(self.job.get("Periodic") or self.job.get("ParameterizedJob"))
 
 
-class Watch:
+class RolloutWatcher:
     """Follows one version of a job.
 
     Nomad looks at Consul's checks twice a second and tells of it later still. So where a group asks for nothing but
-    passing checks (`min_healthy_time = "0s"`), the watch asks Consul itself.
+    passing checks (`min_healthy_time = "0s"`), the watcher asks Consul itself.
     """
 
     def __init__(
