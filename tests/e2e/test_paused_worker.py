@@ -69,7 +69,7 @@ def test_a_worker_and_its_tofu_that_wake_up_late_change_nothing(members: list[Me
             return now is not None and now.worker not in (None, held.name)
 
         until(taken, TAKE_OVER, f"nobody took it over:\n{api.story('paused')}")
-        # Its warden wasn't paused: when the lease was over nothing of its tofu was left to wake up.
+        # Its watchdog wasn't paused: when the lease was over nothing of its tofu was left to wake up.
         assert tofus(sleeper.state) == []
         environment = api.wait_for("paused", State.READY, State.FAILED, seconds=120)
         assert environment.state is State.READY, api.story("paused")

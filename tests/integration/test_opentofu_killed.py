@@ -1,4 +1,4 @@
-"""What is left of a run of tofu when its worker, tofu itself, a provider or the warden is killed or paused: nothing."""
+"""Nothing is left of a run of tofu when its worker, tofu itself, a provider or the watchdog is killed or paused."""
 
 import signal
 import subprocess
@@ -178,13 +178,13 @@ def test_what_can_neither_be_found_nor_made_again_is_named(site: Site, things: C
     assert things.objects() == {}
 
 
-def test_tofu_dies_with_its_warden_and_its_orphans_with_the_next_run(site: Site, things: CountingServer) -> None:
+def test_tofu_dies_with_its_watchdog_and_its_orphans_with_the_next_run(site: Site, things: CountingServer) -> None:
     things.hold("a")
     with ThreadPoolExecutor(1) as pool:
         applied = pool.submit(site.apply, ["a"], StoppableRun())
         things.wait_until_asked("POST", "a")
-        (warden,) = _wardens(site)
-        kill(warden)
+        (watchdog,) = _watchdogs(site)
+        kill(watchdog)
         wait_until(lambda: not site.tofus(), "tofu is dead")
         with pytest.raises(BackendUnavailable):
             applied.result()
@@ -230,10 +230,10 @@ def _killed_while_making(site: Site, things: CountingServer, names: list[str]) -
         things.release()
 
 
-def _wardens(site: Site) -> list[int]:
+def _watchdogs(site: Site) -> list[int]:
     return [number for number, program in site.processes().items() if program.name.startswith("python")]
 
 
 def _was_asked(site: Site) -> bool:
-    """Whether the warden has heard that its worker is gone, and told tofu: it listens no more then."""
-    return any(not Path(f"/proc/{warden}/fd/0").is_symlink() for warden in _wardens(site))
+    """Whether the watchdog has heard that its worker is gone, and told tofu: it listens no more then."""
+    return any(not Path(f"/proc/{watchdog}/fd/0").is_symlink() for watchdog in _watchdogs(site))

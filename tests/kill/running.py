@@ -231,7 +231,7 @@ class Matrix:
 
 
 def tofus(state: Path) -> list[int]:
-    """Processes of tofu (not of its warden) that work below the state folder."""
+    """Processes of tofu (not of its watchdog) that work below the state folder."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():

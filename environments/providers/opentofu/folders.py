@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from environments.providers.opentofu import watchdog as warden
+from environments.providers.opentofu import watchdog
 from environments.steps.base import Owner
 
 ERRORED = "errored.tfstate"
@@ -21,10 +21,10 @@ PAUSE = 0.2
 """Seconds between two tries to get the lock."""
 
 ORPHANS_AFTER = 2.0
-"""Seconds after which those who hold the lock are looked at: without a warden nobody ends them."""
+"""Seconds after which those who hold the lock are looked at: without a watchdog nobody ends them."""
 
 STUCK_AFTER = 20.0
-"""Seconds after which a lock is given up that is held by neither tofu nor a warden: longer than any lease."""
+"""Seconds after which a lock is given up that is held by neither tofu nor a watchdog: longer than any lease."""
 
 _RUN, _LOOK = "run-", "look-"
 _LOOK_LOCK = "calvinverse.lock"
@@ -50,7 +50,7 @@ class Workplace:
             waited = time.monotonic() - began
             if waited > ORPHANS_AFTER and not _end_orphans(self.lock) and waited > STUCK_AFTER:
                 # A worker that was stopped just before it could start tofu: when it goes on, its time is over, which
-                # the warden sees. So it may keep a lock that is nobody's any more.
+                # the watchdog sees. So it may keep a lock that is nobody's any more.
                 self.lock.unlink(missing_ok=True)
             wait(PAUSE)
         return handle
@@ -158,12 +158,12 @@ def _tidy(home: Path) -> None:
 
 
 def _end_orphans(lock: Path) -> bool:
-    """Kills what holds a lock, works in the lock's folder, and has no warden any more: providers of a killed tofu.
+    """Kills what holds a lock, works in the lock's folder, and has no watchdog any more: providers of a killed tofu.
 
-    Whether somebody of that folder holds it, killed or with a warden who will end it.
+    Whether somebody of that folder holds it, killed or with a watchdog who will end it.
     """
     holders = [process for process in Path("/proc").glob("[0-9]*") if _holds(process, lock)]
-    if any(warden.__file__.encode() in _read(process / "cmdline") for process in holders):
+    if any(watchdog.__file__.encode() in _read(process / "cmdline") for process in holders):
         return True
     killed = False
     for process in holders:

@@ -20,7 +20,7 @@ from environments.domain.errors import (
     StepTimeout,
     Stopping,
 )
-from environments.providers.opentofu import watchdog as warden
+from environments.providers.opentofu import watchdog
 from environments.steps.base import StepRun
 
 LOOK_EVERY = 0.25
@@ -35,7 +35,7 @@ LONGEST_COMPLAINT = 64 * 1024
 """Bytes of standard error that are looked at, from its end."""
 
 LONGEST_END = 20.0
-"""Seconds that the warden may take to end after tofu's output has ended."""
+"""Seconds that the watchdog may take to end after tofu's output has ended."""
 
 
 class Lifeline(Protocol):
@@ -129,7 +129,7 @@ def run_guarded(
     on_line: Callable[[bytes], None],
     on_stop: Callable[[CalvinverseError], None],
 ) -> Ended:
-    """Runs a program under a warden until it has ended.
+    """Runs a program under a watchdog until it has ended.
 
     `lock` and `keep` are descriptors that all of them have open meanwhile. `lock` is closed here as soon as they have
     it: if this process is stopped, nobody has to wait for it.
@@ -166,14 +166,14 @@ def _last(complaints: Path) -> str:
 def _start(
     command: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Sequence[int], lifeline: Lifeline
 ) -> tuple["subprocess.Popen[bytes]", int, float]:
-    """The warden, a descriptor to read the program's output from, and until when it may run."""
+    """The watchdog, a descriptor to read the program's output from, and until when it may run."""
     complaints = cwd / _COMPLAINTS
-    until = warden.clock() + lifeline.sure_for
+    until = watchdog.clock() + lifeline.sure_for
     said, saying = os.pipe()
     try:
         with complaints.open("wb") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", warden.__file__, str(said), *command],
+                [sys.executable, "-I", "-S", watchdog.__file__, str(said), *command],
                 cwd=cwd,
                 env=dict(env),
                 stdin=subprocess.PIPE,
@@ -210,7 +210,7 @@ class _Guarded:
         self.interruption: CalvinverseError | None = None
 
     def tell(self, order: str) -> None:
-        # A warden that has ended hears nothing any more; the end of its output says so, too.
+        # A watchdog that has ended hears nothing any more; the end of its output says so, too.
         with contextlib.suppress(BrokenPipeError):
             self._orders.write(order.encode() + b"\n")
             self._orders.flush()
@@ -245,7 +245,7 @@ class _Guarded:
             pass
         sure = self._lifeline.sure_for
         if sure > 0:
-            self.tell(f"until {warden.clock() + sure:.3f}")
+            self.tell(f"until {watchdog.clock() + sure:.3f}")
 
     def _stop(self, error: CalvinverseError) -> None:
         if (seconds := grace(error)) < self._grace:
@@ -256,7 +256,7 @@ class _Guarded:
             self._on_stop(error)
 
     def close(self) -> int:
-        """Ends the warden if it runs, which ends tofu; its status."""
+        """Ends the watchdog if it runs, which ends tofu; its status."""
         if self._process.poll() is None and self.interruption is None:
             self.tell("stop 5")
         with contextlib.suppress(BrokenPipeError):

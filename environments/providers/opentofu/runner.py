@@ -11,7 +11,7 @@ from pathlib import Path
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost, TooManyRequests
 from environments.domain.plan import Change
-from environments.providers.opentofu import watchdog as warden
+from environments.providers.opentofu import watchdog
 from environments.providers.opentofu.faults import StateTrouble, error_of, outdated
 from environments.providers.opentofu.folders import WorkFolders, Workplace
 from environments.providers.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
@@ -321,7 +321,7 @@ class _Session:
             self._lifeline.check()
         except CalvinverseError as error:
             return error
-        if status == warden.TOO_LATE:
+        if status == watchdog.TOO_LATE:
             return LeaseLost("The lease was nearly over before tofu could begin.")
         if killed:
             return BackendUnavailable(

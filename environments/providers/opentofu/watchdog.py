@@ -1,4 +1,4 @@
-"""The warden: a small process between a worker and one run of tofu, which sees to it that tofu ends in time.
+"""The watchdog: a small process between a worker and one run of tofu, which sees to it that tofu ends in time.
 
 The worker tells it, a line at a time on its standard input, until when the deployment is surely the worker's:
 
@@ -7,9 +7,9 @@ The worker tells it, a line at a time on its standard input, until when the depl
 
 tofu is asked to end (SIGINT: it records what it is doing) when the worker says so, when the worker is gone, and when
 the moment is near and no later one came; at the moment it is killed, with everything that it started. So a worker that
-was killed, paused or cut off never leaves a tofu behind that works beside its successor's. If the warden itself is
+was killed, paused or cut off never leaves a tofu behind that works beside its successor's. If the watchdog itself is
 killed, the kernel kills tofu. It keeps the other end of tofu's output open: a worker that is gone would break the pipe,
-and that would kill tofu at its next word. The lock that the successor waits for is open in the warden, tofu and the
+and that would kill tofu at its next word. The lock that the successor waits for is open in the watchdog, tofu and the
 providers.
 
 It is run by path with `python -I -S`, so that it starts in a few milliseconds: standard library only, and little of it.
@@ -78,14 +78,14 @@ class Orders:
 
 def start(program: list[str], output: int, libc: ctypes.CDLL) -> int:
     """Starts tofu in a session of its own, tied to this process; its id."""
-    warden = os.getpid()
+    parent = os.getpid()
     child = os.fork()
     if child:
         return child
     try:
         os.setsid()
         libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == warden:
+        if os.getppid() == parent:
             os.close(output)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

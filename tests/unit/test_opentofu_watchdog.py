@@ -1,4 +1,4 @@
-"""The warden and the work folders: a program ends when it has to, with all that it started, and only one runs."""
+"""The watchdog and the work folders: a program ends when it has to, with all that it started, and only one runs."""
 
 import fcntl
 import os
@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from environments.domain.errors import BackendUnavailable, CalvinverseError, Cancelled, StorageError
-from environments.providers.opentofu import folders
-from environments.providers.opentofu import watchdog as warden
+from environments.providers.opentofu import folders, watchdog
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.process import HeldStep, Looking, run_guarded
 from environments.steps.base import Owner
@@ -44,12 +43,12 @@ time.sleep(600)
 
 
 class Guarded:
-    """A program under a warden, whose worker is this test."""
+    """A program under a watchdog, whose worker is this test."""
 
     def __init__(self, *program: str, until: float = 30.0) -> None:
         read, write = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", warden.__file__, str(read), *program],
+            [sys.executable, "-I", "-S", watchdog.__file__, str(read), *program],
             stdin=subprocess.PIPE,
             stdout=write,
             stderr=subprocess.PIPE,
@@ -60,7 +59,7 @@ class Guarded:
         self.output = os.fdopen(read, "rb")
         assert self.process.stdin is not None
         self.orders = self.process.stdin
-        self.tell(f"until {warden.clock() + until}")
+        self.tell(f"until {watchdog.clock() + until}")
 
     def tell(self, order: str) -> None:
         """An order."""
@@ -113,14 +112,14 @@ def test_it_ends_as_its_program_does(guard: Callable[..., Guarded]) -> None:
     assert guard("/bin/sh", "-c", "exit 7").status() == 7
     assert guard("/bin/sh", "-c", "kill -TERM $$").status() == 128 + signal.SIGTERM
     missing = guard("/nowhere/tofu")
-    assert missing.status() == warden.NOT_STARTED
+    assert missing.status() == watchdog.NOT_STARTED
     assert missing.process.stderr is not None
     assert b"/nowhere/tofu: No such file" in missing.process.stderr.read()
 
 
 def test_it_starts_nothing_when_the_time_is_nearly_over(guard: Callable[..., Guarded], tmp_path: Path) -> None:
-    late = guard("/bin/touch", str(tmp_path / "made"), until=warden.ASKED_BEFORE / 2)
-    assert late.status() == warden.TOO_LATE
+    late = guard("/bin/touch", str(tmp_path / "made"), until=watchdog.ASKED_BEFORE / 2)
+    assert late.status() == watchdog.TOO_LATE
     assert not (tmp_path / "made").exists()
 
 
@@ -158,14 +157,14 @@ def test_after_the_grace_everything_that_was_started_is_killed(guard: Callable[.
 def test_at_the_moment_everything_is_killed_unless_there_is_a_later_one(guard: Callable[..., Guarded]) -> None:
     running = guard(sys.executable, "-c", STUBBORN, until=4.0)
     child = int(running.line())
-    running.tell(f"until {warden.clock() + 6.0}")
-    moment = warden.clock() + 6.0
+    running.tell(f"until {watchdog.clock() + 6.0}")
+    moment = watchdog.clock() + 6.0
     assert running.status() == 128 + signal.SIGKILL
-    assert moment - 0.5 < warden.clock()
+    assert moment - 0.5 < watchdog.clock()
     assert gone(child)
 
 
-def test_the_program_dies_with_its_warden(guard: Callable[..., Guarded], tmp_path: Path) -> None:
+def test_the_program_dies_with_its_watchdog(guard: Callable[..., Guarded], tmp_path: Path) -> None:
     running = guard("/bin/sh", "-c", "echo $$; exec sleep 600")
     program = int(running.line())
     running.process.kill()
@@ -299,7 +298,7 @@ class TestFolders:
             os.close(handle)
         assert len(waits) == 1
 
-    def test_what_works_in_the_folder_without_a_warden_is_ended(
+    def test_what_works_in_the_folder_without_a_watchdog_is_ended(
         self, work: WorkFolders, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(folders, "ORPHANS_AFTER", 0.0)
