@@ -37,7 +37,7 @@ from environments.providers.opentofu.places import ConnectedPlaces
 from environments.providers.opentofu.ports import Lender
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.runner import OpenTofu
-from environments.providers.opentofu.served_states import SealedKits, ServedStates
+from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.providers.vault.client import VaultClient
 from environments.providers.vault.drift import OpenBaoDriftDetector
@@ -164,8 +164,8 @@ def with_modules(
     folders, prepared = WorkFolders(folder / "work"), Prepared(folder / "prepared")
     tofu = OpenTofu(installation, folders, prepared, settings.modules_at_once)
     keys = VaultModuleKeys(vault.secrets)
-    kits = SealedKits(states, keys)
-    executor = OpenTofuModule(tofu, door, keys, kits, lender)
+    records = SealedRunRecords(states, keys)
+    executor = OpenTofuModule(tofu, door, keys, records, lender)
     handlers: list[ResourceHandler] = [
         ModuleStateHandler(executor.modules),
         ModuleResourceHandler(executor.modules),

@@ -67,7 +67,7 @@ class ModuleStates:
             return tx.module_states.any(environment_id, step)
 
     def remove(self, environment_id: str, step: str, holder: StateHolder) -> None:
-        """Deletes all versions, also those kept aside, with lock and kit, once all in them is proven to be gone.
+        """Deletes all versions, also those kept aside, with lock and run record, once all in them is proven to be gone.
 
         Idempotent. Raises `LeaseLost`.
         """
@@ -99,16 +99,16 @@ class ModuleStates:
         with self._storage.read() as tx:
             return tx.module_states.versions(environment_id, step)
 
-    def save_kit(self, environment_id: str, step: str, content: bytes, holder: StateHolder) -> None:
+    def save_run_record(self, environment_id: str, step: str, content: bytes, holder: StateHolder) -> None:
         """Keeps what it takes to run the step's module once more, encrypted by the caller. Raises `LeaseLost`."""
         with self._storage.write() as tx:
             _fence(tx, environment_id, holder)
-            tx.module_states.set_kit(environment_id, step, content, self._clock())
+            tx.module_states.set_run_record(environment_id, step, content, self._clock())
 
-    def kit(self, environment_id: str, step: str) -> bytes | None:
-        """What `save_kit` kept."""
+    def run_record(self, environment_id: str, step: str) -> bytes | None:
+        """What `save_run_record` kept."""
         with self._storage.read() as tx:
-            return tx.module_states.kit(environment_id, step)
+            return tx.module_states.run_record(environment_id, step)
 
     # --- for OpenTofu, over HTTP -------------------------------------------------------------------------------------
 

@@ -659,7 +659,7 @@ class StateLock(NamedTuple):
 
 
 class ModuleStates(Protocol):
-    """States of OpenTofu modules, their locks, and the kits to run a module once more; by environment id and step."""
+    """States of OpenTofu modules, their locks and run records, by environment id and step."""
 
     def newest(self, environment_id: str, step: str) -> StateVersion | None:
         """The newest version that was taken."""
@@ -682,7 +682,7 @@ class ModuleStates(Protocol):
         ...
 
     def remove(self, environment_id: str, step: str) -> None:
-        """Deletes all versions, the lock and the kit."""
+        """Deletes all versions, the lock and the run record."""
         ...
 
     def lock(self, environment_id: str, step: str) -> StateLock | None:
@@ -693,12 +693,12 @@ class ModuleStates(Protocol):
         """Gives the lock to somebody, whoever had it; None: to nobody."""
         ...
 
-    def kit(self, environment_id: str, step: str) -> bytes | None:
-        """The kit, encrypted."""
+    def run_record(self, environment_id: str, step: str) -> bytes | None:
+        """The run record, encrypted."""
         ...
 
-    def set_kit(self, environment_id: str, step: str, content: bytes | None, now: datetime) -> None:
-        """Keeps a kit in place of the one before; None: there is none any more."""
+    def set_run_record(self, environment_id: str, step: str, content: bytes | None, now: datetime) -> None:
+        """Keeps a run record in place of the one before; None: there is none any more."""
         ...
 
 

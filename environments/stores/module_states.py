@@ -1,4 +1,4 @@
-"""States of OpenTofu modules, every version of them, with their locks, and the kits to run a module once more."""
+"""States of OpenTofu modules, every version of them, with their locks and run records."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -61,12 +61,12 @@ class SqlModuleStates:
             values = {"environment_id": environment_id, "step": step, "locked_at": now, **lock._asdict()}
             self._connection.execute(module_locks.insert().values(**values))
 
-    def kit(self, environment_id: str, step: str) -> bytes | None:
+    def run_record(self, environment_id: str, step: str) -> bytes | None:
         query = select(module_kits.c.content).where(_of(module_kits, environment_id, step))
         content: bytes | None = self._connection.execute(query).scalar_one_or_none()
         return None if content is None else bytes(content)
 
-    def set_kit(self, environment_id: str, step: str, content: bytes | None, now: datetime) -> None:
+    def set_run_record(self, environment_id: str, step: str, content: bytes | None, now: datetime) -> None:
         self._connection.execute(module_kits.delete().where(_of(module_kits, environment_id, step)))
         if content is not None:
             values = {"environment_id": environment_id, "step": step, "content": content, "written_at": now}

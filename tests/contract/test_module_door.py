@@ -1,4 +1,4 @@
-"""What the step `opentofu.module` relies on in states, keys and kits: the service's, and their twins in memory."""
+"""What the step `opentofu.module` relies on in states, keys and run records: the service's, and twins in memory."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ import pytest
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.opentofu.keys import VaultModuleKeys
-from environments.providers.opentofu.ports import Kits, ModuleKeys, StateAccess, StateDoor
-from environments.providers.opentofu.served_states import SealedKits, ServedStates
+from environments.providers.opentofu.ports import ModuleKeys, RunRecords, StateAccess, StateDoor
+from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
 from environments.wire.views import CreateRequest
@@ -27,7 +27,7 @@ class Scene:
 
     door: StateDoor
     keys: ModuleKeys
-    kits: Kits
+    records: RunRecords
     owner: Owner
     claim: Callable[[str], Holder]
     """Gives the deployment to a worker."""
@@ -94,7 +94,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
         return True
 
     try:
-        yield Scene(door, keys, SealedKits(states, keys), owner, claim, write)
+        yield Scene(door, keys, SealedRunRecords(states, keys), owner, claim, write)
     finally:
         service.database.close()
 
@@ -145,14 +145,14 @@ def test_a_key_is_made_when_it_is_first_asked_for(scene: Scene) -> None:
 
 def test_a_kit_is_replaced_by_the_holder_and_goes_with_the_state(scene: Scene) -> None:
     first = scene.claim("w1")
-    assert scene.kits.load(scene.owner, "app") is None
-    scene.kits.save(scene.owner, "app", b"one", first)
-    scene.kits.save(scene.owner, "app", b"two", first)
-    assert scene.kits.load(scene.owner, "app") == b"two"
-    assert scene.kits.load(scene.owner, "db") is None
+    assert scene.records.load(scene.owner, "app") is None
+    scene.records.save(scene.owner, "app", b"one", first)
+    scene.records.save(scene.owner, "app", b"two", first)
+    assert scene.records.load(scene.owner, "app") == b"two"
+    assert scene.records.load(scene.owner, "db") is None
     second = scene.claim("w2")
     with pytest.raises(LeaseLost):
-        scene.kits.save(scene.owner, "app", b"late", first)
-    assert scene.kits.load(scene.owner, "app") == b"two"
+        scene.records.save(scene.owner, "app", b"late", first)
+    assert scene.records.load(scene.owner, "app") == b"two"
     scene.door.remove(scene.owner, "app", second)
-    assert scene.kits.load(scene.owner, "app") is None
+    assert scene.records.load(scene.owner, "app") is None

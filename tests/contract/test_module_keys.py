@@ -1,4 +1,4 @@
-"""The keys of what OpenTofu's modules keep, in OpenBao, and the kits that are sealed with them."""
+"""The keys of what OpenTofu's modules keep, in OpenBao, and the run records that are sealed with them."""
 
 import base64
 import threading
@@ -13,7 +13,7 @@ from environments.domain.errors import BackendError, ForeignResource, LeaseLost,
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys, module_key_resource
-from environments.providers.opentofu.served_states import SealedKits
+from environments.providers.opentofu.served_states import SealedRunRecords
 from environments.providers.vault.client import Secrets, VaultClient
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
@@ -113,27 +113,27 @@ def test_kits_are_sealed_for_one_step_and_written_by_who_holds_the_deployment(tm
         holder = Holder(claim.deployment.id, "w1", claim.deployment.epoch)
         store = MemorySecrets()
         states, keys = service.module_states, VaultModuleKeys(store)
-        kits = SealedKits(states, keys)
-        assert kits.load(owner, "app") is None
-        kits.save(owner, "app", b"first", holder)
-        kits.save(owner, "app", b"main.tf hunter2", holder)
-        assert kits.load(owner, "app") == b"main.tf hunter2"
-        sealed = states.kit(owner.id, "app")
+        records = SealedRunRecords(states, keys)
+        assert records.load(owner, "app") is None
+        records.save(owner, "app", b"first", holder)
+        records.save(owner, "app", b"main.tf hunter2", holder)
+        assert records.load(owner, "app") == b"main.tf hunter2"
+        sealed = states.run_record(owner.id, "app")
         assert sealed is not None
         assert b"hunter2" not in sealed
-        assert kits.load(owner, "db") is None
+        assert records.load(owner, "db") is None
         with pytest.raises(LeaseLost):
-            kits.save(owner, "app", b"late", Holder(holder.deployment, "w0", 1))
-        assert kits.load(owner, "app") == b"main.tf hunter2"
-        states.save_kit(
+            records.save(owner, "app", b"late", Holder(holder.deployment, "w0", 1))
+        assert records.load(owner, "app") == b"main.tf hunter2"
+        states.save_run_record(
             owner.id, "db", sealed, StateHolder(holder.deployment, holder.worker, holder.epoch)
         )  # that of another step
         with pytest.raises(StorageError, match="another key"):
-            kits.load(owner, "db")
+            records.load(owner, "db")
         states.remove(owner.id, "db", StateHolder(holder.deployment, holder.worker, holder.epoch))
-        assert kits.load(owner, "db") is None
+        assert records.load(owner, "db") is None
         ModuleKeyHandler(store).destroy(owner.name, owner, Run())
-        assert kits.load(owner, "app") is None, "without its key nobody can read it"
+        assert records.load(owner, "app") is None, "without its key nobody can read it"
         assert keys.existing(owner) is None, "and none is made for that"
     finally:
         service.database.close()

@@ -55,7 +55,7 @@ def test_a_state_is_kept_in_versions_fenced_and_removed(scene: Scene) -> None:
     stale = scene.open(first)
     assert states.lock(stale, {"ID": "a"}) is None
     states.write(stale, "a", state(1))
-    states.save_kit(scene.id, "app", b"\0kit", first)
+    states.save_run_record(scene.id, "app", b"\0kit", first)
     second = scene.claim("w2")
     with pytest.raises(StateRefused):
         states.write(stale, "a", state(2))
@@ -74,14 +74,14 @@ def test_a_state_is_kept_in_versions_fenced_and_removed(scene: Scene) -> None:
     ]
     assert [version.id for version in found] == sorted({version.id for version in found})
     assert all(version.written_at.tzinfo is not None and version.content == b"" for version in found)
-    assert states.kit(scene.id, "app") == b"\0kit"
+    assert states.run_record(scene.id, "app") == b"\0kit"
     assert not states.exists(scene.id, "db")
     with pytest.raises(LeaseLost):
         states.remove(scene.id, "app", first)
     assert states.exists(scene.id, "app")
     states.remove(scene.id, "app", second)
     assert not states.exists(scene.id, "app")
-    assert states.kit(scene.id, "app") is None
+    assert states.run_record(scene.id, "app") is None
     assert states.read(caller) is None
 
 

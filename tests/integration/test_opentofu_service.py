@@ -12,7 +12,7 @@ import pytest
 from environments.domain.errors import BackendUnavailable, LeaseLost
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
-from environments.providers.opentofu.served_states import SealedKits, ServedStates
+from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.steps.base import Holder, Owner, Presence
 from environments.wire.views import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys
@@ -55,7 +55,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             environment = client.create(CreateRequest(name="demo", template="web")).environment
         keys, states = MemoryModuleKeys(), api.service.module_states
         door = ServedStates(states, lambda: api.address)
-        executor = OpenTofuModule(tofu_at(tmp_path), door, keys, SealedKits(states, keys))
+        executor = OpenTofuModule(tofu_at(tmp_path), door, keys, SealedRunRecords(states, keys))
         yield Scene(api, Owner(environment.id, environment.name), executor, things)
         things.release()
 
@@ -73,7 +73,7 @@ def test_a_module_lives_with_a_real_service(scene: Scene, tmp_path: Path) -> Non
     handler.destroy("demo/things", scene.owner, run)
     assert handler.observe("demo/things", scene.owner).presence is Presence.ABSENT
     assert scene.things.objects() == {}
-    assert scene.api.service.module_states.kit(scene.owner.id, STEP) is None
+    assert scene.api.service.module_states.run_record(scene.owner.id, STEP) is None
 
 
 def test_a_stale_workers_state_is_kept_aside_and_taken_up_by_its_successor(scene: Scene) -> None:

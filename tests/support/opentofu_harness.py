@@ -99,29 +99,29 @@ class StoppableRun(Run):
 
 
 class Door(MemoryModuleStates):
-    """States in memory, and kits in a folder that several processes see."""
+    """States in memory, and run records in a folder that several processes see."""
 
-    def __init__(self, kits: Path, states: MemoryModuleStates) -> None:
+    def __init__(self, records: Path, states: MemoryModuleStates) -> None:
         super().__init__()
         self.__dict__ = states.__dict__
-        self._kits = FolderKits(kits)
+        self._records = FolderRunRecords(records)
 
     def save(self, owner: Owner, step: str, content: bytes, holder: Holder) -> None:
         """Into the folder."""
-        self._kits.save(owner, step, content, holder)
+        self._records.save(owner, step, content, holder)
 
     def load(self, owner: Owner, step: str) -> bytes | None:
         """From the folder."""
-        return self._kits.load(owner, step)
+        return self._records.load(owner, step)
 
     def remove(self, owner: Owner, step: str, holder: Holder) -> None:
-        """The kit as well."""
+        """The run record as well."""
         super().remove(owner, step, holder)
-        self._kits.remove(owner, step)
+        self._records.remove(owner, step)
 
 
-class FolderKits:
-    """Kits as files."""
+class FolderRunRecords:
+    """Run records as files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -213,7 +213,7 @@ class Site:
     keys: MemoryModuleKeys = field(default_factory=MemoryModuleKeys)
 
     def __post_init__(self) -> None:
-        self.door = Door(self.base / "kits", self.states)
+        self.door = Door(self.base / "records", self.states)
         self.tofu = tofu_at(self.base)
         self.executor = OpenTofuModule(self.tofu, self.door, self.keys, self.door)
 

@@ -8,7 +8,7 @@ from environments.domain.errors import CalvinverseError
 from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import StateAccess
 from tests.fakes.backends.module_states import MemoryModuleKeys
-from tests.support.opentofu_harness import ALPHA, FolderKits, HandedDoor, StoppableRun, context, tofu_at
+from tests.support.opentofu_harness import ALPHA, FolderRunRecords, HandedDoor, StoppableRun, context, tofu_at
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     keys = MemoryModuleKeys()
     keys.keys[ALPHA.id] = given["key"]
     door = HandedDoor(StateAccess(*given["access"]), base)
-    executor = OpenTofuModule(tofu_at(base), door, keys, FolderKits(base / "kits"))
+    executor = OpenTofuModule(tofu_at(base), door, keys, FolderRunRecords(base / "records"))
     try:
         executor.apply(context(given["things"], given["names"]), StoppableRun(lease=given["lease"]))
     except CalvinverseError as error:

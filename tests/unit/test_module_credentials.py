@@ -27,7 +27,7 @@ from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.providers.opentofu.credentials import Credentials, Where
 from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
 from environments.providers.opentofu.ports import CredentialPart, Loan, Module, Place
-from environments.providers.opentofu.run_record import Kit
+from environments.providers.opentofu.run_record import RunRecord
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler
 from environments.steps.base import Owner, Presence, ResourceHandler, StepRun
@@ -403,9 +403,9 @@ def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_the
 
 def test_a_kit_of_before_credentials_can_be_read(house: Lent) -> None:
     house.apply()
-    content = house.states.kits[PLACE].replace(b', "credentials": []', b"")
+    content = house.states.records[PLACE].replace(b', "credentials": []', b"")
     assert b"credentials" not in content
-    assert Kit.load(content).module.credentials == ()
+    assert RunRecord.load(content).module.credentials == ()
 
 
 def test_other_parts_are_refused(house: Lent) -> None:

@@ -36,7 +36,7 @@ from environments.providers.opentofu.plans import changes, hide
 from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Settlement, Spares
 from environments.providers.opentofu.process import grace
 from environments.providers.opentofu.rules import module_faults, module_files
-from environments.providers.opentofu.run_record import Kit
+from environments.providers.opentofu.run_record import RunRecord
 from environments.steps.base import Holder, Owner, Presence, StepContext, StepRun
 from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
 from tests.support.step_harness import Run
@@ -146,9 +146,9 @@ class House:
         given = OpenTofuModuleOptions(folder="net", **{"variables": {"size": 1}, **options})
         return StepContext(ALPHA, "net", given, Bundle(files={"net/main.tf": content}))
 
-    def kit(self) -> Kit:
+    def record(self) -> RunRecord:
         """What is kept for the destroy."""
-        return Kit.load(self.states.kits[PLACE])
+        return RunRecord.load(self.states.records[PLACE])
 
     def look(self) -> Presence:
         """At the state, anew."""
@@ -171,8 +171,8 @@ def test_what_will_be_made_is_written_down_first(house: House) -> None:
     with pytest.raises(BackendUnavailable):
         house.apply(run)
     assert run.intended == [ref("x.a")]
-    assert house.kit().in_flight == {"x.a"}
-    assert house.kit().module.lock == b"lock"
+    assert house.record().in_flight == {"x.a"}
+    assert house.record().module.lock == b"lock"
     assert house.look() is Presence.OURS
     assert house.resource.observe("alpha/net/x.a", ALPHA).presence is Presence.OURS
 
@@ -188,7 +188,7 @@ def test_what_ended_by_itself_is_not_in_flight(house: House) -> None:
     house.tofu.fails = StepFailed("no")
     with pytest.raises(StepFailed):
         house.apply()
-    assert house.kit().in_flight == frozenset()
+    assert house.record().in_flight == frozenset()
     house.tofu.fails = None
     house.apply()
     house.tofu.wants = ["x.b"]
@@ -212,7 +212,7 @@ def test_a_resumed_apply_of_the_same_just_goes_on(house: House) -> None:
     house.tofu.dies = False
     house.apply()
     assert house.tofu.calls == ["apply", "apply"]
-    assert house.kit().in_flight == frozenset()
+    assert house.record().in_flight == frozenset()
 
 
 @pytest.mark.parametrize("options", [{"variables": {"size": 2}}, {"content": MODULE + b"\n"}])
@@ -237,7 +237,7 @@ def test_destroy_records_what_was_in_flight_destroys_looks_and_forgets(house: Ho
     house.resource.destroy("alpha/net/x.a", ALPHA, Run())
     assert house.tofu.calls == ["apply x.a", "destroy", "look"]
     assert house.tofu.world == set()
-    assert house.states.kits == {}
+    assert house.states.records == {}
     assert house.look() is Presence.ABSENT
     house.tofu.calls.clear()
     house.resource.destroy("alpha/net/x.a", ALPHA, Run())
@@ -263,10 +263,10 @@ def test_what_cannot_be_recorded_is_named_and_kept_in_mind(house: House) -> None
 
 def test_a_state_without_a_kit_is_only_forgotten_when_it_is_empty(house: House) -> None:
     house.apply()
-    kit = house.states.kits.pop(PLACE)
+    record = house.states.records.pop(PLACE)
     with pytest.raises(StepFailed, match=r"is lost.*x\.a"):
         house.state.destroy("alpha/net", ALPHA, Run())
-    house.states.kits[PLACE] = kit
+    house.states.records[PLACE] = record
     house.keys.keys.clear()
     with pytest.raises(StepFailed, match="key of environment 'alpha' is gone"):
         house.state.destroy("alpha/net", ALPHA, Run())
@@ -306,7 +306,7 @@ def test_a_plan_makes_nothing_and_names_the_environment(house: House) -> None:
     (change,) = house.executor.plan(house.context(), Run())
     assert change.address == "alpha/net/x.a"
     assert house.keys.keys == {}
-    assert house.states.kits == {}
+    assert house.states.records == {}
 
 
 def test_a_plan_tells_outputs_that_change_although_no_resource_does(house: House) -> None:
@@ -326,12 +326,12 @@ def test_a_plan_tells_outputs_that_change_although_no_resource_does(house: House
 
 def test_a_kit_says_all_again() -> None:
     module = Module({"main.tf": b"\xff\0", "a/b": b""}, {"x": [1, {"y": None}]}, False, 3, b"lock")
-    kit = Kit(module, frozenset({"x.a"}), frozenset({"x.a", "x.b"}))
-    assert Kit.load(kit.dump()) == kit
-    assert kit.runs(replace(module, lock=b"", parallelism=9))
-    assert not kit.runs(replace(module, variables={}))
+    record = RunRecord(module, frozenset({"x.a"}), frozenset({"x.a", "x.b"}))
+    assert RunRecord.load(record.dump()) == record
+    assert record.matches(replace(module, lock=b"", parallelism=9))
+    assert not record.matches(replace(module, variables={}))
     with pytest.raises(BackendError):
-        Kit.load(b'{"form": 99}')
+        RunRecord.load(b'{"form": 99}')
 
 
 @pytest.mark.parametrize(

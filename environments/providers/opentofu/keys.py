@@ -1,4 +1,4 @@
-"""The key of an environment that encrypts what OpenTofu's modules keep: states, plans and kits.
+"""The key of an environment that encrypts what OpenTofu's modules keep: states, plans and run records.
 
 It lies beside the secrets of environments and not among them: jobs read `environments/<name>/*`, and not this.
 """

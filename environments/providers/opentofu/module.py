@@ -23,7 +23,6 @@ from environments.providers.opentofu.ports import (
     STATE_KIND,
     TIME_LIMIT,
     CredentialPart,
-    Kits,
     Lender,
     Module,
     ModuleKeys,
@@ -31,6 +30,7 @@ from environments.providers.opentofu.ports import (
     Output,
     Place,
     Planned,
+    RunRecords,
     Settlement,
     StateAccess,
     StateDoor,
@@ -38,7 +38,7 @@ from environments.providers.opentofu.ports import (
 )
 from environments.providers.opentofu.removal import ModuleResourceHandler, Modules, ModuleStateHandler
 from environments.providers.opentofu.rules import module_faults, module_files
-from environments.providers.opentofu.run_record import Kit
+from environments.providers.opentofu.run_record import RunRecord
 from environments.service.shapes import Shape
 from environments.steps.base import Intended, Options, Owner, StepContext, StepRun
 from environments.steps.changes import change
@@ -48,12 +48,12 @@ __all__ = [
     "MODULE_KEY_KIND",
     "RESOURCE_KIND",
     "STATE_KIND",
-    "Kits",
     "ModuleKeys",
     "ModuleResourceHandler",
     "ModuleStateHandler",
     "Modules",
     "OpenTofuModule",
+    "RunRecords",
     "StateAccess",
     "StateDoor",
     "Tofu",
@@ -86,13 +86,15 @@ class OpenTofuModule:
     plans_itself: ClassVar[bool] = True
     """`apply` plans and changes only what differs: nobody needs to look before it (see `engine.stepping`)."""
 
-    def __init__(self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, kits: Kits, lender: Lender | None = None) -> None:
+    def __init__(
+        self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, records: RunRecords, lender: Lender | None = None
+    ) -> None:
         self._tofu = tofu
         self._door = door
         self._keys = keys
-        self._kits = kits
+        self._records = records
         self._lender = lender or NothingToLend()
-        self.modules = Modules(tofu, door, keys, kits, self._lender)
+        self.modules = Modules(tofu, door, keys, records, self._lender)
         """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
 
     @classmethod
@@ -123,28 +125,30 @@ class OpenTofuModule:
         run.before_effect()
         access = self._door.open(owner, step, holder, encrypted=module.encrypted)
         place = Place(owner, step, access, self._keys.key(owner))
-        before = self._kit(owner, step)
-        if before is not None and before.in_flight and not before.runs(module):
+        before = self._record(owner, step)
+        if before is not None and before.in_flight and not before.matches(module):
             # What a killed run of another version may have made can only be found with that version.
             before = self.modules.adopt(place, before, run)
         carried = before.in_flight if before is not None else frozenset()
         if before is not None and before.module.files == module.files:
             module = replace(module, lock=before.module.lock)
         made = before.made if before is not None else frozenset()
-        kit = Kit(module, carried, made)
+        record = RunRecord(module, carried, made)
 
         def write_down(planned: Planned) -> None:
-            nonlocal kit
-            kit = Kit(replace(module, lock=planned.lock), carried | set(planned.made), made | set(planned.made))
-            self._kits.save(owner, step, kit.dump(), holder)
+            nonlocal record
+            record = RunRecord(
+                replace(module, lock=planned.lock), carried | set(planned.made), made | set(planned.made)
+            )
+            self._records.save(owner, step, record.dump(), holder)
             # Also those that an earlier run has made and could not say so: they are settled when this one is done.
-            run.intend([Intended(_ref(owner, step, address)) for address in sorted(kit.made | set(planned.changed))])
+            run.intend([Intended(_ref(owner, step, address)) for address in sorted(record.made | set(planned.changed))])
             run.before_effect()
 
         def settled(done: Settlement) -> None:
-            nonlocal kit
-            kit = replace(kit, in_flight=carried - done.began, made=kit.made - done.gone)
-            self._kits.save(owner, step, kit.dump(), holder)
+            nonlocal record
+            record = replace(record, in_flight=carried - done.began, made=record.made - done.gone)
+            self._records.save(owner, step, record.dump(), holder)
             run.gone([_ref(owner, step, address) for address in sorted(done.gone)])
 
         spares = self.modules.spares(owner, step, run)
@@ -153,9 +157,9 @@ class OpenTofuModule:
                 outputs = self._tofu.apply(equipped, module, run, write_down, settled, spares=spares)
         finally:
             self.modules.forget(owner, step)
-        if kit.in_flight:
-            self._kits.save(owner, step, kit.flying(()).dump(), holder)
-        return self._given(context, outputs, run, tell=before is None or not before.runs(module))
+        if record.in_flight:
+            self._records.save(owner, step, record.with_in_flight(()).dump(), holder)
+        return self._given(context, outputs, run, tell=before is None or not before.matches(module))
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """What the module would make, change, replace and destroy.
@@ -165,14 +169,14 @@ class OpenTofuModule:
         """
         owner, step = context.owner, context.step
         module = self._module(context)
-        kit = self._kit(owner, step)
+        record = self._record(owner, step)
         missing = self._lender.missing(owner, module.credentials)
-        if module.credentials and (missing or kit is None or not kit.equips(module)):
-            action = Action.CREATE if kit is None else Action.CHANGE
+        if module.credentials and (missing or record is None or not record.usable_for(module)):
+            action = Action.CREATE if record is None else Action.CHANGE
             line = "what it makes is known when it is applied: it has not been applied with its credentials yet"
             return [*missing, change(action, STATE_KIND, f"{owner.name}/{step}", details=[line])]
-        if kit is not None and kit.module.files == module.files:
-            module = replace(module, lock=kit.module.lock)
+        if record is not None and record.module.files == module.files:
+            module = replace(module, lock=record.module.lock)
         # A plan makes nothing, no key either: where there is none, nothing is there that it would have to read.
         key = self._keys.existing(owner) or base64.b64encode(secrets.token_bytes(32)).decode()
         place = Place(owner, step, self._door.open(owner, step, None, encrypted=module.encrypted), key)
@@ -185,9 +189,9 @@ class OpenTofuModule:
             if told.kind != OUTPUT_KIND
         ]
         outputs = [told for told in found if told.kind == OUTPUT_KIND and _is_given(context, told.address)]
-        if outputs and (kit is not None or not things):
+        if outputs and (record is not None or not things):
             # Of a module that is made as a whole, its things say enough.
-            action = Action.CREATE if kit is None else Action.CHANGE
+            action = Action.CREATE if record is None else Action.CHANGE
             lines = [f"output {line}" for told in outputs for line in told.details]
             prints = [told.fingerprint for told in outputs]
             things.append(change(action, STATE_KIND, prefix, after=prints, details=lines))
@@ -200,9 +204,9 @@ class OpenTofuModule:
     def clear(self, step: str, owner: Owner, run: StepRun) -> None:
         """Nothing to do."""
 
-    def _kit(self, owner: Owner, step: str) -> Kit | None:
-        content = self._kits.load(owner, step)
-        return None if content is None else Kit.load(content)
+    def _record(self, owner: Owner, step: str) -> RunRecord | None:
+        content = self._records.load(owner, step)
+        return None if content is None else RunRecord.load(content)
 
     def _module(self, context: StepContext) -> Module:
         options: OpenTofuModuleOptions = context.options

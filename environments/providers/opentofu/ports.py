@@ -1,4 +1,4 @@
-"""What the step kind `opentofu.module` needs of others: tofu, a place for its state, keys, and kits for destroy."""
+"""What the step kind `opentofu.module` needs of others: tofu, a state backend, keys, run records and credentials."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -14,15 +14,16 @@ TIME_LIMIT = timedelta(minutes=30)
 """What a module may take to be applied, or to go away, unless its step has a `timeout`."""
 
 STATE_KIND = "opentofu.state"
-OUTPUT_KIND = "opentofu.output"
-"""Of changes that a plan tells; outputs are no resources."""
 """The state of a step's module; its address is `<environment>/<step>`."""
+
+OUTPUT_KIND = "opentofu.output"
+"""Of changes in a plan; outputs are no resources."""
 
 RESOURCE_KIND = "opentofu.resource"
 """One thing that a module makes; its address is `<environment>/<step>/<address in the module>`."""
 
 MODULE_KEY_KIND = "vault.module_key"
-"""The key of an environment that encrypts states, plans and kits; its address is the environment's name."""
+"""The key of an environment that encrypts states, plans and run records; its address is the environment's name."""
 
 
 CredentialPart = Literal["consul", "nomad", "openbao"]
@@ -56,7 +57,10 @@ class StateDoor(Protocol):
         ...
 
     def remove(self, owner: Owner, step: str, holder: Holder) -> None:
-        """Deletes all versions, also those kept aside, and the kit and the lock. Idempotent. Raises `LeaseLost`."""
+        """Deletes all versions, those kept aside included, the run record and the lock. Idempotent.
+
+        Raises `LeaseLost`.
+        """
         ...
 
     def keep_aside(self, owner: Owner, step: str, holder: Holder, content: bytes, why: str) -> None:
@@ -83,15 +87,15 @@ class ModuleKeys(Protocol):
         ...
 
 
-class Kits(Protocol):
+class RunRecords(Protocol):
     """What a module was last run with, for its destroy; sealed with the environment's key by the implementation."""
 
     def save(self, owner: Owner, step: str, content: bytes, holder: Holder) -> None:
-        """Replaces the kit of the step. Raises `LeaseLost`."""
+        """Replaces the run record of the step. Raises `LeaseLost`."""
         ...
 
     def load(self, owner: Owner, step: str) -> bytes | None:
-        """The kit of the step; None when there is none, or its key is gone."""
+        """The run record of the step; None when there is none, or its key is gone."""
         ...
 
 

@@ -13,17 +13,17 @@ from environments.providers.opentofu.ports import (
     RESOURCE_KIND,
     STATE_KIND,
     TIME_LIMIT,
-    Kits,
     Lender,
     Module,
     ModuleKeys,
     Place,
     Planned,
+    RunRecords,
     Settlement,
     StateDoor,
     Tofu,
 )
-from environments.providers.opentofu.run_record import Kit
+from environments.providers.opentofu.run_record import RunRecord
 from environments.steps.base import Holder, Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT
 
@@ -43,21 +43,21 @@ class Seen(NamedTuple):
 
 
 class Modules:
-    """What was made by modules, as the states and kits tell it."""
+    """What was made by modules, as the states and run records tell it."""
 
     def __init__(
         self,
         tofu: Tofu,
         door: StateDoor,
         keys: ModuleKeys,
-        kits: Kits,
+        records: RunRecords,
         lender: Lender,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tofu = tofu
         self._door = door
         self._keys = keys
-        self._kits = kits
+        self._records = records
         self._lender = lender
         self._clock = clock
         self._guard = threading.Lock()
@@ -93,26 +93,26 @@ class Modules:
         finally:
             self.forget(owner, step)
 
-    def adopt(self, place: Place, kit: Kit, run: StepRun) -> Kit:
-        """Has tofu record what a killed run may have made, by making it again; the kit with that settled.
+    def adopt(self, place: Place, record: RunRecord, run: StepRun) -> RunRecord:
+        """Has tofu record what a killed run may have made, by making it again; the run record with that settled.
 
         Right for what has an id that was known before: making it again finds it. Raises what tofu raises.
         """
         owner, step, holder = place.owner, place.step, _holder(run)
-        run.log(f"recording what may have been made when tofu was killed: {', '.join(sorted(kit.in_flight))}")
-        with self.equipped(place, kit.module, run) as place:
+        run.log(f"recording what may have been made when tofu was killed: {', '.join(sorted(record.in_flight))}")
+        with self.equipped(place, record.module, run) as place:
             self._tofu.apply(
                 place,
-                kit.module,
+                record.module,
                 run,
                 _nothing_to_write,
                 _nothing_to_settle,
                 spares=self.spares(owner, step, run),
-                targets=sorted(kit.in_flight),
+                targets=sorted(record.in_flight),
             )
-        kit = kit.flying(())
-        self._kits.save(owner, step, kit.dump(), holder)
-        return kit
+        record = record.with_in_flight(())
+        self._records.save(owner, step, record.dump(), holder)
+        return record
 
     @contextmanager
     def equipped(self, place: Place, module: Module, run: StepRun) -> Iterator[Place]:
@@ -128,28 +128,28 @@ class Modules:
         return ModuleSpares(self._door, owner, step, run)
 
     def _look(self, owner: Owner, step: str) -> Seen:
-        kit = self._kit(owner, step)
-        in_flight = kit.in_flight if kit is not None else frozenset()
+        record = self._record(owner, step)
+        in_flight = record.in_flight if record is not None else frozenset()
         if not self._door.exists(owner, step):
             return Seen(False, frozenset(), in_flight)
-        recorded = self._recorded(owner, step, kit)
+        recorded = self._recorded(owner, step, record)
         return Seen(True, recorded, in_flight - recorded)
 
-    def _recorded(self, owner: Owner, step: str, kit: Kit | None) -> frozenset[str]:
-        encrypted = kit is None or kit.module.encrypted
+    def _recorded(self, owner: Owner, step: str, record: RunRecord | None) -> frozenset[str]:
+        encrypted = record is None or record.module.encrypted
         access = self._door.open(owner, step, None, encrypted=encrypted)
         place = Place(owner, step, access, self._key(owner) if encrypted else "")
         return self._tofu.addresses(place, encrypted=encrypted)
 
     def _remove(self, owner: Owner, step: str, run: StepRun) -> None:
         holder = _holder(run)
-        kit, exists = self._kit(owner, step), self._door.exists(owner, step)
-        if exists or (kit is not None and kit.in_flight):
+        record, exists = self._record(owner, step), self._door.exists(owner, step)
+        if exists or (record is not None and record.in_flight):
             run.before_effect()
-            if kit is None:
+            if record is None:
                 self._only_if_empty(owner, step)
             else:
-                self._destroy(owner, step, kit, run)
+                self._destroy(owner, step, record, run)
         run.before_effect()
         self._door.remove(owner, step, holder)
 
@@ -162,39 +162,39 @@ class Modules:
                 details={"left": sorted(left)},
             )
 
-    def _destroy(self, owner: Owner, step: str, kit: Kit, run: StepRun) -> None:
-        access = self._door.open(owner, step, _holder(run), encrypted=kit.module.encrypted)
+    def _destroy(self, owner: Owner, step: str, record: RunRecord, run: StepRun) -> None:
+        access = self._door.open(owner, step, _holder(run), encrypted=record.module.encrypted)
         place = Place(owner, step, access, self._key(owner))
         why = ""
-        if kit.in_flight:
+        if record.in_flight:
             try:
-                kit = self.adopt(place, kit, run)
+                record = self.adopt(place, record, run)
             except Interrupted:
                 raise
             except CalvinverseError as error:
                 if error.transient:
                     raise
                 why = error.message
-        with self.equipped(place, kit.module, run) as equipped:
-            self._tofu.destroy(equipped, kit.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
+        with self.equipped(place, record.module, run) as equipped:
+            self._tofu.destroy(equipped, record.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
         # What was adopted before the failure is gone with the rest, and what wasn't is still in nobody's state.
-        left = self._recorded(owner, step, kit)
+        left = self._recorded(owner, step, record)
         if left:
             raise StepFailed(
                 f"tofu has destroyed the module of step {step!r}, and its state still holds {', '.join(sorted(left))}.",
                 details={"left": sorted(left)},
             )
-        if kit.in_flight:
+        if record.in_flight:
             raise StepFailed(
-                f"{', '.join(sorted(kit.in_flight))} may have been made when tofu was killed, and making it again, "
+                f"{', '.join(sorted(record.in_flight))} may have been made when tofu was killed, and making it again, "
                 f"to have it recorded and destroyed, failed: {why}",
                 hint="It will be tried again. If it was never made, `calvinverse env abandon` ends the attempts.",
-                details={"left": sorted(kit.in_flight)},
+                details={"left": sorted(record.in_flight)},
             )
 
-    def _kit(self, owner: Owner, step: str) -> Kit | None:
-        content = self._kits.load(owner, step)
-        return None if content is None else Kit.load(content)
+    def _record(self, owner: Owner, step: str) -> RunRecord | None:
+        content = self._records.load(owner, step)
+        return None if content is None else RunRecord.load(content)
 
     def _key(self, owner: Owner) -> str:
         key = self._keys.existing(owner)

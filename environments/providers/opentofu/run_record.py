@@ -1,4 +1,4 @@
-"""The kit of a module: all that its destroy needs, and what may have been made without the state knowing it."""
+"""The run record of a module: what its destroy needs, and which resources may exist although its state has none."""
 
 import base64
 import json
@@ -12,29 +12,28 @@ _FORM = 1
 
 
 @dataclass(frozen=True)
-class Kit:
+class RunRecord:
     """A module as it was last run.
 
-    `made` are all addresses that its runs were about to make and haven't taken away since. `in_flight` are addresses
-    that a run was about to make and that no later look at the state has settled: after a kill they may exist without
-    the state knowing it.
+    `made` are all addresses that its runs planned to create and haven't destroyed since. `in_flight` are addresses that
+    a run planned to create and whose outcome isn't known: after a kill they may exist although the state has none.
     """
 
     module: Module
     in_flight: frozenset[str] = frozenset()
     made: frozenset[str] = frozenset()
 
-    def flying(self, addresses: Iterable[str]) -> "Kit":
+    def with_in_flight(self, addresses: Iterable[str]) -> "RunRecord":
         """The same with these addresses in flight."""
         return replace(self, in_flight=frozenset(addresses))
 
-    def runs(self, module: Module) -> bool:
-        """Whether this is what the kit was made for: same files, same variables."""
+    def matches(self, module: Module) -> bool:
+        """Whether the record is of this module: same files, same variables."""
         mine = self.module
         return (dict(mine.files), dict(mine.variables)) == (dict(module.files), dict(module.variables))
 
-    def equips(self, module: Module) -> bool:
-        """Whether it was run to an end, with at least these credentials."""
+    def usable_for(self, module: Module) -> bool:
+        """Whether a run with at least the credentials of `module` has come to its end."""
         first = bool(self.in_flight) and self.made <= self.in_flight
         return not first and set(module.credentials) <= set(self.module.credentials)
 
@@ -56,11 +55,11 @@ class Kit:
         ).encode()
 
     @classmethod
-    def load(cls, content: bytes) -> "Kit":
+    def load(cls, content: bytes) -> "RunRecord":
         """Reads what `dump` gave. Raises `BackendError` for a form of a later version."""
         told = json.loads(content)
         if told.get("form") != _FORM:
-            raise BackendError("The kit of the module was saved by another version of Calvinverse.")
+            raise BackendError("The run record of the module was saved by another version of Calvinverse.")
         module = Module(
             files={path: base64.b64decode(text) for path, text in told["files"].items()},
             variables=told["variables"],

@@ -1,4 +1,4 @@
-"""The way of the step `opentofu.module` to what the service keeps for it: states, and kits that it seals."""
+"""What the service stores for the step `opentofu.module`: states, and run records, which are sealed here."""
 
 import base64
 import os
@@ -33,7 +33,7 @@ class ServedStates:
         return self._states.exists(owner.id, step)
 
     def remove(self, owner: Owner, step: str, holder: Holder) -> None:
-        """Deletes all versions, also those kept aside, and the kit and the lock. Raises `LeaseLost`."""
+        """Deletes all versions, also those kept aside, and the run record and the lock. Raises `LeaseLost`."""
         self._states.remove(owner.id, step, _holder(holder))
 
     def keep_aside(self, owner: Owner, step: str, holder: Holder, content: bytes, why: str) -> None:
@@ -45,22 +45,22 @@ class ServedStates:
         return self._states.aside(owner.id, step)
 
 
-class SealedKits:
-    """Implements `Kits`: AES-256-GCM with the environment's key, bound to the environment and the step."""
+class SealedRunRecords:
+    """Implements `RunRecords`: AES-256-GCM with the environment's key, bound to the environment and the step."""
 
     def __init__(self, states: ModuleStates, keys: ModuleKeys) -> None:
         self._states = states
         self._keys = keys
 
     def save(self, owner: Owner, step: str, content: bytes, holder: Holder) -> None:
-        """Replaces the kit of the step. Raises `LeaseLost`."""
+        """Replaces the run record of the step. Raises `LeaseLost`."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + AESGCM(_raw(self._keys.key(owner))).encrypt(nonce, content, _bound_to(owner, step))
-        self._states.save_kit(owner.id, step, sealed, _holder(holder))
+        self._states.save_run_record(owner.id, step, sealed, _holder(holder))
 
     def load(self, owner: Owner, step: str) -> bytes | None:
-        """The kit of the step; None when there is none, or its key is gone. Raises `StorageError`."""
-        sealed = self._states.kit(owner.id, step)
+        """The run record of the step; None when there is none, or its key is gone. Raises `StorageError`."""
+        sealed = self._states.run_record(owner.id, step)
         key = None if sealed is None else self._keys.existing(owner)
         if sealed is None or key is None:
             return None
@@ -68,7 +68,7 @@ class SealedKits:
             return AESGCM(_raw(key)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(owner, step))
         except (InvalidTag, ValueError) as error:
             raise StorageError(
-                f"The kit of step {step!r} can't be read: it was sealed with another key than the environment's.",
+                f"The run record of step {step!r} can't be read: it is sealed with another key than the environment's.",
                 hint="Restore the key of the environment's modules in OpenBao.",
             ) from error
 

@@ -1,4 +1,4 @@
-"""States, keys and kits of OpenTofu modules in memory."""
+"""States, keys and run records of OpenTofu modules in memory."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ class _State:
 
 
 class MemoryModuleStates:
-    """`StateDoor` and `Kits`. `holder` is who holds every environment now; None: whoever asks.
+    """`StateDoor` and `RunRecords`. `holder` is who holds every environment now; None: whoever asks.
 
     `address` is what `open` gives: of a server that offers `read`, `write`, `take_lock` and `drop_lock` over HTTP.
     """
@@ -31,7 +31,7 @@ class MemoryModuleStates:
         self.address = address
         self.holder: Holder | None = None
         self.states: dict[_Place, _State] = {}
-        self.kits: dict[_Place, bytes] = {}
+        self.records: dict[_Place, bytes] = {}
         self.passwords: dict[str, tuple[_Place, tuple[int, Holder | None]]] = {}
         """Which state a password opens, as which run, and for whom."""
         self._guard = threading.RLock()
@@ -57,7 +57,7 @@ class MemoryModuleStates:
         with self._guard:
             self._check(holder)
             self.states.pop((owner.id, step), None)
-            self.kits.pop((owner.id, step), None)
+            self.records.pop((owner.id, step), None)
 
     def keep_aside(self, owner: Owner, step: str, holder: Holder, content: bytes, why: str) -> None:
         """Keeps it beside the versions."""
@@ -76,15 +76,15 @@ class MemoryModuleStates:
             return None
 
     def save(self, owner: Owner, step: str, content: bytes, holder: Holder) -> None:
-        """Keeps a kit."""
+        """Keeps a run record."""
         with self._guard:
             self._check(holder)
-            self.kits[owner.id, step] = content
+            self.records[owner.id, step] = content
 
     def load(self, owner: Owner, step: str) -> bytes | None:
-        """The kit."""
+        """The run record."""
         with self._guard:
-            return self.kits.get((owner.id, step))
+            return self.records.get((owner.id, step))
 
     # --- what a server needs ------------------------------------------------------------------------------------------
 
