@@ -28,13 +28,13 @@ from environments.providers.nomad.job import JobHandler, NomadJob
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.validation import NomadJudge
 from environments.providers.nomad.workload_identity import IdentityHandler
-from environments.providers.opentofu.credentials import Credentials
+from environments.providers.opentofu.credentials import ClusterCredentials
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.installation import Installation
 from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys
 from environments.providers.opentofu.module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
 from environments.providers.opentofu.places import ConnectedPlaces
-from environments.providers.opentofu.ports import Lender
+from environments.providers.opentofu.ports import CredentialBroker
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.runner import OpenTofu
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
@@ -143,18 +143,18 @@ def make_places(consul: ConsulClient, nomad: NomadClient, vault: VaultClient) ->
     return ClaimedPlaces(nomad, consul, consul, consul, vault.secrets, vault.pki, vault.logins)
 
 
-def make_lender(connections: Callable[[], Connections], vault: VaultClient) -> Lender:
-    """What lends credentials to modules."""
+def make_broker(connections: Callable[[], Connections], vault: VaultClient) -> CredentialBroker:
+    """The broker that issues credentials to modules."""
     consul, nomad, acl = ConsulClient(connections), NomadClient(connections), NomadAcl(connections)
     places, where = make_places(consul, nomad, vault), ConnectedPlaces(connections).where
-    return Credentials(consul, consul, acl, vault.logins, vault.secrets, places, where)
+    return ClusterCredentials(consul, consul, acl, vault.logins, vault.secrets, places, where)
 
 
 def with_modules(
     tools: StepRegistry,
     settings: Settings,
     vault: VaultClient,
-    lender: Lender,
+    broker: CredentialBroker,
     door: ServedStates,
     states: ModuleStates,
 ) -> StepRegistry:
@@ -165,7 +165,7 @@ def with_modules(
     tofu = OpenTofu(installation, folders, prepared, settings.modules_at_once)
     keys = VaultModuleKeys(vault.secrets)
     records = SealedRunRecords(states, keys)
-    executor = OpenTofuModule(tofu, door, keys, records, lender)
+    executor = OpenTofuModule(tofu, door, keys, records, broker)
     handlers: list[ResourceHandler] = [
         ModuleStateHandler(executor.modules),
         ModuleResourceHandler(executor.modules),

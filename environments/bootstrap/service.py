@@ -8,7 +8,7 @@ import structlog
 
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
-from environments.bootstrap.parts import connections_of, make_judge, make_lender, new_id, now, with_modules
+from environments.bootstrap.parts import connections_of, make_broker, make_judge, new_id, now, with_modules
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
@@ -131,10 +131,10 @@ def build(settings: Settings) -> Service:
     access = Access(database, now, new_id)
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
     state_server = StateServer(access, module_states)
-    door, lender = ServedStates(module_states, lambda: state_server.address), make_lender(connections, vault)
+    door, broker = ServedStates(module_states, lambda: state_server.address), make_broker(connections, vault)
     checks = CheckPool()
     tools = replace(tools, expressions=checks.expression)
-    tools = with_modules(tools, settings, vault, lender, door, module_states)
+    tools = with_modules(tools, settings, vault, broker, door, module_states)
     planner = WorldPlanner(database, tools)
     drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
     again = partial(why_not_again, tools.executors)

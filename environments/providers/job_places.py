@@ -31,7 +31,7 @@ from environments.providers.nomad.workload_identity import (
     IDENTITY_KIND,
     Identities,
     end_identity,
-    lending_resource,
+    issuing_resource,
 )
 from environments.providers.vault.certificate import (
     CERTIFICATES_KIND,
@@ -77,7 +77,7 @@ def reach(owner: Owner) -> list[Intended]:
         return []
     return [
         *job_places(owner),
-        lending_resource(owner),
+        issuing_resource(owner),
         Intended(ResourceRef(kind=CERTIFICATES_KIND, address=ISSUE + owner.name), shared=True, rank=13),
         Intended(ResourceRef(kind=ROLE_KIND, address=ROLES + owner.name), shared=True, rank=14),
     ]

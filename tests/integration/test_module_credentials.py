@@ -1,4 +1,4 @@
-"""What modules are lent on the real, secured cluster: good for their own environment, and dead afterwards."""
+"""What modules are issued on the real, secured cluster: good for their own environment, and dead afterwards."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.parts import make_lender, make_registry
+from environments.bootstrap.parts import make_broker, make_registry
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
 from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.credentials import module_policy
 from environments.providers.opentofu.module import OpenTofuModule
-from environments.providers.opentofu.ports import CredentialPart, Lender, Loan
+from environments.providers.opentofu.ports import CredentialBroker, CredentialPart, IssuedCredentials
 from environments.providers.vault.client import VaultClient
 from environments.settings import Settings
 from environments.steps.base import Owner, Presence, ResourceHandler
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
 from tests.support.cluster import Cluster
-from tests.support.opentofu_harness import ALPHA, FixedLender, Site, StoppableRun, environ
+from tests.support.opentofu_harness import ALPHA, FixedBroker, Site, StoppableRun, environ
 from tests.support.step_harness import Run
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
@@ -40,12 +40,12 @@ JOB = {
 
 
 class World:
-    """The lender and the handlers on the real cluster."""
+    """The broker and the handlers on the real cluster."""
 
     def __init__(self, connections: Connections, state: Path) -> None:
         self.connections = connections
         tools, vault = make_registry(Settings(state=state), lambda: connections)
-        self.lender: Lender = make_lender(lambda: connections, vault)
+        self.broker: CredentialBroker = make_broker(lambda: connections, vault)
         self.handlers: dict[str, ResourceHandler] = dict(tools.handlers)
         self.vault: VaultClient = vault
 
@@ -55,19 +55,19 @@ class World:
 
     def destroy(self, owner: Owner) -> None:
         """As the engine does it, with a look afterwards."""
-        for item in sorted(self.lender.resources(owner, ALL), key=lambda item: -item.rank):
+        for item in sorted(self.broker.resources(owner, ALL), key=lambda item: -item.rank):
             self.handlers[item.ref.kind].destroy(item.ref.address, owner, Run())
         assert self.left(owner) == []
 
     def left(self, owner: Owner) -> list[ResourceRef]:
-        """What of the lender's is there."""
-        refs = [item.ref for item in self.lender.resources(owner, ALL)]
+        """What of the broker's is there."""
+        refs = [item.ref for item in self.broker.resources(owner, ALL)]
         return [
             ref for ref in refs if self.handlers[ref.kind].observe(ref.address, owner).presence is not Presence.ABSENT
         ]
 
     def tokens(self, owner: Owner) -> list[str]:
-        """Accessors of all that are lent now, by the vendors' lists."""
+        """Accessors of all that are issued now, by the vendors' lists."""
         policy = module_policy(owner.name)
         consul = self.admin("consul").call("GET", "/v1/acl/tokens")
         nomad = self.admin("nomad").call("GET", "/v1/acl/tokens")
@@ -82,9 +82,9 @@ class World:
         ]
 
 
-def lent(loan: Loan, part: Part) -> Caller:
-    """Who has the loan."""
-    return Caller(part, loan.variables[ADDRESSES[part]], FixedToken(loan.variables[TOKENS[part]]))
+def caller(issued: IssuedCredentials, part: Part) -> Caller:
+    """A caller with the issued credential."""
+    return Caller(part, issued.variables[ADDRESSES[part]], FixedToken(issued.variables[TOKENS[part]]))
 
 
 @pytest.fixture
@@ -104,23 +104,23 @@ def things() -> Iterator[CountingServer]:
 
 @pytest.fixture
 def site(world: World, things: CountingServer, tmp_path: Path) -> Iterator[Site]:
-    """Real tofu, with the lender."""
+    """Real tofu, with the broker."""
     base = tmp_path / "site"
     base.mkdir()
     with StateServer() as served:
         site = Site(base, things.address, served.states)
-        site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, world.lender)
+        site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, world.broker)
         yield site
 
 
 @pytest.fixture
-def loan(world: World) -> Iterator[Loan]:
-    with world.lender.lend(BLUE, ALL, 120, Run()), world.lender.lend(RED, ALL, 120, Run()) as loan:
-        yield loan
+def issued(world: World) -> Iterator[IssuedCredentials]:
+    with world.broker.issue(BLUE, ALL, 120, Run()), world.broker.issue(RED, ALL, 120, Run()) as issued:
+        yield issued
 
 
-def test_the_environments_own_places_are_open(world: World, loan: Loan) -> None:
-    consul, nomad, vault = (lent(loan, part) for part in ("consul", "nomad", "vault"))
+def test_the_environments_own_places_are_open(world: World, issued: IssuedCredentials) -> None:
+    consul, nomad, vault = (caller(issued, part) for part in ("consul", "nomad", "vault"))
     consul.call("PUT", "/v1/kv/environments/red/by-the-module", "x")
     assert consul.get("/v1/kv/environments/red/by-the-module")
     consul.call("PUT", "/v1/agent/service/register", {"Name": "red--app", "ID": "red--app"})
@@ -140,8 +140,8 @@ def test_the_environments_own_places_are_open(world: World, loan: Loan) -> None:
     vault.call("DELETE", "/v1/secret/data/environments/red/app")  # its metadata stay, and go with the environment
     role = {"allow_any_name": True, "key_type": "ec", "key_bits": 256, "generate_lease": True}
     world.admin("vault").call("POST", "/v1/pki/roles/red", role)
-    issued = vault.call("POST", "/v1/pki/issue/red", {"common_name": "app.red", "ttl": "60s"})
-    assert issued["data"]["certificate"].startswith("-----BEGIN CERTIFICATE-----")
+    certificate = vault.call("POST", "/v1/pki/issue/red", {"common_name": "app.red", "ttl": "60s"})
+    assert certificate["data"]["certificate"].startswith("-----BEGIN CERTIFICATE-----")
     world.admin("vault").call("DELETE", "/v1/pki/roles/red")
     assert vault.call("GET", "/v1/auth/token/lookup-self")["data"]["meta"] == {"calvinverse-environment": "env-red"}
 
@@ -174,24 +174,24 @@ SHUT: list[tuple[Part, str, str, Any]] = [
 ]
 
 
-def test_everything_else_is_shut(loan: Loan) -> None:
+def test_everything_else_is_shut(issued: IssuedCredentials) -> None:
     for part, method, path, body in SHUT:
         with pytest.raises(BackendDenied) as caught:
-            lent(loan, part).call(method, path, body)
+            caller(issued, part).call(method, path, body)
         assert caught.value.details["status"] == 403, path
 
 
-def test_a_job_of_a_module_gets_no_host_volume(loan: Loan) -> None:
+def test_a_job_of_a_module_gets_no_host_volume(issued: IssuedCredentials) -> None:
     volume = {"docker": {"Name": "docker", "Type": "host", "Source": "docker-socket"}}
     job = {**JOB, "Namespace": "red", "TaskGroups": [{**JOB["TaskGroups"][0], "Volumes": volume}]}  # type: ignore[dict-item]
     with pytest.raises(BackendDenied):
-        lent(loan, "nomad").call("POST", "/v1/jobs?namespace=red", {"Job": job})
+        caller(issued, "nomad").call("POST", "/v1/jobs?namespace=red", {"Job": job})
 
 
 def test_afterwards_they_are_dead(world: World) -> None:
-    with world.lender.lend(RED, ALL, 120, Run()) as loan:
+    with world.broker.issue(RED, ALL, 120, Run()) as issued:
         assert len(world.tokens(RED)) == 3
-        lent(loan, "vault").call("GET", "/v1/auth/token/lookup-self")
+        caller(issued, "vault").call("GET", "/v1/auth/token/lookup-self")
     assert world.tokens(RED) == []
     asked: list[tuple[Part, str]] = [
         ("consul", "/v1/acl/token/self"),
@@ -200,24 +200,24 @@ def test_afterwards_they_are_dead(world: World) -> None:
     ]
     for part, path in asked:
         with pytest.raises(BackendDenied):
-            lent(loan, part).call("GET", path)
+            caller(issued, part).call("GET", path)
 
 
 def test_those_of_a_killed_worker_end_by_themselves_and_go_with_the_environment(world: World) -> None:
-    left = world.lender.lend(RED, ALL, 61, Run())
-    loan = left.__enter__()
+    left = world.broker.issue(RED, ALL, 61, Run())
+    issued = left.__enter__()
     for part in ("consul", "nomad"):
-        token = lent(loan, part).call("GET", "/v1/acl/token/self")
+        token = caller(issued, part).call("GET", "/v1/acl/token/self")
         assert _seconds(token["CreateTime"], token["ExpirationTime"]) == 61
         assert f"calvinverse environment {RED.id}" in (token.get("Description"), token.get("Name"))
-    assert 0 < lent(loan, "vault").call("GET", "/v1/auth/token/lookup-self")["data"]["ttl"] <= 61
+    assert 0 < caller(issued, "vault").call("GET", "/v1/auth/token/lookup-self")["data"]["ttl"] <= 61
     assert len(world.left(RED)) == 10
     world.destroy(RED)
     assert world.tokens(RED) == []
 
 
 def test_another_environments_loan_outlives_a_destroy(world: World) -> None:
-    with world.lender.lend(BLUE, ALL, 120, Run()), world.lender.lend(RED, ALL, 120, Run()):
+    with world.broker.issue(BLUE, ALL, 120, Run()), world.broker.issue(RED, ALL, 120, Run()):
         world.destroy(RED)
         assert len(world.tokens(BLUE)) == 3
 
@@ -230,7 +230,7 @@ def test_the_process_of_tofu_has_them_and_nothing_else_has(world: World, things:
         things.wait_until_asked("POST", "a")
         (given,) = [environ(process) for process in site.tofus()]
         secrets = [given[name] for name in TOKENS.values()]
-        lent(Loan(given), "consul").call("PUT", "/v1/kv/environments/alpha/x", "x")
+        caller(IssuedCredentials(given), "consul").call("PUT", "/v1/kv/environments/alpha/x", "x")
         for process in site.processes():
             arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode()
             assert not any(secret in arguments for secret in secrets)
@@ -257,8 +257,8 @@ def test_a_cancelled_module_loses_them(world: World, things: CountingServer, sit
 
 
 def test_certificates_of_the_parts_are_files_beside_the_module(site: Site, things: CountingServer) -> None:
-    loan = Loan({"VAULT_TOKEN": "s.secret"}, {"VAULT_CACERT": "-----BEGIN\n"}, ("s.secret",))
-    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedLender(loan))
+    issued = IssuedCredentials({"VAULT_TOKEN": "s.secret"}, {"VAULT_CACERT": "-----BEGIN\n"}, ("s.secret",))
+    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedBroker(issued))
     things.hold("a")
     with ThreadPoolExecutor(1) as pool:
         applied = pool.submit(site.apply, ["a"], credentials=["openbao"])

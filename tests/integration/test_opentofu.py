@@ -30,7 +30,7 @@ from environments.providers.opentofu.module import (
     OpenTofuModule,
     OpenTofuModuleOptions,
 )
-from environments.providers.opentofu.ports import Loan
+from environments.providers.opentofu.ports import IssuedCredentials
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Owner, Presence, StepContext
@@ -44,7 +44,7 @@ from tests.support.opentofu_harness import (
     PASSPHRASE,
     STEP,
     WORKER,
-    FixedLender,
+    FixedBroker,
     Site,
     StoppableRun,
     context,
@@ -294,8 +294,8 @@ TELLING = {
 def test_a_module_that_prints_all_that_it_was_given_tells_nobody(site: Site, command: str) -> None:
     """Neither in the log, nor in the failure, nor in the details for machines."""
     token = "lent+token/of a module="
-    loan = Loan({"VAULT_TOKEN": token, "VAULT_ADDR": "http://127.0.0.1:1"}, secrets=(token,))
-    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedLender(loan))
+    issued = IssuedCredentials({"VAULT_TOKEN": token, "VAULT_ADDR": "http://127.0.0.1:1"}, secrets=(token,))
+    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedBroker(issued))
     run = StoppableRun()
     with pytest.raises(StepFailed) as caught:
         site.apply([], run, module=TELLTALE.replace("COMMAND", command), credentials=["openbao"])

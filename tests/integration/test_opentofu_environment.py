@@ -202,7 +202,7 @@ def test_credentials_of_a_killed_module_end_and_nothing_of_them_outlives_the_env
 
 
 def _tokens(cluster: Cluster) -> set[str]:
-    """Accessors of what was lent, by the vendors' lists."""
+    """Accessors of what was issued, by the vendors' lists."""
     policy = "env-mod--module"
     consul, nomad, vault = (cluster.connections.caller(part) for part in PARTS)
     found = {token["AccessorID"] for token in consul.get("/v1/acl/tokens") if policy in str(token.get("Policies"))}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.parts import make_lender, make_registry
+from environments.bootstrap.parts import make_broker, make_registry
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
@@ -152,7 +152,7 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
 def test_the_services_own_token_reads_and_writes_no_secret_of_an_environment(
     cluster: Cluster, manager: Workload, tmp_path: Path
 ) -> None:
-    """It sees marks, and is lent a token for one environment's folder, which opens nothing else and lives a minute."""
+    """It sees marks, and gets a token for one environment's folder, which opens nothing else and lives a minute."""
     admin = cluster.connections.caller("vault")
     vault = _as(cluster, "vault", _log_in(cluster, "vault", manager.backend_jwt, tmp_path))
     for name in ("lent", "lent-too"):
@@ -227,11 +227,11 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     admin.call("POST", "/v1/pki/issue/rights", {"common_name": "rights--web.service.consul", "ip_sans": "127.0.0.1"})
     keys = VaultModuleKeys(vault.secrets)
     assert keys.key(owner) == keys.existing(owner)
-    lender = make_lender(lambda: connections, vault)
-    made += [module_key_resource(owner), *lender.resources(owner, ["openbao"])]
-    lender.missing(owner, ["openbao"])
-    with lender.lend(owner, ["openbao"], 60, run) as loan:
-        lent = _as(cluster, "vault", loan.variables["VAULT_TOKEN"])
+    broker = make_broker(lambda: connections, vault)
+    made += [module_key_resource(owner), *broker.resources(owner, ["openbao"])]
+    broker.missing(owner, ["openbao"])
+    with broker.issue(owner, ["openbao"], 60, run) as issued:
+        lent = _as(cluster, "vault", issued.variables["VAULT_TOKEN"])
         assert lent.call("GET", "/v1/secret/data/environments/rights/db")["data"]["data"]["user"] == "eve"
         lent.call("POST", "/v1/secret/data/environments/rights/deep/of-the-module", {"data": {"a": "b"}})
     for detector in tools.drift_detectors:

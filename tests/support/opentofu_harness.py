@@ -17,7 +17,7 @@ from environments.domain.template import Bundle
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.installation import Installation
 from environments.providers.opentofu.module import OpenTofuModule, OpenTofuModuleOptions
-from environments.providers.opentofu.ports import CredentialPart, Loan, NothingToLend, StateAccess
+from environments.providers.opentofu.ports import CredentialPart, IssuedCredentials, NoCredentials, StateAccess
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Holder, Owner, StepContext, StepRun
@@ -171,17 +171,17 @@ class HandedDoor:
         return None
 
 
-class FixedLender(NothingToLend):
-    """Lends what it was given."""
+class FixedBroker(NoCredentials):
+    """Issues what it was given."""
 
-    def __init__(self, loan: Loan) -> None:
-        self._loan = loan
+    def __init__(self, issued: IssuedCredentials) -> None:
+        self._issued = issued
 
-    def lend(
+    def issue(
         self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
-    ) -> AbstractContextManager[Loan]:
+    ) -> AbstractContextManager[IssuedCredentials]:
         """Always the same."""
-        return nullcontext(self._loan)
+        return nullcontext(self._issued)
 
 
 def tofu_at(base: Path) -> OpenTofu:

@@ -1,4 +1,4 @@
-"""What modules are lent, for how long, and that nothing of it stays: on twins in memory."""
+"""What modules are issued, for how long, and that nothing of it stays: on twins in memory."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,9 +24,9 @@ from environments.providers.job_places import ClaimedPlaces
 from environments.providers.nomad.access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
-from environments.providers.opentofu.credentials import Credentials, Where
+from environments.providers.opentofu.credentials import ClusterCredentials, Where
 from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
-from environments.providers.opentofu.ports import CredentialPart, Loan, Module, Place
+from environments.providers.opentofu.ports import CredentialPart, IssuedCredentials, Module, Place
 from environments.providers.opentofu.run_record import RunRecord
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler
@@ -44,7 +44,7 @@ POLICY = "env-alpha--module"
 
 
 class Cluster:
-    """The three parts in memory, and a lender on them."""
+    """The three parts in memory, and a broker on them."""
 
     def __init__(self) -> None:
         self.consul = MemoryConsul()
@@ -54,7 +54,9 @@ class Cluster:
         self.secrets = MemorySecrets()
         pki = MemoryPki()
         places = ClaimedPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, pki, self.logins)
-        self.lender = Credentials(self.consul, self.consul, self.acl, self.logins, self.secrets, places, self._where)
+        self.broker = ClusterCredentials(
+            self.consul, self.consul, self.acl, self.logins, self.secrets, places, self._where
+        )
         handlers: list[ResourceHandler] = [
             PrefixHandler(self.consul),
             PolicyHandler(self.consul),
@@ -79,8 +81,8 @@ class Cluster:
         ]
 
     def left(self) -> list[ResourceRef]:
-        """What of the lender's resources is there."""
-        refs = [item.ref for item in self.lender.resources(ALPHA, ALL)]
+        """What of the broker's resources is there."""
+        refs = [item.ref for item in self.broker.resources(ALPHA, ALL)]
         return [ref for ref in refs if self.presence(ref) is not Presence.ABSENT]
 
     def presence(self, ref: ResourceRef) -> Presence:
@@ -89,7 +91,7 @@ class Cluster:
 
     def destroy(self) -> None:
         """As the engine does it: in reverse order of ranks."""
-        for item in sorted(self.lender.resources(ALPHA, ALL), key=lambda item: -item.rank):
+        for item in sorted(self.broker.resources(ALPHA, ALL), key=lambda item: -item.rank):
             self.handlers[item.ref.kind].destroy(item.ref.address, ALPHA, Run())
 
     @staticmethod
@@ -97,12 +99,12 @@ class Cluster:
         return Where(f"https://{part}:1", "PEM" if part == "nomad" else "")
 
 
-class LentTofu(FakeTofu):
-    """Remembers what it was lent, and looks at what is good meanwhile."""
+class CredentialTofu(FakeTofu):
+    """Remembers what it was issued, and observes what is good meanwhile."""
 
     def __init__(self, house: House, cluster: Cluster) -> None:
         super().__init__(house.states)
-        self.loans: list[Loan] = []
+        self.credentials: list[IssuedCredentials] = []
         self.good: list[list[int]] = []
         self._cluster = cluster
 
@@ -122,24 +124,24 @@ class LentTofu(FakeTofu):
         super().destroy(place, module, run, *args, **named)
 
     def _look(self, place: Place) -> None:
-        self.loans.append(place.loan)
+        self.credentials.append(place.credentials)
         self.good.append(self._cluster.tokens())
 
 
-class Lent(House):
-    """The executor with a lender."""
+class WithBroker(House):
+    """The executor with a broker."""
 
     def __init__(self) -> None:
         super().__init__()
         self.cluster = Cluster()
-        self.lent = LentTofu(self, self.cluster)
-        self.executor = OpenTofuModule(self.lent, self.states, self.keys, self.states, self.cluster.lender)
+        self.recording = CredentialTofu(self, self.cluster)
+        self.executor = OpenTofuModule(self.recording, self.states, self.keys, self.states, self.cluster.broker)
         self.state = ModuleStateHandler(self.executor.modules)
 
 
 @pytest.fixture
-def house() -> Lent:
-    return Lent()
+def house() -> WithBroker:
+    return WithBroker()
 
 
 @pytest.fixture
@@ -149,25 +151,25 @@ def cluster() -> Cluster:
 
 def test_what_is_lent_is_good_for_one_block_and_told_to_tofu_alone(cluster: Cluster) -> None:
     run = Run()
-    with cluster.lender.lend(ALPHA, ALL, 300, run) as loan:
+    with cluster.broker.issue(ALPHA, ALL, 300, run) as issued:
         assert cluster.tokens() == [1, 1, 1]
-        assert {name for name in loan.variables if loan.variables[name] not in loan.secrets} == {
+        assert {name for name in issued.variables if issued.variables[name] not in issued.secrets} == {
             "CONSUL_HTTP_ADDR",
             "NOMAD_ADDR",
             "NOMAD_NAMESPACE",
             "TERRAFORM_VAULT_SKIP_CHILD_TOKEN",
             "VAULT_ADDR",
         }
-        assert (loan.variables["NOMAD_ADDR"], loan.variables["NOMAD_NAMESPACE"]) == ("https://nomad:1", "alpha")
-        assert loan.certificates == {"NOMAD_CACERT": "PEM"}
-        tokens = {loan.variables[name] for name in ("CONSUL_HTTP_TOKEN", "NOMAD_TOKEN", "VAULT_TOKEN")}
-        assert (len(tokens), set(loan.secrets)) == (3, tokens)
-        assert not any(token in f"{loan!r} {run.lines}" for token in tokens)
+        assert (issued.variables["NOMAD_ADDR"], issued.variables["NOMAD_NAMESPACE"]) == ("https://nomad:1", "alpha")
+        assert issued.certificates == {"NOMAD_CACERT": "PEM"}
+        tokens = {issued.variables[name] for name in ("CONSUL_HTTP_TOKEN", "NOMAD_TOKEN", "VAULT_TOKEN")}
+        assert (len(tokens), set(issued.secrets)) == (3, tokens)
+        assert not any(token in f"{issued!r} {run.lines}" for token in tokens)
     assert cluster.tokens() == [0, 0, 0]
 
 
 def test_rights_are_the_environments_own(cluster: Cluster) -> None:
-    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+    with cluster.broker.issue(ALPHA, ALL, 300, Run()):
         pass
     consul, nomad = cluster.consul.policy(POLICY), cluster.acl.policy(POLICY)
     assert consul is not None
@@ -183,7 +185,7 @@ def test_rights_are_the_environments_own(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(("asked", "given"), [(1.0, 60), (-5.0, 60), (300.7, 300), (90_000.0, 3600)])
 def test_a_credential_ends_with_the_step_but_within_an_hour(cluster: Cluster, asked: float, given: int) -> None:
-    with cluster.lender.lend(ALPHA, ["nomad"], asked, Run()):
+    with cluster.broker.issue(ALPHA, ["nomad"], asked, Run()):
         ((name, _, seconds),) = cluster.acl.issued.values()
     assert (name, seconds) == ("calvinverse environment env-1", given)
 
@@ -193,7 +195,7 @@ def test_credentials_end_whatever_ends_their_use(cluster: Cluster, reason: BaseE
     seen = []
 
     def use() -> None:
-        with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        with cluster.broker.issue(ALPHA, ALL, 300, Run()):
             seen.append(cluster.tokens())
             raise reason
 
@@ -207,7 +209,7 @@ def test_credentials_end_whatever_ends_their_use(cluster: Cluster, reason: BaseE
 def test_an_interruption_while_lending_leaves_no_credential_and_a_destroy_takes_the_rest(
     cluster: Cluster, effect: int
 ) -> None:
-    with pytest.raises(Interrupted), cluster.lender.lend(ALPHA, ALL, 300, Run(stop_at=effect)):
+    with pytest.raises(Interrupted), cluster.broker.issue(ALPHA, ALL, 300, Run(stop_at=effect)):
         raise AssertionError
     assert cluster.tokens() == [0, 0, 0]
     cluster.destroy()
@@ -215,8 +217,8 @@ def test_an_interruption_while_lending_leaves_no_credential_and_a_destroy_takes_
 
 
 def test_a_credential_of_a_killed_worker_goes_with_the_environment(cluster: Cluster) -> None:
-    loan = cluster.lender.lend(ALPHA, ALL, 300, Run())
-    loan.__enter__()
+    issued = cluster.broker.issue(ALPHA, ALL, 300, Run())
+    issued.__enter__()
     cluster.consul.commit([Put("environments/alpha/by-the-module", b"1")])
     cluster.secrets.write("environments/alpha/by-the-module", {"a": "b"}, 0)
     cluster.secrets.mark("environments/alpha/of-a-step", mark(ALPHA))
@@ -237,7 +239,7 @@ def test_a_credential_that_cannot_be_revoked_is_told_and_what_was_done_counts(
 
     monkeypatch.setattr(cluster.acl, "remove_token", away)
     run = Run()
-    with cluster.lender.lend(ALPHA, ALL, 300, run):
+    with cluster.broker.issue(ALPHA, ALL, 300, run):
         pass
     assert cluster.tokens() == [0, 1, 0]
     assert run.lines == [
@@ -273,8 +275,8 @@ def test_what_belongs_to_others_is_neither_used_nor_destroyed(
 ) -> None:
     spoil(cluster)
     with pytest.raises(ForeignResource):
-        cluster.lender.missing(ALPHA, ALL)
-    with pytest.raises(ForeignResource), cluster.lender.lend(ALPHA, ALL, 300, Run()):
+        cluster.broker.missing(ALPHA, ALL)
+    with pytest.raises(ForeignResource), cluster.broker.issue(ALPHA, ALL, 300, Run()):
         raise AssertionError
     assert cluster.tokens() == [0, 0, 0]
     cluster.destroy()
@@ -282,23 +284,23 @@ def test_what_belongs_to_others_is_neither_used_nor_destroyed(
 
 
 def test_changed_rules_are_told_and_mended(cluster: Cluster) -> None:
-    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+    with cluster.broker.issue(ALPHA, ALL, 300, Run()):
         pass
-    assert cluster.lender.missing(ALPHA, ALL) == []
+    assert cluster.broker.missing(ALPHA, ALL) == []
     policy = cluster.consul.policy(POLICY)
     assert policy is not None
     cluster.consul.update_policy(Policy(policy.id, policy.name, policy.description, {}))
     cluster.acl.write_policy(NomadPolicy(POLICY, "calvinverse environment env-1", "{}"))
-    assert [(found.kind, found.action.value) for found in cluster.lender.missing(ALPHA, ALL)] == [
+    assert [(found.kind, found.action.value) for found in cluster.broker.missing(ALPHA, ALL)] == [
         ("consul.policy", "change"),
         ("nomad.policy", "change"),
     ]
-    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+    with cluster.broker.issue(ALPHA, ALL, 300, Run()):
         pass
-    assert cluster.lender.missing(ALPHA, ALL) == []
+    assert cluster.broker.missing(ALPHA, ALL) == []
 
 
-def test_all_that_lending_makes_is_known_beforehand_and_shared(house: Lent) -> None:
+def test_all_that_issuing_makes_is_known_beforehand_and_shared(house: WithBroker) -> None:
     found = house.executor.resources(house.context(credentials=list(ALL)))
     assert [(item.ref.kind, item.ref.address) for item in found if item.shared] == [
         ("vault.module_key", "alpha"),
@@ -318,33 +320,33 @@ def test_all_that_lending_makes_is_known_beforehand_and_shared(house: Lent) -> N
     ]
 
 
-def test_each_use_of_tofu_has_its_own_credentials_and_a_destroy_too(house: Lent) -> None:
+def test_each_use_of_tofu_has_its_own_credentials_and_a_destroy_too(house: WithBroker) -> None:
     house.apply(credentials=["nomad", "consul", "nomad"])
     house.executor.plan(house.context(credentials=["nomad", "consul"]), Run())
     house.state.destroy("alpha/net", ALPHA, Run())
-    assert house.lent.good == [[1, 1, 0]] * 3
-    assert len({loan.variables["NOMAD_TOKEN"] for loan in house.lent.loans}) == 3
+    assert house.recording.good == [[1, 1, 0]] * 3
+    assert len({issued.variables["NOMAD_TOKEN"] for issued in house.recording.credentials}) == 3
     assert house.cluster.tokens() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("reason", [StepFailed("no"), Interrupted("The worker stops.")])
-def test_a_failed_apply_ends_its_credentials(house: Lent, reason: CalvinverseError) -> None:
-    house.lent.fails = reason
+def test_a_failed_apply_ends_its_credentials(house: WithBroker, reason: CalvinverseError) -> None:
+    house.recording.fails = reason
     with pytest.raises(type(reason)):
         house.apply(credentials=list(ALL))
-    assert house.lent.good == [[1, 1, 1]]
+    assert house.recording.good == [[1, 1, 1]]
     assert house.cluster.tokens() == [0, 0, 0]
 
 
-def test_a_module_without_the_option_gets_nothing(house: Lent) -> None:
+def test_a_module_without_the_option_gets_nothing(house: WithBroker) -> None:
     house.apply()
     house.executor.plan(house.context(), Run())
     house.state.destroy("alpha/net", ALPHA, Run())
-    assert house.lent.loans == [Loan()] * 3
+    assert house.recording.credentials == [IssuedCredentials()] * 3
     assert house.cluster.left() == []
 
 
-def test_a_plan_makes_nothing_to_lend(house: Lent) -> None:
+def test_a_plan_makes_nothing_to_issue_credentials(house: WithBroker) -> None:
     run = Run()
     found = house.executor.plan(house.context(credentials=list(ALL)), run)
     assert [told.kind for told in found] == [
@@ -358,29 +360,31 @@ def test_a_plan_makes_nothing_to_lend(house: Lent) -> None:
         "opentofu.state",
     ]
     assert run.effects == 0
-    assert house.lent.loans == []
+    assert house.recording.credentials == []
     assert house.cluster.left() == []
 
 
 def test_who_only_looks_is_lent_credentials_and_claims_nothing(cluster: Cluster) -> None:
-    with cluster.lender.lend(ALPHA, ALL, 300, Run()):
+    with cluster.broker.issue(ALPHA, ALL, 300, Run()):
         pass
-    with cluster.lender.lend(ALPHA, ALL, 300, Looking(60)) as loan:
-        assert loan.variables["NOMAD_TOKEN"]
+    with cluster.broker.issue(ALPHA, ALL, 300, Looking(60)) as issued:
+        assert issued.variables["NOMAD_TOKEN"]
 
 
-def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_run_have_lent(house: Lent) -> None:
+def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_run_issued(
+    house: WithBroker,
+) -> None:
     context = house.context(credentials=["consul"])
     shown = house.executor.plan(context, Run())
-    with house.cluster.lender.lend(ALPHA, ["consul"], 300, Run()):
+    with house.cluster.broker.issue(ALPHA, ["consul"], 300, Run()):
         pass
     assert house.executor.plan(context, Run()) == shown[-1:]
-    house.lent.dies = True
+    house.recording.dies = True
     with pytest.raises(BackendUnavailable):
         house.apply(credentials=["consul"])
     (resumed,) = house.executor.plan(context, Run())
     assert (resumed.kind, resumed.address) == ("opentofu.state", "alpha/net")
-    house.lent.dies = False
+    house.recording.dies = False
     house.apply(credentials=["consul"])
     assert [told.kind for told in house.executor.plan(context, Run())] == ["opentofu.resource"]
     more = house.executor.plan(house.context(credentials=["consul", "nomad"]), Run())
@@ -392,23 +396,23 @@ def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_ru
     ]
 
 
-def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_then(house: Lent) -> None:
-    house.lent.dies = True
+def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_then(house: WithBroker) -> None:
+    house.recording.dies = True
     with pytest.raises(BackendUnavailable):
         house.apply(credentials=["consul"])
-    house.lent.dies = False
+    house.recording.dies = False
     house.apply(variables={"size": 2})
-    assert house.lent.good == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+    assert house.recording.good == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
 
 
-def test_a_kit_of_before_credentials_can_be_read(house: Lent) -> None:
+def test_a_run_record_of_before_credentials_can_be_read(house: WithBroker) -> None:
     house.apply()
     content = house.states.records[PLACE].replace(b', "credentials": []', b"")
     assert b"credentials" not in content
     assert RunRecord.load(content).module.credentials == ()
 
 
-def test_other_parts_are_refused(house: Lent) -> None:
+def test_other_parts_are_refused(house: WithBroker) -> None:
     files = {
         **house.context().bundle.files,
         "template.toml": b'[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "b"\n',
@@ -423,7 +427,7 @@ def test_a_service_without_a_cluster_says_so() -> None:
 
 
 def test_another_owners_tokens_are_not_ours(cluster: Cluster) -> None:
-    with cluster.lender.lend(ALPHA, ["nomad"], 300, Run()):
+    with cluster.broker.issue(ALPHA, ["nomad"], 300, Run()):
         handler = cluster.handlers["nomad.tokens"]
         assert handler.observe(POLICY, ALPHA).detail == "1 tokens"
         other = Owner("env-2", "alpha")

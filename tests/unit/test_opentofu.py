@@ -613,15 +613,15 @@ def test_outputs_of_a_plan() -> None:
 
 
 def test_a_change_shows_no_secret_that_tofu_was_given_not_even_a_part() -> None:
-    secret = "lent-token-" * 10
+    secret = "issued-token-" * 10
     shown = show(["update"], before={"body": "a" * 50}, after={"body": "a" * 50 + secret, "list": [secret]})
     (change,) = changes(shown, Cleaner([secret]))
-    assert "lent" not in str(change)
+    assert "issued" not in str(change)
 
 
 def test_an_output_that_holds_a_secret_of_the_run_is_not_given_on() -> None:
-    messages = Messages(Cleaner(["lent-token"]))
-    told = {"a": {"sensitive": False, "value": {"x": ["lent-token"]}}, "b": {"sensitive": False, "value": "fine"}}
+    messages = Messages(Cleaner(["issued-token"]))
+    told = {"a": {"sensitive": False, "value": {"x": ["issued-token"]}}, "b": {"sensitive": False, "value": "fine"}}
     messages.take(json.dumps({"type": "outputs", "outputs": told}).encode())
     assert messages.outputs == {"a": Output(None, sensitive=True), "b": Output("fine")}
 

@@ -81,11 +81,11 @@ class Link(Generic[Client]):
         return self.call_as(endpoint, self._client_for(endpoint, other), doing, use)
 
     @contextmanager
-    def lent(self, token: str) -> Iterator["Lent[Client]"]:
+    def with_token(self, token: str) -> Iterator["TokenLink[Client]"]:
         """The same part with another token, which isn't renewed: for as long as it is needed for one use."""
         endpoint, _ = self._find()
         with _session(endpoint) as session:
-            yield Lent(self, endpoint, self._build(endpoint, token, session))
+            yield TokenLink(self, endpoint, self._build(endpoint, token, session))
 
     def call_as(self, endpoint: Endpoint, client: Client, doing: str, use: Callable[[Client], Result]) -> Result:
         """What `use` gives with that client. Raises what `call` raises."""
@@ -144,8 +144,8 @@ class Link(Generic[Client]):
         )
 
 
-class Lent(Generic[Client]):
-    """One part with a token that somebody lent: see `Link.lent`."""
+class TokenLink(Generic[Client]):
+    """One part with a token that isn't renewed: see `Link.with_token`."""
 
     def __init__(self, link: Link[Client], endpoint: Endpoint, client: Client) -> None:
         self._link = link

@@ -145,7 +145,7 @@ class PolicyHandler:
 
 
 class TokensHandler:
-    """Knows the tokens that jobs got by logging in, and modules were lent; its address is the policy that they have."""
+    """Knows the tokens that jobs got by logging in and that modules were issued; its address is their policy."""
 
     kind: ClassVar[str] = TOKENS_KIND
 

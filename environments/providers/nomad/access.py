@@ -107,7 +107,7 @@ class NomadPolicyHandler:
 
 
 class NomadTokensHandler:
-    """Knows the tokens that were lent to modules of an environment; its address is the policy that they have."""
+    """Knows the tokens that modules of an environment were issued; its address is their policy."""
 
     kind: ClassVar[str] = NOMAD_TOKENS_KIND
 

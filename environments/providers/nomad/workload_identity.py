@@ -32,7 +32,7 @@ class Identities(Protocol):
     """What is needed of OpenBao's tokens and identities."""
 
     def find(self, auth_path: str, name: str) -> Identity:
-        """What logins at `auth_path` as `name` left; at `token` what modules of that environment were lent."""
+        """What logins at `auth_path` as `name` left; at `token` what modules of that environment were issued."""
         ...
 
     def notice(self) -> None:
@@ -60,13 +60,13 @@ def end_identity(identities: Identities, auth_path: str, name: str, run: StepRun
     return found
 
 
-def lending_resource(owner: Owner) -> Intended:
+def issuing_resource(owner: Owner) -> Intended:
     """What making tokens for an environment's secrets, or for its modules, leaves in the inventory."""
     return Intended(ResourceRef(kind=IDENTITY_KIND, address=f"{TOKEN_PATH}/{owner.name}"), shared=True, rank=34)
 
 
 class IdentityHandler:
-    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of tokens that are lent (`token/<name>`).
+    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of issued tokens (`token/<name>`).
 
     It bears no mark of its own: it is foreign as long as a namespace of that name is.
     """

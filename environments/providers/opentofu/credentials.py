@@ -1,4 +1,4 @@
-"""Lends modules credentials for the environment's own places in Consul, Nomad and OpenBao; see `Lender`."""
+"""Issues modules credentials for the environment's own places in Consul, Nomad and OpenBao; see `CredentialBroker`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,7 +29,7 @@ from environments.providers.nomad.access import (
 )
 from environments.providers.nomad.ports import JobPlaces
 from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH, Identities
-from environments.providers.opentofu.ports import CredentialPart, Loan
+from environments.providers.opentofu.ports import CredentialPart, IssuedCredentials
 from environments.providers.vault.folder import claim_folder, folder_marker, folder_resource, plan_folder
 from environments.providers.vault.secret import SECRET_KIND, SecretStore
 from environments.steps.base import Intended, Issued, Owner, StepRun
@@ -87,14 +87,14 @@ def modules_policy(owner: Owner) -> WantedPolicy:
 
 
 class _Part(Protocol):
-    """One part of the cluster that lends."""
+    """One part of the cluster that issues credentials."""
 
     token: str
     ca: str
     address: str
 
     def resources(self, owner: Owner) -> list[Intended]:
-        """What lending makes or may leave, all of it shared."""
+        """What issuing makes or may leave, all of it shared."""
         ...
 
     def missing(self, owner: Owner) -> list[Change]: ...
@@ -106,8 +106,8 @@ class _Part(Protocol):
     def revoke(self, accessor: str) -> None: ...
 
 
-class Credentials:
-    """Implements `Lender`. `where` tells where a part is."""
+class ClusterCredentials:
+    """Implements `CredentialBroker`. `where` tells where a part is."""
 
     def __init__(
         self,
@@ -127,18 +127,20 @@ class Credentials:
         self._where = where
 
     def resources(self, owner: Owner, parts: Sequence[CredentialPart]) -> list[Intended]:
-        """See `Lender`."""
+        """See `CredentialBroker`."""
         found = {item.ref: item for part in parts for item in self._parts[part].resources(owner)}
         return list(found.values())
 
     def missing(self, owner: Owner, parts: Sequence[CredentialPart]) -> list[Change]:
-        """See `Lender`."""
+        """See `CredentialBroker`."""
         found = [found for part in parts for found in self._parts[part].missing(owner)]
         return list({(told.kind, told.address): told for told in found}.values())
 
     @contextmanager
-    def lend(self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun) -> Iterator[Loan]:
-        """See `Lender`."""
+    def issue(
+        self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
+    ) -> Iterator[IssuedCredentials]:
+        """See `CredentialBroker`."""
         limit = int(min(max(seconds, SHORTEST), LONGEST))
         variables: dict[str, str] = {}
         certificates: dict[str, str] = {}
@@ -160,7 +162,7 @@ class Credentials:
             if "openbao" in parts:
                 # Its provider would make a token of its own from this one, which this one may not.
                 variables["TERRAFORM_VAULT_SKIP_CHILD_TOKEN"] = "true"
-            yield Loan(variables, certificates, tuple(secrets))
+            yield IssuedCredentials(variables, certificates, tuple(secrets))
 
     def _end(self, name: CredentialPart, accessor: str, limit: int, run: StepRun) -> None:
         try:

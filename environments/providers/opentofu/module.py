@@ -22,11 +22,11 @@ from environments.providers.opentofu.ports import (
     RESOURCE_KIND,
     STATE_KIND,
     TIME_LIMIT,
+    CredentialBroker,
     CredentialPart,
-    Lender,
     Module,
     ModuleKeys,
-    NothingToLend,
+    NoCredentials,
     Output,
     Place,
     Planned,
@@ -87,14 +87,14 @@ class OpenTofuModule:
     """`apply` plans and changes only what differs: nobody needs to look before it (see `engine.stepping`)."""
 
     def __init__(
-        self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, records: RunRecords, lender: Lender | None = None
+        self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, records: RunRecords, broker: CredentialBroker | None = None
     ) -> None:
         self._tofu = tofu
         self._door = door
         self._keys = keys
         self._records = records
-        self._lender = lender or NothingToLend()
-        self.modules = Modules(tofu, door, keys, records, self._lender)
+        self._broker = broker or NoCredentials()
+        self.modules = Modules(tofu, door, keys, records, self._broker)
         """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
 
     @classmethod
@@ -115,7 +115,7 @@ class OpenTofuModule:
         """The state, the environment's key, what credentials need. The module's own are known once it was planned."""
         owner, parts = context.owner, _parts(context.options)
         state = ResourceRef(kind=STATE_KIND, address=f"{owner.name}/{context.step}")
-        return [module_key_resource(owner), *self._lender.resources(owner, parts), Intended(state)]
+        return [module_key_resource(owner), *self._broker.resources(owner, parts), Intended(state)]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives the outputs of the module that aren't sensitive, by name."""
@@ -153,8 +153,8 @@ class OpenTofuModule:
 
         spares = self.modules.spares(owner, step, run)
         try:
-            with self.modules.equipped(place, module, run) as equipped:
-                outputs = self._tofu.apply(equipped, module, run, write_down, settled, spares=spares)
+            with self.modules.with_credentials(place, module, run) as authorized:
+                outputs = self._tofu.apply(authorized, module, run, write_down, settled, spares=spares)
         finally:
             self.modules.forget(owner, step)
         if record.in_flight:
@@ -164,13 +164,14 @@ class OpenTofuModule:
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """What the module would make, change, replace and destroy.
 
-        A module that has never been applied with its credentials can't tell: a plan lends nothing that would have to be
-        made first. That goes by the module alone, so that a saved plan fits while other steps make what they share.
+        A module that has never been applied with its credentials can't tell: a plan issues no credentials that need
+        policies first. That depends on the module alone, so a saved plan stays valid while other steps make what they
+        share.
         """
         owner, step = context.owner, context.step
         module = self._module(context)
         record = self._record(owner, step)
-        missing = self._lender.missing(owner, module.credentials)
+        missing = self._broker.missing(owner, module.credentials)
         if module.credentials and (missing or record is None or not record.usable_for(module)):
             action = Action.CREATE if record is None else Action.CHANGE
             line = "what it makes is known when it is applied: it has not been applied with its credentials yet"
@@ -180,8 +181,8 @@ class OpenTofuModule:
         # A plan makes nothing, no key either: where there is none, nothing is there that it would have to read.
         key = self._keys.existing(owner) or base64.b64encode(secrets.token_bytes(32)).decode()
         place = Place(owner, step, self._door.open(owner, step, None, encrypted=module.encrypted), key)
-        with self.modules.equipped(place, module, run) as equipped:
-            found = self._tofu.plan(equipped, module, run)
+        with self.modules.with_credentials(place, module, run) as authorized:
+            found = self._tofu.plan(authorized, module, run)
         prefix = f"{owner.name}/{step}"
         things = [
             told.model_copy(update={"address": f"{prefix}/{told.address}"})

@@ -116,7 +116,7 @@ class Module:
 
 
 @dataclass(frozen=True)
-class Loan:
+class IssuedCredentials:
     """Credentials for one use of tofu: variables of its process, and CAs (PEM) by the variable that names their file.
 
     `secrets` are those of the values that nobody may read.
@@ -127,20 +127,20 @@ class Loan:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-class Lender(Protocol):
-    """Lends credentials that are good for the environment's own places and for a short time."""
+class CredentialBroker(Protocol):
+    """Issues credentials that are good for the environment's own places and for a short time."""
 
     def resources(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Intended]:
-        """What lending makes or may leave: to be written down before anything is lent. All of it is shared."""
+        """What issuing makes or may leave: to be written down before anything is issued. All of it is shared."""
         ...
 
     def missing(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Change]:
-        """What lending would have to make or mend first; reads only. Raises `ForeignResource`."""
+        """What issuing would have to make or repair first; reads only. Raises `ForeignResource`."""
         ...
 
-    def lend(
+    def issue(
         self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
-    ) -> AbstractContextManager[Loan]:
+    ) -> AbstractContextManager[IssuedCredentials]:
         """Makes what is missing, and credentials that end with this block, and in any case in about `seconds`.
 
         They live for a minute at least and an hour at most. Raises `ForeignResource`, `BackendError`, `Interrupted`.
@@ -148,8 +148,8 @@ class Lender(Protocol):
         ...
 
 
-class NothingToLend:
-    """A `Lender` for a service without a cluster."""
+class NoCredentials:
+    """A `CredentialBroker` for a service without a cluster."""
 
     def resources(self, owner: Owner, parts: Sequence[CredentialPart]) -> Sequence[Intended]:
         """None."""
@@ -159,22 +159,22 @@ class NothingToLend:
         """None."""
         return ()
 
-    def lend(
+    def issue(
         self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
-    ) -> AbstractContextManager[Loan]:
+    ) -> AbstractContextManager[IssuedCredentials]:
         """Raises `MachineError`."""
-        raise MachineError("This service has no cluster whose credentials it could lend to a module.")
+        raise MachineError("This service has no cluster, so it can't issue credentials to a module.")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one run of tofu belongs: whose module, the state and key it works with, and what it is lent."""
+    """Where one run of tofu belongs: whose module, the state and key it works with, and its credentials."""
 
     owner: Owner
     step: str
     access: StateAccess
     key: str = field(repr=False)
-    loan: Loan = Loan()
+    credentials: IssuedCredentials = IssuedCredentials()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from environments.providers.opentofu.ports import (
     RESOURCE_KIND,
     STATE_KIND,
     TIME_LIMIT,
-    Lender,
+    CredentialBroker,
     Module,
     ModuleKeys,
     Place,
@@ -51,14 +51,14 @@ class Modules:
         door: StateDoor,
         keys: ModuleKeys,
         records: RunRecords,
-        lender: Lender,
+        broker: CredentialBroker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tofu = tofu
         self._door = door
         self._keys = keys
         self._records = records
-        self._lender = lender
+        self._broker = broker
         self._clock = clock
         self._guard = threading.Lock()
         self._looks: dict[tuple[str, str], tuple[float, Seen]] = {}
@@ -100,7 +100,7 @@ class Modules:
         """
         owner, step, holder = place.owner, place.step, _holder(run)
         run.log(f"recording what may have been made when tofu was killed: {', '.join(sorted(record.in_flight))}")
-        with self.equipped(place, record.module, run) as place:
+        with self.with_credentials(place, record.module, run) as place:
             self._tofu.apply(
                 place,
                 record.module,
@@ -115,13 +115,13 @@ class Modules:
         return record
 
     @contextmanager
-    def equipped(self, place: Place, module: Module, run: StepRun) -> Iterator[Place]:
+    def with_credentials(self, place: Place, module: Module, run: StepRun) -> Iterator[Place]:
         """The place with the credentials that the module works with, which end with this."""
         if not module.credentials:
             yield place
             return
-        with self._lender.lend(place.owner, module.credentials, run.time_left, run) as loan:
-            yield replace(place, loan=loan)
+        with self._broker.issue(place.owner, module.credentials, run.time_left, run) as issued:
+            yield replace(place, credentials=issued)
 
     def spares(self, owner: Owner, step: str, run: StepRun) -> "ModuleSpares":
         """The states that tofu could not hand in."""
@@ -175,8 +175,8 @@ class Modules:
                 if error.transient:
                     raise
                 why = error.message
-        with self.equipped(place, record.module, run) as equipped:
-            self._tofu.destroy(equipped, record.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
+        with self.with_credentials(place, record.module, run) as authorized:
+            self._tofu.destroy(authorized, record.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
         # What was adopted before the failure is gone with the rest, and what wasn't is still in nobody's state.
         left = self._recorded(owner, step, record)
         if left:

@@ -171,8 +171,8 @@ class _Session:
         self._lifeline = lifeline
         self._keep = (key_file(place.key),) if module.encrypted else ()
         self._env = environment(workplace.folder, place.access, self._keep[0] if self._keep else None)
-        self._loan = place.loan
-        self.cleaner = Cleaner((place.access.password, place.key, *place.loan.secrets))
+        self._credentials = place.credentials
+        self.cleaner = Cleaner((place.access.password, place.key, *place.credentials.secrets))
         self._key = ""
         self._nothing_to_do = False
         self._declared: Mapping[str, bool] = {}
@@ -189,10 +189,10 @@ class _Session:
             work.write(LOCK_FILE, self._module.lock)
         work.write("calvinverse_override.tf", _ENDS.encode())
         work.write(SETTINGS, self._settings.encode())
-        for name, certificates in self._loan.certificates.items():
+        for name, certificates in self._credentials.certificates.items():
             work.write(f"calvinverse-{name}.pem", certificates.encode())
             self._env[name] = str(work.folder / f"calvinverse-{name}.pem")
-        self._env |= self._loan.variables
+        self._env |= self._credentials.variables
         if self._module.variables:
             work.write(_VARIABLES, json.dumps(self._module.variables).encode())
 

@@ -16,7 +16,7 @@ from hvac import exceptions
 
 from environments.domain.errors import BackendDenied, BackendError
 from environments.providers.backend.connections import Connections, Endpoint
-from environments.providers.backend.link import CALL_LIMIT, Fault, Lent, Link, Missing
+from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing, TokenLink
 from environments.providers.local_cluster.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
 from environments.providers.nomad.workload_identity import Identity
 from environments.providers.vault.certificate import Certificate
@@ -28,7 +28,7 @@ PKI = "pki"
 ENVIRONMENTS = "environments"
 """The folder of the mount `secret` that has one of each environment."""
 
-LENT_SECONDS = 60
+ISSUED_SECONDS = 60
 """How long a token for the secrets of one environment lives, at most: a use takes a call or two."""
 
 _SETTLED = 1.0
@@ -57,7 +57,7 @@ _STATUS: dict[type[exceptions.VaultError], int] = {
 class _Part:
     """What each view of OpenBao shares: one link."""
 
-    def __init__(self, link: Link[hvac.Client] | Lent[hvac.Client]) -> None:
+    def __init__(self, link: Link[hvac.Client] | TokenLink[hvac.Client]) -> None:
         self._link = link
 
     def _maybe(self, doing: str, use: Callable[[hvac.Client], Any]) -> Any:
@@ -115,9 +115,9 @@ class Secrets(_Part):
     @contextmanager
     def of(self, environment: str) -> Iterator[_Data]:
         """The secrets in the folder of the environment of that name, and no others."""
-        issued = self._logins.issue(environment, LENT_SECONDS, {}, role=OPENBAO_SECRETS)
+        issued = self._logins.issue(environment, ISSUED_SECONDS, {}, role=OPENBAO_SECRETS)
         try:
-            with self._own.lent(issued.secret) as link:
+            with self._own.with_token(issued.secret) as link:
                 yield _Data(link)
         finally:
             # Where it can't be revoked, it ends by itself in a minute.
@@ -293,8 +293,8 @@ class Logins(_Part):
         if mount is not None:
             entity = self._entity(name, mount["accessor"])
             entities = (entity,) if entity else ()
-        lent = [f"create/{role}" for role in (OPENBAO_MODULES, OPENBAO_SECRETS)]
-        origins = {(f"auth/{auth_path}/{made}", f"{auth_path}-{name}") for made in (*lent, "login")}
+        issued = [f"create/{role}" for role in (OPENBAO_MODULES, OPENBAO_SECRETS)]
+        origins = {(f"auth/{auth_path}/{made}", f"{auth_path}-{name}") for made in (*issued, "login")}
         # Without an entity there is no login whose tokens could have any right: nothing that is worth waiting for.
         accessors = self._accessors(wait=bool(entities))
         return Identity(entities, tuple(accessor for accessor in accessors if self._origin(accessor) in origins))

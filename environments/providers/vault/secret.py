@@ -15,7 +15,7 @@ from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
-from environments.providers.nomad.workload_identity import lending_resource
+from environments.providers.nomad.workload_identity import issuing_resource
 from environments.providers.vault.folder import check_folder, claim_folder, folder_resource, held_by
 from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead, SecretStore
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
@@ -108,7 +108,7 @@ class VaultSecret(OwnThingsOnly):
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """The secret, the folder that it is in, and what reading and writing it leaves of an identity."""
         own = Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))
-        return [folder_resource(context.owner), lending_resource(context.owner), own]
+        return [folder_resource(context.owner), issuing_resource(context.owner), own]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
         """Gives `path` (as templates of Nomad want it) and `references`: key → what a secret output has to be."""

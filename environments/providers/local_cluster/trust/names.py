@@ -24,7 +24,7 @@ OPENBAO_SECRETS = "calvinverse-secrets"
 """Policy of the tokens with which the service reads and writes the secrets of one environment, and the role that makes
 them."""
 OPENBAO_MODULES = "calvinverse-module"
-"""Policy of the credentials that OpenTofu's modules are lent, and the role that makes them."""
+"""Policy of the credentials that OpenTofu's modules are issued, and the role that makes them."""
 OPENBAO_SIGNING = "transit"
 OPENBAO_SIGNING_KEY = "calvinverse-images"
 """Mount and name of the key that signs images; `images.catalogue.transit` uses it."""
