@@ -155,7 +155,7 @@ def with_modules(
     settings: Settings,
     vault: VaultClient,
     broker: CredentialBroker,
-    door: ServedStates,
+    backend: ServedStates,
     states: ModuleStates,
 ) -> StepRegistry:
     """The registry with OpenTofu's modules, which need the service for their states."""
@@ -165,7 +165,7 @@ def with_modules(
     tofu = OpenTofu(installation, folders, prepared, settings.modules_at_once)
     keys = VaultModuleKeys(vault.secrets)
     records = SealedRunRecords(states, keys)
-    executor = OpenTofuModule(tofu, door, keys, records, broker)
+    executor = OpenTofuModule(tofu, backend, keys, records, broker)
     handlers: list[ResourceHandler] = [
         ModuleStateHandler(executor.modules),
         ModuleResourceHandler(executor.modules),

@@ -109,7 +109,7 @@ def site(world: World, things: CountingServer, tmp_path: Path) -> Iterator[Site]
     base.mkdir()
     with StateServer() as served:
         site = Site(base, things.address, served.states)
-        site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, world.broker)
+        site.executor = OpenTofuModule(site.tofu, site.backend, site.keys, site.backend, world.broker)
         yield site
 
 
@@ -258,7 +258,7 @@ def test_a_cancelled_module_loses_them(world: World, things: CountingServer, sit
 
 def test_certificates_of_the_parts_are_files_beside_the_module(site: Site, things: CountingServer) -> None:
     issued = IssuedCredentials({"VAULT_TOKEN": "s.secret"}, {"VAULT_CACERT": "-----BEGIN\n"}, ("s.secret",))
-    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedBroker(issued))
+    site.executor = OpenTofuModule(site.tofu, site.backend, site.keys, site.backend, FixedBroker(issued))
     things.hold("a")
     with ThreadPoolExecutor(1) as pool:
         applied = pool.submit(site.apply, ["a"], credentials=["openbao"])

@@ -96,7 +96,7 @@ def test_a_module_is_made_changed_and_taken_away(site: Site, things: CountingSer
     assert handler.observe(address, ALPHA).presence is Presence.ABSENT
     assert ModuleStateHandler(site.executor.modules).observe("alpha/things", ALPHA).presence is Presence.ABSENT
     assert served.states.states == {}
-    assert site.door.load(ALPHA, STEP) is None
+    assert site.backend.load(ALPHA, STEP) is None
     assert site.leftovers() == []
 
 
@@ -295,14 +295,14 @@ def test_a_module_that_prints_all_that_it_was_given_tells_nobody(site: Site, com
     """Neither in the log, nor in the failure, nor in the details for machines."""
     token = "lent+token/of a module="
     issued = IssuedCredentials({"VAULT_TOKEN": token, "VAULT_ADDR": "http://127.0.0.1:1"}, secrets=(token,))
-    site.executor = OpenTofuModule(site.tofu, site.door, site.keys, site.door, FixedBroker(issued))
+    site.executor = OpenTofuModule(site.tofu, site.backend, site.keys, site.backend, FixedBroker(issued))
     run = StoppableRun()
     with pytest.raises(StepFailed) as caught:
         site.apply([], run, module=TELLTALE.replace("COMMAND", command), credentials=["openbao"])
     # What it ran is part of what tofu says; the rest is what that printed.
     assert TELLING[command] in caught.value.message.partition("Output: ")[2]
     said = "\n".join([*run.lines, caught.value.message, caught.value.hint, json.dumps(caught.value.details)])
-    access = site.door.open(ALPHA, STEP, WORKER)
+    access = site.backend.open(ALPHA, STEP, WORKER)
     for secret in (token, access.password, site.keys.key(ALPHA)):
         assert secret not in said
         for before in ("", "x", "xx"):
@@ -433,9 +433,9 @@ def test_many_plans_at_once_run_few_tofus(site: Site, things: CountingServer, tm
             Prepared(tmp_path / "prepared"),
             at_once=2,
         ),
-        site.door,
+        site.backend,
         site.keys,
-        site.door,
+        site.backend,
     )
     most = 0
     with ThreadPoolExecutor(10) as pool:

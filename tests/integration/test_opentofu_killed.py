@@ -153,7 +153,7 @@ def test_what_a_killed_tofu_was_making_is_destroyed_too(site: Site, things: Coun
     destroy(site)
     assert things.objects() == {}
     assert things.duplicates() == []
-    assert site.door.load(ALPHA, STEP) is None
+    assert site.backend.load(ALPHA, STEP) is None
 
 
 def test_an_update_to_other_things_does_not_lose_what_a_killed_tofu_was_making(

@@ -54,8 +54,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         with api.client() as client:
             environment = client.create(CreateRequest(name="demo", template="web")).environment
         keys, states = MemoryModuleKeys(), api.service.module_states
-        door = ServedStates(states, lambda: api.address)
-        executor = OpenTofuModule(tofu_at(tmp_path), door, keys, SealedRunRecords(states, keys))
+        backend = ServedStates(states, lambda: api.address)
+        executor = OpenTofuModule(tofu_at(tmp_path), backend, keys, SealedRunRecords(states, keys))
         yield Scene(api, Owner(environment.id, environment.name), executor, things)
         things.release()
 

@@ -98,7 +98,7 @@ class StoppableRun(Run):
         super().before_effect()
 
 
-class Door(MemoryModuleStates):
+class FolderBackend(MemoryModuleStates):
     """States in memory, and run records in a folder that several processes see."""
 
     def __init__(self, records: Path, states: MemoryModuleStates) -> None:
@@ -143,8 +143,8 @@ class FolderRunRecords:
         (self._folder / f"{owner.id}-{step}").unlink(missing_ok=True)
 
 
-class HandedDoor:
-    """A `StateDoor` for another process, which has got its access from this one."""
+class HandedBackend:
+    """A `StateBackend` for another process, which has got its access from this one."""
 
     def __init__(self, access: StateAccess, folder: Path) -> None:
         self._access = access
@@ -213,9 +213,9 @@ class Site:
     keys: MemoryModuleKeys = field(default_factory=MemoryModuleKeys)
 
     def __post_init__(self) -> None:
-        self.door = Door(self.base / "records", self.states)
+        self.backend = FolderBackend(self.base / "records", self.states)
         self.tofu = tofu_at(self.base)
-        self.executor = OpenTofuModule(self.tofu, self.door, self.keys, self.door)
+        self.executor = OpenTofuModule(self.tofu, self.backend, self.keys, self.backend)
 
     def apply(self, names: Sequence[str], run: Run | None = None, **options: Any) -> dict[str, Any]:
         """Applies the module."""
@@ -252,7 +252,7 @@ class Site:
 
     def other_worker(self, names: Sequence[str], *, lease: float = 10.0) -> "subprocess.Popen[str]":
         """A process that applies the module as WORKER; it says `done`, or the code of the error, at its end."""
-        access = self.door.open(ALPHA, STEP, WORKER)
+        access = self.backend.open(ALPHA, STEP, WORKER)
         given = {
             "base": str(self.base),
             "access": [access.address, access.username, access.password],

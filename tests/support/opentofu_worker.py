@@ -8,7 +8,7 @@ from environments.domain.errors import CalvinverseError
 from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import StateAccess
 from tests.fakes.backends.module_states import MemoryModuleKeys
-from tests.support.opentofu_harness import ALPHA, FolderRunRecords, HandedDoor, StoppableRun, context, tofu_at
+from tests.support.opentofu_harness import ALPHA, FolderRunRecords, HandedBackend, StoppableRun, context, tofu_at
 
 
 def main() -> None:
@@ -17,8 +17,8 @@ def main() -> None:
     base = Path(given["base"])
     keys = MemoryModuleKeys()
     keys.keys[ALPHA.id] = given["key"]
-    door = HandedDoor(StateAccess(*given["access"]), base)
-    executor = OpenTofuModule(tofu_at(base), door, keys, FolderRunRecords(base / "records"))
+    backend = HandedBackend(StateAccess(*given["access"]), base)
+    executor = OpenTofuModule(tofu_at(base), backend, keys, FolderRunRecords(base / "records"))
     try:
         executor.apply(context(given["things"], given["names"]), StoppableRun(lease=given["lease"]))
     except CalvinverseError as error:

@@ -33,7 +33,7 @@ from environments.providers.opentofu.module import (
     OpenTofuModuleOptions,
 )
 from environments.providers.opentofu.plans import changes, hide
-from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Settlement, Spares
+from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Settlement, UnsavedStates
 from environments.providers.opentofu.process import grace
 from environments.providers.opentofu.rules import module_faults, module_files
 from environments.providers.opentofu.run_record import RunRecord
@@ -68,7 +68,7 @@ class FakeTofu:
         before: Callable[[Planned], None],
         settled: Settled,
         *,
-        spares: Spares,
+        unsaved: UnsavedStates,
         targets: Sequence[str] = (),
     ) -> Mapping[str, Output]:
         """Fails after it has made everything; or dies, and then nothing is recorded."""
@@ -98,7 +98,7 @@ class FakeTofu:
         things = [Change(kind="opentofu.resource", address=name, action=Action.CREATE) for name in self.wants]
         return [*things, *self.planned_outputs]
 
-    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
+    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, unsaved: UnsavedStates) -> None:
         """All that is recorded."""
         self.calls.append("destroy")
         self.seen.append(module)

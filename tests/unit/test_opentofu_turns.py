@@ -31,7 +31,7 @@ case "$1" in show|output) echo '{{}}';; esac
 """
 
 
-class NoSpares:
+class NoUnsavedStates:
     def keep(self, content: bytes, why: str) -> None:
         raise AssertionError(why)
 
@@ -69,7 +69,7 @@ def test_plans_looks_and_deployments_share_one_limit(folder: Path) -> None:
 
     def apply(number: int) -> Mapping[str, Output]:
         return runs.apply(
-            place(number), MODULE, Run(limit=120), lambda planned: None, lambda done: None, spares=NoSpares()
+            place(number), MODULE, Run(limit=120), lambda planned: None, lambda done: None, unsaved=NoUnsavedStates()
         )
 
     with ThreadPoolExecutor(30) as pool:

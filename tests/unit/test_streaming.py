@@ -13,7 +13,7 @@ import requests
 from environments.domain.errors import BackendError, BackendUnavailable, MachineError
 from environments.providers.backend import streaming
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
-from environments.providers.backend.streaming import Door, Refused, Stream
+from environments.providers.backend.streaming import Refused, Stream, StreamClient
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.nomad.feed import NomadFeed
 from tests.fakes.hostile import ENDLESS, OK, hostile
@@ -37,7 +37,7 @@ def endpoint(tmp_path: Path) -> Callable[[str], Endpoint]:
 
 
 def opened(endpoint: Endpoint, silence: float = 0.5) -> Stream:
-    return Door("nomad", endpoint, "a token").open("/v1/event/stream", {}, silence=silence, begins_within=2.0)
+    return StreamClient("nomad", endpoint, "a token").open("/v1/event/stream", {}, silence=silence, begins_within=2.0)
 
 
 def test_a_stream_lasts_longer_than_any_limit_as_long_as_lines_come(endpoint: Callable[[str], Endpoint]) -> None:

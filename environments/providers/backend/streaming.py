@@ -54,7 +54,7 @@ class _Lasting(Exchange):
         self.__init__(seconds, largest)  # type: ignore[misc]
 
 
-class Door:
+class StreamClient:
     """Opens streams of one part with one token."""
 
     def __init__(self, part: Part, endpoint: Endpoint, token: str) -> None:

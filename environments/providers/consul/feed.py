@@ -10,7 +10,7 @@ import requests
 from environments.domain.names import SERVICE_MARK
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Link
-from environments.providers.backend.streaming import Door, explain
+from environments.providers.backend.streaming import StreamClient, explain
 from environments.steps.cluster_events import MOST_CHECKS, Check
 
 _LARGEST = 200_000
@@ -27,7 +27,7 @@ class ConsulFeed:
     """Implements `CheckFeed`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
-        self._link: Link[Door] = Link("consul", connections, _build, explain)
+        self._link: Link[StreamClient] = Link("consul", connections, _build, explain)
 
     def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
         """One blocking query (Consul API, `/v1/health/state/critical`)."""
@@ -35,10 +35,10 @@ class ConsulFeed:
         if index:
             query |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
 
-        def ask(door: Door) -> tuple[int, Sequence[Check]]:
+        def ask(client: StreamClient) -> tuple[int, Sequence[Check]]:
             # Consul adds up to a sixteenth to the wait, so that not all come back at once.
             within = CALL_LIMIT + (wait * 17 / 16 if index else 0)
-            answer = door.open("/v1/health/state/critical", query, silence=CALL_LIMIT, begins_within=within)
+            answer = client.open("/v1/health/state/critical", query, silence=CALL_LIMIT, begins_within=within)
             with contextlib.closing(answer):
                 newest = answer.headers.get("X-Consul-Index", "")
                 return int(newest) if newest.isdecimal() else 0, list(_some(answer.items(_LARGEST)))
@@ -59,5 +59,5 @@ def _some(items: Iterator[Any]) -> Iterator[Check]:
             yield Check(service, item["ServiceID"], item["Name"] or item["CheckID"], (item["Output"] or "")[:_KEPT])
 
 
-def _build(endpoint: Endpoint, token: str, session: requests.Session) -> Door:
-    return Door("consul", endpoint, token)
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> StreamClient:
+    return StreamClient("consul", endpoint, token)

@@ -15,7 +15,7 @@ import requests
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import Link
-from environments.providers.backend.streaming import Door, Stream, explain
+from environments.providers.backend.streaming import Stream, StreamClient, explain
 from environments.providers.nomad.answers import allocation, seen_task
 from environments.steps.cluster_events import GoneJob, Happening, Listing, SeenInstance, SeenJob
 
@@ -36,22 +36,22 @@ class NomadFeed:
     """Implements `JobFeed`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
-        self._link: Link[Door] = Link("nomad", connections, _build, explain)
+        self._link: Link[StreamClient] = Link("nomad", connections, _build, explain)
 
     def open(self) -> "NomadStream":
         """A stream of all namespaces that are there."""
         namespaces = frozenset(found["Name"] for found in self.list("list namespaces", "/v1/namespaces", {}))
         query = {"namespace": "*", "topic": _TOPICS}
         stream = self._link.call(
-            "follow its events", lambda door: door.open("/v1/event/stream", query, silence=_SILENCE)
+            "follow its events", lambda client: client.open("/v1/event/stream", query, silence=_SILENCE)
         )
         return NomadStream(self, stream, namespaces)
 
     def list(self, doing: str, path: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A list, however long it is. Raises `BackendError`."""
 
-        def read(door: Door) -> list[dict[str, Any]]:
-            answer = door.open(path, query, silence=_LISTING, begins_within=_LISTING)
+        def read(client: StreamClient) -> list[dict[str, Any]]:
+            answer = client.open(path, query, silence=_LISTING, begins_within=_LISTING)
             try:
                 return list(answer.items(_LARGEST))
             finally:
@@ -95,8 +95,8 @@ class NomadStream:
         self._stream.close()
 
 
-def _build(endpoint: Endpoint, token: str, session: requests.Session) -> Door:
-    return Door("nomad", endpoint, token)
+def _build(endpoint: Endpoint, token: str, session: requests.Session) -> StreamClient:
+    return StreamClient("nomad", endpoint, token)
 
 
 def _happenings(line: bytes) -> Iterator[Happening]:

@@ -33,7 +33,7 @@ from environments.providers.opentofu.ports import (
     RunRecords,
     Settlement,
     StateAccess,
-    StateDoor,
+    StateBackend,
     Tofu,
 )
 from environments.providers.opentofu.removal import ModuleResourceHandler, Modules, ModuleStateHandler
@@ -55,7 +55,7 @@ __all__ = [
     "OpenTofuModule",
     "RunRecords",
     "StateAccess",
-    "StateDoor",
+    "StateBackend",
     "Tofu",
 ]
 
@@ -87,14 +87,19 @@ class OpenTofuModule:
     """`apply` plans and changes only what differs: nobody needs to look before it (see `engine.stepping`)."""
 
     def __init__(
-        self, tofu: Tofu, door: StateDoor, keys: ModuleKeys, records: RunRecords, broker: CredentialBroker | None = None
+        self,
+        tofu: Tofu,
+        backend: StateBackend,
+        keys: ModuleKeys,
+        records: RunRecords,
+        broker: CredentialBroker | None = None,
     ) -> None:
         self._tofu = tofu
-        self._door = door
+        self._backend = backend
         self._keys = keys
         self._records = records
         self._broker = broker or NoCredentials()
-        self.modules = Modules(tofu, door, keys, records, self._broker)
+        self.modules = Modules(tofu, backend, keys, records, self._broker)
         """What modules made; shared with the handlers, so that they forget what they saw before an apply."""
 
     @classmethod
@@ -123,7 +128,7 @@ class OpenTofuModule:
         assert holder is not None
         module = self._module(context)
         run.before_effect()
-        access = self._door.open(owner, step, holder, encrypted=module.encrypted)
+        access = self._backend.open(owner, step, holder, encrypted=module.encrypted)
         place = Place(owner, step, access, self._keys.key(owner))
         before = self._record(owner, step)
         if before is not None and before.in_flight and not before.matches(module):
@@ -151,10 +156,10 @@ class OpenTofuModule:
             self._records.save(owner, step, record.dump(), holder)
             run.gone([_ref(owner, step, address) for address in sorted(done.gone)])
 
-        spares = self.modules.spares(owner, step, run)
+        unsaved = self.modules.unsaved(owner, step, run)
         try:
             with self.modules.with_credentials(place, module, run) as authorized:
-                outputs = self._tofu.apply(authorized, module, run, write_down, settled, spares=spares)
+                outputs = self._tofu.apply(authorized, module, run, write_down, settled, unsaved=unsaved)
         finally:
             self.modules.forget(owner, step)
         if record.in_flight:
@@ -180,7 +185,7 @@ class OpenTofuModule:
             module = replace(module, lock=record.module.lock)
         # A plan makes nothing, no key either: where there is none, nothing is there that it would have to read.
         key = self._keys.existing(owner) or base64.b64encode(secrets.token_bytes(32)).decode()
-        place = Place(owner, step, self._door.open(owner, step, None, encrypted=module.encrypted), key)
+        place = Place(owner, step, self._backend.open(owner, step, None, encrypted=module.encrypted), key)
         with self.modules.with_credentials(place, module, run) as authorized:
             found = self._tofu.plan(authorized, module, run)
         prefix = f"{owner.name}/{step}"

@@ -43,7 +43,7 @@ class StateAccess:
     ca: str = ""
 
 
-class StateDoor(Protocol):
+class StateBackend(Protocol):
     """The way to the states of modules. `holder` is who holds the environment; writes of others are kept aside."""
 
     def open(self, owner: Owner, step: str, holder: Holder | None, *, encrypted: bool = True) -> StateAccess:
@@ -200,7 +200,7 @@ class Output:
     sensitive: bool = False
 
 
-class Spares(Protocol):
+class UnsavedStates(Protocol):
     """States of one module that tofu could not hand in."""
 
     def keep(self, content: bytes, why: str) -> None:
@@ -240,7 +240,7 @@ class Tofu(Protocol):
         before: Callable[[Planned], None],
         settled: Settled,
         *,
-        spares: Spares,
+        unsaved: UnsavedStates,
         targets: Sequence[str] = (),
     ) -> Mapping[str, Output]:
         """Plans, calls `before` with the plan, and carries just that plan out; gives the outputs.
@@ -253,7 +253,7 @@ class Tofu(Protocol):
         """What `apply` would do; the addresses of the changes are those in the module, or outputs. Reads only."""
         ...
 
-    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
+    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, unsaved: UnsavedStates) -> None:
         """Destroys everything that is in the state."""
         ...
 

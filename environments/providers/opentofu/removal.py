@@ -20,7 +20,7 @@ from environments.providers.opentofu.ports import (
     Planned,
     RunRecords,
     Settlement,
-    StateDoor,
+    StateBackend,
     Tofu,
 )
 from environments.providers.opentofu.run_record import RunRecord
@@ -48,14 +48,14 @@ class Modules:
     def __init__(
         self,
         tofu: Tofu,
-        door: StateDoor,
+        backend: StateBackend,
         keys: ModuleKeys,
         records: RunRecords,
         broker: CredentialBroker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tofu = tofu
-        self._door = door
+        self._backend = backend
         self._keys = keys
         self._records = records
         self._broker = broker
@@ -107,7 +107,7 @@ class Modules:
                 run,
                 _nothing_to_write,
                 _nothing_to_settle,
-                spares=self.spares(owner, step, run),
+                unsaved=self.unsaved(owner, step, run),
                 targets=sorted(record.in_flight),
             )
         record = record.with_in_flight(())
@@ -123,27 +123,27 @@ class Modules:
         with self._broker.issue(place.owner, module.credentials, run.time_left, run) as issued:
             yield replace(place, credentials=issued)
 
-    def spares(self, owner: Owner, step: str, run: StepRun) -> "ModuleSpares":
+    def unsaved(self, owner: Owner, step: str, run: StepRun) -> "ModuleUnsavedStates":
         """The states that tofu could not hand in."""
-        return ModuleSpares(self._door, owner, step, run)
+        return ModuleUnsavedStates(self._backend, owner, step, run)
 
     def _look(self, owner: Owner, step: str) -> Seen:
         record = self._record(owner, step)
         in_flight = record.in_flight if record is not None else frozenset()
-        if not self._door.exists(owner, step):
+        if not self._backend.exists(owner, step):
             return Seen(False, frozenset(), in_flight)
         recorded = self._recorded(owner, step, record)
         return Seen(True, recorded, in_flight - recorded)
 
     def _recorded(self, owner: Owner, step: str, record: RunRecord | None) -> frozenset[str]:
         encrypted = record is None or record.module.encrypted
-        access = self._door.open(owner, step, None, encrypted=encrypted)
+        access = self._backend.open(owner, step, None, encrypted=encrypted)
         place = Place(owner, step, access, self._key(owner) if encrypted else "")
         return self._tofu.addresses(place, encrypted=encrypted)
 
     def _remove(self, owner: Owner, step: str, run: StepRun) -> None:
         holder = _holder(run)
-        record, exists = self._record(owner, step), self._door.exists(owner, step)
+        record, exists = self._record(owner, step), self._backend.exists(owner, step)
         if exists or (record is not None and record.in_flight):
             run.before_effect()
             if record is None:
@@ -151,7 +151,7 @@ class Modules:
             else:
                 self._destroy(owner, step, record, run)
         run.before_effect()
-        self._door.remove(owner, step, holder)
+        self._backend.remove(owner, step, holder)
 
     def _only_if_empty(self, owner: Owner, step: str) -> None:
         if left := self._recorded(owner, step, None):
@@ -163,7 +163,7 @@ class Modules:
             )
 
     def _destroy(self, owner: Owner, step: str, record: RunRecord, run: StepRun) -> None:
-        access = self._door.open(owner, step, _holder(run), encrypted=record.module.encrypted)
+        access = self._backend.open(owner, step, _holder(run), encrypted=record.module.encrypted)
         place = Place(owner, step, access, self._key(owner))
         why = ""
         if record.in_flight:
@@ -176,7 +176,9 @@ class Modules:
                     raise
                 why = error.message
         with self.with_credentials(place, record.module, run) as authorized:
-            self._tofu.destroy(authorized, record.module, run, _nothing_to_settle, spares=self.spares(owner, step, run))
+            self._tofu.destroy(
+                authorized, record.module, run, _nothing_to_settle, unsaved=self.unsaved(owner, step, run)
+            )
         # What was adopted before the failure is gone with the rest, and what wasn't is still in nobody's state.
         left = self._recorded(owner, step, record)
         if left:
@@ -207,23 +209,23 @@ class Modules:
         return key
 
 
-class ModuleSpares:
-    """See `Spares`."""
+class ModuleUnsavedStates:
+    """See `UnsavedStates`."""
 
-    def __init__(self, door: StateDoor, owner: Owner, step: str, run: StepRun) -> None:
-        self._door = door
+    def __init__(self, backend: StateBackend, owner: Owner, step: str, run: StepRun) -> None:
+        self._backend = backend
         self._owner = owner
         self._step = step
         self._run = run
 
     def keep(self, content: bytes, why: str) -> None:
         """Keeps it with the service, also when the deployment is somebody else's by now."""
-        self._door.keep_aside(self._owner, self._step, _holder(self._run), content, why)
+        self._backend.keep_aside(self._owner, self._step, _holder(self._run), content, why)
         self._run.log(f"a state of the module is kept aside: {why}")
 
     def newer(self) -> bytes | None:
         """The one that goes on from the current state."""
-        return self._door.aside(self._owner, self._step)
+        return self._backend.aside(self._owner, self._step)
 
 
 class ModuleStateHandler:

@@ -18,7 +18,7 @@ from environments.providers.opentofu.installation import SETTINGS, SOCKETS, Inst
 from environments.providers.opentofu.key_pipe import hand_in, state_answer
 from environments.providers.opentofu.messages import Messages
 from environments.providers.opentofu.plans import changes
-from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Spares
+from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, UnsavedStates
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.process import Ended, HeldStep, Lifeline, Looking, run_guarded
 from environments.providers.opentofu.run_queue import Turns
@@ -62,21 +62,21 @@ class OpenTofu:
         before: Callable[[Planned], None],
         settled: Settled,
         *,
-        spares: Spares,
+        unsaved: UnsavedStates,
         targets: Sequence[str] = (),
     ) -> Mapping[str, Output]:
         """See `Tofu`."""
-        with self._changing(place, module, run, spares) as session:
+        with self._changing(place, module, run, unsaved) as session:
             session.ready()
-            session.catch_up(spares)
+            session.catch_up(unsaved)
             before(session.plan(*(f"-target={address}" for address in targets), say=True))
             return session.carry_out(settled)
 
-    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, spares: Spares) -> None:
+    def destroy(self, place: Place, module: Module, run: StepRun, settled: Settled, *, unsaved: UnsavedStates) -> None:
         """See `Tofu`."""
-        with self._changing(place, module, run, spares) as session:
+        with self._changing(place, module, run, unsaved) as session:
             session.ready()
-            session.catch_up(spares)
+            session.catch_up(unsaved)
             session.destroy(settled)
 
     def plan(self, place: Place, module: Module, run: StepRun) -> Sequence[Change]:
@@ -95,11 +95,11 @@ class OpenTofu:
         return frozenset(line for line in listed if line and not _is_data(line))
 
     @contextmanager
-    def _changing(self, place: Place, module: Module, run: StepRun, spares: Spares) -> Iterator["_Session"]:
+    def _changing(self, place: Place, module: Module, run: StepRun, unsaved: UnsavedStates) -> Iterator["_Session"]:
         program = self._installation.program(encrypted=module.encrypted)
 
         def rescue(state: bytes) -> None:
-            spares.keep(state, "left behind by a run that died before it could hand the state in")
+            unsaved.keep(state, "left behind by a run that died before it could hand the state in")
 
         with (
             self._turns.turn(look=False, wait=run.wait, say=run.log),
@@ -114,7 +114,7 @@ class OpenTofu:
             finally:
                 session.close()
                 if (state := workplace.errored()) is not None:
-                    spares.keep(state, "the service did not take it from tofu")
+                    unsaved.keep(state, "the service did not take it from tofu")
 
     @contextmanager
     def _looking(
@@ -239,9 +239,9 @@ class _Session:
         command = ["destroy", *_QUIET, "-json", "-auto-approve", _WAIT_FOR_LOCK, self._parallel()]
         self._run(command, self.say, settled=settled, again=True)
 
-    def catch_up(self, spares: Spares) -> None:
+    def catch_up(self, unsaved: UnsavedStates) -> None:
         """Hands a state in that is newer than the current one, if one was kept aside."""
-        if (state := spares.newer()) is None:
+        if (state := unsaved.newer()) is None:
             return
         self._lifeline.check()
         hand_in(self._access, state)

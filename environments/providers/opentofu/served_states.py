@@ -17,7 +17,7 @@ _NONCE_BYTES = 12
 
 
 class ServedStates:
-    """Implements `StateDoor`. `address` tells where the states are served, such as `http://127.0.0.1:40123`."""
+    """Implements `StateBackend`. `address` tells where the states are served, such as `http://127.0.0.1:40123`."""
 
     def __init__(self, states: ModuleStates, address: Callable[[], str]) -> None:
         self._states = states

@@ -22,7 +22,7 @@ class _State:
 
 
 class MemoryModuleStates:
-    """`StateDoor` and `RunRecords`. `holder` is who holds every environment now; None: whoever asks.
+    """`StateBackend` and `RunRecords`. `holder` is who holds every environment now; None: whoever asks.
 
     `address` is what `open` gives: of a server that offers `read`, `write`, `take_lock` and `drop_lock` over HTTP.
     """

@@ -11,7 +11,7 @@ import pytest
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.opentofu.keys import VaultModuleKeys
-from environments.providers.opentofu.ports import ModuleKeys, RunRecords, StateAccess, StateDoor
+from environments.providers.opentofu.ports import ModuleKeys, RunRecords, StateAccess, StateBackend
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
@@ -25,7 +25,7 @@ from tests.fakes.service import make_service
 class Scene:
     """The three ports, and what happens around them."""
 
-    door: StateDoor
+    backend: StateBackend
     keys: ModuleKeys
     records: RunRecords
     owner: Owner
@@ -67,7 +67,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     made = service.requests.create(admin, CreateRequest(name="demo", template="web")).environment
     owner = Owner(made.id, made.name)
     states = service.module_states
-    door = ServedStates(states, lambda: "http://127.0.0.1:1")
+    backend = ServedStates(states, lambda: "http://127.0.0.1:1")
     keys = VaultModuleKeys(MemorySecrets())
     accesses: dict[Holder, StateAccess] = {}
 
@@ -77,7 +77,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
             found = tx.deployments.claim(worker, 60, list(DeploymentKind), datetime.now(UTC))
         assert found is not None
         holder = Holder(found.deployment.id, worker, found.deployment.epoch)
-        accesses[holder] = door.open(owner, "app", holder)
+        accesses[holder] = backend.open(owner, "app", holder)
         return holder
 
     def write(holder: Holder, content: bytes) -> bool:
@@ -94,7 +94,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
         return True
 
     try:
-        yield Scene(door, keys, SealedRunRecords(states, keys), owner, claim, write)
+        yield Scene(backend, keys, SealedRunRecords(states, keys), owner, claim, write)
     finally:
         service.database.close()
 
@@ -105,35 +105,35 @@ def state(serial: int, lineage: str = "one") -> bytes:
 
 def test_a_state_is_there_until_its_holder_removes_it(scene: Scene) -> None:
     first = scene.claim("w1")
-    assert not scene.door.exists(scene.owner, "app")
+    assert not scene.backend.exists(scene.owner, "app")
     assert scene.write(first, state(1))
-    assert scene.door.exists(scene.owner, "app")
-    assert not scene.door.exists(scene.owner, "db")
+    assert scene.backend.exists(scene.owner, "app")
+    assert not scene.backend.exists(scene.owner, "db")
     second = scene.claim("w2")
     with pytest.raises(LeaseLost):
-        scene.door.remove(scene.owner, "app", first)
-    assert scene.door.exists(scene.owner, "app")
-    scene.door.remove(scene.owner, "app", second)
-    scene.door.remove(scene.owner, "app", second)
-    assert not scene.door.exists(scene.owner, "app")
+        scene.backend.remove(scene.owner, "app", first)
+    assert scene.backend.exists(scene.owner, "app")
+    scene.backend.remove(scene.owner, "app", second)
+    scene.backend.remove(scene.owner, "app", second)
+    assert not scene.backend.exists(scene.owner, "app")
 
 
 def test_what_came_too_late_is_found_when_it_goes_on_from_the_state(scene: Scene) -> None:
     first = scene.claim("w1")
     assert scene.write(first, state(1))
     second = scene.claim("w2")
-    assert scene.door.aside(scene.owner, "app") is None
+    assert scene.backend.aside(scene.owner, "app") is None
     assert not scene.write(first, state(2))
-    assert scene.door.aside(scene.owner, "app") == state(2)
-    scene.door.keep_aside(scene.owner, "app", first, state(3), "the service was away")
-    scene.door.keep_aside(scene.owner, "app", first, state(9, "other"), "the service was away")
-    assert scene.door.aside(scene.owner, "app") == state(3)
+    assert scene.backend.aside(scene.owner, "app") == state(2)
+    scene.backend.keep_aside(scene.owner, "app", first, state(3), "the service was away")
+    scene.backend.keep_aside(scene.owner, "app", first, state(9, "other"), "the service was away")
+    assert scene.backend.aside(scene.owner, "app") == state(3)
     assert scene.write(second, state(4))
-    assert scene.door.aside(scene.owner, "app") is None
-    scene.door.remove(scene.owner, "app", second)
-    scene.door.keep_aside(scene.owner, "app", first, state(1, "late"), "the service was away")
-    assert scene.door.exists(scene.owner, "app")
-    assert scene.door.aside(scene.owner, "app") == state(1, "late")
+    assert scene.backend.aside(scene.owner, "app") is None
+    scene.backend.remove(scene.owner, "app", second)
+    scene.backend.keep_aside(scene.owner, "app", first, state(1, "late"), "the service was away")
+    assert scene.backend.exists(scene.owner, "app")
+    assert scene.backend.aside(scene.owner, "app") == state(1, "late")
 
 
 def test_a_key_is_made_when_it_is_first_asked_for(scene: Scene) -> None:
@@ -154,5 +154,5 @@ def test_a_kit_is_replaced_by_the_holder_and_goes_with_the_state(scene: Scene) -
     with pytest.raises(LeaseLost):
         scene.records.save(scene.owner, "app", b"late", first)
     assert scene.records.load(scene.owner, "app") == b"two"
-    scene.door.remove(scene.owner, "app", second)
+    scene.backend.remove(scene.owner, "app", second)
     assert scene.records.load(scene.owner, "app") is None
