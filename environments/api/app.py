@@ -21,10 +21,10 @@ from environments.api.routes.drift import drift_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.images import image_routes
-from environments.api.routes.mending import mending_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.system import system_routes
+from environments.api.routes.recovery import recovery_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes
@@ -73,7 +73,7 @@ def create_app(service: Service) -> FastAPI:
     for router in (
         environment_routes(service, looks),
         plan_routes(service, looks),
-        mending_routes(service),
+        recovery_routes(service),
         drift_routes(service, looks),
         deployment_routes(service),
         event_routes(service, hub),

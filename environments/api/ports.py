@@ -6,11 +6,11 @@ from environments.service.access import Access
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.images import Images
-from environments.service.mending import Mending
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
+from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 
@@ -46,7 +46,7 @@ class Service(Protocol):
     @property
     def planning(self) -> Planning: ...
     @property
-    def mending(self) -> Mending: ...
+    def recovery(self) -> Recovery: ...
     @property
     def drifting(self) -> Drifting: ...
     @property

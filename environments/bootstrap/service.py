@@ -36,12 +36,12 @@ from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.images import Images
-from environments.service.mending import Mending
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
+from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.settings import Settings
@@ -69,7 +69,7 @@ class Service:
     requests: Requests
     reading: Reading
     planning: Planning
-    mending: Mending
+    recovery: Recovery
     drifting: Drifting
     queueing: Queueing
     module_states: ModuleStates
@@ -165,7 +165,7 @@ def build(settings: Settings) -> Service:
             version,
         ),
         planning=Planning(database, planner, sealer, now, new_id, checks, again),
-        mending=Mending(database, now, new_id),
+        recovery=Recovery(database, now, new_id),
         drifting=drifting,
         queueing=Queueing(database, now),
         module_states=module_states,

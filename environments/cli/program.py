@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 
 import environments.cli.drift
 import environments.cli.environments
-import environments.cli.mending  # noqa: F401 - these three add commands to `env`
+import environments.cli.recovery  # noqa: F401 - these three add commands to `env`
 from environments import actions
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.extensions import TUI, extend

@@ -31,11 +31,11 @@ from environments.service.catalogue import Catalogue
 from environments.service.checking import Checks, DirectChecks
 from environments.service.drift import Drifting
 from environments.service.images import Images
-from environments.service.mending import Mending
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning, Target
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
+from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.storage import Transaction
@@ -144,7 +144,7 @@ class FakeService:
     requests: Requests
     reading: Reading
     planning: Planning
-    mending: Mending
+    recovery: Recovery
     drifting: Drifting
     queueing: Queueing
     module_states: ModuleStates
@@ -272,7 +272,7 @@ def make_service(
         requests=Requests(database, world, clock, new_id, checks),
         reading=Reading(database, world, world, world, kinds, clock, "0.1.0"),
         planning=Planning(database, world, world, clock, new_id, checks),
-        mending=Mending(database, clock, new_id),
+        recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
         queueing=Queueing(database, clock),
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),

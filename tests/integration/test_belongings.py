@@ -274,7 +274,7 @@ def test_an_emptied_folder_in_consul_is_drift_and_is_repaired_and_destroyed(scen
         scene.keys,
         f"{scene.keys}message",
     }
-    scene.mending.repair(ADMIN, scene.name)
+    scene.recovery.repair(ADMIN, scene.name)
     scene.until(lambda: f"{scene.keys}.owner" in scene.consul.keys(scene.keys), 60)
     scene.ends(State.READY)
     scene.consul.commit([RemoveTree(f"{scene.keys}.owner")])
@@ -292,7 +292,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     with monkeypatch.context() as stubborn:
         stubborn.setattr(NomadClient, "deregister", refuse)
         scene.destroy(State.DESTROY_FAILED)
-        scene.mending.abandon(ADMIN, scene.name, AbandonRequest(reason="the node is away"))
+        scene.recovery.abandon(ADMIN, scene.name, AbandonRequest(reason="the node is away"))
     assert scene.nomad.running(scene.name) == {"app": 1}
     scene.clock.ahead = timedelta(minutes=11)
     assert scene.after.look_due() == [scene.name]
@@ -304,7 +304,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     owner = Owner(environment.id, environment.name, held)
     for resource in shared:  # somebody removes all of it by hand
         scene.box.handlers[resource.kind].destroy(resource.address, owner, Run(limit=60))
-    scene.mending.abandon(ADMIN, f"id:{environment.id}", AbandonRequest(reason="removed by hand"))
+    scene.recovery.abandon(ADMIN, f"id:{environment.id}", AbandonRequest(reason="removed by hand"))
     assert scene.after.look_due() == [scene.name]
     scene.ask("reader")
     scene.ends(State.READY)

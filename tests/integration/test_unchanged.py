@@ -232,7 +232,7 @@ def test_nothing_that_is_there_is_registered_and_nothing_that_has_run_runs_again
     planned = setting.planning.plan(ADMIN, name, PlanRequest(kind=DeploymentKind.UPDATE))
     assert not any(step.changes for step in planned.steps)
     assert setting.ended(setting.planning.apply(ADMIN, planned.id).deployment_id) is DeploymentState.SUCCEEDED
-    assert setting.ended(setting.mending.repair(ADMIN, name).deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(setting.recovery.repair(ADMIN, name).deployment_id) is DeploymentState.SUCCEEDED
     assert (registered(setting, name), lines(setting)) == (left, told)
 
     # So is what was made by a version that wrote down nothing of it.
@@ -328,7 +328,7 @@ def test_what_nomad_gave_up_is_started_again_and_what_it_tries_again_is_awaited(
         setting.admin.call("PUT", "/v1/system/gc")
         time.sleep(0.2)
     assert line in str(differences(setting, name))
-    assert setting.ended(setting.mending.repair(ADMIN, name).deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(setting.recovery.repair(ADMIN, name).deployment_id) is DeploymentState.SUCCEEDED
     version, allocations, _ = registered(setting, name)["app"]
     assert version == 1
     assert allocations - {before}

@@ -21,9 +21,9 @@ from environments.engine.worker import Worker
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
-from environments.service.mending import Mending
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
+from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
@@ -74,7 +74,7 @@ class Setting:
         self.planning = Planning(
             self.database, WorldPlanner(self.database, registry), sealer, self.clock, self.new_id, self.checks, again
         )
-        self.mending = Mending(self.database, self.clock, self.new_id)
+        self.recovery = Recovery(self.database, self.clock, self.new_id)
         self.queueing = Queueing(self.database, self.clock)
         name = f"worker-{next(self._worker_ids)}"
         self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock)

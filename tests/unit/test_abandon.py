@@ -10,7 +10,7 @@ from environments.domain.deadline import destroy_again_after, look_again_after
 from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.afterlook import AfterLook
-from environments.service.mending import Mending
+from environments.service.recovery import Recovery
 from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
@@ -28,8 +28,8 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 
 @pytest.fixture
-def mending(setting: Setting) -> Mending:
-    return Mending(setting.database, setting.clock, setting.new_id)
+def recovery(setting: Setting) -> Recovery:
+    return Recovery(setting.database, setting.clock, setting.new_id)
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ def test_what_is_left_is_named_with_its_reason(setting: Setting) -> None:
 
 
 def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gone(
-    setting: Setting, mending: Mending, after: AfterLook
+    setting: Setting, recovery: Recovery, after: AfterLook
 ) -> None:
     stuck(setting)
     first = setting.environment()
-    view = mending.abandon(ADMIN, "one", WHY)
+    view = recovery.abandon(ADMIN, "one", WHY)
     assert view.state is State.ABANDONED
     assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
     assert statuses(setting)["one/top"] is ResourceStatus.GONE
@@ -95,12 +95,12 @@ def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gon
     setting.world.lose("one/everybody")
     _is_reserved(setting)  # nobody has looked yet
     assert after.look_due() == []
-    assert mending.abandon(ADMIN, f"id:{first.id}", WHY).state is State.ABANDONED  # again: look at once
+    assert recovery.abandon(ADMIN, f"id:{first.id}", WHY).state is State.ABANDONED  # again: look at once
     assert after.look_due() == ["one"]
     setting.create(parameters={"code": "swordfish"})
     assert setting.wait_for(State.READY).id != first.id
     with pytest.raises(NotAllowedNow, match="nothing is left"):
-        mending.abandon(ADMIN, f"id:{first.id}", WHY)
+        recovery.abandon(ADMIN, f"id:{first.id}", WHY)
 
 
 def _is_reserved(setting: Setting) -> None:
@@ -116,16 +116,18 @@ def _is_reserved(setting: Setting) -> None:
         assert ADMIN.owner not in f"{taken.value} {taken.value.hint} {taken.value.details}"
 
 
-def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, mending: Mending) -> None:
+def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, recovery: Recovery) -> None:
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.READY)
     with pytest.raises(NotAllowedNow):
-        mending.abandon(ADMIN, "one", WHY)
+        recovery.abandon(ADMIN, "one", WHY)
 
 
-def test_what_was_given_up_is_looked_for_until_it_is_gone(setting: Setting, mending: Mending, after: AfterLook) -> None:
+def test_what_was_given_up_is_looked_for_until_it_is_gone(
+    setting: Setting, recovery: Recovery, after: AfterLook
+) -> None:
     stuck(setting)
-    mending.abandon(ADMIN, "one", WHY)
+    recovery.abandon(ADMIN, "one", WHY)
     assert after.look_due() == []  # its moment hasn't come
     setting.clock.ahead = timedelta(minutes=11)
     assert after.look_due() == ["one"]
@@ -141,9 +143,11 @@ def test_what_was_given_up_is_looked_for_until_it_is_gone(setting: Setting, mend
     assert after.look_due() == []
 
 
-def test_it_is_not_forgotten_while_something_may_be_left(setting: Setting, mending: Mending, after: AfterLook) -> None:
+def test_it_is_not_forgotten_while_something_may_be_left(
+    setting: Setting, recovery: Recovery, after: AfterLook
+) -> None:
     stuck(setting)
-    mending.abandon(ADMIN, "one", WHY)
+    recovery.abandon(ADMIN, "one", WHY)
     later = setting.clock() + timedelta(days=400)
     with setting.database.write() as tx:
         assert tx.forget_ended(later) == 0
@@ -155,9 +159,9 @@ def test_it_is_not_forgotten_while_something_may_be_left(setting: Setting, mendi
         assert tx.forget_ended(later) == 1
 
 
-def test_a_part_that_does_not_answer_says_nothing(setting: Setting, mending: Mending, after: AfterLook) -> None:
+def test_a_part_that_does_not_answer_says_nothing(setting: Setting, recovery: Recovery, after: AfterLook) -> None:
     stuck(setting)
-    mending.abandon(ADMIN, "one", WHY)
+    recovery.abandon(ADMIN, "one", WHY)
     handler = after._registry.handlers["thing"]
 
     def away(*_: object) -> None:

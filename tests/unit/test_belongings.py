@@ -97,7 +97,7 @@ class Scene(Cluster):
 
     def repair(self) -> Environment:
         """The environment after a repair, which must succeed."""
-        self.ends_well(self.mending.repair(ADMIN, "alpha").deployment_id)
+        self.ends_well(self.recovery.repair(ADMIN, "alpha").deployment_id)
         return self.environment("alpha")
 
     def everything(self) -> dict[str, Any]:
@@ -488,7 +488,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     with monkeypatch.context() as stubborn:
         stubborn.setattr(scene.cluster.nomad, "deregister", refuse)
         scene.destroy(State.DESTROY_FAILED)
-        scene.mending.abandon(ADMIN, "alpha", AbandonRequest(reason="the node is away"))
+        scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="the node is away"))
     with pytest.raises(Exception, match="is reserved"):
         scene.make("only-a-job")
     scene.clock.ahead = timedelta(minutes=11)
@@ -498,7 +498,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     world.nomad.deregister("alpha", "web", purge=True)
     world.nomad.remove_namespace("alpha")
     world.secrets.write(f"{KEYS}by-hand", {"k": "of the first owner"}, 0)
-    scene.mending.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
+    scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
     assert scene.after.look_due() == ["alpha"]
     with scene.database.read() as tx:
         left = {found.kind for found in tx.inventory.of(environment.id) if found.status is ResourceStatus.ABANDONED}
@@ -511,7 +511,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     world.consul.commit([RemoveTree(KEYS)])
     for path in world.secrets.paths(KEYS):
         world.secrets.remove(path)
-    scene.mending.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
+    scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
     assert scene.after.look_due() == ["alpha"]
     assert scene.everything() == {}
     scene.make("only-a-job")

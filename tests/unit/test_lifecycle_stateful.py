@@ -32,7 +32,7 @@ from environments.domain.lifecycle import (
 from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.service.mending import Mending
+from environments.service.recovery import Recovery
 from environments.wire.views import CancelRequest, CreateRequest, ExtendRequest, UpdateRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
@@ -170,8 +170,8 @@ class Lives(RuleBasedStateMachine):
     def repair(self, data: st.DataObject, trouble: tuple[str, int]) -> None:
         name = data.draw(st.sampled_from(self._in(State.READY, State.FAILED)))
         self._expect(trouble)
-        mending = Mending(self.setting.database, self.setting.clock, self.setting.new_id)
-        self._ask(lambda: mending.repair(ADMIN, name))
+        recovery = Recovery(self.setting.database, self.setting.clock, self.setting.new_id)
+        self._ask(lambda: recovery.repair(ADMIN, name))
 
     @precondition(lambda self: self._in(State.FAILED, State.DESTROY_FAILED))
     @rule(data=st.data(), trouble=troubles)

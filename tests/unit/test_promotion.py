@@ -67,7 +67,7 @@ def told(setting: Setting) -> list[str]:
 def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting: Setting) -> None:
     assert view(setting).awaiting_promotion == ()
     with pytest.raises(NotAllowedNow, match="Nothing of environment 'one' awaits promotion") as caught:
-        setting.mending.promote(ADMIN, "one")
+        setting.recovery.promote(ADMIN, "one")
     assert 'promotion = "manual"' in caught.value.hint
     with pytest.raises(NotAllowedNow, match="awaits promotion"):
         setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.PROMOTE))
@@ -84,9 +84,9 @@ def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting
 
     plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.PROMOTE))
     assert [step.step for step in plan.steps if step.changes] == ["app"]
-    asked = setting.mending.promote(ADMIN, "one")
+    asked = setting.recovery.promote(ADMIN, "one")
     with pytest.raises(NotAllowedNow):
-        setting.mending.promote(ADMIN, "one")
+        setting.recovery.promote(ADMIN, "one")
     assert setting.ended(asked.deployment_id) is DeploymentState.SUCCEEDED
     promoted = setting.environment()
     assert (promoted.state, promoted.awaiting_promotion) == (State.READY, ())
@@ -100,7 +100,7 @@ def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting
 def test_other_changes_end_the_waiting_too(setting: Setting) -> None:
     updated(setting, "two")
     assert updated(setting, "three").awaiting_promotion == ("app",)
-    repaired = setting.mending.repair(ADMIN, "one")
+    repaired = setting.recovery.repair(ADMIN, "one")
     assert setting.ended(repaired.deployment_id) is DeploymentState.SUCCEEDED
     assert setting.environment().awaiting_promotion == ("app",), "a repair promotes nothing"
     assert updated(setting, "one").awaiting_promotion == ()
@@ -139,12 +139,12 @@ def test_a_promotion_that_fails_leaves_a_failed_environment_that_awaits_nothing(
         raise NotAllowedNow("It is not well.")
 
     setting.world.before = refuse
-    asked = setting.mending.promote(ADMIN, "one")
+    asked = setting.recovery.promote(ADMIN, "one")
     assert setting.ended(asked.deployment_id) is DeploymentState.FAILED
     failed = setting.environment()
     assert (failed.state, failed.awaiting_promotion) == (State.FAILED, ())
     with pytest.raises(NotAllowedNow, match="can't be promoted now"):
-        setting.mending.promote(ADMIN, "one")
+        setting.recovery.promote(ADMIN, "one")
 
 
 def test_a_look_for_drift_ends_the_waiting_for_what_is_no_longer_there(setting: Setting) -> None:

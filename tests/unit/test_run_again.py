@@ -113,7 +113,7 @@ def test_nothing_is_done_when_nothing_differs_whatever_nomad_remembers(setting: 
     nomad.collect_garbage()
     assert not drifted(setting)
     assert update(setting) is DeploymentState.SUCCEEDED
-    assert setting.ended(setting.mending.repair(ADMIN, "one").deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(setting.recovery.repair(ADMIN, "one").deployment_id) is DeploymentState.SUCCEEDED
     assert (nomad.registrations, nomad.job("one", "seed")) == (before, None)
     # Of the file's words only what they mean counts; other inputs are another job, and so are those of a rollback.
     assert update(setting, word="bye") is DeploymentState.SUCCEEDED
@@ -121,7 +121,7 @@ def test_nothing_is_done_when_nothing_differs_whatever_nomad_remembers(setting: 
     assert lines(setting)[: len(told)] == told
     with setting.database.read() as tx:
         first = tx.deployments.of(setting.environment().id)[-1].id
-    accepted = setting.mending.rollback(ADMIN, "one", RollbackRequest(deployment=first))
+    accepted = setting.recovery.rollback(ADMIN, "one", RollbackRequest(deployment=first))
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert nomad.registrations == before + 2
     assert not drifted(setting)
@@ -183,7 +183,7 @@ def test_a_wish_that_could_not_be_fulfilled_goes_on_with_the_retry(
     assert setting.runs() == 1
     assert setting.ended(setting.requests.retry(ADMIN, "one").deployment_id) is DeploymentState.SUCCEEDED
     assert setting.runs() == 2
-    assert setting.ended(setting.mending.repair(ADMIN, "one").deployment_id) is DeploymentState.SUCCEEDED
+    assert setting.ended(setting.recovery.repair(ADMIN, "one").deployment_id) is DeploymentState.SUCCEEDED
     assert setting.runs() == 2
 
 

@@ -374,7 +374,7 @@ def test_a_failed_update_is_rolled_back_by_hand(setting: Setting) -> None:
     assert state is DeploymentState.FAILED
     assert setting.environment().last_good == good
     allow(setting)
-    back = setting.mending.rollback(ADMIN, "one", RollbackRequest())
+    back = setting.recovery.rollback(ADMIN, "one", RollbackRequest())
     assert setting.ended(back.deployment_id) is DeploymentState.SUCCEEDED
     environment = setting.environment()
     assert environment.state is State.READY
@@ -400,7 +400,7 @@ def test_a_named_earlier_deployment_is_gone_back_to_through_a_plan(setting: Sett
     update(setting, word="second")
     update(setting, word="third")
     with pytest.raises(NotFound):
-        setting.mending.rollback(ADMIN, "one", RollbackRequest(deployment="dep-unknown"))
+        setting.recovery.rollback(ADMIN, "one", RollbackRequest(deployment="dep-unknown"))
     plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE, rollback_to=first))
     assert plan.parameters == {"word": "hello"}
     accepted = setting.planning.apply(ADMIN, plan.id)
@@ -415,7 +415,7 @@ def test_without_a_good_deployment_there_is_nothing_to_go_back_to(setting: Setti
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.FAILED)
     with pytest.raises(NotAllowedNow, match="never been ready"):
-        setting.mending.rollback(ADMIN, "one", RollbackRequest())
+        setting.recovery.rollback(ADMIN, "one", RollbackRequest())
 
 
 ROLLS_BACK = TEMPLATE.replace('name = "right"', 'name = "right"\non_failure = "rollback"')
@@ -584,7 +584,7 @@ def test_a_repair_puts_right_what_was_changed_by_hand_and_nothing_else(setting: 
     start(setting, TEMPLATE)
     setting.world.tamper("one/left")
     setting.world.lose("one/right")
-    accepted = setting.mending.repair(ADMIN, "one")
+    accepted = setting.recovery.repair(ADMIN, "one")
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert setting.world.made == ["one/right"]
     assert setting.world.changed == ["one/left"]
@@ -604,7 +604,7 @@ def test_a_failed_environment_is_repaired(setting: Setting) -> None:
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.FAILED)
     allow(setting)
-    setting.mending.repair(ADMIN, "one")
+    setting.recovery.repair(ADMIN, "one")
     assert setting.wait_for(State.READY).last_good is not None
 
 

@@ -1,4 +1,4 @@
-"""What people do with an environment that isn't as they want it: repair it, go back, or give it up."""
+"""Requests about an environment that is not as wanted: repair, promote, roll back, abandon."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from environments.service.visibility import REMOVED_OUTSIDE, owned
 from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 
 
-class Mending:
+class Recovery:
     """Takes such requests; the engine carries them out."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:

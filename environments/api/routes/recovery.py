@@ -1,4 +1,4 @@
-"""Environments that aren't as they should be: put right, taken back, given up."""
+"""Routes of requests about an environment that is not as wanted."""
 
 from fastapi import APIRouter, status
 
@@ -17,7 +17,7 @@ from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, R
 _CHANGED = (UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
 
-def mending_routes(service: Service) -> APIRouter:
+def recovery_routes(service: Service) -> APIRouter:
     """Repair, promote, rollback and abandon."""
     router = APIRouter(prefix="/v1", tags=["environments"])
 
@@ -28,7 +28,7 @@ def mending_routes(service: Service) -> APIRouter:
     )
     def repair_environment(caller: Caller, name: str) -> Accepted:
         """Makes an environment again what its steps made; what is as it should be stays untouched."""
-        return service.mending.repair(caller, name)
+        return service.recovery.repair(caller, name)
 
     @router.post(
         "/environments/{name}/promote",
@@ -37,7 +37,7 @@ def mending_routes(service: Service) -> APIRouter:
     )
     def promote_environment(caller: Caller, name: str) -> Accepted:
         """Puts new versions that await promotion in the place of those before them."""
-        return service.mending.promote(caller, name)
+        return service.recovery.promote(caller, name)
 
     @router.post(
         "/environments/{name}/rollback",
@@ -46,11 +46,11 @@ def mending_routes(service: Service) -> APIRouter:
     )
     def roll_back_environment(caller: Caller, name: str, request: RollbackRequest | None = None) -> Accepted:
         """Goes back to the template version and parameters of the last good deployment, or of the one that is named."""
-        return service.mending.rollback(caller, name, request or RollbackRequest())
+        return service.recovery.rollback(caller, name, request or RollbackRequest())
 
     @router.post("/environments/{name}/abandon", responses=problems(*_CHANGED))
     def abandon_environment(caller: Caller, name: str, request: AbandonRequest) -> EnvironmentView:
         """Gives up what can't be destroyed: it is written down what may be left, and looked for further on."""
-        return service.mending.abandon(caller, name, request)
+        return service.recovery.abandon(caller, name, request)
 
     return router

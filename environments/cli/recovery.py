@@ -1,4 +1,4 @@
-"""`calvinverse env`: what is done with environments that aren't as they should be."""
+"""`calvinverse env`: repair, promote, roll back and abandon environments that are not as wanted."""
 
 from typing import Annotated
 
