@@ -31,8 +31,8 @@ from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
 from environments.service import changing
 from environments.service.authorization import ENGINE
-from environments.service.calendar import next_look
 from environments.service.changing import Asked, Sealer
+from environments.service.cron import next_run
 from environments.service.drafting import Draft, rolled_back
 from environments.service.images import references
 from environments.service.storage import Transaction
@@ -150,7 +150,7 @@ class Deploy:
             changes["last_good"] = self._lease.deployment.id
         if not any(step.uses == TAKES_SECRETS and step.name in missing for step in template.steps):
             changes["sealed"] = None
-        changes["observe_at"] = next_look(template.drift, self._recorder.clock())
+        changes["observe_at"] = next_run(template.drift, self._recorder.clock())
         left_out = [step.name for step in template.steps if step.name in missing]
         with self._lease.write() as tx:
             if left_out:

@@ -8,7 +8,7 @@ from environments.domain.environment import Drift, Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.service.authorization import Action, Principal, may
-from environments.service.calendar import next_look
+from environments.service.cron import next_run
 from environments.service.storage import Storage, Transaction
 from environments.service.visibility import visible
 from environments.wire.views import DriftView
@@ -69,7 +69,7 @@ class Drifting:
             for environment in due:
                 bundle = tx.templates.bundle(environment.bundle)
                 looks = None if bundle is None else bundle.template().drift
-                tx.environments.change(environment.id, observe_at=looks and next_look(looks, now))
+                tx.environments.change(environment.id, observe_at=looks and next_run(looks, now))
         for environment in due:
             self._note(environment, newest[environment.id], self._observer.look(environment))
         return [environment.name for environment in due]

@@ -11,7 +11,7 @@ from environments.domain.template import TEMPLATE_FILE, Bundle, Step, Template, 
 from environments.domain.template_rules import is_filled
 from environments.domain.toml_places import TomlPlaces
 from environments.schemas.faults import no_json, schema_faults
-from environments.service.calendar import fault as calendar_fault
+from environments.service.cron import schedule_fault
 from environments.service.expression_faults import constant, expression_faults
 from environments.service.scopes import Scopes
 from environments.service.secret_outputs import option_faults, output_faults
@@ -120,9 +120,8 @@ def _content_faults(
             yield Fault(path=("parameters", name), message=taken)
         yield from schema_faults(name, schema)
     note("drift.schedule")
-    calendar = calendar_fault(template.drift)
-    if calendar:
-        yield Fault(path=("drift", "schedule"), message=calendar)
+    if (wrong := schedule_fault(template.drift)) is not None:
+        yield Fault(path=("drift", "schedule"), message=wrong)
     yield from _step_faults(template, bundle, kinds, names, note)
     for name, output in template.outputs.items():
         note(f"output {name!r}")

@@ -254,7 +254,7 @@ class DriftView(_View):
     environment: str
     drift: Drift | None
     observe_at: datetime | None = None
-    """When it is looked at next by the calendar of its template."""
+    """When the schedule of its template observes it next."""
 
 
 class PendingView(_View):

@@ -1,4 +1,4 @@
-"""Drift: found when somebody asks and on the template's calendar, listed, and put right by a repair."""
+"""Drift: detected on request and on the template's schedule, listed, and repaired."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from environments.domain.plan import Action
 from environments.domain.template import Looks
 from environments.engine.observe import UNEXPECTED, WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.service.calendar import fault, next_look
+from environments.service.cron import next_run, schedule_fault
 from environments.service.drift import Drifting
 from environments.service.planning import Target
 from tests.fakes.world import thing_registry
@@ -157,7 +157,7 @@ def test_a_look_that_a_change_has_overtaken_counts_for_nothing(setting: Setting,
     assert setting.environment().drift is None
 
 
-def test_the_calendar_looks_once_at_each_moment(setting: Setting, drifting: Drifting) -> None:
+def test_the_schedule_fires_once_at_each_moment(setting: Setting, drifting: Drifting) -> None:
     assert drifting.observe_due() == []
     setting.push(TEMPLATE.replace("[lifetime]", '[drift]\nschedule = "0 4 * * *"\n[lifetime]'))
     setting.create(name="other", parameters={"code": "swordfish"})
@@ -178,10 +178,10 @@ def test_the_calendar_looks_once_at_each_moment(setting: Setting, drifting: Drif
 def test_a_rule_is_read_in_its_zone_also_when_clocks_change() -> None:
     rule = Looks(schedule="30 2 * * *", zone="Europe/Berlin")
     before = datetime(2026, 10, 24, 12, tzinfo=UTC)
-    first = next_look(rule, before)
+    first = next_run(rule, before)
     assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # summer time; 2:30 comes twice that night
-    assert next_look(rule, first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
-    assert next_look(Looks(), before) is None
+    assert next_run(rule, first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+    assert next_run(Looks(), before) is None
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_rule_is_read_in_its_zone_also_when_clocks_change() -> None:
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(rule: Looks, words: str) -> None:
-    assert words in (fault(rule) or "")
+    assert words in (schedule_fault(rule) or "")
 
 
 def test_a_template_with_such_a_rule_is_not_pushed(setting: Setting) -> None:

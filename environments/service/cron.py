@@ -1,7 +1,7 @@
-"""Calendar rules: when environments are looked at. Cron expressions, read in a time zone, right across its changes.
+"""Cron schedules of drift detection, evaluated in a time zone.
 
-In the hour that is repeated in autumn a rule fires once, in the one that is left out in spring at its end: cronsim, as
-Debian's cron does it.
+When clocks go back, a schedule in the repeated hour fires once; when they go forward, a schedule in the skipped hour
+fires at the end of that hour. cronsim behaves as Debian's cron here.
 """
 
 from datetime import UTC, datetime
@@ -15,8 +15,8 @@ _LONGEST = 200
 """Characters of a cron expression."""
 
 
-def fault(looks: Looks) -> str | None:
-    """What is wrong with a rule; None: nothing."""
+def schedule_fault(looks: Looks) -> str | None:
+    """What is wrong with a schedule; None: nothing."""
     try:
         zone = ZoneInfo(looks.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -33,8 +33,8 @@ def fault(looks: Looks) -> str | None:
     return None
 
 
-def next_look(looks: Looks, after: datetime) -> datetime | None:
-    """The first moment of the rule after another one (both UTC); None: there is no rule, or its moment doesn't come."""
+def next_run(looks: Looks, after: datetime) -> datetime | None:
+    """When the schedule fires next after a moment (both UTC); None: there is no schedule, or it never fires again."""
     if looks.schedule is None:
         return None
     moment = next(CronSim(looks.schedule, after.astimezone(ZoneInfo(looks.zone))), None)
