@@ -4,8 +4,8 @@ from environments.domain.environment import Failure
 from environments.domain.errors import Cancelled
 from environments.domain.lifecycle import DeploymentState, State, StepState
 from environments.engine.recorder import Recorder
+from environments.service.cancellation import cancellation_failure, reverted_columns
 from environments.service.storage import Transaction
-from environments.service.withdrawing import cancelled, taken_back
 
 _BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING})
 """From these an environment fails; from any other nothing of the deployment has begun, and it stays what it is."""
@@ -21,13 +21,13 @@ def end_cancelled(recorder: Recorder, asked: Cancelled) -> None:
         steps = tx.journal.steps(deployment.id)
         running = [step.name for step in steps if step.state is StepState.RUNNING]
         by = str(asked.details.get("by", "somebody"))
-        failure = cancelled(deployment, by, running, untouched=not failed)
+        failure = cancellation_failure(deployment, by, running, untouched=not failed)
         for step in steps:
             _end_step(recorder, tx, step.name, step.state, failure)
         if failed:
             recorder.move(tx, State.FAILED, despite_cancel=True, failure=failure)
         else:
-            changes = taken_back(tx, environment, deployment)
+            changes = reverted_columns(tx, environment, deployment)
             if changes:
                 tx.environments.change(environment.id, **changes)
         recorder.end(tx, DeploymentState.CANCELLED, failure)

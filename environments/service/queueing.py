@@ -7,12 +7,12 @@ from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import NotAllowedNow, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.service.authorization import Action, Principal, may, sees
+from environments.service.cancellation import cancellation_failure, reverted_columns
 from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.presenting import with_journal
 from environments.service.storage import Storage, Transaction, WorkerRecord
 from environments.service.visibility import STOPPED_OUTSIDE, owned
-from environments.service.withdrawing import cancelled, taken_back
 from environments.wire.views import CancelRequest, DeploymentView, PendingView, WorkerView
 
 
@@ -75,7 +75,7 @@ class Queueing:
     ) -> bool:
         """Ends a deployment that waits; False if it doesn't."""
         new = environment.state is State.REQUESTED
-        failure = cancelled(deployment, principal.owner, (), untouched=not new)
+        failure = cancellation_failure(deployment, principal.owner, (), untouched=not new)
         if not tx.deployments.withdraw(deployment.id, principal.owner, failure, now):
             return False
         if new:
@@ -89,7 +89,7 @@ class Queueing:
                 data={"state": State.FAILED.value},
             )
         else:
-            changes = taken_back(tx, environment, deployment)
+            changes = reverted_columns(tx, environment, deployment)
             if changes:
                 tx.environments.change(environment.id, **changes)
         _tell(tx, deployment, DeploymentState.CANCELLED, failure.message, now)

@@ -1,4 +1,4 @@
-"""What a cancel leaves behind: the sentence about it, and an environment that is as it was if nothing had begun."""
+"""What a cancelled deployment leaves: its failure, and the earlier environment if the deployment had not begun."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from environments.domain.lifecycle import DeploymentKind, State
 from environments.service.storage import Transaction
 
 UNTOUCHED = "The environment is as it was."
-"""The hint of a cancel that came before anything had begun in an environment that was there before."""
+"""The hint when an existing environment's deployment is cancelled before it begins."""
 
 
-def cancelled(deployment: Deployment, by: str, running: Sequence[str], *, untouched: bool) -> Failure:
-    """What people read; `running` are the steps that were interrupted."""
+def cancellation_failure(deployment: Deployment, by: str, running: Sequence[str], *, untouched: bool) -> Failure:
+    """The failure that people read; `running` are the steps that were interrupted."""
     while_running = f" while {', '.join(running)} ran" if running else ""
     return Failure(
         code=Cancelled.code,
@@ -22,15 +22,15 @@ def cancelled(deployment: Deployment, by: str, running: Sequence[str], *, untouc
     )
 
 
-def taken_back(tx: Transaction, environment: Environment, deployment: Deployment) -> dict[str, Any]:
-    """The columns of an environment that a request had changed before its deployment began, as they were.
+def reverted_columns(tx: Transaction, environment: Environment, deployment: Deployment) -> dict[str, Any]:
+    """The columns that the request changed, with the values from before it (column → value).
 
-    They are what the newest deployment that began was asked to apply. New secrets that wait for their deployment are
-    taken out with them, unless older ones may wait beside them.
+    They are what the newest deployment that began was asked to apply. New secrets that wait for the deployment are
+    removed too, unless older ones may wait with them.
     """
     changes: dict[str, Any] = {}
     before = _began_last(tx, environment, deployment)
-    # One from before deployments kept what they were asked to apply can't say.
+    # Deployments of early versions don't record what they were asked to apply.
     if before is not None and before.template and before.bundle != environment.bundle:
         bundle = tx.templates.bundle(before.bundle)
         if bundle is not None:
