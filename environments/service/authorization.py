@@ -1,8 +1,9 @@
-"""Who may do what: the one place that decides, asked wherever something is done in somebody's name.
+"""Who may do what: the one place that decides.
 
-Whoever queues a deployment, changes an environment or reads a secret asks `may` first, and gives it all that there is
-to know: who asks, what for, the environment, and the template that it is to be made by. Its answer is the only thing
-that `environments.service.changing` takes for putting a deployment into the queue.
+Code that queues a deployment, changes an environment or reads a secret calls `may` first, with the principal, the
+action, the environment and the template that will be applied. `environments.service.enqueue` queues a deployment only
+with the `Allowed` that `may` returns. What a person typed for an environment is looked up here too, so that nobody
+learns of an environment that they may not see.
 """
 
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ from enum import StrEnum
 from typing import Literal
 
 from environments.domain.environment import Environment
-from environments.domain.errors import Forbidden, UnknownEnvironment
+from environments.domain.errors import Forbidden, ManagedOutside, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.names import META
+from environments.domain.names import BY_ID, BY_NAME, META, is_id
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template import Bundle, Template
+from environments.service.storage import Transaction
 
 Role = Literal["admin", "user"]
 
@@ -86,6 +89,12 @@ _FOR_ADMINS = {
     Action.IMAGE_WITHDRAW: "Only an admin publishes and withdraws images: everybody's environments run them.",
 }
 
+CHANGED_OUTSIDE = "`doit deploy`, on the machine that deployed it, changes and repairs it."
+REMOVED_OUTSIDE = "`doit undeploy`, on the machine that deployed it, removes it."
+NO_DEADLINE = "It has no deadline: it stays until `doit undeploy`, on the machine that deployed it, removes it."
+STOPPED_OUTSIDE = "Only `doit deploy` and `doit undeploy` work on it, on the machine that deployed it: stop them there."
+"""Hints of `ManagedOutside`: what to do instead."""
+
 _MAKER = object()
 
 
@@ -153,3 +162,57 @@ def _check_template(principal: Principal, action: Action, template: Template) ->
             f"Only an admin makes, updates or takes back environments with version {template.version} of the template "
             f"{template.name!r}: its jobs get {', '.join(template.host_volumes)} of their node."
         )
+
+
+def environment_to_read(tx: Transaction, principal: Principal, said: str) -> Environment:
+    """The environment that a person typed, if they may see it. Raises `UnknownEnvironment`.
+
+    `id:…` is an id and `name:…` a name. Anything else that looks like an id is taken as an id if the principal sees an
+    environment with that id, else as a name: early versions allowed such names. The rest are names.
+
+    In a writing transaction the environment can't change until the transaction ends.
+    """
+    environment = _find(tx, principal, said)
+    if environment is None:
+        raise UnknownEnvironment(f"There is no environment {said!r}.{_did_you_mean(tx, principal, said)}")
+    may(principal, Action.ENVIRONMENT_READ, environment)
+    return environment
+
+
+def environment_to_change(
+    tx: Transaction, principal: Principal, said: str, instead: str = CHANGED_OUTSIDE
+) -> Environment:
+    """The environment that a person typed, if they may see it and this service manages it.
+
+    Raises `UnknownEnvironment`, and `ManagedOutside` with the hint `instead`. The action still needs its own `may`.
+    """
+    environment = environment_to_read(tx, principal, said)
+    if environment.managed_by is not None:
+        raise ManagedOutside(
+            f"Environment {environment.name!r} is managed by {environment.managed_by}, and only shown here.",
+            hint=instead,
+        )
+    return environment
+
+
+def _did_you_mean(tx: Transaction, principal: Principal, said: str) -> str:
+    """A sentence with a similar name, or nothing; only names of environments that the principal may see."""
+    typed = said.removeprefix(BY_NAME)
+    if said.startswith(BY_ID) or is_id(typed):
+        return ""
+    found = suggestion(typed, tx.environments.names(owner=principal.sees_only, limit=MOST_SUGGESTED_FROM))
+    return f" {found}" if found else ""
+
+
+def _find(tx: Transaction, principal: Principal, said: str) -> Environment | None:
+    if said.startswith(BY_ID):
+        return _seen(tx, principal, said.removeprefix(BY_ID))
+    if said.startswith(BY_NAME):
+        return tx.environments.named(said.removeprefix(BY_NAME), owner=principal.sees_only)
+    found = _seen(tx, principal, said) if is_id(said) else None
+    return found or tx.environments.named(said, owner=principal.sees_only)
+
+
+def _seen(tx: Transaction, principal: Principal, environment_id: str) -> Environment | None:
+    environment = tx.environments.get(environment_id)
+    return environment if environment is not None and sees(principal, environment.owner) else None

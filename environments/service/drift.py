@@ -7,10 +7,9 @@ from typing import Protocol
 from environments.domain.environment import Drift, Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, environment_to_read, may
 from environments.service.cron import next_run
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import visible
 from environments.wire.views import DriftView
 
 
@@ -33,12 +32,12 @@ class Drifting:
     def show(self, principal: Principal, name: str) -> DriftView:
         """What the last look found."""
         with self._storage.read() as tx:
-            return _view(visible(tx, principal, name))
+            return _view(environment_to_read(tx, principal, name))
 
     def observe(self, principal: Principal, name: str) -> DriftView:
         """Looks now. Raises `NotAllowedNow` unless the environment is ready, and stays so while we look."""
         with self._storage.read() as tx:
-            environment = visible(tx, principal, name)
+            environment = environment_to_read(tx, principal, name)
             may(principal, Action.ENVIRONMENT_OBSERVE, environment)
             newest = _newest(tx, environment)
         if environment.state is not State.READY:

@@ -13,7 +13,15 @@ from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
 from environments.service import changing
 from environments.service.allowances import check_plans
-from environments.service.authorization import Action, Principal, may, sees
+from environments.service.authorization import (
+    CHANGED_OUTSIDE,
+    REMOVED_OUTSIDE,
+    Action,
+    Principal,
+    environment_to_change,
+    may,
+    sees,
+)
 from environments.service.changing import Asked, Sealer
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
@@ -21,7 +29,6 @@ from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import CHANGED_OUTSIDE, REMOVED_OUTSIDE, owned
 from environments.wire.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
 
 KEPT = timedelta(hours=24)
@@ -182,7 +189,7 @@ class Planning:
             )
             return new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
         instead = REMOVED_OUTSIDE if request.kind is DeploymentKind.DESTROY else CHANGED_OUTSIDE
-        environment = owned(tx, principal, name, instead)
+        environment = environment_to_change(tx, principal, name, instead)
         check_request(environment.name, environment.state, request.kind)
         if request.kind is DeploymentKind.PROMOTE:
             check_awaiting(environment)
@@ -206,7 +213,7 @@ class Planning:
         if plan.kind is DeploymentKind.CREATE:
             draft = self._create_again(tx, principal, plan, secrets, now, verdicts)
             return draft.environment, changing.create(tx, draft, self._sealer, asked)
-        environment = owned(tx, principal, BY_ID + plan.environment_id)
+        environment = environment_to_change(tx, principal, BY_ID + plan.environment_id)
         _check_unmoved(tx, plan, environment)
         if plan.kind is DeploymentKind.DESTROY:
             return changing.destroy(tx, environment, asked, may(principal, Action.ENVIRONMENT_DESTROY, environment))

@@ -6,13 +6,12 @@ from datetime import datetime
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import NotAllowedNow, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.service.authorization import Action, Principal, may, sees
+from environments.service.authorization import STOPPED_OUTSIDE, Action, Principal, environment_to_change, may, sees
 from environments.service.cancellation import cancellation_failure, reverted_columns
 from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.presenting import with_journal
 from environments.service.storage import Storage, Transaction, WorkerRecord
-from environments.service.visibility import STOPPED_OUTSIDE, owned
 from environments.wire.views import CancelRequest, DeploymentView, PendingView, WorkerView
 
 
@@ -58,7 +57,7 @@ class Queueing:
         """
         now = self._clock()
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name, STOPPED_OUTSIDE)
+            environment = environment_to_change(tx, principal, name, STOPPED_OUTSIDE)
             may(principal, Action.ENVIRONMENT_CANCEL, environment)
             deployment = _to_cancel(tx, environment)
             # Between the look and the write it may have begun, or ended.

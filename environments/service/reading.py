@@ -8,12 +8,11 @@ from environments.domain.environment import Environment, Event
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import SecretReference
-from environments.service.authorization import Action, Principal, may, sees
+from environments.service.authorization import Action, Principal, environment_to_read, may, sees
 from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage import OwnedEvent, Storage
-from environments.service.visibility import visible
 from environments.wire.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
 
 
@@ -93,14 +92,14 @@ class Reading:
     def environment(self, principal: Principal, name: str) -> EnvironmentView:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
-            environment = visible(tx, principal, name)
+            environment = environment_to_read(tx, principal, name)
             newest = tx.deployments.of(environment.id, limit=1)
             return environment_view(environment, with_journal(tx, newest[0]) if newest else None)
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
         """The outputs; with `reveal` secret ones are read from OpenBao, whose audit log notes it."""
         with self._storage.read() as tx:
-            environment = visible(tx, principal, name)
+            environment = environment_to_read(tx, principal, name)
             if reveal:
                 may(principal, Action.ENVIRONMENT_REVEAL, environment)
             shown = outputs_view(environment.outputs)
@@ -119,7 +118,7 @@ class Reading:
         Raises `UnknownEnvironment`, and `NotFound` when there is none of that id.
         """
         with self._storage.read() as tx:
-            environment = visible(tx, principal, name)
+            environment = environment_to_read(tx, principal, name)
             found = tx.deployments.of(environment.id, limit=limit, before=before)
             views = (with_journal(tx, deployment) for deployment in found)
             return Page(views) if limit is None else ended_in_time(views, shown_size, more=found.more)
@@ -138,7 +137,7 @@ class Reading:
     ) -> Page[ResourceView]:
         """The inventory of an environment, in the order of making; at most `limit`, without the first `skip`."""
         with self._storage.read() as tx:
-            environment = visible(tx, principal, name)
+            environment = environment_to_read(tx, principal, name)
             found = tx.inventory.of(environment.id, limit=limit, skip=skip)
         shown = set(ResourceView.model_fields)
         return found.each(lambda resource: ResourceView.model_validate(resource.model_dump(include=shown)))
@@ -146,7 +145,7 @@ class Reading:
     def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> Page[Event]:
         """Events of an environment newer than an id, oldest first. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
-            environment_id = visible(tx, principal, name).id
+            environment_id = environment_to_read(tx, principal, name).id
             return tx.events.after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
 
     def events_for(

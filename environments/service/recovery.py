@@ -8,12 +8,11 @@ from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
 from environments.service import changing
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import REMOVED_OUTSIDE, Action, Principal, environment_to_change, may
 from environments.service.changing import Asked
 from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.presenting import accepted, environment_view
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import REMOVED_OUTSIDE, owned
 from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 
 
@@ -31,7 +30,7 @@ class Recovery:
         Raises `NotAllowedNow`.
         """
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = environment_to_change(tx, principal, name)
             allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
             check_request(environment.name, environment.state, DeploymentKind.REPAIR)
             asked = Asked(self._new_id("dep"), principal.owner, "repaired", self._clock())
@@ -44,7 +43,7 @@ class Recovery:
         Raises `NotAllowedNow`, also when nothing waits.
         """
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = environment_to_change(tx, principal, name)
             allowed = may(principal, Action.ENVIRONMENT_PROMOTE, environment)
             check_request(environment.name, environment.state, DeploymentKind.PROMOTE)
             check_awaiting(environment)
@@ -61,7 +60,7 @@ class Recovery:
         that asks for host volumes, unless an admin asks.
         """
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = environment_to_change(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             draft = rolled_back(tx, principal, environment, request.deployment)
             asked = Asked(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
@@ -76,7 +75,7 @@ class Recovery:
         """
         now = self._clock()
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name, REMOVED_OUTSIDE)
+            environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             may(principal, Action.ENVIRONMENT_ABANDON, environment)
             if environment.state is State.ABANDONED:
                 return self._look_again(tx, environment, now)

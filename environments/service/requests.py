@@ -13,7 +13,16 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
 from environments.domain.names import check_environment_name
 from environments.service import changing
-from environments.service.authorization import CLOCK, Action, Allowed, Principal, may
+from environments.service.authorization import (
+    CLOCK,
+    NO_DEADLINE,
+    REMOVED_OUTSIDE,
+    Action,
+    Allowed,
+    Principal,
+    environment_to_change,
+    may,
+)
 from environments.service.changing import Asked
 from environments.service.changing import Sealer as Sealer  # where others look for it
 from environments.service.checking import Checks, Verdicts
@@ -22,7 +31,6 @@ from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage import Storage, Transaction
-from environments.service.visibility import NO_DEADLINE, REMOVED_OUTSIDE, owned
 from environments.wire.views import (
     Accepted,
     CreateRequest,
@@ -91,7 +99,7 @@ class Requests:
     def _update(self, principal: Principal, name: str, request: UpdateRequest, verdicts: Verdicts) -> Accepted:
         now = self._clock()
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = environment_to_change(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             draft = updated(tx, principal, environment, request, verdicts, self._why_not_again)
             reason = f"updated, to run {' and '.join(draft.run_again)} again" if draft.run_again else "updated"
@@ -102,7 +110,7 @@ class Requests:
         """Tries a failed create again, or a failed destroy at once. Raises `NotAllowedNow`."""
         now = self._clock()
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name)
+            environment = environment_to_change(tx, principal, name)
             allowed = may(principal, Action.ENVIRONMENT_RETRY, environment)
             if environment.state is State.DESTROY_FAILED:
                 asked = self._asked(principal.owner, "tried again by hand", now)
@@ -116,7 +124,7 @@ class Requests:
         """Destroys now, whatever runs; asked again while it runs, it names the running deployment."""
         reason = (request.reason if request else "") or f"asked for by {principal.owner}"
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name, REMOVED_OUTSIDE)
+            environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
             return _destroy(tx, environment, self._asked(principal.owner, reason, self._clock()), allowed)
 
@@ -144,7 +152,7 @@ class Requests:
         if [request.by, request.ttl, request.until].count(None) != 2:
             raise InvalidLifetime("Give one of: how much longer, how long from now, or until when.")
         with self._storage.write() as tx:
-            environment = owned(tx, principal, name, NO_DEADLINE)
+            environment = environment_to_change(tx, principal, name, NO_DEADLINE)
             may(principal, Action.ENVIRONMENT_EXTEND, environment)
             if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
                 raise NotAllowedNow(
