@@ -29,11 +29,11 @@ from environments.engine.leftovers import take_stock
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
-from environments.service import changing
+from environments.service import enqueue
 from environments.service.authorization import ENGINE
-from environments.service.changing import Asked, Sealer
 from environments.service.cron import next_run
 from environments.service.drafting import Draft, rolled_back
+from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.images import references
 from environments.service.storage import Transaction
 from environments.steps.registry import StepRegistry
@@ -176,7 +176,7 @@ class Deploy:
             self._recorder.move(tx, State.FAILED, failure=failure)
             self._recorder.end(tx, DeploymentState.FAILED, failure)
             if isinstance(back, Draft):
-                asked = Asked(
+                asked = DeploymentRequest(
                     # One failure makes one rollback, so its id needs no chance.
                     id=f"{deployment.id}-back",
                     by=deployment.requested_by,
@@ -184,7 +184,7 @@ class Deploy:
                     now=self._recorder.clock(),
                     by_machine=deployment.by_machine,
                 )
-                changing.roll_back(tx, back, asked)
+                enqueue.roll_back(tx, back, asked)
 
     def _way_back(self, tx: Transaction) -> Draft | str:
         """What to go back to, or in a sentence why there is no such thing."""

@@ -12,7 +12,7 @@ from hashlib import sha256
 from environments.domain.environment import Environment
 from environments.domain.errors import IdempotencyMismatch, UnknownEnvironment
 from environments.service.authorization import Principal, sees
-from environments.service.changing import Sealer
+from environments.service.enqueue import Sealer
 from environments.service.presenting import environment_view
 from environments.service.storage import KnownRequest, Transaction
 from environments.wire.views import Accepted

@@ -120,8 +120,8 @@ def _content_faults(
             yield Fault(path=("parameters", name), message=taken)
         yield from schema_faults(name, schema)
     note("drift.schedule")
-    if (wrong := schedule_fault(template.drift)) is not None:
-        yield Fault(path=("drift", "schedule"), message=wrong)
+    if (schedule := schedule_fault(template.drift)) is not None:
+        yield Fault(path=("drift", "schedule"), message=schedule)
     yield from _step_faults(template, bundle, kinds, names, note)
     for name, output in template.outputs.items():
         note(f"output {name!r}")

@@ -11,7 +11,7 @@ from environments.domain.lifecycle import DeploymentKind, check_request
 from environments.domain.names import BY_ID
 from environments.domain.plan import Plan, StepPlan
 from environments.domain.template import Bundle
-from environments.service import changing
+from environments.service import enqueue
 from environments.service.allowances import check_plans
 from environments.service.authorization import (
     CHANGED_OUTSIDE,
@@ -22,9 +22,9 @@ from environments.service.authorization import (
     may,
     sees,
 )
-from environments.service.changing import Asked, Sealer
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
+from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step, left_to_run
@@ -209,20 +209,20 @@ class Planning:
         now: datetime,
         verdicts: Verdicts,
     ) -> tuple[Environment, Deployment]:
-        asked = Asked(self._new_id("dep"), principal.owner, f"as plan {plan.id} shows", now, plan_id=plan.id)
+        new = DeploymentRequest(self._new_id("dep"), principal.owner, f"as plan {plan.id} shows", now, plan_id=plan.id)
         if plan.kind is DeploymentKind.CREATE:
             draft = self._create_again(tx, principal, plan, secrets, now, verdicts)
-            return draft.environment, changing.create(tx, draft, self._sealer, asked)
+            return draft.environment, enqueue.create(tx, draft, self._sealer, new)
         environment = environment_to_change(tx, principal, BY_ID + plan.environment_id)
         _check_unmoved(tx, plan, environment)
         if plan.kind is DeploymentKind.DESTROY:
-            return changing.destroy(tx, environment, asked, may(principal, Action.ENVIRONMENT_DESTROY, environment))
+            return enqueue.destroy(tx, environment, new, may(principal, Action.ENVIRONMENT_DESTROY, environment))
         bundle = tx.templates.bundle(plan.bundle)
         if bundle is None:
             raise _stale(plan, f"the content of template {plan.template!r} that it was made for is gone")
         if plan.kind is not DeploymentKind.UPDATE:
             allowed = may(principal, _ACTIONS[plan.kind], environment)
-            return environment, changing.queue(tx, environment, plan.kind, asked, allowed)
+            return environment, enqueue.add(tx, environment, plan.kind, new, allowed)
         rollback_to = plan.request.get("rollback_to")
         if rollback_to is None and tx.templates.find(plan.template, plan.bundle) is None:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")
@@ -237,8 +237,8 @@ class Planning:
         )
         draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))
         if draft.rollback_to is not None:
-            return after, changing.roll_back(tx, draft, asked)
-        return after, changing.change(tx, draft, self._sealer, asked)
+            return after, enqueue.roll_back(tx, draft, new)
+        return after, enqueue.update(tx, draft, self._sealer, new)
 
     def _create_again(
         self,

@@ -7,10 +7,10 @@ from environments.domain.deadline import look_again_after
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
-from environments.service import changing
+from environments.service import enqueue
 from environments.service.authorization import REMOVED_OUTSIDE, Action, Principal, environment_to_change, may
-from environments.service.changing import Asked
 from environments.service.drafting import check_awaiting, rolled_back
+from environments.service.enqueue import DeploymentRequest
 from environments.service.presenting import accepted, environment_view
 from environments.service.storage import Storage, Transaction
 from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
@@ -33,8 +33,8 @@ class Recovery:
             environment = environment_to_change(tx, principal, name)
             allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
             check_request(environment.name, environment.state, DeploymentKind.REPAIR)
-            asked = Asked(self._new_id("dep"), principal.owner, "repaired", self._clock())
-            deployment = changing.queue(tx, environment, DeploymentKind.REPAIR, asked, allowed)
+            new = DeploymentRequest(self._new_id("dep"), principal.owner, "repaired", self._clock())
+            deployment = enqueue.add(tx, environment, DeploymentKind.REPAIR, new, allowed)
             return accepted(tx, environment, deployment)
 
     def promote(self, principal: Principal, name: str) -> Accepted:
@@ -48,8 +48,8 @@ class Recovery:
             check_request(environment.name, environment.state, DeploymentKind.PROMOTE)
             check_awaiting(environment)
             steps = ", ".join(environment.awaiting_promotion)
-            asked = Asked(self._new_id("dep"), principal.owner, f"promotion of {steps}", self._clock())
-            deployment = changing.queue(tx, environment, DeploymentKind.PROMOTE, asked, allowed)
+            new = DeploymentRequest(self._new_id("dep"), principal.owner, f"promotion of {steps}", self._clock())
+            deployment = enqueue.add(tx, environment, DeploymentKind.PROMOTE, new, allowed)
             return accepted(tx, environment, deployment)
 
     def rollback(self, principal: Principal, name: str, request: RollbackRequest) -> Accepted:
@@ -63,8 +63,8 @@ class Recovery:
             environment = environment_to_change(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             draft = rolled_back(tx, principal, environment, request.deployment)
-            asked = Asked(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
-            deployment = changing.roll_back(tx, draft, asked)
+            new = DeploymentRequest(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
+            deployment = enqueue.roll_back(tx, draft, new)
             return accepted(tx, draft.environment, deployment)
 
     def abandon(self, principal: Principal, name: str, request: AbandonRequest) -> EnvironmentView:

@@ -12,7 +12,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
 from environments.domain.names import check_environment_name
-from environments.service import changing
+from environments.service import enqueue
 from environments.service.authorization import (
     CLOCK,
     NO_DEADLINE,
@@ -23,10 +23,10 @@ from environments.service.authorization import (
     environment_to_change,
     may,
 )
-from environments.service.changing import Asked
-from environments.service.changing import Sealer as Sealer  # where others look for it
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import new_environment, updated
+from environments.service.enqueue import DeploymentRequest
+from environments.service.enqueue import Sealer as Sealer  # where others look for it
 from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step
@@ -83,7 +83,7 @@ class Requests:
             if (before := once.known(tx)) is not None:
                 return before
             draft = new_environment(tx, principal, request, self._new_id("env"), now, verdicts)
-            deployment = changing.create(tx, draft, self._sealer, self._asked(principal.owner, "created", now))
+            deployment = enqueue.create(tx, draft, self._sealer, self._new_request(principal.owner, "created", now))
             once.remember(tx, draft.environment, deployment.id)
             return accepted(tx, draft.environment, deployment)
 
@@ -103,7 +103,7 @@ class Requests:
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             draft = updated(tx, principal, environment, request, verdicts, self._why_not_again)
             reason = f"updated, to run {' and '.join(draft.run_again)} again" if draft.run_again else "updated"
-            deployment = changing.change(tx, draft, self._sealer, self._asked(principal.owner, reason, now))
+            deployment = enqueue.update(tx, draft, self._sealer, self._new_request(principal.owner, reason, now))
             return accepted(tx, draft.environment, deployment)
 
     def retry(self, principal: Principal, name: str) -> Accepted:
@@ -113,11 +113,11 @@ class Requests:
             environment = environment_to_change(tx, principal, name)
             allowed = may(principal, Action.ENVIRONMENT_RETRY, environment)
             if environment.state is State.DESTROY_FAILED:
-                asked = self._asked(principal.owner, "tried again by hand", now)
+                asked = self._new_request(principal.owner, "tried again by hand", now)
                 return _destroy(tx, environment, asked, allowed)
             check_request(environment.name, environment.state, DeploymentKind.CREATE)
-            asked = self._asked(principal.owner, "tried again", now)
-            deployment = changing.queue(tx, environment, DeploymentKind.CREATE, asked, allowed)
+            asked = self._new_request(principal.owner, "tried again", now)
+            deployment = enqueue.add(tx, environment, DeploymentKind.CREATE, asked, allowed)
             return accepted(tx, environment, deployment)
 
     def destroy(self, principal: Principal, name: str, request: DestroyRequest | None = None) -> Accepted:
@@ -126,7 +126,7 @@ class Requests:
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
-            return _destroy(tx, environment, self._asked(principal.owner, reason, self._clock()), allowed)
+            return _destroy(tx, environment, self._new_request(principal.owner, reason, self._clock()), allowed)
 
     def destroy_due(self) -> list[str]:
         """Asks to destroy environments whose time is over, and tries failed destroys again; their names.
@@ -143,7 +143,7 @@ class Requests:
                 again = environment.state is State.DESTROY_FAILED
                 reason = "tried again" if again else f"its time was over at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
                 allowed = may(CLOCK, Action.ENVIRONMENT_DESTROY, environment)
-                _destroy(tx, environment, self._asked(CLOCK.owner, reason, now, by_machine=True), allowed)
+                _destroy(tx, environment, self._new_request(CLOCK.owner, reason, now, by_machine=True), allowed)
         return [environment.name for environment in due]
 
     def extend(self, principal: Principal, name: str, request: ExtendRequest) -> EnvironmentView:
@@ -207,12 +207,12 @@ class Requests:
             )
         return environment_view(environment)
 
-    def _asked(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> Asked:
-        return Asked(self._new_id("dep"), by, reason, now, by_machine=by_machine)
+    def _new_request(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> DeploymentRequest:
+        return DeploymentRequest(self._new_id("dep"), by, reason, now, by_machine=by_machine)
 
 
-def _destroy(tx: Transaction, environment: Environment, asked: Asked, allowed: Allowed) -> Accepted:
-    environment, deployment = changing.destroy(tx, environment, asked, allowed)
+def _destroy(tx: Transaction, environment: Environment, asked: DeploymentRequest, allowed: Allowed) -> Accepted:
+    environment, deployment = enqueue.destroy(tx, environment, asked, allowed)
     if deployment.id != asked.id:  # it is being destroyed already
         return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
     return accepted(tx, environment, deployment)

@@ -13,9 +13,9 @@ from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import Bundle, make_bundle
-from environments.service import changing
+from environments.service import enqueue
 from environments.service.authorization import QUEUES, Action, Allowed, Principal, may
-from environments.service.changing import Asked
+from environments.service.enqueue import DeploymentRequest
 from environments.wire.views import CreateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
@@ -87,7 +87,7 @@ def test_nothing_queues_a_deployment_that_was_not_allowed(service: FakeService) 
     (found,) = service.reading.environments(ADMIN)
     with service.database.read() as tx:
         (record,) = tx.environments.all()
-    asked = Asked("dep-x", "alice", "", NOW)
+    asked = DeploymentRequest("dep-x", "alice", "", NOW)
     other = record.model_copy(update={"id": "env-other"})
     for kind in DeploymentKind:
         wrong = [
@@ -102,7 +102,7 @@ def test_nothing_queues_a_deployment_that_was_not_allowed(service: FakeService) 
         ]
         for allowed in wrong:
             with service.database.write() as tx, pytest.raises(TypeError):
-                changing.queue(tx, record, kind, asked, allowed)
+                enqueue.add(tx, record, kind, asked, allowed)
     with service.database.read() as tx:
         assert len(tx.deployments.of(found.id)) == 1
 
@@ -115,7 +115,7 @@ def test_deployments_enter_the_queue_in_one_place_only() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("deployments.add")
     }
-    assert places == {"service/changing.py"}
+    assert places == {"service/enqueue.py"}
 
 
 def test_who_gets_an_environment_to_change_it_says_what_for() -> None:

@@ -1,7 +1,4 @@
-"""Writes what people, the clock and the engine ask for: the environment, its deployment and the events, together.
-
-Everything here happens in the caller's transaction.
-"""
+"""Queues deployments: writes the environment, its deployment and the events in the caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,24 +17,24 @@ _SECRETS_STAY = "; secret parameters stay as they are in OpenBao"
 
 
 class Sealer(Protocol):
-    """Encrypts what must wait in the database until OpenBao takes it."""
+    """Encrypts secrets that wait in the database until OpenBao has them."""
 
     def seal(self, secrets: dict[str, Any]) -> bytes:
-        """The secrets (name → a JSON value) encrypted, and only to be read with the key of this service."""
+        """Encrypts secrets (name → JSON value) with the key of this service."""
         ...
 
     def unseal(self, sealed: bytes) -> dict[str, Any]:
-        """What was sealed."""
+        """Decrypts what `seal` returned."""
         ...
 
     def derive(self, label: str) -> bytes:
-        """32 bytes that follow from the key of this service and a label, and give neither away."""
+        """32 bytes derived from the key of this service and a label; neither can be computed from them."""
         ...
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who asks for a deployment, why and when, and the id that it gets. `plan_id`: the plan that it keeps to."""
+class DeploymentRequest:
+    """Who requests a deployment, why and when, and the id that it gets. `plan_id`: the plan that it applies."""
 
     id: str
     by: str
@@ -47,39 +44,39 @@ class Asked:
     by_machine: bool = False
 
 
-def create(tx: Transaction, draft: Draft, sealer: Sealer, asked: Asked) -> Deployment:
-    """A new environment, to be deployed. Raises `NameTaken`."""
+def create(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentRequest) -> Deployment:
+    """Adds an environment and queues its first deployment. Raises `NameTaken`."""
     environment = draft.environment
     tx.environments.add(environment, sealer.seal(draft.secrets) if draft.secrets else None)
     tx.events.add(
         EventType.ENVIRONMENT_REQUESTED,
         environment.id,
-        asked.now,
-        message=f"{asked.by} asked for {environment.name} ({environment.template})",
+        request.now,
+        message=f"{request.by} asked for {environment.name} ({environment.template})",
         data={"deadline": environment.deadline.isoformat() if environment.deadline else None},
     )
-    return queue(tx, environment, DeploymentKind.CREATE, asked, draft.allowed)
+    return add(tx, environment, DeploymentKind.CREATE, request, draft.allowed)
 
 
-def change(tx: Transaction, draft: Draft, sealer: Sealer, asked: Asked) -> Deployment:
-    """An environment that is to become as the draft has it. Raises `NotAllowedNow` while something waits or runs."""
+def update(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentRequest) -> Deployment:
+    """Queues an update to what the draft says. Raises `NotAllowedNow` while a deployment is queued or running."""
     environment, sealed = draft.environment, {}
     if draft.secrets:
         waiting = tx.environments.sealed(environment.id)
         known = sealer.unseal(waiting) if waiting else {}
         sealed = {"sealed": sealer.seal({**known, **draft.secrets})}
     tx.environments.change(environment.id, **_asked_for(environment), **sealed)
-    return queue(tx, environment, DeploymentKind.UPDATE, asked, draft.allowed, run_again=draft.run_again)
+    return add(tx, environment, DeploymentKind.UPDATE, request, draft.allowed, run_again=draft.run_again)
 
 
-def roll_back(tx: Transaction, draft: Draft, asked: Asked) -> Deployment:
-    """An environment that is to be again what an earlier deployment made it. Raises `NotAllowedNow` likewise.
+def roll_back(tx: Transaction, draft: Draft, request: DeploymentRequest) -> Deployment:
+    """Queues an update back to what an earlier deployment applied. Raises as `update` does.
 
-    Secret parameters stay as they are in OpenBao; those that came with an update that didn't get there are dropped.
+    Secret parameters stay as they are in OpenBao; new ones of an update that failed before storing them are dropped.
     """
     environment = draft.environment
     tx.environments.change(environment.id, **_asked_for(environment), sealed=None)
-    return queue(tx, environment, DeploymentKind.UPDATE, asked, draft.allowed, rollback_to=draft.rollback_to)
+    return add(tx, environment, DeploymentKind.UPDATE, request, draft.allowed, rollback_to=draft.rollback_to)
 
 
 def _asked_for(environment: Environment) -> dict[str, Any]:
@@ -87,9 +84,9 @@ def _asked_for(environment: Environment) -> dict[str, Any]:
 
 
 def destroy(
-    tx: Transaction, environment: Environment, asked: Asked, allowed: Allowed
+    tx: Transaction, environment: Environment, request: DeploymentRequest, allowed: Allowed
 ) -> tuple[Environment, Deployment]:
-    """Destroys now, whatever runs; one that is being destroyed already keeps its deployment. Raises `NotAllowedNow`."""
+    """Queues a destroy in place of whatever runs; a running destroy is returned as it is. Raises `NotAllowedNow`."""
     running = [run for run in tx.deployments.unfinished(environment.id) if run.kind is DeploymentKind.DESTROY]
     if running:
         return environment, running[0]
@@ -98,11 +95,11 @@ def destroy(
             f"Environment {environment.name!r} is {environment.state.value} already.",
             hint=way_on(environment.name, environment.state),
         )
-    tx.deployments.supersede(environment.id, asked.now)
+    tx.deployments.supersede(environment.id, request.now)
     check_move(environment.name, environment.state, State.DESTROYING)
     changes: dict[str, Any] = {
         "state": State.DESTROYING,
-        "state_since": asked.now,
+        "state_since": request.now,
         "destroy_again_at": None,
         "awaiting_promotion": (),
     }
@@ -110,29 +107,29 @@ def destroy(
     tx.events.add(
         EventType.ENVIRONMENT_STATE,
         environment.id,
-        asked.now,
-        message=f"{environment.name} is being destroyed: {asked.reason}",
+        request.now,
+        message=f"{environment.name} is being destroyed: {request.reason}",
         data={"state": State.DESTROYING.value},
     )
     environment = environment.model_copy(update=changes)
-    return environment, queue(tx, environment, DeploymentKind.DESTROY, asked, allowed)
+    return environment, add(tx, environment, DeploymentKind.DESTROY, request, allowed)
 
 
-def queue(
+def add(
     tx: Transaction,
     environment: Environment,
     kind: DeploymentKind,
-    asked: Asked,
+    request: DeploymentRequest,
     allowed: Allowed,
     *,
     rollback_to: str | None = None,
     run_again: Sequence[str] = (),
 ) -> Deployment:
-    """Puts a deployment of the environment as it is to be into the queue. `allowed` has to be for just that.
+    """Queues a deployment of the environment as its record says. `allowed` must cover exactly that.
 
-    One that goes on with another (a retry, a repair) also runs again what that one was to run again and didn't.
+    A retry or a repair also runs the steps again that the previous deployment had to run again and didn't.
 
-    Raises `NotAllowedNow` while another one waits or runs; a destroy goes before them.
+    Raises `NotAllowedNow` while another deployment is queued or running, except for a destroy.
     """
     if not allowed.covers(environment, kind):
         raise TypeError(f"{allowed} is not for {kind.value} of {environment.id} with {environment.bundle}")
@@ -144,29 +141,29 @@ def queue(
         )
     goes_on = kind in (DeploymentKind.CREATE, DeploymentKind.REPAIR)
     deployment = Deployment(
-        id=asked.id,
+        id=request.id,
         environment_id=environment.id,
         kind=kind,
         state=DeploymentState.QUEUED,
-        reason=asked.reason,
-        requested_by=asked.by,
-        requested_at=asked.now,
+        reason=request.reason,
+        requested_by=request.by,
+        requested_at=request.now,
         bundle=environment.bundle,
         template=environment.template,
         parameters=environment.parameters,
-        plan_id=asked.plan_id,
+        plan_id=request.plan_id,
         rollback_to=rollback_to,
-        by_machine=asked.by_machine,
+        by_machine=request.by_machine,
         template_limit=_limit(tx, environment, kind),
-        run_again=left_to_run(tx, environment) if goes_on else dict.fromkeys(run_again, asked.id),
+        run_again=left_to_run(tx, environment) if goes_on else dict.fromkeys(run_again, request.id),
     )
     tx.deployments.add(deployment)
     tx.events.add(
         EventType.DEPLOYMENT_REQUESTED,
         environment.id,
-        asked.now,
+        request.now,
         deployment_id=deployment.id,
-        message=f"{kind.value} of {environment.name}: {asked.reason}{_SECRETS_STAY if rollback_to else ''}",
+        message=f"{kind.value} of {environment.name}: {request.reason}{_SECRETS_STAY if rollback_to else ''}",
         data={"kind": kind.value, "state": deployment.state.value, "rollback_to": rollback_to},
     )
     return deployment
