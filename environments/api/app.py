@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from environments.api import problems
 from environments.api.bodies import Limited
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.methods import Headed
 from environments.api.metrics import Metrics
@@ -30,7 +31,6 @@ from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes
 from environments.api.shapes import describe
 from environments.api.streams import Hub
-from environments.api.turns import Looks
 from environments.wire.views import Problem
 
 _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys them on time."
@@ -38,7 +38,7 @@ _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys t
 
 def create_app(service: Service) -> FastAPI:
     """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop."""
-    looks = Looks()
+    backend_calls = BackendCalls()
     hub = Hub(service.reading, service.feed, service.access)
     metrics = Metrics(service.reading, service.version)
 
@@ -71,18 +71,18 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
     for router in (
-        environment_routes(service, looks),
-        plan_routes(service, looks),
+        environment_routes(service, backend_calls),
+        plan_routes(service, backend_calls),
         recovery_routes(service),
-        drift_routes(service, looks),
+        drift_routes(service, backend_calls),
         deployment_routes(service),
         event_routes(service, hub),
-        template_routes(service, looks),
+        template_routes(service, backend_calls),
         image_routes(service),
         token_routes(service),
         worker_routes(service),
         module_state_routes(service.module_states),
-        system_routes(service, metrics, looks),
+        system_routes(service, metrics, backend_calls),
     ):
         app.include_router(router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

@@ -8,7 +8,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from environments.api.rooms import IDLE, Part, Room
+from environments.api.memory_budget import IDLE, Allocation, MemoryBudget
 from environments.api.routes import module_states
 from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow
 from environments.domain.json_values import DEEPEST, parse_json
@@ -51,10 +51,10 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "LOCK", "UNLOCK"})
 
 @dataclass(frozen=True)
 class _Limits:
-    """How large a body may be; in which room and in whose name it is read if it may be large."""
+    """How large a body may be, and which budget and owner its memory counts for if it is large."""
 
     largest: int
-    room: Room
+    budget: MemoryBudget
     owner: str
     state: bool = False
 
@@ -72,8 +72,8 @@ class Limited:
     ) -> None:
         self._app = app
         self._longest = longest
-        self._pushes = Room(most_at_once, most_at_once // 2, LARGEST_BODY, idle=idle)
-        self._states = Room(STATES_AT_ONCE, STATES_AT_ONCE // 3, LARGEST_BODY, idle=idle)
+        self._pushes = MemoryBudget(most_at_once, most_at_once // 2, LARGEST_BODY, idle=idle)
+        self._states = MemoryBudget(STATES_AT_ONCE, STATES_AT_ONCE // 3, LARGEST_BODY, idle=idle)
         self._threads: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,13 +82,13 @@ class Limited:
             return
         limits = self._limits(scope)
         longest = self._longest if limits.largest <= LARGEST_BODY else max(self._longest, LONGEST_LARGE)
-        with limits.room.part(limits.owner) as part:
+        with limits.budget.allocation(limits.owner) as allocation:
             try:
-                async with asyncio.timeout(longest) as part.coming:
-                    body = await _read(scope, receive, limits.largest, part)
+                async with asyncio.timeout(longest) as allocation.receiving:
+                    body = await _read(scope, receive, limits.largest, allocation)
             except TimeoutError:
                 raise RequestTooSlow("The body of the request didn't come in time.") from None
-            part.coming = None
+            allocation.receiving = None
             if body is not None:
                 _check_kind(scope, body)
                 if body and not limits.state:
@@ -119,7 +119,7 @@ class Limited:
         await anyio.to_thread.run_sync(check_json, body, limiter=self._threads)
 
 
-async def _read(scope: Scope, receive: Receive, largest: int, part: Part) -> bytes | None:
+async def _read(scope: Scope, receive: Receive, largest: int, allocation: Allocation) -> bytes | None:
     """The body; None when its sender has gone. Raises `RequestTooLarge`, `TooManyRequests`."""
     announced = Headers(scope=scope).get("content-length", "")
     expected = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
@@ -128,7 +128,7 @@ async def _read(scope: Scope, receive: Receive, largest: int, part: Part) -> byt
     while True:
         if max(expected, len(body)) > largest:
             raise RequestTooLarge(f"The body of the request is larger than {largest} bytes.")
-        part.grow(len(body))
+        allocation.grow(len(body))
         if not more:
             return bytes(body)
         message = await receive()

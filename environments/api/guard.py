@@ -18,9 +18,9 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from environments.api.concurrency import OwnerLimiter
 from environments.api.problems import problem_response, unforeseen
 from environments.api.routes import module_states
-from environments.api.turns import Turns
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
 from environments.service.access import Access
 from environments.service.authorization import Principal
@@ -177,21 +177,21 @@ class Shared:
 
     def __init__(self, app: ASGIApp, *, each: int = EACH_AT_ONCE, waiting: int = EACH_WAITING) -> None:
         self._app = app
-        self._turns = Turns("requests", each=each, most=sys.maxsize, waiting=waiting, patience=WAITING_SECONDS)
+        self._limiter = OwnerLimiter("requests", each=each, most=sys.maxsize, waiting=waiting, patience=WAITING_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = scope["state"].get("principal") if scope["type"] == "http" else None
         if principal is None:
             await self._app(scope, receive, send)
             return
-        await self._turns.take(principal.owner)
+        await self._limiter.acquire(principal.owner)
         taken = True
 
         def give() -> None:
             nonlocal taken
             if taken:
                 taken = False
-                self._turns.give(principal.owner)
+                self._limiter.release(principal.owner)
 
         async def watched_send(message: Message) -> None:
             if message["type"] == "http.response.start":

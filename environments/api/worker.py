@@ -4,11 +4,12 @@ from fastapi import FastAPI
 
 from environments.api import problems
 from environments.api.bodies import Limited
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.routes.system import system_routes
-from environments.api.turns import Looks
+from environments.api.concurrency import BackendCalls
 
 
 def create_worker_app(service: Service) -> FastAPI:
@@ -23,5 +24,5 @@ def create_worker_app(service: Service) -> FastAPI:
     app.add_middleware(Shared)
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
-    app.include_router(system_routes(service, metrics, Looks()))
+    app.include_router(system_routes(service, metrics, BackendCalls()))
     return app

@@ -16,9 +16,9 @@ import pytest
 
 from environments.api import bodies, connections
 from environments.api.bodies import LARGEST_BODY
+from environments.api.concurrency import OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
-from environments.api.turns import Turns
 from environments.domain.errors import TooManyRequests
 from environments.wire.views import TokenRequest
 from tests.fakes.service import Served, served
@@ -338,23 +338,23 @@ def test_slow_requests_of_one_leave_threads_for_others(api: Served, monkeypatch:
         assert {found.result().status_code for found in asked} == {200}
 
 
-# --- turns -----------------------------------------------------------------------------------------------------------
+# --- concurrency per owner --------------------------------------------------------------------------------------------
 
 
-def turns(each: int = 1, most: int = 2, waiting: int = 2, patience: float = 60.0) -> Turns:
-    return Turns("looks", each=each, most=most, waiting=waiting, patience=patience)
+def limiter(each: int = 1, most: int = 2, waiting: int = 2, patience: float = 60.0) -> OwnerLimiter:
+    return OwnerLimiter("plans", each=each, most=most, waiting=waiting, patience=patience)
 
 
 def run(check: Callable[[], object]) -> None:
     asyncio.run(check())  # type: ignore[arg-type]
 
 
-def test_turns_come_in_order_and_an_own_queue_stops_nobody_else() -> None:
+def test_slots_come_in_order_and_an_own_queue_delays_nobody_else() -> None:
     async def check() -> None:
-        place, came = turns(), list[str]()
+        slots, came = limiter(), list[str]()
 
         async def go(owner: str) -> None:
-            async with place.turn(owner):
+            async with slots.slot(owner):
                 came.append(owner)
                 await asyncio.sleep(0.05)
 
@@ -364,22 +364,22 @@ def test_turns_come_in_order_and_an_own_queue_stops_nobody_else() -> None:
     run(check)
 
 
-def test_turns_are_refused_when_too_many_wait_or_it_takes_too_long() -> None:
+def test_slots_are_refused_when_too_many_wait_or_it_takes_too_long() -> None:
     async def check() -> None:
-        place = turns(waiting=1, patience=0.2)
-        await place.take("ada")
-        waiting = asyncio.create_task(place.take("ada"))
+        slots = limiter(waiting=1, patience=0.2)
+        await slots.acquire("ada")
+        waiting = asyncio.create_task(slots.acquire("ada"))
         await asyncio.sleep(0)
         with pytest.raises(TooManyRequests, match="1 of ada"):
-            await place.take("ada")
+            await slots.acquire("ada")
         with pytest.raises(TooManyRequests):
             await waiting
-        leaving = asyncio.create_task(place.take("ada"))
+        leaving = asyncio.create_task(slots.acquire("ada"))
         await asyncio.sleep(0)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        place.give("ada")
-        await place.take("ada")  # nothing of those that left is in the way
+        slots.release("ada")
+        await slots.acquire("ada")  # nothing of those that left is in the way
 
     run(check)

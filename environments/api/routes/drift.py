@@ -4,10 +4,10 @@ from functools import partial
 
 from fastapi import APIRouter
 
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.api.turns import Looks
 from environments.domain.errors import (
     BackendError,
     BackendUnavailable,
@@ -18,7 +18,7 @@ from environments.domain.errors import (
 from environments.wire.views import DriftView
 
 
-def drift_routes(service: Service, looks: Looks) -> APIRouter:
+def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Looking at an environment, and what the last look found."""
     router = APIRouter(prefix="/v1", tags=["drift"])
 
@@ -33,6 +33,6 @@ def drift_routes(service: Service, looks: Looks) -> APIRouter:
     )
     async def observe_environment(caller: Caller, name: str) -> DriftView:
         """Looks now: every step compares, and things that no step made are listed. Changes nothing in the world."""
-        return await looks.run(caller.owner, partial(service.drifting.observe, caller, name))
+        return await backend_calls.run(caller.owner, partial(service.drifting.observe, caller, name))
 
     return router

@@ -7,11 +7,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from pydantic import TypeAdapter
 
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.paging import LARGEST_PAGE, PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.api.turns import Looks
 from environments.domain.environment import Event
 from environments.domain.errors import (
     BackendError,
@@ -53,7 +53,7 @@ _ONE = problems(UnknownEnvironment)
 _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
 
-def environment_routes(service: Service, looks: Looks) -> APIRouter:
+def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/environments, and the mirror of what other services own."""
     router = APIRouter(prefix="/v1", tags=["environments"])
     reading, requests = service.reading, service.requests
@@ -167,7 +167,7 @@ def environment_routes(service: Service, looks: Looks) -> APIRouter:
     ) -> dict[str, OutputView]:
         """Shows the outputs; secrets are masked unless they are revealed."""
         found = partial(reading.outputs, caller, name, reveal=reveal)
-        return await (looks.run(caller.owner, found) if reveal else anyio.to_thread.run_sync(found))
+        return await (backend_calls.run(caller.owner, found) if reveal else anyio.to_thread.run_sync(found))
 
     @router.get("/environments/{name}/deployments", responses=problems(UnknownEnvironment, NotFound))
     def list_deployments(

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response, status
 
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.api.turns import Looks
 from environments.domain.errors import (
     BackendError,
     BackendUnavailable,
@@ -33,7 +33,7 @@ from environments.domain.errors import (
 from environments.wire.views import Accepted, PlanRequest, PlanView
 
 
-def plan_routes(service: Service, looks: Looks) -> APIRouter:
+def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Making a plan of an environment, and everything below /v1/plans."""
     router = APIRouter(prefix="/v1", tags=["plans"])
 
@@ -64,7 +64,7 @@ def plan_routes(service: Service, looks: Looks) -> APIRouter:
 
         A plan to create names the environment that would be made.
         """
-        plan = await looks.run(caller.owner, partial(service.planning.plan, caller, name, request))
+        plan = await backend_calls.run(caller.owner, partial(service.planning.plan, caller, name, request))
         response.headers["Location"] = f"/v1/plans/{plan.id}"
         return plan
 

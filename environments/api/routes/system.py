@@ -2,19 +2,19 @@
 
 from fastapi import APIRouter, Request, Response
 
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.metrics import CONTENT_TYPE, Metrics
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.readiness import Ready
-from environments.api.turns import Looks
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.wire.views import Info, Readiness
 
 PEM = "application/x-pem-file"
 
 
-def system_routes(service: Service, metrics: Metrics, looks: Looks) -> APIRouter:
+def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCalls) -> APIRouter:
     """/self, /metrics and /v1/ca."""
     router = APIRouter(tags=["service"])
     reading = service.reading
@@ -69,6 +69,6 @@ def system_routes(service: Service, metrics: Metrics, looks: Looks) -> APIRouter
     )
     async def show_ca(caller: Caller) -> Response:
         """Gives the certificate of the authority that signs environments' certificates."""
-        return Response(await looks.run(caller.owner, reading.ca), media_type=PEM)
+        return Response(await backend_calls.run(caller.owner, reading.ca), media_type=PEM)
 
     return router

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.api.turns import Looks
 from environments.domain.errors import (
     CheckTooCostly,
     Forbidden,
@@ -35,7 +35,7 @@ from environments.wire.views import GitPushRequest, PushRequest, TemplateDeletio
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
 
 
-def template_routes(service: Service, looks: Looks) -> APIRouter:
+def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/templates."""
     router = APIRouter(prefix="/v1", tags=["templates"])
     catalogue, sources = service.catalogue, service.sources
@@ -80,7 +80,7 @@ def template_routes(service: Service, looks: Looks) -> APIRouter:
 
         Asked again it reads again; the same content from the same commit changes nothing.
         """
-        return await looks.run(caller.owner, partial(sources.push, caller, request))
+        return await backend_calls.run(caller.owner, partial(sources.push, caller, request))
 
     @router.post("/templates/validate", responses=problems(Forbidden, RequestTooLarge, CheckTooCostly, TooManyRequests))
     def validate_template(caller: Caller, request: PushRequest) -> Validation:

@@ -1,4 +1,4 @@
-"""Who may go on when: so much at once of each owner and of all; others wait their turn, and too many are refused."""
+"""Limits on work in progress, per owner and in total: further requests wait in a queue, and too many are refused."""
 
 import asyncio
 from collections import Counter, deque
@@ -14,11 +14,12 @@ from environments.domain.errors import TooManyRequests
 T = TypeVar("T")
 
 
-class Turns:
-    """Turns of one kind of work. Used in one event loop.
+class OwnerLimiter:
+    """Limits how much work of one kind is in progress. Used in one event loop.
 
-    At most `each` of an owner and `most` of all have a turn; `waiting` of an owner wait for one, up to `patience`
-    seconds. Turns are given in the order of asking, and an owner who waits for an own turn keeps nobody else waiting.
+    An owner holds at most `each` slots, and all owners together at most `most`. Up to `waiting` requests of an owner
+    wait for a slot, for up to `patience` seconds. Slots are given first come, first served; an owner at their own
+    limit doesn't delay others.
     """
 
     def __init__(self, doing: str, *, each: int, most: int, waiting: int, patience: float) -> None:
@@ -30,34 +31,34 @@ class Turns:
         self._running: Counter[str] = Counter()
         self._queue: deque[tuple[str, asyncio.Future[None]]] = deque()
 
-    async def take(self, owner: str) -> None:
-        """Returns with a turn, to be given back. Raises `TooManyRequests`."""
+    async def acquire(self, owner: str) -> None:
+        """Waits for a slot; the caller must release it. Raises `TooManyRequests`."""
         queued = sum(1 for other, _ in self._queue if other == owner)
         if queued == 0 and self._free(owner):
             self._running[owner] += 1
             return
         if queued >= self._longest:
             raise self._too_many(owner)
-        turn = asyncio.get_running_loop().create_future()
-        self._queue.append((owner, turn))
+        slot = asyncio.get_running_loop().create_future()
+        self._queue.append((owner, slot))
         try:
             async with asyncio.timeout(self._patience):
-                await asyncio.shield(turn)
+                await asyncio.shield(slot)
         except TimeoutError:
-            if turn.done():
-                return  # it came at the last moment
+            if slot.done():
+                return  # the slot came at the last moment
             raise self._too_many(owner) from None
         except asyncio.CancelledError:
-            if turn.done():
-                self.give(owner)
+            if slot.done():
+                self.release(owner)
             raise
         finally:
-            if not turn.done():
-                self._queue.remove((owner, turn))
-                turn.cancel()
+            if not slot.done():
+                self._queue.remove((owner, slot))
+                slot.cancel()
 
-    def give(self, owner: str) -> None:
-        """Gives a turn back."""
+    def release(self, owner: str) -> None:
+        """Gives a slot back."""
         self._running[owner] -= 1
         if not self._running[owner]:
             del self._running[owner]
@@ -68,13 +69,13 @@ class Turns:
                 entry[1].set_result(None)
 
     @asynccontextmanager
-    async def turn(self, owner: str) -> AsyncIterator[None]:
-        """A turn while the block runs. Raises `TooManyRequests`."""
-        await self.take(owner)
+    async def slot(self, owner: str) -> AsyncIterator[None]:
+        """Holds a slot while the block runs. Raises `TooManyRequests`."""
+        await self.acquire(owner)
         try:
             yield
         finally:
-            self.give(owner)
+            self.release(owner)
 
     def _free(self, owner: str) -> bool:
         return self._running[owner] < self._each and self._running.total() < self._most
@@ -83,25 +84,25 @@ class Turns:
         own = self._running[owner]
         who = f"{own} of {owner}" if own >= self._each else f"{self._running.total()} of all owners"
         return TooManyRequests(
-            f"Too many {self._doing} at once: {who} go on, and more wait.",
+            f"Too many {self._doing} at once: {who} are in progress, and more wait.",
             details={"retry_after": 10, "each": self._each, "all": self._most},
         )
 
 
-class Looks:
-    """Runs what asks others (plans, looks for drift, secrets, repositories) in threads of its own.
+class BackendCalls:
+    """Runs what calls other systems (plans, drift detection, secrets, repositories) in threads of its own.
 
-    So it takes no thread from the requests that only read and write the database, nor from authentication.
+    Requests that only use the database, and authentication, keep their threads.
     """
 
     def __init__(self, *, each: int = 2, most: int = 8, waiting: int = 8, patience: float = 60.0) -> None:
-        self._turns = Turns("plans and looks", each=each, most=most, waiting=waiting, patience=patience)
+        self._limiter = OwnerLimiter("slow requests", each=each, most=most, waiting=waiting, patience=patience)
         self._most = most
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._threads: anyio.CapacityLimiter | None = None
 
     async def run(self, owner: str, call: Callable[[], T]) -> T:
-        """What `call` gives, once it is the owner's turn. Raises `TooManyRequests`."""
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._most)
-        async with self._turns.turn(owner):
-            return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+        """Runs `call` when the owner gets a slot, and returns its result. Raises `TooManyRequests`."""
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(self._most)
+        async with self._limiter.slot(owner):
+            return await anyio.to_thread.run_sync(call, limiter=self._threads)
