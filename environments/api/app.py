@@ -24,8 +24,8 @@ from environments.api.routes.events import event_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.plans import plan_routes
-from environments.api.routes.system import system_routes
 from environments.api.routes.recovery import recovery_routes
+from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes

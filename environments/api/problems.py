@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from environments.api.methods import allow, methods, options
+from environments.api.statuses import http_status
 from environments.domain.errors import (
     CalvinverseError,
     InvalidInput,
@@ -29,10 +30,11 @@ _RETRY_AFTER = 5
 
 def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that tells an error."""
+    status = http_status(type(error))
     problem = Problem(
         type=_TYPES + error.code,
         title=title(type(error)),
-        status=error.status,
+        status=status,
         detail=error.message,
         code=error.code,
         hint=error.hint,
@@ -43,7 +45,7 @@ def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None 
         all_headers.setdefault("WWW-Authenticate", 'Bearer realm="calvinverse"')
     if error.transient:
         all_headers.setdefault("Retry-After", str(error.details.get("retry_after", _RETRY_AFTER)))
-    return Response(problem.model_dump_json(), error.status, all_headers, MEDIA_TYPE)
+    return Response(problem.model_dump_json(), status, all_headers, MEDIA_TYPE)
 
 
 def title(cls: type[CalvinverseError]) -> str:
@@ -133,7 +135,7 @@ def problems(*classes: type[CalvinverseError]) -> dict[int | str, dict[str, Any]
         CalvinverseError,
     )
     for cls in every:
-        described.setdefault(cls.status, []).append(f"`{cls.code}`: {title(cls)}")
+        described.setdefault(http_status(cls), []).append(f"`{cls.code}`: {title(cls)}")
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"description": " ".join(lines), "content": {MEDIA_TYPE: {"schema": schema}}}

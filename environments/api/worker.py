@@ -9,7 +9,6 @@ from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.routes.system import system_routes
-from environments.api.concurrency import BackendCalls
 
 
 def create_worker_app(service: Service) -> FastAPI:

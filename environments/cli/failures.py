@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from environments.domain.errors import BackendError, CalvinverseError, Interrupted
+from environments.exit_statuses import exit_status
 
 INTERRUPTED = 130
 """What shells expect after Ctrl-C (128 + SIGINT)."""
@@ -26,8 +27,8 @@ EXIT_STATUSES = {
     7: "the service doesn't answer, or has too much to do",
     8: "the database of the service can't be used",
     9: "this machine lacks something",
-    BackendError.exit_code: "a part such as Nomad, or a git repository, failed when it was asked; nothing was done",
-    Interrupted.exit_code: "the deployment was cancelled, or a request to destroy took its place",
+    exit_status(BackendError): "a part such as Nomad, or a git repository, failed when it was asked; nothing was done",
+    exit_status(Interrupted): "the deployment was cancelled, or a request to destroy took its place",
     INTERRUPTED: "stopped with Ctrl-C; a deployment goes on",
     BROKEN_PIPE: "the reader of the output has gone, as after `| head`; that is no error",
 }
@@ -57,7 +58,7 @@ def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False,
     if debug:
         for line in _chain(error):
             print(line, file=sys.stderr)
-    return error.exit_code if status is None else status
+    return exit_status(type(error)) if status is None else status
 
 
 def _moved(error: CalvinverseError) -> list[str]:

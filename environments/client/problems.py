@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457) into the errors that they were."""
+"""Turns problem documents (RFC 9457) back into errors."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from environments.domain.errors import (
     CalvinverseError,
     Conflict,
     Forbidden,
+    Interrupted,
     InvalidInput,
     NotFound,
     ServiceUnavailable,
@@ -28,15 +29,18 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
     429: TooManyRequests,
 }
 
+REFUSALS = (InvalidInput, NotFound, Conflict, Unauthenticated, Forbidden, Interrupted)
+"""Errors that the same request will meet again: the service refuses it."""
+
 
 def error_from(address: str, status: int, document: Any) -> CalvinverseError:
-    """The error that an answer with `status` tells; `document` is its parsed body, None when it is no JSON.
+    """The error of an answer with `status`; `document` is its parsed body, None when it isn't JSON.
 
-    A code of a newer service becomes the class nearest to its status, message and hint kept. An answer that is no
-    problem document comes from something else than the service, such as a proxy.
+    An unknown code of a newer service becomes the class that fits its status and keeps message and hint. An answer
+    that isn't a problem document comes from something else, such as a proxy.
     """
     if not isinstance(document, dict) or not isinstance(document.get("code"), str):
-        # Servers of others that were spoken to without TLS, where they want it, say so in many ways with status 400.
+        # Other servers that expect TLS answer plain HTTP with status 400, in many wordings.
         secured = f" If it speaks TLS there, give https://{address[7:]}." if address.startswith("http://") else ""
         return ServiceUnavailable(
             f"{address} answered with status {status}, and not as the provisioning service does.",

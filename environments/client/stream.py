@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import httpx2
 from pydantic import ValidationError
 
+from environments.client.problems import REFUSALS
 from environments.client.protocol import Connected, Disconnected, StreamItem
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, ServiceUnavailable
@@ -44,7 +45,7 @@ class HttpEventStream:
                     yield from self._read(response)
                 error = ServiceUnavailable("The service ended the stream of events.")
             except CalvinverseError as failure:
-                if 400 <= failure.status < 500 and not failure.transient:
+                if isinstance(failure, REFUSALS):
                     raise
                 error = failure
             except (httpx2.HTTPError, httpx2.StreamError, OSError) as failure:

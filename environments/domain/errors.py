@@ -1,8 +1,8 @@
 """One tree of errors. Each has a stable code, one sentence and a hint; each front end renders it once.
 
-`code` is part of the API and never changes its meaning. `status` is the HTTP status of the problem document,
-`exit_code` that of the command line (documented in docs/reference/error-codes.md). `transient` says that the same
-call may succeed later without anybody changing anything, so a deployment may try again.
+`code` is part of the API and never changes its meaning. `environments.api.statuses` has the HTTP status of each code,
+`environments.exit_statuses` the exit status; docs/reference/error-codes.md lists both. `transient` says that the
+same call may succeed later without anybody changing anything, so a deployment may try again.
 """
 
 from typing import Any, ClassVar
@@ -15,8 +15,6 @@ class CalvinverseError(Exception):
     """
 
     code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
-    exit_code: ClassVar[int] = 1
     transient: ClassVar[bool] = False
     default_hint: ClassVar[str] = "Look at the log of the service, and report this if it comes back."
 
@@ -34,8 +32,6 @@ class InvalidInput(CalvinverseError):
     """The request can't be carried out as it stands."""
 
     code = "invalid_input"
-    status = 422
-    exit_code = 2
     default_hint = "Correct the value and try again."
 
 
@@ -112,8 +108,6 @@ class NotFound(CalvinverseError):
     """There is no such thing, or you may not see it."""
 
     code = "not_found"
-    status = 404
-    exit_code = 3
     default_hint = "See what there is with the matching `list` command."
 
 
@@ -156,7 +150,6 @@ class MethodNotAllowed(InvalidInput):
     """The API knows the path, but not this method on it."""
 
     code = "method_not_allowed"
-    status = 405
     default_hint = "See /openapi.json for what there is."
 
 
@@ -171,7 +164,6 @@ class RequestTooLarge(InvalidInput):
     """The body of a request is larger than any that makes sense here."""
 
     code = "request_too_large"
-    status = 413
     default_hint = "Send less."
 
 
@@ -179,7 +171,6 @@ class RequestTooSlow(InvalidInput):
     """The body of a request takes too long to come."""
 
     code = "request_too_slow"
-    status = 408
     default_hint = "Send it again over a faster connection."
 
 
@@ -187,7 +178,6 @@ class NotJson(InvalidInput):
     """The body of a request is of another type than JSON."""
 
     code = "not_json"
-    status = 415
     default_hint = "Send application/json."
 
 
@@ -198,8 +188,6 @@ class TooManyRequests(CalvinverseError):
     """
 
     code = "too_many_requests"
-    status = 429
-    exit_code = 7
     transient = True
     default_hint = "Wait until earlier requests are done, then send the same request again."
 
@@ -208,8 +196,6 @@ class Conflict(CalvinverseError):
     """The request doesn't fit the present state."""
 
     code = "conflict"
-    status = 409
-    exit_code = 4
     default_hint = "Look at the present state and decide again."
 
 
@@ -280,7 +266,6 @@ class IdempotencyMismatch(Conflict):
     """The same Idempotency-Key came with another body."""
 
     code = "idempotency_mismatch"
-    status = 422
     default_hint = "Use a new Idempotency-Key for a new request."
 
 
@@ -288,8 +273,6 @@ class Unauthenticated(CalvinverseError):
     """No token, or one that is unknown, expired or revoked."""
 
     code = "unauthenticated"
-    status = 401
-    exit_code = 5
     default_hint = (
         "Give a token with --token-file or CALVINVERSE_TOKEN_FILE; an admin makes one with `calvinverse token create`."
     )
@@ -299,8 +282,6 @@ class Forbidden(CalvinverseError):
     """The token is good, but not for this."""
 
     code = "forbidden"
-    status = 403
-    exit_code = 5
     default_hint = "Ask an admin."
 
 
@@ -318,8 +299,6 @@ class BackendError(CalvinverseError):
     """Nomad, Consul, OpenBao or another part refused or failed."""
 
     code = "backend_failed"
-    status = 502
-    exit_code = 10
     default_hint = "See `calvinverse doctor` and the log of that part."
 
 
@@ -327,7 +306,6 @@ class BackendUnavailable(BackendError):
     """A part can't be reached, is sealed, or has no leader."""
 
     code = "backend_unavailable"
-    status = 503
     transient = True
     default_hint = (
         "Start it again (`doit status` shows what runs), then do the same again; a failed deployment goes on with "
@@ -367,7 +345,6 @@ class SourceUnavailable(SourceFailed):
     """A git repository's host can't be reached, or takes too long."""
 
     code = "source_unavailable"
-    status = 503
     transient = True
     default_hint = "Try again later; what was pushed before stays as it is."
 
@@ -376,8 +353,6 @@ class StepFailed(CalvinverseError):
     """A step ran and its outcome is wrong: a job isn't healthy, a check doesn't pass."""
 
     code = "step_failed"
-    status = 500
-    exit_code = 6
     default_hint = "See `calvinverse env logs`, fix the cause, then `calvinverse env retry`."
 
 
@@ -391,8 +366,6 @@ class ServiceUnavailable(CalvinverseError):
     """The provisioning service doesn't answer."""
 
     code = "service_unavailable"
-    status = 503
-    exit_code = 7
     transient = True
     default_hint = "Start it with `calvinverse serve` or `doit deploy`; `doit status` shows what runs."
 
@@ -401,7 +374,6 @@ class StorageError(CalvinverseError):
     """The database can't be used: corrupt, of a future version, in use, or the disk is full."""
 
     code = "storage_failed"
-    exit_code = 8
     default_hint = "Free space or restore the copy beside the database, then start the service again."
 
 
@@ -429,7 +401,6 @@ class DatabaseUnavailable(StorageError):
     """The database doesn't answer, has no free connection, or was busy with another change."""
 
     code = "database_unavailable"
-    status = 503
     transient = True
     default_hint = "Start the database again if it is down; the service goes on by itself when it answers."
 
@@ -445,7 +416,6 @@ class DiskFull(StorageError):
     """No space is left for the database."""
 
     code = "disk_full"
-    status = 507
     transient = True
 
 
@@ -456,7 +426,6 @@ class MachineError(CalvinverseError):
     """This machine lacks something that is needed."""
 
     code = "machine_unfit"
-    exit_code = 9
     default_hint = "See `calvinverse doctor`."
 
 
@@ -464,7 +433,6 @@ class NotConnected(MachineError):
     """The service has no address of a part that is needed."""
 
     code = "not_connected"
-    status = 503
     default_hint = "Run `doit deploy`, or give the address of an existing cluster."
 
 
@@ -489,8 +457,6 @@ class Interrupted(CalvinverseError):
     """A step must stop now; the deployment goes on elsewhere, or gives way to a request to destroy."""
 
     code = "interrupted"
-    status = 409
-    exit_code = 11
     default_hint = "Nothing to do: the deployment goes on, or a request to destroy took its place."
 
 

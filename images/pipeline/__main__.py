@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from environments.domain.errors import CalvinverseError
+from environments.exit_statuses import exit_status
 from images.catalogue.push import push
 from images.interrupts import STOPPED, heed_signals
 from images.pipeline.builder import Builder
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report(f"error: {error.message}  [{error.code}]")
         if error.hint:
             report(f"hint:  {error.hint}")
-        return error.exit_code
+        return exit_status(type(error))
     except KeyboardInterrupt:
         report("Stopped.")
         return STOPPED

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from environments.domain.errors import CalvinverseError
+from environments.exit_statuses import exit_status
 from images.report import console, size
 from images.toolchain import NAMES, ensure, look
 from images.toolchain.clean import Cleaning, removable
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             offer(removable(), agreed=given.yes)
     except CalvinverseError as error:
         print(f"{error.message}\n{error.hint}", file=sys.stderr)
-        return error.exit_code
+        return exit_status(type(error))
     except KeyboardInterrupt:
         print("Stopped; what was being built is not kept.", file=sys.stderr)
         return 130

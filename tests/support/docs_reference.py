@@ -159,7 +159,9 @@ def step_kinds() -> str:
 
 def error_codes() -> str:
     """Every code an error may have."""
+    from environments.api.statuses import http_status
     from environments.domain.errors import all_errors
+    from environments.exit_statuses import exit_status
 
     for place in PLACES:
         package = import_module(place)
@@ -170,8 +172,8 @@ def error_codes() -> str:
     rows = [
         (
             f"`{code}`",
-            str(cls.status),
-            str(cls.exit_code),
+            str(http_status(cls)),
+            str(exit_status(cls)),
             "yes" if cls.transient else "",
             _doc(cls).partition("\n")[0],
             cls.default_hint,

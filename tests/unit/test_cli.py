@@ -29,6 +29,7 @@ from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
+from environments.exit_statuses import exit_status
 from environments.wire.views import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 from tests.support.service_process import free_port
@@ -166,7 +167,7 @@ def test_each_help_says_what_it_does_and_how_it_is_used(
 
 
 def test_every_exit_status_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {cls.exit_code for cls in all_errors()} <= set(EXIT_STATUSES)
+    assert {exit_status(cls) for cls in all_errors()} <= set(EXIT_STATUSES)
     run(["--help"])
     shown = capsys.readouterr().out
     for status, meaning in EXIT_STATUSES.items():
@@ -195,11 +196,11 @@ def test_every_error_is_told_once_and_has_its_exit_status(
 
     monkeypatch.setattr(HttpClient, "environments", fail)
     result = cli("env", "list")
-    assert result.status == cls.exit_code != 0
+    assert result.status == exit_status(cls) != 0
     assert result.out == ""
     assert result.err == f"error: It is �[31mso.  [{cls.code}]\nhint:  Do this.\n"
     as_json = cli("env", "list", "-o", "json")
-    assert as_json.status == cls.exit_code
+    assert as_json.status == exit_status(cls)
     assert json.loads(as_json.err)["error"]["code"] == cls.code
 
 
@@ -353,7 +354,7 @@ def test_a_failed_deployment_differs_from_a_request_that_made_nothing(cli: Comma
         cli.service.requests.create(cli.service.admin, CreateRequest(name=name, template="web"))
         cli.service.finish(name, State.FAILED, Failure(code=cls.code, message="It failed."))
         assert cli("env", "watch", name).status == DEPLOYMENT_FAILED
-    assert {cls for cls in all_errors() if cls.exit_code == DEPLOYMENT_FAILED} <= {StepFailed, StepTimeout}
+    assert {cls for cls in all_errors() if exit_status(cls) == DEPLOYMENT_FAILED} <= {StepFailed, StepTimeout}
 
 
 def test_no_line_of_the_log_is_lost_when_a_deployment_ends_at_once(cli: CommandLine) -> None:
@@ -401,7 +402,7 @@ def test_a_destroy_that_wins_is_told_by_the_create_that_lost(cli: CommandLine) -
     thread = beside(other)
     result = cli("env", "create", "lost", "-t", "web")
     thread.join()
-    assert result.status == Interrupted.exit_code
+    assert result.status == exit_status(Interrupted)
     assert "[superseded]" in result.err
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from environments.api.statuses import http_status
 from environments.client import HttpClient, read_bundle
 from environments.client.http import ANSWER_SECONDS, LOOK_SECONDS
 from environments.client.problems import error_from
@@ -45,7 +46,7 @@ def client_of(handler: Handler, token: str | None = "cv_token") -> HttpClient:
 @pytest.mark.parametrize("cls", all_errors(), ids=lambda cls: cls.__name__)
 def test_a_problem_becomes_the_error_that_it_was(cls: type[CalvinverseError]) -> None:
     document = {"code": cls.code, "detail": "It is so.", "hint": "Do this.", "details": {"a": 1}}
-    error = error_from("http://service", cls.status, document)
+    error = error_from("http://service", http_status(cls), document)
     assert type(error) is cls
     assert (error.message, error.hint, error.details) == ("It is so.", "Do this.", {"a": 1})
 

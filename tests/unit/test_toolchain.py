@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.exit_statuses import exit_status
 from images.errors import ToolBuildFailed, ToolsMissing
 from images.toolchain import NAMES, build, ensure, locate, require
 from images.toolchain.__main__ import offer
@@ -154,7 +155,7 @@ def test_all_missing_tools_are_named_at_once_with_both_ways_to_get_them(machine:
         require(*NAMES)
     error = caught.value
     assert error.code == "tools_missing"
-    assert error.exit_code
+    assert exit_status(type(error))
     assert "\n" not in error.message
     for name, tool in tools().items():
         assert name in error.message
@@ -365,7 +366,7 @@ def test_nothing_is_removed_without_being_asked(machine: Machine, capsys: pytest
 def test_the_command_line_shows_the_error_without_a_traceback(machine: Machine) -> None:
     process = machine.ensure_in_process()
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == ToolsMissing.exit_code
+    assert process.returncode == exit_status(ToolsMissing)
     assert output == ""
     assert errors.startswith("The tools consul, nomad, packer, packer-plugin-docker, registry, tofu, terraform-")
     assert "Traceback" not in errors
