@@ -1,43 +1,53 @@
-"""Signs and words that every front end shares: a state has a glyph and a word, so colour is never the only sign."""
+"""Signs and words of every front end: each state has a glyph and a word, so that colour is never the only sign."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from environments.domain.cleaning import replace_unshown
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.moments import coarse as coarse  # where the command line looks for them
-from environments.moments import local_zone as local_zone
-from environments.moments import moment as moment
-from environments.moments import taken as taken
+
+if TYPE_CHECKING:  # the command line reads this module to say `--help`, and shouldn't have to wait for pydantic
+    from environments.wire.views import EnvironmentView
 
 Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
-"""What a colour says; never without a glyph and a word."""
+"""What a colour says, never without a glyph and a word; the style sheet of the TUI names it `mood--…`."""
 
 
 @dataclass(frozen=True)
 class Sign:
-    """How a state is shown. The glyph is one cell wide in every terminal."""
+    """How a state is shown. The glyph is one cell wide in every terminal.
+
+    `meaning` explains it in a help. `short` is the word for narrow columns, where `word` is too long.
+    """
 
     glyph: str
     word: str
     mood: Mood
+    meaning: str = ""
+    short: str = ""
 
     def __str__(self) -> str:
         return f"{self.glyph} {self.word}"
 
+    @property
+    def narrow(self) -> str:
+        """Glyph and word in at most 16 cells."""
+        return f"{self.glyph} {self.short or self.word}"
+
 
 STATES: dict[State, Sign] = {
-    State.REQUESTED: Sign("◌", "requested", "busy"),
-    State.DEPLOYING: Sign("◐", "deploying", "busy"),
-    State.VALIDATING: Sign("◑", "validating", "busy"),
-    State.READY: Sign("●", "ready", "good"),
-    State.FAILED: Sign("✗", "failed", "bad"),
-    State.UPDATING: Sign("◒", "updating", "busy"),
-    State.DESTROYING: Sign("▼", "destroying", "busy"),
-    State.DESTROYED: Sign("○", "destroyed", "gone"),
-    State.DESTROY_FAILED: Sign("‼", "destroy failed", "bad"),
-    State.ABANDONED: Sign("∅", "abandoned", "gone"),
+    State.REQUESTED: Sign("◌", "requested", "busy", "waits for a worker"),
+    State.DEPLOYING: Sign("◐", "deploying", "busy", "its steps are running"),
+    State.VALIDATING: Sign("◑", "validating", "busy", "its checks are running"),
+    State.READY: Sign("●", "ready", "good", "can be used"),
+    State.FAILED: Sign("✗", "failed", "bad", "a step or a check failed; retry, update or destroy it"),
+    State.UPDATING: Sign("◒", "updating", "busy", "a change is being applied"),
+    State.DESTROYING: Sign("▼", "destroying", "busy", "everything that belongs to it is being removed"),
+    State.DESTROYED: Sign("○", "destroyed", "gone", "nothing of it is left"),
+    State.DESTROY_FAILED: Sign("⊗", "destroy failed", "bad", "something is left; tried again by itself, or retry it"),
+    State.ABANDONED: Sign("∅", "abandoned", "gone", "abandoned by a person; something may be left"),
 }
 
 STEPS: dict[StepState, Sign] = {
@@ -61,19 +71,45 @@ RESOURCES: dict[ResourceStatus, Sign] = {
     ResourceStatus.INTENDED: Sign("◌", "intended", "busy"),
     ResourceStatus.PRESENT: Sign("●", "present", "good"),
     ResourceStatus.GONE: Sign("○", "gone", "gone"),
-    ResourceStatus.STUCK: Sign("‼", "stuck", "bad"),
+    ResourceStatus.STUCK: Sign("⊗", "stuck", "bad"),
     ResourceStatus.ABANDONED: Sign("∅", "abandoned", "gone"),
 }
 
+PLAN_ACTIONS: dict[str, Sign] = {
+    "create": Sign("+", "create", "good"),
+    "change": Sign("~", "change", "warn"),
+    "replace": Sign("±", "replace", "warn"),
+    "destroy": Sign("-", "destroy", "bad"),
+}
+"""What a plan does to a thing, by the values of `domain.plan.Action`, whose module loads pydantic."""
 
-DRIFTED = Sign("≠", "drifted", "warn")
-"""Beside the state of an environment that isn't what its steps made any more."""
+WARNING = "!"
+"""Beside the time left of an environment whose owner was warned."""
 
-AWAITING = Sign("↥", "awaiting promotion", "warn")
-"""Beside the state of an environment with a new version that a person has to promote."""
+DRIFTED = Sign("≠", "drifted", "warn", "ready, but no longer what its steps made; repair it")
+"""A flag: an environment that isn't what its steps made any more."""
 
-DEGRADED = Sign("▲", "degraded", "bad")
-"""Beside the state of an environment that is ready, but doesn't work as a whole."""
+AWAITING = Sign(
+    "↥",
+    "awaiting promotion",
+    "warn",
+    "ready, with a new version beside it that a person has to promote",
+    short="awaiting",
+)
+"""A flag: an environment with a new version that a person has to promote."""
+
+DEGRADED = Sign("▲", "degraded", "bad", "ready, but a job or a check of it fails; its detail says which")
+"""A flag: an environment that is ready, but doesn't work as a whole."""
+
+
+def flags(view: "EnvironmentView") -> Iterator[Sign]:
+    """The flags of an environment, the most important first."""
+    if view.degraded:
+        yield DEGRADED
+    if view.drifted:
+        yield DRIFTED
+    if view.awaiting_promotion:
+        yield AWAITING
 
 
 def clean(text: str) -> str:

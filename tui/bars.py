@@ -10,9 +10,10 @@ from textual.widgets import Static
 
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import BUSY, State
+from environments.moments import coarse
 from environments.wire.views import EnvironmentView
-from tui.clock import Clock, coarse
-from tui.words import STATES, clean
+from environments.words import STATES, clean
+from tui.clock import Clock
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from environments.moments import coarse as coarse  # where the screens look for them
-from environments.moments import countdown as countdown
-from environments.moments import in_zone as in_zone
-from environments.moments import local_zone as local_zone
-from environments.moments import taken as taken
-from environments.moments import time_of_day, zone_name
+from environments.moments import in_zone, time_of_day, zone_name
 
 
 def utc_now() -> datetime:

@@ -14,15 +14,15 @@ from environments.domain.deadline import first_deadline, format_duration, parse_
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
+from environments.moments import countdown, in_zone
 from environments.wire.views import Accepted, CreateRequest, EnvironmentView, PlanRequest, PlanView, TemplateView
-from tui.clock import countdown, in_zone
+from environments.words import clean
 from tui.dialogs import problem_text
 from tui.draft import Draft
 from tui.fields import ChoiceField, FormField, TextField, parameter_field
 from tui.form import FormScreen
 from tui.plan_dialog import PlanDialog
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
-from tui.words import clean
 
 
 class CreateScreen(FormScreen):

@@ -14,11 +14,12 @@ from textual.widgets import Button, Input, Static
 from environments.client import Client
 from environments.domain.deadline import check_deadline, later, parse_duration, warn_at
 from environments.domain.errors import CalvinverseError
+from environments.moments import countdown, in_zone
 from environments.wire.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
-from tui.clock import Clock, countdown, in_zone
+from environments.words import clean
+from tui.clock import Clock
 from tui.schema import read_lifetime
 from tui.shell import UsesShell
-from tui.words import clean
 
 
 def problem_text(error: CalvinverseError) -> Content:

@@ -20,7 +20,7 @@ from tui.bars import AwayBanner, TopBar
 from tui.dialogs import RevealDialog
 from tui.keys import bindings
 from tui.log import LONGEST, LogPanel
-from tui.words import address_of
+from tui.summary import address_of
 
 PAGE = 500
 """Events asked for at once."""

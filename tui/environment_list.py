@@ -10,11 +10,12 @@ from textual.widgets import Footer, Input, Static
 from environments.actions import Place, action
 from environments.domain.lifecycle import ENDED
 from environments.wire.views import EnvironmentView
+from environments.words import STATES
 from tui.acting import ActingScreen
 from tui.bars import AwayBanner, TopBar
 from tui.keys import bindings
+from tui.summary import sign_of
 from tui.table import SORTABLE, EnvironmentTable
-from tui.words import STATES, sign_of
 
 
 class ListScreen(ActingScreen):

@@ -11,8 +11,8 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, Static
 
 from environments.domain.json_values import same
+from environments.words import clean, shown
 from tui.schema import UNSET, Parameter, Unset
-from tui.words import clean, shown
 
 
 class FormField(Vertical):

@@ -11,10 +11,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from environments.actions import ACTIONS, Place, Risk
+from environments.words import AWAITING, DEGRADED, DRIFTED, STATES, WARNING
 from tui.keys import written
 from tui.sections import STYLES
 from tui.table import EnvironmentTable
-from tui.words import AWAITING, DEGRADED, DRIFTED, STATES, WARNING
 
 _WHERE = {
     frozenset({Place.LIST, Place.DETAIL}): "",

@@ -13,8 +13,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from environments.domain.environment import Event, EventType
+from environments.words import Mood, clean
 from tui.clock import Clock
-from tui.words import Mood, clean
 
 LONGEST = 10_000
 """Entries that are kept; older ones are in the service."""

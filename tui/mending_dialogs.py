@@ -7,8 +7,8 @@ from textual.widgets import Button, Checkbox, Input, Static
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus
 from environments.wire.views import AbandonRequest, CancelRequest, EnvironmentView, ResourceView
+from environments.words import STATES, clean
 from tui.dialogs import Dialog, NameField
-from tui.words import STATES, clean
 
 SHOWN = 6
 """Things that are listed by name; of more only the number is told."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from environments.actions import ACTIONS, Action, at, refusal
+from environments.words import STATES
 from tui.acting import ActingScreen
 from tui.keys import handler, written
-from tui.words import STATES
 
 MOST = 50
 """Environments that are offered at once."""

@@ -11,9 +11,9 @@ from textual.widgets import Button, Static
 from environments.domain.errors import CalvinverseError, PlanStale
 from environments.domain.plan import Action, summary
 from environments.wire.views import PlanRequest, PlanView
+from environments.words import clean
 from tui import plan_sections
 from tui.dialogs import Dialog, problem_text
-from tui.words import clean
 
 
 class PlanDialog(Dialog):

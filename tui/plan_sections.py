@@ -6,12 +6,13 @@ from datetime import datetime
 from textual.content import Content
 
 from environments.domain.environment import Drift
+from environments.domain.lifecycle import DeploymentState
 from environments.domain.plan import Change, StepPlan, checked, distinct, summary, unchanged
+from environments.moments import coarse
 from environments.wire.views import PendingView
-from tui.clock import coarse
+from environments.words import DEPLOYMENTS, PLAN_ACTIONS, clean
 from tui.sections import STYLES
 from tui.table import fit, keep_end
-from tui.words import ACTIONS, clean
 
 _LONGEST_KIND = 22
 """Cells at most for the kind of a thing."""
@@ -57,7 +58,7 @@ def _short(address: str, width: int | None, used: int) -> str:
 
 
 def _change(change: Change, kind: int, width: int | None) -> Iterable[Content]:
-    sign = ACTIONS[change.action]
+    sign = PLAN_ACTIONS[change.action]
     yield Content.assemble(
         (f"  {sign!s:<9}  ", STYLES[sign.mood]),
         (f"{fit(clean(change.kind), kind)}  ", "$faint"),
@@ -120,4 +121,5 @@ def waiting(pending: PendingView) -> Content:
         f"Waits, {pending.position} of {pending.waiting} in the lane {clean(pending.lane)}." if pending.position else ""
     )
     reasons = " ".join(clean(reason) for reason in pending.reasons)
-    return Content.assemble((f"◌ {place or 'Waits.'} ", STYLES["busy"]), reasons)
+    sign = DEPLOYMENTS[DeploymentState.QUEUED]
+    return Content.assemble((f"{sign.glyph} {place or 'Waits.'} ", STYLES[sign.mood]), reasons)

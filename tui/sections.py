@@ -8,10 +8,12 @@ from textual.content import Content
 
 from environments.domain.lifecycle import ENDED, ENDED_DEPLOYMENTS, DeploymentState, State, StepState
 from environments.domain.references import MASK
+from environments.moments import coarse, countdown, taken
 from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
-from tui.clock import Clock, coarse, countdown, taken
+from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
+from tui.clock import Clock
+from tui.summary import sign_of
 from tui.table import fit, keep_end
-from tui.words import AWAITING, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown, sign_of
 
 STYLES: dict[Mood, str] = {
     "good": "$success",
@@ -77,9 +79,9 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
             lines.append([(f"  {shorten(clean(view.failure.hint))}", "")])
     for reason in view.degraded[:_REASONS]:
         what = shorten(clean(f"{reason.step}: {reason.reason}" if reason.step else reason.reason))
-        lines.append([(f"▲ {what}", "$error"), (f" for {coarse(now - reason.since)}", "$faint")])
+        lines.append([(f"{DEGRADED.glyph} {what}", "$error"), (f" for {coarse(now - reason.since)}", "$faint")])
     if len(view.degraded) > _REASONS:
-        lines.append([(f"▲ and {len(view.degraded) - _REASONS} more", "$error")])
+        lines.append([(f"{DEGRADED.glyph} and {len(view.degraded) - _REASONS} more", "$error")])
     if view.awaiting_promotion:
         steps = ", ".join(clean(step) for step in view.awaiting_promotion)
         lines.append([(f"{AWAITING.glyph} {shorten(steps)}: a new version awaits promotion", "$warning")])
@@ -87,7 +89,11 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
     if newest is not None and newest.cancel_requested_at is not None and newest.state not in ENDED_DEPLOYMENTS:
         by = clean(newest.cancel_requested_by or "somebody")
         lines.append(
-            [(f"■ cancellation requested by {by}; ", "$warning"), ("X", "bold $accent"), (" forces it", "$faint")]
+            [
+                (f"{DEPLOYMENTS[DeploymentState.CANCELLED].glyph} cancellation requested by {by}; ", "$warning"),
+                ("X", "bold $accent"),
+                (" forces it", "$faint"),
+            ]
         )
     ways = _ways_on(view)
     if ways:

@@ -9,12 +9,12 @@ from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
 from environments.wire.views import DeploymentView, EnvironmentView
+from environments.words import clean
 from tui.background import Asks
 from tui.bars import Connection
 from tui.clock import Clock
 from tui.draft import Draft
 from tui.live import Live
-from tui.words import clean
 
 
 class Shell(Asks, App[None]):

@@ -16,9 +16,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from environments.domain.lifecycle import ENDED, State
+from environments.moments import coarse, countdown
 from environments.wire.views import EnvironmentView
-from tui.clock import Clock, coarse, countdown
-from tui.words import WARNING, clean, note, sign_of
+from environments.words import WARNING, clean
+from tui.clock import Clock
+from tui.summary import note, sign_of
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
             return view.name, style
         if key == "state":
             sign = sign_of(view)
-            return str(sign), base + self._mood("gone" if self.stale else sign.mood)
+            return sign.narrow, base + self._mood("gone" if self.stale else sign.mood)
         if key == "age":
             return coarse(self._clock.now() - view.created_at), faint
         if key == "left":

@@ -11,12 +11,12 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.json_values import same
 from environments.domain.lifecycle import DeploymentKind
 from environments.wire.views import EnvironmentView, PlanRequest, PlanView, TemplateView
+from environments.words import clean
 from tui.dialogs import problem_text
 from tui.fields import FormField, parameter_field
 from tui.form import FormScreen
 from tui.plan_dialog import PlanDialog
 from tui.schema import UNSET, Parameter, Unset, parameters
-from tui.words import clean
 
 
 class UpdateScreen(FormScreen):

@@ -6,23 +6,9 @@ from datetime import datetime, timedelta, tzinfo
 from environments.cli.tables import pairs, section, table
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
-from environments.moments import time_of_day
+from environments.moments import coarse, moment, taken, time_of_day
 from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView
-from environments.words import (
-    AWAITING,
-    DEGRADED,
-    DEPLOYMENTS,
-    DRIFTED,
-    RESOURCES,
-    STATES,
-    STEPS,
-    Sign,
-    clean,
-    coarse,
-    moment,
-    shown,
-    taken,
-)
+from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, RESOURCES, STATES, STEPS, clean, flags, shown
 
 
 def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
@@ -41,16 +27,6 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
             for view in views
         ),
     )
-
-
-def flags(view: EnvironmentView) -> Iterator[Sign]:
-    """What is to be told beside the state."""
-    if view.degraded:
-        yield DEGRADED
-    if view.drifted:
-        yield DRIFTED
-    if view.awaiting_promotion:
-        yield AWAITING
 
 
 def time_left(view: EnvironmentView, now: datetime) -> str:

@@ -15,7 +15,7 @@ def image_commands() -> typer.Typer:
     @command(app, "image", "published", examples="calvinverse image published")
     def published(session: Session) -> None:
         from environments.cli.tables import table
-        from environments.words import moment
+        from environments.moments import moment
 
         found = session.client.images()
         rows = (

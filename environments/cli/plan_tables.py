@@ -7,11 +7,10 @@ from environments.cli.environment_tables import is_being_cancelled
 from environments.cli.tables import pairs, section, table
 from environments.domain.deadline import format_duration
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.plan import Action, Change, StepPlan, checked, distinct, summary, unchanged
+from environments.domain.plan import Change, StepPlan, checked, distinct, summary, unchanged
+from environments.moments import coarse, moment, taken
 from environments.wire.views import DeploymentView, DriftView, EnvironmentView, PendingView, PlanView, WorkerView
-from environments.words import DEPLOYMENTS, clean, coarse, moment, taken
-
-SIGNS = {Action.CREATE: "+", Action.CHANGE: "~", Action.REPLACE: "±", Action.DESTROY: "-"}
+from environments.words import DEPLOYMENTS, PLAN_ACTIONS, clean
 
 
 def plan_lines(plan: PlanView, zone: tzinfo) -> Iterator[str]:
@@ -68,7 +67,8 @@ def step_lines(steps: Iterable[StepPlan]) -> Iterator[str]:
 
 def change_lines(change: Change) -> Iterator[str]:
     """A thing with what becomes of it, and below it what will differ."""
-    yield f"  {SIGNS[change.action]} {change.action.value.ljust(7)}  {clean(change.kind)}  {clean(change.address)}"
+    sign = PLAN_ACTIONS[change.action]
+    yield f"  {sign.glyph} {sign.word.ljust(7)}  {clean(change.kind)}  {clean(change.address)}"
     for detail in change.details:
         yield from (f"      {line}" for line in clean(detail).splitlines())
 

@@ -16,8 +16,9 @@ from environments.domain.errors import (
     all_errors,
 )
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState, StepState
+from environments.moments import taken
 from environments.wire.views import DeploymentView
-from environments.words import STEPS, clean, taken
+from environments.words import STEPS, clean
 
 _LOOK_AGAIN_ON = frozenset({EventType.DEPLOYMENT_STATE, EventType.ENVIRONMENT_STATE})
 _ENDED_STEPS = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED})

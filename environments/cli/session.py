@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from environments import words
+from environments import moments, words
 from environments.actions import Action, Risk, for_command
 from environments.domain.errors import InvalidInput
 
@@ -37,7 +37,7 @@ class Session:
     address: str | None = None
     token_file: Path | None = None
     debug: bool = False
-    zone: tzinfo = field(default_factory=words.local_zone)
+    zone: tzinfo = field(default_factory=moments.local_zone)
     rest: list[str] = field(default_factory=list)
     """Arguments that the command did not know; only `env create` looks at them."""
     _client: "HttpClient | None" = None

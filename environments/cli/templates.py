@@ -254,7 +254,8 @@ def _lifetime(seconds: float | None) -> str:
 
 def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
     from environments.cli.tables import pairs, section, table
-    from environments.words import moment, shown
+    from environments.moments import moment
+    from environments.words import shown
 
     yield from pairs(
         (

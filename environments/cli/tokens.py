@@ -67,7 +67,7 @@ def create(
 @command(app, "token", "list", examples="calvinverse token list")
 def list_tokens(session: Session) -> None:
     from environments.cli.tables import table
-    from environments.words import coarse
+    from environments.moments import coarse
 
     found = session.client.tokens()
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
 from environments.cli.tables import pairs, section, table
-from environments.words import clean, moment
+from environments.moments import moment
+from environments.words import clean
 from images.catalogue.channels import Catalogue
 from images.catalogue.difference import Change, Difference
 from images.catalogue.journal import Channel, Happened

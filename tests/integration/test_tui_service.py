@@ -11,10 +11,11 @@ from environments.client import connect
 from environments.context import Context
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
+from environments.moments import local_zone
 from tests.fakes.driving import until
 from tests.support.service_process import ServiceProcess
 from tui.app import CalvinverseApp
-from tui.clock import Clock, local_zone, utc_now
+from tui.clock import Clock, utc_now
 from tui.create import CreateScreen
 from tui.dialogs import DestroyDialog
 from tui.environment_detail import DetailScreen

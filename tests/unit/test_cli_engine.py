@@ -245,9 +245,9 @@ def test_what_can_not_be_destroyed_is_named_tried_again_and_given_up(
     destroyed = cli("plan", "apply", cli.plan("env", "destroy", "demo"), "--yes", status=6)
     assert "Nomad refuses our token." in destroyed[1]
     out = cli("env", "show", "demo", "--resources")[0]
-    assert "‼ destroy failed" in out
+    assert "⊗ destroy failed" in out
     assert "tried again at" in out
-    stuck = next(line for line in out.splitlines() if "‼ stuck" in line)
+    stuck = next(line for line in out.splitlines() if "⊗ stuck" in line)
     assert stuck.split()[2:4] == ["nomad.job", "demo/web"]
     out, err = cli("env", "abandon", "demo", "--reason", "the cluster was scrapped", "--yes")
     assert "∅ abandoned" in out

@@ -269,7 +269,7 @@ def test_abandon_lists_what_is_given_up_and_wants_the_name_and_a_reason(
     monkeypatch.setattr(sys, "stdin", Terminal("stuck\n"))
     out, err = cli("env", "abandon", "stuck", "--reason", "scrapped")
     assert "∅ abandoned" in out
-    assert "‼ stuck  nomad.job  web      app   Nomad has no leader" in err
+    assert "⊗ stuck  nomad.job  web      app   Nomad has no leader" in err
     assert "old" not in err
     assert ("abandon", "env-stuck", AbandonRequest(reason="scrapped")) in cli.client.calls
 

@@ -16,10 +16,10 @@ from environments.domain.plan import summary
 from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
+from environments.moments import moment
 from environments.providers.consul.kv import ConsulKv
 from environments.steps.registry import StepRegistry
 from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
-from environments.words import moment
 from tests.fakes.backends.nomad_instances import Fate
 from tests.support.engine_harness import ADMIN, Setting
 from tests.support.step_harness import JOB, World

@@ -12,13 +12,15 @@ from rich.cells import cell_len
 
 from environments.domain.errors import InvalidLifetime
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
+from environments.domain.plan import Action
+from environments.moments import coarse, countdown, local_zone, taken
+from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, PLAN_ACTIONS, RESOURCES, STATES, STEPS, clean
 from tests.fakes.client import NOW, environment_view
 from tests.fakes.scenes import clock
-from tui.clock import Clock, coarse, countdown, local_zone, taken
+from tui.clock import Clock
 from tui.fields import index_of, labels
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
 from tui.table import fit, time_left
-from tui.words import DEPLOYMENTS, RESOURCES, STATES, STEPS, clean
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,16 @@ def test_every_state_has_a_word_of_its_own_and_a_glyph_of_one_cell(kind: type, s
     assert set(signs) == set(kind)  # type: ignore[call-overload]  # an enum
     assert len({sign.word for sign in signs.values()}) == len(signs)
     assert all(cell_len(sign.glyph) == 1 and sign.glyph.strip() for sign in signs.values())
+
+
+def test_signs_fit_into_the_table_and_are_explained() -> None:
+    signs = [*STATES.values(), DEGRADED, DRIFTED, AWAITING]
+    assert all(cell_len(sign.narrow) <= 16 for sign in signs)
+    assert all(sign.meaning for sign in signs)
+
+
+def test_a_plan_has_a_sign_for_each_action() -> None:
+    assert set(PLAN_ACTIONS) == set(Action)
 
 
 @given(st.text())

@@ -1,0 +1,28 @@
+"""What the screens say of an environment in a few words: its sign, a note, its address."""
+
+from environments.domain.lifecycle import ENDED, State
+from environments.wire.views import EnvironmentView
+from environments.words import STATES, Sign, clean, flags
+
+
+def sign_of(view: EnvironmentView) -> Sign:
+    """The sign of an environment's state; of a ready one, its most important flag instead."""
+    return next(flags(view), STATES[view.state]) if view.state is State.READY else STATES[view.state]
+
+
+def note(view: EnvironmentView) -> str:
+    """What else should be known of an environment, in few words; often nothing."""
+    if view.failure is not None and view.state not in ENDED:
+        where = f"{view.failure.step}: " if view.failure.step else ""
+        return clean(where + view.failure.message).replace("\n", " ")
+    if view.managed_by is not None:
+        return f"managed by {clean(view.managed_by)}"
+    return ""
+
+
+def address_of(view: EnvironmentView) -> str | None:
+    """The first output that is an address, or None."""
+    for output in view.outputs.values():
+        if not output.secret and isinstance(output.value, str) and "://" in output.value:
+            return output.value
+    return None
