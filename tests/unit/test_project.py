@@ -97,6 +97,15 @@ def test_what_builds_a_source_distribution_comes_from_the_lock_with_hashes() -> 
     assert "--hash=sha256:" in lock
 
 
+def test_the_guide_for_contributors_names_what_is_there() -> None:
+    guide = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"(?<![\w/.])((?:docs|environments|tests)/[\w/.-]*\w)", guide))
+    modules = re.findall(r"python -m ([\w.]+)", guide)
+    paths |= {f"{module.replace('.', '/')}.py" for module in modules}
+    assert len(paths) > 8
+    assert [path for path in sorted(paths) if not (CHECKOUT / path).exists()] == []
+
+
 def _distribution(requirement: str) -> str:
     """The name of a requirement as locks write it (PEP 503)."""
     found = NAME.match(requirement)
