@@ -9,6 +9,7 @@ from environments.domain.errors import BackendError
 from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Connections
 from tests.support import images_here
+from tests.support.cleanup import cleaned_up
 
 LIMIT = 60.0
 """Seconds within which a job must run."""
@@ -72,15 +73,17 @@ def prepare(backends: Backends, name: str) -> str:
 def environment(backends: Backends, name: str) -> Iterator[None]:
     """What `prepare` makes, gone afterwards."""
     policy = prepare(backends, name)
-    try:
-        yield
-    finally:
+
+    def remove() -> None:
         _remove_jobs(backends.nomad, name)
         backends.nomad.call("DELETE", f"/v1/namespace/{name}")
         backends.consul.call("DELETE", f"/v1/acl/policy/{policy}")
         backends.consul.call("DELETE", f"/v1/kv/environments/{name}?recurse=true")
         backends.vault.call("DELETE", f"/v1/secret/metadata/environments/{name}/app")
         backends.vault.call("DELETE", f"/v1/pki/roles/{name}")
+
+    with cleaned_up(remove):
+        yield
 
 
 def run_job(backends: Backends, namespace: str, job: str = "app") -> Workload:
