@@ -13,7 +13,7 @@ import pytest
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.nomad.client import NomadClient
 from environments.wire.views import CreateRequest, EnvironmentView
 from tests.support import images_here
@@ -200,8 +200,8 @@ def test_an_environment_is_degraded_and_recovers_without_anybody_asking(
     before = agent.pid()
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    assert processes.wait_for(lambda: agent.pid() not in (None, before), 60)
-    assert processes.wait_for(lambda: agent.observe().healthy, 120), agent.observe()
+    assert wait_for(lambda: agent.pid() not in (None, before), 60)
+    assert wait_for(lambda: agent.observe().healthy, 120), agent.observe()
     until(service, lambda _: b"world.back" in service.log.read_bytes())
     docker("kill", container(nomad))
     view = until(service, lambda view: any(one.kind == "nomad.job" for one in view.degraded))

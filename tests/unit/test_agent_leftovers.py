@@ -16,6 +16,7 @@ import pytest
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.nomad import NomadAgent
+from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 
 OURS, THEIRS = "0aa1b2c3-0000-4000-8000-000000000001", "0aa1b2c3-0000-4000-8000-000000000002"
@@ -136,7 +137,7 @@ def test_only_helpers_of_the_agent_are_ended(
         ) as process,
     ):
         try:
-            assert processes.wait_for(lambda: process.pid in processes.holding_files_below(data), 20)
+            assert wait_for(lambda: process.pid in processes.holding_files_below(data), 20)
             leftovers.clear(data, [])
             assert processes.is_alive(process.pid) is not ends
         finally:
@@ -151,7 +152,7 @@ def test_who_reads_an_agents_configuration_is_not_taken_for_the_agent(tmp_path: 
     command = [sys.executable, str(tmp_path / "watch"), str(nomad.config)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/") as reader:
         try:
-            assert processes.wait_for(lambda: reader.pid in processes.started_with(str(nomad.config)), 20)
+            assert wait_for(lambda: reader.pid in processes.started_with(str(nomad.config)), 20)
             assert nomad.pid() is None
             nomad.stop()
             assert processes.is_alive(reader.pid)

@@ -15,12 +15,16 @@ from environments.providers.backend.calls import TITLES, Caller, FixedToken, Par
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.backend.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents.patience import Patience, wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK, require_free
 from environments.providers.local_cluster.agents.site import Site
 from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
 
-_FAILING_SECONDS = 5.0
-"""After so long of ending right after each start, an agent is given up."""
+_FAILED_STARTS = 4
+"""After so many starts that it didn't outlive an agent is given up; supervisord waits 1, 2, 3 s between them."""
+
+_SET_UP_SECONDS = 60.0
+"""How long an agent that runs may fail to answer a call that sets it up."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class Agent(ABC):
                 for setting, address, port in self.listeners():
                     require_free(self.title, setting, address, port)
             self._supervisor.start(self.name)
-            self.set_up()
+            self._set_up()
             self._connect()
 
     def observe(self) -> AgentStatus:
@@ -194,28 +198,45 @@ class Agent(ABC):
         return Caller(self.part, self.address, FixedToken(token) if token else None)
 
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-        """Waits for something of this agent. Raises `BackendUnavailable` with the last lines of its log."""
-        failed_since: float | None = None
-        gave_up = False
+        """Waits for something of this agent, which may not answer meanwhile; a busy machine gets more time.
+
+        Stops it and raises `BackendUnavailable`, with the last lines of its log, when it doesn't come.
+        """
+        failed: set[int] = set()
+        fails = False
 
         def settled() -> bool:
-            nonlocal failed_since, gave_up
-            if self.pid() is not None or not self._supervisor.is_failing(self.name):
+            nonlocal fails
+            if self.pid() is None and (start := self._supervisor.failed_start(self.name)) is not None:
+                failed.add(start)
+                fails = len(failed) >= _FAILED_STARTS
+                return fails
+            try:
                 return condition()
-            failed_since = failed_since or time.monotonic()
-            gave_up = time.monotonic() - failed_since > _FAILING_SECONDS
-            return gave_up
+            except BackendUnavailable:
+                return False
 
-        if processes.wait_for(settled, seconds, pause=0.03) and not gave_up:
+        if wait_for(settled, seconds, pause=0.03) and not fails:
             return
         self._supervisor.stop(self.name)
-        reason = "it ends again and again" if gave_up else f"{what} took longer than {seconds:.0f} s"
+        reason = "it ends again and again" if fails else f"{what} took longer than {seconds:.0f} s"
         last = self._supervisor.log_tail(self.name).strip().splitlines()[-3:]
         raise BackendUnavailable(
             f"{self.title} doesn't come up: {reason}.",
             hint=f"See {self.program().log}. It ends with: {' / '.join(last)}",
             details={"part": self.part},
         )
+
+    def _set_up(self) -> None:
+        """Sets it up, again where a call got no answer in time: it may be busy, or have been started again."""
+        patience = Patience(_SET_UP_SECONDS)
+        while True:
+            try:
+                return self.set_up()
+            except BackendUnavailable:
+                if not self._supervisor.is_wanted(self.name) or patience.is_over():
+                    raise
+            time.sleep(0.1)
 
     def _connect(self) -> None:
         with locked(self.site.state / ".connections.lock"):

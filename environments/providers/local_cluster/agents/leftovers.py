@@ -12,6 +12,7 @@ import httpx2
 
 from environments.domain.errors import MachineError
 from environments.providers.local_cluster.agents import engine, processes
+from environments.providers.local_cluster.agents.patience import wait_for
 
 _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -38,7 +39,7 @@ def clear(data: Path, cgroups: Sequence[str]) -> None:
         return [*cgroup_folders(*cgroups), *scopes_of(allocations)]
 
     # A process in a cgroup may need a moment to end.
-    processes.wait_for(lambda: all(_remove_cgroup(folder) for folder in folders()), 5)
+    wait_for(lambda: all(_remove_cgroup(folder) for folder in folders()), 5)
     remaining = [*mounts_below(data), *folders()]
     if remaining:
         raise MachineError(

@@ -1,5 +1,6 @@
 """Which ports the agents listen on, who else has one of them, and free ones for tests."""
 
+import contextlib
 import random
 import socket
 from pathlib import Path
@@ -7,8 +8,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from environments.domain.errors import PortTaken
+from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents.patience import wait_for
 
 LOOPBACK = "127.0.0.1"
+
+_ENDING_SECONDS = 5.0
+"""How long a port may stay taken that no living process is seen to hold: its last one may be ending."""
 
 
 class Ports(BaseModel):
@@ -78,10 +84,21 @@ def is_free(address: str, port: int) -> bool:
 
 
 def require_free(title: str, setting: str, address: str, port: int) -> None:
-    """Raises `PortTaken`, naming the port and, where the rights suffice, the process that has it."""
-    if is_free(address, port):
+    """Raises `PortTaken`, naming the port and, where the rights suffice, the process that has it.
+
+    Waits for a port that no process is seen to hold: one that was killed gives it back when its last thread has ended.
+    """
+    holder = None
+
+    def settled() -> bool:
+        nonlocal holder
+        if is_free(address, port):
+            return True
+        holder = holder_of(port)
+        return holder is not None
+
+    if wait_for(settled, _ENDING_SECONDS) and holder is None:
         return
-    holder = holder_of(port)
     whose = f" by {holder}" if holder else ""
     raise PortTaken(
         f"{title} needs port {port} on {address}, which is taken{whose}.",
@@ -91,20 +108,15 @@ def require_free(title: str, setting: str, address: str, port: int) -> None:
 
 
 def holder_of(port: int) -> str | None:
-    """`name (pid)` of a process that has a socket on this local port; None if that can't be seen."""
+    """`name (pid)` of a process that has a socket on this local port; None if that can't be seen, or it is ending."""
     inodes = {inode for table in ("tcp", "udp", "tcp6", "udp6") for inode in _sockets(table, port)}
     wanted = {f"socket:[{inode}]" for inode in inodes}
     if not wanted:
         return None
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            for descriptor in (process / "fd").iterdir():
-                if str(descriptor.readlink()) in wanted:
-                    return f"{(process / 'comm').read_text().strip()} ({process.name})"
-        except OSError:
-            continue  # it has just ended, or belongs to somebody else
+    for pid in processes.every():
+        if wanted.intersection(processes.open_files(pid)) and not processes.is_ending(pid):
+            with contextlib.suppress(OSError):  # it has just ended
+                return f"{Path(f'/proc/{pid}/comm').read_text().strip()} ({pid})"
     return None
 
 

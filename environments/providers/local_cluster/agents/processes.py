@@ -1,11 +1,26 @@
-"""Processes of this machine, found by what they were started with: a pid file may lie after a crash, /proc doesn't."""
+"""Processes of this machine, found by what they were started with: a pid file may lie after a crash, /proc doesn't.
+
+A process that was killed ends thread by thread, in any order, and on a busy machine slowly. Until its last thread has
+ended it keeps its files, their locks, and its ports. Its first thread may have ended long before: then /proc/pid shows
+a zombie without arguments and open files. So all threads are looked at (proc(5), /proc/pid/task).
+"""
 
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from environments.providers.local_cluster.agents.patience import wait_for
+
+_ENDING_SECONDS = 30.0
+"""How long a killed process may take to end."""
+
+_EXITING = 0x4
+"""PF_EXITING, of the flags in /proc/pid/task/tid/stat (include/linux/sched.h)."""
+
+_KILLED = 1 << (signal.SIGKILL - 1)
+"""The bit of SIGKILL in the masks of pending signals in /proc/pid/task/tid/status."""
 
 
 def started_with(*arguments: str) -> list[int]:
@@ -20,19 +35,27 @@ def started_with(*arguments: str) -> list[int]:
 def holding_files_below(folder: Path) -> list[int]:
     """Ids of the processes that have a file below this folder open, or work in it."""
     prefix = f"{folder}/"
-    found = []
-    for pid, _ in command_lines():
+    return [pid for pid in every() if any(target.startswith(prefix) for target in open_files(pid))]
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open (`/a/path`, `socket:[inode]`, …) and the folder that it works in.
+
+    Empty where it has ended, or we may not look.
+    """
+    threads = _threads(pid)
+    for thread in threads:
         with contextlib.suppress(OSError):
-            links = [*Path(f"/proc/{pid}/fd").iterdir(), Path(f"/proc/{pid}/cwd")]
-            if any(_target(link).startswith(prefix) for link in links):
-                found.append(pid)
-    return found
+            found = [_target(link) for link in (thread / "fd").iterdir()]
+            if found:
+                return [*found, _target(thread / "cwd")]
+    return [_target(thread / "cwd") for thread in threads]
 
 
 def stop(pids: Collection[int], *, patience: float) -> None:
     """Asks processes to end, and kills those that haven't after `patience` seconds."""
     pids = [pid for pid in pids if pid != os.getpid()]
-    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
+    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, _ENDING_SECONDS)):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -41,32 +64,67 @@ def stop(pids: Collection[int], *, patience: float) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended and only waits for its parent doesn't count."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+    """Whether a thread of the process is left; one that has ended and only waits for its parent doesn't count."""
+    return any(_state(thread)[0] not in ("Z", "X") for thread in _threads(pid))
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, *, pause: float = 0.05) -> bool:
-    """Whether the condition comes true within that time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(pause)
-    return True
+def is_ending(pid: int) -> bool:
+    """Whether the process has ended or will, as soon as the kernel gets to it: it runs no code of its own any more."""
+    threads = _threads(pid)
+    return any(map(_is_killed, threads)) or all(
+        state in ("Z", "X") or flags & _EXITING for state, flags in map(_state, threads)
+    )
 
 
 def command_lines() -> list[tuple[int, list[bytes]]]:
     """Id and arguments of every process."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                found.append((int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")))
+    for pid in every():
+        with contextlib.suppress(OSError):
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            found.append((pid, (line or _line_of_a_thread(pid)).split(b"\0")))
     return found
+
+
+def _line_of_a_thread(pid: int) -> bytes:
+    """The arguments of a process whose first thread has ended; empty for one of the kernel's."""
+    for thread in _threads(pid):
+        with contextlib.suppress(OSError):
+            line = (thread / "cmdline").read_bytes()
+            if line:
+                return line
+    return b""
+
+
+def every() -> Iterator[int]:
+    """Ids of all processes."""
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+
+
+def _threads(pid: int) -> list[Path]:
+    """The folders of a process's threads, its first one first; none if it has ended."""
+    try:
+        return sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: path.name != str(pid))
+    except OSError:
+        return []
+
+
+def _state(thread: Path) -> tuple[str, int]:
+    """State and flags of a thread (proc(5), /proc/pid/stat); that of a dead one if it has ended."""
+    try:
+        fields = (thread / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "X", 0
+    return fields[0], int(fields[6])
+
+
+def _is_killed(thread: Path) -> bool:
+    """Whether SIGKILL waits for a thread: each gets one of its own when the process is killed."""
+    with contextlib.suppress(OSError):
+        for line in (thread / "status").read_text().splitlines():
+            if line.startswith(("SigPnd:", "ShdPnd:")) and int(line.split()[1], 16) & _KILLED:
+                return True
+    return False
 
 
 def _target(link: Path) -> str:

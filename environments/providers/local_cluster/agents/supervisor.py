@@ -19,9 +19,13 @@ from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 from environments.providers.backend.private_files import locked, private_folder, write_if_changed
 from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents.patience import wait_for
 
 _CALL_SECONDS = 60.0
 """Stopping an agent is one call, which lasts until it has ended."""
+
+_START_SECONDS = 120.0
+"""supervisord goes into the background within a second, on a busy machine within many."""
 
 _LONGEST_SOCKET_PATH = 80
 """Bytes; a Unix socket's path holds 107, and supervisord binds a longer name before it renames it."""
@@ -60,7 +64,7 @@ class Supervisor:
         with locked(self._folder / "lock"):
             self._ensure()
             # Somebody else may have asked it to stop, and died before it had.
-            processes.wait_for(lambda: self._state(name) != "STOPPING", self._programs[name].patience + 5)
+            wait_for(lambda: self._state(name) != "STOPPING", self._programs[name].patience + 5)
             if self._state(name) not in _RUNNING:
                 processes.stop(self.strays(name), patience=30)
                 self._call("supervisor.startProcess", name, False)
@@ -86,9 +90,16 @@ class Supervisor:
         """Processes that run that program."""
         return processes.started_with(*self._programs[name].command[-2:])
 
-    def is_failing(self, name: str) -> bool:
-        """Whether the program ended as soon as it was started, or isn't started again."""
-        return self.answers() and self._state(name) not in ("STARTING", "RUNNING", "STOPPING")
+    def is_wanted(self, name: str) -> bool:
+        """Whether the program is to run: it was started, and nobody has stopped it."""
+        return self.answers() and self._state(name) in _RUNNING
+
+    def failed_start(self, name: str) -> int | None:
+        """When the program was last started (seconds since 1970) if it has ended since; None while it runs."""
+        if not self.answers():
+            return None
+        info = self._call("supervisor.getProcessInfo", name)
+        return None if info["statename"] in ("STARTING", "RUNNING", "STOPPING") else int(info["start"])
 
     def log_tail(self, name: str, size: int = 2000) -> str:
         """The last `size` bytes of what the program said."""
@@ -134,11 +145,13 @@ class Supervisor:
                 umask=0o077,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=30,
+                timeout=_START_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise MachineError("supervisord didn't start within 30 s.", hint=f"See {self._folder}.") from error
-        if done.returncode or not processes.wait_for(self.answers, 15):
+            raise MachineError(
+                f"supervisord didn't start within {_START_SECONDS:.0f} s.", hint=f"See {self._folder}."
+            ) from error
+        if done.returncode or not wait_for(self.answers, 15):
             said = Cleaner().clean((done.stderr or done.stdout).decode(errors="replace"), 1000).strip().splitlines()
             raise MachineError(
                 f"supervisord doesn't start: {said[0] if said else 'it gives no reason'}.",
