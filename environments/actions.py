@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from environments.domain.lifecycle import BUSY, ENDED_DEPLOYMENTS, STARTS_FROM, DeploymentKind, State
 
 if TYPE_CHECKING:  # the command line reads this registry to say `--help`, and shouldn't have to wait for pydantic
-    from environments.wire.views import EnvironmentView
+    from environments.wire.environments import EnvironmentView
 
 PROGRAM = "calvinverse"
 

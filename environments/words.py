@@ -9,7 +9,7 @@ from environments.domain.cleaning import replace_unshown
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 
 if TYPE_CHECKING:  # the command line reads this module to say `--help`, and shouldn't have to wait for pydantic
-    from environments.wire.views import EnvironmentView
+    from environments.wire.environments import EnvironmentView
 
 Mood = Literal["good", "busy", "bad", "warn", "gone", "plain"]
 """What a colour says, never without a glyph and a word; the style sheet of the TUI names it `mood--…`."""

@@ -19,7 +19,9 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import BUSY, State
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
-from environments.wire.views import CreateRequest, EnvironmentView, Info, PublishImageRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
+from environments.wire.images import PublishImageRequest
+from environments.wire.system import Info
 from jobs.database import IMAGE, Choice, database_parameters
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from environments.client import Client, connect
 from environments.context import find_context
 from environments.domain.lifecycle import State
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from images.catalogue.channels import Catalogue
 from images.catalogue.records import BuildRecord
 from images.catalogue.transfer import import_records

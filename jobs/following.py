@@ -7,7 +7,7 @@ from environments.client import Client
 from environments.domain.environment import EventType
 from environments.domain.errors import StepFailed, StepTimeout
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, State
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 
 TIME_LIMIT = 900.0
 """Seconds that a deployment of the meta environment may take."""

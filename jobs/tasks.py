@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from environments.wire.views import PublishImageRequest
+from environments.wire.images import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.neighbours import ADVICE, neighbours

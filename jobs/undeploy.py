@@ -7,7 +7,7 @@ from environments.client import Client, connect
 from environments.context import CONTEXT_FILE, Context, stored_context
 from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable, UnknownEnvironment
 from environments.domain.lifecycle import State
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from jobs.deploy import META
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service

@@ -5,7 +5,8 @@ from typing import ClassVar
 from environments.actions import Action, Place, Risk, action, refusal
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
-from environments.wire.views import Accepted, EnvironmentView, PlanRequest
+from environments.wire.environments import Accepted, EnvironmentView
+from environments.wire.plans import PlanRequest
 from tui.dialogs import DeadlineDialog, DestroyDialog
 from tui.mending_dialogs import AbandonDialog, CancelDialog
 from tui.plan_dialog import PlanDialog

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from environments.client import Client, connect
 from environments.context import find_context
 from environments.moments import local_zone
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from tui.bars import Connection
 from tui.clock import Clock, utc_now
 from tui.create import CreateScreen

@@ -5,7 +5,9 @@ from environments.domain.environment import Drift
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED, DeploymentState, State
 from environments.domain.plan import summary
-from environments.wire.views import DriftView, EnvironmentView, PendingView, TemplateView
+from environments.wire.deployments import PendingView
+from environments.wire.environments import DriftView, EnvironmentView
+from environments.wire.templates import TemplateView
 from tui.acting import ActingScreen
 
 TICKS = 5

@@ -11,7 +11,7 @@ from textual.widgets import Static
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import BUSY, State
 from environments.moments import coarse
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from environments.words import STATES, clean
 from tui.clock import Clock
 

@@ -15,7 +15,9 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
 from environments.moments import countdown, in_zone
-from environments.wire.views import Accepted, CreateRequest, EnvironmentView, PlanRequest, PlanView, TemplateView
+from environments.wire.environments import Accepted, CreateRequest, EnvironmentView
+from environments.wire.plans import PlanRequest, PlanView
+from environments.wire.templates import TemplateView
 from environments.words import clean
 from tui.dialogs import problem_text
 from tui.draft import Draft

@@ -15,7 +15,8 @@ from environments.client import Client
 from environments.domain.deadline import check_deadline, later, parse_duration, warn_at
 from environments.domain.errors import CalvinverseError
 from environments.moments import countdown, in_zone
-from environments.wire.views import Accepted, DeploymentView, EnvironmentView, ExtendRequest
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import Accepted, EnvironmentView, ExtendRequest
 from environments.words import clean
 from tui.clock import Clock
 from tui.schema import read_lifetime

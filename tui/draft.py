@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 
 
 @dataclass

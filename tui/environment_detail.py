@@ -13,7 +13,7 @@ from environments.actions import Place
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
-from environments.wire.views import EnvironmentView, OutputView, ResourceView
+from environments.wire.environments import EnvironmentView, OutputView, ResourceView
 from tui import plan_sections, sections
 from tui.asking import AskingScreen
 from tui.bars import AwayBanner, TopBar

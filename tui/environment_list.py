@@ -9,7 +9,7 @@ from textual.widgets import Footer, Input, Static
 
 from environments.actions import Place, action
 from environments.domain.lifecycle import ENDED
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from environments.words import STATES
 from tui.acting import ActingScreen
 from tui.bars import AwayBanner, TopBar

@@ -8,7 +8,7 @@ from textual.message import Message
 from environments.client import Client, Connected, Disconnected, EventStream
 from environments.domain.environment import Event, EventType
 from environments.domain.errors import CalvinverseError, NotFound, ServiceUnavailable
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from tui.background import unexpected
 
 COALESCE = 0.05

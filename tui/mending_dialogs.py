@@ -6,7 +6,8 @@ from textual.widgets import Button, Checkbox, Input, Static
 
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus
-from environments.wire.views import AbandonRequest, CancelRequest, EnvironmentView, ResourceView
+from environments.wire.deployments import CancelRequest
+from environments.wire.environments import AbandonRequest, EnvironmentView, ResourceView
 from environments.words import STATES, clean
 from tui.dialogs import Dialog, NameField
 

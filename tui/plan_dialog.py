@@ -10,7 +10,7 @@ from textual.widgets import Button, Static
 
 from environments.domain.errors import CalvinverseError, PlanStale
 from environments.domain.plan import Action, summary
-from environments.wire.views import PlanRequest, PlanView
+from environments.wire.plans import PlanRequest, PlanView
 from environments.words import clean
 from tui import plan_sections
 from tui.dialogs import Dialog, problem_text

@@ -9,7 +9,7 @@ from environments.domain.environment import Drift
 from environments.domain.lifecycle import DeploymentState
 from environments.domain.plan import Change, StepPlan, checked, distinct, summary, unchanged
 from environments.moments import coarse
-from environments.wire.views import PendingView
+from environments.wire.deployments import PendingView
 from environments.words import DEPLOYMENTS, PLAN_ACTIONS, clean
 from tui.sections import STYLES
 from tui.table import fit, keep_end

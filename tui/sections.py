@@ -9,7 +9,8 @@ from textual.content import Content
 from environments.domain.lifecycle import ENDED, ENDED_DEPLOYMENTS, DeploymentState, State, StepState
 from environments.domain.references import MASK
 from environments.moments import coarse, countdown, taken
-from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
+from environments.wire.deployments import DeploymentView, StepView
+from environments.wire.environments import EnvironmentView, OutputView, ResourceView
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
 from tui.clock import Clock
 from tui.summary import sign_of

@@ -8,7 +8,8 @@ from textual.app import App
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
-from environments.wire.views import DeploymentView, EnvironmentView
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import EnvironmentView
 from environments.words import clean
 from tui.background import Asks
 from tui.bars import Connection

@@ -1,7 +1,7 @@
 """What the screens say of an environment in a few words: its sign, a note, its address."""
 
 from environments.domain.lifecycle import ENDED, State
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from environments.words import STATES, Sign, clean, flags
 
 

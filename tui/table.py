@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from environments.domain.lifecycle import ENDED, State
 from environments.moments import coarse, countdown
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from environments.words import WARNING, clean
 from tui.clock import Clock
 from tui.summary import note, sign_of

@@ -10,7 +10,9 @@ from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.json_values import same
 from environments.domain.lifecycle import DeploymentKind
-from environments.wire.views import EnvironmentView, PlanRequest, PlanView, TemplateView
+from environments.wire.environments import EnvironmentView
+from environments.wire.plans import PlanRequest, PlanView
+from environments.wire.templates import TemplateView
 from environments.words import clean
 from tui.dialogs import problem_text
 from tui.fields import FormField, parameter_field

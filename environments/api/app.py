@@ -31,7 +31,7 @@ from environments.api.routes.tokens import token_routes
 from environments.api.routes.workers import worker_routes
 from environments.api.shapes import describe
 from environments.api.streams import Hub
-from environments.wire.views import Problem
+from environments.wire.system import Problem
 
 _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys them on time."
 

@@ -20,7 +20,7 @@ from environments.domain.errors import (
     UnknownRoute,
 )
 from environments.domain.reasons import choice, reason
-from environments.wire.views import Problem
+from environments.wire.system import Problem
 
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "urn:calvinverse:problem:"

@@ -7,7 +7,8 @@ from environments.cli.tables import pairs, section, table
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.moments import coarse, moment, taken, time_of_day
-from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import EnvironmentView, OutputView, ResourceView
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, RESOURCES, STATES, STEPS, clean, flags, shown
 
 

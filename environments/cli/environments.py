@@ -10,7 +10,7 @@ from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from environments.wire.views import EnvironmentView
+    from environments.wire.environments import EnvironmentView
 
 Parameters = Annotated[
     list[str] | None,
@@ -59,7 +59,8 @@ def create(
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
     from environments.domain.names import check_environment_name
-    from environments.wire.views import CreateRequest, PlanRequest
+    from environments.wire.environments import CreateRequest
+    from environments.wire.plans import PlanRequest
 
     _check_name_is_first(name)
     check_environment_name(name)
@@ -110,7 +111,8 @@ def update(
     from environments.cli.following import finish
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
-    from environments.wire.views import PlanRequest, UpdateRequest
+    from environments.wire.environments import UpdateRequest
+    from environments.wire.plans import PlanRequest
 
     _check_name_is_first(name)
     values, shown = None, name
@@ -162,7 +164,7 @@ def extend(
     from environments.cli.environment_tables import deadline_line
     from environments.domain.deadline import parse_duration
     from environments.domain.errors import InvalidLifetime
-    from environments.wire.views import ExtendRequest
+    from environments.wire.environments import ExtendRequest
 
     if [by, ttl, until].count(None) != 2:
         raise InvalidLifetime(
@@ -196,7 +198,7 @@ def destroy(
     from environments.cli.following import finish
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
-    from environments.wire.views import PlanRequest
+    from environments.wire.plans import PlanRequest
 
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.DESTROY))

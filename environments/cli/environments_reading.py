@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from environments.domain.environment import Event
-    from environments.wire.views import EnvironmentView
+    from environments.wire.environments import EnvironmentView
 
 app = typer.Typer(help="Create, look at, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -5,7 +5,8 @@ from environments.cli.progress import check_succeeded, follow
 from environments.cli.session import Session
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
 from environments.domain.lifecycle import BUSY, DeploymentKind, DeploymentState, State
-from environments.wire.views import Accepted, DeploymentView, EnvironmentView
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import Accepted, EnvironmentView
 
 
 def finish(session: Session, accepted: Accepted, wait: bool, after: int | None = None, first: str = "") -> None:

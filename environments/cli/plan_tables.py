@@ -9,7 +9,9 @@ from environments.domain.deadline import format_duration
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.plan import Change, StepPlan, checked, distinct, summary, unchanged
 from environments.moments import coarse, moment, taken
-from environments.wire.views import DeploymentView, DriftView, EnvironmentView, PendingView, PlanView, WorkerView
+from environments.wire.deployments import DeploymentView, PendingView, WorkerView
+from environments.wire.environments import DriftView, EnvironmentView
+from environments.wire.plans import PlanView
 from environments.words import DEPLOYMENTS, PLAN_ACTIONS, clean
 
 

@@ -9,7 +9,7 @@ from environments.cli.options import Wait, Yes
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from environments.wire.views import PlanRequest, PlanView
+    from environments.wire.plans import PlanRequest, PlanView
 
 app = typer.Typer(help="Show plans and apply them as they were shown.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -17,7 +17,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentState, StepState
 from environments.moments import taken
-from environments.wire.views import DeploymentView
+from environments.wire.deployments import DeploymentView
 from environments.words import STEPS, clean
 
 _LOOK_AGAIN_ON = frozenset({EventType.DEPLOYMENT_STATE, EventType.ENVIRONMENT_STATE})

@@ -27,7 +27,7 @@ def repair(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = Tr
     from environments.cli.following import finish
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
-    from environments.wire.views import PlanRequest
+    from environments.wire.plans import PlanRequest
 
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.REPAIR))
@@ -52,7 +52,7 @@ def promote(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = T
     from environments.cli.following import finish
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
-    from environments.wire.views import PlanRequest
+    from environments.wire.plans import PlanRequest
 
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.PROMOTE))
@@ -85,7 +85,8 @@ def rollback(
     from environments.cli.following import finish
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
-    from environments.wire.views import PlanRequest, RollbackRequest
+    from environments.wire.environments import RollbackRequest
+    from environments.wire.plans import PlanRequest
 
     if plan:
         make_plan(session, name, PlanRequest(kind=DeploymentKind.UPDATE, rollback_to=to or "last-good"))
@@ -113,7 +114,7 @@ def cancel(
     wait: Wait = True,
 ) -> None:
     from environments.cli.following import finish_cancel
-    from environments.wire.views import CancelRequest
+    from environments.wire.deployments import CancelRequest
 
     view = session.client.environment(name)
     deployment = session.client.cancel(view.id, CancelRequest(force=force))
@@ -148,7 +149,7 @@ def abandon(
     from environments.cli.environment_tables import details, inventory
     from environments.domain.errors import InvalidInput, NotAllowedNow
     from environments.domain.lifecycle import ResourceStatus
-    from environments.wire.views import AbandonRequest
+    from environments.wire.environments import AbandonRequest
 
     if not reason.strip():
         raise InvalidInput("A reason is needed; it is kept in the history.", hint='Give it as --reason "…".')

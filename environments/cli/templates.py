@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from environments.domain.errors import InvalidTemplate
     from environments.domain.faults import Fault
     from environments.domain.template import Bundle
-    from environments.wire.views import TemplateView
+    from environments.wire.templates import TemplateView
 
 app = typer.Typer(help="See, write, check and push templates.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -66,7 +66,7 @@ def show(
 def validate(session: Session, folder: Folder) -> None:
     from environments.client import read_bundle
     from environments.domain.errors import Forbidden, InvalidTemplate, ServiceUnavailable, Unauthenticated
-    from environments.wire.views import Validation
+    from environments.wire.templates import Validation
 
     bundle = read_bundle(folder)
     unasked = ""
@@ -212,7 +212,7 @@ def _from_folder(session: Session, folder: Path | None) -> "TemplateView":
 
 
 def _from_git(session: Session, url: str, ref: str | None, path: str | None) -> "TemplateView":
-    from environments.wire.views import GitPushRequest
+    from environments.wire.templates import GitPushRequest
 
     return session.client.push_from_git(GitPushRequest(url=url, ref=ref, path=path or ""))
 

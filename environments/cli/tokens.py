@@ -9,7 +9,7 @@ from environments.actions import for_command
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from environments.wire.views import TokenView
+    from environments.wire.tokens import TokenView
 
 _LONGEST_NOTE = 80
 """Characters of a note that the table shows: anybody writes them, and an admin sees everybody's."""
@@ -44,7 +44,7 @@ def create(
 ) -> None:
     from environments.context import write_private
     from environments.domain.errors import InvalidInput
-    from environments.wire.views import TokenRequest
+    from environments.wire.tokens import TokenRequest
 
     if role == "admin":
         request = TokenRequest(owner=owner, role="admin", note=note, ttl=ttl)

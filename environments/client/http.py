@@ -21,37 +21,25 @@ from environments.context import CA_FILE_VARIABLE, DEFAULT_ADDRESS, Context
 from environments.domain.environment import Event
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
 from environments.domain.template import Bundle, make_bundle
-from environments.wire.views import (
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
+from environments.wire.environments import (
     AbandonRequest,
     Accepted,
-    CancelRequest,
     CreateRequest,
-    DeploymentView,
     DestroyRequest,
     DriftView,
     EnvironmentView,
     ExtendRequest,
-    GitPushRequest,
-    ImageView,
-    Info,
-    NewToken,
     OutputView,
-    PendingView,
-    PlanRequest,
-    PlanView,
-    PublishImageRequest,
-    PushRequest,
-    Readiness,
     ResourceView,
     RollbackRequest,
-    TemplateDeletionView,
-    TemplateView,
-    TokenRequest,
-    TokenView,
     UpdateRequest,
-    Validation,
-    WorkerView,
 )
+from environments.wire.images import ImageView, PublishImageRequest
+from environments.wire.plans import PlanRequest, PlanView
+from environments.wire.system import Info, Readiness
+from environments.wire.templates import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
+from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0

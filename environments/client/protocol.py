@@ -7,35 +7,24 @@ from typing import Protocol
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.template import Bundle
-from environments.wire.views import (
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
+from environments.wire.environments import (
     AbandonRequest,
     Accepted,
-    CancelRequest,
     CreateRequest,
-    DeploymentView,
     DriftView,
     EnvironmentView,
     ExtendRequest,
-    GitPushRequest,
-    ImageView,
-    Info,
-    NewToken,
     OutputView,
-    PendingView,
-    PlanRequest,
-    PlanView,
-    PublishImageRequest,
-    Readiness,
     ResourceView,
     RollbackRequest,
-    TemplateDeletionView,
-    TemplateView,
-    TokenRequest,
-    TokenView,
     UpdateRequest,
-    Validation,
-    WorkerView,
 )
+from environments.wire.images import ImageView, PublishImageRequest
+from environments.wire.plans import PlanRequest, PlanView
+from environments.wire.system import Info, Readiness
+from environments.wire.templates import GitPushRequest, TemplateDeletionView, TemplateView, Validation
+from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from environments.service.allowances import check_tokens
 from environments.service.authorization import Principal, Role, check_new_token, sees
 from environments.service.pages import Page
 from environments.service.storage import Storage, TokenRecord
-from environments.wire.views import NewToken, TokenRequest, TokenView
+from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 

@@ -13,7 +13,7 @@ from environments.service.images import references
 from environments.service.inspecting import in_order
 from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage import PushedTemplate, Storage, Transaction
-from environments.wire.views import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
+from environments.wire.templates import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 
 _MOST_NAMED = 10
 """Environments that a refusal names; the others are counted."""

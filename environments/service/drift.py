@@ -10,7 +10,7 @@ from environments.domain.lifecycle import State
 from environments.service.authorization import Action, Principal, environment_to_read, may
 from environments.service.cron import next_run
 from environments.service.storage import Storage, Transaction
-from environments.wire.views import DriftView
+from environments.wire.environments import DriftView
 
 
 class Observer(Protocol):

@@ -15,7 +15,7 @@ from environments.service.authorization import Principal, sees
 from environments.service.enqueue import Sealer
 from environments.service.presenting import environment_view
 from environments.service.storage import KnownRequest, Transaction
-from environments.wire.views import Accepted
+from environments.wire.environments import Accepted
 
 LABEL = "calvinverse: requests with an Idempotency-Key"
 """What the key of the HMAC is derived from the service's key with."""

@@ -10,7 +10,7 @@ from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
 from environments.service.storage import PublishedImage, Storage, Transaction
-from environments.wire.views import ImageView, PublishImageRequest
+from environments.wire.images import ImageView, PublishImageRequest
 
 
 class Images:

@@ -19,7 +19,7 @@ from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentState, StepState
 from environments.service.authorization import Principal, sees
 from environments.service.storage import Transaction, WorkerRecord
-from environments.wire.views import PendingView
+from environments.wire.deployments import PendingView
 
 _NO_WORKER = "No worker is alive: start one."
 

@@ -29,7 +29,8 @@ from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage import Storage, Transaction
-from environments.wire.views import Accepted, CreateRequest, PlanRequest, PlanView, UpdateRequest
+from environments.wire.environments import Accepted, CreateRequest, UpdateRequest
+from environments.wire.plans import PlanRequest, PlanView
 
 KEPT = timedelta(hours=24)
 """How long a plan can be applied."""

@@ -7,7 +7,8 @@ from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import State
 from environments.domain.references import MASK, references_in
 from environments.service.storage import Transaction
-from environments.wire.views import Accepted, DeploymentView, EnvironmentView, OutputView, StepView
+from environments.wire.deployments import DeploymentView, StepView
+from environments.wire.environments import Accepted, EnvironmentView, OutputView
 
 _SAME = set(EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 

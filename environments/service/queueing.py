@@ -12,7 +12,7 @@ from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.presenting import with_journal
 from environments.service.storage import Storage, Transaction, WorkerRecord
-from environments.wire.views import CancelRequest, DeploymentView, PendingView, WorkerView
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
 
 
 class Queueing:

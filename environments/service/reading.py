@@ -13,7 +13,9 @@ from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage import OwnedEvent, Storage
-from environments.wire.views import DeploymentView, EnvironmentView, Info, OutputView, ResourceView
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import EnvironmentView, OutputView, ResourceView
+from environments.wire.system import Info
 
 
 class Secrets(Protocol):

@@ -13,7 +13,7 @@ from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.enqueue import DeploymentRequest
 from environments.service.presenting import accepted, environment_view
 from environments.service.storage import Storage, Transaction
-from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
+from environments.wire.environments import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 
 
 class Recovery:

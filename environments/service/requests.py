@@ -31,7 +31,7 @@ from environments.service.idempotency import Once
 from environments.service.presenting import accepted, environment_view
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage import Storage, Transaction
-from environments.wire.views import (
+from environments.wire.environments import (
     Accepted,
     CreateRequest,
     DestroyRequest,

@@ -7,7 +7,7 @@ from environments.domain.errors import InvalidSource
 from environments.domain.template import Bundle
 from environments.service.authorization import Action, Principal, may
 from environments.service.catalogue import Catalogue
-from environments.wire.views import GitPushRequest, TemplateSource, TemplateView
+from environments.wire.templates import GitPushRequest, TemplateSource, TemplateView
 
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
 

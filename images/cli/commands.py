@@ -168,7 +168,7 @@ def publish(
     ] = "",
 ) -> None:
     from environments.domain.errors import InvalidInput
-    from environments.wire.views import PublishImageRequest
+    from environments.wire.images import PublishImageRequest
     from images.catalogue.journal import Channel
 
     if channel not in tuple(Channel):

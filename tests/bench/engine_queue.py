@@ -10,7 +10,7 @@ from pathlib import Path
 
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.support.multiprocess import Member
 from tests.support.postgres import Postgres
 from tests.support.service_process import ServiceProcess

@@ -18,7 +18,7 @@ from environments.client import Client, Disconnected
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
 from environments.providers.backend.connections import Connections, TokenFile
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.bench.plain import Plain
 from tests.support.service_process import ServiceProcess
 

@@ -16,7 +16,9 @@ from environments.domain.errors import CalvinverseError, InvalidTemplate
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import summary
 from environments.domain.template import Bundle
-from environments.wire.views import Accepted, CreateRequest, DeploymentView, PlanRequest
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import Accepted, CreateRequest
+from environments.wire.plans import PlanRequest
 from tests.cases.table import Case, Ends
 
 _LIMIT = 900.0

@@ -15,7 +15,8 @@ from environments.api.bodies import LARGEST_BODY
 from environments.api.statuses import http_status
 from environments.domain.errors import CalvinverseError, all_errors
 from environments.domain.references import MASK
-from environments.wire.views import Problem, TokenRequest
+from environments.wire.system import Problem
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 ROUTES = {

@@ -9,16 +9,10 @@ from environments.client import HttpClient
 from environments.domain.errors import Forbidden, UnknownEnvironment, UnknownPlan
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.wire.views import (
-    AbandonRequest,
-    CancelRequest,
-    CreateRequest,
-    ExtendRequest,
-    PlanRequest,
-    RollbackRequest,
-    TokenRequest,
-    UpdateRequest,
-)
+from environments.wire.deployments import CancelRequest
+from environments.wire.environments import AbandonRequest, CreateRequest, ExtendRequest, RollbackRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 _HOST = WEB.replace('version = "3"', 'version = "4"\nhost_volumes = ["docker-socket"]')

@@ -18,7 +18,7 @@ from environments.api.bodies import LARGEST_BODY, LARGEST_PUSH, Limited
 from environments.domain.errors import TooManyRequests
 from environments.service.authorization import Principal
 from environments.service.module_access import StateCaller
-from environments.wire.views import TokenRequest
+from environments.wire.tokens import TokenRequest
 from tests.contract.test_api_limits import connect, ends, http
 from tests.fakes.service import Served, served
 

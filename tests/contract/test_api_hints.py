@@ -16,15 +16,10 @@ from environments.domain.errors import (
     UnknownTemplate,
 )
 from environments.domain.lifecycle import DeploymentKind, State, check_request, way_on
-from environments.wire.views import (
-    CreateRequest,
-    ExtendRequest,
-    PlanRequest,
-    PublishImageRequest,
-    RollbackRequest,
-    TokenRequest,
-    UpdateRequest,
-)
+from environments.wire.environments import CreateRequest, ExtendRequest, RollbackRequest, UpdateRequest
+from environments.wire.images import PublishImageRequest
+from environments.wire.plans import PlanRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from environments.domain.lifecycle import State
 from environments.service import pages
-from environments.wire.views import CreateRequest, TokenRequest
+from environments.wire.environments import CreateRequest
+from environments.wire.tokens import TokenRequest
 from tests.contract.test_api_pages import LISTS, fill
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import Served, served

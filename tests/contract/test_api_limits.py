@@ -20,7 +20,7 @@ from environments.api.concurrency import OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
 from environments.domain.errors import TooManyRequests
-from environments.wire.views import TokenRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 SOON = 10.0

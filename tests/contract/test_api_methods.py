@@ -9,7 +9,7 @@ import httpx2
 import jsonschema
 import pytest
 
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.service import Served, served
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -13,7 +13,9 @@ from environments.domain.errors import InvalidName, NameTaken, StateRefused, Unk
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.names import is_id
 from environments.service.module_access import StateCaller
-from environments.wire.views import CreateRequest, EnvironmentView, PlanRequest, TokenRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
+from environments.wire.plans import PlanRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import Served, served
 

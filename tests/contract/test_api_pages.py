@@ -15,7 +15,10 @@ from environments.domain.environment import Resource
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
 from environments.service.storage import PublishedImage, WorkerRecord
-from environments.wire.views import CreateRequest, PlanRequest, PublishImageRequest, TokenRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
+from environments.wire.images import PublishImageRequest
+from environments.wire.plans import PlanRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

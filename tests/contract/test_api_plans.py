@@ -26,15 +26,10 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.plan import Action, Change, StepPlan
 from environments.service import allowances
-from environments.wire.views import (
-    AbandonRequest,
-    CancelRequest,
-    CreateRequest,
-    PlanRequest,
-    RollbackRequest,
-    TokenRequest,
-    UpdateRequest,
-)
+from environments.wire.deployments import CancelRequest
+from environments.wire.environments import AbandonRequest, CreateRequest, RollbackRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 STEPS = (

@@ -12,7 +12,9 @@ from environments.domain.admission import KINDS, Lane
 from environments.domain.errors import ManagedOutside, NotAllowedNow, NotFound, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.service.storage import WorkerRecord
-from environments.wire.views import CancelRequest, CreateRequest, TokenRequest
+from environments.wire.deployments import CancelRequest
+from environments.wire.environments import CreateRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 

@@ -16,7 +16,8 @@ from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
 from environments.stores.database import Database, open_database
-from environments.wire.views import CreateRequest, TokenRequest
+from environments.wire.environments import CreateRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, Served, listening, make_service, served
 from tests.support.postgres import Postgres

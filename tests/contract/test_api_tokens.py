@@ -12,7 +12,7 @@ from environments.domain.tokens import secret_hash, secret_prefix
 from environments.service import allowances
 from environments.service.access import LONGEST_LINE
 from environments.service.storage import TokenRecord
-from environments.wire.views import NewToken, TokenRequest
+from environments.wire.tokens import NewToken, TokenRequest
 from tests.fakes.service import Served, served
 
 

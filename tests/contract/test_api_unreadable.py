@@ -11,7 +11,7 @@ import pytest
 from environments.domain.errors import InvalidInput
 from environments.domain.lifecycle import State
 from environments.stores.columns import read_column, write_column
-from environments.wire.views import TokenRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 RAW, ESCAPED = b"\xed\xa0\x80", b"\\ud800"

@@ -14,7 +14,7 @@ import pytest
 from environments.checking.pool import CheckPool
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.views import TokenRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 

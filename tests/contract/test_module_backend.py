@@ -15,7 +15,7 @@ from environments.providers.opentofu.ports import ModuleKeys, RunRecords, StateA
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service

@@ -17,7 +17,7 @@ from environments.providers.opentofu.served_states import SealedRunRecords
 from environments.providers.vault.client import Secrets, VaultClient
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
 from tests.support.step_harness import Run

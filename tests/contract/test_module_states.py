@@ -21,7 +21,8 @@ from environments.providers.opentofu.ports import StateAccess
 from environments.providers.opentofu.served_states import ServedStates
 from environments.service.module_states import ModuleStates
 from environments.steps.base import Holder, Owner
-from environments.wire.views import CreateRequest, Problem
+from environments.wire.environments import CreateRequest
+from environments.wire.system import Problem
 from tests.fakes.service import Served, served
 
 

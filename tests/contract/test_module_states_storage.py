@@ -12,7 +12,7 @@ from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.service.module_access import StateCaller, StateHolder
 from environments.service.module_states import ModuleStates
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 

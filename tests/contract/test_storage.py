@@ -29,7 +29,7 @@ from environments.service.storage import TokenRecord, Transaction
 from environments.stores import events, listening, postgres_calls, turns
 from environments.stores.database import Database, open_database
 from environments.stores.transaction import Turn
-from environments.wire.views import Accepted, CreateRequest, UpdateRequest
+from environments.wire.environments import Accepted, CreateRequest, UpdateRequest
 from tests.fakes.client import NOW
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 from tests.support.postgres import Postgres

@@ -12,7 +12,9 @@ from environments.client import HttpClient
 from environments.domain.errors import Forbidden, PlanStale, TemplateInUse, UnknownTemplate
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import Bundle, make_bundle
-from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, TokenRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, RollbackRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 

@@ -13,7 +13,7 @@ from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.service.catalogue import Catalogue
 from environments.stores.database import Database, open_database
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 SECRET = {"code": "swordfish"}

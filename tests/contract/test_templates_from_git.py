@@ -29,7 +29,9 @@ from environments.domain.errors import (
 from environments.providers.git import calls as git_calls
 from environments.providers.git.source import GitRepositories
 from environments.service.sources import Sources
-from environments.wire.views import GitPushRequest, Problem, TokenRequest
+from environments.wire.system import Problem
+from environments.wire.templates import GitPushRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
 

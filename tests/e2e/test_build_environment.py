@@ -17,7 +17,7 @@ import pytest
 import jobs
 from environments.client import read_bundle
 from environments.domain.lifecycle import State
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.docker import Docker

@@ -9,7 +9,7 @@ import random
 import time
 
 from environments.domain.lifecycle import State
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.support.cluster_snapshot import Taker, describe
 from tests.support.service_process import ServiceProcess
 

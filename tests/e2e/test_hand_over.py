@@ -20,7 +20,7 @@ from environments.providers.backend.connections import TokenFile
 from environments.providers.local_cluster.agents.ports import free_ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from jobs.places import Places
 from jobs.status import look
 from tests.e2e.test_crash import SEED
@@ -32,7 +32,7 @@ from tests.support.service_process import free_port
 DEPLOY = """
 import json, sys
 from pathlib import Path
-from environments.wire.views import PublishImageRequest
+from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.deploy import Existing, Wish, deploy
 from jobs.places import Places

@@ -13,7 +13,7 @@ from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.backend.connections import TokenFile
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from images.machine import ports
 from jobs.deploy import Existing
 from jobs.status import listeners, look

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.lifecycle import State
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from images.toolchain import provider_mirror, require
 from tests.fakes.counting_server import CountingServer
 from tests.kill.running import TEMPLATE, push, tofus

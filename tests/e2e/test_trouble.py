@@ -16,7 +16,7 @@ import pytest
 from environments.domain.errors import CalvinverseError, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
 from tests.support.service_process import ServiceProcess

@@ -19,7 +19,7 @@ from textual.widgets import Input
 from environments.client import connect
 from environments.context import Context
 from environments.domain.lifecycle import State
-from environments.wire.views import CreateRequest, ExtendRequest
+from environments.wire.environments import CreateRequest, ExtendRequest
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
 from tests.support.service_process import ServiceProcess

@@ -40,38 +40,31 @@ from environments.domain.names import BY_ID, BY_NAME, check_environment_name
 from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.references import MASK
 from environments.domain.template import Bundle
-from environments.wire.views import (
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, StepView, WorkerView
+from environments.wire.environments import (
     AbandonRequest,
     Accepted,
-    CancelRequest,
     CreateRequest,
-    DeploymentView,
     DriftView,
     EnvironmentView,
     ExtendRequest,
-    GitPushRequest,
-    ImageView,
-    Info,
-    NewToken,
     OutputView,
-    PendingView,
-    PlanRequest,
-    PlanView,
-    PublishImageRequest,
-    Readiness,
     ResourceView,
     RollbackRequest,
-    StepView,
+    UpdateRequest,
+)
+from environments.wire.images import ImageView, PublishImageRequest
+from environments.wire.plans import PlanRequest, PlanView
+from environments.wire.system import Info, Readiness
+from environments.wire.templates import (
+    GitPushRequest,
     TemplateDeletionView,
     TemplateSource,
     TemplateStepView,
     TemplateView,
-    TokenRequest,
-    TokenView,
-    UpdateRequest,
     Validation,
-    WorkerView,
 )
+from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 from environments.domain.environment import Drift, Event, EventType, Failure, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
-from environments.wire.views import DeploymentView, EnvironmentView, OutputView, ResourceView, StepView
+from environments.wire.deployments import DeploymentView, StepView
+from environments.wire.environments import EnvironmentView, OutputView, ResourceView
 from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps, web_template
 from tui.app import CalvinverseApp
 from tui.clock import Clock

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from environments.checking.pool import CheckPool
 from environments.domain.template import make_bundle
-from environments.wire.views import TokenRequest
+from environments.wire.tokens import TokenRequest
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 from tests.fuzz import SECONDS

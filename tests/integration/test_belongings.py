@@ -26,7 +26,7 @@ from environments.service.drift import Drifting
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.steps.registry import StepRegistry
-from environments.wire.views import AbandonRequest, CreateRequest
+from environments.wire.environments import AbandonRequest, CreateRequest
 from tests.support import images_here
 from tests.support.engine_harness import ADMIN, Setting
 from tests.support.step_harness import Run

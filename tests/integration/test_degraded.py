@@ -15,7 +15,7 @@ from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.nomad.client import NomadClient
-from environments.wire.views import CreateRequest, EnvironmentView
+from environments.wire.environments import CreateRequest, EnvironmentView
 from tests.support import images_here
 from tests.support.cluster import Cluster
 from tests.support.service_process import ServiceProcess

@@ -18,7 +18,7 @@ from environments.providers.opentofu.ports import StateAccess
 from environments.providers.opentofu.served_states import ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from images.toolchain import require
 from tests.fakes.service import FakeService, make_service
 

@@ -19,7 +19,7 @@ from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Endpoint, TokenFile
 from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 from environments.providers.nomad.client import NomadClient
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.support import images_here
 from tests.support.cluster import Cluster, start_cluster
 from tests.support.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad

@@ -10,7 +10,8 @@ from environments.domain.errors import BackendError
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Part
-from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
 from images.toolchain import provider_mirror, require
 from tests.fakes.counting_server import CountingServer
 from tests.support.cluster import Cluster

@@ -14,7 +14,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.steps.base import Holder, Owner, Presence
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.service import Served, served

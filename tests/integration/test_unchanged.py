@@ -18,7 +18,8 @@ from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.done import RUN
 from environments.steps.registry import StepRegistry
 from environments.stores.schema import resources
-from environments.wire.views import CreateRequest, PlanRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
 from tests.support import images_here
 from tests.support.cluster import Cluster
 from tests.support.engine_harness import ADMIN, Setting

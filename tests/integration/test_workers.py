@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from environments.domain.lifecycle import State, StepState
-from environments.wire.views import ExtendRequest
+from environments.wire.environments import ExtendRequest
 from tests.support.multiprocess import PATIENCE, TAKE_OVER, Fleet, start_fleet, until
 
 LONG_STOP = 60.0 if os.environ.get("CALVINVERSE_LONG_STOP") else 0.0

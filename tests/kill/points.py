@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from environments.domain.lifecycle import DeploymentKind
-from environments.wire.views import DeploymentView
+from environments.wire.deployments import DeploymentView
 
 VARIABLE = "CALVINVERSE_KILL"
 

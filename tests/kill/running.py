@@ -14,7 +14,7 @@ from environments.client import Client
 from environments.client.bundles import read_bundle
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.wire.views import CreateRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.fakes.counting_server import CountingServer
 from tests.kill.points import POSTGRESQL, VARIABLE, Durations, Point, durations
 from tests.support.cluster import Cluster

@@ -13,7 +13,7 @@ from environments.context import Context, stored_context
 from environments.domain.errors import ServiceUnavailable
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents.ports import free_ports
-from environments.wire.views import PublishImageRequest
+from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.database import Choice
 from jobs.deploy import Existing, Wish, deploy

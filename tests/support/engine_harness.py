@@ -28,7 +28,7 @@ from environments.service.requests import Requests
 from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.world import World, thing_registry
 from tests.support.postgres import Postgres
 

@@ -1,7 +1,7 @@
 """The images that `doit build` made on this machine, named by their content: for tests that run containers."""
 
 from environments.client import Client
-from environments.wire.views import PublishImageRequest
+from environments.wire.images import PublishImageRequest
 from images.catalogue.channels import Catalogue
 
 

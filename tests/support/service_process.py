@@ -15,7 +15,7 @@ from environments.context import Context
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 
 _PORTS = range(61_000, 65_500)
 """Above those that Linux gives to outgoing connections by default (32768 to 60999)."""

@@ -11,7 +11,8 @@ from environments.domain.errors import BackendError, BackendUnavailable, NameTak
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.afterlook import AfterLook
 from environments.service.recovery import Recovery
-from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
+from environments.wire.environments import AbandonRequest, CreateRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 

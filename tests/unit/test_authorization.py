@@ -16,7 +16,7 @@ from environments.domain.template import Bundle, make_bundle
 from environments.service import enqueue
 from environments.service.authorization import QUEUES, Action, Allowed, Principal, may
 from environments.service.enqueue import DeploymentRequest
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -22,7 +22,8 @@ from environments.providers.consul.kv import Put, Remove, RemoveTree
 from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
-from environments.wire.views import AbandonRequest, CreateRequest, PlanRequest
+from environments.wire.environments import AbandonRequest, CreateRequest
+from environments.wire.plans import PlanRequest
 from tests.support.engine_harness import ADMIN
 from tests.support.step_harness import World
 from tests.unit.test_services import HEAD, JOB, SERVICE, Cluster

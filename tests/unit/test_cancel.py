@@ -12,7 +12,8 @@ from environments.domain.errors import Cancelled, InvalidTemplate, ManagedOutsid
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.template import Bundle
 from environments.service.authorization import Principal
-from environments.wire.views import CancelRequest, DeploymentView, UpdateRequest
+from environments.wire.deployments import CancelRequest, DeploymentView
+from environments.wire.environments import UpdateRequest
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 from tests.support.postgres import Postgres
 

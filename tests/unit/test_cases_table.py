@@ -6,7 +6,7 @@ import pytest
 
 from environments.bootstrap.kinds import STEP_KINDS
 from environments.service.inspecting import template_faults
-from environments.wire.views import Validation
+from environments.wire.templates import Validation
 from tests.cases.table import HERE, Case, Change, Ends, read
 
 READY = '[{name}]\nends = "ready"\nchange = {{ parameters = {{ message = "ho" }} }}\n'

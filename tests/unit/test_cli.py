@@ -30,7 +30,7 @@ from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
 from environments.exit_statuses import exit_status
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 from tests.support.service_process import free_port
 

@@ -16,16 +16,9 @@ from environments.cli.program import run
 from environments.domain.environment import Drift, EventType, Incident, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
 from environments.domain.plan import StepPlan
-from environments.wire.views import (
-    AbandonRequest,
-    CancelRequest,
-    DeploymentView,
-    PendingView,
-    PlanRequest,
-    ResourceView,
-    RollbackRequest,
-    WorkerView,
-)
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
+from environments.wire.environments import AbandonRequest, ResourceView, RollbackRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from environments.words import clean
 from tests.unit.test_cli import CommandLine, api, cli
 

@@ -32,7 +32,8 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
-from environments.wire.views import Accepted, CreateRequest, PlanRequest
+from environments.wire.environments import Accepted, CreateRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.client import environment_view
 
 Handler = Callable[[httpx2.Request], httpx2.Response]

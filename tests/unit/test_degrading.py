@@ -19,7 +19,7 @@ from environments.providers.nomad.ports import Job
 from environments.service.presenting import environment_view
 from environments.steps import job_health
 from environments.steps.base import Owner
-from environments.wire.views import UpdateRequest
+from environments.wire.environments import UpdateRequest
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
 from tests.fakes.backends.nomad import MemoryNomad

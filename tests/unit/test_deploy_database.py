@@ -17,7 +17,7 @@ from environments.providers.vault.secret import VaultSecretOptions
 from environments.service.parameters import check_parameters
 from environments.service.rendering import render
 from environments.stores.sealing import KeyFileSealer
-from environments.wire.views import WorkerView
+from environments.wire.deployments import WorkerView
 from images.errors import ImageNotBuilt
 from images.places import CHECKOUT
 from jobs import status

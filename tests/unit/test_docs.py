@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
-from environments.wire.views import EnvironmentView
+from environments.wire.environments import EnvironmentView
 from tests.support.docs_reference import CHECKOUT, FOLDER, PAGES
 
 DOCS = CHECKOUT / "docs"

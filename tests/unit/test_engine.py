@@ -11,7 +11,7 @@ import pytest
 from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.wire.views import ExtendRequest, UpdateRequest
+from environments.wire.environments import ExtendRequest, UpdateRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
 
 

@@ -33,7 +33,8 @@ from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.recovery import Recovery
-from environments.wire.views import CancelRequest, CreateRequest, ExtendRequest, UpdateRequest
+from environments.wire.deployments import CancelRequest
+from environments.wire.environments import CreateRequest, ExtendRequest, UpdateRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from environments.stores.database import Database
-from environments.wire.views import ExtendRequest
+from environments.wire.environments import ExtendRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 

@@ -17,7 +17,7 @@ from environments.domain.deadline import LONGEST, later, parse_moment
 from environments.domain.errors import InvalidLifetime
 from environments.domain.lifecycle import State
 from environments.moments import coarse, countdown, in_zone, local_zone, moment, taken, time_of_day, zone_name
-from environments.wire.views import CreateRequest, EnvironmentView, ExtendRequest
+from environments.wire.environments import CreateRequest, EnvironmentView, ExtendRequest
 from tests.fakes.client import NOW, environment_view
 from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 from tui.clock import Clock

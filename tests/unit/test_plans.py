@@ -19,7 +19,8 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import summary
 from environments.service.authorization import Principal
-from environments.wire.views import DestroyRequest, PlanRequest, PlanView, UpdateRequest
+from environments.wire.environments import DestroyRequest, UpdateRequest
+from environments.wire.plans import PlanRequest, PlanView
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Dead, Setting
 
 SECRET = {"code": "swordfish"}

@@ -12,7 +12,8 @@ from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.drift import Drifting
 from environments.service.presenting import environment_view
-from environments.wire.views import CreateRequest, EnvironmentView, PlanRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
+from environments.wire.plans import PlanRequest
 from tests.support.engine_harness import ADMIN, DATABASES, Setting, open_setting
 
 TEMPLATE = """

@@ -11,7 +11,8 @@ from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImag
 from environments.domain.lifecycle import State
 from environments.service.images import Images
 from environments.service.rendering import fault, render, scope
-from environments.wire.views import PublishImageRequest, UpdateRequest
+from environments.wire.environments import UpdateRequest
+from environments.wire.images import PublishImageRequest
 from tests.fakes.client import NOW, FakeClient
 from tests.support.engine_harness import ADMIN, USER, Setting
 

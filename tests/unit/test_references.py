@@ -20,7 +20,7 @@ from environments.service.authorization import Principal
 from environments.service.presenting import outputs_view
 from environments.service.rendering import render
 from environments.service.secret_outputs import checked_output, option_faults, output_faults
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.service import FakeService, make_service
 from tests.fakes.world import World, thing_registry
 

@@ -1,18 +1,28 @@
 """Every text that somebody sends has an end, in whatever model of a request it comes."""
 
 import inspect
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from environments.wire import views
+from environments import wire
+from environments.wire.environments import AbandonRequest, CreateRequest, DestroyRequest
+from environments.wire.fields import Request
+from environments.wire.images import PublishImageRequest
+from environments.wire.templates import GitPushRequest, PushRequest
+from environments.wire.tokens import TokenRequest
+
+MODULES = [import_module(f"{wire.__name__}.{found.name}") for found in pkgutil.iter_modules(wire.__path__)]
 
 REQUESTS = [
     model
-    for name, model in inspect.getmembers(views, inspect.isclass)
-    if issubclass(model, BaseModel) and name.endswith("Request")
+    for module in MODULES
+    for name, model in inspect.getmembers(module, inspect.isclass)
+    if model.__module__ == module.__name__ and name.endswith("Request") and model is not Request
 ]
 
 
@@ -50,13 +60,13 @@ def test_every_text_of_a_request_has_an_end(model: type[BaseModel]) -> None:
 
 def test_a_text_that_no_database_keeps_is_refused() -> None:
     for model, fields in (
-        (views.TokenRequest, {"owner": "a\0"}),
-        (views.DestroyRequest, {"reason": "\0"}),
-        (views.AbandonRequest, {"reason": "a\0b"}),
-        (views.CreateRequest, {"name": "demo", "template": "w\0eb"}),
-        (views.GitPushRequest, {"url": "https://host/a", "path": "\0"}),
-        (views.PublishImageRequest, {"reference": "x", "channel": "qa", "build": "\0"}),
-        (views.PushRequest, {"files": {"a\0b": ""}}),
+        (TokenRequest, {"owner": "a\0"}),
+        (DestroyRequest, {"reason": "\0"}),
+        (AbandonRequest, {"reason": "a\0b"}),
+        (CreateRequest, {"name": "demo", "template": "w\0eb"}),
+        (GitPushRequest, {"url": "https://host/a", "path": "\0"}),
+        (PublishImageRequest, {"reference": "x", "channel": "qa", "build": "\0"}),
+        (PushRequest, {"files": {"a\0b": ""}}),
     ):
         with pytest.raises(ValidationError, match="U\\+0000"):
             model.model_validate(fields)
@@ -65,10 +75,10 @@ def test_a_text_that_no_database_keeps_is_refused() -> None:
 def test_what_is_too_long_is_refused() -> None:
     long = "x" * 1001
     for model, fields in (
-        (views.TokenRequest, {"owner": "ada", "note": long}),
-        (views.TokenRequest, {"owner": long}),
-        (views.DestroyRequest, {"reason": long}),
-        (views.CreateRequest, {"name": "demo", "template": "web", "parameters": {long: 1}}),
+        (TokenRequest, {"owner": "ada", "note": long}),
+        (TokenRequest, {"owner": long}),
+        (DestroyRequest, {"reason": long}),
+        (CreateRequest, {"name": "demo", "template": "web", "parameters": {long: 1}}),
     ):
         with pytest.raises(ValidationError):
             model.model_validate(fields)

@@ -19,7 +19,8 @@ from environments.engine.plan import WorldPlanner
 from environments.moments import moment
 from environments.providers.consul.kv import ConsulKv
 from environments.steps.registry import StepRegistry
-from environments.wire.views import CreateRequest, PlanRequest, RollbackRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, RollbackRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.backends.nomad_instances import Fate
 from tests.support.engine_harness import ADMIN, Setting
 from tests.support.step_harness import JOB, World

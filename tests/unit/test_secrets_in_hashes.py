@@ -13,7 +13,8 @@ from environments.service.authorization import Principal
 from environments.stores.database import open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
-from environments.wire.views import CreateRequest, PlanRequest
+from environments.wire.environments import CreateRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.service import WEB, make_service
 from tests.support.engine_harness import TEMPLATE, Setting
 

@@ -9,7 +9,8 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import summary
 from environments.domain.template import make_bundle
 from environments.steps.registry import StepRegistry
-from environments.wire.views import CreateRequest, PlanRequest, PlanView, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
+from environments.wire.plans import PlanRequest, PlanView
 from tests.support import step_harness
 from tests.support.engine_harness import ADMIN, Setting
 

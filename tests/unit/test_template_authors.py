@@ -12,7 +12,7 @@ from environments.domain.template import Bundle, make_bundle
 from environments.providers.nomad.rules import adopt
 from environments.service.authorization import Principal
 from environments.steps.base import Owner
-from environments.wire.views import CreateRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
 EVE = Principal("eve", "user", "tok-eve")

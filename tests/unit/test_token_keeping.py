@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from environments.domain.tokens import RANDOM_BYTES, known_token, secret_hash, secret_prefix
-from environments.wire.views import TokenRequest
+from environments.wire.tokens import TokenRequest
 from jobs import deploy
 from jobs.places import Places
 from tests.fakes.service import make_service

@@ -5,7 +5,7 @@ from typing import Any
 from textual.widgets import Button, Input
 
 from environments.domain.errors import InvalidParameters, NameTaken, ServiceUnavailable
-from environments.wire.views import CreateRequest
+from environments.wire.environments import CreateRequest
 from tests.fakes.client import FakeClient, web_template
 from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import everything

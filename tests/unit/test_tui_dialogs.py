@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Button, Input
 
 from environments.domain.errors import NotAllowedNow
-from environments.wire.views import ExtendRequest
+from environments.wire.environments import ExtendRequest
 from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import everything
 from tui.dialogs import DeadlineDialog, DestroyDialog, Dialog

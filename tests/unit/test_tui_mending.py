@@ -8,13 +8,9 @@ from environments.domain.environment import Drift, EventType, Incident, Unexpect
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import StepPlan
-from environments.wire.views import (
-    AbandonRequest,
-    CancelRequest,
-    DeploymentView,
-    PendingView,
-    PlanRequest,
-)
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView
+from environments.wire.environments import AbandonRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps
 from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import deploying, everything, failed, ready

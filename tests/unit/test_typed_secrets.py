@@ -15,7 +15,7 @@ from environments.domain.template import Template, make_bundle
 from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner
-from environments.wire.views import CreateRequest, UpdateRequest
+from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.support.engine_harness import ADMIN
 from tests.unit.test_services import Cluster, shown
 

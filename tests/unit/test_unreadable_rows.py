@@ -10,7 +10,7 @@ import pytest
 
 from environments.domain.errors import StorageError
 from environments.domain.lifecycle import DeploymentKind, State
-from environments.wire.views import ExtendRequest
+from environments.wire.environments import ExtendRequest
 from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 
 

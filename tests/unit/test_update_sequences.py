@@ -11,7 +11,8 @@ from environments.domain.environment import Deployment
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, DeploymentState, State
 from environments.engine import progress
-from environments.wire.views import PlanRequest, UpdateRequest
+from environments.wire.environments import UpdateRequest
+from environments.wire.plans import PlanRequest
 from tests.support.engine_harness import ADMIN, Dead, Setting
 
 HEAD = """

@@ -15,7 +15,8 @@ from environments.domain.errors import BackendError, BackendUnavailable, NotAllo
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.engine import progress
 from environments.engine.progress import pause_before
-from environments.wire.views import PlanRequest, RollbackRequest, UpdateRequest
+from environments.wire.environments import RollbackRequest, UpdateRequest
+from environments.wire.plans import PlanRequest
 from tests.fakes.world import ThingExecutor, ThingHandler
 from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
 

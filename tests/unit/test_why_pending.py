@@ -14,7 +14,8 @@ from environments.engine.worker import Worker
 from environments.service.authorization import Principal
 from environments.service.storage import WorkerRecord
 from environments.stores.schema import deployments
-from environments.wire.views import CancelRequest, CreateRequest, PendingView, UpdateRequest
+from environments.wire.deployments import CancelRequest, PendingView
+from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 

@@ -19,7 +19,7 @@ IMAGES = ("web", "postgres", "provisioning")
 
 _DEPLOY = """
 import json, sys
-from environments.wire.views import PublishImageRequest
+from environments.wire.images import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.toolchain import require

@@ -6,7 +6,7 @@ from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import ManagedOutside, NotAllowedNow, NotFound, UnknownEnvironment
-from environments.wire.views import CancelRequest, DeploymentView, PendingView
+from environments.wire.deployments import CancelRequest, DeploymentView, PendingView
 
 
 def deployment_routes(service: Service) -> APIRouter:

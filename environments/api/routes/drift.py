@@ -15,7 +15,7 @@ from environments.domain.errors import (
     NotAllowedNow,
     UnknownEnvironment,
 )
-from environments.wire.views import DriftView
+from environments.wire.environments import DriftView
 
 
 def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:

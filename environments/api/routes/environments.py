@@ -32,10 +32,10 @@ from environments.domain.errors import (
     UnknownEnvironment,
     UnknownTemplate,
 )
-from environments.wire.views import (
+from environments.wire.deployments import DeploymentView
+from environments.wire.environments import (
     Accepted,
     CreateRequest,
-    DeploymentView,
     DestroyRequest,
     EnvironmentView,
     ExtendRequest,

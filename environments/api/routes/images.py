@@ -9,7 +9,7 @@ from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidName
-from environments.wire.views import ImageView, PublishImageRequest
+from environments.wire.images import ImageView, PublishImageRequest
 
 
 def image_routes(service: Service) -> APIRouter:

@@ -30,7 +30,8 @@ from environments.domain.errors import (
     UnknownPlan,
     UnknownTemplate,
 )
-from environments.wire.views import Accepted, PlanRequest, PlanView
+from environments.wire.environments import Accepted
+from environments.wire.plans import PlanRequest, PlanView
 
 
 def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:

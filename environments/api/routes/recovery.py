@@ -12,7 +12,7 @@ from environments.domain.errors import (
     NotFound,
     UnknownEnvironment,
 )
-from environments.wire.views import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
+from environments.wire.environments import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 
 _CHANGED = (UnknownEnvironment, NotAllowedNow, ManagedOutside)
 

@@ -9,7 +9,7 @@ from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.readiness import Ready
 from environments.domain.errors import BackendError, BackendUnavailable
-from environments.wire.views import Info, Readiness
+from environments.wire.system import Info, Readiness
 
 PEM = "application/x-pem-file"
 

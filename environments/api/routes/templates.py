@@ -30,7 +30,7 @@ from environments.domain.errors import (
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
 from environments.service.authorization import Action, may
-from environments.wire.views import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
+from environments.wire.templates import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
 

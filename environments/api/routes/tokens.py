@@ -9,7 +9,7 @@ from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import Forbidden, InvalidLifetime, NotFound
-from environments.wire.views import NewToken, TokenRequest, TokenView
+from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 
 def token_routes(service: Service) -> APIRouter:

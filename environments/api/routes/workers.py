@@ -6,7 +6,7 @@ from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.wire.views import WorkerView
+from environments.wire.deployments import WorkerView
 
 
 def worker_routes(service: Service) -> APIRouter:

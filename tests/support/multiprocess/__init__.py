@@ -12,7 +12,8 @@ from pathlib import Path
 from environments.client import Client
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.views import CreateRequest, EnvironmentView, StepView
+from environments.wire.deployments import StepView
+from environments.wire.environments import CreateRequest, EnvironmentView
 from tests.support.multiprocess.world import WORLD, Line, read_lines
 from tests.support.postgres import Postgres
 from tests.support.service_process import ServiceProcess

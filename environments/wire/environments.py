@@ -1,0 +1,149 @@
+"""Environments in the API: what it shows of them, and the requests about them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from environments.domain import shapes
+from environments.domain.environment import DegradedReason, Drift, Failure
+from environments.domain.lifecycle import ResourceStatus, State
+from environments.wire.deployments import DeploymentView
+from environments.wire.fields import (
+    DeploymentId,
+    Digest,
+    Duration,
+    EnvironmentId,
+    Label,
+    Moment,
+    Name,
+    Request,
+    ShownDigest,
+    ShownLabel,
+    ShownName,
+    Text,
+    View,
+    Word,
+)
+
+
+class OutputView(View):
+    """An output; the value of a secret one is a mask unless it was revealed."""
+
+    value: Any
+    description: str = ""
+    secret: bool = False
+
+
+class EnvironmentView(View):
+    """An environment as people see it. Times are UTC. Secret parameters and outputs are masked."""
+
+    id: EnvironmentId
+    name: ShownName
+    owner: str
+    template: ShownLabel
+    template_version: str
+    bundle: ShownDigest
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    state: State
+    state_since: datetime
+    created_at: datetime
+    deadline: datetime | None = None
+    maximum_deadline: datetime | None = None
+    warned: bool = False
+    outputs: dict[str, OutputView] = Field(default_factory=dict)
+    failure: Failure | None = None
+    destroy_again_at: datetime | None = None
+    destroyed_at: datetime | None = None
+    managed_by: str | None = None
+    last_good: DeploymentId | None = None
+    """The deployment that last made it ready."""
+    drifted: bool = False
+    """Whether the last look found that the world differs from what its steps made."""
+    awaiting_promotion: tuple[str, ...] = ()
+    """Steps whose new version waits for `env promote`; addresses and outputs are still those of the version before."""
+    degraded: tuple[DegradedReason, ...] = ()
+    """Why a ready environment doesn't work as a whole, at this moment; empty: nothing is known to be wrong."""
+    deployment: DeploymentView | None = None
+    """The newest deployment; only when one environment is shown."""
+
+
+class ResourceView(View):
+    """A line of the inventory."""
+
+    kind: str
+    address: str
+    step: str | None
+    status: ResourceStatus
+    detail: str = ""
+    created_at: datetime
+    updated_at: datetime
+
+
+class DriftView(View):
+    """What the last look at an environment found; `drift` None: nobody has looked since its last deployment."""
+
+    environment: str
+    drift: Drift | None
+    observe_at: datetime | None = None
+    """When the schedule of its template observes it next."""
+
+
+class Accepted(View):
+    """A request was taken: the environment as it is now, and the deployment to follow, if the request made one.
+
+    `events_after`: all events of what the deployment does have larger ids. None: it may have begun already.
+    """
+
+    environment: EnvironmentView
+    deployment_id: DeploymentId | None
+    events_after: int | None = None
+
+
+class CreateRequest(Request):
+    """Asks for an environment. At most one of `ttl` (a duration such as `2h`) and `until` (a moment with offset)."""
+
+    name: Name
+    template: Label
+    digest: Digest | None = None
+    """A particular version of the template; None: the newest."""
+    parameters: dict[Word, Any] = Field(default_factory=dict)
+    ttl: Duration | None = None
+    until: Moment | None = None
+
+
+class UpdateRequest(Request):
+    """Asks to apply the newest (or the named) version of the environment's template, and changed parameters.
+
+    `run_again` names steps whose batch jobs are to run again, though they have run to their end with the same inputs.
+    """
+
+    digest: Digest | None = None
+    parameters: dict[Word, Any] | None = None
+    run_again: tuple[Word, ...] = ()
+
+
+class RollbackRequest(Request):
+    """Goes back to the template version and parameters of an earlier deployment; None: the last good one."""
+
+    deployment: Annotated[Word, WithJsonSchema(shapes.ROLLBACK)] | None = None
+
+
+class AbandonRequest(Request):
+    """Gives up what can't be destroyed; `reason` is kept."""
+
+    reason: Text = Field(min_length=1)
+
+
+class ExtendRequest(Request):
+    """Moves the deadline. One of `by` (added to the deadline), `ttl` (from now), `until` (a moment)."""
+
+    by: Duration | None = None
+    ttl: Duration | None = None
+    until: Moment | None = None
+
+
+class DestroyRequest(Request):
+    """Asks to destroy now; `reason` is kept."""
+
+    reason: Text = ""
