@@ -58,7 +58,9 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "status",
         "test",
         "lint",
+        "docs",
         "lock",
+        "release",
         "bench",
         "tidy",
     }
