@@ -15,11 +15,11 @@ from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
 from environments.domain.template import TEMPLATE_FILE
 from environments.engine.afterlook import AfterLook
-from environments.engine.clock import Alarm, Retention
 from environments.engine.degrading import Degrading
 from environments.engine.feed import Feed
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
+from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.watch import Watch
 from environments.engine.worker import Worker
 from environments.engine.world import World
@@ -77,7 +77,7 @@ class Service:
     checks: CheckPool
     feed: Feed
     worker: Worker
-    clock: Alarm
+    scheduler: Scheduler
     watch: Watch
     world: World
     degrading: Degrading
@@ -88,12 +88,12 @@ class Service:
         return self.settings.role != "api"
 
     def start(self) -> None:
-        """Begins to carry out deployments and to watch the clock."""
+        """Starts the worker, the scheduler and what observes the cluster."""
         self.checks.start()
         self.state_server.start()  # also where nothing is carried out: plans and looks read states
         if self.works:
             self.worker.start()
-            self.clock.start()
+            self.scheduler.start()
             self.watch.start()
             self.degrading.start()
             self.world.start()
@@ -104,7 +104,7 @@ class Service:
             self.world.stop()
             self.degrading.stop()
             self.watch.stop()
-            self.clock.stop()
+            self.scheduler.stop()
             self.worker.stop()
         self.checks.stop()
         self.state_server.stop()  # last: an OpenTofu that is told to stop still hands in its state
@@ -141,8 +141,8 @@ def build(settings: Settings) -> Service:
     requests = Requests(database, sealer, now, new_id, checks, again)
     catalogue = Catalogue(database, checks, now, make_judge(connections))
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
-    clock = Alarm(database, requests, now, retention, database.turn())
-    world = World(NomadFeed(connections), ConsulFeed(connections), clock.leads)
+    scheduler = Scheduler(database, requests, now, retention, database.turn())
+    world = World(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degrading = Degrading(database, JOB_KIND, secret_words(vault.secrets), now, world.want)
     world.subscribe(degrading)
     database.follow(degrading.published)
@@ -183,7 +183,7 @@ def build(settings: Settings) -> Service:
             host=settings.worker_host,
             version=version,
         ),
-        clock=clock,
+        scheduler=scheduler,
         watch=Watch([drifting.observe_due, AfterLook(database, tools, now).look_due]),
         world=world,
         degrading=degrading,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from environments.engine.clock import Alarm, Retention
+from environments.engine.scheduler import Retention, Scheduler
 from environments.service.authorization import Principal
 from environments.service.checking import DirectChecks
 from environments.service.requests import Requests
@@ -80,9 +80,9 @@ def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, in
             lambda kind: f"{kind}-{next(numbers)}",
             DirectChecks({}),
         )
-        alarm = Alarm(database, requests, clock, Retention())
-        alarm.tick()  # the first also forgets what is old
-        sweeps = [_timed(alarm.tick) for _ in range(SWEEPS)]
+        scheduler = Scheduler(database, requests, clock, Retention())
+        scheduler.tick()  # the first also forgets what is old
+        sweeps = [_timed(scheduler.tick) for _ in range(SWEEPS)]
         later = timedelta(hours=9)  # past every deadline
 
         def ask_for_all() -> None:

@@ -14,9 +14,9 @@ import pytest
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
-from environments.engine.clock import Alarm, Retention
 from environments.engine.feed import Feed
 from environments.engine.plan import WorldPlanner
+from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
@@ -78,7 +78,7 @@ class Setting:
         self.queueing = Queueing(self.database, self.clock)
         name = f"worker-{next(self._worker_ids)}"
         self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock)
-        self.alarm = Alarm(self.database, self.requests, self.clock, Retention())
+        self.scheduler = Scheduler(self.database, self.requests, self.clock, Retention())
 
     def make_registry(self) -> StepRegistry:
         """The step kinds: those of the small world."""

@@ -11,8 +11,8 @@ from environments.domain.environment import DegradedReason, Environment, Event, 
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.engine import degrading, environment_troubles, world
-from environments.engine.clock import Alarm, Retention
 from environments.engine.degrading import Degrading
+from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.world import World
 from environments.providers.consul.services import Instance
 from environments.providers.nomad.ports import Job
@@ -344,19 +344,20 @@ def test_another_process_takes_over(cluster: Cluster) -> None:
 @pytest.mark.parametrize("cluster", DATABASES, indirect=True)
 def test_the_process_that_is_the_clock_leads(cluster: Cluster) -> None:
     setting = cluster.setting
-    alarms = [
-        Alarm(setting.database, setting.requests, setting.clock, Retention(), setting.database.turn()) for _ in range(2)
+    schedulers = [
+        Scheduler(setting.database, setting.requests, setting.clock, Retention(), setting.database.turn())
+        for _ in range(2)
     ]
     shared = setting.database.shared
     try:
-        alarms[0].start()
-        setting.until(alarms[0].leads)
-        alarms[1].start()
+        schedulers[0].start()
+        setting.until(schedulers[0].leads)
+        schedulers[1].start()
         time.sleep(0.5)
         # A database that one process has for itself has no other one.
-        assert alarms[1].leads() is not shared
-        alarms[0].stop()
-        setting.until(alarms[1].leads)
+        assert schedulers[1].leads() is not shared
+        schedulers[0].stop()
+        setting.until(schedulers[1].leads)
     finally:
-        for alarm in alarms:
-            alarm.stop()
+        for scheduler in schedulers:
+            scheduler.stop()

@@ -181,7 +181,7 @@ def test_a_foreign_thing_is_never_destroyed(setting: Setting) -> None:
 
 def test_what_cannot_be_removed_is_named_and_tried_again(setting: Setting) -> None:
     setting.worker.start()
-    setting.alarm.start()
+    setting.scheduler.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_removed_is_named_and_tried_again(setting: Setting) -> No
     setting.world.before = lambda verb, address: None
     setting.clock.ahead = timedelta(seconds=20)
     setting.wait_for(State.DESTROYED)
-    setting.alarm.stop()
+    setting.scheduler.stop()
     assert setting.world.things == {}
 
 
@@ -313,7 +313,7 @@ def test_orderly_stop_gives_the_deployment_back(setting: Setting) -> None:
 
 def test_the_clock_warns_and_then_destroys(setting: Setting) -> None:
     setting.worker.start()
-    setting.alarm.start()
+    setting.scheduler.start()
     setting.create(parameters=SECRET, ttl="1h")
     environment = setting.wait_for(State.READY)
     assert environment.deadline is not None
@@ -326,7 +326,7 @@ def test_the_clock_warns_and_then_destroys(setting: Setting) -> None:
     assert setting.environment().state is State.READY
     setting.clock.ahead = timedelta(hours=2, seconds=1)
     setting.wait_for(State.DESTROYED)
-    setting.alarm.stop()
+    setting.scheduler.stop()
     assert setting.world.things == {}
 
 
@@ -338,9 +338,9 @@ def test_what_was_due_while_nothing_ran_is_destroyed_at_once(setting: Setting) -
     setting.clock.ahead = timedelta(days=1)
     setting.open()
     setting.worker.start()
-    setting.alarm.start()
+    setting.scheduler.start()
     setting.wait_for(State.DESTROYED, seconds=2)
-    setting.alarm.stop()
+    setting.scheduler.stop()
 
 
 def test_a_failed_environment_is_destroyed_on_time_too(setting: Setting) -> None:
@@ -353,9 +353,9 @@ def test_a_failed_environment_is_destroyed_on_time_too(setting: Setting) -> None
     setting.create(parameters=SECRET, ttl="1h")
     setting.wait_for(State.FAILED)
     setting.clock.ahead = timedelta(hours=2)
-    setting.alarm.start()
+    setting.scheduler.start()
     setting.wait_for(State.DESTROYED)
-    setting.alarm.stop()
+    setting.scheduler.stop()
     assert setting.world.things == {}
 
 

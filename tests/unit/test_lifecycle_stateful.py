@@ -229,7 +229,7 @@ class Lives(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         self.setting.clock.ahead += timedelta(hours=hours)
         overdue = self._overdue()
-        self.setting.alarm.tick()
+        self.setting.scheduler.tick()
         self._settle()
         for name in overdue:
             assert self.setting.environment(name).state in (State.DESTROYED, State.DESTROY_FAILED)

@@ -152,7 +152,7 @@ def test_an_environment_with_the_last_deadline_there_is_can_be_read_and_moved(se
     with setting.database.write() as tx:
         tx.environments.change(environment.id, deadline=LAST, maximum_deadline=None)
     assert setting.environment("one").deadline == LAST
-    setting.alarm.tick()
+    setting.scheduler.tick()
     for asked in ({"by": "3660d"}, {"until": LAST}):
         with pytest.raises(InvalidLifetime):
             setting.requests.extend(ADMIN, "one", ExtendRequest.model_validate(asked))

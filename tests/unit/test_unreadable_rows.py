@@ -88,10 +88,10 @@ def test_an_environment_that_cannot_be_read_is_in_the_way_of_no_list_and_no_cloc
         with pytest.raises(StorageError, match="can't be read"):
             ask()
     setting.clock.ahead = timedelta(minutes=58)
-    setting.alarm.tick()
+    setting.scheduler.tick()
     assert setting.environment("next").warned
     setting.clock.ahead = timedelta(hours=2)
-    setting.alarm.tick()
+    setting.scheduler.tick()
     for name in ("before", "next"):
         assert setting.environment(name).state is State.DESTROYING
     with setting.database.read() as tx:

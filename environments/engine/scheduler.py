@@ -1,4 +1,4 @@
-"""The clock: warns, destroys what is due, tries failed destroys again, and forgets what nobody needs any more."""
+"""The scheduler: warns of deadlines, destroys what is due, retries failed destroys, and deletes what has expired."""
 
 import threading
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from environments.service.requests import Requests
 from environments.service.storage import Storage
 
 _LONGEST_SLEEP = 1.0
-"""Seconds: also bounds what a step of the machine's clock can do."""
+"""Seconds; this also limits the effect of a jump of the machine's clock."""
 
-_FORGETS_EVERY = timedelta(hours=1)
+_PRUNED_EVERY = timedelta(hours=1)
 
 _DEAD_WORKERS_SHOWN = timedelta(hours=1)
-"""How long a worker that ended without a word stays on the list."""
+"""How long a worker that crashed stays on the list."""
 
 log = structlog.get_logger()
 
@@ -45,8 +45,8 @@ class Turn(Protocol):
         ...
 
 
-class Alarm:
-    """One thread that looks once a second, and at each deadline; of several processes one at a time."""
+class Scheduler:
+    """A thread that runs once a second, and at each deadline. Of several processes only the leader does the work."""
 
     def __init__(
         self,
@@ -61,35 +61,35 @@ class Alarm:
         self._clock = clock
         self._retention = retention
         self._turn = turn
-        self._forgot_at: datetime | None = None
+        self._pruned_at: datetime | None = None
         self._leads = turn is None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
-        """Begins, with what became due while nothing ran."""
+        """Starts the thread; what became due while no process ran is done first."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends."""
+        """Stops the thread and gives up leadership."""
         self._stopping.set()
         self._thread.join(timeout=5)
         if self._turn is not None:
             self._turn.close()
 
     def leads(self) -> bool:
-        """Whether this process is the one that does what one alone has to do, as far as is known; asks nobody."""
+        """Whether this process is the leader, as of the last check; doesn't ask the database."""
         return self._leads
 
     def tick(self) -> None:
         """Does what is due now."""
         for name in self._requests.destroy_due():
-            log.info("clock.destroys", environment=name)
+            log.info("scheduler.destroys", environment=name)
         self._warn()
         now = self._clock()
-        if self._forgot_at is None or now - self._forgot_at >= _FORGETS_EVERY:
-            self._forgot_at = now
-            self._forget(now)
+        if self._pruned_at is None or now - self._pruned_at >= _PRUNED_EVERY:
+            self._pruned_at = now
+            self._prune(now)
 
     def _warn(self) -> None:
         now = self._clock()
@@ -103,7 +103,7 @@ class Alarm:
             assert environment.deadline is not None
             left = format_duration(environment.deadline - now)
             with self._storage.write() as tx:
-                # It may have been extended, or destroyed, since we looked.
+                # It may have been extended, or destroyed, since it was read.
                 found = tx.environments.get(environment.id)
                 if found is None or (found.deadline, found.state) != (environment.deadline, environment.state):
                     continue
@@ -116,7 +116,7 @@ class Alarm:
                     data={"deadline": environment.deadline.isoformat()},
                 )
 
-    def _forget(self, now: datetime) -> None:
+    def _prune(self, now: datetime) -> None:
         logs_before, events_before = now - self._retention.logs, now - self._retention.events
         events, some = 0, 1
         while some and not self._stopping.is_set():
@@ -128,7 +128,7 @@ class Alarm:
             tx.plans.forget(now)
             tx.workers.forget(now - _DEAD_WORKERS_SHOWN)
         if events or environments:
-            log.info("clock.forgot", events=events, environments=environments)
+            log.info("scheduler.pruned", events=events, environments=environments)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -143,10 +143,10 @@ class Alarm:
                         sleep = (due - self._clock()).total_seconds()
             except CalvinverseError as error:
                 self._leads = self._turn is None
-                log.warning("clock.failed", reason=error.message)
+                log.warning("scheduler.failed", reason=error.message)
                 sleep = _LONGEST_SLEEP
-            except Exception as error:  # the clock must never end: somebody's money depends on it
-                log.error("clock.fault", exc_info=error)
+            except Exception as error:  # the thread must not end: deadlines depend on it
+                log.error("scheduler.fault", exc_info=error)
                 sleep = _LONGEST_SLEEP
-            # Not woken by events: a deployment makes dozens, and a new deadline is seen after the longest sleep.
+            # Events don't wake it: a deployment writes dozens, and a new deadline is read after the longest sleep.
             self._stopping.wait(min(max(sleep, 0.01), _LONGEST_SLEEP))
