@@ -18,9 +18,9 @@ from environments.engine.afterlook import AfterLook
 from environments.engine.degrading import Degrading
 from environments.engine.feed import Feed
 from environments.engine.observe import WorldObserver
+from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import WorldPlanner
 from environments.engine.scheduler import Retention, Scheduler
-from environments.engine.watch import Watch
 from environments.engine.worker import Worker
 from environments.engine.world import World
 from environments.providers.backend.health import Parts
@@ -78,7 +78,7 @@ class Service:
     feed: Feed
     worker: Worker
     scheduler: Scheduler
-    watch: Watch
+    observation: PeriodicObservation
     world: World
     degrading: Degrading
 
@@ -94,7 +94,7 @@ class Service:
         if self.works:
             self.worker.start()
             self.scheduler.start()
-            self.watch.start()
+            self.observation.start()
             self.degrading.start()
             self.world.start()
 
@@ -103,7 +103,7 @@ class Service:
         if self.works:
             self.world.stop()
             self.degrading.stop()
-            self.watch.stop()
+            self.observation.stop()
             self.scheduler.stop()
             self.worker.stop()
         self.checks.stop()
@@ -184,7 +184,7 @@ def build(settings: Settings) -> Service:
             version=version,
         ),
         scheduler=scheduler,
-        watch=Watch([drifting.observe_due, AfterLook(database, tools, now).look_due]),
+        observation=PeriodicObservation([drifting.observe_due, AfterLook(database, tools, now).look_due]),
         world=world,
         degrading=degrading,
     )

@@ -1,0 +1,58 @@
+"""Observes environments on their schedule: ready ones for drift, abandoned ones for what is left of them.
+
+It has threads of its own beside the scheduler's, because an observation takes seconds and a deadline can't wait. Every
+process with a worker runs it; each environment is claimed in the database, so that one process observes it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from environments.domain.errors import CalvinverseError
+
+EVERY = 5.0
+"""Seconds between two checks for due observations."""
+
+SIDE_BY_SIDE = 3
+"""How many environments are observed in parallel."""
+
+log = structlog.get_logger()
+
+
+class PeriodicObservation:
+    """Threads that call each of `tasks` until nothing is due. A task returns the names of the environments it observed.
+
+    A task claims what it observes, so a slow environment occupies one thread only.
+    """
+
+    def __init__(self, tasks: Sequence[Callable[[], Sequence[str]]]) -> None:
+        self._tasks = tasks
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"observe-{number}", daemon=True) for number in range(SIDE_BY_SIDE)
+        ]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stops the threads. A running observation changes nothing, so it is waited for 2 seconds at most."""
+        self._stopping.set()
+        end = time.monotonic() + 2
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(EVERY):
+            for observe in self._tasks:
+                try:
+                    while not self._stopping.is_set() and (names := observe()):
+                        log.info("observation.done", environments=names)
+                except CalvinverseError as error:
+                    log.warning("observation.failed", reason=error.message)
+                except Exception as error:  # the thread must not end: what can't be observed now may be later
+                    log.error("observation.fault", exc_info=error)
