@@ -14,7 +14,7 @@ from environments.engine.leftovers import Stock, of_step, other_kinds, steps_to_
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
-from environments.engine.removal import SHARED, Looks, Removal, turned_round
+from environments.engine.removal import SHARED, Inspector, Removal, reversed_order
 from environments.steps.registry import StepRegistry
 
 _HINT = "Fix the cause, then `calvinverse env retry`."
@@ -59,13 +59,13 @@ class Clearing:
         with self._lease.write() as tx:
             self._inventory = tx.inventory.of(self._lease.environment.id)
             shared = tx.inventory.shared_by_rank(self._lease.environment.id)
-        self._looks = Looks(self._registry, self._contexts.owner, self._inventory)
-        self._removal = Removal(self._recorder, self._looks, _HINT)
+        self._inspector = Inspector(self._registry, self._contexts.owner, self._inventory)
+        self._removal = Removal(self._recorder, self._inspector, _HINT)
         # Known to be gone before anything is laid out: most updates take nothing away.
-        self._shared = unclaimed(self._looks, shared, self._claims)
+        self._shared = unclaimed(self._inspector, shared, self._claims)
         kept = [name for name in self._kept if self._outdated(name) or self._other_kinds(name)]
         former = {name: step.needs for name, step in self._stock.former.items()}
-        needs: dict[str, tuple[str, ...]] = dict(turned_round(former, [*self._order, *kept]))
+        needs: dict[str, tuple[str, ...]] = dict(reversed_order(former, [*self._order, *kept]))
         if self._shared:
             needs[SHARED] = tuple(needs)
             with self._lease.write() as tx:
@@ -75,7 +75,7 @@ class Clearing:
     def _take_away(self, name: str) -> None:
         self._lease.check()
         resources, kinds = self._of(name)
-        limit = self._looks.time_limit(resources)
+        limit = self._inspector.time_limit(resources)
         run = Progress(self._recorder, self._logs, name, limit, ended=name in self._kept)
         if name not in self._kept:
             with self._lease.write(going_on=True) as tx:
@@ -103,7 +103,7 @@ class Clearing:
         return [found for found in resources if (found.kind, found.address) not in self._claims], self._uses[name]
 
     def _outdated(self, name: str) -> list[Resource]:
-        return unclaimed(self._looks, of_step(self._inventory, name), self._claims)
+        return unclaimed(self._inspector, of_step(self._inventory, name), self._claims)
 
     def _other_kinds(self, name: str) -> list[str]:
         return other_kinds(self._stock.former.get(name), self._kept[name].uses)
@@ -116,4 +116,4 @@ class Clearing:
         leavings = [
             change for executor in executors for change in persist(run, partial(executor.leavings, name, owner))
         ]
-        return [*leavings, *persist(run, lambda: to_destroy(self._looks, resources))]
+        return [*leavings, *persist(run, lambda: to_destroy(self._inspector, resources))]

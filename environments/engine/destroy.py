@@ -14,7 +14,7 @@ from environments.engine.graph import run_graph
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
-from environments.engine.removal import OVER, SHARED, Looks, Removal, left, rows_to_destroy
+from environments.engine.removal import OVER, SHARED, Inspector, Removal, left, rows_to_destroy
 from environments.service.storage import Transaction
 from environments.steps.base import Observation, Owner
 from environments.steps.registry import StepRegistry
@@ -82,8 +82,8 @@ class Destroy:
 
     def _take_stock(self, made: Sequence[Resource], held: frozenset[tuple[str, str]]) -> None:
         environment = self._lease.environment
-        self._looks = Looks(self._registry, Owner(environment.id, environment.name, held), made)
-        self._removal = Removal(self._recorder, self._looks)
+        self._inspector = Inspector(self._registry, Owner(environment.id, environment.name, held), made)
+        self._removal = Removal(self._recorder, self._inspector)
 
     def _rows(self, tx: Transaction) -> list[tuple[str, str, tuple[str, ...]]]:
         rows = rows_to_destroy(tx.inventory.of(self._lease.environment.id), self._template_steps(tx))
@@ -106,7 +106,7 @@ class Destroy:
         with self._lease.write() as tx:
             self._recorder.step(tx, name, StepState.RUNNING)
             resources = self._resources(tx, name)
-        run = Progress(self._recorder, self._logs, name, self._looks.time_limit(resources))
+        run = Progress(self._recorder, self._logs, name, self._inspector.time_limit(resources))
         with self._recorder.failing(self._logs, name):
             if name == PROOF:
                 self._prove(resources, run)
@@ -152,14 +152,14 @@ class Destroy:
         for resource in resources:
             if resource.status is not ResourceStatus.ABANDONED:
                 found = self._look(resource, run)
-                if self._looks.is_left(resource, found):
+                if self._inspector.is_left(resource, found):
                     self._removal.record(resource, ResourceStatus.STUCK, found.detail)
                     found_left.append((resource, found))
         return found_left
 
     def _look(self, resource: Resource, run: Progress) -> Observation:
         run.before_effect()
-        return self._looks.look(resource, run)
+        return self._inspector.observe(resource, run)
 
 
 def _held(tx: Transaction, environment_id: str) -> frozenset[tuple[str, str]]:

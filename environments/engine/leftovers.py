@@ -9,7 +9,7 @@ from environments.domain.lifecycle import StepState
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.engine.former import Former, former_steps
-from environments.engine.removal import OVER, UNKNOWN, Looks, turned_round
+from environments.engine.removal import OVER, UNKNOWN, Inspector, reversed_order
 from environments.service.storage import Transaction
 from environments.steps.base import Presence
 
@@ -65,12 +65,12 @@ def of_step(inventory: Sequence[Resource], step: str) -> list[Resource]:
     return [found for found in reversed(inventory) if found.step == step and found.status not in OVER]
 
 
-def unclaimed(looks: Looks, resources: Sequence[Resource], claims: Set[tuple[str, str]]) -> list[Resource]:
+def unclaimed(inspector: Inspector, resources: Sequence[Resource], claims: Set[tuple[str, str]]) -> list[Resource]:
     """Those that no step names any more (`claims`: kind and address), in the same order."""
     return [
         found
         for found in resources
-        if found.status not in OVER and (found.kind, found.address) not in claims and not looks.is_inner(found)
+        if found.status not in OVER and (found.kind, found.address) not in claims and not inspector.is_inner(found)
     ]
 
 
@@ -85,14 +85,14 @@ def steps_to_remove(stock: Stock, kept: set[str]) -> tuple[dict[str, tuple[str, 
     names = (set(stock.former) | made_by) - kept
     needs = {name: former.needs for name, former in stock.former.items()}
     uses = {name: stock.former[name].uses if name in stock.former else (UNKNOWN,) for name in names}
-    return turned_round(needs, names), uses
+    return reversed_order(needs, names), uses
 
 
-def to_destroy(looks: Looks, resources: Sequence[Resource]) -> tuple[Change, ...]:
+def to_destroy(inspector: Inspector, resources: Sequence[Resource]) -> tuple[Change, ...]:
     """A change for each of the resources that is there. Raises `BackendUnavailable`."""
     wanted = [found for found in resources if found.status not in OVER]
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        seen = list(pool.map(looks.look, wanted))
+        seen = list(pool.map(inspector.observe, wanted))
     return tuple(
         Change(
             kind=resource.kind,

@@ -25,7 +25,7 @@ from environments.engine.leftovers import (
     unclaimed,
 )
 from environments.engine.progress import Looking
-from environments.engine.removal import SHARED, Looks, rows_to_destroy, with_reach
+from environments.engine.removal import SHARED, Inspector, rows_to_destroy, with_reach
 from environments.service.images import references
 from environments.service.planning import Target
 from environments.service.storage import Storage
@@ -80,7 +80,7 @@ class WorldPlanner:
         budget: "_Budget",
     ) -> tuple[StepPlan, ...]:
         owner = with_reach(self._registry, Owner(target.environment.id, target.environment.name, stock.held))
-        looks = Looks(self._registry, owner, stock.inventory, budget.check)
+        inspector = Inspector(self._registry, owner, stock.inventory, budget.check)
         try:
             steps = target.bundle.template().steps
         except InvalidTemplate:
@@ -90,7 +90,7 @@ class WorldPlanner:
         ]
         plans = []
         for name, uses, resources in [*rows, (SHARED, SHARED, [*self._reached(owner, stock), *shared])]:
-            changes = _told(troubles, name, partial(to_destroy, looks, resources))
+            changes = _told(troubles, name, partial(to_destroy, inspector, resources))
             plans.append(StepPlan(step=name, uses=uses, changes=changes))
         return tuple(plan for plan in plans if plan.changes)
 
@@ -150,7 +150,7 @@ class _Draft:
         self._stock = stock
         self._shared = shared
         self._troubles = troubles
-        self._looks = Looks(registry, contexts.owner, stock.inventory, budget.check)
+        self._inspector = Inspector(registry, contexts.owner, stock.inventory, budget.check)
         self._outputs: dict[str, dict[str, Any]] = {}
         self._claims: set[tuple[str, str]] = set()
         self._plans: dict[str, StepPlan] = {}
@@ -231,8 +231,8 @@ class _Draft:
         return plan.model_copy(update={"changes": (*plan.changes, *changes)})
 
     def _outdated(self, step: Step) -> tuple[Change, ...]:
-        resources = unclaimed(self._looks, of_step(self._stock.inventory, step.name), self._claims)
-        return (*to_destroy(self._looks, resources), *self._left_by_other_kinds(step))
+        resources = unclaimed(self._inspector, of_step(self._stock.inventory, step.name), self._claims)
+        return (*to_destroy(self._inspector, resources), *self._left_by_other_kinds(step))
 
     def _left_by_other_kinds(self, step: Step) -> list[Change]:
         former = self._stock.former.get(step.name)
@@ -252,13 +252,13 @@ class _Draft:
             if changes:
                 yield plan.model_copy(update={"changes": changes})
         plan = StepPlan(step=SHARED, uses=SHARED, removed=True)
-        shared = unclaimed(self._looks, self._shared, self._claims)
+        shared = unclaimed(self._inspector, self._shared, self._claims)
         if not shared:
             return
         if self._open:
             yield plan.model_copy(update={"deferred": f"decided when {self._open} is done"})
             return
-        changes = _told(self._troubles, SHARED, lambda: to_destroy(self._looks, shared))
+        changes = _told(self._troubles, SHARED, lambda: to_destroy(self._inspector, shared))
         if changes:
             yield plan.model_copy(update={"changes": changes})
 
@@ -271,7 +271,7 @@ class _Draft:
             for change in self._registry.executors[kind].leavings(name, self._contexts.owner)
             if not self._becomes_anothers(change)
         ]
-        return (*leavings, *to_destroy(self._looks, resources))
+        return (*leavings, *to_destroy(self._inspector, resources))
 
     def _becomes_anothers(self, change: Change) -> bool:
         """Whether a kept step will have written the same thing, such as a key, before it would go."""

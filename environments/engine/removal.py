@@ -1,4 +1,4 @@
-"""Takes resources away, one at a time, and looks whether they are gone: for destroys and for what updates outlive."""
+"""Removes resources one at a time and checks that they are gone: for destroys, and for what an update leaves behind."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,22 +17,22 @@ from environments.steps.base import Observation, Owner, Presence, ResourceHandle
 from environments.steps.registry import StepRegistry
 
 SHARED = "shared"
-"""The journal's step for what serves the whole environment."""
+"""The journal's step for resources of the whole environment."""
 
 TIME_LIMIT = timedelta(minutes=3)
-"""For each step that is taken away, unless one of its resources is given longer by its handler."""
+"""For the removal of a step, unless a handler asks for more time."""
 
 UNKNOWN = "unknown"
-"""The kind of a step that is in no version of a template that we still have."""
+"""The kind of a step that is in no stored template."""
 
 OVER = (ResourceStatus.GONE, ResourceStatus.ABANDONED)
-"""Of these nothing is to be taken away any more."""
+"""Resources with one of these statuses need no removal."""
 
 
-class Looks:
-    """Looks at the resources of one environment; changes nothing. `made` is all that it was ever about to make.
+class Inspector:
+    """Observes the resources of one environment; changes nothing. `made`: every resource in its inventory.
 
-    `check` raises why to look at nothing more.
+    `check` is called before each observation, and raises an error when there must be no further one.
     """
 
     def __init__(
@@ -43,14 +43,17 @@ class Looks:
         self.owner = owner
         self._made = frozenset((found.kind, found.address) for found in made)
 
-    def look(self, resource: Resource, run: StepRun | None = None) -> Observation:
-        """What is there; with a `run` a part that is away is asked again. Raises `BackendUnavailable`, `StepFailed`."""
+    def observe(self, resource: Resource, run: StepRun | None = None) -> Observation:
+        """What is there; with a `run`, a backend that is unavailable is retried.
+
+        Raises `BackendUnavailable`, `StepFailed`.
+        """
         self._check()
-        gone = self.gone_with_its_house(resource, run)
+        gone = self.gone_with_host(resource, run)
         return gone or self._observe(self.handler(resource), resource.address, run)
 
-    def gone_with_its_house(self, resource: Resource, run: StepRun | None = None) -> Observation | None:
-        """That the resource went with the one it was in, if this environment made that one and it is no more."""
+    def gone_with_host(self, resource: Resource, run: StepRun | None = None) -> Observation | None:
+        """An absent observation if this environment made the resource's host and the host is gone; else None."""
         kind, address = self._registry.hosted_by.get(resource.kind, ("", ""))
         if (kind, address) not in self._made:
             return None
@@ -58,14 +61,14 @@ class Looks:
         return Observation(Presence.ABSENT, f"gone with {address}") if found.presence is Presence.ABSENT else None
 
     def handler(self, resource: Resource) -> ResourceHandler:
-        """Who knows the resource. Raises `StepFailed`."""
+        """The handler of the resource's kind. Raises `StepFailed`."""
         handler = self._registry.handlers.get(resource.kind)
         if handler is None:
             raise StepFailed(f"This version doesn't know how to remove {resource.kind} {resource.address}.")
         return handler
 
     def time_limit(self, resources: Iterable[Resource]) -> float:
-        """Seconds that taking these away may take: slow are what OpenTofu's providers make, and tasks told to be so."""
+        """Seconds that the removal of these may take, as their handlers say."""
         limits = [limit for resource in resources for limit in self._limits(resource)]
         return max(limits, default=TIME_LIMIT).total_seconds()
 
@@ -74,19 +77,19 @@ class Looks:
         yield getattr(handler, "time_limit", TIME_LIMIT)
         needed: Callable[[str], timedelta] | None = getattr(handler, "time_needed", None)
         if needed is not None and resource.status not in OVER:
-            # A part that is away says nothing of it: then it can't be stopped either.
+            # While its backend is unavailable the time is unknown, and the resource can't be stopped either.
             with suppress(CalvinverseError):
                 yield needed(resource.address)
 
     def is_left(self, resource: Resource, found: Observation) -> bool:
-        """See the function of that name."""
+        """See the function `is_left`."""
         return is_left(self._registry.handlers.get(resource.kind), resource.ref, self.owner, found)
 
     def is_inner(self, resource: Resource) -> bool:
-        """Whether such things live inside of another resource of their step, whose handler has `inner = True`.
+        """Whether resources of this kind are inside another resource of their step (the handler has `inner = True`).
 
-        Executors write them down while they run (`StepRun.intend`), and `Executor.resources` never names them: that it
-        doesn't is no sign that they are outdated. They go when their step goes.
+        Executors record them while they run (`StepRun.intend`), and `Executor.resources` never names them, which
+        doesn't mean that they are outdated. They are removed with their step.
         """
         return bool(getattr(self._registry.handlers.get(resource.kind), "inner", False))
 
@@ -97,23 +100,23 @@ class Looks:
 
 
 class Removal:
-    """Takes away, under the lease of a deployment; each resource's end is written down.
+    """Removes resources under the lease of a deployment, and records each resource's status.
 
-    `hint` is what a person can do about what is left.
+    `hint` tells a person what to do about what is left.
     """
 
-    def __init__(self, recorder: Recorder, looks: Looks, hint: str = "") -> None:
+    def __init__(self, recorder: Recorder, inspector: Inspector, hint: str = "") -> None:
         self._recorder = recorder
-        self._looks = looks
+        self._inspector = inspector
         self._hint = hint
 
     def remove(self, resource: Resource, run: StepRun) -> None:
-        """Takes one resource away; what is left is written down as stuck, with why. Raises `CalvinverseError`."""
-        gone = self._looks.gone_with_its_house(resource, run)
+        """Removes one resource; if it is left, records it as stuck, with the reason. Raises `CalvinverseError`."""
+        gone = self._inspector.gone_with_host(resource, run)
         if gone is not None:
             self.record(resource, ResourceStatus.GONE, gone.detail)
             return
-        handler, owner = self._looks.handler(resource), self._looks.owner
+        handler, owner = self._inspector.handler(resource), self._inspector.owner
         try:
             persist(run, lambda: handler.destroy(resource.address, owner, run))
             found = persist(run, lambda: handler.observe(resource.address, owner))
@@ -122,27 +125,28 @@ class Removal:
         except CalvinverseError as error:
             self.record(resource, ResourceStatus.STUCK, error.message)
             raise
-        if self._looks.is_left(resource, found):
+        if self._inspector.is_left(resource, found):
             self.record(resource, ResourceStatus.STUCK, found.detail)
             raise left([(resource, found)], self._hint)
         self.record(resource, ResourceStatus.GONE, found.detail if found.presence is Presence.FOREIGN else "")
 
     def record(self, resource: Resource, status: ResourceStatus, detail: str) -> None:
-        """Writes down what is known of the resource now."""
+        """Records the resource's status."""
         with self._recorder.lease.write() as tx:
             self._recorder.resource(tx, resource.ref, status, detail)
 
 
 def with_reach(registry: StepRegistry, owner: Owner) -> Owner:
-    """The owner, who holds all that jobs of it could read as well, whichever of that is in the inventory."""
+    """The owner, holding everything that its jobs could read, whether or not that is in the inventory."""
     reached = {(item.ref.kind, item.ref.address) for item in registry.reach(owner)}
     return replace(owner, held=owner.held | reached)
 
 
 def is_left(handler: ResourceHandler | None, ref: ResourceRef, owner: Owner, found: Observation) -> bool:
-    """Whether what was found of `ref` keeps the environment from being destroyed.
+    """Whether what was found at `ref` keeps the environment from being destroyed.
 
-    Its own things do, and what is in a place that it holds: jobs of it could read that, whatever mark it bears.
+    Its own resources do. So does anything in a place that it holds, whatever its mark: the environment's jobs can read
+    it.
     """
     if found.presence is not Presence.FOREIGN:
         return found.presence is Presence.OURS
@@ -150,7 +154,7 @@ def is_left(handler: ResourceHandler | None, ref: ResourceRef, owner: Owner, fou
 
 
 def left(found: Sequence[tuple[Resource, Observation]], hint: str = "") -> StepFailed:
-    """The error about what could not be taken away."""
+    """The error about what could not be removed."""
     parts = [
         f"{resource.kind} {resource.address}{f' ({seen.detail})' if seen.detail else ''}" for resource, seen in found
     ]
@@ -166,17 +170,17 @@ def left(found: Sequence[tuple[Resource, Observation]], hint: str = "") -> StepF
     )
 
 
-def turned_round(needs: Mapping[str, Iterable[str]], names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """For each of `names` those among them that go before it: what needs it, also through steps that aren't among them.
+def reversed_order(needs: Mapping[str, Iterable[str]], names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each of `names`, those among them to remove before it: all that need it, directly or through other steps.
 
-    The order is that of going: the last made first.
+    The order is that of removal: the last made first.
     """
     chosen = set(names)
     known = {name: tuple(need for need in parents if need in needs) for name, parents in needs.items()}
     try:
         order = list(TopologicalSorter(known).static_order())
     except CycleError:
-        # Needs of several versions of a template, none of which is wrong: then there is no order to keep.
+        # The needs come from several versions of a template, each valid by itself: together they give no order.
         known, order = dict.fromkeys(known, ()), list(known)
     order += sorted(chosen - set(order))
     above = {name: ancestors(known, name) for name in order if name in known}
@@ -188,11 +192,11 @@ def turned_round(needs: Mapping[str, Iterable[str]], names: Iterable[str]) -> di
 
 
 def rows_to_destroy(inventory: Sequence[Resource], steps: Sequence[Step]) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Name, kind and what goes before it of each step that a destroy takes away, in order: the template's turned round.
+    """Name, kind and predecessors of each step that a destroy removes, in the reverse order of the template.
 
-    Steps that made things but are in no version that we still have go first: nothing is known to need them.
+    Steps that made resources but are in no stored template come first: no step is known to need them.
     """
     made_by = {str(resource.step) for resource in inventory if resource.step is not None}
     uses = {step.name: step.uses for step in steps}
-    order = turned_round({step.name: step.needs for step in steps}, made_by)
+    order = reversed_order({step.name: step.needs for step in steps}, made_by)
     return [(name, uses.get(name, UNKNOWN), before) for name, before in order.items()]

@@ -10,7 +10,7 @@ from environments.domain.environment import Resource
 from environments.domain.errors import InvalidJob, StepFailed, StepTimeout
 from environments.domain.lifecycle import ResourceStatus
 from environments.domain.plan import Action
-from environments.engine.removal import Looks
+from environments.engine.removal import Inspector
 from environments.providers.nomad import stopping as nomad_stopping
 from environments.providers.nomad.job import JobHandler
 from environments.providers.nomad.lifecycle import Duties
@@ -363,11 +363,11 @@ def test_a_destroy_gives_tasks_that_stop_slowly_the_time_they_ask_for(world: Wor
     world.apply("nomad.job", OPTIONS, files=files(tasks='task "slow" { kill_timeout = "600s" }'))
 
     def limit(address: str, status: ResourceStatus = ResourceStatus.PRESENT) -> float:
-        looks = Looks(world.registry, ALPHA, ())
+        inspector = Inspector(world.registry, ALPHA, ())
         job = Resource(
             environment_id="env-1", kind="nomad.job", address=address, status=status, created_at=NOW, updated_at=NOW
         )
-        return looks.time_limit([job])
+        return inspector.time_limit([job])
 
     assert limit("alpha/web") == 660
     assert limit("alpha/web", ResourceStatus.GONE) == limit("alpha/other") == 180

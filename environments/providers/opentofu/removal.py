@@ -257,7 +257,7 @@ class ModuleResourceHandler:
     kind: ClassVar[str] = RESOURCE_KIND
     time_limit: ClassVar[timedelta] = TIME_LIMIT
     inner: ClassVar[bool] = True
-    """Lives inside of the step's state: it is never outdated by itself (see `engine.removal.Looks.is_inner`)."""
+    """Lives inside of the step's state: it is never outdated by itself (see `engine.removal.Inspector.is_inner`)."""
 
     def __init__(self, modules: Modules) -> None:
         self._modules = modules
