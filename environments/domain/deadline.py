@@ -136,6 +136,6 @@ def destroy_again_after(attempts: int) -> timedelta:
     return timedelta(minutes=min(30, 2 ** min(attempts - 2, 5)))
 
 
-def look_again_after(since: timedelta) -> timedelta:
-    """How long to wait before the next look for what was given up that long ago: ever longer, 10 minutes to a day."""
+def observe_again_after(since: timedelta) -> timedelta:
+    """How long to wait before the next observation of what was abandoned `since` ago: from 10 minutes to a day."""
     return min(max(since, timedelta(minutes=10)), timedelta(days=1))

@@ -15,7 +15,7 @@ from environments.domain.json_values import TOO_LARGE, is_text
 from environments.domain.suggesting import near
 from environments.domain.template_parts import Duration as Duration
 from environments.domain.template_parts import Lifetime as Lifetime
-from environments.domain.template_parts import Looks as Looks
+from environments.domain.template_parts import DriftSchedule as DriftSchedule
 from environments.domain.template_parts import OnFailure as OnFailure
 from environments.domain.template_parts import Output as Output
 from environments.domain.template_parts import Step as Step

@@ -50,7 +50,7 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"
 
 
-class Looks(_Part):
+class DriftSchedule(_Part):
     """When the environments of a template are looked at for drift: a cron expression, read in a time zone."""
 
     schedule: str | None = None
@@ -93,7 +93,7 @@ class Template(_Part):
     host_volumes: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
     lifetime: Lifetime = Lifetime()
-    drift: Looks = Looks()
+    drift: DriftSchedule = DriftSchedule()
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     steps: tuple[Step, ...]
     outputs: dict[str, Output] = Field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from environments.domain.deadline import look_again_after
+from environments.domain.deadline import observe_again_after
 from environments.domain.environment import Environment, EventType, Resource, ResourceRef
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus, State
@@ -48,7 +48,7 @@ class AfterLook:
             due = tx.environments.to_observe(now, State.ABANDONED, 1)
             for environment in due:
                 # Before looking: nobody else looks too, and a part that can't be asked isn't asked again at once.
-                again = now + look_again_after(now - environment.state_since)
+                again = now + observe_again_after(now - environment.state_since)
                 tx.environments.change(environment.id, observe_at=again)
             left = {environment.id: self._may_be_left(tx, environment) for environment in due}
         for environment in due:

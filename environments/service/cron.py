@@ -9,33 +9,33 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from environments.domain.template import Looks
+from environments.domain.template import DriftSchedule
 
 _LONGEST = 200
 """Characters of a cron expression."""
 
 
-def schedule_fault(looks: Looks) -> str | None:
+def schedule_fault(rule: DriftSchedule) -> str | None:
     """What is wrong with a schedule; None: nothing."""
     try:
-        zone = ZoneInfo(looks.zone)
+        zone = ZoneInfo(rule.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return f"drift.zone: there is no time zone {looks.zone!r}"
-    if looks.schedule is None:
+        return f"drift.zone: there is no time zone {rule.zone!r}"
+    if rule.schedule is None:
         return None
     try:
-        if len(looks.schedule) > _LONGEST:
+        if len(rule.schedule) > _LONGEST:
             raise ValueError
-        next(CronSim(looks.schedule, datetime.now(zone)))
+        next(CronSim(rule.schedule, datetime.now(zone)))
     except (CronSimError, StopIteration, ValueError, OverflowError):
-        told = looks.schedule[:_LONGEST]
+        told = rule.schedule[:_LONGEST]
         return f"drift.schedule: {told!r} is no cron expression whose moment comes, such as '0 4 * * *'"
     return None
 
 
-def next_run(looks: Looks, after: datetime) -> datetime | None:
+def next_run(rule: DriftSchedule, after: datetime) -> datetime | None:
     """When the schedule fires next after a moment (both UTC); None: there is no schedule, or it never fires again."""
-    if looks.schedule is None:
+    if rule.schedule is None:
         return None
-    moment = next(CronSim(looks.schedule, after.astimezone(ZoneInfo(looks.zone))), None)
+    moment = next(CronSim(rule.schedule, after.astimezone(ZoneInfo(rule.zone))), None)
     return None if moment is None else moment.astimezone(UTC)

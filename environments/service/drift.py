@@ -67,8 +67,8 @@ class Drifting:
             newest = {environment.id: _newest(tx, environment) for environment in due}
             for environment in due:
                 bundle = tx.templates.bundle(environment.bundle)
-                looks = None if bundle is None else bundle.template().drift
-                tx.environments.change(environment.id, observe_at=looks and next_run(looks, now))
+                rule = None if bundle is None else bundle.template().drift
+                tx.environments.change(environment.id, observe_at=rule and next_run(rule, now))
         for environment in due:
             self._note(environment, newest[environment.id], self._observer.look(environment))
         return [environment.name for environment in due]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from environments.domain.deadline import look_again_after
+from environments.domain.deadline import observe_again_after
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
@@ -101,7 +101,7 @@ class Recovery:
                 "destroyed_at": now,
                 "destroy_again_at": None,
                 "sealed": None,
-                "observe_at": now + look_again_after(timedelta(0)),
+                "observe_at": now + observe_again_after(timedelta(0)),
             }
             tx.environments.change(environment.id, **changes)
             tx.events.add(

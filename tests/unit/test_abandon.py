@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.deadline import destroy_again_after, look_again_after
+from environments.domain.deadline import destroy_again_after, observe_again_after
 from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.afterlook import AfterLook
@@ -62,7 +62,7 @@ def statuses(setting: Setting) -> dict[str, ResourceStatus]:
 def test_the_pauses_grow_from_seconds_to_half_an_hour() -> None:
     pauses = [destroy_again_after(attempts).total_seconds() / 60 for attempts in range(1, 10)]
     assert pauses == [1 / 6, 1, 2, 4, 8, 16, 30, 30, 30]
-    looks = [look_again_after(timedelta(hours=hours)) for hours in (0, 1, 30)]
+    looks = [observe_again_after(timedelta(hours=hours)) for hours in (0, 1, 30)]
     assert looks == [timedelta(minutes=10), timedelta(hours=1), timedelta(days=1)]
 
 
