@@ -64,8 +64,8 @@ class Clearing:
         # Known to be gone before anything is laid out: most updates take nothing away.
         self._shared = unclaimed(self._inspector, shared, self._claims)
         kept = [name for name in self._kept if self._outdated(name) or self._other_kinds(name)]
-        former = {name: step.needs for name, step in self._stock.former.items()}
-        needs: dict[str, tuple[str, ...]] = dict(reversed_order(former, [*self._order, *kept]))
+        previous = {name: step.needs for name, step in self._stock.previous.items()}
+        needs: dict[str, tuple[str, ...]] = dict(reversed_order(previous, [*self._order, *kept]))
         if self._shared:
             needs[SHARED] = tuple(needs)
             with self._lease.write() as tx:
@@ -106,7 +106,7 @@ class Clearing:
         return unclaimed(self._inspector, of_step(self._inventory, name), self._claims)
 
     def _other_kinds(self, name: str) -> list[str]:
-        return other_kinds(self._stock.former.get(name), self._kept[name].uses)
+        return other_kinds(self._stock.previous.get(name), self._kept[name].uses)
 
     def _changes(
         self, name: str, resources: Sequence[Resource], kinds: Sequence[str], run: Progress

@@ -8,7 +8,7 @@ from environments.domain.environment import Resource, StepRecord
 from environments.domain.lifecycle import StepState
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.engine.former import Former, former_steps
+from environments.engine.previous_step import PreviousStep, previous_steps
 from environments.engine.removal import OVER, UNKNOWN, Inspector, reversed_order
 from environments.service.storage import Transaction
 from environments.steps.base import Presence
@@ -28,7 +28,7 @@ class Stock(NamedTuple):
 
     inventory: Sequence[Resource]
     latest: dict[str, StepRecord]
-    former: dict[str, Former]
+    previous: dict[str, PreviousStep]
     held: frozenset[tuple[str, str]] = frozenset()
     finished: Mapping[tuple[str, str], tuple[str, ...] | None] = {}
     before: Mapping[str, tuple[str, Bundle]] = {}
@@ -46,7 +46,7 @@ def take_stock(tx: Transaction, environment_id: str, besides: str | None = None)
     return Stock(
         inventory,
         latest,
-        former_steps(tx, environment_id, besides),
+        previous_steps(tx, environment_id, besides),
         tx.inventory.held(environment_id),
         finished,
         {name: before for name in unknown if name in latest and (before := _done_with(tx, latest[name])) is not None},
@@ -74,17 +74,17 @@ def unclaimed(inspector: Inspector, resources: Sequence[Resource], claims: Set[t
     ]
 
 
-def other_kinds(former: Former | None, uses: str) -> list[str]:
+def other_kinds(previous: PreviousStep | None, uses: str) -> list[str]:
     """The kinds that a kept step was of before, if it is of another one now."""
-    return [kind for kind in former.uses if kind != uses] if former else []
+    return [kind for kind in previous.uses if kind != uses] if previous else []
 
 
 def steps_to_remove(stock: Stock, kept: set[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
     """The steps that are no longer in the template, in the order of going: name → what goes before it; name → kinds."""
     made_by = {str(found.step) for found in stock.inventory if found.step is not None and found.status not in OVER}
-    names = (set(stock.former) | made_by) - kept
-    needs = {name: former.needs for name, former in stock.former.items()}
-    uses = {name: stock.former[name].uses if name in stock.former else (UNKNOWN,) for name in names}
+    names = (set(stock.previous) | made_by) - kept
+    needs = {name: previous.needs for name, previous in stock.previous.items()}
+    uses = {name: stock.previous[name].uses if name in stock.previous else (UNKNOWN,) for name in names}
     return reversed_order(needs, names), uses
 
 

@@ -235,10 +235,10 @@ class _Draft:
         return (*to_destroy(self._inspector, resources), *self._left_by_other_kinds(step))
 
     def _left_by_other_kinds(self, step: Step) -> list[Change]:
-        former = self._stock.former.get(step.name)
+        previous = self._stock.previous.get(step.name)
         return [
             change
-            for uses in other_kinds(former, step.uses)
+            for uses in other_kinds(previous, step.uses)
             if uses in self._registry.executors
             for change in _as_ours(self._registry.executors[uses].leavings(step.name, self._contexts.owner))
         ]

@@ -1,4 +1,4 @@
-"""The steps that an environment may still have something of: those of the deployments since the last whole one."""
+"""Steps that may still have resources: those of all deployments since the last one that completed every step."""
 
 from dataclasses import dataclass
 
@@ -9,20 +9,20 @@ from environments.service.storage import Transaction
 
 
 @dataclass(frozen=True)
-class Former:
-    """A step as deployments had it: every kind that it was of, the newest first, and what it needed."""
+class PreviousStep:
+    """A step of earlier deployments: every kind that it had, the newest first, and the steps that it needed."""
 
     uses: tuple[str, ...]
     needs: tuple[str, ...]
 
 
-def former_steps(tx: Transaction, environment_id: str, besides: str | None = None) -> dict[str, Former]:
-    """The steps, by name, that earlier deployments of the environment began, unless one of them took them away since.
+def previous_steps(tx: Transaction, environment_id: str, besides: str | None = None) -> dict[str, PreviousStep]:
+    """The steps, by name, that earlier deployments of the environment began and no later one removed.
 
-    `besides` is the deployment that runs now. Older ones than the newest that did everything don't count: that one has
-    taken away what they had more.
+    `besides` is the deployment that runs. Deployments before the newest that completed every step don't count: that one
+    has removed what it didn't need.
     """
-    found: dict[str, Former] = {}
+    found: dict[str, PreviousStep] = {}
     gone: set[str] = set()
     for deployment in tx.deployments.of(environment_id):
         if deployment.id == besides or deployment.kind is DeploymentKind.DESTROY:
@@ -32,12 +32,12 @@ def former_steps(tx: Transaction, environment_id: str, besides: str | None = Non
         for row in rows:
             if row.name in RESERVED_STEPS:
                 continue
-            if row.name not in names:  # a step that this deployment took away, or was about to
+            if row.name not in names:  # a step that this deployment removed, or was about to
                 if row.state is StepState.DONE and row.name not in found:
                     gone.add(row.name)
             elif row.attempts and row.name not in gone:
-                known = found.get(row.name, Former((), needs[row.name]))
-                found[row.name] = Former((*known.uses, *({row.uses} - set(known.uses))), known.needs)
+                known = found.get(row.name, PreviousStep((), needs[row.name]))
+                found[row.name] = PreviousStep((*known.uses, *({row.uses} - set(known.uses))), known.needs)
         if deployment.state is DeploymentState.SUCCEEDED and all(row.state is StepState.DONE for row in rows):
             break
     return found
@@ -48,4 +48,4 @@ def _names(tx: Transaction, digest: str) -> set[str]:
     try:
         return set() if bundle is None else {step.name for step in bundle.template().steps}
     except InvalidTemplate:
-        return set()  # of a version that could read it: all that it did counts as steps
+        return set()  # an older version could read the template: every row of its journal counts as a step
