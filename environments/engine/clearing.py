@@ -9,8 +9,8 @@ from environments.domain.lifecycle import StepState
 from environments.domain.plan import Change
 from environments.engine.contexts import Contexts
 from environments.engine.graph import run_graph
+from environments.engine.history import History, of_step, other_kinds, steps_to_remove, to_destroy, unclaimed
 from environments.engine.keeping import Keeping
-from environments.engine.leftovers import Stock, of_step, other_kinds, steps_to_remove, to_destroy, unclaimed
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
@@ -31,7 +31,7 @@ class Clearing:
         logs: LogWriter,
         registry: StepRegistry,
         contexts: Contexts,
-        stock: Stock,
+        history: History,
         keeping: Keeping | None,
     ) -> None:
         self._recorder = recorder
@@ -39,11 +39,11 @@ class Clearing:
         self._logs = logs
         self._registry = registry
         self._contexts = contexts
-        self._stock = stock
+        self._history = history
         self._keeping = keeping
         self._kept = {step.name: step for step in contexts.template.steps}
-        self._order, self._uses = steps_to_remove(stock, set(self._kept))
-        self._inventory: Sequence[Resource] = stock.inventory
+        self._order, self._uses = steps_to_remove(history, set(self._kept))
+        self._inventory: Sequence[Resource] = history.inventory
         self._claims: set[tuple[str, str]] = set()
 
     def rows(self) -> list[Row]:
@@ -64,7 +64,7 @@ class Clearing:
         # Known to be gone before anything is laid out: most updates take nothing away.
         self._shared = unclaimed(self._inspector, shared, self._claims)
         kept = [name for name in self._kept if self._outdated(name) or self._other_kinds(name)]
-        previous = {name: step.needs for name, step in self._stock.previous.items()}
+        previous = {name: step.needs for name, step in self._history.previous.items()}
         needs: dict[str, tuple[str, ...]] = dict(reversed_order(previous, [*self._order, *kept]))
         if self._shared:
             needs[SHARED] = tuple(needs)
@@ -106,7 +106,7 @@ class Clearing:
         return unclaimed(self._inspector, of_step(self._inventory, name), self._claims)
 
     def _other_kinds(self, name: str) -> list[str]:
-        return other_kinds(self._stock.previous.get(name), self._kept[name].uses)
+        return other_kinds(self._history.previous.get(name), self._kept[name].uses)
 
     def _changes(
         self, name: str, resources: Sequence[Resource], kinds: Sequence[str], run: Progress

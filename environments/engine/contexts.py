@@ -16,7 +16,7 @@ from environments.domain.errors import ImageNotPublished, InvalidTemplate
 from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
-from environments.engine.leftovers import NOTHING, Stock
+from environments.engine.history import NO_HISTORY, History
 from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output
 from environments.steps.base import AWAITING_PROMOTION, Executor, Owner, StepContext
@@ -48,7 +48,7 @@ class Contexts:
         bundle: Bundle,
         images: Mapping[str, str],
         secrets: Mapping[str, Any],
-        stock: Stock = NOTHING,
+        history: History = NO_HISTORY,
         run_again: Mapping[str, str] | None = None,
         *,
         promotes: bool = False,
@@ -58,7 +58,7 @@ class Contexts:
         `promotes`: the steps are to promote what waits for that.
         """
         self.template: Template = bundle.template()
-        self.owner = Owner(environment.id, environment.name, stock.held)
+        self.owner = Owner(environment.id, environment.name, history.held)
         self._guard = threading.Lock()
         self._registry = registry
         self._environment = environment
@@ -66,7 +66,7 @@ class Contexts:
         self._images = images
         self._secrets = secrets
         self._promotes = promotes
-        self._stock = stock
+        self._history = history
         self._run_again = run_again or {}
         self._needs = self.template.dependencies()
 
@@ -105,7 +105,7 @@ class Contexts:
             raise InvalidTemplate(f"The options of step {step.name!r} don't fit: {faults}.") from error
         text = json.dumps([step.uses, options], sort_keys=True, default=str)
         inputs = hashlib.sha256(text.encode()).hexdigest()
-        inputs_before, before = self._stock.before.get(step.name, ("", None))
+        inputs_before, before = self._history.before.get(step.name, ("", None))
         context = StepContext(
             owner=self.owner,
             step=step.name,
@@ -116,7 +116,7 @@ class Contexts:
             host_volumes=frozenset(self.template.host_volumes),
             promotes=self._promotes,
             inputs=inputs,
-            finished=self._stock.finished,
+            finished=self._history.finished,
             before=before if inputs_before == inputs else None,
             run_again=self._run_again.get(step.name, ""),
         )

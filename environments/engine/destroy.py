@@ -33,7 +33,7 @@ class Destroy:
         self._lease = recorder.lease
         self._registry = registry
         self._logs = logs
-        self._take_stock([], frozenset())
+        self._set_inventory([], frozenset())
 
     def run(self) -> None:
         """Takes everything away, looks again, and decides: destroyed, or failed and to be tried again."""
@@ -66,7 +66,7 @@ class Destroy:
             rows = self._rows(tx)
             tx.journal.lay_out(deployment.id, rows)
             steps = tx.journal.steps(deployment.id)
-            self._take_stock(tx.inventory.of(deployment.environment_id), _held(tx, deployment.environment_id))
+            self._set_inventory(tx.inventory.of(deployment.environment_id), _held(tx, deployment.environment_id))
             self._recorder.begin(tx)
         done = {step.name for step in steps if step.state is StepState.DONE and step.name != PROOF}
         return {name: needs for name, _, needs in rows}, done
@@ -80,7 +80,7 @@ class Destroy:
         self._recorder.intend(tx, SHARED, missing)
         tx.inventory.hold(environment.id, [(item.ref.kind, item.ref.address) for item in missing])
 
-    def _take_stock(self, made: Sequence[Resource], held: frozenset[tuple[str, str]]) -> None:
+    def _set_inventory(self, made: Sequence[Resource], held: frozenset[tuple[str, str]]) -> None:
         environment = self._lease.environment
         self._inspector = Inspector(self._registry, Owner(environment.id, environment.name, held), made)
         self._removal = Removal(self._recorder, self._inspector)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence, Set
 
 from environments.domain.errors import PlanStale
 from environments.domain.plan import Action, Change, Plan
-from environments.engine.leftovers import OUTDATED
+from environments.engine.history import OUTDATED
 
 _DONE = {
     Action.CREATE: "created",

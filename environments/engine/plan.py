@@ -14,13 +14,13 @@ from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.template import Step
 from environments.engine.contexts import Contexts, Prepared
 from environments.engine.graph import run_graph
-from environments.engine.leftovers import (
+from environments.engine.history import (
     OUTDATED,
-    Stock,
+    History,
     of_step,
     other_kinds,
+    read_history,
     steps_to_remove,
-    take_stock,
     to_destroy,
     unclaimed,
 )
@@ -53,50 +53,51 @@ class WorldPlanner:
         """What has to be done so that the world is as the target says; for a destroy, what is there to be destroyed."""
         budget = _Budget(self._longest)
         with self._storage.read() as tx:
-            stock = take_stock(tx, target.environment.id)
+            history = read_history(tx, target.environment.id)
             shared = tx.inventory.shared_by_rank(target.environment.id)
             held = tx.inventory.held(target.environment.id, gone=True)
             images = references(tx)
         if target.kind is DeploymentKind.DESTROY:
-            return self._destroy(target, stock._replace(held=held), shared, troubles, budget)
+            return self._destroy(target, history._replace(held=held), shared, troubles, budget)
         contexts = Contexts(
             self._registry,
             target.environment,
             target.bundle,
             images,
             target.secrets,
-            stock,
+            history,
             target.run_again,
             promotes=target.kind is DeploymentKind.PROMOTE,
         )
-        return _Draft(self._registry, contexts, stock, shared, troubles, budget).steps()
+        return _Draft(self._registry, contexts, history, shared, troubles, budget).steps()
 
     def _destroy(
         self,
         target: Target,
-        stock: Stock,
+        history: History,
         shared: Sequence[Resource],
         troubles: MutableMapping[str, str] | None,
         budget: "_Budget",
     ) -> tuple[StepPlan, ...]:
-        owner = with_reach(self._registry, Owner(target.environment.id, target.environment.name, stock.held))
-        inspector = Inspector(self._registry, owner, stock.inventory, budget.check)
+        owner = with_reach(self._registry, Owner(target.environment.id, target.environment.name, history.held))
+        inspector = Inspector(self._registry, owner, history.inventory, budget.check)
         try:
             steps = target.bundle.template().steps
         except InvalidTemplate:
             steps = ()
         rows = [
-            (name, uses, of_step(stock.inventory, name)) for name, uses, _ in rows_to_destroy(stock.inventory, steps)
+            (name, uses, of_step(history.inventory, name))
+            for name, uses, _ in rows_to_destroy(history.inventory, steps)
         ]
         plans = []
-        for name, uses, resources in [*rows, (SHARED, SHARED, [*self._reached(owner, stock), *shared])]:
+        for name, uses, resources in [*rows, (SHARED, SHARED, [*self._reached(owner, history), *shared])]:
             changes = _told(troubles, name, partial(to_destroy, inspector, resources))
             plans.append(StepPlan(step=name, uses=uses, changes=changes))
         return tuple(plan for plan in plans if plan.changes)
 
-    def _reached(self, owner: Owner, stock: Stock) -> list[Resource]:
+    def _reached(self, owner: Owner, history: History) -> list[Resource]:
         """What a destroy will look for beside what is in the inventory."""
-        known = {found.ref for found in stock.inventory}
+        known = {found.ref for found in history.inventory}
         return [
             Resource(
                 environment_id=owner.id,
@@ -139,7 +140,7 @@ class _Draft:
         self,
         registry: StepRegistry,
         contexts: Contexts,
-        stock: Stock,
+        history: History,
         shared: Sequence[Resource],
         troubles: MutableMapping[str, str] | None,
         budget: "_Budget",
@@ -147,10 +148,10 @@ class _Draft:
         self._budget = budget
         self._registry = registry
         self._contexts = contexts
-        self._stock = stock
+        self._history = history
         self._shared = shared
         self._troubles = troubles
-        self._inspector = Inspector(registry, contexts.owner, stock.inventory, budget.check)
+        self._inspector = Inspector(registry, contexts.owner, history.inventory, budget.check)
         self._outputs: dict[str, dict[str, Any]] = {}
         self._claims: set[tuple[str, str]] = set()
         self._plans: dict[str, StepPlan] = {}
@@ -186,7 +187,7 @@ class _Draft:
         except CalvinverseError as error:
             self._trouble(step.name, error)
             return
-        before = self._stock.latest.get(step.name)
+        before = self._history.latest.get(step.name)
         # Outputs from before inputs were kept are taken as they are: a plan shows, and the step is applied anyway.
         if not changes and before and before.state is StepState.DONE and before.inputs in ("", prepared.inputs):
             self._outputs[step.name] = before.outputs
@@ -231,11 +232,11 @@ class _Draft:
         return plan.model_copy(update={"changes": (*plan.changes, *changes)})
 
     def _outdated(self, step: Step) -> tuple[Change, ...]:
-        resources = unclaimed(self._inspector, of_step(self._stock.inventory, step.name), self._claims)
+        resources = unclaimed(self._inspector, of_step(self._history.inventory, step.name), self._claims)
         return (*to_destroy(self._inspector, resources), *self._left_by_other_kinds(step))
 
     def _left_by_other_kinds(self, step: Step) -> list[Change]:
-        previous = self._stock.previous.get(step.name)
+        previous = self._history.previous.get(step.name)
         return [
             change
             for uses in other_kinds(previous, step.uses)
@@ -245,7 +246,7 @@ class _Draft:
 
     def _removed(self) -> Iterable[StepPlan]:
         names = {step.name for step in self._contexts.template.steps}
-        order, uses = steps_to_remove(self._stock, names)
+        order, uses = steps_to_remove(self._history, names)
         for name in order:
             plan = StepPlan(step=name, uses=uses[name][0], removed=True)
             changes = _told(self._troubles, name, partial(self._of_removed, name, uses[name]))
@@ -263,7 +264,7 @@ class _Draft:
             yield plan.model_copy(update={"changes": changes})
 
     def _of_removed(self, name: str, uses: Sequence[str]) -> tuple[Change, ...]:
-        resources = [found for found in of_step(self._stock.inventory, name) if not self._is_claimed(found)]
+        resources = [found for found in of_step(self._history.inventory, name) if not self._is_claimed(found)]
         leavings = [
             change
             for kind in uses

@@ -1,4 +1,4 @@
-"""What an environment has of earlier versions of its template, and the present one doesn't name any more."""
+"""What earlier deployments of an environment made, and what of it the present template doesn't name."""
 
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,16 @@ from environments.service.storage import Transaction
 from environments.steps.base import Presence
 
 OUTDATED = "outdated"
-"""Fingerprint of what the engine itself will destroy: an executor's changes have others."""
+"""Fingerprint of changes by which the engine itself destroys something; an executor's changes have others."""
 
 _SIDE_BY_SIDE = 8
 
 
-class Stock(NamedTuple):
-    """What is known of an environment's past; `held` is what our database knows to be its own.
+class History(NamedTuple):
+    """What the database has about an environment's earlier deployments. `held`: the places that it holds.
 
-    `finished` is what ran to its end; see `environments.steps.base.StepContext`. `before`: of steps that made
-    something of which that isn't known, the template and the inputs with which they were done last.
+    `finished` is what ran to its end; see `environments.steps.base.StepContext`. `before`: for each step with a
+    resource of which that isn't known, the inputs and the template with which the step was last done.
     """
 
     inventory: Sequence[Resource]
@@ -34,16 +34,16 @@ class Stock(NamedTuple):
     before: Mapping[str, tuple[str, Bundle]] = {}
 
 
-NOTHING = Stock((), {}, {})
-"""Of an environment that hasn't been deployed yet."""
+NO_HISTORY = History((), {}, {})
+"""The history of an environment that hasn't been deployed yet."""
 
 
-def take_stock(tx: Transaction, environment_id: str, besides: str | None = None) -> Stock:
-    """What the database has about the environment; `besides` is the deployment that runs now."""
+def read_history(tx: Transaction, environment_id: str, besides: str | None = None) -> History:
+    """The environment's history; `besides` is the deployment that runs."""
     inventory, latest = tx.inventory.of(environment_id), tx.journal.latest(environment_id)
     finished = tx.inventory.finished(environment_id)
     unknown = {found.step for found in inventory if finished.get((found.kind, found.address), ()) is None}
-    return Stock(
+    return History(
         inventory,
         latest,
         previous_steps(tx, environment_id, besides),
@@ -54,19 +54,19 @@ def take_stock(tx: Transaction, environment_id: str, besides: str | None = None)
 
 
 def _done_with(tx: Transaction, step: StepRecord) -> tuple[str, Bundle] | None:
-    """The inputs and the template with which a step was done; None if it wasn't."""
+    """The inputs and the template with which a step was done; None if it wasn't done."""
     deployment = tx.deployments.get(step.deployment_id) if step.state is StepState.DONE and step.inputs else None
     bundle = None if deployment is None else tx.templates.bundle(deployment.bundle)
     return None if bundle is None else (step.inputs, bundle)
 
 
 def of_step(inventory: Sequence[Resource], step: str) -> list[Resource]:
-    """What a step has made that may be there, the last made first."""
+    """The resources of a step that may exist, the last made first."""
     return [found for found in reversed(inventory) if found.step == step and found.status not in OVER]
 
 
 def unclaimed(inspector: Inspector, resources: Sequence[Resource], claims: Set[tuple[str, str]]) -> list[Resource]:
-    """Those that no step names any more (`claims`: kind and address), in the same order."""
+    """Those that no step claims (`claims`: kind and address), in the same order."""
     return [
         found
         for found in resources
@@ -75,21 +75,21 @@ def unclaimed(inspector: Inspector, resources: Sequence[Resource], claims: Set[t
 
 
 def other_kinds(previous: PreviousStep | None, uses: str) -> list[str]:
-    """The kinds that a kept step was of before, if it is of another one now."""
+    """The kinds that a step had before, other than `uses`."""
     return [kind for kind in previous.uses if kind != uses] if previous else []
 
 
-def steps_to_remove(stock: Stock, kept: set[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    """The steps that are no longer in the template, in the order of going: name → what goes before it; name → kinds."""
-    made_by = {str(found.step) for found in stock.inventory if found.step is not None and found.status not in OVER}
-    names = (set(stock.previous) | made_by) - kept
-    needs = {name: previous.needs for name, previous in stock.previous.items()}
-    uses = {name: stock.previous[name].uses if name in stock.previous else (UNKNOWN,) for name in names}
+def steps_to_remove(history: History, kept: set[str]) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """The steps to remove, which aren't in `kept`, in order: name → what is removed before it; name → kinds."""
+    made_by = {str(found.step) for found in history.inventory if found.step is not None and found.status not in OVER}
+    names = (set(history.previous) | made_by) - kept
+    needs = {name: previous.needs for name, previous in history.previous.items()}
+    uses = {name: history.previous[name].uses if name in history.previous else (UNKNOWN,) for name in names}
     return reversed_order(needs, names), uses
 
 
 def to_destroy(inspector: Inspector, resources: Sequence[Resource]) -> tuple[Change, ...]:
-    """A change for each of the resources that is there. Raises `BackendUnavailable`."""
+    """A change for each of the resources that exists. Raises `BackendUnavailable`."""
     wanted = [found for found in resources if found.status not in OVER]
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         seen = list(pool.map(inspector.observe, wanted))
