@@ -20,13 +20,13 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState, state_when_running
 from environments.domain.plan import CHECKS
 from environments.domain.template import OnFailure, Template
-from environments.engine.clearing import Clearing
 from environments.engine.contexts import TAKES_SECRETS, Contexts
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.graph import run_graph
 from environments.engine.history import read_history
 from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
+from environments.engine.pruning import Pruning
 from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
 from environments.service import enqueue
@@ -83,7 +83,7 @@ class Deploy:
 
     def _clear_away(self, done: set[str]) -> Failure | None:
         try:
-            errors = self._clearing.run(self._steps.outputs, done)
+            errors = self._pruning.run(self._steps.outputs, done)
         except (InvalidTemplate, ImageNotPublished) as error:
             # An image may have been withdrawn since the step was done.
             return failure_of(error, cleaner=self._recorder.cleaner)
@@ -107,9 +107,9 @@ class Deploy:
             self._contexts = Contexts(
                 self._registry, environment, bundle, references(tx), secrets, history, again, promotes=promotes
             )
-            self._clearing = Clearing(self._recorder, self._logs, self._registry, self._contexts, history, keeping)
+            self._pruning = Pruning(self._recorder, self._logs, self._registry, self._contexts, history, keeping)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
-            tx.journal.lay_out(deployment.id, [*rows, *self._clearing.rows()])
+            tx.journal.lay_out(deployment.id, [*rows, *self._pruning.rows()])
             steps = tx.journal.steps(deployment.id)
             if self._recorder.state not in (State.DEPLOYING, State.UPDATING, State.VALIDATING):
                 self._recorder.move(tx, state_when_running(deployment.kind), failure=None)

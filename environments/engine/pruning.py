@@ -1,4 +1,4 @@
-"""Takes away what an update outlives: steps that the template lacks now, and things that kept steps don't name."""
+"""Removes what an update makes obsolete: steps that left the template, and resources that no step names."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,8 +22,8 @@ _HINT = "Fix the cause, then `calvinverse env retry`."
 Row = tuple[str, str, tuple[str, ...]]
 
 
-class Clearing:
-    """For one deployment, after all its steps are done: what used the old things uses the new ones by then."""
+class Pruning:
+    """Runs after all steps of a deployment are done, when nothing uses the obsolete resources."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class Clearing:
         self._claims: set[tuple[str, str]] = set()
 
     def rows(self) -> list[Row]:
-        """Lines of the journal for the steps that go: name, kind, and what goes before them."""
+        """Rows of the journal for the steps to remove: name, kind, and what is removed before them."""
         return [(name, self._uses[name][0], before) for name, before in self._order.items()]
 
     def run(self, outputs: Mapping[str, Mapping[str, Any]], done: set[str]) -> dict[str, BaseException]:
-        """Takes away what is left, in reverse order of its making; the errors by step. `done`: rows that are done."""
+        """Removes what is obsolete, the last made first; the errors by step. `done`: rows that are done already."""
         for step in self._contexts.template.steps:
             prepared = self._contexts.prepare(step, outputs)
             for item in prepared.executor.resources(prepared.context):
@@ -61,7 +61,7 @@ class Clearing:
             shared = tx.inventory.shared_by_rank(self._lease.environment.id)
         self._inspector = Inspector(self._registry, self._contexts.owner, self._inventory)
         self._removal = Removal(self._recorder, self._inspector, _HINT)
-        # Known to be gone before anything is laid out: most updates take nothing away.
+        # Known before the journal gets a row: most updates remove nothing.
         self._shared = unclaimed(self._inspector, shared, self._claims)
         kept = [name for name in self._kept if self._outdated(name) or self._other_kinds(name)]
         previous = {name: step.needs for name, step in self._history.previous.items()}
@@ -70,9 +70,9 @@ class Clearing:
             needs[SHARED] = tuple(needs)
             with self._lease.write() as tx:
                 tx.journal.lay_out(self._lease.deployment.id, [(SHARED, SHARED, tuple(self._order))])
-        return run_graph(needs, self._take_away, done=done & set(self._order), stop_on_error=False).errors
+        return run_graph(needs, self._remove, done=done & set(self._order), stop_on_error=False).errors
 
-    def _take_away(self, name: str) -> None:
+    def _remove(self, name: str) -> None:
         self._lease.check()
         resources, kinds = self._of(name)
         limit = self._inspector.time_limit(resources)
@@ -94,7 +94,7 @@ class Clearing:
                 self._recorder.step(tx, name, StepState.DONE)
 
     def _of(self, name: str) -> tuple[list[Resource], Sequence[str]]:
-        """What goes of a step: resources, and the kinds whose executors may have left something in shared ones."""
+        """What to remove of a step: resources, and the kinds whose executors may have written into shared ones."""
         if name == SHARED:
             return self._shared, ()
         if name in self._kept:
