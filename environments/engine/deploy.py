@@ -24,8 +24,8 @@ from environments.engine.contexts import TAKES_SECRETS, Contexts
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.graph import run_graph
 from environments.engine.history import read_history
-from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
+from environments.engine.plan_guard import PlanGuard
 from environments.engine.pruning import Pruning
 from environments.engine.recorder import Recorder
 from environments.engine.stepping import Steps
@@ -101,13 +101,13 @@ class Deploy:
             self._recorder.cleaner = Cleaner(secrets.values())
             plan = tx.plans.get(deployment.plan_id) if deployment.plan_id else None
             assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
-            keeping = None if plan is None else Keeping(plan)
+            plan_guard = None if plan is None else PlanGuard(plan)
             history = read_history(tx, environment.id, besides=deployment.id)
             promotes, again = deployment.kind is DeploymentKind.PROMOTE, deployment.run_again
             self._contexts = Contexts(
                 self._registry, environment, bundle, references(tx), secrets, history, again, promotes=promotes
             )
-            self._pruning = Pruning(self._recorder, self._logs, self._registry, self._contexts, history, keeping)
+            self._pruning = Pruning(self._recorder, self._logs, self._registry, self._contexts, history, plan_guard)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
             tx.journal.lay_out(deployment.id, [*rows, *self._pruning.rows()])
             steps = tx.journal.steps(deployment.id)
@@ -122,7 +122,7 @@ class Deploy:
             outputs={step.name: step.outputs for step in steps if step.name in done},
             earlier=history.latest,
             begun=frozenset(step.name for step in steps if step.attempts and step.name not in done),
-            keeping=keeping,
+            plan_guard=plan_guard,
         )
         return done
 

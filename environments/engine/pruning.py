@@ -10,8 +10,8 @@ from environments.domain.plan import Change
 from environments.engine.contexts import Contexts
 from environments.engine.graph import run_graph
 from environments.engine.history import History, of_step, other_kinds, steps_to_remove, to_destroy, unclaimed
-from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
+from environments.engine.plan_guard import PlanGuard
 from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
 from environments.engine.removal import SHARED, Inspector, Removal, reversed_order
@@ -32,7 +32,7 @@ class Pruning:
         registry: StepRegistry,
         contexts: Contexts,
         history: History,
-        keeping: Keeping | None,
+        plan_guard: PlanGuard | None,
     ) -> None:
         self._recorder = recorder
         self._lease = recorder.lease
@@ -40,7 +40,7 @@ class Pruning:
         self._registry = registry
         self._contexts = contexts
         self._history = history
-        self._keeping = keeping
+        self._plan_guard = plan_guard
         self._kept = {step.name: step for step in contexts.template.steps}
         self._order, self._uses = steps_to_remove(history, set(self._kept))
         self._inventory: Sequence[Resource] = history.inventory
@@ -81,8 +81,8 @@ class Pruning:
             with self._lease.write(going_on=True) as tx:
                 self._recorder.step(tx, name, StepState.RUNNING)
         with self._recorder.failing(self._logs, name):
-            if self._keeping is not None:
-                self._keeping.check_removal(name, self._changes(name, resources, kinds, run))
+            if self._plan_guard is not None:
+                self._plan_guard.check_removal(name, self._changes(name, resources, kinds, run))
             for kind in kinds:
                 if (executor := self._registry.executors.get(kind)) is not None:
                     persist(run, partial(executor.clear, name, self._contexts.owner, run))

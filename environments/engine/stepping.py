@@ -1,4 +1,4 @@
-"""One step of a deployment: looked at, kept to its plan, left alone where nothing differs, else applied."""
+"""One step of a deployment: planned, compared with the saved plan, skipped where nothing differs, else applied."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,8 @@ from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.plan import CHECKS, Change
 from environments.domain.template import Step
 from environments.engine.contexts import Contexts, Prepared
-from environments.engine.keeping import Keeping
 from environments.engine.logs import LogWriter
+from environments.engine.plan_guard import PlanGuard
 from environments.engine.progress import Looking, Progress, format_seconds, pause_before, persist
 from environments.engine.recorder import Recorder
 from environments.steps.base import Executor, Intended
@@ -23,7 +23,7 @@ _UPDATES = frozenset({DeploymentKind.UPDATE, DeploymentKind.REPAIR, DeploymentKi
 
 
 class Steps:
-    """The steps of one deployment. `outputs` grow as steps are done; `earlier` is what they did the last time."""
+    """The steps of one deployment. `outputs` grow as steps are done; `earlier` has each step's last record."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Steps:
         outputs: dict[str, dict[str, Any]],
         earlier: Mapping[str, StepRecord],
         begun: frozenset[str],
-        keeping: Keeping | None,
+        plan_guard: PlanGuard | None,
     ) -> None:
         self.outputs = outputs
         self._recorder = recorder
@@ -42,20 +42,20 @@ class Steps:
         self._contexts = contexts
         self._earlier = earlier
         self._begun = begun
-        """Steps that an earlier worker began in this very deployment."""
-        self._keeping = keeping
+        """Steps that an earlier worker began in this deployment."""
+        self._plan_guard = plan_guard
         self._tried: dict[str, int] = {}
         """How many further attempts each step had."""
 
     def do(self, step: Step) -> None:
-        """Brings one step to its end, good or bad, and writes that down."""
+        """Runs one step to its end and records the result."""
         begun = False
         written: list[ResourceRef] = []
         with self._recorder.failing(self._logs, step.name, lambda: begun):
             prepared = self._contexts.prepare(step, self.outputs)
             intended = prepared.executor.resources(prepared.context)
             outputs, kept = None, False
-            if self._looks_first(step, prepared):
+            if self._plans_first(step, prepared):
                 with self._lease.write(going_on=True) as tx:
                     self._recorder.step(tx, step.name, StepState.RUNNING)
                 begun = True
@@ -71,40 +71,40 @@ class Steps:
         self._logs.flush()
         with self._lease.write() as tx:
             if kept:
-                self._recorder.intend(tx, step.name, intended)  # it may have been another step's
+                self._recorder.intend(tx, step.name, intended)  # they may have belonged to another step
             refs = [(ref.kind, ref.address) for ref in (*(item.ref for item in intended), *written)]
             tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
             self._recorder.step(tx, step.name, StepState.DONE, unchanged=kept, outputs=outputs, inputs=prepared.inputs)
         self._contexts.hold(refs)
         self.outputs[step.name] = outputs
 
-    def _looks_first(self, step: Step, prepared: Prepared) -> bool:
+    def _plans_first(self, step: Step, prepared: Prepared) -> bool:
         if step.uses.startswith(CHECKS):
             return False
-        return self._kept(step) is not None or (self._updates and not plans_itself(prepared.executor))
+        return self._guard_of(step) is not None or (self._updates and not plans_itself(prepared.executor))
 
     @property
     def _updates(self) -> bool:
         return self._lease.deployment.kind in _UPDATES
 
-    def _kept(self, step: Step) -> Keeping | None:
-        """The plan to keep to, if it tells what the step does."""
-        return self._keeping if self._keeping is not None and self._keeping.decides(step.name) else None
+    def _guard_of(self, step: Step) -> PlanGuard | None:
+        """The guard of the saved plan, if that plan shows what the step does."""
+        return self._plan_guard if self._plan_guard is not None and self._plan_guard.decides(step.name) else None
 
     def _outputs_if_unchanged(
         self, step: Step, prepared: Prepared, intended: Sequence[Intended]
     ) -> dict[str, Any] | None:
-        """What the step gave the last time, if the world is still as it made it; None: it has to be applied.
+        """The step's last outputs if nothing has changed since; None if the step has to be applied.
 
-        Raises `PlanStale` when the deployment keeps to a plan and the step would do something else now.
+        Raises `PlanStale` when the deployment has a saved plan and the step would do something else now.
         """
-        changes = self._look(step, prepared)
-        kept = self._kept(step)
-        if kept is not None:
+        changes = self._plan(step, prepared)
+        guard = self._guard_of(step)
+        if guard is not None:
             shared = {(item.ref.kind, item.ref.address) for item in intended if item.shared}
-            kept.check_step(step.name, changes, shared, resumed=step.name in self._begun)
+            guard.check_step(step.name, changes, shared, resumed=step.name in self._begun)
         earlier = self._earlier.get(step.name)
-        # What plans itself may give other outputs though no resource changes.
+        # An executor that plans itself may give other outputs even if no resource changes.
         if changes or not self._updates or plans_itself(prepared.executor):
             return None
         if step.name in self._begun or earlier is None or earlier.state is not StepState.DONE:
@@ -113,15 +113,15 @@ class Steps:
             return None
         return earlier.outputs
 
-    def _look(self, step: Step, prepared: Prepared) -> Sequence[Change]:
-        def look() -> Sequence[Change]:
+    def _plan(self, step: Step, prepared: Prepared) -> Sequence[Change]:
+        def plan() -> Sequence[Change]:
             run = Looking(self._limit(step, prepared.executor), self._lease.check, partial(self._log, step))
             return persist(run, partial(prepared.executor.plan, prepared.context, run))
 
-        return self._attempts(step, prepared.executor, look)
+        return self._attempts(step, prepared.executor, plan)
 
     def _apply(self, step: Step, prepared: Prepared, written: list[ResourceRef]) -> dict[str, Any]:
-        """The outputs; `written` gets what the executor wrote down while it ran."""
+        """The outputs; the resources that the executor recorded while it ran are appended to `written`."""
 
         def apply() -> dict[str, Any]:
             run = Progress(self._recorder, self._logs, step.name, self._limit(step, prepared.executor))
@@ -132,7 +132,7 @@ class Steps:
         return self._attempts(step, prepared.executor, apply)
 
     def _attempts(self, step: Step, executor: Executor, attempt: Callable[[], T]) -> T:
-        """What `attempt` gives; after an error that may pass it is called again, `retries` times in the whole step."""
+        """The result of `attempt`, which is retried after a transient error, `retries` times in the whole step."""
         while True:
             try:
                 return attempt()
@@ -159,8 +159,8 @@ class Steps:
 
 
 def plans_itself(executor: Executor) -> bool:
-    """Whether the executor's own `apply` changes only what differs, and looks first anyway (`plans_itself = True`).
+    """Whether the executor's `apply` observes first and changes only what differs (`plans_itself = True`).
 
-    Looking before it once more would only take time; it is done all the same when a saved plan has to be kept to.
+    Then the engine calls `plan` before `apply` only if the deployment has a saved plan.
     """
     return bool(getattr(executor, "plans_itself", False))
