@@ -14,7 +14,7 @@ from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
 from environments.domain.template import TEMPLATE_FILE
-from environments.engine.afterlook import AfterLook
+from environments.engine.abandoned import AbandonedObserver
 from environments.engine.degrading import Degrading
 from environments.engine.feed import Feed
 from environments.engine.observe import WorldObserver
@@ -184,7 +184,7 @@ def build(settings: Settings) -> Service:
             version=version,
         ),
         scheduler=scheduler,
-        observation=PeriodicObservation([drifting.observe_due, AfterLook(database, tools, now).look_due]),
+        observation=PeriodicObservation([drifting.observe_due, AbandonedObserver(database, tools, now).observe_due]),
         world=world,
         degrading=degrading,
     )

@@ -14,7 +14,7 @@ from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, NameTaken
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.engine.afterlook import AfterLook
+from environments.engine.abandoned import AbandonedObserver
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.backend.connections import Connections
@@ -143,7 +143,7 @@ class Scene(Setting):
         planner = WorldPlanner(self.database, self.box)
         observer = WorldObserver(self.database, self.box, planner, self.clock)
         self.drifting = Drifting(self.database, observer, self.clock)
-        self.after = AfterLook(self.database, self.box, self.clock)
+        self.after = AbandonedObserver(self.database, self.box, self.clock)
 
     def keep(self, text: str, *, secret: bool = False) -> None:
         """Pushes a template."""
@@ -295,7 +295,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
         scene.recovery.abandon(ADMIN, scene.name, AbandonRequest(reason="the node is away"))
     assert scene.nomad.running(scene.name) == {"app": 1}
     scene.clock.ahead = timedelta(minutes=11)
-    assert scene.after.look_due() == [scene.name]
+    assert scene.after.observe_due() == [scene.name]
     with pytest.raises(NameTaken, match="was abandoned"):
         scene.ask("reader")
     with scene.database.read() as tx:
@@ -305,7 +305,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     for resource in shared:  # somebody removes all of it by hand
         scene.box.handlers[resource.kind].destroy(resource.address, owner, Run(limit=60))
     scene.recovery.abandon(ADMIN, f"id:{environment.id}", AbandonRequest(reason="removed by hand"))
-    assert scene.after.look_due() == [scene.name]
+    assert scene.after.observe_due() == [scene.name]
     scene.ask("reader")
     scene.ends(State.READY)
     scene.destroy()

@@ -9,7 +9,7 @@ import pytest
 from environments.domain.deadline import destroy_again_after, observe_again_after
 from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
-from environments.engine.afterlook import AfterLook
+from environments.engine.abandoned import AbandonedObserver
 from environments.service.recovery import Recovery
 from environments.wire.environments import AbandonRequest, CreateRequest
 from environments.wire.plans import PlanRequest
@@ -34,8 +34,8 @@ def recovery(setting: Setting) -> Recovery:
 
 
 @pytest.fixture
-def after(setting: Setting) -> AfterLook:
-    return AfterLook(setting.database, thing_registry(setting.world), setting.clock)
+def after(setting: Setting) -> AbandonedObserver:
+    return AbandonedObserver(setting.database, thing_registry(setting.world), setting.clock)
 
 
 def stuck(setting: Setting) -> None:
@@ -77,7 +77,7 @@ def test_what_is_left_is_named_with_its_reason(setting: Setting) -> None:
 
 
 def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gone(
-    setting: Setting, recovery: Recovery, after: AfterLook
+    setting: Setting, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     first = setting.environment()
@@ -95,9 +95,9 @@ def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gon
     setting.world.lose("one/right")
     setting.world.lose("one/everybody")
     _is_reserved(setting)  # nobody has looked yet
-    assert after.look_due() == []
+    assert after.observe_due() == []
     assert recovery.abandon(ADMIN, f"id:{first.id}", WHY).state is State.ABANDONED  # again: look at once
-    assert after.look_due() == ["one"]
+    assert after.observe_due() == ["one"]
     setting.create(parameters={"code": "swordfish"})
     assert setting.wait_for(State.READY).id != first.id
     with pytest.raises(NotAllowedNow, match="nothing is left"):
@@ -125,27 +125,27 @@ def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, recovery
 
 
 def test_what_was_given_up_is_looked_for_until_it_is_gone(
-    setting: Setting, recovery: Recovery, after: AfterLook
+    setting: Setting, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     recovery.abandon(ADMIN, "one", WHY)
-    assert after.look_due() == []  # its moment hasn't come
+    assert after.observe_due() == []  # its moment hasn't come
     setting.clock.ahead = timedelta(minutes=11)
-    assert after.look_due() == ["one"]
+    assert after.observe_due() == ["one"]
     assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
-    assert after.look_due() == []
+    assert after.observe_due() == []
     setting.world.lose("one/right")
     setting.world.lose("one/everybody")
     setting.clock.ahead = timedelta(minutes=40)
-    assert after.look_due() == ["one"]
+    assert after.observe_due() == ["one"]
     assert statuses(setting)["one/right"] is ResourceStatus.GONE
     assert setting.environment().observe_at is None
     setting.clock.ahead = timedelta(days=3)
-    assert after.look_due() == []
+    assert after.observe_due() == []
 
 
 def test_it_is_not_forgotten_while_something_may_be_left(
-    setting: Setting, recovery: Recovery, after: AfterLook
+    setting: Setting, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     recovery.abandon(ADMIN, "one", WHY)
@@ -155,12 +155,14 @@ def test_it_is_not_forgotten_while_something_may_be_left(
     setting.world.lose("one/right")
     setting.world.lose("one/everybody")
     setting.clock.ahead = timedelta(days=2)
-    after.look_due()
+    after.observe_due()
     with setting.database.write() as tx:
         assert tx.forget_ended(later) == 1
 
 
-def test_a_part_that_does_not_answer_says_nothing(setting: Setting, recovery: Recovery, after: AfterLook) -> None:
+def test_a_part_that_does_not_answer_says_nothing(
+    setting: Setting, recovery: Recovery, after: AbandonedObserver
+) -> None:
     stuck(setting)
     recovery.abandon(ADMIN, "one", WHY)
     handler = after._registry.handlers["thing"]
@@ -170,7 +172,7 @@ def test_a_part_that_does_not_answer_says_nothing(setting: Setting, recovery: Re
 
     handler.observe = away  # type: ignore[method-assign,assignment]
     setting.clock.ahead = timedelta(minutes=11)
-    assert after.look_due() == ["one"]
+    assert after.observe_due() == ["one"]
     assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
 
 

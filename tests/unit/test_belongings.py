@@ -14,7 +14,7 @@ from environments.domain.environment import Drift, Environment
 from environments.domain.errors import BackendError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.engine.afterlook import AfterLook
+from environments.engine.abandoned import AbandonedObserver
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.consul.access import Policy
@@ -56,7 +56,7 @@ class Scene(Cluster):
         tools = self.make_registry()
         planner = WorldPlanner(self.database, tools)
         self.drifting = Drifting(self.database, WorldObserver(self.database, tools, planner, self.clock), self.clock)
-        self.after = AfterLook(self.database, tools, self.clock)
+        self.after = AbandonedObserver(self.database, tools, self.clock)
 
     def push_all(self) -> None:
         """Makes the templates known."""
@@ -493,14 +493,14 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     with pytest.raises(Exception, match="is reserved"):
         scene.make("only-a-job")
     scene.clock.ahead = timedelta(minutes=11)
-    assert scene.after.look_due() == ["alpha"]
+    assert scene.after.observe_due() == ["alpha"]
     world = scene.cluster
     # Somebody removes what was given up; a secret that nobody has written down is there as well.
     world.nomad.deregister("alpha", "web", purge=True)
     world.nomad.remove_namespace("alpha")
     world.secrets.write(f"{KEYS}by-hand", {"k": "of the first owner"}, 0)
     scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
-    assert scene.after.look_due() == ["alpha"]
+    assert scene.after.observe_due() == ["alpha"]
     with scene.database.read() as tx:
         left = {found.kind for found in tx.inventory.of(environment.id) if found.status is ResourceStatus.ABANDONED}
     assert "nomad.job" not in left
@@ -513,6 +513,6 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     for path in world.secrets.paths(KEYS):
         world.secrets.remove(path)
     scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
-    assert scene.after.look_due() == ["alpha"]
+    assert scene.after.observe_due() == ["alpha"]
     assert scene.everything() == {}
     scene.make("only-a-job")

@@ -1,4 +1,4 @@
-"""Keeps looking for what people gave up: when it is gone after all, or still there, that is written down."""
+"""Observes abandoned environments and records which of their resources are gone."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -19,18 +19,18 @@ log = structlog.get_logger()
 
 
 class _Left(NamedTuple):
-    """What may be left of an environment: what was given up, and whatever its places hold."""
+    """What may be left of an environment: its abandoned resources, and whatever is in its places."""
 
     owner: Owner
-    given_up: Sequence[Resource]
+    resources: Sequence[Resource]
     places: Sequence[ResourceRef]
 
 
-class AfterLook:
-    """Looks at abandoned environments, ever more rarely, as long as something of them may be left.
+class AbandonedObserver:
+    """Observes abandoned environments, at growing intervals, until nothing of them is left.
 
-    Until one of these looks finds nothing, their names stay reserved: a job that still runs would read what the next
-    owner of the name keeps there.
+    Until an observation finds nothing, the name stays reserved: a job that still runs could read what the next owner of
+    the name stores there.
     """
 
     def __init__(self, storage: Storage, registry: StepRegistry, clock: Callable[[], datetime]) -> None:
@@ -38,8 +38,8 @@ class AfterLook:
         self._registry = registry
         self._clock = clock
 
-    def look_due(self) -> list[str]:
-        """Looks at one whose moment has come; its name, or nothing."""
+    def observe_due(self) -> list[str]:
+        """Observes one environment whose observation is due; its name, or nothing."""
         now = self._clock()
         with self._storage.read() as tx:
             if not tx.environments.to_observe(now, State.ABANDONED, 1):
@@ -47,26 +47,26 @@ class AfterLook:
         with self._storage.write() as tx:
             due = tx.environments.to_observe(now, State.ABANDONED, 1)
             for environment in due:
-                # Before looking: nobody else looks too, and a part that can't be asked isn't asked again at once.
+                # First, so that no other process observes it too, and an unavailable backend isn't asked again at once.
                 again = now + observe_again_after(now - environment.state_since)
                 tx.environments.change(environment.id, observe_at=again)
             left = {environment.id: self._may_be_left(tx, environment) for environment in due}
         for environment in due:
-            self._look(environment, left[environment.id])
+            self._observe(environment, left[environment.id])
         return [environment.name for environment in due]
 
     def _may_be_left(self, tx: Transaction, environment: Environment) -> _Left:
         held = tx.inventory.held(environment.id, gone=True)
         owner = with_reach(self._registry, Owner(environment.id, environment.name, held))
         made = tx.inventory.of(environment.id)
-        given_up = [found for found in made if found.status is ResourceStatus.ABANDONED]
+        resources = [found for found in made if found.status is ResourceStatus.ABANDONED]
         places = {found.ref for found in made} | {item.ref for item in self._registry.reach(owner)}
-        known = {found.ref for found in given_up}
-        return _Left(owner, given_up, [ref for ref in places - known if owner.holds(ref.kind, ref.address)])
+        known = {found.ref for found in resources}
+        return _Left(owner, resources, [ref for ref in places - known if owner.holds(ref.kind, ref.address)])
 
-    def _look(self, environment: Environment, left: _Left) -> None:
-        gone = [found for found in left.given_up if self._is_gone(found.ref, left.owner)]
-        empty = len(gone) == len(left.given_up) and all(self._is_gone(ref, left.owner) for ref in left.places)
+    def _observe(self, environment: Environment, left: _Left) -> None:
+        gone = [found for found in left.resources if self._is_gone(found.ref, left.owner)]
+        empty = len(gone) == len(left.resources) and all(self._is_gone(ref, left.owner) for ref in left.places)
         now = self._clock()
         with self._storage.write() as tx:
             for resource in gone:
