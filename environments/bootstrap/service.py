@@ -84,7 +84,7 @@ class Service:
 
     @property
     def works(self) -> bool:
-        """Whether this process carries out deployments and takes its turn as the clock."""
+        """Whether this process carries out deployments and may be the leader."""
         return self.settings.role != "api"
 
     def start(self) -> None:
@@ -141,7 +141,7 @@ def build(settings: Settings) -> Service:
     requests = Requests(database, sealer, now, new_id, checks, again)
     catalogue = Catalogue(database, checks, now, make_judge(connections))
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
-    scheduler = Scheduler(database, requests, now, retention, database.turn())
+    scheduler = Scheduler(database, requests, now, retention, database.leadership())
     world = World(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degrading = Degrading(database, JOB_KIND, secret_words(vault.secrets), now, world.want)
     world.subscribe(degrading)

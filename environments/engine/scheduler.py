@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
 from environments.domain.deadline import format_duration, warn_at
 from environments.domain.environment import EventType
 from environments.domain.errors import CalvinverseError
+from environments.service.leadership import Leadership
 from environments.service.requests import Requests
 from environments.service.storage import Storage
 
@@ -33,18 +34,6 @@ class Retention(NamedTuple):
     """Ended environments with their deployments."""
 
 
-class Turn(Protocol):
-    """Which of several processes is the clock."""
-
-    def is_ours(self) -> bool:
-        """Whether this process is the clock. Raises `StorageError`."""
-        ...
-
-    def close(self) -> None:
-        """Lets another one be it."""
-        ...
-
-
 class Scheduler:
     """A thread that runs once a second, and at each deadline. Of several processes only the leader does the work."""
 
@@ -54,15 +43,15 @@ class Scheduler:
         requests: Requests,
         clock: Callable[[], datetime],
         retention: Retention,
-        turn: Turn | None = None,
+        leadership: Leadership | None = None,
     ) -> None:
         self._storage = storage
         self._requests = requests
         self._clock = clock
         self._retention = retention
-        self._turn = turn
+        self._leadership = leadership
         self._pruned_at: datetime | None = None
-        self._leads = turn is None
+        self._leads = leadership is None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
@@ -74,8 +63,8 @@ class Scheduler:
         """Stops the thread and gives up leadership."""
         self._stopping.set()
         self._thread.join(timeout=5)
-        if self._turn is not None:
-            self._turn.close()
+        if self._leadership is not None:
+            self._leadership.close()
 
     def leads(self) -> bool:
         """Whether this process is the leader, as of the last check; doesn't ask the database."""
@@ -134,7 +123,7 @@ class Scheduler:
         while not self._stopping.is_set():
             try:
                 sleep = _LONGEST_SLEEP
-                self._leads = self._turn is None or self._turn.is_ours()
+                self._leads = self._leadership is None or self._leadership.is_leader()
                 if self._leads:
                     self.tick()
                     with self._storage.read() as tx:
@@ -142,7 +131,7 @@ class Scheduler:
                     if due is not None:
                         sleep = (due - self._clock()).total_seconds()
             except CalvinverseError as error:
-                self._leads = self._turn is None
+                self._leads = self._leadership is None
                 log.warning("scheduler.failed", reason=error.message)
                 sleep = _LONGEST_SLEEP
             except Exception as error:  # the thread must not end: deadlines depend on it

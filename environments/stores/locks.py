@@ -14,7 +14,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 _FAMILY = 0x0CA1
 """First half of the keys of our advisory locks. The second half is one of these, or the hash of a text."""
-MIGRATION, EVENTS, CLOCK, CLAIMS = 1, 2, 3, 4
+MIGRATION, EVENTS, LEADER, CLAIMS = 1, 2, 3, 4
 _TEXTS = 0x0CA2
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from environments.domain.errors import StorageError
 from environments.stores.columns import read_column, write_column
+from environments.stores.leader_lock import LeaderLock
 from environments.stores.listening import Listener
 from environments.stores.locks import MIGRATION, advisory_key
 from environments.stores.migrating import missing, upgrade
@@ -19,7 +20,6 @@ from environments.stores.postgres_calls import (
     storage_errors,
 )
 from environments.stores.transaction import Database
-from environments.stores.turns import ClockTurn
 
 OLDEST = 14
 """The oldest version of PostgreSQL that is supported: `idle_session_timeout` came with it."""
@@ -66,9 +66,9 @@ class PostgresDatabase(Database):
             self._listener = Listener(self._maker, self._tell_all)
             self._listener.start()
 
-    def turn(self) -> ClockTurn:
-        """See `Database.turn`."""
-        return ClockTurn(self._maker)
+    def leadership(self) -> LeaderLock:
+        """See `Database.leadership`."""
+        return LeaderLock(self._maker)
 
     def close(self) -> None:
         """See `Database.close`."""

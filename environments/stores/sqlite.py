@@ -26,15 +26,15 @@ FILE = "calvinverse.sqlite"
 COPIES_KEPT = 5
 
 
-class AlwaysOurs:
-    """The turn of who is alone with a database."""
+class AlwaysLeader:
+    """See `Leadership`: for the only process on a database."""
 
-    def is_ours(self) -> bool:
+    def is_leader(self) -> bool:
         """Yes."""
         return True
 
     def close(self) -> None:
-        """Nothing: the database's own lock is given back when it is closed."""
+        """Does nothing: closing the database releases its lock."""
 
 
 class SqliteDatabase(Database):
@@ -62,9 +62,9 @@ class SqliteDatabase(Database):
         """See `Database.follow`: nobody else commits."""
         self.on_commit.append(tell)
 
-    def turn(self) -> AlwaysOurs:
-        """See `Database.turn`."""
-        return AlwaysOurs()
+    def leadership(self) -> AlwaysLeader:
+        """See `Database.leadership`."""
+        return AlwaysLeader()
 
     def close(self) -> None:
         """See `Database.close`."""

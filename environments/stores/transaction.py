@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Protocol
 
 from sqlalchemy import Connection, not_, select
 
+from environments.service.leadership import Leadership
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.deployments import SqlDeployments
 from environments.stores.environments import KnownRows, SqlEnvironments, looked_for
@@ -57,18 +57,6 @@ class SqlTransaction:
         return done.rowcount
 
 
-class Turn(Protocol):
-    """Which of several processes does what only one may do."""
-
-    def is_ours(self) -> bool:
-        """Whether it is this process now; asked again and again, for a turn that nobody asks for passes on."""
-        ...
-
-    def close(self) -> None:
-        """Lets another process have it."""
-        ...
-
-
 class Database(ABC):
     """A database that is open and migrated. `on_commit` is called with the newest event's id after each commit."""
 
@@ -111,8 +99,8 @@ class Database(ABC):
         """From now on `tell` is called with the id of the newest event after each commit, whoever made it."""
 
     @abstractmethod
-    def turn(self) -> Turn:
-        """The turn of the clock."""
+    def leadership(self) -> Leadership:
+        """This process's claim to be the leader."""
 
     @abstractmethod
     def close(self) -> None:

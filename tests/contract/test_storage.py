@@ -24,11 +24,11 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
+from environments.service.leadership import Leadership
 from environments.service.requests import Requests
 from environments.service.storage import TokenRecord, Transaction
-from environments.stores import events, listening, postgres_calls, turns
+from environments.stores import events, leader_lock, listening, postgres_calls
 from environments.stores.database import Database, open_database
-from environments.stores.transaction import Turn
 from environments.wire.environments import Accepted, CreateRequest, UpdateRequest
 from tests.fakes.client import NOW
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
@@ -512,32 +512,34 @@ def test_a_destroy_waits_for_what_a_worker_writes_and_neither_gives_up(setting: 
 
 
 @pytest.fixture
-def clocks(postgres: Postgres, address: str, tmp_path: Path) -> Iterator[tuple[Turn, Turn]]:
-    """What two processes on the same database ask whether they are the clock."""
+def leaderships(postgres: Postgres, address: str, tmp_path: Path) -> Iterator[tuple[Leadership, Leadership]]:
+    """The leaderships of two processes on the same database."""
     database = open_database(tmp_path, address, postgres.password_file)
-    first, second = database.turn(), database.turn()
+    first, second = database.leadership(), database.leadership()
     yield first, second
     first.close()
     second.close()
     database.close()
 
 
-def test_the_clock_is_one_of_many_and_another_when_it_ends(clocks: tuple[Turn, Turn]) -> None:
-    first, second = clocks
-    assert first.is_ours()
-    assert not second.is_ours()
-    assert first.is_ours()
+def test_one_process_leads_and_another_when_it_ends(leaderships: tuple[Leadership, Leadership]) -> None:
+    first, second = leaderships
+    assert first.is_leader()
+    assert not second.is_leader()
+    assert first.is_leader()
     first.close()
-    until(second.is_ours)
-    assert not first.is_ours()
+    until(second.is_leader)
+    assert not first.is_leader()
 
 
-def test_a_clock_that_hangs_is_another_one_soon(clocks: tuple[Turn, Turn], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "SILENCE", 1.0)
-    first, second = clocks
-    assert first.is_ours()
-    until(second.is_ours)
-    assert not first.is_ours()
+def test_a_leader_that_hangs_is_replaced_soon(
+    leaderships: tuple[Leadership, Leadership], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_lock, "SILENCE", 1.0)
+    first, second = leaderships
+    assert first.is_leader()
+    until(second.is_leader)
+    assert not first.is_leader()
 
 
 def test_a_listener_that_was_cut_off_listens_again(

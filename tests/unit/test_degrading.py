@@ -345,7 +345,7 @@ def test_another_process_takes_over(cluster: Cluster) -> None:
 def test_the_process_that_is_the_clock_leads(cluster: Cluster) -> None:
     setting = cluster.setting
     schedulers = [
-        Scheduler(setting.database, setting.requests, setting.clock, Retention(), setting.database.turn())
+        Scheduler(setting.database, setting.requests, setting.clock, Retention(), setting.database.leadership())
         for _ in range(2)
     ]
     shared = setting.database.shared

@@ -97,9 +97,9 @@ class Member(ServiceProcess):
 
     @property
     def leads(self) -> bool:
-        """Whether it is the clock, by what it said last of that."""
-        events = re.findall(r'"event": "(clock\.leads|clock\.follows|clock\.lost)"', self.log.read_text())
-        return self.running and events[-1:] == ["clock.leads"]
+        """Whether it is the leader, according to its log."""
+        events = re.findall(r'"event": "(leader\.acquired|leader\.standby|leader\.lost)"', self.log.read_text())
+        return self.running and events[-1:] == ["leader.acquired"]
 
     def says(self, event: str, **values: str) -> bool:
         """Whether its log has an event of that name with these values."""

@@ -1,0 +1,65 @@
+"""Leader election on PostgreSQL: an advisory lock that one session holds until it ends or is silent."""
+
+import structlog
+
+from environments.domain.errors import DatabaseUnavailable
+from environments.stores.locks import LEADER, advisory_key
+from environments.stores.postgres_calls import ConnectionMaker, LimitedConnection, storage_errors
+
+SILENCE = 5.0
+"""Seconds after which PostgreSQL ends the session of a process that is stopped or cut off, so that another process can
+lead. The session of a killed process ends at once."""
+
+log = structlog.get_logger()
+
+
+class LeaderLock:
+    """See `Leadership`.
+
+    Two processes may believe for a moment that they lead. That does no harm: each transaction of the scheduler decides
+    again what is due, and is fenced by row locks.
+    """
+
+    def __init__(self, maker: ConnectionMaker) -> None:
+        self._maker = maker
+        self._session: LimitedConnection | None = None
+        self._leads: bool | None = None
+        """None: not asked yet."""
+
+    def is_leader(self) -> bool:
+        """See `Leadership.is_leader`. Raises `StorageError` when the database can't be asked."""
+        try:
+            with storage_errors(self._maker.where):
+                leads = self._ask()
+        except DatabaseUnavailable:
+            known, led = self._session is not None, self._leads
+            self.close()
+            if led:
+                log.warning("leader.lost")
+            if not known:
+                raise
+            return self.is_leader()  # the server ended the session; the next one may lead again
+        if leads != self._leads:
+            log.info("leader.acquired" if leads else "leader.standby")
+        self._leads = leads
+        return leads
+
+    def close(self) -> None:
+        """See `Leadership.close`."""
+        session, self._session = self._session, None
+        if self._leads:
+            self._leads = False
+        if session is not None:
+            session.close()
+
+    def _ask(self) -> bool:
+        if self._session is None:
+            self._session = self._maker.connect_alone()
+            self._session.execute(f"SET idle_session_timeout = '{SILENCE:.0f}s'")
+        if self._leads:
+            # The lock is held as long as the session lives; this also keeps it from being silent.
+            self._session.execute("SELECT 1")
+            return True
+        first, second = advisory_key(LEADER)
+        row = self._session.execute("SELECT pg_try_advisory_lock(%s, %s)", (first, second)).fetchone()
+        return row is not None and bool(row[0])
