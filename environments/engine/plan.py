@@ -241,7 +241,7 @@ class _Draft:
             change
             for uses in other_kinds(previous, step.uses)
             if uses in self._registry.executors
-            for change in _as_ours(self._registry.executors[uses].leavings(step.name, self._contexts.owner))
+            for change in _as_ours(self._registry.executors[uses].plan_removal(step.name, self._contexts.owner))
         ]
 
     def _removed(self) -> Iterable[StepPlan]:
@@ -265,14 +265,14 @@ class _Draft:
 
     def _of_removed(self, name: str, uses: Sequence[str]) -> tuple[Change, ...]:
         resources = [found for found in of_step(self._history.inventory, name) if not self._is_claimed(found)]
-        leavings = [
+        changes = [
             change
             for kind in uses
             if kind in self._registry.executors
-            for change in self._registry.executors[kind].leavings(name, self._contexts.owner)
+            for change in self._registry.executors[kind].plan_removal(name, self._contexts.owner)
             if not self._becomes_anothers(change)
         ]
-        return (*leavings, *to_destroy(self._inspector, resources))
+        return (*changes, *to_destroy(self._inspector, resources))
 
     def _becomes_anothers(self, change: Change) -> bool:
         """Whether a kept step will have written the same thing, such as a key, before it would go."""

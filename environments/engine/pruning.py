@@ -85,7 +85,7 @@ class Pruning:
                 self._plan_guard.check_removal(name, self._changes(name, resources, kinds, run))
             for kind in kinds:
                 if (executor := self._registry.executors.get(kind)) is not None:
-                    persist(run, partial(executor.clear, name, self._contexts.owner, run))
+                    persist(run, partial(executor.remove, name, self._contexts.owner, run))
             for resource in resources:
                 self._removal.remove(resource, run)
         self._logs.flush()
@@ -113,7 +113,7 @@ class Pruning:
     ) -> Sequence[Change]:
         owner = self._contexts.owner
         executors = [self._registry.executors[kind] for kind in kinds if kind in self._registry.executors]
-        leavings = [
-            change for executor in executors for change in persist(run, partial(executor.leavings, name, owner))
+        changes = [
+            change for executor in executors for change in persist(run, partial(executor.plan_removal, name, owner))
         ]
-        return [*leavings, *persist(run, lambda: to_destroy(self._inspector, resources))]
+        return [*changes, *persist(run, lambda: to_destroy(self._inspector, resources))]

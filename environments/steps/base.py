@@ -222,15 +222,15 @@ class Executor(Protocol):
         """
         ...
 
-    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
-        """What a step of this name, no longer in the template, has left inside of shared resources; reads only.
+    def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
+        """Changes that remove what a step of this name, no longer in the template, wrote into shared resources.
 
-        Resources that are the step's own in the inventory are not meant: their handlers know them.
+        Reads only. The step's own resources in the inventory aren't among them: their handlers remove those.
         """
         ...
 
-    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
-        """Takes the `leavings` of a step away. Idempotent."""
+    def remove(self, step: str, owner: Owner, run: StepRun) -> None:
+        """Makes the changes of `plan_removal`. Idempotent."""
         ...
 
 

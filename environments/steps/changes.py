@@ -18,11 +18,11 @@ LINES = 20
 class OwnThingsOnly:
     """For step kinds that leave nothing of their own inside of what a whole environment shares."""
 
-    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+    def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
         """Nothing: all that such a step makes is in the inventory as its own."""
         return ()
 
-    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+    def remove(self, step: str, owner: Owner, run: StepRun) -> None:
         """Nothing is to be done."""
 
 

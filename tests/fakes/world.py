@@ -161,14 +161,14 @@ class ThingExecutor:
                     changes.append(_change(address, Action.CHANGE, note, context.options.says))
         return changes
 
-    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+    def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
         address = _everybody(owner)
         self._world.looking(address)
         if (address, step) not in self._world.notes:
             return ()
         return [_change(address, Action.CHANGE, self._world.notes[address, step], None)]
 
-    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+    def remove(self, step: str, owner: Owner, run: StepRun) -> None:
         address = _everybody(owner)
         if (address, step) in self._world.notes:
             run.before_effect()

@@ -370,10 +370,10 @@ def test_strangers_in_an_environment_are_told_by_every_drift_detector(web: Made,
 def test_a_step_that_is_gone_leaves_its_keys_and_they_are_cleared(web: Made, connections: Connections) -> None:
     web.apply(steps=["settings"])
     executor = web.box.executors["consul.kv"]
-    (left,) = executor.leavings("settings", web.owner)
+    (left,) = executor.plan_removal("settings", web.owner)
     assert (left.address, left.action) == (f"environments/{web.owner.name}/message", Action.DESTROY)
-    executor.clear("settings", web.owner, Run())
-    assert executor.leavings("settings", web.owner) == []
+    executor.remove("settings", web.owner, Run())
+    assert executor.plan_removal("settings", web.owner) == []
     assert set(ConsulClient(lambda: connections).tree(f"environments/{web.owner.name}/")) == {
         f"environments/{web.owner.name}/.owner"
     }

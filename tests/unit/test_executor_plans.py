@@ -106,8 +106,8 @@ def test_a_plan_of_keys_knows_whose_the_prefix_is(world: World) -> None:
     with pytest.raises(ForeignResource):
         world.plan("consul.kv", KEYS)
     executor = world.registry.executors["consul.kv"]
-    assert executor.leavings("one", ALPHA) == ()
-    executor.clear("one", ALPHA, Run())
+    assert executor.plan_removal("one", ALPHA) == ()
+    executor.remove("one", ALPHA, Run())
 
 
 _VALUES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2", "é\n"]), min_size=1)
@@ -142,15 +142,15 @@ def test_the_keys_of_a_step_that_is_gone_are_left_below_the_shared_prefix(world:
     world.apply("consul.kv", {"keys": {f"k{number}": number for number in range(130)}})
     world.apply("consul.kv", {"keys": {"mine": 1}}, step="two")
     executor = world.registry.executors["consul.kv"]
-    left = executor.leavings("one", ALPHA)
+    left = executor.plan_removal("one", ALPHA)
     assert len(left) == 130
     assert {found.action for found in left} == {Action.DESTROY}
     run = Run()
-    executor.clear("one", ALPHA, run)
+    executor.remove("one", ALPHA, run)
     assert run.effects == 3, "in transactions of Consul's size, each announced"
     assert sorted(world.consul.tree("")) == [f"{PREFIX}{MARKER}", f"{PREFIX}mine"]
-    executor.clear("one", ALPHA, Run())
-    assert executor.leavings("one", ALPHA) == []
+    executor.remove("one", ALPHA, Run())
+    assert executor.plan_removal("one", ALPHA) == []
 
 
 @pytest.mark.parametrize("uses", ["vault.secret", "vault.certificate", "nomad.job", "check.http"])
@@ -170,9 +170,9 @@ def test_other_steps_leave_nothing_but_what_the_inventory_has_as_their_own(world
         assert world.pki.role("alpha") is None
         assert world.nomad.running("alpha") == {}
     executor = world.registry.executors[uses]
-    assert executor.leavings("one", ALPHA) == ()
+    assert executor.plan_removal("one", ALPHA) == ()
     run = Run()
-    executor.clear("one", ALPHA, run)
+    executor.remove("one", ALPHA, run)
     assert run.effects == 0
 
 

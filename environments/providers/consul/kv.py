@@ -136,14 +136,14 @@ class ConsulKv:
                 changes.append(change(Action.CHANGE, PREFIX_KIND, key, before=before, after=after, details=[line]))
         return changes + [_deletion(key, tree[key]) for key in _of_step(tree, context.step) if key not in wanted]
 
-    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+    def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
         """The keys that the step wrote: they are below the prefix that all steps share."""
         tree = self._store.tree(kv_prefix(owner.name))
         if whose_prefix(tree.get(kv_prefix(owner.name) + MARKER), owner) is not Presence.OURS:
             return ()
         return [_deletion(key, tree[key]) for key in _of_step(tree, step)]
 
-    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+    def remove(self, step: str, owner: Owner, run: StepRun) -> None:
         """Deletes those keys."""
         prefix = kv_prefix(owner.name)
         for _ in range(_TRIES):

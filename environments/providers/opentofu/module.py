@@ -203,11 +203,11 @@ class OpenTofuModule:
             things.append(change(action, STATE_KIND, prefix, after=prints, details=lines))
         return things
 
-    def leavings(self, step: str, owner: Owner) -> Sequence[Change]:
+    def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
         """Nothing: all that a module makes is its step's own."""
         return ()
 
-    def clear(self, step: str, owner: Owner, run: StepRun) -> None:
+    def remove(self, step: str, owner: Owner, run: StepRun) -> None:
         """Nothing to do."""
 
     def _record(self, owner: Owner, step: str) -> RunRecord | None:
