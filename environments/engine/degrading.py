@@ -184,7 +184,7 @@ class Degrading:
         for name in sorted(touched):
             self._due.pop(name, None)
             if (known := self._environments.get(name)) is not None:
-                self._look(known)
+                self._compare(known)
 
     def _read(self) -> set[str]:
         """Reads what has moved; gives the names of those to be looked at."""
@@ -211,7 +211,7 @@ class Degrading:
             self._environments, self._read_at = environments, now
         return touched
 
-    def _look(self, known: _Known) -> None:
+    def _compare(self, known: _Known) -> None:
         """Compares what is told of an environment with what is so, and writes it down when it has lasted."""
         watched, now = known.watched, time.monotonic()
         if not self._hears_of(watched):

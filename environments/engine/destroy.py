@@ -151,13 +151,13 @@ class Destroy:
         found_left = []
         for resource in resources:
             if resource.status is not ResourceStatus.ABANDONED:
-                found = self._look(resource, run)
+                found = self._observe(resource, run)
                 if self._inspector.is_left(resource, found):
                     self._removal.record(resource, ResourceStatus.STUCK, found.detail)
                     found_left.append((resource, found))
         return found_left
 
-    def _look(self, resource: Resource, run: Progress) -> Observation:
+    def _observe(self, resource: Resource, run: Progress) -> Observation:
         run.before_effect()
         return self._inspector.observe(resource, run)
 

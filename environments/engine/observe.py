@@ -38,7 +38,7 @@ class WorldObserver:
         self._planner = planner
         self._clock = clock
 
-    def look(self, environment: Environment) -> Drift:
+    def observe(self, environment: Environment) -> Drift:
         """How the world differs from what the steps made; what can't be looked at is named as a trouble."""
         observed_at, end = self._clock(), time.monotonic() + LONGEST_PLAN
         troubles: dict[str, str] = {}

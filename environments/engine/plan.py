@@ -24,7 +24,7 @@ from environments.engine.history import (
     to_destroy,
     unclaimed,
 )
-from environments.engine.progress import Looking
+from environments.engine.progress import PlanRun
 from environments.engine.removal import SHARED, Inspector, rows_to_destroy, with_reach
 from environments.service.images import references
 from environments.service.planning import Target
@@ -34,7 +34,7 @@ from environments.steps.registry import StepRegistry
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
-LONGEST_LOOK = 120.0
+LONGEST_STEP_PLAN = 120.0
 """Seconds that one step may be looked at."""
 
 LONGEST_PLAN = 240.0
@@ -128,7 +128,7 @@ class _Budget:
         """Raises `BackendUnavailable` when there is none left."""
         if self.left <= 0:
             raise BackendUnavailable(
-                f"Looking at the environment took longer than {self._seconds:g} s.",
+                f"Observing the environment took longer than {self._seconds:g} s.",
                 hint="See with `calvinverse doctor` which part is slow, then try again.",
             )
 
@@ -178,7 +178,7 @@ class _Draft:
                 self._put_off(step, unknown)
                 return
             try:
-                changes = self._look(step, prepared)
+                changes = self._plan_step(step, prepared)
             except (NotFound, StepFailed) as error:
                 if not unknown:
                     raise
@@ -192,10 +192,12 @@ class _Draft:
         if not changes and before and before.state is StepState.DONE and before.inputs in ("", prepared.inputs):
             self._outputs[step.name] = before.outputs
 
-    def _look(self, step: Step, prepared: Prepared) -> tuple[Change, ...]:
+    def _plan_step(self, step: Step, prepared: Prepared) -> tuple[Change, ...]:
         self._budget.check()
-        limit = min((step.timeout or prepared.executor.time_limit).total_seconds(), LONGEST_LOOK, self._budget.left)
-        run = Looking(limit)
+        limit = min(
+            (step.timeout or prepared.executor.time_limit).total_seconds(), LONGEST_STEP_PLAN, self._budget.left
+        )
+        run = PlanRun(limit)
         changes = tuple(prepared.executor.plan(prepared.context, run))
         claims = {(item.ref.kind, item.ref.address) for item in prepared.executor.resources(prepared.context)}
         with self._guard:
@@ -293,10 +295,10 @@ def _as_ours(changes: Sequence[Change]) -> list[Change]:
 def _told(
     troubles: MutableMapping[str, str] | None,
     step: str,
-    look: Callable[[], tuple[Change, ...]],
+    observe: Callable[[], tuple[Change, ...]],
 ) -> tuple[Change, ...]:
     try:
-        return look()
+        return observe()
     except CalvinverseError as error:
         if troubles is None:
             raise

@@ -116,7 +116,7 @@ class Progress(_Timed):
         self._logs.add(environment.id, deployment.id, self._logs_as, self._recorder.cleaner.clean(line))
 
 
-class Looking(_Timed):
+class PlanRun(_Timed):
     """A step while it is only looked at: see `environments.steps.base.StepRun`. Nothing may be changed."""
 
     def __init__(
@@ -159,7 +159,7 @@ class Looking(_Timed):
         """Raises `StepTimeout`, and what the engine has against going on."""
         self._check()
         if self.time_left <= 0:
-            raise StepTimeout(f"Looking took longer than {format_seconds(self._limit)}.")
+            raise StepTimeout(f"Planning took longer than {format_seconds(self._limit)}.")
 
     def log(self, line: str) -> None:
         """A line for whoever waits for this; nobody does where a plan is made only to be shown."""

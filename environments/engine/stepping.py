@@ -13,7 +13,7 @@ from environments.domain.template import Step
 from environments.engine.contexts import Contexts, Prepared
 from environments.engine.logs import LogWriter
 from environments.engine.plan_guard import PlanGuard
-from environments.engine.progress import Looking, Progress, format_seconds, pause_before, persist
+from environments.engine.progress import PlanRun, Progress, format_seconds, pause_before, persist
 from environments.engine.recorder import Recorder
 from environments.steps.base import Executor, Intended
 
@@ -115,7 +115,7 @@ class Steps:
 
     def _plan(self, step: Step, prepared: Prepared) -> Sequence[Change]:
         def plan() -> Sequence[Change]:
-            run = Looking(self._limit(step, prepared.executor), self._lease.check, partial(self._log, step))
+            run = PlanRun(self._limit(step, prepared.executor), self._lease.check, partial(self._log, step))
             return persist(run, partial(prepared.executor.plan, prepared.context, run))
 
         return self._attempts(step, prepared.executor, plan)

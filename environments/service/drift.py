@@ -16,7 +16,7 @@ from environments.wire.environments import DriftView
 class Observer(Protocol):
     """Looks at the world."""
 
-    def look(self, environment: Environment) -> Drift:
+    def observe(self, environment: Environment) -> Drift:
         """How the world differs from what the steps of a ready environment made; changes nothing."""
         ...
 
@@ -51,7 +51,7 @@ class Drifting:
                 "its steps aren't known here.",
                 hint="`doit deploy`, on the machine that deployed it, repairs it.",
             )
-        found = self._note(environment, newest, self._observer.look(environment))
+        found = self._note(environment, newest, self._observer.observe(environment))
         if found is None:
             raise NotAllowedNow(f"Environment {environment.name!r} was changed while we looked at it.")
         return _view(found)
@@ -70,7 +70,7 @@ class Drifting:
                 rule = None if bundle is None else bundle.template().drift
                 tx.environments.change(environment.id, observe_at=rule and next_run(rule, now))
         for environment in due:
-            self._note(environment, newest[environment.id], self._observer.look(environment))
+            self._note(environment, newest[environment.id], self._observer.observe(environment))
         return [environment.name for environment in due]
 
     def _note(self, environment: Environment, newest: str | None, drift: Drift) -> Environment | None:

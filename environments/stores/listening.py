@@ -12,7 +12,7 @@ from environments.stores.postgres_calls import ConnectionMaker, LimitedConnectio
 CHANNEL = "calvinverse_events"
 """Told, with the id of the newest event, of each commit that wrote events."""
 
-LOOKED_EVERY = 1.0
+POLLED_EVERY = 1.0
 """Seconds without a word after which we look: a word may be lost, as when a pool stands between."""
 
 _STOPS_WITHIN = 0.5
@@ -59,20 +59,20 @@ class Listener:
 
     def _listen(self, connection: LimitedConnection) -> None:
         # What was committed while nobody listened.
-        self._look(connection)
+        self._poll(connection)
         known = time.monotonic()
         while not self._stopping.is_set():
-            wait = min(LOOKED_EVERY, _STOPS_WITHIN)
+            wait = min(POLLED_EVERY, _STOPS_WITHIN)
             heard = [int(word.payload) for word in connection.notifies(timeout=wait, stop_after=1)]
             if heard:
                 self._tell(max(heard))
-            elif time.monotonic() - known >= LOOKED_EVERY:
-                self._look(connection)
+            elif time.monotonic() - known >= POLLED_EVERY:
+                self._poll(connection)
             else:
                 continue
             known = time.monotonic()
 
-    def _look(self, connection: LimitedConnection) -> None:
+    def _poll(self, connection: LimitedConnection) -> None:
         row = connection.execute(_NEWEST).fetchone()
         assert row is not None
         self._tell(int(row[0]))

@@ -323,7 +323,7 @@ def test_old_events_are_forgotten_some_at_a_time(setting: Setting, monkeypatch: 
 
 
 def test_commits_of_others_are_told_at_once(setting: Setting, other: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "LOOKED_EVERY", 60.0)
+    monkeypatch.setattr(listening, "POLLED_EVERY", 60.0)
     heard: list[int] = []
     changed = threading.Event()
 
@@ -545,7 +545,7 @@ def test_a_leader_that_hangs_is_replaced_soon(
 def test_a_listener_that_was_cut_off_listens_again(
     postgres: Postgres, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "LOOKED_EVERY", 60.0)
+    monkeypatch.setattr(listening, "POLLED_EVERY", 60.0)
     database = open_database(tmp_path, address, postgres.password_file)
     writer = open_database(tmp_path, address, postgres.password_file)
     heard: list[int] = []

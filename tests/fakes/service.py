@@ -100,7 +100,7 @@ class World:
             raise self.fault
         return self.steps
 
-    def look(self, environment: Environment) -> Drift:
+    def observe(self, environment: Environment) -> Drift:
         if self.fault is not None:
             raise self.fault
         return Drift(observed_at=datetime.now(UTC), steps=self.steps)

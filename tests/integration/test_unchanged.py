@@ -182,7 +182,7 @@ def updated(setting: RealSetting, name: str, **request: Any) -> None:
 def differences(setting: RealSetting, name: str) -> list[str]:
     """What a look at the world finds."""
     planner = WorldPlanner(setting.database, setting.tools)
-    drift = WorldObserver(setting.database, setting.tools, planner, setting.clock).look(setting.environment(name))
+    drift = WorldObserver(setting.database, setting.tools, planner, setting.clock).observe(setting.environment(name))
     assert not drift.troubles
     assert not drift.unexpected
     return [f"{step.step}: {change.details}" for step in drift.steps for change in step.changes]

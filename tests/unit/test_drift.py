@@ -128,7 +128,7 @@ def test_all_looks_of_one_environment_end_by_one_deadline(setting: Setting) -> N
     late = Drifting(setting.database, WorldObserver(setting.database, tools, planner, setting.clock), setting.clock)
     drift = looked(late)
     assert drift.steps == ()
-    assert set(drift.troubles.values()) == {"Looking at the environment took longer than 0 s."}
+    assert set(drift.troubles.values()) == {"Observing the environment took longer than 0 s."}
     environment = setting.environment()
     with setting.database.read() as tx:
         bundle = tx.templates.bundle(environment.bundle)

@@ -319,7 +319,7 @@ class Lives(RuleBasedStateMachine):
         observer = WorldObserver(self.setting.database, registry, planner, self.setting.clock)
         for environment in self._environments():
             if environment.state is State.READY:
-                drift = observer.look(environment)
+                drift = observer.observe(environment)
                 assert drift.troubles == {}
                 assert any(step.changes for step in drift.steps) == (environment.name in self.meddled)
                 strays = [

@@ -16,7 +16,7 @@ from environments.domain.errors import (
 )
 from environments.domain.plan import Change
 from environments.domain.template import make_bundle
-from environments.engine.progress import Looking
+from environments.engine.progress import PlanRun
 from environments.providers.consul.access import Policy, PolicyHandler, TokensHandler
 from environments.providers.consul.kv import PrefixHandler, Put
 from environments.providers.consul.services import ServicesHandler
@@ -367,7 +367,7 @@ def test_a_plan_makes_nothing_to_issue_credentials(house: WithBroker) -> None:
 def test_who_only_looks_is_lent_credentials_and_claims_nothing(cluster: Cluster) -> None:
     with cluster.broker.issue(ALPHA, ALL, 300, Run()):
         pass
-    with cluster.broker.issue(ALPHA, ALL, 300, Looking(60)) as issued:
+    with cluster.broker.issue(ALPHA, ALL, 300, PlanRun(60)) as issued:
         assert issued.variables["NOMAD_TOKEN"]
 
 

@@ -99,7 +99,7 @@ def lines(setting: Nomad) -> list[str]:
 
 def drifted(setting: Nomad) -> bool:
     planner = WorldPlanner(setting.database, setting.cluster.registry)
-    found = WorldObserver(setting.database, setting.cluster.registry, planner, setting.clock).look(
+    found = WorldObserver(setting.database, setting.cluster.registry, planner, setting.clock).observe(
         setting.environment()
     )
     assert not found.troubles
