@@ -13,9 +13,9 @@ from environments.domain.faults import TEMPLATE_FILE as TEMPLATE_FILE
 from environments.domain.faults import Fault
 from environments.domain.json_values import TOO_LARGE, is_text
 from environments.domain.suggesting import near
+from environments.domain.template_parts import DriftSchedule as DriftSchedule
 from environments.domain.template_parts import Duration as Duration
 from environments.domain.template_parts import Lifetime as Lifetime
-from environments.domain.template_parts import DriftSchedule as DriftSchedule
 from environments.domain.template_parts import OnFailure as OnFailure
 from environments.domain.template_parts import Output as Output
 from environments.domain.template_parts import Step as Step

@@ -51,7 +51,7 @@ class OnFailure(StrEnum):
 
 
 class DriftSchedule(_Part):
-    """When the environments of a template are looked at for drift: a cron expression, read in a time zone."""
+    """When the environments of a template are observed for drift: a cron expression, read in a time zone."""
 
     schedule: str | None = None
     zone: str = "UTC"
