@@ -1,6 +1,6 @@
-"""The task graph and nothing but: names, dependencies, one line of help each. What tasks do is in the rooms."""
+"""The task graph and nothing but: names, dependencies, one line of help each. The packages say what the tasks do."""
 
-from images.doit_reporter import SentenceReporter, room
+from images.doit_reporter import SentenceReporter, lazy_action
 from images.interrupts import heed_signals
 from images.parents import image_parents
 from images.places import state_folder
@@ -43,22 +43,22 @@ KINDS = {
 
 def task_tools():
     """find each tool on the PATH, or build it, once for this machine"""
-    return {"actions": [room("images.tasks:tools")]}
+    return {"actions": [lazy_action("images.tasks:tools")]}
 
 
 def task_docker():
     """make sure that a Docker engine answers; on Debian, root gets one installed and started"""
-    return {"actions": [room("images.tasks:docker")]}
+    return {"actions": [lazy_action("images.tasks:docker")]}
 
 
 def task_postgres():
     """make sure that PostgreSQL is here for tests; on Debian, root gets it installed"""
-    return {"actions": [room("images.tasks:postgres")]}
+    return {"actions": [lazy_action("images.tasks:postgres")]}
 
 
 def task_build():
     """build and validate every image, as far as something changed; side by side with -n"""
-    return {"actions": [room("images.tasks:built")], "task_dep": [f"build:{image}" for image in IMAGES]}
+    return {"actions": [lazy_action("images.tasks:built")], "task_dep": [f"build:{image}" for image in IMAGES]}
 
 
 def task_build_image():
@@ -67,7 +67,7 @@ def task_build_image():
         yield {
             "basename": f"build:{image}",
             "doc": f"build and validate the image {image}" + (f" and its parent {parent}" if parent else ""),
-            "actions": [(room("images.tasks:build"), [image])],
+            "actions": [(lazy_action("images.tasks:build"), [image])],
             "task_dep": ["tools", "docker", "validate:recipes", *([f"build:{parent}"] if parent in IMAGES else [])],
             "params": [_flag("anew", "build it even if nothing changed")],
             "io": SHARED,
@@ -78,7 +78,7 @@ def task_validate_recipes():
     """look for what is wrong in recipes of images before anything is built"""
     return {
         "basename": "validate:recipes",
-        "actions": [room("images.tasks:recipes")],
+        "actions": [lazy_action("images.tasks:recipes")],
         "task_dep": ["tools"],
         "io": SHARED,
     }
@@ -90,7 +90,7 @@ def task_validate():
         yield {
             "basename": f"validate:{image}",
             "doc": f"validate the image {image} again, even if nothing changed",
-            "actions": [(room("images.tasks:validate"), [image])],
+            "actions": [(lazy_action("images.tasks:validate"), [image])],
             "task_dep": ["tools", "docker", "validate:recipes"],
             "io": SHARED,
         }
@@ -102,7 +102,7 @@ def task_promote():
         yield {
             "basename": f"promote:{image}",
             "doc": f"move production to the newest validated build of {image}",
-            "actions": [(room("images.tasks:promote"), [image])],
+            "actions": [(lazy_action("images.tasks:promote"), [image])],
             "params": [
                 {"name": "build", "long": "build", "default": "", "help": "this build and not the newest"},
                 _flag("undo", "take the last promotion back"),
@@ -114,7 +114,7 @@ def task_deploy():
     """start or repair the cluster and the service that runs in it, and say how to open the TUI"""
     parts = {"consul": "a Consul", "openbao": "an OpenBao or Vault", "nomad": "a Nomad"}
     return {
-        "actions": [room("jobs.tasks:deploy")],
+        "actions": [lazy_action("jobs.tasks:deploy")],
         "task_dep": PARTS,
         "params": [
             {"name": f"{name}{suffix}", "long": f"{name}{suffix}".replace("_", "-"), "default": "", "help": help}
@@ -160,13 +160,13 @@ def task_deploy():
 
 def task_status():
     """show what runs, where, in which version, and how healthy"""
-    return {"actions": [room("jobs.tasks:status")]}
+    return {"actions": [lazy_action("jobs.tasks:status")]}
 
 
 def task_undeploy():
     """remove everything that deploy made, mounts and processes included"""
     return {
-        "actions": [room("jobs.tasks:undeploy")],
+        "actions": [lazy_action("jobs.tasks:undeploy")],
         "params": [
             _flag("destroy_environments", "destroy the environments that exist first"),
             _flag("force", "remove all even when nobody can say which environments exist"),
@@ -176,12 +176,12 @@ def task_undeploy():
 
 def task_lint():
     """run every static check: ruff, formatting, types, imports, dependencies"""
-    return {"actions": [room("tests.suite:lint")]}
+    return {"actions": [lazy_action("tests.suite:lint")]}
 
 
 def task_test():
     """run the static checks and every test on the real parts"""
-    return {"actions": [room("tests.suite:everything")], "task_dep": TESTED}
+    return {"actions": [lazy_action("tests.suite:everything")], "task_dep": TESTED}
 
 
 def task_test_kinds():
@@ -190,7 +190,7 @@ def task_test_kinds():
         yield {
             "basename": f"test:{name}",
             "doc": f"{doc}; arguments for pytest may follow `--`",
-            "actions": [(room("tests.suite:kind"), [name])],
+            "actions": [(lazy_action("tests.suite:kind"), [name])],
             "pos_arg": "pytest_arguments",
             "task_dep": parts,
         }
@@ -198,19 +198,19 @@ def task_test_kinds():
 
 def task_test_crash():
     """kill the service at many random moments and look for what is left or doubled"""
-    return {"basename": "test:crash", "actions": [room("tests.suite:crash")], "task_dep": TESTED}
+    return {"basename": "test:crash", "actions": [lazy_action("tests.suite:crash")], "task_dep": TESTED}
 
 
 def task_test_kill_matrix():
     """kill the worker, and each part, at every point of every step, and write the table of what came of it"""
-    return {"basename": "test:kill-matrix", "actions": [room("tests.suite:kill_matrix")], "task_dep": TESTED}
+    return {"basename": "test:kill-matrix", "actions": [lazy_action("tests.suite:kill_matrix")], "task_dep": TESTED}
 
 
 def task_test_upgrade():
     """deploy an older commit, upgrade it in place on both databases, and see that nothing is lost or left"""
     return {
         "basename": "test:upgrade",
-        "actions": [room("tests.upgrade.run:main")],
+        "actions": [lazy_action("tests.upgrade.run:main")],
         "params": [
             {"name": "commit", "long": "from", "default": "", "help": "default: the last commit of the issue before"},
             {"name": "database", "long": "database", "default": "", "help": "only this one; default: both"},
@@ -222,7 +222,7 @@ def task_test_upgrade():
 def task_bench():
     """measure what we add to a plain script that makes the same calls, and the API with 1,000 environments"""
     return {
-        "actions": [room("tests.bench.run:main")],
+        "actions": [lazy_action("tests.bench.run:main")],
         "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 30}],
         "task_dep": PARTS,
     }
@@ -232,7 +232,7 @@ def task_bench_engine():
     """measure the engine: beside plain tofu, pick-up and take-over, several workers, up to 10,000 environments"""
     return {
         "basename": "bench:engine",
-        "actions": [room("tests.bench.engine:main")],
+        "actions": [lazy_action("tests.bench.engine:main")],
         "task_dep": PARTS,
         "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 10}],
     }
@@ -242,7 +242,7 @@ def task_bench_images():
     """measure what we add to plain `packer build` of the same recipes, and a run with nothing to do"""
     return {
         "basename": "bench:images",
-        "actions": [room("tests.bench.images:main")],
+        "actions": [lazy_action("tests.bench.images:main")],
         "params": [
             {"name": "pairs", "long": "pairs", "type": int, "default": 3},
             {"name": "parallel", "long": "parallel", "type": int, "default": 2, "help": "images made at a time"},
@@ -254,7 +254,7 @@ def task_bench_images():
 def task_dispatch():
     """make images in a build environment, follow the log, and bring the records home"""
     return {
-        "actions": [room("jobs.tasks:dispatch")],
+        "actions": [lazy_action("jobs.tasks:dispatch")],
         "params": [
             {"name": "environment", "long": "environment", "default": "", "help": "which, if there are several"},
             {"name": "images", "long": "images", "default": "", "help": "names with commas between; default: all"},
@@ -266,24 +266,24 @@ def task_dispatch():
 def task_lock():
     """resolve the dependencies again and write all locks; --upgrade takes newer versions"""
     return {
-        "actions": [room("project.lock:lock")],
+        "actions": [lazy_action("project.lock:lock")],
         "params": [_flag("upgrade", "take newer versions")],
     }
 
 
 def task_docs():
     """make a searchable site of docs/; a dead link or a page outside the navigation is an error"""
-    return {"actions": [room("project.docs:docs")]}
+    return {"actions": [lazy_action("project.docs:docs")]}
 
 
 def task_release():
     """build wheel and source distribution of the last commit, and prove each in an empty virtual environment"""
-    return {"actions": [room("project.release:release")]}
+    return {"actions": [lazy_action("project.release:release")]}
 
 
 def task_tidy():
     """show how much Go's caches and old builds take, and remove them if you agree"""
-    return {"actions": [room("images.tasks:tidy")]}
+    return {"actions": [lazy_action("images.tasks:tidy")]}
 
 
 def _flag(name, doc):

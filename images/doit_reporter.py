@@ -1,4 +1,4 @@
-"""How doit tells what tasks do: a failure is a sentence and a hint, and nothing comes after it."""
+"""How doit reports tasks: a failure is a sentence and a hint, with nothing after it."""
 
 import sys
 import traceback
@@ -16,12 +16,12 @@ from images.report import TerminalReport, console
 
 
 class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no types
-    """Names the tasks that run, says nothing of those that needn't, and shows a failure once."""
+    """Names the tasks that run, says nothing about up-to-date ones, and shows a failure once."""
 
     desc = "sentences: the name of each task that runs, a failure as a sentence and a hint"
 
     def write(self, text: str) -> None:
-        """Above the live view of what runs, where there is one."""
+        """Write above the live view, where there is one."""
         report = console()
         if isinstance(report, TerminalReport):
             report.write(text)
@@ -38,13 +38,13 @@ class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no t
             self.write(f"{fail.message.rstrip()}\n" if isinstance(fail, TaskFailed) else fail.get_msg())
 
     def complete_run(self) -> None:
-        """Show what doit itself has to say, if anything."""
+        """Show the errors of doit, if there are any."""
         for text in self.runtime_errors:
             self.write(f"{text}\n")
 
 
-def room(address: str) -> Callable[..., object]:
-    """A task's action that calls `module:function` when it runs, so that listing the tasks imports no rooms.
+def lazy_action(address: str) -> Callable[..., object]:
+    """A task's action that imports and calls `module:function` when it runs, so that listing the tasks imports nothing.
 
     The function's error becomes the task's failure: its sentence and hint. An unexpected one is written to a file that
     the failure names.
@@ -61,7 +61,7 @@ def room(address: str) -> Callable[..., object]:
             return TaskFailed("Stopped.")
         except Exception as error:  # noqa: BLE001 - it is kept whole in a file, and named
             return TaskFailed(f"{type(error).__name__}: {error}\nThis is a mistake of ours; see {_keep_traceback()}.")
-        # doit takes strings and dicts for results to keep, and any other value for a failure.
+        # doit saves strings and dicts as results, and takes any other value for a failure.
         return answer if isinstance(answer, (bool, TaskFailed)) else True
 
     action.__name__ = function

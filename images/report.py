@@ -1,34 +1,25 @@
-"""How long work tells what it is doing: lasting lines for everybody, and a live view below them on terminals."""
+"""How long-running work reports progress: permanent lines, and on terminals a live view below them."""
 
 import sys
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Protocol, TextIO, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.live import Live
 
 
 class Report(Protocol):
-    """Takes one lasting line. `print` is one."""
+    """Takes one permanent line. `print` is one."""
 
     def __call__(self, text: str, /) -> object: ...
-
-
-@runtime_checkable
-class LiveReport(Protocol):
-    """A report that can also show passing lines, one for each `row`; an empty text takes the row away."""
-
-    def __call__(self, text: str, /) -> object: ...
-
-    def status(self, text: str, /, row: str = "") -> None: ...
 
 
 class TerminalReport:
-    """Lines on a terminal, with a live view below them: a line for each thing that is being worked on."""
+    """Lines on a terminal, with a live view below them: one line for each piece of work in progress."""
 
     def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console  # it is of use on terminals only, and takes a while
+        from rich.console import Console  # slow to import, and only needed on terminals
 
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._lock = threading.RLock()
@@ -46,6 +37,7 @@ class TerminalReport:
             self._console.print(Text(text), end="")
 
     def status(self, text: str, /, row: str = "") -> None:
+        """Shows a text in the live view, one for each `row`; an empty text removes the row."""
         from rich.live import Live
         from rich.text import Text
 
@@ -79,7 +71,7 @@ class PlainReport:
 
 
 def console() -> TerminalReport | PlainReport:
-    """A report on standard error: standard output is for data. Threads that work side by side share a terminal's."""
+    """A report on standard error, since standard output is for data. Concurrent threads share that of a terminal."""
     terminal = sys.__stderr__
     if terminal is not None and terminal.isatty():
         return _on_terminal(terminal)
@@ -92,7 +84,7 @@ def _on_terminal(stream: TextIO) -> TerminalReport:
 
 
 def duration(seconds: float) -> str:
-    """A duration as people say it: 0.4 s, 12 s, 4m05s, 1h02m."""
+    """A duration for people: 0.4 s, 12 s, 4m05s, 1h02m."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:
@@ -105,7 +97,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes as people say it: 512 B, 3.4 MiB, 8.1 GiB."""
+    """A number of bytes for people: 512 B, 3.4 MiB, 8.1 GiB."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from images.report import LiveReport, Report, duration
+from images.report import Report, TerminalReport, duration
 
 TICK = 1.0
 """Seconds between two looks of the clock on a terminal."""
@@ -47,7 +47,7 @@ class Progress:
             ended.set()
             ticker.join()
             self.seconds[name] = round(time.monotonic() - self._started, 3)
-            if isinstance(self._report, LiveReport):
+            if isinstance(self._report, TerminalReport):
                 self._report.status("", self._image)
 
     def _tick(self, ended: threading.Event) -> None:
@@ -55,7 +55,7 @@ class Progress:
             self._show()
 
     def _show(self) -> None:
-        if isinstance(self._report, LiveReport):
+        if isinstance(self._report, TerminalReport):
             with self._lock:
                 took = duration(time.monotonic() - self._started)
                 self._report.status(f"{self._image} · {self._part} · {took} · {self._step}", self._image)

@@ -10,7 +10,7 @@ from environments.domain.errors import MachineError
 from images.commands import Stop
 from images.errors import ToolBuildFailed
 from images.places import cache_folder
-from images.report import LiveReport, Report, duration, size
+from images.report import Report, TerminalReport, duration, size
 from images.system import can_install_packages, ensure_debian_packages
 from images.toolchain.build import Job
 from images.toolchain.catalogue import GoModule, Tool
@@ -70,7 +70,7 @@ def _watch(running: dict[Future[Path], Job], report: Report, failed: list[Machin
             for future, job in running.items()
             if future in waiting and job.began is not None
         )
-        if isinstance(report, LiveReport):
+        if isinstance(report, TerminalReport):
             report.status(line)
         elif line and time.monotonic() - told >= LINE_EVERY:
             told = time.monotonic()

@@ -15,20 +15,20 @@ from tests import suite
 from tests.suite import Count, read_report
 
 DODO = '''
-from images.doit_reporter import SentenceReporter, room
+from images.doit_reporter import SentenceReporter, lazy_action
 DOIT_CONFIG = {"reporter": SentenceReporter, "verbosity": 2, "backend": "json", "dep_file": "db"}
 def task_known():
     """fails with an error of ours"""
-    return {"actions": [room("images.toolchain:require")], "task_dep": []}
+    return {"actions": [lazy_action("images.toolchain:require")], "task_dep": []}
 def task_missing():
     """asks for a tool that isn't there"""
-    return {"actions": [(room("images.toolchain:require"), ["consul"])]}
+    return {"actions": [(lazy_action("images.toolchain:require"), ["consul"])]}
 def task_broken():
     """fails with an error of Python"""
-    return {"actions": [(room("images.toolchain:require"), ["unknown"])]}
+    return {"actions": [(lazy_action("images.toolchain:require"), ["unknown"])]}
 def task_after():
     """needs a task that fails"""
-    return {"actions": [room("images.toolchain:locate")], "task_dep": ["missing"]}
+    return {"actions": [lazy_action("images.toolchain:locate")], "task_dep": ["missing"]}
 '''
 
 

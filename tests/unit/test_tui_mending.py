@@ -16,8 +16,8 @@ from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import deploying, everything, failed, ready
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
-from tui.mending_dialogs import AbandonDialog, CancelDialog
 from tui.plan_dialog import PlanDialog
+from tui.recovery_dialogs import AbandonDialog, CancelDialog
 
 
 async def _open(driver: Driver, name: str) -> None:
