@@ -1,1 +1,1 @@
-"""The terminal application: all that it knows of the service comes through `environments.client`."""
+"""The terminal application. It reaches the service only through `environments.client`."""

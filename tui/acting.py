@@ -1,4 +1,4 @@
-"""What the screens have in common: the keys of the registry, and acting on the environment that is meant."""
+"""What the screens share: the keys of the registry, and actions on the selected environment."""
 
 from typing import ClassVar
 
@@ -14,73 +14,73 @@ from tui.screen import AppScreen
 
 
 class ActingScreen(AppScreen):
-    """A screen from which environments are acted on. `action_…` methods are named after the ids of the registry."""
+    """A screen with actions on environments. Its `action_…` methods are named after the ids of the registry."""
 
     PLACE: ClassVar[Place]
 
     def current(self) -> EnvironmentView | None:
-        """The environment that actions are about."""
+        """The environment that actions apply to."""
         raise NotImplementedError
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
-    def meant(self, act: Action) -> EnvironmentView | None:
-        """The environment to act on; None, with the reason said, when there is none or it can't be done now."""
+    def target(self, act: Action) -> EnvironmentView | None:
+        """The environment to act on; None, after saying why, when there is none or the action isn't possible now."""
         view = self.current()
         if view is None:
             self.shell.say("No environment is selected.", severity="warning")
             return None
-        why_not = refusal(act, view) or (self.shell.why_away() if act.risk is not Risk.READ else None)
+        why_not = refusal(act, view) or (self.shell.why_unavailable() if act.risk is not Risk.READ else None)
         if why_not is not None:
             self.shell.say(why_not, severity="warning")
             return None
         return view
 
     def action_environment_create(self) -> None:
-        """Opens the form. It can be filled in while the service is away."""
+        """Opens the form. It can be filled in while the service can't be reached."""
         self.shell.open_create()
 
     def action_environment_update(self) -> None:
-        """Opens the form with what the environment has."""
-        view = self.meant(action("environment.update"))
+        """Opens the form with the environment's present values."""
+        view = self.target(action("environment.update"))
         if view is not None:
             self.shell.open_update(view)
 
     def action_environment_extend(self) -> None:
-        """Asks how much longer."""
-        view = self.meant(action("environment.extend"))
+        """Asks for a duration."""
+        view = self.target(action("environment.extend"))
         if view is not None:
             self.shell.push_screen(DeadlineDialog(view, self.shell.clock, "extend"))
 
     def action_environment_schedule(self) -> None:
-        """Asks when."""
-        view = self.meant(action("environment.schedule"))
+        """Asks for a moment or a duration."""
+        view = self.target(action("environment.schedule"))
         if view is not None:
             self.shell.push_screen(DeadlineDialog(view, self.shell.clock, "schedule"))
 
     def action_environment_destroy(self) -> None:
-        """Asks for the name."""
-        view = self.meant(action("environment.destroy"))
+        """Asks for the environment's name."""
+        view = self.target(action("environment.destroy"))
         if view is not None:
             self.shell.push_screen(DestroyDialog(view))
 
     def action_environment_repair(self) -> None:
-        """Shows what a repair would do, before it is done."""
-        view = self.meant(action("environment.repair"))
+        """Shows the plan of a repair before anything is done."""
+        view = self.target(action("environment.repair"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.REPAIR)
             self.shell.push_screen(PlanDialog(view.name, view.id, request, f"Repair {view.name}", "is being repaired"))
 
     def action_environment_promote(self) -> None:
-        """Shows what promoting would do, before it is done."""
-        view = self.meant(action("environment.promote"))
+        """Shows the plan of a promotion before anything is done."""
+        view = self.target(action("environment.promote"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.PROMOTE)
             self.shell.push_screen(PlanDialog(view.name, view.id, request, f"Promote {view.name}", "is being promoted"))
 
     def action_environment_rollback(self) -> None:
-        """Shows what going back would do, before it is done."""
-        view = self.meant(action("environment.rollback"))
+        """Shows the plan of a rollback before anything is done."""
+        view = self.target(action("environment.rollback"))
         if view is not None:
             request = PlanRequest(kind=DeploymentKind.UPDATE, rollback_to="last-good")
             self.shell.push_screen(
@@ -88,20 +88,20 @@ class ActingScreen(AppScreen):
             )
 
     def action_environment_cancel(self) -> None:
-        """Asks whether, and how hard."""
-        view = self.meant(action("environment.cancel"))
+        """Asks for confirmation, and whether to use force."""
+        view = self.target(action("environment.cancel"))
         if view is not None:
             self.shell.push_screen(CancelDialog(view))
 
     def action_environment_abandon(self) -> None:
-        """Asks for the name and a reason."""
-        view = self.meant(action("environment.abandon"))
+        """Asks for the environment's name and a reason."""
+        view = self.target(action("environment.abandon"))
         if view is not None:
             self.shell.push_screen(AbandonDialog(view))
 
     def action_environment_retry(self) -> None:
-        """Sends it at once: it can't lose anything."""
-        view = self.meant(action("environment.retry"))
+        """Sends the request without asking: a retry loses nothing."""
+        view = self.target(action("environment.retry"))
         if view is None:
             return
 
@@ -116,12 +116,12 @@ class ActingScreen(AppScreen):
         self.ask(lambda: client().retry(view.id), done, failed)
 
     def action_view_reload(self) -> None:
-        """Asks the service again."""
-        if self.shell.why_away() is None:
+        """Fetches everything from the service again."""
+        if self.shell.why_unavailable() is None:
             self.shell.live.reload()
             self.shell.say("Asked the service again.")
         else:
-            self.shell.say(str(self.shell.why_away()), severity="warning")
+            self.shell.say(str(self.shell.why_unavailable()), severity="warning")
 
     def action_view_palette(self) -> None:
         """Opens the palette."""
@@ -132,10 +132,10 @@ class ActingScreen(AppScreen):
         self.shell.open_help()
 
     def action_view_quit(self) -> None:
-        """Leaves; everything in the service goes on."""
+        """Ends the application; whatever runs in the service continues."""
         self.shell.exit()
 
     def action_view_back(self) -> None:
-        """Goes back where there is something to go back to."""
+        """Closes this screen, unless it is the first one."""
         if len(self.shell.screen_stack) > 1:
             self.shell.pop_screen()

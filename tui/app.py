@@ -1,4 +1,4 @@
-"""The application: what is known, the connection, and the way from screen to screen."""
+"""The application: handles what the service reports, and opens the screens."""
 
 import gc
 import uuid
@@ -27,7 +27,7 @@ from tui.update import UpdateScreen
 
 
 class CalvinverseApp(Shell):
-    """Shows what the service knows, live. All that it knows is here; screens draw it.
+    """Shows the state of the service, live. The state is kept here; screens draw it.
 
     `connect` makes a client from the present context and may raise any `CalvinverseError`; it is called from other
     threads, and again whenever the connection must be made anew. `where` names the service before it was reached.
@@ -56,30 +56,30 @@ class CalvinverseApp(Shell):
             self.animation_level = "none"
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own colours, which other themes don't know."""
+        """The colours of our theme, which other themes don't define."""
         return dict(CALVINVERSE.variables)
 
     def get_default_screen(self) -> ListScreen:
-        """The list, below all others."""
+        """The list, which is below all other screens."""
         return ListScreen()
 
     def on_mount(self) -> None:
-        """Begins to listen."""
+        """Starts to listen to the service."""
         self.live.start()
         self.set_interval(1.0, self.tick)
 
     def on_unmount(self) -> None:
-        """Lets the service go."""
+        """Disconnects from the service."""
         self.live.stop()
 
     def get_system_commands(self, screen: Any) -> Iterator[Any]:
-        """None: the palette holds what the registry holds."""
+        """None: the palette shows the actions of the registry only."""
         return iter(())
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
     def on_listed(self, message: Listed) -> None:
-        """The service is there, and these are all."""
+        """The service answered with all environments."""
         focused = self.known.get(self.live.focus or "")
         fresh: dict[str, EnvironmentView] = {}
         for view in message.views:
@@ -94,50 +94,50 @@ class CalvinverseApp(Shell):
         self._heard()
         if back:
             self.say("The service is back.")
-        self.picture_changed()
+        self.state_changed()
 
     def on_changed(self, message: Changed) -> None:
-        """One has changed."""
+        """An environment has changed."""
         self._heard()
         self.learn(message.view)
 
     def on_gone(self, message: Gone) -> None:
-        """One is no longer there."""
+        """An environment no longer exists."""
         self.known.pop(message.id, None)
-        self.picture_changed()
+        self.state_changed()
 
     def on_happened(self, message: Happened) -> None:
-        """Events, for the screen that shows them."""
+        """Hands events to the screen that shows them."""
         events = self.live.take()
         for screen in self.screen_stack:
-            if isinstance(screen, DetailScreen) and screen.drawn:
+            if isinstance(screen, DetailScreen) and screen.is_drawn:
                 screen.happened(events)
 
     def on_away(self, message: Away) -> None:
-        """The service can't be asked; what is known stays."""
+        """The service can't be reached; the known state is kept."""
         now = self.clock.now()
         self.connection = replace(self.connection, here=False, error=message.error, since=self.connection.since or now)
-        self.picture_changed()
+        self.state_changed()
 
     def _heard(self) -> None:
         self.connection = Connection(here=True, last_heard=self.clock.now())
         self.where = self.where or self.client().address
 
-    def picture_changed(self) -> None:
+    def state_changed(self) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, AppScreen) and screen.drawn:
-                screen.picture_changed()
+            if isinstance(screen, AppScreen) and screen.is_drawn:
+                screen.state_changed()
 
     def tick(self) -> None:
         """A second has passed."""
         screen = self.screen
-        if isinstance(screen, AppScreen) and screen.drawn:
+        if isinstance(screen, AppScreen) and screen.is_drawn:
             screen.tick()
 
     # --- ways --------------------------------------------------------------------------------------------------------
 
     def open_detail(self, view: EnvironmentView, *, log_only: bool = False) -> None:
-        """Shows one environment; from another one's detail, instead of it."""
+        """Shows one environment; replaces the detail of another one."""
         screen = DetailScreen(self.known.get(view.id, view), log_only=log_only)
         if isinstance(self.screen, DetailScreen):
             self.switch_screen(screen)
@@ -145,11 +145,11 @@ class CalvinverseApp(Shell):
             self.push_screen(screen)
 
     def open_create(self) -> None:
-        """Shows the form, with what was typed into it before."""
+        """Shows the form, with what was typed into it earlier."""
         self.push_screen(CreateScreen(self.draft))
 
     def open_update(self, view: EnvironmentView) -> None:
-        """Shows the form of an environment."""
+        """Shows the form that updates an environment."""
         self.push_screen(UpdateScreen(view))
 
     def open_help(self) -> None:
@@ -169,7 +169,7 @@ def run(connect_again: Callable[[], Client] | None = None, where: str = "") -> N
         make_key=lambda: str(uuid.uuid4()),
         where=where,
     )
-    # What was loaded until here stays: the collector needn't walk through it while somebody types.
+    # Whatever is loaded by now is kept: the garbage collector needn't scan it while somebody types.
     gc.collect()
     gc.freeze()
     app.run()

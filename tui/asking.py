@@ -1,4 +1,4 @@
-"""What the detail of an environment asks for besides the environment: its drift, why it waits, a newer template."""
+"""Further requests of the detail screen: drift, the reason for waiting, a newer template version."""
 
 from environments.actions import action
 from environments.domain.environment import Drift
@@ -11,36 +11,36 @@ from environments.wire.templates import TemplateView
 from tui.acting import ActingScreen
 
 TICKS = 5
-"""Seconds between two questions why a deployment waits: its place changes without an event of its own."""
+"""Seconds between two requests for the reason of waiting: the place in the queue changes without an event."""
 
 
 RARE = 30
-"""Seconds between two questions for the newest version of its template."""
+"""Seconds between two requests for the newest version of the template."""
 
 
 class AskingScreen(ActingScreen):
-    """Keeps what is known of an environment's drift and of its place in the queue; the screen draws it."""
+    """Keeps an environment's drift and its place in the queue; the screen draws them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.drift: Drift | None = None
         self.pending: PendingView | None = None
         self.newer: str | None = None
-        """The newest version of its template, if that is another one than it was made from."""
+        """The newest version of the template, if the environment has another one."""
         self._drift_of: object = None
         self._newer_than = ""
         self._ticks = 0
 
     def current(self) -> EnvironmentView:
-        """The one that is shown."""
+        """The environment that is shown."""
         raise NotImplementedError
 
     def facts_changed(self) -> None:
-        """There is something new to draw."""
+        """Called when there is something new to draw."""
         raise NotImplementedError
 
     def ask_beside(self) -> None:
-        """Asks for drift when what it was of has changed, and why the deployment waits if it does."""
+        """Requests the drift if it may have changed, and the reason for waiting if the deployment is queued."""
         view = self.current()
         if self.shell.connection.away:
             return
@@ -56,7 +56,7 @@ class AskingScreen(ActingScreen):
             self._ask_newest()
 
     def tick(self) -> None:
-        """Its place in the queue may have changed."""
+        """Requests the place in the queue, and from time to time the newest template."""
         super().tick()
         self._ticks += 1
         if self._ticks % TICKS == 0:
@@ -92,7 +92,7 @@ class AskingScreen(ActingScreen):
             self.facts_changed()
 
         def unknown(_: CalvinverseError) -> None:
-            self.newer = None  # the catalogue has no such template any more, or can't be asked
+            self.newer = None  # the template was deleted, or the catalogue can't be reached
 
         if view.state in ENDED or view.managed_by is not None:
             self.newer = None
@@ -101,9 +101,9 @@ class AskingScreen(ActingScreen):
         self.ask(lambda: client().template(view.template), known, unknown)
 
     def action_environment_drift(self) -> None:
-        """Looks now."""
-        view = self.meant(action("environment.drift"))
-        why_not = self.shell.why_away()
+        """Checks for drift now."""
+        view = self.target(action("environment.drift"))
+        why_not = self.shell.why_unavailable()
         if view is None or why_not is not None:
             if why_not is not None:
                 self.shell.say(why_not, severity="warning")
@@ -113,7 +113,7 @@ class AskingScreen(ActingScreen):
         def found(answer: DriftView) -> None:
             drift = answer.drift
             now = self.current().model_copy(update={"drifted": drift is not None and drift.found})
-            self._drift_of = _drift_key(now)  # this is the answer already: it isn't asked for once more
+            self._drift_of = _drift_key(now)  # this answer is already stored: don't request it again
             self._drift_known(answer)
             self.shell.learn(now)
             if drift is None or not drift.found:
@@ -130,9 +130,9 @@ class AskingScreen(ActingScreen):
 
 
 def _drift_key(view: EnvironmentView) -> object:
-    """What the drift of an environment is of: when it is another, what was known of it is over."""
+    """Identifies what the stored drift belongs to; another key makes it obsolete."""
     return (view.state, view.state_since, view.drifted, view.deployment.id if view.deployment else None)
 
 
 def _unknown(_: CalvinverseError) -> None:
-    """What is known stays: the banner says it when the service is away, and it is asked again by itself."""
+    """Keeps the stored value: the banner reports the outage, and the request is repeated."""

@@ -1,4 +1,4 @@
-"""Calls that wait, made beside the screen: they run in threads of their own and answer by posting a message.
+"""Blocking calls in threads of their own, whose results are posted to the screen as messages.
 
 Threads are daemons and not Textual's pooled workers: a pool is joined at exit, so one call to a service that hangs
 would keep `q` from giving the prompt back until the call's time limit.
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Finished(Message):
-    """A call has ended; whoever asked gets the answer on the screen's own thread."""
+    """A call has ended; its result is handled in the screen's own thread."""
 
     def __init__(self, deliver: Callable[[], None]) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Finished(Message):
 
 
 class Asks(MessagePump):
-    """A screen or application that asks for things in the background."""
+    """A screen or application that makes calls in the background."""
 
     def ask(
         self,
@@ -33,7 +33,7 @@ class Asks(MessagePump):
         then: Callable[[T], None],
         fail: Callable[[CalvinverseError], None],
     ) -> None:
-        """Runs `call` beside the screen, then `then` or `fail` on it. An answer for a closed screen is dropped."""
+        """Runs `call` in a thread, then `then` or `fail` on the screen. Results for a closed screen are dropped."""
 
         def run() -> None:
             deliver: Callable[[], None]
@@ -50,13 +50,13 @@ class Asks(MessagePump):
         threading.Thread(target=run, name="ask", daemon=True).start()
 
     def on_finished(self, message: Finished) -> None:
-        """Hands the answer over."""
+        """Handles the result."""
         message.stop()
         message.deliver()
 
 
 def unexpected(error: Exception) -> CalvinverseError:
-    """A fault of our own as a sentence."""
+    """An unexpected exception as an error with a sentence and a hint."""
     return CalvinverseError(
         f"Something unexpected went wrong: {error or type(error).__name__}.",
         hint="Try again, and report this if it comes back.",

@@ -1,4 +1,4 @@
-"""The line on top of every screen, and the banner that says that the service is away."""
+"""The top line of every screen, and the banner that is shown while the service can't be reached."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tui.clock import Clock
 
 @dataclass(frozen=True)
 class Connection:
-    """Whether the service answers. `since`: when it stopped to; None while it answers, or never did yet."""
+    """Whether the service answers. `since`: when it stopped answering; None while it answers or hasn't answered yet."""
 
     here: bool = False
     error: CalvinverseError | None = None
@@ -27,12 +27,12 @@ class Connection:
 
     @property
     def away(self) -> bool:
-        """Whether an attempt has failed; before the first one it is neither here nor away."""
+        """Whether an attempt has failed; before the first attempt the service is neither here nor away."""
         return self.error is not None
 
 
 class TopBar(Widget):
-    """Where on the left, how many environments in which state, and the time with its zone."""
+    """The service's name, the number of environments by state, and the time with its zone."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -40,7 +40,7 @@ class TopBar(Widget):
         self._right = Text("")
 
     def say(self, clock: Clock, where: str, views: Iterable[EnvironmentView], connection: Connection) -> None:
-        """Writes the line."""
+        """Updates the line."""
         known = list(views)
         parts = [Text(" Calvinverse", style="bold"), Text(f" {clean(where)}", style="dim")]
         groups = (
@@ -59,16 +59,16 @@ class TopBar(Widget):
         self.refresh()
 
     def render(self) -> Text:
-        """The line as wide as the screen is now."""
+        """The line, as wide as the screen."""
         gap = max(self.size.width - self._left.cell_len - self._right.cell_len, 2)
         return Text.assemble(self._left, " " * gap, self._right, no_wrap=True, overflow="ellipsis")
 
 
 class AwayBanner(Static):
-    """Shown only while the service is away: why, since when, and that it is tried again."""
+    """Shown only while the service can't be reached: why, since when, and that the connection is retried."""
 
     def say(self, clock: Clock, connection: Connection) -> None:
-        """Writes the banner, or hides it."""
+        """Updates the banner, or hides it."""
         self.display = connection.away
         if connection.error is None:
             return

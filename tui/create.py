@@ -28,7 +28,7 @@ from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
 
 
 class CreateScreen(FormScreen):
-    """Creates an environment. What the service refuses is shown in the form, and nothing is lost."""
+    """Creates an environment. The form shows errors of the service, and keeps what was typed."""
 
     FIELD_OF: ClassVar[dict[str, str]] = {
         "invalid_name": "name",
@@ -49,7 +49,7 @@ class CreateScreen(FormScreen):
     # --- templates ---------------------------------------------------------------------------------------------------
 
     def action_reload(self) -> None:
-        """Asks for the templates."""
+        """Fetches the templates."""
         client = self.shell.client
         self.ask(lambda: client().templates(), self._found, self._not_found)
 
@@ -78,7 +78,7 @@ class CreateScreen(FormScreen):
         self.call_later(self._build, templates)
 
     async def _build(self, templates: list[TemplateView]) -> None:
-        """The fields that every environment has, holding what was typed before."""
+        """Builds the fields that every environment has, with the values of the draft."""
         draft = self._draft
         choices = [(template.name, template.name) for template in templates]
         basics: list[FormField] = [
@@ -126,7 +126,7 @@ class CreateScreen(FormScreen):
         return self._templates[self._draft.template or ""]
 
     def tick(self) -> None:
-        """The clock goes on, and the deadline with it."""
+        """Updates the deadline, which depends on the present time."""
         super().tick()
         for found in self.fields():
             if found.key == "lifetime" and not found.has_class("-wrong"):
@@ -135,7 +135,7 @@ class CreateScreen(FormScreen):
     # --- values ------------------------------------------------------------------------------------------------------
 
     def edited(self, field: FormField) -> None:
-        """Keeps it in the draft; another template has other parameters."""
+        """Saves the value in the draft; another template brings other parameters."""
         draft = self._draft
         if field.key == "template":
             if field.value in self._templates and field.value != draft.template:
@@ -194,7 +194,7 @@ class CreateScreen(FormScreen):
         return ttl, until
 
     def _given(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The parameters to send: defaults aren't."""
+        """The parameters to send, without those that have their default."""
         return {
             parameter.name: values[key]
             for key, parameter in self._parameters.items()
@@ -218,7 +218,7 @@ class CreateScreen(FormScreen):
         return lambda client: client.create(request, idempotency_key=key)
 
     def taken(self, answer: Accepted) -> None:
-        """Shows it being made; the next form starts over."""
+        """Shows the new environment, and clears the draft."""
         self.shell.learn(answer.environment)
         self._leave_for(answer.environment)
 
@@ -231,11 +231,11 @@ class CreateScreen(FormScreen):
     # --- a plan first ------------------------------------------------------------------------------------------------
 
     def more_buttons(self) -> ComposeResult:
-        """Looking before anything is made."""
+        """Adds the button that shows a plan first."""
         yield Button("Plan first (^p)", id="plan-first", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """See the form; one button more."""
+        """See the form; handles one more button."""
         if event.button.id == "plan-first":
             event.stop()
             self.action_plan()
@@ -243,7 +243,7 @@ class CreateScreen(FormScreen):
             super().on_button_pressed(event)
 
     def action_plan(self) -> None:
-        """Asks what creating it would do, and makes nothing yet."""
+        """Requests the plan of the creation; creates nothing."""
         self.submit(self._plan, self._planned, "#plan-first", "Plan first (^p)")
 
     def _plan(self, values: dict[str, Any]) -> Callable[[Client], PlanView]:
@@ -259,7 +259,7 @@ class CreateScreen(FormScreen):
         return lambda client: client.plan(values["name"], request)
 
     def _planned(self, answer: PlanView) -> None:
-        """Shows the plan; what was typed stays until that is applied."""
+        """Shows the plan; the draft is kept until the plan is applied."""
         name, request = self._planned_as
         dialog = PlanDialog(name, name, request, f"Create {name}", "is being created", plan=answer)
         self.shell.push_screen(dialog, self._applied)

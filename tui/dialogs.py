@@ -1,4 +1,4 @@
-"""Dialogs: each says what will happen, sends the request itself, and keeps what was typed when that goes wrong."""
+"""Dialogs: each says what will happen, sends the request, and keeps what was typed when the request fails."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -29,7 +29,7 @@ def problem_text(error: CalvinverseError) -> Content:
 
 
 class Dialog(UsesShell, ModalScreen[bool]):
-    """A question over the screen. Esc leaves it, and nothing was done."""
+    """A question over the screen. Esc closes it without doing anything."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Back", show=False),
@@ -46,7 +46,7 @@ class Dialog(UsesShell, ModalScreen[bool]):
         self._waiting = False
 
     def body(self) -> ComposeResult:
-        """What stands between title and buttons."""
+        """The widgets between title and buttons."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
@@ -61,19 +61,19 @@ class Dialog(UsesShell, ModalScreen[bool]):
                 yield Button(self.back, id="cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Nothing is wrong yet."""
+        """Hides the line for problems."""
         self.query_one("#problem").display = False
 
     def action_scroll_body(self, lines: int) -> None:
-        """Moves what doesn't fit on a small screen."""
+        """Scrolls what doesn't fit on a small screen."""
         self.query_one("#body").scroll_relative(y=lines, animate=False)
 
     def action_cancel(self) -> None:
-        """Closes it; a request that was sent already goes on."""
+        """Closes the dialog; a request that was sent continues."""
         self.dismiss(False)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """The buttons do what Enter and Esc do."""
+        """The buttons do the same as Enter and Esc."""
         event.stop()
         if event.button.id == "go":
             self.go()
@@ -81,17 +81,17 @@ class Dialog(UsesShell, ModalScreen[bool]):
             self.action_cancel()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter means yes, if what was typed holds."""
+        """Enter confirms, if the input is valid."""
         event.stop()
         if not self.query_one("#go", Button).disabled:
             self.go()
 
     def go(self) -> None:
-        """Does it."""
+        """Carries out what the dialog asks for."""
         raise NotImplementedError
 
     def send(self, call: Callable[[Client], Accepted | EnvironmentView | DeploymentView], said: str) -> None:
-        """Sends a request once; closes with a word when it was taken, else shows why not."""
+        """Sends a request once; closes the dialog with a notification on success, else shows the error."""
         if self._waiting:
             return
         self._waiting = True
@@ -117,11 +117,11 @@ class Dialog(UsesShell, ModalScreen[bool]):
         self.ask(lambda: call(self.shell.client()), done, failed)
 
     def refused(self, error: CalvinverseError) -> None:
-        """The service didn't take it."""
+        """Shows why the service refused the request."""
         self.complain(error)
 
     def complain(self, error: CalvinverseError | None) -> None:
-        """Shows what is wrong, or that nothing is."""
+        """Shows an error, or hides the line for errors."""
         problem = self.query_one("#problem", Static)
         problem.display = error is not None
         self.query_one("#dialog").set_class(error is not None, "-troubled")
@@ -130,20 +130,20 @@ class Dialog(UsesShell, ModalScreen[bool]):
 
 
 class NameField(Vertical):
-    """Asks for a name to be typed, so that a destructive act hits nothing else; a wrong one is said to be wrong."""
+    """Asks for a name, so that a destructive action can't hit the wrong environment; reports a wrong name."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._wanted = name
 
     def compose(self) -> ComposeResult:
-        """The question, the field, and what is wrong with what was typed."""
+        """The question, the input, and the line for errors."""
         yield Static(Content.assemble("Type ", (self._wanted, "bold $warning"), " to confirm:"))
         yield Input(id="name", compact=True)
         yield Static(id="wrong-name", markup=False)
 
     def check(self, *, whole: bool = False) -> bool:
-        """Whether it is the name. A beginning of it isn't called wrong, unless it is all that will be typed."""
+        """Whether it is the name. A beginning of the name is no error, unless `whole`: nothing more will be typed."""
         typed = self.query_one("#name", Input).value.strip()
         good = typed == self._wanted
         wrong = bool(typed or whole) and not good and (whole or not self._wanted.startswith(typed))
@@ -153,7 +153,7 @@ class NameField(Vertical):
 
 
 class DestroyDialog(Dialog):
-    """Destroys an environment, once its name was typed."""
+    """Destroys an environment after its name was typed."""
 
     dangerous = True
 
@@ -162,7 +162,7 @@ class DestroyDialog(Dialog):
         self._view = view
 
     def body(self) -> ComposeResult:
-        """What is lost, and the field for its name."""
+        """What will be lost, and the input for the name."""
         view = self._view
         yield Static(
             Content.assemble(
@@ -176,28 +176,28 @@ class DestroyDialog(Dialog):
         yield NameField(view.name)
 
     def on_mount(self) -> None:
-        """Can't be done before the name is typed."""
+        """Disables the button until the name is typed."""
         super().on_mount()
         self.query_one("#go", Button).disabled = True
         self.query_one("#name").focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Only the very name unlocks it."""
+        """Enables the button when the name matches."""
         self.query_one("#go", Button).disabled = not self.query_one(NameField).check()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter with another name says that it is another one."""
+        """Enter with a wrong name shows that it is wrong."""
         self.query_one(NameField).check(whole=True)
         super().on_input_submitted(event)
 
     def go(self) -> None:
-        """Destroys exactly this one: by id, since another may have its name by now."""
+        """Destroys the environment by its id: another one may have its name by now."""
         view = self._view
         self.send(lambda client: client.destroy(view.id), f"{view.name} is being destroyed.")
 
 
 class DeadlineDialog(Dialog):
-    """Moves the deadline: by a duration, or to a moment; shows the outcome in the user's zone before it is sent."""
+    """Moves the deadline by a duration, or to a moment; shows the result in the user's zone before it is sent."""
 
     def __init__(self, view: EnvironmentView, clock: Clock, mode: Literal["extend", "schedule"]) -> None:
         self._view = view
@@ -210,7 +210,7 @@ class DeadlineDialog(Dialog):
         self._request: ExtendRequest | None = None
 
     def body(self) -> ComposeResult:
-        """The present deadline, the field, and what will happen."""
+        """The present deadline, the input, and the result."""
         view, clock = self._view, self._clock
         present = clock.moment(view.deadline) if view.deadline else "none"
         latest = f", maximum {clock.moment(view.maximum_deadline)}" if view.maximum_deadline else ""
@@ -224,14 +224,14 @@ class DeadlineDialog(Dialog):
         yield Static(id="outcome", markup=False)
 
     def on_mount(self) -> None:
-        """Shows the outcome of what is there at first."""
+        """Shows the result of the first value."""
         super().on_mount()
         field = self.query_one("#when", Input)
         field.focus()
         self._preview(field.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Shows the outcome of what was typed."""
+        """Shows the result of what was typed."""
         self._preview(event.value)
 
     def _preview(self, text: str) -> None:
@@ -270,7 +270,7 @@ class DeadlineDialog(Dialog):
     def _read(self, text: str) -> tuple[ExtendRequest, datetime]:
         now = self._clock.now()
         if self._mode == "extend":
-            # Sent as a moment: what was shown is what happens, even if somebody else moves the deadline meanwhile.
+            # Sent as a moment: the result is what was shown, even if somebody else moves the deadline meanwhile.
             until = later(self._view.deadline or now, parse_duration(text))
             return ExtendRequest(until=until), until
         ttl, moment = read_lifetime(text, self._clock)
@@ -280,7 +280,7 @@ class DeadlineDialog(Dialog):
         return ExtendRequest(ttl=ttl), later(now, parse_duration(ttl))
 
     def go(self) -> None:
-        """Sends it."""
+        """Sends the request."""
         request, view = self._request, self._view
         if request is None:
             return
@@ -290,14 +290,14 @@ class DeadlineDialog(Dialog):
 
 
 class RevealDialog(Dialog):
-    """Asks before secrets are shown on the screen."""
+    """Asks before secrets are shown."""
 
     def __init__(self, name: str, count: int) -> None:
         super().__init__(f"Reveal the secrets of {name}", "Reveal")
         self._count = count
 
     def body(self) -> ComposeResult:
-        """What will be seen."""
+        """What will be shown."""
         what = "One secret is" if self._count == 1 else f"{self._count} secrets are"
         yield Static(
             f"{what} shown on this screen until you leave it. Anyone who sees the screen sees them.",
@@ -306,10 +306,10 @@ class RevealDialog(Dialog):
         )
 
     def on_mount(self) -> None:
-        """Enter alone doesn't reveal: the careful answer has the focus."""
+        """Focuses the cautious button, so that Enter alone reveals nothing."""
         super().on_mount()
         self.query_one("#cancel").focus()
 
     def go(self) -> None:
-        """Yes."""
+        """Confirms."""
         self.dismiss(True)

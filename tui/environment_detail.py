@@ -23,11 +23,11 @@ from tui.log import LONGEST, LogPanel
 from tui.summary import address_of
 
 PAGE = 500
-"""Events asked for at once."""
+"""Events per request."""
 
 
 class DetailScreen(AskingScreen):
-    """Everything about one environment. Beside each other where there is room, above each other where not."""
+    """Everything about one environment: in two columns on a wide screen, in one on a narrow one."""
 
     PLACE = Place.DETAIL
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.DETAIL)
@@ -61,31 +61,31 @@ class DetailScreen(AskingScreen):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """Asks for what the list doesn't hold."""
+        """Requests what the list doesn't contain."""
         self.query_one("#log" if self.has_class("-log-only") else "#facts").focus()
         self.shell.live.focus = self.id_of
         self.shell.live.touch(self.id_of)
-        self.picture_changed()
+        self.state_changed()
         self._read_history()
 
     def on_resize(self) -> None:
-        """Lines have another width now."""
+        """Draws again: lines have another width now."""
         self.call_after_refresh(self._render_facts)
 
     def on_unmount(self) -> None:
-        """Nobody looks at its steps any more; revealed secrets are forgotten."""
+        """Forgets revealed secrets, and stops fetching the steps."""
         self._revealed.clear()
         if self.shell.live.focus == self.id_of:
             self.shell.live.focus = None
 
     def current(self) -> EnvironmentView:
-        """The one that is shown."""
+        """The environment that is shown."""
         return self._view
 
     # --- showing -----------------------------------------------------------------------------------------------------
 
-    def picture_changed(self) -> None:
-        """Shows what is known now, and asks for what may have changed with it."""
+    def state_changed(self) -> None:
+        """Draws the known state, and requests what may have changed with it."""
         shell = self.shell
         self._view = shell.known.get(self.id_of, self._view)
         away = shell.connection.away
@@ -98,7 +98,7 @@ class DetailScreen(AskingScreen):
         self._render_facts()
 
     def tick(self) -> None:
-        """Ages, times left and running steps go on."""
+        """Updates ages, times left and running steps."""
         super().tick()
         shell, view = self.shell, self._view
         self.query_one("#header", Static).update(
@@ -141,15 +141,15 @@ class DetailScreen(AskingScreen):
             body.update(said)
 
     def facts_changed(self) -> None:
-        """Draws what became known of its drift or its place in the queue."""
-        if self.drawn:
+        """Draws the drift and the place in the queue."""
+        if self.is_drawn:
             self.tick()
             self._render_facts()
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def _ask_resources(self) -> None:
-        """One request at a time; what changes meanwhile makes one more."""
+        """Sends one request at a time; a change meanwhile causes one more."""
         if self.shell.connection.away:
             return
         if self._asking:
@@ -165,13 +165,13 @@ class DetailScreen(AskingScreen):
                 self._ask_resources()
 
         def failed(_: CalvinverseError) -> None:
-            self._asking = False  # the banner says that the service is away; what is known stays
+            self._asking = False  # the banner reports the outage; the known state is kept
 
         client = self.shell.client
         self.ask(lambda: client().resources(self.id_of), done, failed)
 
     def _read_history(self) -> None:
-        """Reads stored events from the last one seen; live ones wait until that is done, to keep the order."""
+        """Reads stored events after the last one seen; live events are held back until then, to keep the order."""
         if self._reading or self.shell.connection.away:
             return
         self._reading = True
@@ -180,7 +180,7 @@ class DetailScreen(AskingScreen):
         after = log.last
 
         def read() -> deque[Event]:
-            found: deque[Event] = deque(maxlen=LONGEST)  # the newest count
+            found: deque[Event] = deque(maxlen=LONGEST)  # the newest ones count
             seen = after
             while page := client().history(self.id_of, after=seen, limit=PAGE):
                 found.extend(page)
@@ -195,12 +195,12 @@ class DetailScreen(AskingScreen):
 
         def failed(_: CalvinverseError) -> None:
             self._reading = False
-            self._early.clear()  # they are stored, and read when the service is back
+            self._early.clear()  # they are stored, and will be read when the service is back
 
         self.ask(read, done, failed)
 
     def happened(self, events: Sequence[Event]) -> None:
-        """Events of this environment, as they happen."""
+        """Shows live events of this environment."""
         mine = [event for event in events if event.environment_id == self.id_of]
         if self._reading:
             self._early.extend(mine)
@@ -210,16 +210,16 @@ class DetailScreen(AskingScreen):
     # --- keys of this screen -----------------------------------------------------------------------------------------
 
     def action_environment_logs(self) -> None:
-        """The log over the whole screen, or beside the rest again."""
+        """Shows the log on the whole screen, or beside the rest again."""
         self.toggle_class("-log-only")
         self.query_one("#log" if self.has_class("-log-only") else "#facts").focus()
 
     def action_view_follow(self) -> None:
-        """Follows the log."""
+        """Follows the end of the log."""
         self.query_one(LogPanel).follow()
 
     def action_view_copy(self) -> None:
-        """Copies the first address."""
+        """Copies the first address to the clipboard."""
         address = address_of(self._view)
         if address is None:
             self.shell.say(f"{self._view.name} has no address yet.", severity="warning")
@@ -228,13 +228,13 @@ class DetailScreen(AskingScreen):
             self.shell.say(f"Copied {address}")
 
     def action_environment_outputs(self) -> None:
-        """Shows secrets after asking, or hides them again."""
+        """Asks before it shows secrets, or hides them again."""
         if self._revealed:
             self._revealed.clear()
             self._render_facts()
             return
         secret = [name for name, output in self._view.outputs.items() if output.secret]
-        why_not = self.shell.why_away()
+        why_not = self.shell.why_unavailable()
         if not secret:
             self.shell.say(f"{self._view.name} has no secret outputs.")
         elif why_not is not None:

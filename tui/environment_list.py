@@ -19,13 +19,13 @@ from tui.table import SORTABLE, EnvironmentTable
 
 
 class ListScreen(ActingScreen):
-    """The table with its filter; what to do first when there is nothing to show."""
+    """The table with its filter; without environments a text that says what to do first."""
 
     PLACE = Place.LIST
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.LIST)
 
     def compose(self) -> ComposeResult:
-        """Top line, banner, filter, table or a word instead of it, keys."""
+        """Top line, banner, filter, table or the text in its place, keys."""
         yield TopBar(id="top")
         yield AwayBanner(id="away", markup=False)
         yield Input(placeholder="name, state, template or owner", id="filter", compact=True)
@@ -34,14 +34,14 @@ class ListScreen(ActingScreen):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """The table has the focus; the filter comes when it is asked for."""
+        """Focuses the table, and hides the filter."""
         self.filter.display = False
         self.table.focus()
-        self.picture_changed()
+        self.state_changed()
 
     def on_screen_resume(self) -> None:
-        """Catches up with what happened while another screen was open."""
-        self.picture_changed()
+        """Draws what has changed while another screen was open."""
+        self.state_changed()
 
     @property
     def table(self) -> EnvironmentTable:
@@ -50,17 +50,17 @@ class ListScreen(ActingScreen):
 
     @property
     def filter(self) -> Input:
-        """The field of the filter."""
+        """The filter's input."""
         return self.query_one("#filter", Input)
 
     def current(self) -> EnvironmentView | None:
-        """The selected one."""
+        """The selected environment."""
         return self.table.selected
 
     # --- showing -----------------------------------------------------------------------------------------------------
 
-    def picture_changed(self) -> None:
-        """Shows what is known now; the selection stays."""
+    def state_changed(self) -> None:
+        """Draws the known state; the selection is kept."""
         shell = self.shell
         known = [view for view in shell.known.values() if shell.live.ended or view.state not in ENDED]
         super().tick()
@@ -99,39 +99,39 @@ class ListScreen(ActingScreen):
         )
 
     def tick(self) -> None:
-        """Ages and times left go on."""
+        """Updates ages and times left."""
         super().tick()
         self.table.tick()
 
     # --- keys of this screen -----------------------------------------------------------------------------------------
 
     def action_environment_show(self) -> None:
-        """Opens the selected one."""
-        view = self.meant(action("environment.show"))
+        """Opens the selected environment."""
+        view = self.target(action("environment.show"))
         if view is not None:
             self.shell.open_detail(view)
 
     def on_environment_table_opened(self) -> None:
-        """So does a click on it."""
+        """A second click opens it, too."""
         self.action_environment_show()
 
     def action_environment_logs(self) -> None:
-        """Opens the selected one with its log over the whole screen."""
-        view = self.meant(action("environment.logs"))
+        """Opens the selected environment with its log on the whole screen."""
+        view = self.target(action("environment.logs"))
         if view is not None:
             self.shell.open_detail(view, log_only=True)
 
     def action_view_filter(self) -> None:
-        """Shows the filter, ready to type."""
+        """Shows and focuses the filter."""
         self.filter.display = True
         self.filter.focus()
 
     def on_input_changed(self) -> None:
-        """Filters while it is typed."""
-        self.picture_changed()
+        """Filters while somebody types."""
+        self.state_changed()
 
     def on_input_submitted(self) -> None:
-        """Enter goes to the table with the filter kept."""
+        """Enter focuses the table and keeps the filter."""
         self.filter.display = bool(self.filter.value.strip())
         if self.table.display:
             self.table.focus()
@@ -140,7 +140,7 @@ class ListScreen(ActingScreen):
         """Clears the filter."""
         self.filter.value = ""
         self.filter.display = False
-        self.picture_changed()
+        self.state_changed()
         if self.table.display:
             self.table.focus()
 
@@ -148,23 +148,23 @@ class ListScreen(ActingScreen):
         """Sorts by the next column."""
         table = self.table
         table.sort_key = SORTABLE[(SORTABLE.index(table.sort_key) + 1) % len(SORTABLE)]
-        self.picture_changed()
+        self.state_changed()
 
     def action_view_reverse(self) -> None:
         """Reverses the order."""
         self.table.reverse = not self.table.reverse
-        self.picture_changed()
+        self.state_changed()
 
     def action_view_ended(self) -> None:
-        """Shows or hides those that are gone."""
+        """Shows or hides ended environments."""
         live = self.shell.live
         live.ended = not live.ended
         live.reload()
         self.shell.say("Ended environments are shown." if live.ended else "Ended environments are hidden.")
-        self.picture_changed()
+        self.state_changed()
 
 
 def matches(view: EnvironmentView, typed: str) -> bool:
-    """Whether all words that were typed occur in what the line says of the environment."""
+    """Whether every typed word occurs in the environment's name, state, template or owner."""
     line = f"{view.name} {STATES[view.state].word} {sign_of(view).word} {view.template} {view.owner}".lower()
     return all(word in line for word in typed.split())

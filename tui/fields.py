@@ -1,4 +1,4 @@
-"""Fields of a form: label, input, what it takes, and what is wrong with what was typed."""
+"""Fields of a form: label, input, help, and the error of the present value."""
 
 import json
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from tui.schema import UNSET, Parameter, Unset
 
 
 class FormField(Vertical):
-    """One field. The line below the input holds help, or what is wrong."""
+    """One field. The line below the input has help, or the error."""
 
     class Edited(Message):
-        """Something was typed or chosen."""
+        """The value was changed."""
 
         def __init__(self, field: "FormField") -> None:
             super().__init__()
@@ -32,12 +32,12 @@ class FormField(Vertical):
         self._help = help
 
     def control(self) -> Input | Select[Any] | Checkbox:
-        """The widget that takes the value."""
+        """The widget that has the value."""
         raise NotImplementedError
 
     @property
     def value(self) -> Any:
-        """What was typed or chosen."""
+        """The present value."""
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
@@ -48,11 +48,11 @@ class FormField(Vertical):
         yield Static(clean(self._help), classes="help", markup=False)
 
     def on_mount(self) -> None:
-        """No help, no line."""
+        """Hides the line below the input if there is no help."""
         self.query_one(".help").display = bool(self._help)
 
     def say(self, problem: str) -> None:
-        """Shows what is wrong, or the help again for nothing."""
+        """Shows an error, or the help if there is none."""
         line = self.query_one(".help", Static)
         text = problem or self._help
         line.display = bool(text)
@@ -60,29 +60,29 @@ class FormField(Vertical):
         self.set_class(bool(problem), "-wrong")
 
     def explain(self, help: Content) -> None:
-        """Other help than at first, such as what the value leads to."""
+        """Replaces the help, for example by the effect of the value."""
         self.query_one(".help", Static).update(help)
         self.query_one(".help").display = True
         self.remove_class("-wrong")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Tells the form."""
+        """Reports the change to the form."""
         event.stop()
         self.post_message(self.Edited(self))
 
     def on_select_changed(self, event: "Select.Changed") -> None:
-        """Tells the form."""
+        """Reports the change to the form."""
         event.stop()
         self.post_message(self.Edited(self))
 
     def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
-        """Tells the form."""
+        """Reports the change to the form."""
         event.stop()
         self.post_message(self.Edited(self))
 
 
 class TextField(FormField):
-    """A line of text; `secret` isn't shown while it is typed."""
+    """A line of text; the text of a `secret` is masked."""
 
     def __init__(
         self,
@@ -105,12 +105,12 @@ class TextField(FormField):
 
     @property
     def value(self) -> str:
-        """What was typed."""
+        """The text."""
         return self._input.value
 
 
 class ChoiceField(FormField):
-    """One of several values, which may be of any type."""
+    """A choice between values of any type."""
 
     def __init__(
         self,
@@ -134,46 +134,46 @@ class ChoiceField(FormField):
         )
 
     def control(self) -> Select[int]:
-        """The list."""
+        """The list of choices."""
         return self._select
 
     @property
     def value(self) -> Any:
-        """What was chosen, or `UNSET`."""
+        """The chosen value, or `UNSET`."""
         chosen = self._select.value
         return self._values[chosen] if isinstance(chosen, int) else UNSET
 
 
 class SwitchField(FormField):
-    """Yes or no."""
+    """A checkbox."""
 
     def __init__(self, key: str, label: str, help: str = "", *, value: bool) -> None:
         super().__init__(key, label, help)
         self._checkbox = Checkbox("yes" if value else "no", value, compact=True)
 
     def control(self) -> Checkbox:
-        """The box."""
+        """The checkbox."""
         return self._checkbox
 
     @property
     def value(self) -> bool:
-        """Whether it is yes."""
+        """Whether it is checked."""
         return self._checkbox.value
 
     def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
-        """Says it in a word too."""
+        """Shows the value as a word, too."""
         self._checkbox.label = "yes" if event.value else "no"
         super().on_checkbox_changed(event)
 
 
 def index_of(values: list[Any], value: Any) -> int | None:
-    """Where a JSON value is among others; True is not 1."""
+    """The index of a JSON value among others; True is not 1."""
     given = not isinstance(value, Unset)
     return next((number for number, one in enumerate(values) if given and same(one, value)), None)
 
 
 def labels(choices: Sequence[Any]) -> list[str]:
-    """The choices as they are shown: texts in quotes where a number or a word of JSON looks the same."""
+    """The choices as they are shown: texts in quotes where they would look like another JSON value."""
     others = {shown(choice) for choice in choices if not isinstance(choice, str)}
     return [
         json.dumps(one, ensure_ascii=False) if isinstance(one, str) and one in others else shown(one) for one in choices
@@ -181,7 +181,7 @@ def labels(choices: Sequence[Any]) -> list[str]:
 
 
 def parameter_field(parameter: Parameter, given: Any) -> FormField:
-    """The field for a parameter, holding `given`: what was typed into it before, or what it begins with."""
+    """The field of a parameter with the value `given`: the draft's, or the initial one."""
     key = f"parameter.{parameter.name}"
     said = [text for text in (parameter.description, parameter.limits) if text]
     if parameter.secret:

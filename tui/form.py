@@ -1,4 +1,4 @@
-"""A form over the whole screen: checks while it is typed, sends once, and never loses what was typed."""
+"""A form on the whole screen: validates while somebody types, sends once, and never loses what was typed."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from tui.screen import AppScreen
 
 
 class FormScreen(AppScreen):
-    """The frame of a form. A form says which fields it has, checks each, and makes the request."""
+    """The frame of a form. Subclasses define the fields, validate each, and make the request."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "send", "Send", key_display="^s"),
@@ -30,7 +30,7 @@ class FormScreen(AppScreen):
         Binding("ctrl+q", "app.quit", "Quit", show=False),
     ]
     FIELD_OF: ClassVar[dict[str, str]] = {}
-    """Code of an error of the service → key of the field that it is about."""
+    """Error code of the service → key of the field that the error is about."""
 
     def __init__(self, title: str, verb: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class FormScreen(AppScreen):
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
-        """Asks for what the fields are made from."""
+        """Requests what the fields are made from."""
         self.query_one("#problem").display = False
         self.query_one("#word", Static).update("Asking the service…")
         self.tick()
@@ -65,27 +65,27 @@ class FormScreen(AppScreen):
     # --- what a form of one kind does --------------------------------------------------------------------------------
 
     def action_reload(self) -> None:
-        """Asks for what the fields are made from; a form that is shown already stays as it is."""
+        """Requests what the fields are made from; a form that already has fields stays as it is."""
         raise NotImplementedError
 
     def more_buttons(self) -> ComposeResult:
-        """Buttons between the first and the last."""
+        """Additional buttons between the first and the last one."""
         yield from ()
 
     def check(self, field: FormField) -> Any:
-        """The value of a field, and a word on what it leads to. Raises `FieldProblem`."""
+        """The value of a field; may explain its effect. Raises `FieldProblem`."""
         raise NotImplementedError
 
     def edited(self, field: FormField) -> None:
-        """Keeps what was typed."""
+        """Saves what was typed."""
         raise NotImplementedError
 
     def request(self, values: dict[str, Any]) -> Callable[[Client], Any]:
-        """The call that sends the values, by the fields' keys."""
+        """The call that sends the values, which are given by the fields' keys."""
         raise NotImplementedError
 
     def taken(self, answer: Any) -> None:
-        """The service took it; this is what the call gave."""
+        """The service accepted the request; `answer` is the result of the call."""
         raise NotImplementedError
 
     # --- what all do -------------------------------------------------------------------------------------------------
@@ -94,33 +94,33 @@ class FormScreen(AppScreen):
         """All fields, in order."""
         return [found for found in self.query(FormField) if found.is_mounted]
 
-    def picture_changed(self) -> None:
-        """Top line and banner; a form that waits for its fields asks again once the service is back."""
+    def state_changed(self) -> None:
+        """Updates top line and banner; a form without fields requests them again once the service is back."""
         self.tick()
         if self.shell.connection.here and not self.fields():
             self.action_reload()
 
     def word(self, text: Content | str) -> None:
-        """What stands above the fields; nothing hides it."""
+        """Shows a text above the fields."""
         word = self.query_one("#word", Static)
         word.display = bool(str(text))
         word.update(text)
 
     def complain(self, problem: Content | None) -> None:
-        """What stands below the fields."""
+        """Shows an error below the fields, or hides it."""
         line = self.query_one("#problem", Static)
         line.display = problem is not None
         line.update(problem or "")
 
     def on_form_field_edited(self, event: FormField.Edited) -> None:
-        """Checks the field at once; the complaint about the last attempt is over."""
+        """Validates the field, and hides the error of the last attempt."""
         event.stop()
         self.edited(event.field)
         self.judge(event.field)
         self.complain(None)
 
     def judge(self, field: FormField) -> Any:
-        """The value of a field, or None with what is wrong said beside it."""
+        """The value of a field; None, with the error shown beside the field, if it is not valid."""
         try:
             value = self.check(field)
         except FieldProblem as problem:
@@ -132,7 +132,7 @@ class FormScreen(AppScreen):
         return value
 
     def action_send(self) -> None:
-        """Sends it if every field holds; else goes to the first that doesn't."""
+        """Sends the form if every field is valid; else focuses the first one that isn't."""
         self.submit(self.request, self.taken, "#go", self._verb)
 
     def submit(
@@ -142,7 +142,7 @@ class FormScreen(AppScreen):
         at: str,
         verb: str,
     ) -> None:
-        """Sends what `request` makes of the values; `taken` gets the answer. `at` is the button, `verb` its label."""
+        """Sends the request for the values; `taken` gets the answer. `at` is the button, `verb` its label."""
         if self._sending or not self.fields():
             return
         values = {found.key: self.judge(found) for found in self.fields()}
@@ -152,7 +152,7 @@ class FormScreen(AppScreen):
             self.complain(Content.assemble((f"✗ {count} another value; nothing was sent.", "$error")))
             wrong[0].control().focus()
             return
-        why_not = self.shell.why_away()
+        why_not = self.shell.why_unavailable()
         if why_not is not None:
             self.complain(Content.assemble((f"✗ {why_not}", "$error"), "\n  What you typed is kept."))
             return
@@ -176,7 +176,7 @@ class FormScreen(AppScreen):
         self.ask(lambda: call(client()), done, failed)
 
     def refused(self, error: CalvinverseError) -> None:
-        """Shows what the service said, by the field that it is about where that is known."""
+        """Shows an error of the service, beside the field that it is about if that is known."""
         self.complain(problem_text(error))
         key = self.FIELD_OF.get(error.code)
         named = error.details.get("by_name")
@@ -191,11 +191,11 @@ class FormScreen(AppScreen):
                         found.control().focus()
 
     def action_leave(self) -> None:
-        """Goes back; what was typed is kept."""
+        """Closes the form; the draft is kept."""
         self.dismiss()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """The buttons do what the keys do."""
+        """The buttons do the same as the keys."""
         event.stop()
         if event.button.id == "go":
             self.action_send()
@@ -203,6 +203,6 @@ class FormScreen(AppScreen):
             self.action_leave()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter in a field goes to the next one, and from the last to the button."""
+        """Enter moves the focus to the next field, and from the last one to the button."""
         event.stop()
         self.focus_next()

@@ -33,7 +33,7 @@ class HelpScreen(ModalScreen[None]):
     ]
 
     def compose(self) -> ComposeResult:
-        """One list that scrolls: keys or signs on the left, what they mean on the right."""
+        """A list that scrolls: keys or signs on the left, their meaning on the right."""
         with VerticalScroll(id="help") as box:
             box.border_title = "Help"
             box.border_subtitle = "esc closes"
@@ -46,12 +46,12 @@ class HelpScreen(ModalScreen[None]):
                         yield Static(right, classes="right", markup=False)
 
     def on_mount(self) -> None:
-        """Arrows scroll."""
+        """Focuses the list, so that arrow keys scroll it."""
         self.query_one("#help").focus()
 
 
 Row = tuple[Content, Content | None]
-"""Left and right; a title has no right."""
+"""Left and right column; a title has no right one."""
 
 
 def help_rows() -> Iterator[Row]:

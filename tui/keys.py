@@ -1,4 +1,4 @@
-"""Keys from the registry of actions: Textual's bindings, and how keys are written for people."""
+"""Keys from the registry of actions: Textual's bindings, and how keys are written."""
 
 from textual.binding import Binding, BindingType
 
@@ -13,23 +13,23 @@ _WRITTEN = {
 }
 
 _NOT_IN_FOOTER = {(Place.LIST, "view.back")}
-"""The list is where back leads to; its bottom line has 80 cells to fit in."""
+"""Back leads to the list, which therefore doesn't need the entry; its bottom line has 80 cells."""
 
 
 def written(key: str) -> str:
-    """A key of Textual's as people write it: `/`, `^d`, `esc`, `D`."""
+    """A key in the usual notation: `/`, `^d`, `esc`, `D`."""
     if key.startswith("ctrl+"):
         return f"^{key.removeprefix('ctrl+')}"
     return _WRITTEN.get(key, key)
 
 
 def handler(action: Action) -> str:
-    """The name of the method, after `action_`, that does it on a screen: `environment_destroy`."""
+    """The name of the screen's method, after `action_`, that carries out the action: `environment_destroy`."""
     return action.id.replace(".", "_")
 
 
 def bindings(place: Place) -> list[BindingType]:
-    """The bindings of a screen. Their ids are those of the actions, so that a keymap can change the keys."""
+    """The bindings of a screen. Their ids are those of the actions, so that a keymap can change them."""
     return [
         Binding(
             ",".join(action.keys),

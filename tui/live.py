@@ -1,4 +1,4 @@
-"""What the service tells by itself: one thread reads its events, one fetches what has changed; both post messages."""
+"""Live updates: one thread reads the service's events, one fetches what has changed; both post messages."""
 
 import threading
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from environments.wire.environments import EnvironmentView
 from tui.background import unexpected
 
 COALESCE = 0.05
-"""Seconds between two fetches: what happens meanwhile is fetched together."""
+"""Seconds between two fetches: changes in between are fetched together."""
 MANY = 8
 """More changed environments than this are fetched as one list."""
 POLL = 30.0
-"""Seconds after which the list is fetched though nothing was told, should an event ever be missed."""
+"""Seconds after which the list is fetched without an event, in case one was missed."""
 RECONNECT = 3.0
-"""Seconds before another attempt where the stream itself can't mend it."""
+"""Seconds before the next attempt when the stream can't reconnect by its own means."""
 
 
 class Listed(Message):
-    """All environments as they are; the service is there."""
+    """All environments; the service answers."""
 
     def __init__(self, views: list[EnvironmentView]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Listed(Message):
 
 
 class Changed(Message):
-    """One environment as it is now, with its newest deployment."""
+    """One environment with its newest deployment."""
 
     def __init__(self, view: EnvironmentView) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Changed(Message):
 
 
 class Gone(Message):
-    """An environment that is no longer there, or no longer ours to see."""
+    """An environment that no longer exists, or that the user may no longer see."""
 
     def __init__(self, id: str) -> None:
         super().__init__()
@@ -46,11 +46,11 @@ class Gone(Message):
 
 
 class Happened(Message):
-    """Events wait in `Live.take`."""
+    """Events are ready in `Live.take`."""
 
 
 class Away(Message):
-    """The service can't be asked now; `again_in` seconds until the next attempt."""
+    """The service can't be reached; `again_in` seconds until the next attempt."""
 
     def __init__(self, error: CalvinverseError, again_in: float) -> None:
         super().__init__()
@@ -78,17 +78,17 @@ class Live:
         self._everything = False
         self._happened: list[Event] = []
         self.ended = False
-        """Whether environments that are gone are listed too."""
+        """Whether ended environments are listed, too."""
         self.focus: str | None = None
-        """The environment whose steps somebody looks at."""
+        """The environment whose steps are shown."""
 
     def start(self) -> None:
-        """Begins to read and fetch."""
+        """Starts both threads."""
         for target in (self._read, self._fetch):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
 
     def stop(self) -> None:
-        """Ends both threads and closes the connection; waits for neither."""
+        """Stops both threads and closes the connection; waits for neither."""
         self._stopped.set()
         self._wake.set()
         with self._lock:
@@ -99,7 +99,7 @@ class Live:
             client.close()
 
     def client(self) -> Client:
-        """The client for a call of somebody else. Raises `ServiceUnavailable` when there is none yet."""
+        """The client, for calls of others. Raises `ServiceUnavailable` while there is none."""
         with self._lock:
             if self._client is None:
                 raise ServiceUnavailable("The service isn't connected yet.")
@@ -157,7 +157,7 @@ class Live:
             client.close()
 
     def _moved(self, address: str) -> bool:
-        """Whether the context names another address by now."""
+        """Whether the context names another address now."""
         candidate = self._connect()
         try:
             return candidate.address != address
@@ -219,7 +219,7 @@ class Live:
             self._tell(Gone(id))
 
     def _failed(self, error: CalvinverseError) -> None:
-        """A fetch failed while events still flow: say so, and fetch everything again after a while."""
+        """A fetch failed while events still arrive: reports it, and fetches everything again after a while."""
         if not self._connected or self._stopped.is_set():
             return
         self._post(Away(error, RECONNECT))
@@ -227,6 +227,6 @@ class Live:
         self._want(everything=True)
 
     def _tell(self, message: Message) -> None:
-        """Posts an answer, unless the connection was lost meanwhile: it would say that the service is there."""
+        """Posts an answer, unless the connection was lost meanwhile: the answer would say that the service is there."""
         if self._connected and not self._stopped.is_set():
             self._post(message)

@@ -1,4 +1,4 @@
-"""The log of an environment: follows what is written until somebody scrolls up, and draws only what is seen."""
+"""The log of an environment: follows new lines until somebody scrolls up, and draws only the visible ones."""
 
 import textwrap
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ from tui.clock import Clock
 LONGEST = 10_000
 """Entries that are kept; older ones are in the service."""
 _QUIET = frozenset({EventType.RESOURCE_STATUS})
-"""Events that the log leaves out: the list of resources shows them."""
+"""Events that the log omits: the list of resources shows them."""
 _ALARMING = frozenset({EventType.ENVIRONMENT_WARNING, EventType.ENVIRONMENT_INCIDENT, EventType.ENVIRONMENT_DEGRADED})
 _TAG = 10
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An event as the log shows it: time, the step (or dashes for what the service says), text."""
+    """An event in the log: time, the step (dashes for the service), text."""
 
     time: str
     tag: str
@@ -43,7 +43,7 @@ class _Line:
 
 
 def entry(event: Event, clock: Clock) -> Entry | None:
-    """The event as an entry; None for those that are shown elsewhere."""
+    """The event as an entry; None if it is shown elsewhere."""
     if event.type in _QUIET:
         return None
     time = clock.time(event.at)
@@ -60,7 +60,7 @@ def entry(event: Event, clock: Clock) -> Entry | None:
 
 
 class LogPanel(ScrollView, can_focus=True):
-    """Entries in the order of their events, each once, wrapped to the width."""
+    """Entries in the order of their events, without duplicates, wrapped to the width."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "log--time",
@@ -84,15 +84,15 @@ class LogPanel(ScrollView, can_focus=True):
         self._entries: list[Entry] = []
         self._lines: list[_Line] = []
         self.last = 0
-        """The id of the newest event that was seen, shown or not."""
+        """The id of the newest event that was added, visible or not."""
         self.following = True
 
     def on_mount(self) -> None:
-        """Says in its border whether it follows."""
+        """Shows in the border whether the log follows new lines."""
         self._title()
 
     def add(self, events: Iterable[Event]) -> None:
-        """Writes what is newer than the newest that was seen."""
+        """Adds the events that are newer than the newest one so far."""
         fresh: list[Entry] = []
         for event in events:
             if event.id <= self.last:
@@ -112,7 +112,7 @@ class LogPanel(ScrollView, can_focus=True):
         self._resized()
 
     def follow(self) -> None:
-        """Goes to the end and stays there."""
+        """Scrolls to the end and follows new lines."""
         self.following = True
         self._resized()
         self._title()
@@ -123,7 +123,7 @@ class LogPanel(ScrollView, can_focus=True):
         self._resized()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolling up pauses; coming back to the end follows again."""
+        """Scrolling up pauses; scrolling to the end follows again."""
         super().watch_scroll_y(old_value, new_value)
         following = round(new_value) >= self.max_scroll_y
         if following != self.following and not (self.following and new_value >= old_value):
@@ -133,7 +133,7 @@ class LogPanel(ScrollView, can_focus=True):
     def _resized(self) -> None:
         self.virtual_size = Size(self._width(), len(self._lines))
         self._to_end()
-        # Before the first layout there is no end to go to.
+        # Before the first layout there is no end to scroll to.
         self.call_after_refresh(self._to_end)
         self.refresh()
 

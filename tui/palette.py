@@ -1,4 +1,4 @@
-"""The palette: everything that the registry knows, and every environment to jump to."""
+"""The palette: every action of the registry, and every environment."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,22 +12,22 @@ from tui.acting import ActingScreen
 from tui.keys import handler, written
 
 MOST = 50
-"""Environments that are offered at once."""
+"""Maximum of environments in the results."""
 
 
 class _Entry(NamedTuple):
-    """A line: its title, what it does (or why it can't be done now), what else finds it, and what it runs."""
+    """An entry: title, help (or why it isn't possible now), further words to search for, and what it runs."""
 
     title: str
     help: str
     words: str
     run: Callable[[], None]
     now: bool = True
-    """Whether it can be done now."""
+    """Whether it is possible now."""
 
 
 class ActionProvider(Provider):
-    """What can be done here, what can be done on the command line, and where one can jump to."""
+    """The actions of the screen, those of the command line, and the environments."""
 
     def _actions(self) -> Iterator[_Entry]:
         screen = self.screen
@@ -49,7 +49,7 @@ class ActionProvider(Provider):
             yield _Entry(title, why_not or action.help, _words(action), run, why_not is None)
 
     def _commands(self) -> Iterator[_Entry]:
-        """What this screen can't do, but the command line can."""
+        """Actions that only the command line has."""
         screen = self.screen
         if not isinstance(screen, ActingScreen):
             return
@@ -69,13 +69,13 @@ class ActionProvider(Provider):
             yield _Entry(f"Go to {view.name}", help, "", partial(shell.open_detail, view))
 
     async def discover(self) -> Hits:
-        """Before anything is typed: what can be done here."""
+        """The entries before anything is typed: the possible actions of this screen."""
         for entry in self._actions():
             if entry.now:
                 yield DiscoveryHit(entry.title, entry.run, entry.title, entry.help)
 
     async def search(self, query: str) -> Hits:
-        """What fits what was typed: by title, or by the words of the help and the command."""
+        """The entries that match the query by title, or by the words of the help and the command."""
         matcher = self.matcher(query)
         typed = query.lower().split()
         found = 0

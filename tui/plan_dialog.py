@@ -1,4 +1,4 @@
-"""The dialog of a plan: what a change would do, step by step, before anybody says yes to it."""
+"""The dialog of a plan: what a change would do, step by step, before it is applied."""
 
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from tui.dialogs import Dialog, problem_text
 
 
 class PlanDialog(Dialog):
-    """Asks for a plan, shows it, and applies it as shown. When something has moved meanwhile, it plans again."""
+    """Requests a plan, shows it, and applies it as shown. If something has changed meanwhile, it plans again."""
 
     back = "Back (esc)"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,13 +43,13 @@ class PlanDialog(Dialog):
         self._key = ""
 
     def body(self) -> ComposeResult:
-        """The steps, which scroll, and the sum of them."""
+        """The steps, which scroll, and their sum."""
         with VerticalScroll(id="plan"):
             yield Static(id="plan-steps", markup=False)
         yield Static(id="plan-sum", markup=False)
 
     def on_mount(self) -> None:
-        """Shows the plan, or asks for it."""
+        """Shows the plan, or requests it."""
         super().on_mount()
         if self._plan is None:
             self._ask()
@@ -86,7 +86,7 @@ class PlanDialog(Dialog):
         go.label = self.verb = "Apply"
         go.disabled = False
         go.variant = "error" if loses else "primary"
-        # Enter alone takes nothing away: then the careful answer has the focus.
+        # Focuses the cautious button if the plan destroys something: Enter alone must not do that.
         self.query_one("#cancel" if loses else "#go").focus()
 
     def _not_planned(self, error: CalvinverseError) -> None:
@@ -94,7 +94,7 @@ class PlanDialog(Dialog):
         self.refused(error)
 
     def refused(self, error: CalvinverseError) -> None:
-        """Says why, with what has moved; what can be done then is to plan again."""
+        """Shows why the plan was refused and what has changed; the button then plans again."""
         self.complain(error)
         moved = error.details.get("moved")
         if isinstance(error, PlanStale) and isinstance(moved, list):
@@ -107,11 +107,11 @@ class PlanDialog(Dialog):
             go.disabled = False
 
     def action_scroll(self, lines: int) -> None:
-        """Moves what is shown."""
+        """Scrolls the plan."""
         self.query_one("#plan").scroll_relative(y=lines, animate=False)
 
     def go(self) -> None:
-        """Applies exactly what is shown, or plans again."""
+        """Applies the plan as shown, or plans again."""
         plan, key = self._plan, self._key
         if plan is None:
             self._ask()

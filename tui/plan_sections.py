@@ -1,4 +1,4 @@
-"""What plans, drift and queues say, as styled text: no widgets in here."""
+"""Plans, drift and queues as styled text, without widgets."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from tui.sections import STYLES
 from tui.table import fit, keep_end
 
 _LONGEST_KIND = 22
-"""Cells at most for the kind of a thing."""
+"""Maximum width in cells of the kind of a thing."""
 
 
 def _lines(lines: Iterable[Content]) -> Content:
@@ -70,7 +70,7 @@ def _change(change: Change, kind: int, width: int | None) -> Iterable[Content]:
 
 
 def drift_title(drift: Drift | None, now: datetime) -> str:
-    """Whether it has drifted, and when it was looked at: `Drift — 1 to change, 2 unexpected, 3m ago`."""
+    """Whether there is drift, and when it was checked: `Drift — 1 to change, 2 unexpected, 3m ago`."""
     if drift is None:
         return "Drift — not looked at since its last deployment, i looks"
     found = []
@@ -86,7 +86,7 @@ def drift_title(drift: Drift | None, now: datetime) -> str:
 
 
 def drift(found: Drift | None, width: int) -> Content | None:
-    """The differences, the unexpected things, and what could not be looked at; None when there is nothing to say."""
+    """The differences, the unexpected things, and what could not be observed; None when there are none."""
     if found is None:
         return None
     lines = []
@@ -116,7 +116,7 @@ def drift(found: Drift | None, width: int) -> Content | None:
 
 
 def waiting(pending: PendingView) -> Content:
-    """Why a deployment waits, with its place in the queue."""
+    """Why a deployment waits, and its place in the queue."""
     place = (
         f"Waits, {pending.position} of {pending.waiting} in the lane {clean(pending.lane)}." if pending.position else ""
     )

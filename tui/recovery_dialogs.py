@@ -1,4 +1,4 @@
-"""Dialogs for what doesn't go as it should: a deployment to cancel, an environment to abandon."""
+"""Dialogs to cancel a deployment and to abandon an environment."""
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -12,14 +12,14 @@ from environments.words import STATES, clean
 from tui.dialogs import Dialog, NameField
 
 SHOWN = 6
-"""Things that are listed by name; of more only the number is told."""
+"""Things that are listed by name; the others are counted."""
 
 
 _FORCE = {False: "no force: running steps may finish cleanly", True: "with force: running steps are stopped at once"}
 
 
 class CancelDialog(Dialog):
-    """Asks the deployment that waits or runs to stop."""
+    """Cancels the queued or running deployment."""
 
     back = "Back (esc)"
 
@@ -28,7 +28,7 @@ class CancelDialog(Dialog):
         self._view = view
 
     def body(self) -> ComposeResult:
-        """What becomes of it, and whether it is asked or forced."""
+        """What will happen, and whether to use force."""
         newest = self._view.deployment
         asked = newest is not None and newest.cancel_requested_at is not None
         word = STATES[self._view.state].word
@@ -42,13 +42,13 @@ class CancelDialog(Dialog):
         yield Checkbox(_FORCE[asked], asked, id="force", compact=True)
 
     def on_mount(self) -> None:
-        """Enter alone stops nothing: the careful answer has the focus."""
+        """Focuses the cautious button, so that Enter alone cancels nothing."""
         super().on_mount()
         self._say_how(self.query_one("#force", Checkbox))
         self.query_one("#cancel").focus()
 
     def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
-        """Says it in words too."""
+        """Describes the choice in words, too."""
         event.stop()
         self._say_how(event.checkbox)
 
@@ -57,7 +57,7 @@ class CancelDialog(Dialog):
         self.query_one("#go", Button).label = self.verb = "Force it" if force.value else "Cancel it"
 
     def go(self) -> None:
-        """Sends it."""
+        """Sends the request."""
         view = self._view
         force = self.query_one("#force", Checkbox).value
         self.send(
@@ -67,7 +67,7 @@ class CancelDialog(Dialog):
 
 
 class AbandonDialog(Dialog):
-    """Gives an environment up, once its name and a reason were typed; names what may be left."""
+    """Abandons an environment after its name and a reason were typed; names what may be left."""
 
     dangerous = True
     back = "Back (esc)"
@@ -77,7 +77,7 @@ class AbandonDialog(Dialog):
         self._view = view
 
     def body(self) -> ComposeResult:
-        """What is given up, and the two fields."""
+        """What is abandoned, and the two inputs."""
         view = self._view
         yield Static(
             Content.assemble(
@@ -94,7 +94,7 @@ class AbandonDialog(Dialog):
         yield NameField(view.name)
 
     def on_mount(self) -> None:
-        """Can't be done before both are typed."""
+        """Disables the button until both are typed."""
         super().on_mount()
         self.query_one("#go", Button).disabled = True
         self.query_one("#reason").focus()
@@ -115,13 +115,13 @@ class AbandonDialog(Dialog):
         self.query_one("#left", Static).update(f"What may be left can't be told: {clean(error.message)}")
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Only the very name, and a reason, unlock it."""
+        """Enables the button when the name matches and there is a reason."""
         named = self.query_one(NameField).check()
         reason = self.query_one("#reason", Input).value.strip()
         self.query_one("#go", Button).disabled = not (named and reason)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter in the first field goes to the second."""
+        """Enter in the first input focuses the second."""
         if event.input.id == "reason":
             event.stop()
             self.query_one("#name").focus()
@@ -130,6 +130,6 @@ class AbandonDialog(Dialog):
             super().on_input_submitted(event)
 
     def go(self) -> None:
-        """Gives exactly this one up: by id."""
+        """Abandons the environment by its id."""
         view, reason = self._view, self.query_one("#reason", Input).value.strip()
         self.send(lambda client: client.abandon(view.id, AbandonRequest(reason=reason)), f"{view.name} was abandoned.")

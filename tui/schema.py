@@ -1,4 +1,4 @@
-"""A template's JSON Schema as fields of a form: what each is and says about itself, and reading what was typed."""
+"""A template's JSON Schema as fields of a form: their kinds and help, and how typed values are read."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ _CHECKED_HERE = frozenset(
         "type",
     }
 )
-"""Keywords that are checked as somebody types: they cost no more than the value is long. The service checks the others,
+"""Keywords that are checked while somebody types: their cost grows with the value only. The service checks the others,
 within limits, and refuses a pattern that it can't run."""
 
 
 class Unset:
-    """No value is sent, so the template's default holds."""
+    """No value is sent, so the template's default applies."""
 
 
 UNSET = Unset()
 
 
 class FieldProblem(Exception):
-    """What was typed can't be sent; the message belongs beside the field."""
+    """What was typed can't be sent; the message is shown beside the field."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ class Parameter:
 
     @property
     def description(self) -> str:
-        """What its author says about it."""
+        """Its description by the author of the template."""
         return str(self.schema.get("description", ""))
 
     def is_default(self, value: Any) -> bool:
-        """Whether it need not be sent: it is the default, which may then change with the template."""
+        """Whether it need not be sent: it is the default, which a later version of the template may change."""
         default = self.schema.get("default", UNSET)
         return isinstance(value, Unset) or (not isinstance(default, Unset) and same(value, default))
 
     @property
     def limits(self) -> str:
-        """What it takes, in few words: `1 to 20`, `at most 200 characters`."""
+        """Its limits in a few words: `1 to 20`, `at most 200 characters`."""
         schema = self.schema
         said: list[str] = []
         low, high = schema.get("minimum"), schema.get("maximum")
@@ -91,7 +91,7 @@ class Parameter:
         return ", ".join(said)
 
     def initial(self, given: Any = UNSET) -> Any:
-        """What stands in the field at first: the value `given`, else the default; text, a choice, or True and False."""
+        """The field's initial value: `given`, else the default; text, a choice, or True and False."""
         value = self.schema.get("default", UNSET) if isinstance(given, Unset) else given
         if self.kind == "boolean":
             return value is True
@@ -130,7 +130,7 @@ class Parameter:
             raise FieldProblem(f"This {unreadable}.") from None
 
     def _sentence(self, fault: ValidationError) -> str:
-        """One sentence; the message of the library would repeat the value, which may be a secret."""
+        """One sentence; the library's message would repeat the value, which may be a secret."""
         limit = fault.validator_value
         sentences = {
             "minimum": f"{limit} is the least.",
@@ -149,7 +149,7 @@ class Parameter:
 
 
 def parameters(schema: Mapping[str, Any]) -> Iterator[Parameter]:
-    """The fields of a template, those without a default first: they must be filled in."""
+    """The fields of a template, those without a default first."""
     properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
     required = set(schema.get("required", ()))
     for name in sorted(properties, key=lambda name: name not in required):
@@ -171,7 +171,7 @@ def _checked_here(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _choices(schema: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A secret that is true or false is chosen as well: a box that isn't ticked would say false."""
+    """A secret boolean is a choice: an unchecked box would mean false."""
     if schema.get("writeOnly") is True and schema.get("type") == "boolean":
         return True, False
     return tuple(schema.get("enum", ()))

@@ -1,4 +1,4 @@
-"""What every whole screen has: the application by its own type, the line on top, and the banner."""
+"""What every full screen has: the top line and the banner."""
 
 from textual.screen import Screen
 
@@ -7,19 +7,19 @@ from tui.shell import UsesShell
 
 
 class AppScreen(UsesShell, Screen[None]):
-    """A whole screen; dialogs stand over one."""
+    """A full screen; dialogs are shown over one."""
 
     @property
-    def drawn(self) -> bool:
-        """Whether all its widgets are there: not yet before they are mounted, no more while it is closed."""
+    def is_drawn(self) -> bool:
+        """Whether all its widgets exist: not before they are mounted, nor while the screen is closed."""
         return self.is_mounted and self.is_attached and self.display
 
-    def picture_changed(self) -> None:
-        """Something that is known has changed, or the connection has."""
+    def state_changed(self) -> None:
+        """Draws the screen after the known state or the connection has changed."""
         self.tick()
 
     def tick(self) -> None:
-        """A second has passed, or what the bars say has changed."""
+        """Updates the bars; called every second and after changes."""
         shell = self.shell
         self.query_one(TopBar).say(shell.clock, shell.where, shell.living(), shell.connection)
         self.query_one(AwayBanner).say(shell.clock, shell.connection)

@@ -1,4 +1,4 @@
-"""What the detail of an environment says, as styled text: no widgets in here."""
+"""The parts of the detail screen as styled text, without widgets."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ Line = Sequence[tuple[str, str]]
 
 
 _REASONS = 5
-"""Why an environment is degraded: as many are shown."""
+"""Maximum of reasons shown for a degraded environment."""
 
 
 def _lines(lines: Iterable[Line]) -> Content:
@@ -36,7 +36,7 @@ def _lines(lines: Iterable[Line]) -> Content:
 
 
 _LONGEST_FAILURE = 240
-"""Characters of a failure in the header, which doesn't scroll; the step and the log have all of it."""
+"""Maximum of characters of a failure in the header, which doesn't scroll; the step and the log have all of it."""
 
 
 def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | None = None) -> Content:
@@ -105,13 +105,13 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
 
 
 def shorten(text: str) -> str:
-    """One line that isn't too long for the header."""
+    """The text as one line that isn't too long for the header."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_FAILURE else f"{line[: _LONGEST_FAILURE - 1]}…"
 
 
 def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
-    """Keys that lead on from where an environment is stuck, with what they do."""
+    """Keys that help to recover an environment, with what they do."""
     if view.state is State.DESTROY_FAILED:
         return [("r", "retries"), ("D", "destroys"), ("A", "abandons")]
     if view.state is State.FAILED:
@@ -146,7 +146,7 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
 
 
 def outputs(found: Mapping[str, OutputView], revealed: Mapping[str, OutputView]) -> Content:
-    """Entry points and other outputs; secrets as masks unless they were revealed."""
+    """The outputs; secrets are masked unless revealed."""
     lines: list[Line] = []
     longest = max((len(name) for name in found), default=0)
     for name, output in found.items():
@@ -164,13 +164,13 @@ def outputs(found: Mapping[str, OutputView], revealed: Mapping[str, OutputView])
 
 
 def parameters(found: Mapping[str, Any]) -> Content:
-    """What it was made with; secrets as masks."""
+    """The parameters; secrets are masked."""
     longest = max((len(name) for name in found), default=0)
     return _lines([(f"{name:<{longest}}  ", "$faint"), (shown(value), "")] for name, value in found.items())
 
 
 def deployment_title(deployment: DeploymentView | None) -> str:
-    """What the newest deployment is and how far it has come: `Steps — create ◐ running, 2 of 5`."""
+    """The newest deployment and its progress: `Steps — create ◐ running, 2 of 5`."""
     if deployment is None or not deployment.steps:
         return "Steps"
     sign = DEPLOYMENTS[deployment.state]
@@ -179,7 +179,7 @@ def deployment_title(deployment: DeploymentView | None) -> str:
 
 
 def steps(deployment: DeploymentView | None, now: datetime) -> Content:
-    """The steps of the newest deployment, as they run."""
+    """The steps of the newest deployment."""
     if deployment is None or not deployment.steps:
         waits = deployment is not None and deployment.state is DeploymentState.QUEUED
         return Content.assemble(("Waits for a worker." if waits else "None known yet.", "$faint"))
@@ -207,7 +207,7 @@ def _took(step: StepView, now: datetime) -> str:
 
 
 def resources(found: Sequence[ResourceView], width: int) -> Content:
-    """The inventory: what there is, or may be, and what was removed."""
+    """The inventory."""
     if not found:
         return Content.assemble(("None.", "$faint"))
     kind = min(max(len(resource.kind) for resource in found), 24)

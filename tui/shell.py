@@ -1,4 +1,4 @@
-"""The application as its screens and dialogs see it: what is known, the connection, and the way to other screens."""
+"""The application as its screens and dialogs see it: the known state, the connection, ways to open other screens."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -19,7 +19,7 @@ from tui.live import Live
 
 
 class Shell(Asks, App[None]):
-    """Holds what all screens share. `tui.app` adds the screens themselves, so that they need not import each other."""
+    """Holds what all screens share. `tui.app` adds the screens, so that they need not import each other."""
 
     def __init__(self, connect: Callable[[], Client], *, clock: Clock, make_key: Callable[[], str], where: str) -> None:
         super().__init__()
@@ -27,54 +27,54 @@ class Shell(Asks, App[None]):
         self.make_key = make_key
         self.where = where
         self.known: dict[str, EnvironmentView] = {}
-        """Id → environment, as last heard."""
+        """Id → environment, as last reported."""
         self.connection = Connection()
         self.draft = Draft()
         self.live = Live(connect, self.post_message)
 
     def living(self) -> list[EnvironmentView]:
-        """Environments whose names are taken."""
+        """Environments that have not ended: their names are taken."""
         return [view for view in self.known.values() if view.state not in ENDED]
 
     def client(self) -> Client:
-        """The client of the moment. Raises `ServiceUnavailable`."""
+        """The present client. Raises `ServiceUnavailable`."""
         return self.live.client()
 
     def learn(self, view: EnvironmentView) -> None:
-        """An answer of the service told how an environment is."""
+        """Stores an environment that the service has answered with."""
         before = self.known.get(view.id)
         if view.deployment is None and before is not None:
             view = view.model_copy(update={"deployment": before.deployment})
         self.known[view.id] = view
-        self.picture_changed()
+        self.state_changed()
 
     def learn_deployment(self, deployment: DeploymentView) -> None:
-        """An answer of the service told how a deployment is."""
+        """Stores a deployment that the service has answered with."""
         for view in self.known.values():
             if view.deployment is not None and view.deployment.id == deployment.id:
                 self.learn(view.model_copy(update={"deployment": deployment}))
                 return
 
-    def why_away(self) -> str | None:
-        """Why nothing can be asked for now, as a sentence; None when it can."""
+    def why_unavailable(self) -> str | None:
+        """Why no request can be sent now, as a sentence; None if one can."""
         connection = self.connection
         if connection.error is not None:
             return f"The service is away ({clean(connection.error.message).rstrip('.')}): it will be tried again."
         return None if connection.here else "The service isn't connected yet: the TUI keeps trying."
 
     def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """A short word that goes away by itself."""
+        """Shows a short notification."""
         self.notify(clean(text), severity=severity, timeout=4 if severity == "information" else 8, markup=False)
 
     def complain(self, what: str, error: CalvinverseError) -> None:
-        """An error as one sentence and a hint."""
+        """Shows an error as one sentence and a hint."""
         text = f"{clean(error.message)}\n{clean(error.hint)}"
         self.notify(text, title=what, severity="error", timeout=12, markup=False)
 
     # --- what the application adds -----------------------------------------------------------------------------------
 
-    def picture_changed(self) -> None:
-        """Lets the screens draw what is known now."""
+    def state_changed(self) -> None:
+        """Draws the screens after the known state has changed."""
         raise NotImplementedError
 
     def open_detail(self, view: EnvironmentView, *, log_only: bool = False) -> None:
@@ -95,10 +95,10 @@ class Shell(Asks, App[None]):
 
 
 class UsesShell(Asks):
-    """A screen or dialog of the application."""
+    """A screen or dialog that uses the application."""
 
     @property
     def shell(self) -> Shell:
-        """The application, by its own type."""
+        """The application."""
         assert isinstance(self.app, Shell)
         return self.app

@@ -1,4 +1,4 @@
-"""What the screens say of an environment in a few words: its sign, a note, its address."""
+"""An environment in a few words: its sign, a note, its address."""
 
 from environments.domain.lifecycle import ENDED, State
 from environments.wire.environments import EnvironmentView
@@ -11,7 +11,7 @@ def sign_of(view: EnvironmentView) -> Sign:
 
 
 def note(view: EnvironmentView) -> str:
-    """What else should be known of an environment, in few words; often nothing."""
+    """What else is important about an environment, in a few words; often nothing."""
     if view.failure is not None and view.state not in ENDED:
         where = f"{view.failure.step}: " if view.failure.step else ""
         return clean(where + view.failure.message).replace("\n", " ")

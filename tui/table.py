@@ -1,4 +1,4 @@
-"""The table of environments: draws only the lines that are seen, so a thousand environments cost what twenty do."""
+"""The table of environments: draws only the visible lines, so a thousand environments cost as much as twenty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from tui.summary import note, sign_of
 
 @dataclass(frozen=True)
 class Column:
-    """A column. `needs`: it is left out of tables narrower than so many cells. `width` 0: what is left over."""
+    """A column. `needs`: the width in cells below which it is left out. `width` 0: takes the remaining width."""
 
     key: str
     title: str
@@ -48,7 +48,7 @@ _MARGIN = 2
 
 
 class EnvironmentTable(ScrollView, can_focus=True):
-    """Environments, one a line. The selection is an environment, not a line: it stays when others come and go."""
+    """Environments, one per line. The selection follows its environment when others are added and removed."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "table--head",
@@ -83,7 +83,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
         self._views: list[EnvironmentView] = []
         self._line = 0
         self.stale = False
-        """Whether what is shown may have changed meanwhile: drawn faint, and time left is not counted down to zero."""
+        """Whether the state may be outdated: drawn faint, and the time left isn't counted down to zero."""
         self.sort_key = "name"
         self.reverse = False
 
@@ -96,11 +96,11 @@ class EnvironmentTable(ScrollView, can_focus=True):
 
     @property
     def views(self) -> Sequence[EnvironmentView]:
-        """What is shown, in order."""
+        """The environments in the order in which they are shown."""
         return self._views
 
     def show(self, views: Sequence[EnvironmentView], *, follow: str | None = None) -> None:
-        """Shows these, sorted; the selected environment stays selected and on the same line of the screen.
+        """Shows environments, sorted; the selected one stays selected and on the same line of the screen.
 
         `follow` is the id of an environment to select instead.
         """
@@ -120,7 +120,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
             self.post_message(self.Moved())
 
     def tick(self) -> None:
-        """Draws again what is seen: ages and times left have changed."""
+        """Draws the visible lines again: ages and times left have changed."""
         self.refresh()
 
     def _order(self, view: EnvironmentView) -> tuple[object, ...]:
@@ -138,15 +138,15 @@ class EnvironmentTable(ScrollView, can_focus=True):
     # --- moving ------------------------------------------------------------------------------------------------------
 
     def action_move(self, by: int) -> None:
-        """The selection goes down, or up."""
+        """Moves the selection down, or up."""
         self._go(self._line + by)
 
     def action_page(self, by: int) -> None:
-        """The selection goes down a page, or up."""
+        """Moves the selection down a page, or up."""
         self._go(self._line + by * max(self.size.height - 2, 1))
 
     def action_edge(self, last: int) -> None:
-        """The selection goes to the first line, or the last."""
+        """Moves the selection to the first line, or the last."""
         self._go(len(self._views) if last else 0)
 
     def _go(self, line: int) -> None:
@@ -169,7 +169,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
             self.scroll_to(y=self._line - seen + 1, animate=False, immediate=True)
 
     def on_click(self, event: events.Click) -> None:
-        """Selects what is clicked; a click on the selected one opens it."""
+        """Selects the clicked line; a click on the selected one opens it."""
         line = event.y + self.scroll_offset.y - 1
         if event.y > 0 and line < len(self._views):
             if line == self._line:
@@ -177,14 +177,14 @@ class EnvironmentTable(ScrollView, can_focus=True):
             self._go(line)
 
     def on_resize(self) -> None:
-        """Lines have another width now."""
+        """Draws again: lines have another width now."""
         self._measure()
         self._keep_in_sight()
 
     # --- drawing -----------------------------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen: the head stays on top."""
+        """One line of the screen; the head stays on top."""
         width = self.size.width
         columns = self._columns(width)
         if y == 0:
@@ -246,7 +246,7 @@ class EnvironmentTable(ScrollView, can_focus=True):
 
 
 def time_left(view: EnvironmentView, now: datetime, *, stale: bool = False) -> tuple[str, str]:
-    """What the time left says, and its mood: `2h05m`, `! 3m10s` once the owner was warned, `never`, `now`."""
+    """The time left and its mood: `2h05m`, `! 3m10s` once the owner was warned, `never`, `now`."""
     if view.state in ENDED:
         return "-", "gone"
     if view.state in (State.DESTROYING, State.DESTROY_FAILED):
@@ -262,14 +262,14 @@ def time_left(view: EnvironmentView, now: datetime, *, stale: bool = False) -> t
 
 
 def fit(text: str, width: int) -> str:
-    """Text in exactly so many cells; what doesn't fit ends with `…`."""
+    """The text in exactly `width` cells; a text that is too long ends with `…`."""
     if cell_len(text) <= width:
         return set_cell_size(text, width)
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""
 
 
 def keep_end(text: str, width: int) -> str:
-    """Text in at most so many cells; of what doesn't fit the end is kept, which tells addresses apart."""
+    """The text in at most `width` cells; a text that is too long keeps its end, which tells addresses apart."""
     if cell_len(text) <= width:
         return text
     cut = len(text)

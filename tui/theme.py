@@ -1,4 +1,4 @@
-"""Our own theme: paper on ink, and a tiger's orange."""
+"""The theme of the TUI."""
 
 from textual.theme import Theme
 

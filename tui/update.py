@@ -1,4 +1,4 @@
-"""The form that updates an environment, by a plan: the newest version of its template, and other parameters."""
+"""The form that updates an environment by a plan: the newest version of its template, and other parameters."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tui.schema import UNSET, Parameter, Unset, parameters
 
 
 class UpdateScreen(FormScreen):
-    """Updates an environment; fields hold what it has now, secrets stay unless another one is typed."""
+    """Updates an environment; fields have its present values, secrets stay unless another one is typed."""
 
     def __init__(self, view: EnvironmentView) -> None:
         super().__init__(f"Update {view.name}", "Plan")
@@ -31,7 +31,7 @@ class UpdateScreen(FormScreen):
         self._parameters: dict[str, Parameter] = {}
 
     def action_reload(self) -> None:
-        """Asks for the newest version of its template."""
+        """Fetches the newest version of its template."""
         client = self.shell.client
         self.ask(lambda: client().template(self._view.template), self._found, self._not_found)
 
@@ -57,14 +57,14 @@ class UpdateScreen(FormScreen):
         self.focus_next()
 
     def edited(self, field: FormField) -> None:
-        """Nothing is kept beyond the form: the environment itself is the draft."""
+        """Saves nothing: the environment has the initial values."""
 
     def check(self, field: FormField) -> Any:
         """See the form."""
         return self._parameters[field.key].read(field.value)
 
     def request(self, values: dict[str, Any]) -> Callable[[Client], PlanView]:
-        """See the form. Only what differs from what it has is sent, and nothing is changed yet."""
+        """See the form. Sends only the values that differ, and changes nothing yet."""
         view = self._view
         changed = {
             parameter.name: values[key]
@@ -76,18 +76,18 @@ class UpdateScreen(FormScreen):
         return lambda client: client.plan(view.id, request)
 
     def _has(self, parameter: Parameter, value: Any) -> bool:
-        """Whether the environment has the value: the default where an older version had no such parameter."""
+        """Whether the environment has the value; a parameter that it lacks counts as having its default."""
         present = self._view.parameters.get(parameter.name, parameter.schema.get("default", UNSET))
         return not isinstance(present, Unset) and same(present, value)
 
     def taken(self, answer: PlanView) -> None:
-        """Shows what would be done; what was typed stays until that is applied."""
+        """Shows the plan; what was typed is kept until it is applied."""
         name, id = self._view.name, self._view.id
         dialog = PlanDialog(name, id, self._request, f"Update {name}", "is being updated", plan=answer)
         self.shell.push_screen(dialog, self._applied)
 
     def _applied(self, yes: bool | None) -> None:
-        """Shows it being done."""
+        """Shows the environment."""
         if yes:
             shell, view = self.shell, self._view
             self.dismiss()

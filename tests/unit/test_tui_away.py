@@ -117,7 +117,7 @@ def test_without_a_token_it_says_so_and_connects_once_there_is_one() -> None:
         app = CalvinverseApp(connect, clock=clock(), make_key=lambda: "key", where="meta", animate=False)
         async with app.run_test(size=(90, 24), notifications=True) as pilot:
             await until(pilot, lambda: app.connection.away, "the refusal")
-            assert "There is no token" in app.why_away()  # type: ignore[operator]  # it is away
+            assert "There is no token" in app.why_unavailable()  # type: ignore[operator]  # it is away
             ready.set()
             await until(pilot, lambda: app.connection.here, "the connection")
             assert len(app.known) == 8

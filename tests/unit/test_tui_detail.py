@@ -62,7 +62,7 @@ def test_seconds_pass_while_it_is_opened_and_closed() -> None:
             app.open_detail(view)
             screen = app.screen
             assert isinstance(screen, DetailScreen)
-            while not screen.drawn:
+            while not screen.is_drawn:
                 app.tick()
                 await asyncio.sleep(0)
             app.tick()
