@@ -1,4 +1,4 @@
-"""Where the service is and which token to show it: written by deploy and `calvinverse serve`, read by every client.
+"""Where the service is and which token to send: written by deploy and `calvinverse serve`, read by every client.
 
 The context is `<state>/context.json`, 0600. It names the token's file; the token itself is never in it.
 """
@@ -26,7 +26,7 @@ _GIVE_TOKEN = f"Give one with --token-file or {TOKEN_FILE_VARIABLE}."
 
 
 class Context(BaseModel):
-    """A service to talk to. `ca_file` None: what this machine trusts. `name` is for people."""
+    """A service and its token. `ca_file` None: the CAs that this machine trusts. `name` is shown to people."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class Context(BaseModel):
 
 
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where state is kept: CALVINVERSE_STATE, else `.calvinverse` of the checkout this code is in, else the user's own.
+    """The state folder: CALVINVERSE_STATE, else `.calvinverse` of the checkout of this code, else that of the user.
 
     It need not exist yet.
     """
@@ -68,7 +68,7 @@ def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def stored_context(state: Path) -> Context | None:
-    """The context kept in a state folder; None when there is none. Raises `InvalidInput` for one that can't be read."""
+    """The stored context; None if there is none. Raises `InvalidInput` if it can't be read."""
     path = state / CONTEXT_FILE
     try:
         return Context.model_validate_json(path.read_bytes())
@@ -88,7 +88,7 @@ def find_context(
     ca_file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Context:
-    """What is given, else what the environment names, else what is stored, else the default address.
+    """The context: arguments, else variables, else what is stored, else the default address.
 
     A stored token is only used for the address it was stored with: it must not be sent anywhere else. Raises
     `InvalidInput` for what is no address.
@@ -104,7 +104,7 @@ def find_context(
 
 
 def check_address(text: str) -> str:
-    """The address of a service, if it can be one: http or https, a host, mostly a port. Raises `InvalidInput`."""
+    """The address of a service, checked: http or https, a host, usually a port. Raises `InvalidInput`."""
     wrong = f"{text!r} is not the address of a service"
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -125,7 +125,7 @@ def check_address(text: str) -> str:
 
 
 def write_context(state: Path, context: Context) -> Path:
-    """Keeps the context, replacing another one at once; returns its path. Raises `MachineError`."""
+    """Stores the context atomically and returns its path. Raises `MachineError`."""
     path = state / CONTEXT_FILE
     write_private(path, context.model_dump_json(indent=2) + "\n")
     return path

@@ -1,4 +1,4 @@
-"""Time as people read it, for every front end: this machine's zone, moments in it, durations in a few characters."""
+"""Time for people, in every front end: this machine's zone, moments in it, short durations."""
 
 import io
 import os
@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _NAME = r"(?:[A-Za-z]{3,10}|<[A-Za-z0-9+-]{3,10}>)"
 _POSIX = re.compile(_NAME + r"[+-]?[0-9][!-~]{0,200}")
-"""How a rule of POSIX begins: `CET-1CEST,M3.5.0,M10.5.0/3`, `<+0530>-5:30`."""
+"""The beginning of a POSIX rule: `CET-1CEST,M3.5.0,M10.5.0/3`, `<+0530>-5:30`."""
 
 _POSIX_DAYLIGHT = re.compile(rf"{_NAME}[+-]?[0-9:]+{_NAME}[0-9:+-]*")
-"""One with daylight saving that doesn't say when it is: `EST5EDT`."""
+"""A POSIX rule with daylight saving that doesn't say when it is: `EST5EDT`."""
 
 _DEFAULT_RULE = ",M3.2.0,M11.1.0"
-"""When daylight saving begins and ends where a rule doesn't say; that of the GNU C library."""
+"""When daylight saving begins and ends if a rule doesn't say it; as in the GNU C library."""
 
 
 def local_zone(environ: Mapping[str, str] = os.environ, etc: Path = Path("/etc")) -> tzinfo:
@@ -36,7 +36,7 @@ def local_zone(environ: Mapping[str, str] = os.environ, etc: Path = Path("/etc")
 
 
 def _zones(wanted: str, etc: Path) -> Iterator[tzinfo]:
-    """Those that can be used, the best first."""
+    """The usable zones, the best first."""
     if wanted.startswith("/"):
         yield from _of_file(Path(wanted))
     elif wanted:
@@ -54,14 +54,14 @@ def _named(name: str) -> Iterator[tzinfo]:
 
 
 def _of_file(path: Path) -> Iterator[tzinfo]:
-    """By the name that it has in the zone database, else by what is in it."""
+    """By its name in the zone database, else by its content."""
     yield from _named(os.path.realpath(path).partition("/zoneinfo/")[2])
     with suppress(OSError, ValueError), path.open("rb") as file:
         yield ZoneInfo.from_file(file)
 
 
 def _of_rule(rule: str) -> Iterator[tzinfo]:
-    """A rule of POSIX stands at the end of every file of the zone database (RFC 8536, 3.3): one with nothing else."""
+    """A POSIX rule ends every file of the zone database (RFC 8536, 3.3); this makes a file with nothing else."""
     if not _POSIX.fullmatch(rule):
         return
     if _POSIX_DAYLIGHT.fullmatch(rule):
@@ -81,7 +81,7 @@ def in_zone(at: datetime, zone: tzinfo) -> datetime:
 
 
 def zone_name(zone: tzinfo, now: datetime) -> str:
-    """The name of a zone as people know it: `Europe/Berlin`, or its abbreviation at the moment."""
+    """The common name of a zone: `Europe/Berlin`, or its abbreviation at the moment."""
     return str(getattr(zone, "key", None) or in_zone(now, zone).tzname() or "UTC")
 
 
@@ -92,12 +92,12 @@ def moment(at: datetime, zone: tzinfo) -> str:
 
 
 def time_of_day(at: datetime, zone: tzinfo) -> str:
-    """To the second, for lines of a log."""
+    """The time to the second, for log lines."""
     return f"{in_zone(at, zone):%H:%M:%S}"
 
 
 def coarse(duration: timedelta) -> str:
-    """A duration for an age: its largest unit, two when that is a day or an hour (`3d4h`, `2h05m`, `12m`, `40s`)."""
+    """A duration for an age: its largest unit, or two if that is a day or an hour (`3d4h`, `2h05m`, `12m`, `40s`)."""
     seconds = max(int(duration.total_seconds()), 0)
     days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
     if days:
@@ -108,7 +108,7 @@ def coarse(duration: timedelta) -> str:
 
 
 def countdown(duration: timedelta) -> str:
-    """A duration that is running out: to the second in its last hour (`1d4h`, `2h05m`, `12m40s`, `40s`)."""
+    """The remaining duration: to the second in the last hour (`1d4h`, `2h05m`, `12m40s`, `40s`)."""
     seconds = max(int(duration.total_seconds()), 0)
     if seconds >= 3600:
         return coarse(duration)
@@ -116,6 +116,6 @@ def countdown(duration: timedelta) -> str:
 
 
 def taken(duration: timedelta) -> str:
-    """How long something took: tenths below ten seconds (`0.4s`, `12s`, `2m05s`)."""
+    """How long something took: with tenths below ten seconds (`0.4s`, `12s`, `2m05s`)."""
     seconds = max(duration.total_seconds(), 0.0)
     return f"{seconds:.1f}s" if seconds < 10 else countdown(duration)

@@ -87,7 +87,7 @@ WARNING = "!"
 """Beside the time left of an environment whose owner was warned."""
 
 DRIFTED = Sign("≠", "drifted", "warn", "ready, but no longer what its steps made; repair it")
-"""A flag: an environment that isn't what its steps made any more."""
+"""A flag: the environment is no longer what its steps made."""
 
 AWAITING = Sign(
     "↥",
@@ -96,10 +96,10 @@ AWAITING = Sign(
     "ready, with a new version beside it that a person has to promote",
     short="awaiting",
 )
-"""A flag: an environment with a new version that a person has to promote."""
+"""A flag: a new version of the environment awaits promotion by a person."""
 
 DEGRADED = Sign("▲", "degraded", "bad", "ready, but a job or a check of it fails; its detail says which")
-"""A flag: an environment that is ready, but doesn't work as a whole."""
+"""A flag: the environment is ready, but doesn't work as a whole."""
 
 
 def flags(view: "EnvironmentView") -> Iterator[Sign]:
@@ -118,7 +118,7 @@ def clean(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as one line that a person reads; an empty text as quotes, for else it would be missing."""
+    """A value as one line for people; an empty text as quotes, since it would be invisible."""
     if isinstance(value, str):
         return clean(value).replace("\n", " ") or '""'
     return clean(json.dumps(value, ensure_ascii=False))

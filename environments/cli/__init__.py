@@ -1,4 +1,4 @@
-"""`calvinverse`: the command line, a module a noun. Standard output is data, standard error is talk."""
+"""`calvinverse`: the command line, one module per group. Standard output is data, standard error is talk."""
 
 import sys
 

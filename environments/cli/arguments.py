@@ -1,4 +1,4 @@
-"""What people type, as the API wants it: parameters by the template's schema, lifetimes in the local zone."""
+"""Reads arguments into what the API takes: parameters by the template's schema, lifetimes in the local zone."""
 
 import sys
 from codecs import BOM_UTF8
@@ -15,7 +15,7 @@ from environments.domain.suggesting import aside
 from environments.schemas.typed import Unreadable, read_typed
 
 _LONGEST_SHOWN = 60
-"""Characters of a value that are repeated when it can't be read."""
+"""Maximum of characters of a value in an error message."""
 
 
 def read_parameters(
@@ -49,13 +49,13 @@ def read_parameters(
 
 
 def _meant(key: str, known: Mapping[str, Any]) -> str:
-    """The parameter or the option that may have been meant."""
+    """A suggestion of the parameter or option that was meant."""
     options = [f"--{name.replace('_', '-')}" for name in TAKEN]
     return aside(key, known) or aside(f"--{key.replace('_', '-')}", options)
 
 
 def _shown(text: str, schema: Mapping[str, Any]) -> str:
-    """A value as a message repeats it: not at all if it is a secret, or no text."""
+    """A value for an error message; secrets and values that aren't text are not repeated."""
     if is_secret(schema) or not is_text(text):
         return "the value"
     return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
@@ -95,7 +95,7 @@ def _from_file(name: str) -> dict[str, Any]:
 
 
 def _standard_input() -> bytes:
-    """As bytes, where it has any: what its encoding makes of what isn't UTF-8 depends on the machine."""
+    """Standard input as bytes, if possible: how its encoding decodes invalid UTF-8 depends on the machine."""
     buffer = getattr(sys.stdin, "buffer", None)
     return sys.stdin.read().encode() if buffer is None else bytes(buffer.read())
 
@@ -129,7 +129,7 @@ def _options(rest: Sequence[str], known: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def read_lifetime(ttl: str | None, until: str | None, zone: tzinfo) -> tuple[str | None, datetime | None]:
-    """The lifetime as the API wants it: a checked duration, or a moment in UTC. Raises `InvalidLifetime`."""
+    """The lifetime for the API: a checked duration, or a moment in UTC. Raises `InvalidLifetime`."""
     if ttl is not None and until is not None:
         raise InvalidLifetime(
             "Give either a lifetime (--ttl) or a moment (--until), not both.", hint="Leave one of the two out."

@@ -1,4 +1,4 @@
-"""`calvinverse env`: how the world differs from what was made, what waits for what, and what was done before."""
+"""`calvinverse env`: drift, queues and the history of deployments."""
 
 from typing import Annotated
 

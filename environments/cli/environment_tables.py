@@ -1,4 +1,4 @@
-"""How environments are written for people."""
+"""Environments as tables and lists of lines."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
@@ -13,7 +13,7 @@ from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, RESOURC
 
 
 def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
-    """One line an environment."""
+    """One line per environment."""
     return table(
         ("NAME", "STATE", "TEMPLATE", "OWNER", "AGE", "LEFT"),
         (
@@ -41,7 +41,7 @@ def time_left(view: EnvironmentView, now: datetime) -> str:
 
 
 def until(moment: datetime, now: datetime) -> str:
-    """How long it is to a moment, a begun second taken as a whole one: right after asking for 8h it says 8h."""
+    """The time until a moment, rounded up to a second: right after a request for 8h it says 8h."""
     return coarse(moment - now + timedelta(seconds=1))
 
 
@@ -98,30 +98,30 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
 
 
 def _degraded_rows(reasons: Iterable[DegradedReason], zone: tzinfo) -> Iterator[str]:
-    """Why it doesn't work as a whole: since when, which step, what and why."""
+    """The reasons of a degraded environment: since when, which step, what and why."""
     rows = [(moment(one.since, zone), one.step or "", one.address, one.reason) for one in reasons]
     return table(("SINCE", "STEP", "WHAT", "WHY"), rows)
 
 
 def is_being_cancelled(deployment: DeploymentView) -> bool:
-    """Whether somebody has asked it to stop, and it hasn't yet."""
+    """Whether its cancellation was requested, and it hasn't ended."""
     return deployment.cancel_requested_at is not None and deployment.state not in ENDED_DEPLOYMENTS
 
 
 def failure_lines(failure: Failure) -> Iterator[str]:
-    """Why something failed, where, and what to do."""
+    """Where something failed, why, and what to do."""
     return pairs(
         (("step", failure.step or ""), ("why", failure.message), ("hint", failure.hint), ("code", failure.code))
     )
 
 
 def output_lines(outputs: Mapping[str, OutputView]) -> Iterator[str]:
-    """One line an output."""
+    """One line per output."""
     return pairs((name, shown(output.value)) for name, output in outputs.items())
 
 
 def inventory(resources: Iterable[ResourceView]) -> Iterator[str]:
-    """The inventory, below its title."""
+    """The inventory below its title."""
     rows = [(str(RESOURCES[line.status]), line.kind, line.address, line.step or "", line.detail) for line in resources]
     return section("Resources", table(("STATUS", "KIND", "ADDRESS", "STEP", "DETAIL"), rows) if rows else ())
 

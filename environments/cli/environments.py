@@ -1,4 +1,4 @@
-"""`calvinverse env`: what changes environments."""
+"""`calvinverse env`: commands that change environments."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,7 +119,7 @@ def update(
     if parameters or session.rest:
         view = session.client.environment(name)
         shown = view.name
-        name = view.id  # what is updated is what the parameters were read for
+        name = view.id  # update the environment whose template the parameters were read for
         schema = session.client.template(view.template, digest).parameters_schema
         values = read_parameters(schema, parameters or (), session.rest, template=view.template)
     if plan:
@@ -205,13 +205,13 @@ def destroy(
         return
     wanted = name
     if not yes:
-        wanted = session.client.environment(name).id  # a name that isn't there is told before it has to be typed
+        wanted = session.client.environment(name).id  # report an unknown name before somebody has to type it
     session.confirm(for_command("env", "destroy"), name, yes)
     finish(session, session.client.destroy(wanted, reason), wait)
 
 
 def _check_name_is_first(name: str) -> None:
-    """Raises `InvalidInput` for a flag of the template: before the name it would be taken for the name."""
+    """Raises `InvalidInput` for a parameter of the template before the name: it would be taken for the name."""
     from environments.domain.errors import InvalidInput
 
     if name.startswith("-"):

@@ -1,4 +1,4 @@
-"""`calvinverse env`: what only looks at environments."""
+"""`calvinverse env`: commands that only read."""
 
 import contextlib
 from typing import TYPE_CHECKING, Annotated
@@ -202,7 +202,7 @@ def watch(
             if event.deployment_id in (None, running.id) and event.type.value.endswith(".state"):
                 running = client.deployment(running.id)
                 if running.state in ENDED_DEPLOYMENTS:
-                    # What was written before the end, but has not come through the stream yet, is told as well.
+                    # Events that were stored before the end, but have not arrived yet, are shown as well.
                     for late in stored_events(client, view.id, event.id):
                         _write_event(session, late)
                     break
@@ -213,14 +213,14 @@ def watch(
 
 
 def _check_step(session: Session, view: "EnvironmentView", step: str, logged: "set[str]") -> None:
-    """Raises `NotFound` for a step that the environment has never had; one that has written nothing is fine."""
+    """Raises `NotFound` for a step that the environment has never had. A step without log lines is fine."""
     from environments.domain.errors import NotFound, UnknownTemplate
     from environments.domain.suggesting import told
 
     known = dict.fromkeys(part.name for part in (view.deployment.steps if view.deployment is not None else ()))
     if step in known:
         return
-    with contextlib.suppress(UnknownTemplate):  # before it runs, a deployment has no steps yet
+    with contextlib.suppress(UnknownTemplate):  # a deployment has no steps until it runs
         known |= dict.fromkeys(part.name for part in session.client.template(view.template, view.bundle).steps)
     known |= dict.fromkeys(sorted(logged))
     if step not in known:
@@ -252,7 +252,7 @@ def _write_log(session: Session, event: "Event") -> None:
 
 
 def _live(session: Session, environment_id: str | None, after: int | None) -> "Iterator[Event]":
-    """Events as they happen, until the environment is gone; says when the service is away and back."""
+    """Live events until the environment has ended; reports when the connection is lost and restored."""
     from environments.client import Connected, Disconnected
     from environments.domain.environment import EventType
     from environments.domain.lifecycle import ENDED

@@ -55,7 +55,7 @@ def find_module(path: str) -> ModuleType | None:
 
 
 def extend(app: typer.Typer, extension: Extension) -> None:
-    """Adds the commands of another package to a group, or what stands in for them where the package is missing."""
+    """Adds the commands of another package to a group; if the package is missing, commands that report that."""
     module = find_module(extension.module)
     if module is not None:
         app.registered_commands += module.app.registered_commands
@@ -75,6 +75,6 @@ def _stand_in(extension: Extension) -> Callable[[Session], None]:
 
 
 def sort_by_registry(app: typer.Typer, group: str) -> None:
-    """Brings the commands of a group into the order of the registry of actions."""
+    """Sorts the commands of a group in the order of the registry of actions."""
     names = [action.command[1] for action in commands() if action.command and action.command[0] == group]
     app.registered_commands.sort(key=lambda info: names.index(info.name or ""))

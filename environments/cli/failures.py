@@ -1,4 +1,4 @@
-"""Errors on the command line: told once, as a sentence, a hint and the code; the exit status says of which kind."""
+"""Errors on the command line: a sentence, a hint and the code, printed once; the exit status gives the kind."""
 
 import json
 import sys
@@ -8,13 +8,13 @@ from environments.domain.errors import BackendError, CalvinverseError, Interrupt
 from environments.exit_statuses import exit_status
 
 INTERRUPTED = 130
-"""What shells expect after Ctrl-C (128 + SIGINT)."""
+"""The status that shells expect after Ctrl-C (128 + SIGINT)."""
 
 BROKEN_PIPE = 141
-"""What shells expect when the reader of the output has gone (128 + SIGPIPE)."""
+"""The status that shells expect when the reader of the output has gone (128 + SIGPIPE)."""
 
 DEPLOYMENT_FAILED = 6
-"""Of whatever the deployment failed with: the request was taken, so the environment is there."""
+"""For any failure of a deployment: the request was accepted, so the environment exists."""
 
 EXIT_STATUSES = {
     0: "done",
@@ -35,7 +35,7 @@ EXIT_STATUSES = {
 
 
 class DeploymentFailed(Exception):
-    """A deployment that was followed failed; `error` is what it failed with."""
+    """A deployment that was followed has failed with `error`."""
 
     def __init__(self, error: CalvinverseError) -> None:
         super().__init__(error.message)
@@ -43,7 +43,7 @@ class DeploymentFailed(Exception):
 
 
 def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False, status: int | None = None) -> int:
-    """Writes an error to standard error; the exit status, which is the error's own unless another one is given."""
+    """Prints an error on standard error and gives the exit status: `status`, or else that of the error."""
     if as_json:
         document = {"code": error.code, "message": error.message, "hint": error.hint, "details": error.details}
         print(json.dumps({"error": document}, ensure_ascii=False, default=str), file=sys.stderr)
@@ -62,13 +62,13 @@ def tell(error: CalvinverseError, *, as_json: bool = False, debug: bool = False,
 
 
 def _moved(error: CalvinverseError) -> list[str]:
-    """What keeps a plan from being applied, as far as the message doesn't say it."""
+    """What has changed since a plan was made, unless the message says it."""
     moved = error.details.get("moved")
     return [str(one) for one in moved if str(one) not in error.message] if isinstance(moved, list) else []
 
 
 def _chain(error: BaseException) -> Iterator[str]:
-    """The causes of an error, the nearest first, each with the place it came from."""
+    """The chain of causes of an error, the nearest first, each with the place where it was raised."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:

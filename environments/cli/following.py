@@ -1,4 +1,4 @@
-"""How a command that asked for a deployment ends: it follows it, and says how the environment is then."""
+"""How commands that start a deployment end: they follow it, and show the environment."""
 
 from environments.cli.environment_tables import details, next_step
 from environments.cli.progress import check_succeeded, follow
@@ -10,7 +10,7 @@ from environments.wire.environments import Accepted, EnvironmentView
 
 
 def finish(session: Session, accepted: Accepted, wait: bool, after: int | None = None, first: str = "") -> None:
-    """Says `first`, follows what was asked for, if that is wanted, and writes how the environment is then."""
+    """Says `first`, follows the deployment if `wait`, and shows the environment."""
     view = accepted.environment
     if wait and accepted.deployment_id is not None:
         began = accepted.events_after if after is None else after
@@ -30,18 +30,18 @@ def finish(session: Session, accepted: Accepted, wait: bool, after: int | None =
 
 
 def _queued(view: EnvironmentView, deployment_id: str) -> str:
-    """What is said of a deployment that was asked for, and that nobody waits for."""
+    """The message for a deployment that was started, but isn't followed."""
     if view.state in BUSY:
         return next_step(view)
     return f"Deployment {deployment_id} of {view.name} is queued. Next: `calvinverse env watch {view.name}` follows it."
 
 
 def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView) -> None:
-    """Says what becomes of an environment whose deployment failed: what it does by itself, or what a person can do."""
+    """Says what follows a failed deployment: an automatic one, or what a person can do."""
     try:
         view = session.client.environment(view.id)
     except CalvinverseError:
-        return  # it is gone, or the service is: what the deployment failed with matters more
+        return  # the environment or the service is gone; the error of the deployment matters more
     newest, name = view.deployment, view.name
     if newest is not None and newest.id != failed.id and newest.kind is not DeploymentKind.DESTROY:
         session.say(f"It goes {newest.reason}, in deployment {newest.id}. Next: `calvinverse env watch {name}`.")
@@ -58,7 +58,7 @@ def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView)
 
 
 def finish_cancel(session: Session, view: EnvironmentView, deployment: DeploymentView, wait: bool) -> None:
-    """Follows a deployment that was asked to stop, if that is wanted, and writes how it ended."""
+    """Follows a cancelled deployment if `wait`, and shows how it has ended."""
     if wait:
         deployment = watched(session, view, deployment.id, None)
         view = session.client.environment(view.id)
@@ -79,7 +79,7 @@ def finish_cancel(session: Session, view: EnvironmentView, deployment: Deploymen
 def watched(
     session: Session, view: EnvironmentView, deployment_id: str, after: int | None, first: str = ""
 ) -> DeploymentView:
-    """A deployment once it has ended. Ctrl-C leaves it running, and says so. Says `first` before it follows."""
+    """A deployment after its end. Ctrl-C leaves it running, and says so. Says `first` before it follows."""
     try:
         if first:
             session.say(first)

@@ -1,4 +1,4 @@
-"""`calvinverse image`: the images that the service deploys. What is done with builds comes from `images.cli`."""
+"""`calvinverse image`: the images that the service deploys. The commands for builds come from `images.cli`."""
 
 import typer
 
@@ -7,7 +7,7 @@ from environments.cli.session import Session, command
 
 
 def image_commands() -> typer.Typer:
-    """The commands of the service and those of a checkout, in one group."""
+    """The commands for the service and those of a checkout, in one group."""
     app = typer.Typer(
         help="See, compare, promote, verify and remove images.", no_args_is_help=True, rich_markup_mode=None
     )

@@ -1,4 +1,4 @@
-"""How plans, drift, queues and workers are written for people."""
+"""Plans, drift, queues and workers as tables and lists of lines."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, tzinfo
@@ -16,7 +16,7 @@ from environments.words import DEPLOYMENTS, PLAN_ACTIONS, clean
 
 
 def plan_lines(plan: PlanView, zone: tzinfo) -> Iterator[str]:
-    """A plan: what it is for, what each step will do, and the sum of it."""
+    """A plan: its environment, what each step will do, and the sum."""
     yield from pairs(
         (
             ("plan", plan.id),
@@ -33,7 +33,7 @@ def plan_lines(plan: PlanView, zone: tzinfo) -> Iterator[str]:
 
 
 def _expires(plan: PlanView, zone: tzinfo) -> str:
-    """When the environment that a plan creates will be destroyed."""
+    """When an environment that the plan creates will be destroyed."""
     if plan.kind is not DeploymentKind.CREATE:
         return ""
     if plan.deadline is None:
@@ -68,7 +68,7 @@ def step_lines(steps: Iterable[StepPlan]) -> Iterator[str]:
 
 
 def change_lines(change: Change) -> Iterator[str]:
-    """A thing with what becomes of it, and below it what will differ."""
+    """A thing with what will be done to it, and the details below."""
     sign = PLAN_ACTIONS[change.action]
     yield f"  {sign.glyph} {sign.word.ljust(7)}  {clean(change.kind)}  {clean(change.address)}"
     for detail in change.details:
@@ -93,7 +93,7 @@ def plan_next(plan: PlanView, zone: tzinfo) -> str:
 
 
 def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
-    """What a look found, and when it was."""
+    """What the last observation found, and when it was made."""
     drift = view.drift
     if drift is not None:
         facts = [("looked at", f"{moment(drift.observed_at, zone)}, {coarse(now - drift.observed_at)} ago")]
@@ -106,7 +106,7 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
         return
     changed = [step for step in drift.steps if step.changes]
     if changed:
-        *lines, _ = step_lines(changed)  # the last one is empty
+        *lines, _ = step_lines(changed)  # the last line is empty
         yield from section("Differences, as a repair would put them right", lines)
     if drift.unexpected:
         rows = [(one.kind, one.address, one.detail) for one in drift.unexpected]
@@ -121,7 +121,7 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
 
 
 def drift_next(view: DriftView) -> str:
-    """What to do about what was found, as a sentence."""
+    """A sentence that says what to do about the drift."""
     name, drift = view.environment, view.drift
     if drift is None:
         return f"Next: `calvinverse env drift {name} --observe` looks now."
@@ -140,7 +140,7 @@ def drift_next(view: DriftView) -> str:
 
 
 def pending_lines(pending: PendingView) -> Iterator[str]:
-    """Where a deployment stands in its queue, and why."""
+    """The place of a deployment in its queue, and why it waits."""
     place = f"{pending.position} of {pending.waiting}" if pending.position is not None else ""
     yield from pairs(
         (
@@ -154,7 +154,7 @@ def pending_lines(pending: PendingView) -> Iterator[str]:
 
 
 def history_lines(view: EnvironmentView, found: Iterable[DeploymentView], zone: tzinfo) -> Iterator[str]:
-    """One line a deployment; the one that a rollback goes to is marked."""
+    """One line per deployment; the target of a rollback is marked."""
     return table(
         ("DEPLOYMENT", "KIND", "STATE", "REQUESTED", "TOOK", "BY", "PLAN", "REASON"),
         (
@@ -174,12 +174,12 @@ def history_lines(view: EnvironmentView, found: Iterable[DeploymentView], zone: 
 
 
 def deployment_state(deployment: DeploymentView) -> str:
-    """Sign and word of a deployment's state, and that it is being cancelled."""
+    """Sign and word of a deployment's state, and whether it is being cancelled."""
     return f"{DEPLOYMENTS[deployment.state]}{', being cancelled' if is_being_cancelled(deployment) else ''}"
 
 
 def worker_lines(workers: Iterable[WorkerView], now: datetime) -> Iterator[str]:
-    """One line a worker."""
+    """One line per worker."""
     return table(
         ("WORKER", "STATE", "HOST", "PID", "VERSION", "UP", "HEARD", "SLOTS", "RUNNING"),
         (

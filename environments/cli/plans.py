@@ -1,4 +1,4 @@
-"""`calvinverse plan`: plans that were saved with `--plan`; and what `--plan` itself does."""
+"""`calvinverse plan`: saved plans, and what the option `--plan` does."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,13 +58,13 @@ def apply(session: Session, plan_id: Id, yes: Yes = False, wait: Wait = True) ->
 
 
 def make_plan(session: Session, name: str, request: "PlanRequest", shown: str = "") -> None:
-    """Asks for a plan, and shows it: what `--plan` does. `shown`: what people call it, if `name` is an id."""
+    """Requests a plan and shows it, for `--plan`. `shown`: the environment's name, if `name` is an id."""
     session.say(f"Planning {shown or name}: asking each step what it would do…")
     show_plan(session, session.client.plan(name, request))
 
 
 def show_plan(session: Session, plan: "PlanView") -> None:
-    """Writes a plan, and how it is applied."""
+    """Shows a plan, and how to apply it."""
     from environments.cli.plan_tables import plan_lines, plan_next
 
     session.show(plan, lambda: plan_lines(plan, session.zone))

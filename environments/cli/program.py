@@ -1,4 +1,4 @@
-"""The tree of commands, and the one place where errors become an exit status."""
+"""The tree of commands, and the only place that turns errors into exit statuses."""
 
 import contextlib
 import errno
@@ -58,10 +58,10 @@ Exit statuses:
 
 
 class _WorkFirst(TyperGroup):
-    """Lists what people do all day before what they do once."""
+    """Lists groups of commands before single commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Groups first, then single commands."""
+        """The names of the commands, groups first."""
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: not hasattr(self.commands[name], "commands"))
 
@@ -72,7 +72,7 @@ def build() -> typer.Typer:
         name="calvinverse",
         cls=_WorkFirst,
         no_args_is_help=True,
-        rich_markup_mode=None,  # importing rich for the sake of frames takes longer than everything else
+        rich_markup_mode=None,  # importing rich for frames takes longer than everything else
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
@@ -121,7 +121,7 @@ def _version(wanted: bool) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs a command line; its exit status. Nothing but KeyboardInterrupt inside this function itself gets out."""
+    """Runs a command line and gives its exit status. Raises nothing but KeyboardInterrupt of its own code."""
     open_closed()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
@@ -132,7 +132,7 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
-    except SystemExit as leaving:  # how typer leaves when the reader of the output has gone
+    except SystemExit as leaving:  # how typer exits when the reader of the output has gone
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
         _drop_output()
@@ -142,7 +142,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _status(arguments: Sequence[str], session: Session) -> int:
-    """Likewise, as long as somebody reads what is written: else `BrokenPipeError`, also while an error is told."""
+    """Likewise; raises `BrokenPipeError` when nobody reads the output, also while an error is printed."""
     try:
         _check_text(arguments)
         result = typer.main.get_command(build()).main(
@@ -155,7 +155,7 @@ def _status(arguments: Sequence[str], session: Session) -> int:
     except DeploymentFailed as failed:
         return tell(failed.error, as_json=session.json, debug=session.debug, status=DEPLOYMENT_FAILED)
     except TyperException as error:
-        session.output = _wanted(arguments)  # what says so may not have been read when something before it was wrong
+        session.output = _wanted(arguments)  # the option may come after an invalid argument, and not have been read
         return _usage(error, session)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -171,7 +171,7 @@ def _status(arguments: Sequence[str], session: Session) -> int:
 
 
 def _drop_output() -> None:
-    """Python would complain once more when it flushes at exit what nobody can read."""
+    """Prevents that Python reports the closed output once more when it flushes at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -179,7 +179,7 @@ def _drop_output() -> None:
 
 
 def _check_text(arguments: Sequence[str]) -> None:
-    """Raises `InvalidInput` for an argument that isn't UTF-8 and names no file: nothing could be sent of it."""
+    """Raises `InvalidInput` for an argument that isn't UTF-8 and names no file: the API takes text only."""
     for number, argument in enumerate(arguments, 1):
         if not is_text(argument) and not os.path.lexists(argument.removeprefix("@")):
             name, equals, _ = argument.partition("=")
@@ -194,7 +194,7 @@ def _told(error: CalvinverseError, session: Session, cause: Exception | None = N
 
 
 def _wanted(arguments: Sequence[str]) -> Output:
-    """How data is to be written: what the last of the options for it says, if it can be read."""
+    """The format of data: the last option for it, if it can be read."""
     said = re.findall(r"(?<!\S)(?:-o|--output)(?:\n|=)?(\S*)", "\n".join(arguments))
     return Output.JSON if said and said[-1] == Output.JSON.value else Output.TABLE
 
@@ -219,11 +219,11 @@ _WORDS = (
     (r"Input should be greater than or equal to (\d+)", r"it has to be at least \1"),
     (r"Input should be less than or equal to (\d+)", r"it has to be at most \1"),
 )
-"""What pydantic says, and how people say it."""
+"""Messages of pydantic, and what is printed in their place."""
 
 
 def _plain(message: str, command: Any) -> str:
-    """What typer found wrong, in plain words, with what may have been meant."""
+    """A usage error in plain words, with a suggestion."""
     if (unknown := _NO_COMMAND.match(message)) is not None:
         return told(unknown[0], unknown[1], _commands(command, unknown[1]))
     if (unknown := _NO_OPTION.fullmatch(message)) is not None:
@@ -236,7 +236,7 @@ def _plain(message: str, command: Any) -> str:
 
 
 def _commands(group: Any, typed: str) -> list[str]:
-    """The commands of a group; if none of them is near what was typed, those of that very name in other groups."""
+    """The commands of a group; if none of them resembles what was typed, those of that name in other groups."""
     here = list(getattr(group, "commands", ()))
     if near(typed, here):
         return here
@@ -252,7 +252,7 @@ def _unforeseen(error: Exception) -> CalvinverseError:
 
 
 def _from_request(error: Exception) -> CalvinverseError | None:
-    """What keeps the arguments from being a request that the service takes, such as a text that is too long."""
+    """An error for arguments that make no valid request, such as a text that is too long."""
     from pydantic import ValidationError
 
     from environments.domain.reasons import reason

@@ -1,4 +1,4 @@
-"""Follows a deployment as it happens: its steps and log on standard error, its end as a result."""
+"""Follows a deployment: steps and log lines on standard error, its end as a result."""
 
 from datetime import datetime, timedelta
 
@@ -25,7 +25,7 @@ _ENDED_STEPS = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED})
 
 
 class Progress:
-    """Tells of each step of a deployment once for each state that it takes, and of its log, in their order."""
+    """Prints each state of each step of a deployment once, and its log lines, in order."""
 
     def __init__(self, session: Session, deployment_id: str) -> None:
         self._session = session
@@ -36,22 +36,22 @@ class Progress:
 
     @property
     def knows_steps(self) -> bool:
-        """Whether it has learnt which steps there are; nobody knows before the deployment has begun."""
+        """Whether the steps are known; they aren't until the deployment has begun."""
         return self._width > 0
 
     def expect(self, deployment: DeploymentView) -> None:
-        """Learns which steps there are."""
+        """Stores which steps there are."""
         self._width = max((len(step.name) for step in deployment.steps), default=self._width)
 
     def tell(self, deployment: DeploymentView) -> None:
-        """Tells what has changed since the last time, of which no event told."""
+        """Prints changes of steps for which no event has come."""
         self.expect(deployment)
         for step in deployment.steps:
             time = step.ended_at - step.started_at if step.started_at and step.ended_at else None
             self._step(step.name, step.state, time, step.failure)
 
     def take(self, event: Event) -> None:
-        """Tells what happened, if it belongs to the deployment."""
+        """Prints an event, if it belongs to the deployment."""
         if event.deployment_id != self._deployment_id:
             return
         if event.type is EventType.LOG:
@@ -84,7 +84,7 @@ class Progress:
 def follow(
     session: Session, client: Client, environment_id: str, deployment_id: str, *, after: int | None
 ) -> DeploymentView:
-    """The deployment once it has ended. Loses nothing while the service is away, and says when it is.
+    """The deployment after its end. Loses nothing while the service can't be reached, and reports the outage.
 
     `after`: an id below those of all that the deployment does, so that everything is told in the order in which it
     happens. None: it may have begun; what it has done by now is told first.
@@ -100,7 +100,7 @@ def follow(
                     session.say(f"  … {item.error.message} The deployment goes on; trying again.")
                 away = True
                 if not isinstance(item.error, TooManyRequests):
-                    continue  # else the service is there, and tells at each attempt how far it is
+                    continue  # otherwise the service is there, and each attempt shows the progress
             elif isinstance(item, Connected):
                 if away:
                     session.say("  … the service is back.")
@@ -114,7 +114,7 @@ def follow(
             except CalvinverseError as error:
                 if not error.transient:
                     raise
-                deployment = None  # the stream notices as well, and comes back
+                deployment = None  # the stream fails as well, and reconnects
             if deployment is not None:
                 progress.expect(deployment)
             if isinstance(item, Event):
@@ -135,13 +135,13 @@ def follow(
 
 
 def _rest(progress: Progress, client: Client, environment_id: str, last: int) -> None:
-    """What happened before the deployment ended, but has not come through the stream yet: often why it failed."""
+    """Prints what was stored before the end of the deployment, but hasn't arrived yet: often why it failed."""
     for event in stored_events(client, environment_id, last):
         progress.take(event)
 
 
 def failure_error(failure: Failure, deployment_id: str) -> CalvinverseError:
-    """The error that a failure was, with the class of its code."""
+    """A failure as the error of its code."""
     known = {cls.code: cls for cls in reversed(all_errors())}
     where = f"Step {failure.step!r}: " if failure.step and repr(failure.step) not in failure.message else ""
     cls = known.get(failure.code, StepFailed)

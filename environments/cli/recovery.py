@@ -1,4 +1,4 @@
-"""`calvinverse env`: repair, promote, roll back and abandon environments that are not as wanted."""
+"""`calvinverse env`: repair, promote, roll back and abandon environments."""
 
 from typing import Annotated
 

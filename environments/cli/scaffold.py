@@ -1,4 +1,4 @@
-"""The template that `calvinverse template new` writes: small, commented, and working as it is."""
+"""The template that `calvinverse template new` writes: small, commented, and complete."""
 
 TEMPLATE = """\
 # A template says what an environment of one kind is made of. Check it with `calvinverse template validate .`,

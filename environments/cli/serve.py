@@ -1,4 +1,4 @@
-"""`calvinverse serve`: the one command that puts the service together, when it runs."""
+"""`calvinverse serve`: the only command that imports the service, when it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +58,7 @@ def add_serve(app: typer.Typer) -> None:
         from environments.bootstrap.serving import run
         from environments.settings import read_settings
 
-        # What was imported stays for ever: looking through it for garbage again and again doubled the slowest answers.
+        # Imported modules stay for ever; scanning them for garbage doubled the slowest response times.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -1,4 +1,4 @@
-"""What every command has: common options, a way to the service, and a place for data and for talk."""
+"""What every command has: common options, a client of the service, and output for data and talk."""
 
 import functools
 import inspect
@@ -31,7 +31,7 @@ class Output(StrEnum):
 
 @dataclass
 class Session:
-    """One run of the command line. Options given after a command win over those before it."""
+    """One run of the command line. Options after a command override those before it."""
 
     output: Output = Output.TABLE
     address: str | None = None
@@ -39,7 +39,7 @@ class Session:
     debug: bool = False
     zone: tzinfo = field(default_factory=moments.local_zone)
     rest: list[str] = field(default_factory=list)
-    """Arguments that the command did not know; only `env create` looks at them."""
+    """Arguments that the command doesn't know; only `env create` reads them."""
     _client: "HttpClient | None" = None
 
     @property
@@ -48,18 +48,18 @@ class Session:
         return self.output is Output.JSON
 
     def now(self) -> datetime:
-        """The present moment, UTC."""
+        """The present time in UTC."""
         return datetime.now(UTC)
 
     def context(self) -> "Context":
-        """Where the service is."""
+        """The context: where the service is."""
         from environments.context import find_context
 
         return find_context(address=self.address, token_file=self.token_file)
 
     @property
     def client(self) -> "HttpClient":
-        """The way to the service. Raises `Unauthenticated` without a token."""
+        """The client of the service. Raises `Unauthenticated` without a token."""
         if self._client is None:
             from environments.client import connect
 
@@ -67,27 +67,27 @@ class Session:
         return self._client
 
     def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the client."""
         if self._client is not None:
             self._client.close()
 
     # --- data -------------------------------------------------------------------------------------------------------
 
     def print(self, line: str = "") -> None:
-        """A line of data."""
+        """Prints a line of data."""
         print(line, flush=True)
 
     def print_json(self, value: Any, *, one_line: bool = False) -> None:
-        """Data as JSON; models and moments become what the API shows."""
+        """Prints data as JSON, with models as in the API."""
         from pydantic_core import to_jsonable_python
 
         plain = to_jsonable_python(value)
-        escaped = not _is_utf8(sys.stdout)  # another encoding lacks characters, and they must not be lost
+        escaped = not _is_utf8(sys.stdout)  # escapes keep characters that another encoding lacks
         self.print(json.dumps(plain, ensure_ascii=escaped, indent=None if one_line else 2))
 
     def print_exactly(self, value: str) -> None:
-        """A text as its bytes in UTF-8, whatever is in it, and a line feed. A terminal, which obeys control
-        characters, is shown none of them."""
+        """Prints a text as UTF-8 and a line feed, whatever it contains. A terminal gets
+        no control characters, since it would obey them."""
         buffer = getattr(sys.stdout, "buffer", None)
         if buffer is None or sys.stdout.isatty():
             self.print(words.clean(value))
@@ -97,7 +97,7 @@ class Session:
         buffer.flush()
 
     def show(self, model: Any, table: Callable[[], Iterable[str]]) -> None:
-        """Data (models, or lists and dicts of them) as JSON, or the lines that `table` makes of it."""
+        """Prints data (models, or lists and dicts of them) as JSON, or as the lines of `table`."""
         if self.json:
             self.print_json(model)
         else:
@@ -107,11 +107,11 @@ class Session:
     # --- talk -------------------------------------------------------------------------------------------------------
 
     def say(self, line: str = "") -> None:
-        """A line of talk."""
+        """Prints a line of talk on standard error."""
         print(line, file=sys.stderr, flush=True)
 
     def confirm(self, action: Action, victim: str, yes: bool, *, again: str = "") -> None:
-        """Lets a person type the victim's name before something is destroyed. Raises `InvalidInput` unless they do.
+        """Makes a person type the name before something is destroyed. Raises `InvalidInput` unless they do.
 
         `again` is the command line that doesn't ask, if it isn't simply the action with `--yes`.
         """
@@ -158,7 +158,7 @@ def common_parameters() -> list[inspect.Parameter]:
 
 
 def take_common(session: Session, values: dict[str, Any]) -> None:
-    """Takes the common options out of `values` into the session."""
+    """Moves the common options from `values` into the session."""
     for name in _COMMON:
         value = values.pop(name)
         if value:
@@ -200,7 +200,7 @@ def command(
 
 
 def help_text(action: Action, more: str, examples: str) -> str:
-    """What `--help` says: what it does, what it risks, and how it is used."""
+    """The text of `--help`: what the command does, its risk, and examples."""
     parts = [" ".join(filter(None, (action.help, action.detail)))]
     if action.risk is Risk.DESTRUCTIVE:
         parts.append("Destructive: it can't be undone.")

@@ -1,4 +1,4 @@
-"""Standard streams that a shell has closed (`>&-`): Python has None in their place."""
+"""Standard streams that a shell has closed (`>&-`): in Python they are None."""
 
 import os
 import sys
@@ -12,6 +12,6 @@ def open_closed() -> None:
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            reads = name != "stderr"  # standard output as well: writing to it is an error then, EBADF
+            reads = name != "stderr"  # standard output as well: writing to it fails with EBADF
             number = os.open(os.devnull, os.O_RDONLY if reads else os.O_WRONLY)
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))

@@ -11,7 +11,7 @@ from environments.cli.session import Session, command
 
 
 class Finding(NamedTuple):
-    """One thing that doctor looked at. `verdict`: ok, warn or bad."""
+    """One result of doctor. `verdict`: ok, warn or bad."""
 
     name: str
     verdict: str
@@ -23,7 +23,7 @@ _SIGNS = {"ok": "✓ ok", "warn": "! warning", "bad": "✗ wrong"}
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Adds the commands that belong to no noun."""
+    """Adds the commands that belong to no group."""
 
     @command(
         app,

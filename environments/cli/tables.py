@@ -1,4 +1,4 @@
-"""Tables and lists as plain lines: the columns of a table never wrap, so that they can be cut and searched."""
+"""Tables and lists as plain lines: columns don't wrap, so other programs can cut and search them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,7 +6,7 @@ from environments.words import clean
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Columns two spaces apart under their heads; without rows only the head."""
+    """Columns two spaces apart below their titles; without rows only the titles."""
     lines = [list(head), *([clean(cell).replace("\n", " ") for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
@@ -14,7 +14,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def pairs(values: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """`name  value` lines; those without a value are left out, further lines of a value are indented."""
+    """`name  value` lines, without those that have no value; further lines of a value are indented."""
     given = [(name, clean(value)) for name, value in values if value]
     width = max((len(name) for name, _ in given), default=0)
     for name, value in given:
@@ -24,7 +24,7 @@ def pairs(values: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """Lines below a title; nothing at all without lines."""
+    """Lines below a title; nothing without lines."""
     found = list(lines)
     if found:
         yield ""

@@ -1,4 +1,4 @@
-"""`calvinverse template`: what environments are made from."""
+"""`calvinverse template`: commands for templates."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -182,7 +182,7 @@ def delete(
     yes: Yes = False,
 ) -> None:
     if not yes:
-        session.client.template(name, digest)  # a name that isn't there is told before it has to be typed
+        session.client.template(name, digest)  # report an unknown name before somebody has to type it
     chosen = f" --digest {digest}" if digest else ""
     again = f"calvinverse template delete {name}{chosen} --yes"
     session.confirm(for_command("template", "delete"), name, yes, again=again)
@@ -193,7 +193,7 @@ def delete(
 
 
 def _listed(session: Session, error: "InvalidTemplate") -> "InvalidTemplate":
-    """The refusal of a template with several faults: each is told in a line of its own."""
+    """The error of a template with several faults, one per line."""
     from environments.domain.errors import InvalidTemplate
 
     problems = error.details.get("problems") or []
@@ -218,7 +218,7 @@ def _from_git(session: Session, url: str, ref: str | None, path: str | None) -> 
 
 
 def _origin(view: "TemplateView", before: str = "") -> str:
-    """The revision that a template came from, in few characters; empty for one that came from a folder."""
+    """The git revision of a template, shortened; empty for a template that was pushed from a folder."""
     if view.source is None:
         return ""
     commit = view.source.commit[:12]
@@ -226,7 +226,7 @@ def _origin(view: "TemplateView", before: str = "") -> str:
 
 
 def _offline(bundle: "Bundle") -> "list[Fault]":
-    """What can be checked without the service."""
+    """Checks what can be checked without the service."""
     from environments.domain.faults import Fault
     from environments.domain.flags import flag_fault
     from environments.domain.template import TEMPLATE_FILE, read_template

@@ -1,4 +1,4 @@
-"""`calvinverse token`: who may ask."""
+"""`calvinverse token`: commands for tokens."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from environments.wire.tokens import TokenView
 
 _LONGEST_NOTE = 80
-"""Characters of a note that the table shows: anybody writes them, and an admin sees everybody's."""
+"""Maximum of characters of a note in the table: anybody writes notes, and an admin sees all."""
 
 app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -109,7 +109,7 @@ def revoke(
 
 
 def _check_there(session: Session, token_id: str) -> None:
-    """Raises `NotFound` for a token that isn't there: that is told before its id has to be typed."""
+    """Raises `NotFound` for an unknown token, before somebody has to type its id."""
     from environments.domain.errors import NotFound
     from environments.domain.suggesting import told
 

@@ -1,4 +1,4 @@
-"""`calvinverse worker`: who carries deployments out."""
+"""`calvinverse worker`: the workers that carry out deployments."""
 
 import typer
 

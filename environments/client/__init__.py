@@ -1,4 +1,4 @@
-"""Typed client of the API: all that the TUI and the command line know of the service."""
+"""Typed client of the API: the only way of the TUI and the command line to the service."""
 
 from environments.client.bundles import read_bundle
 from environments.client.http import HttpClient, connect

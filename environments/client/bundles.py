@@ -1,4 +1,4 @@
-"""A template's folder as a bundle."""
+"""Reads a template's folder as a bundle."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from environments.domain.template import LARGEST_BUNDLE, Bundle, make_bundle
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Every file of a folder but hidden ones and Python's caches. Raises `InvalidTemplate`.
+    """Every file of a folder except hidden ones and Python's caches. Raises `InvalidTemplate`.
 
     Links are not followed out of the folder: a template must not carry away other files of its author's machine.
     """

@@ -1,4 +1,4 @@
-"""The client over HTTP: one connection pool, time limits on everything, problems told as our own errors."""
+"""The client over HTTP: one connection pool, time limits everywhere, problem documents raised as errors."""
 
 import base64
 import contextlib
@@ -44,10 +44,10 @@ from environments.wire.tokens import NewToken, TokenRequest, TokenView
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
 LOOK_SECONDS = 300.0
-"""How long a plan or a look at an environment may take: every step asks its part of the world."""
+"""Seconds that a plan or an observation may take: every step asks the parts that it uses."""
 
 HEARTBEAT_SECONDS = 10.0
-"""How often the service says something on a silent stream of events; three missed ones mean that it is away."""
+"""Seconds between signs of life on a quiet stream of events; without three of them the connection is lost."""
 
 _Query = Mapping[str, str | int | bool | None]
 T = TypeVar("T")
@@ -223,7 +223,7 @@ class HttpClient:
         return self._read(self._get(f"/v1/templates/{_part(name)}", {"digest": digest}), TemplateView)
 
     def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
-        # Never sent twice by itself: the second answer would be that there is no such template.
+        # Never repeated automatically: the second response would be that there is no such template.
         answer = self._request("DELETE", f"/v1/templates/{_part(name)}", query={"digest": digest})
         return self._read(answer, TemplateDeletionView)
 
@@ -290,7 +290,7 @@ class HttpClient:
         """
         answer = self._get(path, query)
         found = self._read(answer, list[kind])  # type: ignore[valid-type]  # a class that is passed in
-        # Only further into the same list: an address somewhere else would get the token.
+        # Only further pages of the same list: an address elsewhere would get the token.
         while (most is None or len(found) < most) and (
             further := answer.links.get("next", {}).get("url", "")
         ).startswith(f"{path}?"):
@@ -425,7 +425,7 @@ class HttpClient:
 
 
 def wrong_protocol(address: str, error: Exception) -> tuple[str, str] | None:
-    """What is wrong, and what to do, where an address names the wrong protocol, port or CA; None: nothing of these."""
+    """What is wrong and what to do, if the address has the wrong protocol, port or CA; None otherwise."""
     said = str(error)
     parts = urlsplit(address)
     if "CERTIFICATE_VERIFY_FAILED" in said:
@@ -456,14 +456,14 @@ _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Made once for a kind: making one takes longer than reading an answer with it."""
+    """Cached per type: making one takes longer than reading a response with it."""
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
 
 
 def _part(name: str) -> str:
-    """A name as one part of a path, whatever it holds."""
+    """A name as one segment of a path, whatever it contains."""
     quoted = quote(name, safe="")
     if quoted in ("", ".", ".."):
         raise InvalidInput(f"{name!r} can't be a name.")
@@ -496,7 +496,7 @@ def _checked_token(token: str) -> str:
 
 
 def _is_loopback(address: str) -> bool:
-    """Requests to this machine never go through a proxy of the environment."""
+    """Requests to this machine never use a proxy of the environment."""
     host = urlsplit(address).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -505,7 +505,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _trust(address: str, ca_file: Path | None) -> ssl.SSLContext:
-    """What signs the service's certificate. For plain HTTP nothing is loaded, which saves 20 ms and trusts nobody."""
+    """The CAs that may sign the service's certificate. Plain HTTP loads none, which saves 20 ms and trusts nobody."""
     if not address.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

@@ -30,11 +30,11 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
 }
 
 REFUSALS = (InvalidInput, NotFound, Conflict, Unauthenticated, Forbidden, Interrupted)
-"""Errors that the same request will meet again: the service refuses it."""
+"""Errors that the same request will cause again."""
 
 
 def error_from(address: str, status: int, document: Any) -> CalvinverseError:
-    """The error of an answer with `status`; `document` is its parsed body, None when it isn't JSON.
+    """The error of a response with `status`; `document` is its parsed body, None if it isn't JSON.
 
     An unknown code of a newer service becomes the class that fits its status and keeps message and hint. An answer
     that isn't a problem document comes from something else, such as a proxy.

@@ -29,26 +29,26 @@ from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 @dataclass(frozen=True)
 class Connected:
-    """The stream of events is connected, for the first time or again; nothing was missed in between."""
+    """The stream of events is connected, for the first time or again; no event was missed."""
 
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The stream of events is away and tries again by itself in `again_in` seconds."""
+    """The stream of events has lost its connection; the next attempt is in `again_in` seconds."""
 
     error: CalvinverseError
     again_in: float
 
 
 StreamItem = Event | Connected | Disconnected
-"""What an `EventStream` gives."""
+"""The items of an `EventStream`."""
 
 
 class EventStream(Protocol):
     """Live events in order, each once, across lost connections; endless until `close`."""
 
     def __iter__(self) -> Iterator[StreamItem]:
-        """Blocks until there is something to tell.
+        """Blocks until there is an item.
 
         Raises only what trying again can't mend: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`, `InvalidInput`.
         """
@@ -68,7 +68,7 @@ class Client(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the service is, for messages."""
+        """The address of the service, for messages."""
         ...
 
     def environments(
@@ -92,7 +92,7 @@ class Client(Protocol):
         ...
 
     def create(self, request: CreateRequest, *, idempotency_key: str | None = None) -> Accepted:
-        """Asks for an environment; a second call with the same key is the same request."""
+        """Requests an environment; a second call with the same key is the same request."""
         ...
 
     def update(self, name: str, request: UpdateRequest) -> Accepted:
@@ -100,35 +100,35 @@ class Client(Protocol):
         ...
 
     def retry(self, name: str) -> Accepted:
-        """Goes on with a failed creation or destruction."""
+        """Runs a failed create or destroy again."""
         ...
 
     def extend(self, name: str, request: ExtendRequest) -> EnvironmentView:
-        """Moves the deadline, to earlier as well."""
+        """Moves the deadline, also to an earlier moment."""
         ...
 
     def destroy(self, name: str, reason: str = "") -> Accepted:
-        """Destroys now; while it is being destroyed already, the running deployment."""
+        """Destroys now; if it is being destroyed already, gives the running deployment."""
         ...
 
     def plan(self, name: str, request: PlanRequest) -> PlanView:
-        """What a change would do, saved to be applied as it is shown; nothing is changed by it."""
+        """Saves a plan of a change, to be applied as shown; changes nothing."""
         ...
 
     def saved_plan(self, plan_id: str) -> PlanView:
-        """A plan that was saved. Raises `UnknownPlan`, also once it has expired."""
+        """A saved plan. Raises `UnknownPlan`, also after it has expired."""
         ...
 
     def apply_plan(self, plan_id: str, *, idempotency_key: str | None = None) -> Accepted:
-        """Does what a plan shows. Raises `PlanStale` when the world has moved since; `details["moved"]` says what."""
+        """Applies a plan. Raises `PlanStale` if the world has changed since; `details["moved"]` says how."""
         ...
 
     def repair(self, name: str) -> Accepted:
-        """Puts right what differs from what the steps made."""
+        """Restores what differs from what the steps made."""
         ...
 
     def promote(self, name: str) -> Accepted:
-        """Puts new versions that await promotion in the place of those before. Raises `NotAllowedNow` if none does."""
+        """Promotes the versions that await promotion. Raises `NotAllowedNow` if there are none."""
         ...
 
     def rollback(self, name: str, request: RollbackRequest) -> Accepted:
@@ -136,27 +136,27 @@ class Client(Protocol):
         ...
 
     def cancel(self, name: str, request: CancelRequest) -> DeploymentView:
-        """Asks the deployment that waits or runs to stop; with `force` without grace."""
+        """Cancels the queued or running deployment; with `force` its steps are stopped at once."""
         ...
 
     def abandon(self, name: str, request: AbandonRequest) -> EnvironmentView:
-        """Gives up what can't be destroyed; it is written down and still looked for."""
+        """Abandons what can't be destroyed; it is recorded, and the service still looks for it."""
         ...
 
     def drift(self, name: str) -> DriftView:
-        """What the last look at an environment found."""
+        """The result of the last observation of an environment."""
         ...
 
     def observe(self, name: str) -> DriftView:
-        """Looks at an environment now; what was found."""
+        """Observes an environment now."""
         ...
 
     def why(self, deployment_id: str) -> PendingView:
-        """Why a deployment doesn't run yet, with its place in the queue."""
+        """Why a deployment waits, and its place in the queue."""
         ...
 
     def workers(self) -> list[WorkerView]:
-        """The workers that were heard of, newest first."""
+        """The known workers, newest first."""
         ...
 
     def outputs(self, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
@@ -187,7 +187,7 @@ class Client(Protocol):
         ...
 
     def mirror(self, view: EnvironmentView) -> EnvironmentView:
-        """Shows an environment that another service owns (admins)."""
+        """Stores a copy of an environment that another service owns (admins)."""
         ...
 
     def templates(self) -> list[TemplateView]:
@@ -199,7 +199,7 @@ class Client(Protocol):
         ...
 
     def delete_template(self, name: str, digest: str | None = None) -> TemplateDeletionView:
-        """Takes a template out of the catalogue, or one version (admins). Raises `TemplateInUse`."""
+        """Deletes a template, or one version, from the catalogue (admins). Raises `TemplateInUse`."""
         ...
 
     def push(self, bundle: Bundle) -> TemplateView:
@@ -207,11 +207,11 @@ class Client(Protocol):
         ...
 
     def push_from_git(self, request: GitPushRequest) -> TemplateView:
-        """Has the service read a template from a git repository and add it to the catalogue (admins)."""
+        """Lets the service read a template from a git repository and add it to the catalogue (admins)."""
         ...
 
     def validate(self, bundle: Bundle) -> Validation:
-        """What is wrong with a template, as far as the service can tell without making an environment."""
+        """The faults of a template, as far as the service can find them without creating an environment."""
         ...
 
     def bundle(self, name: str, digest: str | None = None) -> Bundle:
@@ -219,11 +219,11 @@ class Client(Protocol):
         ...
 
     def images(self) -> list[ImageView]:
-        """The image that stands behind each name now."""
+        """The published image of each name."""
         ...
 
     def image(self, name: str) -> ImageView:
-        """The image that stands behind a name now."""
+        """The published image of a name."""
         ...
 
     def image_history(self, name: str) -> list[ImageView]:
@@ -231,23 +231,23 @@ class Client(Protocol):
         ...
 
     def publish_image(self, name: str, request: PublishImageRequest) -> ImageView:
-        """Puts an image behind a name (admins); the same again changes nothing."""
+        """Publishes an image under a name (admins); the same image again changes nothing."""
         ...
 
     def withdraw_image(self, name: str) -> ImageView:
-        """Takes an image away from deployments (admins)."""
+        """Withdraws an image: deployments can't use it any more (admins)."""
         ...
 
     def tokens(self) -> list[TokenView]:
-        """The caller's tokens, everybody's for an admin."""
+        """The caller's tokens; all tokens for an admin."""
         ...
 
     def create_token(self, request: TokenRequest) -> NewToken:
-        """Makes a token; its secret is in this answer and nowhere else."""
+        """Creates a token; only this response has its secret."""
         ...
 
     def revoke_token(self, token_id: str) -> TokenView:
-        """Ends a token."""
+        """Revokes a token."""
         ...
 
     def ca(self) -> str:
@@ -255,13 +255,13 @@ class Client(Protocol):
         ...
 
     def info(self) -> Info:
-        """Version, who asks, and where the service's parts are."""
+        """The version, the caller, and the addresses of the service's parts."""
         ...
 
     def readiness(self) -> Readiness:
-        """Whether the service can do its work, and what keeps it from that; needs no token."""
+        """Whether the service is ready, and what is wrong if not; needs no token."""
         ...
 
     def close(self) -> None:
-        """Gives the connections back; streams of events end."""
+        """Closes the connections; streams of events end."""
         ...

@@ -1,4 +1,4 @@
-"""The stream of server-sent events: reads, reconnects where it left off, and can be stopped from another thread."""
+"""The stream of server-sent events: reads, reconnects where it left off, and can be closed from another thread."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ LONGEST_PAUSE = 5.0
 """Seconds between attempts to connect: doubled from the first to the longest."""
 
 Open = Callable[[int | None], AbstractContextManager[httpx2.Response]]
-"""Connects with what follows an event id; the response is checked already."""
+"""Connects to the events after an id; the response has been checked."""
 
 
 class HttpEventStream:
@@ -60,7 +60,7 @@ class HttpEventStream:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def close(self) -> None:
-        """See the protocol. Shutting the socket down wakes a thread that waits in it; closing alone would not."""
+        """See the protocol. Shutting the socket down wakes a thread that waits for it; closing alone would not."""
         self._closed.set()
         with self._lock:
             if self._response is not None:
@@ -76,10 +76,10 @@ class HttpEventStream:
             if self._closed.is_set():
                 return
             if data and self._after is not None and number is not None and number <= self._after:
-                continue  # already seen; an id without data is obeyed, for the service may have begun anew
+                continue  # already seen; an id without data is accepted, since the service may have started over
             self._after = number if number is not None else self._after
             if data:
-                # A newer service may tell of things that this client doesn't know; they are left out.
+                # A newer service may send events that this client doesn't know; they are left out.
                 with contextlib.suppress(ValidationError):
                     yield Event.model_validate_json(data)
 
