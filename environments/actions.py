@@ -174,7 +174,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         id="environment.drift",
-        title="Look for drift",
+        title="Check for drift",
         help="Show what differs from what an environment's steps made, and what no step made.",
         risk=Risk.READ,
         command=("env", "drift"),
@@ -419,7 +419,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="worker.list",
         title="List workers",
-        help="List the workers that carry out deployments: alive or lost, their room, and what they hold.",
+        help="List the workers that carry out deployments: alive or lost, their slots, and what they run.",
         risk=Risk.READ,
         command=("worker", "list"),
     ),
@@ -538,7 +538,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="view.quit",
         title="Quit",
-        help="Leave the TUI; everything in the service goes on.",
+        help="Quit the TUI; whatever runs in the service continues.",
         risk=Risk.READ,
         keys=("q", "ctrl+q"),
         places=_BOTH,

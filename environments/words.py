@@ -46,7 +46,7 @@ STATES: dict[State, Sign] = {
     State.UPDATING: Sign("◒", "updating", "busy", "a change is being applied"),
     State.DESTROYING: Sign("▼", "destroying", "busy", "everything that belongs to it is being removed"),
     State.DESTROYED: Sign("○", "destroyed", "gone", "nothing of it is left"),
-    State.DESTROY_FAILED: Sign("⊗", "destroy failed", "bad", "something is left; tried again by itself, or retry it"),
+    State.DESTROY_FAILED: Sign("⊗", "destroy failed", "bad", "something is left; retried automatically, or retry it"),
     State.ABANDONED: Sign("∅", "abandoned", "gone", "abandoned by a person; something may be left"),
 }
 

@@ -123,7 +123,7 @@ class AskingScreen(ActingScreen):
                 self.shell.say(f"{view.name} has drifted: {summary(drift.steps)}{more}.", severity="warning")
 
         def failed(error: CalvinverseError) -> None:
-            self.shell.complain(f"{view.name} can't be looked at", error)
+            self.shell.complain(f"{view.name} can't be observed", error)
 
         client = self.shell.client
         self.ask(lambda: client().observe(view.id), found, failed)

@@ -82,7 +82,7 @@ class AwayBanner(Static):
         self.update(
             Text.assemble(
                 (f"✗ {clean(connection.error.message)}", "bold"),
-                f"\nAway since {clock.time(since)} ({coarse(now - since)}), trying again by itself. {heard}",
+                f"\nAway since {clock.time(since)} ({coarse(now - since)}), retrying. {heard}",
                 f"\n{clean(connection.error.hint)}",
             )
         )

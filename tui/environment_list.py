@@ -93,7 +93,7 @@ class ListScreen(ActingScreen):
             ("c", "bold $accent"),
             " to create the first one from a template,\nor type this in another terminal and watch it appear here:\n\n",
             ("calvinverse env create my-first --template web\n\n", "$secondary"),
-            ("It will be destroyed by itself when its time is over; ", "$faint"),
+            ("It will be destroyed automatically when its lifetime is over; ", "$faint"),
             ("?", "bold $accent"),
             (" shows all keys.", "$faint"),
         )

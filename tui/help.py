@@ -56,7 +56,7 @@ Row = tuple[Content, Content | None]
 
 def help_rows() -> Iterator[Row]:
     """The whole help."""
-    for title, group in (("Acting", "environment"), ("Finding the way", "view")):
+    for title, group in (("Acting", "environment"), ("Navigation", "view")):
         yield Content(title), None
         for action in ACTIONS:
             if action.group != group or not action.places:

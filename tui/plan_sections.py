@@ -72,7 +72,7 @@ def _change(change: Change, kind: int, width: int | None) -> Iterable[Content]:
 def drift_title(drift: Drift | None, now: datetime) -> str:
     """Whether there is drift, and when it was checked: `Drift — 1 to change, 2 unexpected, 3m ago`."""
     if drift is None:
-        return "Drift — not looked at since its last deployment, i looks"
+        return "Drift — not observed since its last deployment, i observes"
     found = []
     if any(step.changes for step in drift.steps):
         found.append(summary(drift.steps))
@@ -82,7 +82,7 @@ def drift_title(drift: Drift | None, now: datetime) -> str:
         found.append(f"{len(drift.incidents)} from outside")
     if drift.troubles:
         found.append(f"{len(drift.troubles)} not seen")
-    return f"Drift — {', '.join(found) or 'none'}, looked {coarse(now - drift.observed_at)} ago"
+    return f"Drift — {', '.join(found) or 'none'}, observed {coarse(now - drift.observed_at)} ago"
 
 
 def drift(found: Drift | None, width: int) -> Content | None:

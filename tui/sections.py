@@ -120,9 +120,9 @@ def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
     if view.state is State.READY and view.awaiting_promotion:
         return [("p", "promotes"), ("b", "rolls back")]
     if view.state is State.READY and view.drifted:
-        return [("R", "repairs"), ("i", "looks again")]
+        return [("R", "repairs"), ("i", "observes again")]
     if view.state is State.READY and view.degraded:
-        return [("R", "repairs"), ("i", "looks for drift")]
+        return [("R", "repairs"), ("i", "checks for drift")]
     return []
 
 

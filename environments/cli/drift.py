@@ -14,8 +14,8 @@ from environments.cli.session import Session, command
     "env",
     "drift",
     more="""
-        Shows what the last look found; --observe looks now, which changes nothing. Differences are shown as a repair
-        would put them right. Unexpected things were made by nobody that the service knows; a repair leaves them alone.
+        Shows the result of the last observation; --observe makes a new one, which changes nothing. Differences are
+        shown as a repair would put them right. Unexpected things were made by no step; a repair leaves them alone.
     """,
     examples="""
         calvinverse env drift demo

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from environments.domain.environment import Event
     from environments.wire.environments import EnvironmentView
 
-app = typer.Typer(help="Create, look at, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, show, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(

@@ -96,9 +96,9 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
     """What the last observation found, and when it was made."""
     drift = view.drift
     if drift is not None:
-        facts = [("looked at", f"{moment(drift.observed_at, zone)}, {coarse(now - drift.observed_at)} ago")]
+        facts = [("observed", f"{moment(drift.observed_at, zone)}, {coarse(now - drift.observed_at)} ago")]
     else:
-        facts = [("looked at", "never since its last deployment")]
+        facts = [("observed", "never since its last deployment")]
     if view.observe_at is not None:
         facts.append(("again at", moment(view.observe_at, zone)))
     yield from pairs(facts)
@@ -117,14 +117,14 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
         lines = [f"{moment(one.at, zone)}  {one.address}, {one.detail}" for one in drift.incidents]
         yield from section("Done to it from outside since its last deployment", lines)
     if drift.troubles:
-        yield from section("Could not be looked at", pairs(sorted(drift.troubles.items())))
+        yield from section("Could not be observed", pairs(sorted(drift.troubles.items())))
 
 
 def drift_next(view: DriftView) -> str:
     """A sentence that says what to do about the drift."""
     name, drift = view.environment, view.drift
     if drift is None:
-        return f"Next: `calvinverse env drift {name} --observe` looks now."
+        return f"Next: `calvinverse env drift {name} --observe` observes it now."
     if any(step.changes for step in drift.steps):
         return f"{name} has drifted: {summary(drift.steps)}. Next: `calvinverse env repair {name} --plan`."
     if drift.unexpected:
@@ -134,7 +134,7 @@ def drift_next(view: DriftView) -> str:
         )
     if drift.troubles:
         return (
-            f"Nothing was found, but not everything could be looked at. Next: `calvinverse env drift {name} --observe`."
+            f"Nothing was found, but not everything could be observed. Next: `calvinverse env drift {name} --observe`."
         )
     return f"{name} is as its steps made it."
 

@@ -132,8 +132,8 @@ def cancel(
     "abandon",
     more="""
         Only for an environment whose destruction failed. Lists what may be left, and asks for the environment's
-        name, unless --yes is given. No other environment gets the name until a look finds that nothing is left: a job
-        that still runs could read what the next one keeps there. Given for an abandoned environment, it looks at once.
+        name, unless --yes is given. The name stays reserved until an observation finds that nothing is left: a job that
+        still runs could read the data of the next environment. For an abandoned environment, it is observed at once.
     """,
     examples="""
         calvinverse env abandon demo --reason "the cluster was scrapped"

@@ -4,7 +4,7 @@ import typer
 
 from environments.cli.session import Session, command
 
-app = typer.Typer(help="Look at the workers.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show the workers.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(

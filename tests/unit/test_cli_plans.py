@@ -269,8 +269,8 @@ def test_abandon_lists_what_is_given_up_and_wants_the_name_and_a_reason(
 
 def test_drift_says_what_differs_what_is_unexpected_and_what_to_do(cli: Commands) -> None:
     out, err = cli("env", "drift", "demo")
-    assert out == "looked at  never since its last deployment\n"
-    assert err == "Next: `calvinverse env drift demo --observe` looks now.\n"
+    assert out == "observed  never since its last deployment\n"
+    assert err == "Next: `calvinverse env drift demo --observe` observes it now.\n"
     cli.client.now = datetime.now(UTC) - timedelta(minutes=3, seconds=30)
     cli.client.looks["demo"] = Drift(
         observed_at=NOW,
@@ -280,7 +280,7 @@ def test_drift_says_what_differs_what_is_unexpected_and_what_to_do(cli: Commands
     )
     out, err = cli("env", "drift", "demo", "--observe")
     lines = out.splitlines()
-    assert lines[0].startswith("looked at  ")
+    assert lines[0].startswith("observed  ")
     assert lines[0].endswith(", 3m ago")
     assert lines[2:6] == [
         "Differences, as a repair would put them right",
@@ -289,7 +289,7 @@ def test_drift_says_what_differs_what_is_unexpected_and_what_to_do(cli: Commands
         "        value: Hello → Good morning",
     ]
     assert "  nomad.job  stranger  running" in lines
-    assert lines[-2:] == ["Could not be looked at", "  token  OpenBao is sealed."]
+    assert lines[-2:] == ["Could not be observed", "  token  OpenBao is sealed."]
     assert err.endswith("demo has drifted: 1 to create, 1 to change. Next: `calvinverse env repair demo --plan`.\n")
     assert "≠ drifted" in cli("env", "list")[0]
     assert "calvinverse env drift demo" in cli("env", "show", "demo")[0]
@@ -301,7 +301,7 @@ def test_drift_without_differences(cli: Commands) -> None:
     cli.client.looks["demo"] = Drift(observed_at=NOW, unexpected=(Unexpected(kind="consul.kv", address="x"),))
     assert "there is more" in cli("env", "drift", "demo")[1]
     cli.client.looks["demo"] = Drift(observed_at=NOW, troubles={"app": "Nomad is away."})
-    assert "not everything could be looked at" in cli("env", "drift", "demo")[1]
+    assert "not everything could be observed" in cli("env", "drift", "demo")[1]
 
 
 def test_what_was_done_from_outside_is_told_though_nothing_differs(cli: Commands) -> None:

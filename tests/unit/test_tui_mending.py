@@ -219,7 +219,7 @@ def test_the_detail_says_what_drifted_and_what_is_unexpected() -> None:
 
     async def script(driver: Driver) -> None:
         await _open(driver, "checkout-fix")
-        title = "Drift — 1 to create, 1 to change, 1 unexpected, 1 from outside, 1 not seen, looked 3m ago"
+        title = "Drift — 1 to create, 1 to change, 1 unexpected, 1 from outside, 1 not seen, observed 3m ago"
         await driver.until(lambda: driver.static("#drift-title") == title, "the drift")
         body = driver.static("#drift")
         assert "~ change   consul.kv  …ironments/checkout-fix/message" in body
@@ -235,7 +235,7 @@ def test_looking_now_marks_it_in_the_list_with_a_sign_and_a_word() -> None:
 
     async def script(driver: Driver) -> None:
         await _open(driver, "checkout-fix")
-        title = "Drift — not looked at since its last deployment, i looks"
+        title = "Drift — not observed since its last deployment, i observes"
         await driver.until(lambda: driver.static("#drift-title") == title, "the title")
         client.looks["checkout-fix"] = Drift(observed_at=NOW, steps=plan_steps()[:1])
         # Once for what the list knows of it, once more when its deployment is known.
@@ -243,8 +243,8 @@ def test_looking_now_marks_it_in_the_list_with_a_sign_and_a_word() -> None:
         await driver.press("i")
         await driver.until(lambda: "checkout-fix has drifted: 1 to create, 1 to change." in driver.said(), "the word")
         await driver.until(lambda: "≠ drifted" in driver.static("#header"), "the sign")
-        assert "R repairs, i looks again" in driver.static("#header")
-        assert driver.static("#drift-title") == "Drift — 1 to create, 1 to change, looked 0s ago"
+        assert "R repairs, i observes again" in driver.static("#header")
+        assert driver.static("#drift-title") == "Drift — 1 to create, 1 to change, observed 0s ago"
         assert len(_calls(driver, "drift")) == 2, "the look was the answer"
         await driver.press("escape")
         await driver.until_screen(ListScreen)
@@ -285,7 +285,7 @@ def test_drift_is_asked_anew_after_a_deployment_and_not_with_each_event() -> Non
         del client.looks["checkout-fix"]
         client.put(ready().model_copy(update={"state_since": NOW}))
         client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "ready"})
-        await driver.until(lambda: "not looked at" in driver.static("#drift-title"), "the other look")
+        await driver.until(lambda: "not observed" in driver.static("#drift-title"), "the other observation")
         assert len(_calls(driver, "drift")) == asked + 1
 
     drive(script, client, size=(120, 40))
