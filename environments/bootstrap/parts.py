@@ -12,7 +12,8 @@ from environments.providers.backend.connections import CONNECTIONS_FILE, Connect
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.drift import ConsulDriftDetector
-from environments.providers.consul.kv import ConsulKv, PrefixHandler
+from environments.providers.consul.kv import ConsulKv
+from environments.providers.consul.prefix import PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import CheckHttp
 from environments.providers.http.client import WebClient
@@ -32,10 +33,11 @@ from environments.providers.opentofu.credentials import ClusterCredentials
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.installation import Installation
 from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys
-from environments.providers.opentofu.module import ModuleResourceHandler, ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.places import ConnectedPlaces
 from environments.providers.opentofu.ports import CredentialBroker
 from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.removal import ModuleResourceHandler, ModuleStateHandler
 from environments.providers.opentofu.runner import OpenTofu
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate

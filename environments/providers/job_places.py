@@ -16,14 +16,14 @@ from environments.domain.plan import Change
 from environments.providers.consul.access import (
     POLICY_KIND,
     TOKENS_KIND,
-    AccessControl,
     ensure_policy,
     jobs_policy,
     plan_policy,
     policy_name,
 )
-from environments.providers.consul.prefix import KeyValueStore, check_prefix, claim_prefix, prefix_resource
-from environments.providers.consul.services import SERVICES_KIND, Catalogue, check_services
+from environments.providers.consul.ports import AccessControl, Catalogue, KeyValueStore
+from environments.providers.consul.prefix import check_prefix, claim_prefix, prefix_resource
+from environments.providers.consul.services import SERVICES_KIND, check_services
 from environments.providers.nomad.namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
 from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.workload_identity import (

@@ -14,18 +14,19 @@ from environments.domain.template import make_bundle
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import policy_rules
 from environments.providers.consul.client import ConsulClient
-from environments.providers.consul.kv import (
-    ConsulKv,
-    ConsulKvOptions,
+from environments.providers.consul.kv import ConsulKv, ConsulKvOptions
+from environments.providers.consul.ports import (
+    CONFIG_KINDS,
+    ConfigEntry,
     Create,
     Entry,
+    Instance,
     Put,
     Remove,
     RemoveTree,
     Unchanged,
 )
 from environments.providers.consul.prefix import LARGEST_VALUE, MARKER, PrefixHandler
-from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.steps.base import Owner, StepContext
 from tests.fakes.backends.consul import MemoryConsul
 from tests.support.step_harness import TEMPLATE, Run

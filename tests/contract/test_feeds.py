@@ -11,7 +11,7 @@ import pytest
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.feed import ConsulFeed
-from environments.providers.consul.services import Instance
+from environments.providers.consul.ports import Instance
 from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import NomadApi

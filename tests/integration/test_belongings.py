@@ -19,7 +19,7 @@ from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.client import ConsulClient
-from environments.providers.consul.kv import Put, RemoveTree
+from environments.providers.consul.ports import Put, RemoveTree
 from environments.providers.nomad.client import NomadClient
 from environments.providers.vault.client import VaultClient
 from environments.service.drift import Drifting

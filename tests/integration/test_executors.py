@@ -26,9 +26,8 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Part
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
-from environments.providers.consul.access import Policy
 from environments.providers.consul.client import ConsulClient
-from environments.providers.consul.kv import Put, RemoveTree
+from environments.providers.consul.ports import Policy, Put, RemoveTree
 from environments.providers.http.check import NoAnswer
 from environments.providers.http.client import WebClient
 from environments.providers.local_cluster.agent_step import AgentLocal, AgentLocalOptions

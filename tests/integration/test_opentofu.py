@@ -24,14 +24,10 @@ from environments.domain.plan import Action
 from environments.domain.template import Bundle
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.installation import Installation
-from environments.providers.opentofu.module import (
-    ModuleResourceHandler,
-    ModuleStateHandler,
-    OpenTofuModule,
-    OpenTofuModuleOptions,
-)
+from environments.providers.opentofu.module import OpenTofuModule, OpenTofuModuleOptions
 from environments.providers.opentofu.ports import IssuedCredentials
 from environments.providers.opentofu.prepared import Prepared
+from environments.providers.opentofu.removal import ModuleResourceHandler, ModuleStateHandler
 from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Owner, Presence, StepContext
 from images.places import CHECKOUT

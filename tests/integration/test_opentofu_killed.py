@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.errors import BackendUnavailable
-from environments.providers.opentofu.module import ModuleStateHandler
+from environments.providers.opentofu.removal import ModuleStateHandler
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
 from tests.support.opentofu_harness import ALPHA, NEXT, STEP, Site, StoppableRun, kill, thing, wait_until

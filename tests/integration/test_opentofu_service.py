@@ -11,7 +11,8 @@ import pytest
 
 from environments.domain.errors import BackendUnavailable, LeaseLost
 from environments.domain.lifecycle import DeploymentKind
-from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.module import OpenTofuModule
+from environments.providers.opentofu.removal import ModuleStateHandler
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.steps.base import Holder, Owner, Presence
 from environments.wire.environments import CreateRequest

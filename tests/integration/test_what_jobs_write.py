@@ -11,7 +11,7 @@ import requests
 
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry
+from environments.providers.consul.ports import CONFIG_KINDS, ConfigEntry
 from tests.integration.test_belongings import READER, Scene, connections, scene  # noqa: F401 - fixtures
 from tests.support import images_here
 from tests.support.engine_harness import ADMIN

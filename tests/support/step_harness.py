@@ -12,7 +12,8 @@ from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.drift import ConsulDriftDetector
-from environments.providers.consul.kv import ConsulKv, PrefixHandler
+from environments.providers.consul.kv import ConsulKv
+from environments.providers.consul.prefix import PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import Answer, CheckHttp, NoAnswer
 from environments.providers.job_places import ClaimedPlaces, reach

@@ -17,7 +17,8 @@ from environments.providers.backend.connections import Connections
 from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.drift import ConsulDriftDetector
-from environments.providers.consul.kv import ConsulKv, PrefixHandler
+from environments.providers.consul.kv import ConsulKv
+from environments.providers.consul.prefix import PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.http.check import CheckHttp
 from environments.providers.http.client import WebClient

@@ -17,9 +17,7 @@ from environments.domain.template import make_bundle
 from environments.engine.abandoned import AbandonedObserver
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.providers.consul.access import Policy
-from environments.providers.consul.kv import Put, Remove, RemoveTree
-from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.providers.consul.ports import CONFIG_KINDS, ConfigEntry, Instance, Policy, Put, Remove, RemoveTree
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
 from environments.wire.environments import AbandonRequest, CreateRequest

@@ -16,7 +16,7 @@ from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.engine.worker import Worker
-from environments.providers.consul.kv import Put
+from environments.providers.consul.ports import Put
 from environments.providers.http.check import Answer
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks

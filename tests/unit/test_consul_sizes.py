@@ -8,17 +8,8 @@ import pytest
 from environments.domain.errors import Interrupted, InvalidTemplate
 from environments.domain.template import make_bundle
 from environments.providers.consul.kv import ConsulKv
-from environments.providers.consul.prefix import (
-    LARGEST_TRANSACTION,
-    LARGEST_VALUE,
-    MARKER,
-    Operation,
-    Put,
-    RemoveTree,
-    Unchanged,
-    batches,
-    body_size,
-)
+from environments.providers.consul.ports import Operation, Put, RemoveTree, Unchanged
+from environments.providers.consul.prefix import LARGEST_TRANSACTION, LARGEST_VALUE, MARKER, batches, body_size
 from environments.steps.base import Owner
 from tests.fakes.backends.consul import MemoryConsul
 from tests.support.step_harness import ALPHA, Run, World, bundle

@@ -14,7 +14,7 @@ from environments.engine import degrading, environment_troubles, world
 from environments.engine.degrading import Degrading
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.world import World
-from environments.providers.consul.services import Instance
+from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Job
 from environments.service.presenting import environment_view
 from environments.steps import job_health

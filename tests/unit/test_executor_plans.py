@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from environments.domain.errors import BackendUnavailable, ForeignResource, InvalidParameters, StepFailed
 from environments.domain.plan import Action, Change
-from environments.providers.consul.kv import MARKER, Put, Remove
-from environments.providers.consul.services import Instance
+from environments.providers.consul.ports import Instance, Put, Remove
+from environments.providers.consul.prefix import MARKER
 from environments.providers.http.check import Answer
 from environments.providers.local_cluster.agent_step import AgentLocal, AgentLocalOptions, FoundAgent, RunningAgent
 from environments.providers.local_cluster.trust_step import ClusterTrust, ClusterTrustOptions, Lack

@@ -5,8 +5,7 @@ import pytest
 from environments.domain.errors import ForeignResource, InvalidName, InvalidParameters, InvalidTemplate, StepTimeout
 from environments.domain.references import SecretReference
 from environments.domain.template import TEMPLATE_FILE
-from environments.providers.consul.kv import Put
-from environments.providers.consul.services import Instance
+from environments.providers.consul.ports import Instance, Put
 from environments.providers.http.check import Answer
 from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK

@@ -7,8 +7,7 @@ import pytest
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendUnavailable
-from environments.providers.consul.kv import Put
-from environments.providers.consul.services import ConfigEntry, Instance
+from environments.providers.consul.ports import ConfigEntry, Instance, Put
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from tests.support.step_harness import ALPHA, World

@@ -17,16 +17,18 @@ from environments.domain.errors import (
 from environments.domain.plan import Change
 from environments.domain.template import make_bundle
 from environments.engine.progress import PlanRun
-from environments.providers.consul.access import Policy, PolicyHandler, TokensHandler
-from environments.providers.consul.kv import PrefixHandler, Put
+from environments.providers.consul.access import PolicyHandler, TokensHandler
+from environments.providers.consul.ports import Policy, Put
+from environments.providers.consul.prefix import PrefixHandler
 from environments.providers.consul.services import ServicesHandler
 from environments.providers.job_places import ClaimedPlaces
 from environments.providers.nomad.access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.providers.opentofu.credentials import ClusterCredentials, Where
-from environments.providers.opentofu.module import ModuleStateHandler, OpenTofuModule
+from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import CredentialPart, IssuedCredentials, Module, Place
+from environments.providers.opentofu.removal import ModuleStateHandler
 from environments.providers.opentofu.run_record import RunRecord
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.secret import SecretHandler

@@ -26,15 +26,11 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.providers.opentofu.faults import StateTrouble, error_of, outdated
 from environments.providers.opentofu.messages import Messages
-from environments.providers.opentofu.module import (
-    ModuleResourceHandler,
-    ModuleStateHandler,
-    OpenTofuModule,
-    OpenTofuModuleOptions,
-)
+from environments.providers.opentofu.module import OpenTofuModule, OpenTofuModuleOptions
 from environments.providers.opentofu.plans import changes, hide
 from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, Settlement, UnsavedStates
 from environments.providers.opentofu.process import grace
+from environments.providers.opentofu.removal import ModuleResourceHandler, ModuleStateHandler
 from environments.providers.opentofu.rules import module_faults, module_files
 from environments.providers.opentofu.run_record import RunRecord
 from environments.steps.base import Holder, Owner, Presence, StepContext, StepRun

@@ -1,60 +1,18 @@
 """What an environment's jobs may do in Consul: the policy, and the tokens that have it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from environments.domain.environment import ResourceRef
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
+from environments.providers.consul.ports import AccessControl, Policy, Rules
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
 POLICY_KIND = "consul.policy"
 TOKENS_KIND = "consul.tokens"
-
-
-Rules = Mapping[str, Mapping[str, Mapping[str, str]]]
-"""Rules of a policy as JSON: kind of resource → name or prefix → `policy` → read or write."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """An ACL policy of Consul."""
-
-    id: str
-    name: str
-    description: str
-    rules: Rules
-
-
-class AccessControl(Protocol):
-    """What is needed of Consul's ACL system."""
-
-    def policy(self, name: str) -> Policy | None:
-        """The policy of that name."""
-        ...
-
-    def create_policy(self, name: str, description: str, rules: Rules) -> bool:
-        """Makes a policy; False when there is one of that name."""
-        ...
-
-    def update_policy(self, policy: Policy) -> None:
-        """Changes the policy of that id."""
-        ...
-
-    def remove_policy(self, policy_id: str) -> None:
-        """Removes a policy, if it is there."""
-        ...
-
-    def tokens(self, policy_id: str) -> list[str]:
-        """Accessor ids of the tokens that have the policy."""
-        ...
-
-    def remove_token(self, accessor: str) -> None:
-        """Removes a token, if it is there."""
-        ...
 
 
 def policy_name(environment: str) -> str:

@@ -10,7 +10,7 @@ from consul.callback import CB
 from consul.exceptions import ConsulException
 
 from environments.providers.backend.link import CALL_LIMIT
-from environments.providers.consul.services import ConfigEntry, Instance
+from environments.providers.consul.ports import ConfigEntry, Instance
 
 _REMOVED = "removed by Calvinverse"
 """Name of the check with which a service goes."""

@@ -15,10 +15,21 @@ from consul.exceptions import ACLDisabled, ACLPermissionDenied, ClientError, Con
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing
-from environments.providers.consul.access import Policy, Rules
 from environments.providers.consul.catalogue import expire, registration, remove_entry, take_out, with_health
-from environments.providers.consul.kv import Create, Entry, Operation, Put, Remove, RemoveTree, Unchanged
-from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
+from environments.providers.consul.ports import (
+    CONFIG_KINDS,
+    ConfigEntry,
+    Create,
+    Entry,
+    Instance,
+    Operation,
+    Policy,
+    Put,
+    Remove,
+    RemoveTree,
+    Rules,
+    Unchanged,
+)
 from environments.steps.base import Issued
 
 _STATUS = re.compile(r"(\d{3})\b")

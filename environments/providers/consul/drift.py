@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from environments.domain.environment import Unexpected
 from environments.domain.names import kv_prefix, service_prefix
-from environments.providers.consul.access import POLICY_KIND, AccessControl, policy_name
+from environments.providers.consul.access import POLICY_KIND, policy_name
 from environments.providers.consul.kv import step_flags
-from environments.providers.consul.prefix import MARKER, PREFIX_KIND, KeyValueStore, whose_prefix
-from environments.providers.consul.services import Catalogue
+from environments.providers.consul.ports import AccessControl, Catalogue, KeyValueStore
+from environments.providers.consul.prefix import MARKER, PREFIX_KIND, whose_prefix
 from environments.steps.base import Owner, Presence
 from environments.steps.drift import Known, is_known, undeclared
 from environments.steps.marks import MARK

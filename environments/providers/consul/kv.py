@@ -14,20 +14,19 @@ from environments.domain.faults import Fault, Path
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
+from environments.providers.consul.ports import (
+    Entry,
+    KeyValueStore,
+    Operation,
+    Put,
+    Remove,
+    Unchanged,
+)
 from environments.providers.consul.prefix import (
     LARGEST_TRANSACTION,
     LARGEST_VALUE,
     MARKER,
     PREFIX_KIND,
-    Create,
-    Entry,
-    KeyValueStore,
-    Operation,
-    PrefixHandler,
-    Put,
-    Remove,
-    RemoveTree,
-    Unchanged,
     batches,
     body_size,
     claim_prefix,
@@ -41,21 +40,6 @@ from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import Intended, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import change, moved, shown
 from environments.steps.options import faults
-
-__all__ = [
-    "MARKER",
-    "PREFIX_KIND",
-    "ConsulKv",
-    "Create",
-    "Entry",
-    "KeyValueStore",
-    "Operation",
-    "PrefixHandler",
-    "Put",
-    "Remove",
-    "RemoveTree",
-    "Unchanged",
-]
 
 _TRIES = 5
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")

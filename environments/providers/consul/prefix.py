@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix
 from environments.domain.plan import Action, Change
+from environments.providers.consul.ports import (
+    Create,
+    Entry,
+    KeyValueStore,
+    Operation,
+    Put,
+    Remove,
+    RemoveTree,
+    Unchanged,
+)
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import ABSENT, MENDS_MARK, foreign, whose_id
@@ -18,58 +27,6 @@ MARKER = ".owner"
 """Name of the key that holds the id of a prefix's environment."""
 
 _TRIES = 5
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A key's value, its flags (which we use to note the step that wrote it) and the index of its last change."""
-
-    value: bytes
-    flags: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Put:
-    """Sets a key."""
-
-    key: str
-    value: bytes
-    flags: int = 0
-
-
-@dataclass(frozen=True)
-class Create:
-    """Sets a key that must not exist yet."""
-
-    key: str
-    value: bytes
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Deletes a key, if it is there."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class RemoveTree:
-    """Deletes every key that begins with the prefix."""
-
-    prefix: str
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """Changes nothing, but fails the commit if the key was changed since `index`."""
-
-    key: str
-    index: int
-
-
-Operation = Put | Create | Remove | RemoveTree | Unchanged
-"""A part of a transaction."""
 
 
 LARGEST_VALUE = 512 * 1024
@@ -109,30 +66,6 @@ def batches(changes: Sequence[Operation], condition: Operation | None = None) ->
         found[-1].append(one)
         size += added
     return found
-
-
-class KeyValueStore(Protocol):
-    """What this step needs of Consul."""
-
-    def tree(self, prefix: str) -> dict[str, Entry]:
-        """Every key that begins with the prefix, with its value."""
-        ...
-
-    def keys(self, prefix: str) -> list[str]:
-        """The names of the same keys, without their values."""
-        ...
-
-    def entry(self, key: str) -> Entry | None:
-        """One key, None if there is none."""
-        ...
-
-    def commit(self, changes: Sequence[Operation]) -> bool:
-        """Makes all changes (see `batches`) or, when a condition of one doesn't hold, none; then it gives False."""
-        ...
-
-    def replace(self, key: str, value: bytes, flags: int, index: int) -> bool:
-        """Sets a key that was last changed at `index`, else gives False. For values too large for a transaction."""
-        ...
 
 
 def prefix_resource(owner: Owner) -> Intended:

@@ -1,11 +1,11 @@
 """What an environment's jobs leave in Consul under the names of its services: registrations and their configuration."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from collections.abc import Sequence
+from typing import ClassVar
 
 from environments.domain.errors import BackendError
 from environments.domain.names import service_prefix
+from environments.providers.consul.ports import Catalogue, Instance
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT, MARK, foreign
 
@@ -17,66 +17,6 @@ _GRACE = 2.0
 _PAUSE = 0.1
 _NAMED = 10
 """Services that one line names."""
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One registration of a service. `address` is where it listens; `passing` is None where health wasn't asked for."""
-
-    id: str
-    service: str
-    node: str
-    address: str
-    port: int
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    passing: bool | None = None
-
-
-@dataclass(frozen=True, order=True)
-class ConfigEntry:
-    """What Consul keeps about a service beside its registrations: how it is routed, split, redirected, spoken to."""
-
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name!r}"
-
-
-CONFIG_KINDS = ("service-router", "service-splitter", "service-resolver", "service-defaults")
-"""Kinds of configuration entry that the right to write a service lets be written; each refers to those behind it.
-
-Intentions need a right of their own, all other kinds that to write the mesh.
-"""
-
-
-class Catalogue(Protocol):
-    """What is needed of Consul's catalogue, health and configuration entries."""
-
-    def services(self, prefix: str) -> list[str]:
-        """Names of all services that begin with the prefix."""
-        ...
-
-    def registered(self, prefix: str) -> list[Instance]:
-        """Every instance of a service whose name begins with the prefix, whatever its name and id are; no health."""
-        ...
-
-    def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
-        """A service's instances with their health, and an index for the next call, which then waits for a change."""
-        ...
-
-    def deregister(self, instance: Instance) -> None:
-        """Takes an instance out of its agent and of the catalogue."""
-        ...
-
-    def configured(self, prefix: str) -> list[ConfigEntry]:
-        """All entries of `CONFIG_KINDS` whose name begins with the prefix, in an order in which they can go."""
-        ...
-
-    def unconfigure(self, entry: ConfigEntry) -> None:
-        """Removes an entry, if it is there. Raises `BackendError`, also while another entry needs it."""
-        ...
 
 
 def check_services(catalogue: Catalogue, owner: Owner) -> None:

@@ -12,7 +12,7 @@ from environments.domain.faults import Fault, meant
 from environments.domain.names import is_label, service_name
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle, Duration
-from environments.providers.consul.services import Catalogue, Instance
+from environments.providers.consul.ports import Catalogue, Instance
 from environments.providers.nomad.ports import SLICE, Job
 from environments.providers.nomad.registered_services import listed, services_of
 from environments.providers.nomad.rules import group_services

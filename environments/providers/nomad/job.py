@@ -12,7 +12,7 @@ from environments.domain.errors import CalvinverseError, InvalidJob, InvalidTemp
 from environments.domain.faults import Fault, Path, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.providers.consul.services import Catalogue
+from environments.providers.consul.ports import Catalogue
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad import values as nomad_values
 from environments.providers.nomad.check import job_faults

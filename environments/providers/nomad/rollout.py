@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
-from environments.providers.consul.services import Catalogue
+from environments.providers.consul.ports import Catalogue
 from environments.providers.nomad.given_up import failed_for_good
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
 from environments.providers.nomad.lifecycle import Duties

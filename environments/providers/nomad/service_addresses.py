@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from environments.domain.names import service_prefix
-from environments.providers.consul.services import Catalogue, Instance
+from environments.providers.consul.ports import Catalogue, Instance
 from environments.providers.nomad.ports import SLICE, Job
 from environments.providers.nomad.rollout import Outcome
 from environments.providers.nomad.rules import group_services

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from environments.providers.consul.services import Catalogue
+from environments.providers.consul.ports import Catalogue
 from environments.providers.nomad.ports import SLICE, Allocation, Job
 from environments.providers.nomad.rules import group_services
 

@@ -9,16 +9,9 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
-from environments.providers.consul.access import (
-    POLICY_KIND,
-    TOKENS_KIND,
-    AccessControl,
-    Rules,
-    WantedPolicy,
-    ensure_policy,
-    plan_policy,
-)
-from environments.providers.consul.prefix import KeyValueStore, claim_prefix, plan_prefix, prefix_resource
+from environments.providers.consul.access import POLICY_KIND, TOKENS_KIND, WantedPolicy, ensure_policy, plan_policy
+from environments.providers.consul.ports import AccessControl, KeyValueStore, Rules
+from environments.providers.consul.prefix import claim_prefix, plan_prefix, prefix_resource
 from environments.providers.consul.services import SERVICES_KIND
 from environments.providers.nomad.access import (
     NOMAD_POLICY_KIND,
@@ -31,7 +24,8 @@ from environments.providers.nomad.ports import JobPlaces
 from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH, Identities
 from environments.providers.opentofu.ports import CredentialPart, IssuedCredentials
 from environments.providers.vault.folder import claim_folder, folder_marker, folder_resource, plan_folder
-from environments.providers.vault.secret import SECRET_KIND, SecretStore
+from environments.providers.vault.ports import SecretStore
+from environments.providers.vault.secret import SECRET_KIND
 from environments.steps.base import Intended, Issued, Owner, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import mark, policy_description

@@ -12,7 +12,7 @@ from typing import ClassVar
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.providers.opentofu.ports import MODULE_KEY_KIND
-from environments.providers.vault.secret import MOUNT, SecretHead, SecretStore
+from environments.providers.vault.ports import MOUNT, SecretHead, SecretStore
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT, foreign, mark, whose
 

@@ -17,7 +17,6 @@ from environments.domain.template import Bundle
 from environments.providers.opentofu.check import module_check, module_outputs
 from environments.providers.opentofu.keys import module_key_resource
 from environments.providers.opentofu.ports import (
-    MODULE_KEY_KIND,
     OUTPUT_KIND,
     RESOURCE_KIND,
     STATE_KIND,
@@ -32,32 +31,16 @@ from environments.providers.opentofu.ports import (
     Planned,
     RunRecords,
     Settlement,
-    StateAccess,
     StateBackend,
     Tofu,
 )
-from environments.providers.opentofu.removal import ModuleResourceHandler, Modules, ModuleStateHandler
+from environments.providers.opentofu.removal import Modules
 from environments.providers.opentofu.rules import module_faults, module_files
 from environments.providers.opentofu.run_record import RunRecord
 from environments.service.shapes import Shape
 from environments.steps.base import Intended, Options, Owner, StepContext, StepRun
 from environments.steps.changes import change
 from environments.steps.options import faults, has_expression
-
-__all__ = [
-    "MODULE_KEY_KIND",
-    "RESOURCE_KIND",
-    "STATE_KIND",
-    "ModuleKeys",
-    "ModuleResourceHandler",
-    "ModuleStateHandler",
-    "Modules",
-    "OpenTofuModule",
-    "RunRecords",
-    "StateAccess",
-    "StateBackend",
-    "Tofu",
-]
 
 
 class OpenTofuModuleOptions(Options):

@@ -17,14 +17,12 @@ from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Bundle
 from environments.providers.nomad.workload_identity import issuing_resource
 from environments.providers.vault.folder import check_folder, claim_folder, folder_resource, held_by
-from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead, SecretStore
+from environments.providers.vault.ports import MOUNT, SecretHead, SecretStore
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change
 from environments.steps.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
 from environments.steps.options import faults
-
-__all__ = ["MOUNT", "SECRET_KIND", "KeptSecret", "SecretHandler", "SecretHead", "SecretStore", "VaultSecret"]
 
 SECRET_KIND = "vault.secret"
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -5,10 +5,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from environments.domain.errors import BackendError
-from environments.providers.consul.access import Policy, Rules
-from environments.providers.consul.kv import Create, Entry, Operation, Put, Remove, RemoveTree
+from environments.providers.consul.ports import (
+    CONFIG_KINDS,
+    ConfigEntry,
+    Create,
+    Entry,
+    Instance,
+    Operation,
+    Policy,
+    Put,
+    Remove,
+    RemoveTree,
+    Rules,
+)
 from environments.providers.consul.prefix import LARGEST_TRANSACTION, LARGEST_VALUE, MOST_OPERATIONS, body_size
-from environments.providers.consul.services import CONFIG_KINDS, ConfigEntry, Instance
 from environments.steps.base import Issued
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from environments.domain.errors import BackendError, InvalidJob
-from environments.providers.consul.services import Instance
+from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout, TaskEvent
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad_diff import plan_of, specification
