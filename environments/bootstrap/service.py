@@ -8,7 +8,7 @@ import structlog
 
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
-from environments.bootstrap.parts import connections_of, make_broker, make_judge, new_id, now, with_modules
+from environments.bootstrap.parts import connections_of, new_id, now
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
@@ -28,9 +28,8 @@ from environments.providers.consul.feed import ConsulFeed
 from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.job import JOB_KIND
-from environments.providers.opentofu.served_states import ServedStates
+from environments.providers.nomad.validation import NomadJudge
 from environments.providers.vault.revealing import Revealing
-from environments.providers.vault.secret_words import secret_words
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
@@ -124,26 +123,24 @@ def build(settings: Settings) -> Service:
         feed = Feed(tx.events.newest())
     database.follow(feed.publish)
     connections = connections_of(settings)
-    tools, vault = parts.make_registry(settings, connections)
     sealer = KeyFileSealer(settings.key_file)
     version = installed_version("calvinverse")
-    revealing = Revealing(vault)
     access = Access(database, now, new_id)
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
     state_server = StateServer(access, module_states)
-    backend, broker = ServedStates(module_states, lambda: state_server.address), make_broker(connections, vault)
     checks = CheckPool()
-    tools = replace(tools, expressions=checks.expression)
-    tools = with_modules(tools, settings, vault, broker, backend, module_states)
+    shared = parts.make_parts(settings, connections, module_states, lambda: state_server.address)
+    tools = replace(parts.make_registry(shared), expressions=checks.expression)
+    revealing = Revealing(shared.vault)
     planner = WorldPlanner(database, tools)
     drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
     again = partial(why_not_again, tools.executors)
     requests = Requests(database, sealer, now, new_id, checks, again)
-    catalogue = Catalogue(database, checks, now, make_judge(connections))
+    catalogue = Catalogue(database, checks, now, NomadJudge(shared.nomad))
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
     scheduler = Scheduler(database, requests, now, retention, database.leadership())
     world = World(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
-    degrading = Degrading(database, JOB_KIND, secret_words(vault.secrets), now, world.want)
+    degrading = Degrading(database, JOB_KIND, shared.words, now, world.want)
     world.subscribe(degrading)
     database.follow(degrading.published)
     service = Service(

@@ -24,7 +24,7 @@ from environments.domain.template import Bundle, Template
 from environments.schemas.plain import is_plain
 from environments.service.parameters import check_values
 
-STEP_KINDS = "environments.bootstrap.kinds:STEP_KINDS"
+STEP_KINDS = "environments.bootstrap.providers:STEP_KINDS"
 
 LIMITS = Limits(processor=1.0, memory=256 * 1024 * 1024, wall=15.0)
 """Of one check. The time in all is for a machine that is busy with others."""

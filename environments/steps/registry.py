@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from environments.domain.template import Bundle, Step
+from environments.service.inspecting import StepKind
 from environments.service.rendering import Evaluate, evaluate
 from environments.steps.base import DriftDetector, Executor, IncidentSource, Intended, Owner, ResourceHandler
 
@@ -26,6 +27,43 @@ class StepRegistry:
     incident_sources: Sequence[IncidentSource] = ()
     reach: Callable[[Owner], Sequence[Intended]] = lambda owner: ()
     expressions: Evaluate = evaluate
+
+
+class KnownStepKind(StepKind, Protocol):
+    """The class of an executor: the kind's name, and the rules that can be checked without an executor."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind."""
+        ...
+
+
+@dataclass(frozen=True)
+class Provided:
+    """What one provider gives to the registry; see `StepRegistry`."""
+
+    executors: Sequence[Executor] = ()
+    handlers: Sequence[ResourceHandler] = ()
+    drift_detectors: Sequence[DriftDetector] = ()
+    incident_sources: Sequence[IncidentSource] = ()
+    hosted_by: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    reach: Callable[[Owner], Sequence[Intended]] = lambda owner: ()
+
+
+def registry_of(provided: Sequence[Provided]) -> StepRegistry:
+    """The registry of all that the providers give; two parts of the same kind are a programming error."""
+
+    def reach(owner: Owner) -> list[Intended]:
+        return [found for each in provided for found in each.reach(owner)]
+
+    return step_registry(
+        [executor for each in provided for executor in each.executors],
+        [handler for each in provided for handler in each.handlers],
+        {kind: host for each in provided for kind, host in each.hosted_by.items()},
+        [detector for each in provided for detector in each.drift_detectors],
+        [source for each in provided for source in each.incident_sources],
+        reach,
+    )
 
 
 def step_registry(

@@ -2,12 +2,12 @@
 
 import sys
 
-from environments.bootstrap import kinds
+from environments.bootstrap import providers
 from environments.cli import main
 from tests.fakes.world import ThingExecutor, ThingHandler, World
 from tests.support.more_kinds import add_kind
 
-STEP_KINDS = {**kinds.STEP_KINDS, ThingExecutor.kind: ThingExecutor}
+STEP_KINDS = {**providers.STEP_KINDS, ThingExecutor.kind: ThingExecutor}
 
 if __name__ == "__main__":
     world = World()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.kinds import STEP_KINDS
+from environments.bootstrap.providers import STEP_KINDS
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.errors import (

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from environments.providers.backend.connections import Connections
-from environments.providers.nomad.access import NomadAccess, NomadPolicy, wanted_policy
+from environments.providers.nomad.access import wanted_policy
+from environments.providers.nomad.access_ports import NomadAccess, NomadPolicy
 from environments.providers.nomad.acl_client import NomadAcl
 from environments.steps.base import Owner
 from tests.fakes.backends.nomad_access import MemoryNomadAcl

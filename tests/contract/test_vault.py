@@ -12,9 +12,9 @@ from environments.domain.json_values import as_floats, same
 from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
 from environments.providers.backend.connections import Connections
-from environments.providers.nomad.workload_identity import Identity
-from environments.providers.vault.certificate import Certificate
+from environments.providers.nomad.access_ports import Identity
 from environments.providers.vault.client import Logins, Pki, Secrets, VaultClient
+from environments.providers.vault.ports import Certificate
 from environments.providers.vault.revealing import Revealing
 from environments.steps.marks import MARK
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets

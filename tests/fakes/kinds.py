@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from environments.bootstrap.kinds import STEP_KINDS
+from environments.bootstrap.providers import STEP_KINDS
 from environments.domain.template import Bundle
 from environments.service.inspecting import StepKind
 

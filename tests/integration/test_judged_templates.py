@@ -2,7 +2,7 @@
 
 import pytest
 
-from environments.bootstrap.kinds import STEP_KINDS
+from environments.bootstrap.providers import STEP_KINDS
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.validation import NomadJudge

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.parts import make_broker, make_registry
+from environments.bootstrap.parts import make_registry
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendDenied, Cancelled
 from environments.providers.backend.calls import Caller, FixedToken, Part
@@ -16,13 +16,13 @@ from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.credentials import module_policy
 from environments.providers.opentofu.module import OpenTofuModule
 from environments.providers.opentofu.ports import CredentialBroker, CredentialPart, IssuedCredentials
-from environments.providers.vault.client import VaultClient
-from environments.settings import Settings
+from environments.providers.opentofu.provide import make_broker
 from environments.steps.base import Owner, Presence, ResourceHandler
 from tests.fakes.counting_server import CountingServer
 from tests.fakes.state_server import StateServer
 from tests.support.cluster import Cluster
 from tests.support.opentofu_harness import ALPHA, FixedBroker, Site, StoppableRun, environ
+from tests.support.parts import parts_of
 from tests.support.step_harness import Run
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
@@ -44,10 +44,10 @@ class World:
 
     def __init__(self, connections: Connections, state: Path) -> None:
         self.connections = connections
-        tools, vault = make_registry(Settings(state=state), lambda: connections)
-        self.broker: CredentialBroker = make_broker(lambda: connections, vault)
-        self.handlers: dict[str, ResourceHandler] = dict(tools.handlers)
-        self.vault: VaultClient = vault
+        parts = parts_of(lambda: connections, state)
+        self.broker: CredentialBroker = make_broker(parts)
+        self.handlers: dict[str, ResourceHandler] = dict(make_registry(parts).handlers)
+        self.vault = parts.vault
 
     def admin(self, part: Part) -> Caller:
         """Who may do everything."""

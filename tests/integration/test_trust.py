@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from environments.bootstrap.parts import make_broker, make_registry
+from environments.bootstrap.parts import make_registry
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
@@ -16,10 +16,11 @@ from environments.providers.backend.calls import Caller, FixedToken, Part
 from environments.providers.backend.connections import Endpoint, JwtLogin, token_source
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.providers.opentofu.keys import VaultModuleKeys, module_key_resource
+from environments.providers.opentofu.provide import make_broker
 from environments.providers.vault.revealing import Revealing
-from environments.settings import Settings
 from environments.steps.base import Intended, Owner, Presence, StepContext
 from tests.support.cluster import Cluster
+from tests.support.parts import parts_of
 from tests.support.step_harness import Run
 from tests.support.workloads import Backends, Workload, environment, run_job
 
@@ -201,7 +202,8 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     known = cluster.connections
     own = Endpoint(address=known.endpoint("vault").address, authentication=login)
     connections = known.model_copy(update={"vault": own})
-    tools, vault = make_registry(Settings(state=tmp_path), lambda: connections)
+    parts = parts_of(lambda: connections, tmp_path)
+    tools, vault = make_registry(parts), parts.vault
     owner, run, admin = Owner("env-rights", "rights"), Run(), known.caller("vault")
     made: list[Intended] = []
     about: dict[str, Any] = dict.fromkeys(("owner", "template", "template_version", "bundle"), "x")
@@ -227,7 +229,7 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     admin.call("POST", "/v1/pki/issue/rights", {"common_name": "rights--web.service.consul", "ip_sans": "127.0.0.1"})
     keys = VaultModuleKeys(vault.secrets)
     assert keys.key(owner) == keys.existing(owner)
-    broker = make_broker(lambda: connections, vault)
+    broker = make_broker(parts)
     made += [module_key_resource(owner), *broker.resources(owner, ["openbao"])]
     broker.missing(owner, ["openbao"])
     with broker.issue(owner, ["openbao"], 60, run) as issued:

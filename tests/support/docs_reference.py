@@ -110,14 +110,11 @@ def tasks() -> str:
 
 def step_kinds() -> str:
     """Every step kind: what it does, options, time limit, outputs, and the kinds of resources."""
-    from environments.bootstrap.parts import make_broker, make_registry, with_modules
-    from environments.settings import Settings
+    from environments.bootstrap.parts import make_registry
+    from tests.support.parts import parts_of
 
     with tempfile.TemporaryDirectory() as state:
-        settings = Settings(state=Path(state))
-        parts, vault = make_registry(settings, _no_connections)  # type: ignore[arg-type]
-        broker = make_broker(_no_connections, vault)  # type: ignore[arg-type]
-        registry = with_modules(parts, settings, vault, broker, None, None)  # type: ignore[arg-type]
+        registry = make_registry(parts_of(_no_connections, Path(state)))  # type: ignore[arg-type]
     sections = []
     for kind, executor in sorted(registry.executors.items()):
         model = executor.options

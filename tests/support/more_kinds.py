@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from environments.bootstrap import parts, service
+from environments.bootstrap import parts as bootstrap_parts
+from environments.bootstrap import service
 from environments.checking.pool import CheckPool
+from environments.providers.parts import Parts
 from environments.steps.base import Executor, ResourceHandler
+from environments.steps.registry import StepRegistry
 
 
 def add_kind(executor: Executor, handler: ResourceHandler, checked_as: str) -> None:
@@ -14,12 +16,12 @@ def add_kind(executor: Executor, handler: ResourceHandler, checked_as: str) -> N
 
     `checked_as`: where the processes that check templates find all step kinds, as `module:attribute`.
     """
-    real = parts.make_registry
+    real = bootstrap_parts.make_registry
 
-    def make_registry(*arguments: Any, **named: Any) -> Any:
-        tools, vault = real(*arguments, **named)
-        executors = {**tools.executors, executor.kind: executor}
-        return replace(tools, executors=executors, handlers={**tools.handlers, handler.kind: handler}), vault
+    def make_registry(parts: Parts) -> StepRegistry:
+        registry = real(parts)
+        executors = {**registry.executors, executor.kind: executor}
+        return replace(registry, executors=executors, handlers={**registry.handlers, handler.kind: handler})
 
-    parts.make_registry = make_registry
+    bootstrap_parts.make_registry = make_registry
     service.CheckPool = partial(CheckPool, checked_as)  # type: ignore[attr-defined, assignment]

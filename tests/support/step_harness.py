@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,27 +10,19 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
-from environments.providers.consul.access import PolicyHandler, TokensHandler
-from environments.providers.consul.drift import ConsulDriftDetector
-from environments.providers.consul.kv import ConsulKv
-from environments.providers.consul.prefix import PrefixHandler
-from environments.providers.consul.services import ServicesHandler
+from environments.providers.consul import provide as consul
+from environments.providers.http import provide as http
 from environments.providers.http.check import Answer, CheckHttp, NoAnswer
-from environments.providers.job_places import ClaimedPlaces, reach
-from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
-from environments.providers.nomad.job import JobHandler, NomadJob
-from environments.providers.nomad.namespace import NamespaceHandler
-from environments.providers.nomad.workload_identity import IdentityHandler
-from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.providers.vault.drift import OpenBaoDriftDetector
-from environments.providers.vault.folder import FolderHandler
-from environments.providers.vault.secret import SecretHandler, VaultSecret
-from environments.providers.vault.secret_words import secret_words
-from environments.steps.base import Holder, Intended, Owner, Presence, StepContext
-from environments.steps.registry import StepRegistry, step_registry
+from environments.providers.job_places import provide as job_places
+from environments.providers.nomad import provide as nomad
+from environments.providers.vault import provide as vault
+from environments.providers.vault.secret import VaultSecret
+from environments.steps.base import Executor, Holder, Intended, Owner, Presence, StepContext
+from environments.steps.registry import StepRegistry, registry_of
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
-from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
+from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets, MemoryVault
+from tests.support.parts import memory_parts
 
 ALPHA = Owner("env-1", "alpha")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -159,36 +151,14 @@ class World:
         self.logins = MemoryLogins()
         self.finished: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self.web = FakeWeb()
-        places = ClaimedPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, self.pki, self.logins)
-        self.registry: StepRegistry = step_registry(
-            [
-                ConsulKv(self.consul),
-                VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
-                VaultCertificate(self.pki),
-                NomadJob(self.nomad, self.consul, places, words=secret_words(self.secrets)),
-                CheckHttp(self.consul, self.web, self.pki, self.nomad),
-            ],
-            [
-                PrefixHandler(self.consul),
-                SecretHandler(self.secrets),
-                RoleHandler(self.pki),
-                CertificatesHandler(self.pki, lambda: NOW),
-                JobHandler(self.nomad),
-                NamespaceHandler(self.nomad),
-                PolicyHandler(self.consul),
-                TokensHandler(self.consul),
-                ServicesHandler(self.consul),
-                IdentityHandler(self.logins, self.nomad),
-                FolderHandler(self.secrets),
-            ],
-            drift_detectors=[
-                NomadDriftDetector(self.nomad),
-                ConsulDriftDetector(self.consul, self.consul, self.consul),
-                OpenBaoDriftDetector(self.secrets, self.pki),
-            ],
-            incident_sources=[NomadIncidentSource(self.nomad)],
-            reach=reach,
-        )
+        parts = memory_parts(self.consul, self.nomad, MemoryVault(self.secrets, self.pki, self.logins), lambda: NOW)
+        registry = registry_of([provider.provide(parts) for provider in (nomad, consul, vault, http, job_places)])
+        own: list[Executor] = [
+            VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
+            CheckHttp(self.consul, self.web, self.pki, self.nomad),
+        ]
+        executors = {**registry.executors, **{executor.kind: executor for executor in own}}
+        self.registry: StepRegistry = replace(registry, executors=executors)
 
     def context(
         self,

@@ -3,40 +3,26 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import environments
-from environments.bootstrap.parts import make_places
 from environments.domain.environment import ResourceRef, Unexpected
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, Step, make_bundle
 from environments.providers.backend.connections import Connections
-from environments.providers.consul.access import PolicyHandler, TokensHandler
-from environments.providers.consul.client import ConsulClient
-from environments.providers.consul.drift import ConsulDriftDetector
-from environments.providers.consul.kv import ConsulKv
-from environments.providers.consul.prefix import PrefixHandler
-from environments.providers.consul.services import ServicesHandler
-from environments.providers.http.check import CheckHttp
-from environments.providers.http.client import WebClient
-from environments.providers.job_places import reach
-from environments.providers.nomad.client import NomadClient
-from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
-from environments.providers.nomad.job import JobHandler, NomadJob
-from environments.providers.nomad.namespace import NamespaceHandler
-from environments.providers.nomad.workload_identity import IdentityHandler
-from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
-from environments.providers.vault.client import VaultClient
-from environments.providers.vault.drift import OpenBaoDriftDetector
-from environments.providers.vault.folder import FolderHandler
-from environments.providers.vault.secret import SecretHandler, VaultSecret
+from environments.providers.consul import provide as consul
+from environments.providers.http import provide as http
+from environments.providers.job_places import provide as job_places
+from environments.providers.nomad import provide as nomad
+from environments.providers.vault import provide as vault
+from environments.providers.vault.secret import VaultSecret
 from environments.service.rendering import render
 from environments.steps.base import Intended, Owner, Presence, StepContext
-from environments.steps.registry import StepRegistry, step_registry
+from environments.steps.registry import StepRegistry, registry_of
 from tests.support import images_here
+from tests.support.parts import parts_of
 from tests.support.step_harness import Run
 
 WEB = Path(environments.__file__).parent / "templates" / "web"
@@ -44,40 +30,8 @@ WEB = Path(environments.__file__).parent / "templates" / "web"
 
 def tools(connections: Connections) -> StepRegistry:
     """Every step kind that needs a cluster."""
-    consul, nomad, vault = (
-        ConsulClient(lambda: connections),
-        NomadClient(lambda: connections),
-        VaultClient(lambda: connections),
-    )
-    return step_registry(
-        [
-            ConsulKv(consul),
-            VaultSecret(vault.secrets),
-            VaultCertificate(vault.pki),
-            NomadJob(nomad, consul, make_places(consul, nomad, vault)),
-            CheckHttp(consul, WebClient(), vault.pki, nomad),
-        ],
-        [
-            PrefixHandler(consul),
-            SecretHandler(vault.secrets),
-            RoleHandler(vault.pki),
-            CertificatesHandler(vault.pki, lambda: datetime.now(UTC)),
-            JobHandler(nomad),
-            NamespaceHandler(nomad),
-            PolicyHandler(consul),
-            TokensHandler(consul),
-            ServicesHandler(consul),
-            IdentityHandler(vault.logins, nomad),
-            FolderHandler(vault.secrets),
-        ],
-        drift_detectors=[
-            NomadDriftDetector(nomad),
-            ConsulDriftDetector(consul, consul, consul),
-            OpenBaoDriftDetector(vault.secrets, vault.pki),
-        ],
-        incident_sources=[NomadIncidentSource(nomad)],
-        reach=reach,
-    )
+    parts = parts_of(lambda: connections, Path("no state on this machine"))
+    return registry_of([provider.provide(parts) for provider in (nomad, consul, vault, http, job_places)])
 
 
 def folder(path: Path, changes: Mapping[str, str] | None = None) -> Bundle:

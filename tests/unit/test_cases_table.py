@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.bootstrap.kinds import STEP_KINDS
+from environments.bootstrap.providers import STEP_KINDS
 from environments.service.inspecting import template_faults
 from environments.wire.templates import Validation
 from tests.cases.table import HERE, Case, Change, Ends, read

@@ -21,8 +21,9 @@ from environments.providers.consul.access import PolicyHandler, TokensHandler
 from environments.providers.consul.ports import Policy, Put
 from environments.providers.consul.prefix import PrefixHandler
 from environments.providers.consul.services import ServicesHandler
-from environments.providers.job_places import ClaimedPlaces
-from environments.providers.nomad.access import NomadPolicy, NomadPolicyHandler, NomadTokensHandler
+from environments.providers.job_places.claims import ClaimedPlaces
+from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
+from environments.providers.nomad.access_ports import NomadPolicy
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.workload_identity import IdentityHandler
 from environments.providers.opentofu.credentials import ClusterCredentials, Where

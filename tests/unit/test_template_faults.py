@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from environments.bootstrap.kinds import STEP_KINDS
+from environments.bootstrap.providers import STEP_KINDS
 from environments.checking import tasks
 from environments.domain.faults import Fault
 from environments.domain.template import make_bundle, parse_template

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from environments.steps.base import Issued
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -118,6 +120,10 @@ class AccessControl(Protocol):
         """Accessor ids of the tokens that have the policy."""
         ...
 
+    def create_token(self, policy: str, description: str, seconds: int) -> Issued:
+        """A token that has the policy of that name and ends by itself. `description` bears the mark."""
+        ...
+
     def remove_token(self, accessor: str) -> None:
         """Removes a token, if it is there."""
         ...
@@ -181,3 +187,7 @@ class Catalogue(Protocol):
     def unconfigure(self, entry: ConfigEntry) -> None:
         """Removes an entry, if it is there. Raises `BackendError`, also while another entry needs it."""
         ...
+
+
+class ConsulApi(KeyValueStore, AccessControl, Catalogue, Protocol):
+    """All that is needed of Consul."""

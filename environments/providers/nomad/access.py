@@ -1,12 +1,12 @@
 """What an environment's modules may do in Nomad, and what they leave there: a policy and its tokens."""
 
 import json
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from environments.domain.environment import ResourceRef
 from environments.domain.plan import Action, Change
-from environments.steps.base import Issued, Observation, Owner, Presence, StepRun
+from environments.providers.nomad.access_ports import NomadAccess, NomadPolicy
+from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
 from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
@@ -15,43 +15,6 @@ NOMAD_TOKENS_KIND = "nomad.tokens"
 
 _JOBS = ["list-jobs", "parse-job", "read-job", "submit-job"]
 _VARIABLES = ["list", "read", "write", "destroy"]
-
-
-@dataclass(frozen=True)
-class NomadPolicy:
-    """An ACL policy of Nomad; `rules` is its text, and `description` bears the mark."""
-
-    name: str
-    description: str
-    rules: str
-
-
-class NomadAccess(Protocol):
-    """What is needed of Nomad's ACL system."""
-
-    def policy(self, name: str) -> NomadPolicy | None:
-        """The policy of that name."""
-        ...
-
-    def write_policy(self, policy: NomadPolicy) -> None:
-        """Makes or changes a policy."""
-        ...
-
-    def remove_policy(self, name: str) -> None:
-        """Removes a policy, if it is there. Its tokens stay, without its rights."""
-        ...
-
-    def tokens(self, policy: str) -> list[str]:
-        """Accessor ids of the tokens that have the policy of that name, be it there or not."""
-        ...
-
-    def create_token(self, policy: str, name: str, seconds: int) -> Issued:
-        """A token that has the policy and ends by itself. `name` bears the mark."""
-        ...
-
-    def remove_token(self, accessor: str) -> None:
-        """Removes a token, if it is there."""
-        ...
 
 
 def wanted_policy(name: str, owner: Owner) -> NomadPolicy:

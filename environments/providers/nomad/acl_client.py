@@ -8,8 +8,8 @@ import nomad
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections
 from environments.providers.backend.link import Link, Missing
-from environments.providers.nomad.access import NomadPolicy
-from environments.providers.nomad.client import build, explain
+from environments.providers.nomad.access_ports import NomadPolicy
+from environments.providers.nomad.connection import build, explain
 from environments.steps.base import Issued
 
 

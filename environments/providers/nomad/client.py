@@ -8,13 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 import nomad
-import requests
-from nomad.api.exceptions import BaseNomadException, TimeoutNomadException, URLNotFoundNomadException
 
 from environments.domain.errors import BackendError, InvalidJob
-from environments.providers.backend.connections import Connections, Endpoint
-from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing
+from environments.providers.backend.connections import Connections
+from environments.providers.backend.link import CALL_LIMIT, Link, Missing
 from environments.providers.nomad.answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
+from environments.providers.nomad.connection import build, explain
 from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout
 from environments.providers.nomad.volumes import remove_volume, volumes
 from environments.steps.cluster_events import ENDED
@@ -306,30 +305,6 @@ class NomadClient:
             "read an evaluation", lambda client: self._get(client.evaluation, namespace, evaluation)
         )
         return found
-
-
-def build(endpoint: Endpoint, token: str, session: requests.Session) -> nomad.Nomad:
-    """The library's client of one address."""
-    return nomad.Nomad(
-        address=endpoint.address.rstrip("/"),
-        token=token,
-        session=session,
-        timeout=CALL_LIMIT,
-        verify=str(endpoint.ca_file) if endpoint.ca_file else True,
-    )
-
-
-def explain(error: Exception) -> Fault | None:
-    """What an exception of the library means."""
-    if isinstance(error, URLNotFoundNomadException):
-        return Fault(404, error.nomad_resp.text)
-    if not isinstance(error, BaseNomadException | TimeoutNomadException):
-        return None
-    answer = getattr(error, "nomad_resp", None)
-    if isinstance(answer, requests.Response):
-        return Fault(answer.status_code, answer.text)
-    late = isinstance(answer, requests.Timeout)
-    return Fault(None, "it didn't answer in time" if late else "it can't be reached")
 
 
 def _rejected(error: BackendError) -> BackendError | InvalidJob:

@@ -3,10 +3,10 @@
 Nomad 1.10 never revokes the tokens of workloads, and OpenBao keeps entities for ever.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from environments.domain.environment import ResourceRef
+from environments.providers.nomad.access_ports import Identities, Identity
 from environments.providers.nomad.namespace import whose_namespace
 from environments.providers.nomad.ports import NomadApi
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
@@ -18,34 +18,6 @@ TOKEN_PATH = "token"
 
 AUTH_PATH = "jwt-nomad"
 """Where workloads log in; the alias of an entity there is the job's namespace (`user_claim`)."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a name left behind: ids of entities, and accessors of tokens."""
-
-    entities: tuple[str, ...] = ()
-    accessors: tuple[str, ...] = ()
-
-
-class Identities(Protocol):
-    """What is needed of OpenBao's tokens and identities."""
-
-    def find(self, auth_path: str, name: str) -> Identity:
-        """What logins at `auth_path` as `name` left; at `token` what modules of that environment were issued."""
-        ...
-
-    def notice(self) -> None:
-        """Takes note of the tokens that are there now: a look at them later is quicker then."""
-        ...
-
-    def revoke(self, accessor: str) -> None:
-        """Revokes a token with all its leases, if it is there."""
-        ...
-
-    def remove_entity(self, entity: str) -> None:
-        """Removes an entity with its aliases, if it is there."""
-        ...
 
 
 def end_identity(identities: Identities, auth_path: str, name: str, run: StepRun) -> Identity:

@@ -16,12 +16,12 @@ from environments.providers.consul.services import SERVICES_KIND
 from environments.providers.nomad.access import (
     NOMAD_POLICY_KIND,
     NOMAD_TOKENS_KIND,
-    NomadAccess,
     ensure_nomad_policy,
     plan_nomad_policy,
 )
+from environments.providers.nomad.access_ports import Identities, NomadAccess
 from environments.providers.nomad.ports import JobPlaces
-from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH, Identities
+from environments.providers.nomad.workload_identity import IDENTITY_KIND, TOKEN_PATH
 from environments.providers.opentofu.ports import CredentialPart, IssuedCredentials
 from environments.providers.vault.folder import claim_folder, folder_marker, folder_resource, plan_folder
 from environments.providers.vault.ports import SecretStore
@@ -43,22 +43,6 @@ class Where:
 
     address: str
     ca: str = ""
-
-
-class ConsulIssuer(AccessControl, Protocol):
-    """What is needed of Consul's ACL system."""
-
-    def create_token(self, policy: str, description: str, seconds: int) -> Issued:
-        """A token that has the policy of that name and ends by itself. `description` bears the mark."""
-        ...
-
-
-class IdentityIssuer(Identities, Protocol):
-    """What is needed of OpenBao's tokens."""
-
-    def issue(self, name: str, seconds: int, metadata: dict[str, str]) -> Issued:
-        """A token for the places of the environment of that name; it ends by itself, with what it leased."""
-        ...
 
 
 def module_policy(environment: str) -> str:
@@ -105,10 +89,10 @@ class ClusterCredentials:
 
     def __init__(
         self,
-        consul: ConsulIssuer,
+        consul: AccessControl,
         keys: KeyValueStore,
         nomad: NomadAccess,
-        logins: IdentityIssuer,
+        logins: Identities,
         store: SecretStore,
         places: JobPlaces,
         where: Callable[[CredentialPart], Where],
@@ -176,7 +160,7 @@ def _shared(kind: str, address: str, rank: int) -> Intended:
 class _Consul:
     token, ca, address = "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", "CONSUL_HTTP_ADDR"
 
-    def __init__(self, access: ConsulIssuer, store: KeyValueStore, places: JobPlaces) -> None:
+    def __init__(self, access: AccessControl, store: KeyValueStore, places: JobPlaces) -> None:
         self._access = access
         self._store = store
         self._places = places
@@ -241,7 +225,7 @@ class _OpenBao:
 
     token, ca, address = "VAULT_TOKEN", "VAULT_CACERT", "VAULT_ADDR"
 
-    def __init__(self, logins: IdentityIssuer, store: SecretStore) -> None:
+    def __init__(self, logins: Identities, store: SecretStore) -> None:
         self._logins = logins
         self._store = store
 

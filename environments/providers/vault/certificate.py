@@ -6,9 +6,8 @@ every certificate that it issued is revoked.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from datetime import timedelta
+from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -20,6 +19,7 @@ from environments.domain.names import service_name, service_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
 from environments.providers.vault.certificate_names import certificate_faults
+from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change, moved
@@ -30,47 +30,6 @@ ROLE_KIND = "vault.pki-role"
 CERTIFICATES_KIND = "vault.certificates"
 ROLES = "pki/roles/"
 ISSUE = "pki/issue/"
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """An issued certificate; `serial` as OpenBao writes it, `unit` is its first organizational unit."""
-
-    serial: str
-    unit: str
-    expires: datetime
-
-
-class CertificateAuthority(Protocol):
-    """What this step needs of OpenBao's PKI mount."""
-
-    def role(self, name: str) -> dict[str, Any] | None:
-        """The role's fields, None if there is none."""
-        ...
-
-    def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Makes or changes a role."""
-        ...
-
-    def remove_role(self, name: str) -> None:
-        """Removes a role, if it is there. Its certificates stay good."""
-        ...
-
-    def leases(self, role: str) -> list[str]:
-        """Ids of the leases of certificates that the role issued."""
-        ...
-
-    def revoke_leases(self, role: str) -> None:
-        """Ends all these leases, which revokes their certificates."""
-        ...
-
-    def unrevoked(self) -> list[Certificate]:
-        """Every certificate of the mount that isn't revoked (it may have expired)."""
-        ...
-
-    def revoke(self, serial: str) -> None:
-        """Revokes a certificate."""
-        ...
 
 
 class VaultCertificateOptions(Options):

@@ -18,9 +18,8 @@ from environments.domain.errors import BackendDenied, BackendError
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing, TokenLink
 from environments.providers.local_cluster.trust.names import OPENBAO_MODULES, OPENBAO_SECRETS
-from environments.providers.nomad.workload_identity import Identity
-from environments.providers.vault.certificate import Certificate
-from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead
+from environments.providers.nomad.access_ports import Identity
+from environments.providers.vault.ports import MOUNT, Certificate, KeptSecret, SecretHead
 from environments.steps.base import Issued
 
 PKI = "pki"

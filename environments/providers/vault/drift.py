@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from environments.domain.environment import Unexpected
 from environments.domain.names import kv_prefix
-from environments.providers.vault.certificate import ROLE_KIND, ROLES, CertificateAuthority
+from environments.providers.vault.certificate import ROLE_KIND, ROLES
 from environments.providers.vault.folder import folder_marker
-from environments.providers.vault.ports import MOUNT, SecretStore
+from environments.providers.vault.ports import MOUNT, CertificateAuthority, SecretStore
 from environments.providers.vault.secret import SECRET_KIND
 from environments.steps.base import Owner
 from environments.steps.drift import Known, is_known, undeclared

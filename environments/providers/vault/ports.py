@@ -1,8 +1,12 @@
-"""What steps need of OpenBao's KV v2 mount `secret`."""
+"""What steps need of OpenBao: secrets in the KV v2 mount `secret`, the PKI mount, tokens and identities."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
+
+from environments.providers.nomad.access_ports import Identities
 
 MOUNT = "secret"
 """Name of the KV v2 mount."""
@@ -22,6 +26,14 @@ class KeptSecret:
 
     data: Mapping[str, Any] = field(repr=False)
     metadata: Mapping[str, str]
+
+
+class SecretFolder(Protocol):
+    """The secrets of one environment, and no others."""
+
+    def kept(self, path: str) -> KeptSecret | None:
+        """The newest version's data and metadata, None if there is none or it is deleted."""
+        ...
 
 
 class SecretStore(Protocol):
@@ -56,4 +68,72 @@ class SecretStore(Protocol):
 
         With `most` so many at most: then no more is listed than is needed for that.
         """
+        ...
+
+    def of(self, environment: str) -> AbstractContextManager[SecretFolder]:
+        """The folder of the environment of that name, opened with a token that is good for that folder only."""
+        ...
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """An issued certificate; `serial` as OpenBao writes it, `unit` is its first organizational unit."""
+
+    serial: str
+    unit: str
+    expires: datetime
+
+
+class CertificateAuthority(Protocol):
+    """OpenBao's PKI mount."""
+
+    def role(self, name: str) -> dict[str, Any] | None:
+        """The role's fields, None if there is none."""
+        ...
+
+    def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Makes or changes a role."""
+        ...
+
+    def remove_role(self, name: str) -> None:
+        """Removes a role, if it is there. Its certificates stay good."""
+        ...
+
+    def leases(self, role: str) -> list[str]:
+        """Ids of the leases of certificates that the role issued."""
+        ...
+
+    def revoke_leases(self, role: str) -> None:
+        """Ends all these leases, which revokes their certificates."""
+        ...
+
+    def unrevoked(self) -> list[Certificate]:
+        """Every certificate of the mount that isn't revoked (it may have expired)."""
+        ...
+
+    def revoke(self, serial: str) -> None:
+        """Revokes a certificate."""
+        ...
+
+    def chain(self) -> str:
+        """The CA's certificates, PEM; empty if there are none."""
+        ...
+
+
+class VaultApi(Protocol):
+    """OpenBao in its three uses."""
+
+    @property
+    def secrets(self) -> SecretStore:
+        """The mount `secret`."""
+        ...
+
+    @property
+    def pki(self) -> CertificateAuthority:
+        """The mount `pki`."""
+        ...
+
+    @property
+    def logins(self) -> Identities:
+        """Tokens and identities."""
         ...

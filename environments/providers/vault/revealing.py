@@ -6,14 +6,14 @@ from typing import Any
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, ForeignResource, NotFound
 from environments.domain.references import SecretReference
-from environments.providers.vault.client import VaultClient
+from environments.providers.vault.ports import VaultApi
 from environments.steps.marks import MARK
 
 
 class Revealing:
     """See `Secrets` and `Authority` in `environments.service.reading`."""
 
-    def __init__(self, vault: VaultClient) -> None:
+    def __init__(self, vault: VaultApi) -> None:
         self._vault = vault
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:

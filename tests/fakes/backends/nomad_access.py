@@ -1,6 +1,6 @@
 """Nomad's policies and tokens in memory."""
 
-from environments.providers.nomad.access import NomadPolicy
+from environments.providers.nomad.access_ports import NomadPolicy
 from environments.steps.base import Issued
 
 

@@ -1,15 +1,15 @@
 """OpenBao in memory: secrets, the PKI mount, tokens and identities."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from environments.domain.json_values import as_floats
-from environments.providers.nomad.workload_identity import Identity
-from environments.providers.vault.certificate import Certificate
-from environments.providers.vault.ports import KeptSecret, SecretHead
+from environments.providers.nomad.access_ports import Identity
+from environments.providers.vault.ports import Certificate, KeptSecret, SecretHead
 from environments.steps.base import Issued
 
 
@@ -59,6 +59,11 @@ class MemorySecrets:
     def paths(self, prefix: str, most: int | None = None) -> list[str]:
         """Full paths of all secrets below a folder."""
         return sorted(path for path in self._secrets if path.startswith(prefix))[:most]
+
+    @contextmanager
+    def of(self, environment: str) -> Iterator["MemorySecrets"]:
+        """All secrets; a token limits nothing here."""
+        yield self
 
 
 class MemoryPki:
@@ -153,3 +158,12 @@ class MemoryLogins:
         """A token of that name; it never ends by itself here."""
         self.log_in("token", name)
         return Issued(f"accessor-{self._count}", f"vault-secret-{self._count}")
+
+
+@dataclass(frozen=True)
+class MemoryVault:
+    """Implements `VaultApi`."""
+
+    secrets: MemorySecrets = field(default_factory=MemorySecrets)
+    pki: MemoryPki = field(default_factory=MemoryPki)
+    logins: MemoryLogins = field(default_factory=MemoryLogins)

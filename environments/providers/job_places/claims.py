@@ -24,25 +24,13 @@ from environments.providers.consul.access import (
 from environments.providers.consul.ports import AccessControl, Catalogue, KeyValueStore
 from environments.providers.consul.prefix import check_prefix, claim_prefix, prefix_resource
 from environments.providers.consul.services import SERVICES_KIND, check_services
+from environments.providers.nomad.access_ports import Identities
 from environments.providers.nomad.namespace import NAMESPACE_KIND, ensure_namespace, plan_namespace
 from environments.providers.nomad.ports import NomadApi
-from environments.providers.nomad.workload_identity import (
-    AUTH_PATH,
-    IDENTITY_KIND,
-    Identities,
-    end_identity,
-    issuing_resource,
-)
-from environments.providers.vault.certificate import (
-    CERTIFICATES_KIND,
-    ISSUE,
-    ROLE_KIND,
-    ROLES,
-    CertificateAuthority,
-    check_role,
-)
+from environments.providers.nomad.workload_identity import AUTH_PATH, IDENTITY_KIND, end_identity, issuing_resource
+from environments.providers.vault.certificate import CERTIFICATES_KIND, ISSUE, ROLE_KIND, ROLES, check_role
 from environments.providers.vault.folder import check_folder, claim_folder, folder_resource
-from environments.providers.vault.ports import SecretStore
+from environments.providers.vault.ports import CertificateAuthority, SecretStore
 from environments.steps.base import Intended, Owner, StepRun
 
 _LOCKS = 64
