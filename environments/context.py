@@ -3,16 +3,15 @@
 The context is `<state>/context.json`, 0600. It names the token's file; the token itself is never in it.
 """
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from environments.domain.errors import InvalidInput, MachineError, Unauthenticated
+from environments.domain.errors import InvalidInput, Unauthenticated
+from environments.private_files import write_private
 
 CONTEXT_FILE = "context.json"
 DEFAULT_ADDRESS = "http://127.0.0.1:8400"
@@ -129,24 +128,6 @@ def write_context(state: Path, context: Context) -> Path:
     path = state / CONTEXT_FILE
     write_private(path, context.model_dump_json(indent=2) + "\n")
     return path
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file only its user may read (0600, new folders 0700), whole or not at all. Raises `MachineError`."""
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        raise MachineError(f"{path} can't be written: {error.strerror or error}.") from error
 
 
 def _path(text: str | None) -> Path | None:

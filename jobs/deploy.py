@@ -9,7 +9,7 @@ from typing import Any
 
 from environments.client import Client, connect
 from environments.client.bundles import read_bundle
-from environments.context import Context, write_context, write_private
+from environments.context import Context, write_context
 from environments.domain.errors import (
     CalvinverseError,
     NotAllowedNow,
@@ -19,6 +19,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import BUSY, State
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
+from environments.private_files import write_private
 from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
 from environments.wire.images import PublishImageRequest
 from environments.wire.system import Info

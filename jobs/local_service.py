@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from environments.client import Client, connect
-from environments.context import Context, write_private
+from environments.context import Context
 from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
+from environments.private_files import write_private
 from jobs.places import Places, person
 
 START_SECONDS = 30.0

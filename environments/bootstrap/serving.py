@@ -16,9 +16,10 @@ from environments.api.app import create_app
 from environments.api.server import make_server
 from environments.api.worker import create_worker_app
 from environments.bootstrap.service import SHIPPER, Service, build
-from environments.context import Context, stored_context, write_context, write_private
+from environments.context import Context, stored_context, write_context
 from environments.domain.errors import PortTaken, UnsafeAddress
 from environments.logging import configure_logging
+from environments.private_files import write_private
 from environments.settings import Settings
 
 log = structlog.get_logger()

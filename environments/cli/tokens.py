@@ -42,8 +42,8 @@ def create(
     ] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it here, 0600.")] = None,
 ) -> None:
-    from environments.context import write_private
     from environments.domain.errors import InvalidInput
+    from environments.private_files import write_private
     from environments.wire.tokens import TokenRequest
 
     if role == "admin":

@@ -24,12 +24,13 @@ from environments import actions
 from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED, EXIT_STATUSES
 from environments.cli.program import build, run
 from environments.client import HttpClient
-from environments.context import Context, write_context, write_private
+from environments.context import Context, write_context
 from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
 from environments.exit_statuses import exit_status
+from environments.private_files import write_private
 from environments.wire.environments import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 from tests.support.service_process import free_port

@@ -18,7 +18,7 @@ from environments.client import HttpClient, read_bundle
 from environments.client.http import ANSWER_SECONDS, LOOK_SECONDS
 from environments.client.problems import error_from
 from environments.client.stream import parse_events
-from environments.context import Context, find_context, stored_context, write_context, write_private
+from environments.context import Context, find_context, stored_context, write_context
 from environments.domain.errors import (
     CalvinverseError,
     Conflict,
@@ -32,6 +32,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
+from environments.private_files import write_private
 from environments.wire.environments import Accepted, CreateRequest
 from environments.wire.plans import PlanRequest
 from tests.fakes.client import environment_view

@@ -16,8 +16,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from environments.domain.errors import BackendDenied, MachineError, NotConnected
+from environments.private_files import write_private
 from environments.providers.backend.calls import TITLES, Caller, Part, TokenSource
-from environments.providers.backend.private_files import write_private
 
 CONNECTIONS_FILE = "connections.json"
 CONNECTIONS_VARIABLE = "CALVINVERSE_CONNECTIONS"

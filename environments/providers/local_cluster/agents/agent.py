@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
+from environments.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
-from environments.providers.backend.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.providers.local_cluster.agents import processes
 from environments.providers.local_cluster.agents.patience import Patience, wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK, require_free

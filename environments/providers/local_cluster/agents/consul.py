@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+from environments.private_files import write_if_changed
 from environments.providers.backend.calls import Caller, Part
-from environments.providers.backend.private_files import write_if_changed
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE

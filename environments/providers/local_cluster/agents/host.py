@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from environments.domain.errors import BackendDenied, BackendError, InvalidInput
+from environments.private_files import locked
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
-from environments.providers.backend.private_files import locked
 from environments.providers.local_cluster.agent_step import FoundAgent, RunningAgent
 from environments.providers.local_cluster.agents.local import BINARIES, LocalAgents
 from environments.providers.local_cluster.agents.ports import Ports

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput
+from environments.private_files import private_folder, remove_folder
 from environments.providers.backend.connections import Connections
-from environments.providers.backend.private_files import private_folder, remove_folder
 from environments.providers.local_cluster.agents.agent import Agent, AgentStatus, agents_environment
 from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.nomad import NomadAgent

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 from environments.domain.names import SERVICE_VOLUMES
+from environments.private_files import private_folder, write_if_changed
 from environments.providers.backend.calls import Caller, Part
-from environments.providers.backend.private_files import private_folder, write_if_changed
 from environments.providers.local_cluster.agents import engine, leftovers
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.ports import LOOPBACK

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, MachineError
+from environments.private_files import private_folder, remove_folder, write_if_changed, write_private
 from environments.providers.backend.calls import Caller, Part
-from environments.providers.backend.private_files import private_folder, remove_folder, write_if_changed, write_private
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import NODE

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from environments.domain.errors import InvalidInput, MachineError
+from environments.private_files import locked, write_private
 from environments.providers.backend.connections import CONNECTIONS_FILE
-from environments.providers.backend.private_files import locked, write_private
 from environments.providers.local_cluster.agents.ports import Ports
 
 DATACENTER = "dc1"

@@ -17,7 +17,7 @@ from typing import Any
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
-from environments.providers.backend.private_files import locked, private_folder, write_if_changed
+from environments.private_files import locked, private_folder, write_if_changed
 from environments.providers.local_cluster.agents import processes
 from environments.providers.local_cluster.agents.patience import wait_for
 

@@ -1,0 +1,76 @@
+"""Files and folders that only their owner may read, written atomically."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from environments.domain.errors import MachineError
+
+_ATTEMPTS = 20
+"""Attempts to remove a folder while others remove files in it."""
+
+
+def private_folder(path: Path) -> Path:
+    """The folder, made (0700) if it is missing, with the folders above it."""
+    if not path.is_dir():
+        private_folder(path.parent) if not path.parent.is_dir() else None
+        path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file (0600) durably and atomically: after a crash it has the old content or the new one.
+
+    Missing folders above it are made (0700). Raises `MachineError`.
+    """
+    draft: str | None = None
+    try:
+        private_folder(path.parent)
+        handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if draft is not None:
+            Path(draft).unlink(missing_ok=True)
+        raise MachineError(f"{path} can't be written: {error.strerror or error}.") from error
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Writes the file if its content differs; returns whether it did. Raises `MachineError`."""
+    if path.exists() and path.read_text() == text:
+        return False
+    write_private(path, text)
+    return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock among threads and processes; the kernel releases it when its holder dies."""
+    private_folder(path.parent)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        flock(file, LOCK_EX)
+        yield
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder and its content, if it exists; others may remove files in it meanwhile."""
+    for _ in range(_ATTEMPTS):
+        if not path.exists():
+            return
+        with contextlib.suppress(FileNotFoundError):  # a file that was there when the folder was read
+            shutil.rmtree(path)
+    if path.exists():
+        shutil.rmtree(path)
