@@ -15,6 +15,10 @@ LINKED = [*sorted(CHECKOUT.glob("*.md")), *WRITTEN]
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^(```).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_TOP = "docs|environments|images|jobs|project|tests|tui"
+_INNER = "api|bootstrap|checking|cli|client|domain|engine|providers|service|steps|stores|templates|wire"
+_GONE = "adapters|executors"
+_NAMED = re.compile(rf"`((?:(?:{_TOP}|{_INNER}|{_GONE})/[a-z0-9_./-]*[a-z0-9])|(?:{_TOP})(?:\.\w+)+)/?`")
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
@@ -33,6 +37,19 @@ def test_every_page_is_in_the_index() -> None:
     index = DOCS / "index.md"
     known = {(DOCS / link.partition("#")[0]).resolve() for link in links(index)}
     assert [str(page.relative_to(DOCS)) for page in WRITTEN if page != index and page not in known] == []
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_file_and_module_that_a_page_names_is_there(page: Path) -> None:
+    assert [name for name in named(page) if not there(name)] == []
+
+
+def test_a_file_that_is_not_there_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`engine/worker.py` `engine/none.py` `environments/steps/` `environments.engine.none` `docs/index.md`\n"
+    )
+    assert [name for name in named(page) if not there(name)] == ["engine/none.py", "environments.engine.none"]
 
 
 def test_every_failure_is_explained_with_what_to_do() -> None:
@@ -60,6 +77,18 @@ def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A title\n\n[a](other.md) [b](#a-title) [c](#none) [d](page.md#a-title) `[e](x.md)`\n")
     assert [link for link in links(page) if not leads(page, link)] == ["other.md", "#none"]
+
+
+def named(page: Path) -> list[str]:
+    """The files, folders and modules that a page names in code spans, from the checkout or from `environments`."""
+    return _NAMED.findall(page.read_text(encoding="utf-8"))
+
+
+def there(name: str) -> bool:
+    """Whether the checkout has this file, folder or module."""
+    path = name if "/" in name else name.replace(".", "/")
+    folders = (CHECKOUT, CHECKOUT / "environments")
+    return any((folder / form).exists() for folder in folders for form in (path, f"{path}.py"))
 
 
 def links(page: Path) -> list[str]:
