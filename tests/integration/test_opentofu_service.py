@@ -109,7 +109,7 @@ def test_a_killed_tofus_lock_does_not_hinder_the_next_try(scene: Scene) -> None:
     assert scene.apply(["a"], run) == {"ids": ["a"]}
     assert scene.things.created == {"a": 1}
     handler = ModuleStateHandler(scene.executor.modules)
-    assert thing("a") in scene.executor.modules.look(scene.owner, STEP).recorded
+    assert thing("a") in scene.executor.modules.observe(scene.owner, STEP).recorded
     scene.things.hold("a")
     with ThreadPoolExecutor(1) as pool:
         destroyed = pool.submit(handler.destroy, "demo/things", scene.owner, run)

@@ -224,12 +224,12 @@ class Site:
     def recorded(self) -> frozenset[str]:
         """The addresses in the state."""
         self.executor.modules.forget(ALPHA, STEP)
-        return self.executor.modules.look(ALPHA, STEP).recorded
+        return self.executor.modules.observe(ALPHA, STEP).recorded
 
     def in_flight(self) -> frozenset[str]:
         """The addresses that may exist beside it."""
         self.executor.modules.forget(ALPHA, STEP)
-        return self.executor.modules.look(ALPHA, STEP).in_flight
+        return self.executor.modules.observe(ALPHA, STEP).in_flight
 
     def leftovers(self) -> list[Path]:
         """What is left in work folders."""

@@ -15,7 +15,7 @@ import pytest
 from environments.domain.errors import BackendUnavailable, CalvinverseError, Cancelled, StorageError
 from environments.providers.opentofu import folders, watchdog
 from environments.providers.opentofu.folders import WorkFolders
-from environments.providers.opentofu.process import HeldStep, Looking, run_guarded
+from environments.providers.opentofu.process import LeaseLimit, TimeLimit, run_guarded
 from environments.steps.base import Owner
 from tests.support.step_harness import Run
 
@@ -181,7 +181,7 @@ class TestRunning:
             env={"PATH": os.defpath},
             lock=handle,
             keep=(),
-            lifeline=HeldStep(run),
+            limit=LeaseLimit(run),
             on_line=said.append,
             on_stop=lambda error: run.log(error.message),
         )
@@ -206,7 +206,7 @@ class TestRunning:
             env={"PATH": os.defpath},
             lock=handle,
             keep=(),
-            lifeline=HeldStep(run),
+            limit=LeaseLimit(run),
             on_line=lambda line: run.log(line.decode()),
             on_stop=lambda error: None,
         )
@@ -225,11 +225,11 @@ class TestRunning:
         assert run.effects > 1
         assert (ended.status, ended.interruption) == (0, None)
 
-    def test_a_look_has_a_limit(self) -> None:
-        look = Looking(0.0)
+    def test_a_run_that_only_reads_has_a_limit(self) -> None:
+        limit = TimeLimit(0.0)
         with pytest.raises(BackendUnavailable, match="didn't come to an end"):
-            look.check()
-        assert look.sure_for > 0
+            limit.check()
+        assert limit.sure_for > 0
 
 
 class TestFolders:
@@ -270,11 +270,11 @@ class TestFolders:
         assert rescued == [b"state"]
         assert list((tmp_path / "work").iterdir()) == []
 
-    def test_looks_disturb_nobody(self, work: WorkFolders) -> None:
+    def test_runs_that_only_read_disturb_nobody(self, work: WorkFolders) -> None:
         with (
             work.for_run(ALPHA, "net", _never, _lost) as running,
-            work.for_look(ALPHA, "net") as first,
-            work.for_look(ALPHA, "net") as second,
+            work.for_reading(ALPHA, "net") as first,
+            work.for_reading(ALPHA, "net") as second,
         ):
             handles = [place.take(_never) for place in (running, first, second)]
             assert len({place.folder for place in (running, first, second)}) == 3

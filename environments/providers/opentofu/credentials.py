@@ -146,7 +146,7 @@ class ClusterCredentials:
         try:
             self._parts[name].revoke(accessor)
         except CalvinverseError as error:
-            # What the module did counts; the credential has an end of its own, and a destroy looks for it.
+            # What the module did counts; the credential has an end of its own, and a destroy observes it.
             run.log(
                 f"the module's credential for {_TITLES[name]} could not be revoked and ends by itself within "
                 f"{limit} s: {error.message}"

@@ -21,13 +21,13 @@ PAUSE = 0.2
 """Seconds between two tries to get the lock."""
 
 ORPHANS_AFTER = 2.0
-"""Seconds after which those who hold the lock are looked at: without a watchdog nobody ends them."""
+"""Seconds after which the holders of a lock are examined: without a watchdog nothing ends them."""
 
 STUCK_AFTER = 20.0
 """Seconds after which a lock is given up that is held by neither tofu nor a watchdog: longer than any lease."""
 
-_RUN, _LOOK = "run-", "look-"
-_LOOK_LOCK = "calvinverse.lock"
+_RUN, _READ = "run-", "look-"
+_READ_LOCK = "calvinverse.lock"
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ class WorkFolders:
             yield place
 
     @contextmanager
-    def for_look(self, owner: Owner, step: str) -> Iterator[Workplace]:
-        """A place to read from; nobody waits for it."""
-        with self._folder(owner, step, _LOOK) as folder:
-            place = Workplace(folder, folder / _LOOK_LOCK)
+    def for_reading(self, owner: Owner, step: str) -> Iterator[Workplace]:
+        """A workplace for a run that only reads; nobody waits for it."""
+        with self._folder(owner, step, _READ) as folder:
+            place = Workplace(folder, folder / _READ_LOCK)
             with place.held(time.sleep) as handle:
                 yield replace(place, taken=handle)
 
@@ -143,9 +143,9 @@ def _take(file: Path) -> int | None:
 
 def _tidy(home: Path) -> None:
     """Removes what dead runs left, and the folders of a step that nobody uses."""
-    for other in home.glob(f"{_LOOK}*"):
+    for other in home.glob(f"{_READ}*"):
         with suppress(FileNotFoundError):
-            if (handle := _take(other / _LOOK_LOCK)) is not None:
+            if (handle := _take(other / _READ_LOCK)) is not None:
                 shutil.rmtree(other, ignore_errors=True)
                 os.close(handle)
     with suppress(OSError):

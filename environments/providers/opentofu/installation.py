@@ -38,7 +38,7 @@ class Installation:
         self._known: dict[tuple[str, int, int], str] = {}
 
     def program(self, *, encrypted: bool) -> Path:
-        """The program, after a look at what it is. Raises `MachineError`; Terraform can't encrypt states."""
+        """The program, after its version was checked. Raises `MachineError`; Terraform can't encrypt states."""
         found = shutil.which(self._program)
         if found is None:
             raise MachineError(

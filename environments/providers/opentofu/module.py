@@ -67,7 +67,7 @@ class OpenTofuModule:
     time_limit: ClassVar[timedelta] = TIME_LIMIT
     description: ClassVar[str] = "Applies an OpenTofu module; its state is kept by the service, encrypted."
     plans_itself: ClassVar[bool] = True
-    """`apply` plans and changes only what differs: nobody needs to look before it (see `engine.stepping`)."""
+    """`apply` plans and changes only what differs: no plan is needed before it (see `engine.stepping`)."""
 
     def __init__(
         self,

@@ -23,8 +23,8 @@ from environments.domain.errors import (
 from environments.providers.opentofu import watchdog
 from environments.steps.base import StepRun
 
-LOOK_EVERY = 0.25
-"""Seconds between two looks at whether the step may go on."""
+CHECK_INTERVAL = 0.25
+"""Seconds between two checks whether the run may continue."""
 
 SAFETY = 1.0
 """Seconds before the end of the lease at which tofu has to be dead."""
@@ -32,14 +32,14 @@ SAFETY = 1.0
 _COMPLAINTS = ".calvinverse-complaints"
 
 LONGEST_COMPLAINT = 64 * 1024
-"""Bytes of standard error that are looked at, from its end."""
+"""Bytes of standard error that are checked at, from its end."""
 
 LONGEST_END = 20.0
 """Seconds that the watchdog may take to end after tofu's output has ended."""
 
 
-class Lifeline(Protocol):
-    """Whether a run of tofu may go on, and how long that is sure."""
+class RunLimit(Protocol):
+    """Whether a run of tofu may continue, and for how long that is certain."""
 
     def check(self) -> None:
         """Raises why it has to stop."""
@@ -51,8 +51,8 @@ class Lifeline(Protocol):
         ...
 
 
-class HeldStep:
-    """For what changes the world: a step, while its deployment is held."""
+class LeaseLimit:
+    """For runs that change something: as long as the worker holds the deployment of the step."""
 
     def __init__(self, run: StepRun, safety: float = SAFETY) -> None:
         self._run = run
@@ -68,8 +68,8 @@ class HeldStep:
         return self._run.sure_for - self._safety
 
 
-class Looking:
-    """For what only reads: a limit in seconds, and a step that it may be part of."""
+class TimeLimit:
+    """For runs that only read: a limit in seconds, and the step that they may be part of."""
 
     def __init__(self, limit: float, run: StepRun | None = None) -> None:
         self._limit = limit
@@ -125,7 +125,7 @@ def run_guarded(
     env: Mapping[str, str],
     lock: int,
     keep: Sequence[int],
-    lifeline: Lifeline,
+    limit: RunLimit,
     on_line: Callable[[bytes], None],
     on_stop: Callable[[CalvinverseError], None],
 ) -> Ended:
@@ -136,14 +136,14 @@ def run_guarded(
 
     `on_stop` hears of the first reason to stop, once tofu was told.
 
-    Raises only what `lifeline` raises before the program is started; later reasons to stop are in the answer.
+    Raises only what `limit` raises before the program is started; later reasons to stop are in the answer.
     """
     try:
-        lifeline.check()
-        process, said, until = _start(command, cwd, env, (lock, *keep), lifeline)
+        limit.check()
+        process, said, until = _start(command, cwd, env, (lock, *keep), limit)
     finally:
         os.close(lock)
-    guarded = _Guarded(process, said, lifeline, on_line, on_stop)
+    guarded = _Guarded(process, said, limit, on_line, on_stop)
     try:
         guarded.tell(f"until {until:.3f}")
         guarded.follow()
@@ -164,11 +164,11 @@ def _last(complaints: Path) -> str:
 
 
 def _start(
-    command: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Sequence[int], lifeline: Lifeline
+    command: Sequence[str], cwd: Path, env: Mapping[str, str], handles: Sequence[int], limit: RunLimit
 ) -> tuple["subprocess.Popen[bytes]", int, float]:
     """The watchdog, a descriptor to read the program's output from, and until when it may run."""
     complaints = cwd / _COMPLAINTS
-    until = watchdog.clock() + lifeline.sure_for
+    until = watchdog.clock() + limit.sure_for
     said, saying = os.pipe()
     try:
         with complaints.open("wb") as errors:
@@ -195,7 +195,7 @@ class _Guarded:
         self,
         process: "subprocess.Popen[bytes]",
         said: int,
-        lifeline: Lifeline,
+        limit: RunLimit,
         on_line: Callable[[bytes], None],
         on_stop: Callable[[CalvinverseError], None],
     ) -> None:
@@ -203,7 +203,7 @@ class _Guarded:
         self._process = process
         self._orders = process.stdin
         self._said = said
-        self._lifeline = lifeline
+        self._limit = limit
         self._on_line = on_line
         self._on_stop = on_stop
         self._grace = float("inf")
@@ -218,32 +218,32 @@ class _Guarded:
     def follow(self) -> None:
         """Takes lines and passes on how long the run may last, until the output ends."""
         rest = b""
-        looked = time.monotonic()
+        checked = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self._said, selectors.EVENT_READ)
             while True:
-                if selector.select(LOOK_EVERY):
+                if selector.select(CHECK_INTERVAL):
                     said = os.read(self._said, 1 << 16)
                     if not said:
                         break
                     *lines, rest = (rest + said).split(b"\n")
                     for line in lines:
                         self._on_line(line)
-                if time.monotonic() - looked >= LOOK_EVERY:
-                    self._look()
-                    looked = time.monotonic()
+                if time.monotonic() - checked >= CHECK_INTERVAL:
+                    self._check()
+                    checked = time.monotonic()
         if rest:
             self._on_line(rest)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
-            self._lifeline.check()
+            self._limit.check()
         except (Interrupted, StepTimeout, BackendUnavailable) as error:
             self._stop(error)
         except CalvinverseError:
             # The database doesn't answer: the run goes on for as long as the lease is sure without it.
             pass
-        sure = self._lifeline.sure_for
+        sure = self._limit.sure_for
         if sure > 0:
             self.tell(f"until {watchdog.clock() + sure:.3f}")
 

@@ -1,4 +1,4 @@
-"""How what a module made goes away, and how it is looked for: by its state, and by what a killed run may have made."""
+"""How what a module made is observed and removed: by its state, and by what a killed run may have made."""
 
 import threading
 import time
@@ -28,13 +28,13 @@ from environments.steps.base import Holder, Observation, Owner, Presence, StepRu
 from environments.steps.marks import ABSENT
 
 FRESH = 2.0
-"""Seconds for which a look at a state counts: all resources of a module are looked at one after the other."""
+"""Seconds for which an observation of a state is used again: all resources of a module are observed in a row."""
 
 
-class Seen(NamedTuple):
-    """A look at a module: the addresses in its state, and those that may exist without the state knowing it.
+class ModuleObservation(NamedTuple):
+    """The addresses in the state of a module, and those that may exist although the state has none of them.
 
-    `exists`: there is a state, be it an empty one.
+    `exists`: there is a state, which may be empty.
     """
 
     exists: bool
@@ -61,29 +61,29 @@ class Modules:
         self._broker = broker
         self._clock = clock
         self._guard = threading.Lock()
-        self._looks: dict[tuple[str, str], tuple[float, Seen]] = {}
+        self._observed: dict[tuple[str, str], tuple[float, ModuleObservation]] = {}
 
-    def look(self, owner: Owner, step: str) -> Seen:
+    def observe(self, owner: Owner, step: str) -> ModuleObservation:
         """What is there now, or was a moment ago."""
         with self._guard:
-            at, seen = self._looks.get((owner.id, step), (0.0, None))
+            at, seen = self._observed.get((owner.id, step), (0.0, None))
             if seen is not None and self._clock() - at < FRESH:
                 return seen
-        seen = self._look(owner, step)
+        seen = self._observe(owner, step)
         with self._guard:
             # Those of other modules that have aged are of no use any more.
             old = self._clock() - FRESH
-            self._looks = {key: kept for key, kept in self._looks.items() if kept[0] > old}
-            self._looks[owner.id, step] = (self._clock(), seen)
+            self._observed = {key: kept for key, kept in self._observed.items() if kept[0] > old}
+            self._observed[owner.id, step] = (self._clock(), seen)
         return seen
 
     def forget(self, owner: Owner, step: str) -> None:
-        """The next look is a new one."""
+        """The next observation is a new one."""
         with self._guard:
-            self._looks.pop((owner.id, step), None)
+            self._observed.pop((owner.id, step), None)
 
     def remove(self, owner: Owner, step: str, run: StepRun) -> None:
-        """Destroys what a module made, looks, and deletes its states.
+        """Destroys what a module made, observes that it is gone, and deletes its states.
 
         Raises `StepFailed` naming what is left; `details["left"]` are the addresses.
         """
@@ -127,13 +127,13 @@ class Modules:
         """The states that tofu could not hand in."""
         return ModuleUnsavedStates(self._backend, owner, step, run)
 
-    def _look(self, owner: Owner, step: str) -> Seen:
+    def _observe(self, owner: Owner, step: str) -> ModuleObservation:
         record = self._record(owner, step)
         in_flight = record.in_flight if record is not None else frozenset()
         if not self._backend.exists(owner, step):
-            return Seen(False, frozenset(), in_flight)
+            return ModuleObservation(False, frozenset(), in_flight)
         recorded = self._recorded(owner, step, record)
-        return Seen(True, recorded, in_flight - recorded)
+        return ModuleObservation(True, recorded, in_flight - recorded)
 
     def _recorded(self, owner: Owner, step: str, record: RunRecord | None) -> frozenset[str]:
         encrypted = record is None or record.module.encrypted
@@ -239,7 +239,7 @@ class ModuleStateHandler:
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Counts what is in the state, and what may exist beside it."""
-        seen = self._modules.look(owner, address.split("/")[1])
+        seen = self._modules.observe(owner, address.split("/")[1])
         if not seen.exists and not seen.in_flight:
             return ABSENT
         told = [f"{len(seen.recorded)} resources"] if seen.exists else []
@@ -265,7 +265,7 @@ class ModuleResourceHandler:
     def observe(self, address: str, owner: Owner) -> Observation:
         """Looks for it in the state."""
         _, step, inner = address.split("/", 2)
-        seen = self._modules.look(owner, step)
+        seen = self._modules.observe(owner, step)
         if inner in seen.recorded:
             return Observation(Presence.OURS, "in the module's state")
         if inner in seen.in_flight:

@@ -1,72 +1,72 @@
-"""Whose run of tofu begins next: so many at once in a process, whatever they are for, in the order of asking."""
+"""Which run of tofu starts next: a limited number at once in a process, in the order in which they were queued."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PAUSE = 0.1
-"""Seconds between two looks at whether it is one's turn."""
+POLL_INTERVAL = 0.1
+"""Seconds between two checks whether a queued run may start."""
 
 
-class _Turn:
-    def __init__(self, look: bool) -> None:
-        self.look = look
+class _Entry:
+    def __init__(self, reads: bool) -> None:
+        self.reads = reads
 
 
-class Turns:
-    """At most `most` runs at once; each takes 150 MB and more, so this is what the memory of a process is planned by.
+class RunQueue:
+    """At most `most` runs at once. Each takes 150 MB and more, so this limits the memory of a process.
 
-    Plans and looks leave one place to what changes the world, where there is more than one.
+    Where `most` is above one, runs that only read leave one slot to those that change something.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._most_looks = max(1, most - 1)
-        self._running: list[_Turn] = []
-        self._waiting: list[_Turn] = []
+        self._most_reading = max(1, most - 1)
+        self._running: list[_Entry] = []
+        self._waiting: list[_Entry] = []
         self._guard = threading.Lock()
 
     @contextmanager
-    def turn(
-        self, *, look: bool, wait: Callable[[float], None], say: Callable[[str], None] = lambda line: None
+    def slot(
+        self, *, reads: bool, wait: Callable[[float], None], say: Callable[[str], None] = lambda line: None
     ) -> Iterator[None]:
-        """A turn while the block runs. `wait` sleeps some seconds, or raises why to wait no longer.
+        """A slot while the block runs. `wait` sleeps some seconds, or raises why to wait no longer.
 
-        `say` is told the place in the queue, and each better one.
+        `reads`: the run changes nothing. `say` is told the position in the queue, and each better one.
         """
-        turn = _Turn(look)
+        entry = _Entry(reads)
         with self._guard:
-            self._waiting.append(turn)
+            self._waiting.append(entry)
         try:
             told = None
-            while not self._begins(turn):
-                if (ahead := self._ahead(turn)) != told:
+            while not self._starts(entry):
+                if (ahead := self._ahead(entry)) != told:
                     say(f"Waiting for OpenTofu: {self._most} runs at once, {ahead} more before this one.")
                     told = ahead
-                wait(PAUSE)
+                wait(POLL_INTERVAL)
             yield
         finally:
             with self._guard:
-                for turns in (self._waiting, self._running):
-                    if turn in turns:
-                        turns.remove(turn)
+                for entries in (self._waiting, self._running):
+                    if entry in entries:
+                        entries.remove(entry)
 
-    def _begins(self, turn: _Turn) -> bool:
-        """Whether it is this one's turn; then it counts as running."""
+    def _starts(self, entry: _Entry) -> bool:
+        """Whether this one may start; then it counts as running."""
         with self._guard:
             if len(self._running) >= self._most:
                 return False
-            looks = sum(other.look for other in self._running)
+            reading = sum(other.reads for other in self._running)
             for other in self._waiting:
-                if other.look and looks >= self._most_looks:
+                if other.reads and reading >= self._most_reading:
                     continue
-                if other is turn:
-                    self._waiting.remove(turn)
-                    self._running.append(turn)
+                if other is entry:
+                    self._waiting.remove(entry)
+                    self._running.append(entry)
                     return True
                 return False
             return False
 
-    def _ahead(self, turn: _Turn) -> int:
+    def _ahead(self, entry: _Entry) -> int:
         with self._guard:
-            return self._waiting.index(turn)
+            return self._waiting.index(entry)

@@ -1,4 +1,4 @@
-"""However many plans, looks and deployments there are: a process runs only so many tofu at once."""
+"""However many plans, observations and deployments there are, a process runs only so many tofu at once."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.installation import Installation
 from environments.providers.opentofu.ports import Module, Output, Place, StateAccess
 from environments.providers.opentofu.prepared import Prepared
-from environments.providers.opentofu.run_queue import Turns
+from environments.providers.opentofu.run_queue import RunQueue
 from environments.providers.opentofu.runner import OpenTofu
 from environments.steps.base import Owner
 from tests.support.step_harness import Run
@@ -64,7 +64,7 @@ def counts(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "counts").read_text().split()]
 
 
-def test_plans_looks_and_deployments_share_one_limit(folder: Path) -> None:
+def test_plans_observations_and_deployments_share_one_limit(folder: Path) -> None:
     runs = tofu(folder, at_once=2)
 
     def apply(number: int) -> Mapping[str, Output]:
@@ -85,37 +85,40 @@ def test_plans_looks_and_deployments_share_one_limit(folder: Path) -> None:
     assert max(seen) == 2
 
 
-def test_a_look_that_has_no_turn_in_time_says_so(folder: Path) -> None:
+def test_a_run_that_gets_no_slot_in_time_says_so(folder: Path) -> None:
     runs = tofu(folder, at_once=1)
-    with runs._turns.turn(look=False, wait=time.sleep), pytest.raises(TooManyRequests, match="busy with other modules"):
+    with (
+        runs._queue.slot(reads=False, wait=time.sleep),
+        pytest.raises(TooManyRequests, match="busy with other modules"),
+    ):
         runs.plan(place(1), MODULE, Run(limit=0.5))
     assert list(runs.plan(place(1), MODULE, Run(limit=60))) == list[Change]()
 
 
-def test_looks_leave_a_place_to_deployments() -> None:
-    turns = Turns(2)
-    with turns.turn(look=True, wait=time.sleep):
-        with pytest.raises(Interrupted), turns.turn(look=True, wait=_refuse):
+def test_runs_that_only_read_leave_a_slot_to_deployments() -> None:
+    queue = RunQueue(2)
+    with queue.slot(reads=True, wait=time.sleep):
+        with pytest.raises(Interrupted), queue.slot(reads=True, wait=_refuse):
             pass
-        with turns.turn(look=False, wait=_refuse):
+        with queue.slot(reads=False, wait=_refuse):
             pass
-    with turns.turn(look=True, wait=_refuse):  # what gave up is in nobody's way
+    with queue.slot(reads=True, wait=_refuse):  # what gave up is in nobody's way
         pass
 
 
-def test_turns_come_in_the_order_of_asking_and_tell_the_place() -> None:
-    turns, came, told = Turns(1), list[int](), list[str]()
+def test_runs_start_in_the_order_of_asking_and_tell_the_position() -> None:
+    queue, came, told = RunQueue(1), list[int](), list[str]()
     begun = threading.Event()
 
     def go(number: int) -> None:
-        with turns.turn(look=False, wait=time.sleep, say=told.append if number == 2 else lambda line: None):
+        with queue.slot(reads=False, wait=time.sleep, say=told.append if number == 2 else lambda line: None):
             came.append(number)
 
     threads = [threading.Thread(target=go, args=(number,)) for number in range(3)]
-    with turns.turn(look=False, wait=time.sleep):
+    with queue.slot(reads=False, wait=time.sleep):
         for number, thread in enumerate(threads, start=1):
             thread.start()
-            while len(turns._waiting) < number or (number == 3 and not told):
+            while len(queue._waiting) < number or (number == 3 and not told):
                 begun.wait(0.01)
     for thread in threads:
         thread.join(30)
@@ -124,4 +127,4 @@ def test_turns_come_in_the_order_of_asking_and_tell_the_place() -> None:
 
 
 def _refuse(seconds: float) -> None:
-    raise Interrupted("It is not its turn.")
+    raise Interrupted("Another run has the slot.")
