@@ -18,6 +18,7 @@ from environments.providers.consul.client import ConsulClient
 from environments.providers.http.check import NoAnswer
 from environments.providers.http.client import WebClient
 from environments.providers.nomad import client as nomad_module
+from environments.providers.nomad import connection as nomad_connection
 from environments.providers.nomad.client import NomadClient
 from environments.providers.vault import client as vault_module
 from environments.providers.vault.client import VaultClient
@@ -38,7 +39,7 @@ def soon() -> Iterator[None]:
 
 @pytest.fixture
 def part_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Connections]:
-    for module in (consul_module, nomad_module, vault_module):
+    for module in (consul_module, nomad_module, nomad_connection, vault_module):
         monkeypatch.setattr(module, "CALL_LIMIT", LIMIT)
     token = tmp_path / "token"
     token.write_text("a token")

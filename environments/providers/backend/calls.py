@@ -42,6 +42,12 @@ def is_away(status: int | None, said: str) -> bool:
     return status in (429, 502, 503, 504) or (status == 500 and _NO_LEADER.fullmatch(said) is not None)
 
 
+def part_session(address: str, ca_file: Path | None, *, seconds: float, keep: int) -> requests.Session:
+    """A session for one part: its calls take at most `seconds`, and it keeps at most `keep` idle connections."""
+    context = trusting(str(ca_file) if ca_file else None) if address.startswith("https:") else None
+    return bounded_session(context=context, seconds=seconds, largest=LARGEST_ANSWER, scatter=True, keep=keep)
+
+
 class TokenSource(Protocol):
     """Where the credential for a call comes from."""
 
@@ -82,8 +88,7 @@ class Caller:
         self.part: Part = part
         self.address = address
         self._tokens = tokens
-        context = trusting(str(ca_file) if ca_file else None) if address.startswith("https:") else None
-        self._session = bounded_session(context=context, seconds=timeout, largest=LARGEST_ANSWER, scatter=True, keep=1)
+        self._session = part_session(address, ca_file, seconds=timeout, keep=1)
         # No connection outlives its call: calls are rare, callers many, and nobody has to close them.
         self._session.headers["Connection"] = "close"
 

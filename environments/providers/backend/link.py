@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import requests
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CredentialUnknown
-from environments.providers.backend.bounded import AnswerTooLarge, bounded_session, trusting
-from environments.providers.backend.calls import LARGEST_ANSWER, TITLES, Part, TokenSource, is_away, knows_no_token
+from environments.providers.backend.bounded import AnswerTooLarge
+from environments.providers.backend.calls import TITLES, Part, TokenSource, is_away, knows_no_token, part_session
 from environments.providers.backend.connections import Connections, Endpoint, token_source
 
 CALL_LIMIT = 15.0
@@ -158,10 +158,7 @@ class TokenLink(Generic[Client]):
 
 
 def _session(endpoint: Endpoint) -> requests.Session:
-    context = None
-    if endpoint.address.startswith("https:"):
-        context = trusting(str(endpoint.ca_file) if endpoint.ca_file else None)
-    session = bounded_session(context=context, seconds=CALL_LIMIT, largest=LARGEST_ANSWER, scatter=True, keep=_POOL)
+    session = part_session(endpoint.address, endpoint.ca_file, seconds=CALL_LIMIT, keep=_POOL)
     session.hooks["response"].append(_refuse_redirect)
     return session
 

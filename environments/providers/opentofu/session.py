@@ -14,11 +14,11 @@ from environments.providers.opentofu import watchdog
 from environments.providers.opentofu.faults import StateTrouble, error_of, outdated
 from environments.providers.opentofu.folders import Workplace
 from environments.providers.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
-from environments.providers.opentofu.key_pipe import hand_in, state_answer
 from environments.providers.opentofu.messages import Messages
 from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, UnsavedStates
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.process import Ended, RunLimit, run_guarded
+from environments.providers.opentofu.state_transfer import hand_in, state_answer
 
 LOCK_FILE = ".terraform.lock.hcl"
 
