@@ -16,8 +16,8 @@ from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix,
 from environments.service.allowances import check_tokens
 from environments.service.authorization import Principal, Role, check_new_token, sees
 from environments.service.pages import Page
+from environments.service.records import NewToken
 from environments.service.storage import Storage, TokenRecord
-from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -56,19 +56,21 @@ class Access:
         role = min((one.role for one in (token, *line)), key=_RANKS.index)  # nobody outranks who made them
         return Principal(token.owner, cast(Role, role), token.id)
 
-    def create_token(self, principal: Principal, request: TokenRequest) -> NewToken:
+    def create_token(
+        self, principal: Principal, owner: str, role: Role = "user", *, note: str = "", ttl: str | None = None
+    ) -> NewToken:
         """A new token; only an admin makes tokens for others, or for admins.
 
         It ends with the token that it is made with, at the latest when that expires, and is revoked with it. Raises
         `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when that one has just ended.
         """
-        check_new_token(principal, request.owner, request.role)
-        if not request.owner.strip():
+        check_new_token(principal, owner, role)
+        if not owner.strip():
             raise InvalidInput("The owner's name is empty.")
         now = self._clock()
-        expires = None if request.ttl is None else now + parse_duration(request.ttl)
+        expires = None if ttl is None else now + parse_duration(ttl)
         secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
-        token = self._make(secret, request.owner.strip(), request.role, request.note, now)
+        token = self._make(secret, owner.strip(), role, note, now)
         with self._storage.write() as tx:
             check_tokens(tx, token.owner, now)
             # What asks inside of this process, such as the pusher of shipped templates, has no token.
@@ -85,7 +87,7 @@ class Access:
                 token = token._replace(parent_id=parent.id)
             token = token._replace(expires_at=expires)
             tx.tokens.add(token)
-        return NewToken(token=_view(token), secret=secret)
+        return NewToken(token, secret)
 
     def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
         """Lets an admin's token in whose secret only its holder knows: the deployer's own."""
@@ -104,15 +106,15 @@ class Access:
             tx.tokens.add(self._make(secret, owner, "admin", note, self._clock()))
         return secret
 
-    def tokens(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> Page[TokenView]:
+    def tokens(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
         """An admin sees every token, others their own; newest first, at most `limit`, older than the one of that id.
 
         Raises `NotFound` when there is none of that id.
         """
         with self._storage.read() as tx:
-            return tx.tokens.all(principal.sees_only, limit=limit, before=before).each(_view)
+            return tx.tokens.all(principal.sees_only, limit=limit, before=before)
 
-    def revoke(self, principal: Principal, token_id: str) -> TokenView:
+    def revoke(self, principal: Principal, token_id: str) -> TokenRecord:
         """Ends a token at once, and all that were made with it, and so on. Raises `NotFound`."""
         with self._storage.write() as tx:
             found = tx.tokens.line(token_id, 1)
@@ -127,7 +129,7 @@ class Access:
         assert revoked is not None
         for tell in tuple(self.on_revoked):
             tell(ended)
-        return _view(revoked)
+        return revoked
 
     def ended(self, token_ids: Iterable[str]) -> frozenset[str]:
         """Which of these tokens are no good any more: revoked, expired, gone, or made with one that is."""
@@ -162,17 +164,3 @@ def _check_good(token: TokenRecord, which: str, now: datetime) -> None:
         raise Unauthenticated(f"{which} has been revoked.")
     if token.expires_at is not None and token.expires_at <= now:
         raise Unauthenticated(f"{which} has expired.")
-
-
-def _view(token: TokenRecord) -> TokenView:
-    return TokenView(
-        id=token.id,
-        owner=token.owner,
-        role=cast(Role, token.role),
-        note=token.note,
-        created_at=token.created_at,
-        expires_at=token.expires_at,
-        revoked_at=token.revoked_at,
-        last_used_at=token.last_used_at,
-        parent_id=token.parent_id,
-    )

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from pydantic_core import to_json
+
 from environments.domain.errors import TemplateInUse, UnknownTemplate
 from environments.domain.faults import Fault
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
@@ -11,9 +13,9 @@ from environments.service.authorization import Action, Principal, may, sees
 from environments.service.checking import Checks, Judge, unjudged
 from environments.service.images import references
 from environments.service.inspecting import in_order
-from environments.service.pages import Page, ended_in_time, shown_size
+from environments.service.pages import Page, ended_in_time
+from environments.service.records import CataloguedTemplate, TemplateDeletion, TemplateSource
 from environments.service.storage import PushedTemplate, Storage, Transaction
-from environments.wire.templates import TemplateDeletionView, TemplateSource, TemplateStepView, TemplateView
 
 _MOST_NAMED = 10
 """Environments that a refusal names; the others are counted."""
@@ -44,7 +46,7 @@ class Catalogue:
         judged = self._judge(bundle, found, images)
         return in_order([*found, *judged]) if judged else found
 
-    def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> TemplateView:
+    def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> CataloguedTemplate:
         """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
 
         `source` is kept with it; the same content from the same commit changes nothing.
@@ -52,7 +54,9 @@ class Catalogue:
         may(principal, Action.TEMPLATE_PUSH)
         return self._push(principal, bundle, source, self._judge)
 
-    def _push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None, judge: Judge) -> TemplateView:
+    def _push(
+        self, principal: Principal, bundle: Bundle, source: TemplateSource | None, judge: Judge
+    ) -> CataloguedTemplate:
         found = self._checks.template(principal.owner, bundle)
         with self._storage.read() as tx:
             images = references(tx)
@@ -62,7 +66,7 @@ class Catalogue:
         template = bundle.template()
         with self._storage.write() as tx:
             newest = tx.templates.find(template.name, None)
-            kept = None if source is None else source.model_dump()
+            kept = None if source is None else source._asdict()
             if newest is None or newest.digest != bundle.digest or (kept is not None and newest.source != kept):
                 tx.templates.push(template.name, bundle, principal.owner, self._clock(), kept)
         return self.template(template.name)
@@ -80,7 +84,7 @@ class Catalogue:
             # The service starts before the cluster does, and waits for nobody here.
             self._push(principal, bundle, None, unjudged)
 
-    def delete(self, principal: Principal, name: str, digest: str | None = None) -> TemplateDeletionView:
+    def delete(self, principal: Principal, name: str, digest: str | None = None) -> TemplateDeletion:
         """Takes a template out of the catalogue: every version, or the one with that digest.
 
         What environments were made from is kept as long as one of their deployments is, so they are destroyed as they
@@ -95,19 +99,19 @@ class Catalogue:
             _check_unused(principal, name, tx.environments.made_from(name, digest), digest)
             now = self._clock()
             gone = tx.templates.delete(name, digest, principal.owner, now)
-        return TemplateDeletionView(name=name, digests=tuple(gone), deleted_at=now, deleted_by=principal.owner)
+        return TemplateDeletion(name, tuple(gone), now, principal.owner)
 
-    def templates(self, *, after: str = "", limit: int | None = None) -> Page[TemplateView]:
+    def templates(self, *, after: str = "", limit: int | None = None) -> Page[CataloguedTemplate]:
         """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
             pushes = tx.templates.newest(after=after, limit=limit)
-            views = (_view(push, _content(tx.templates.bundle(push.digest), push.name)) for push in pushes)
-            return Page(views) if limit is None else ended_in_time(views, shown_size, more=pushes.more)
+            found = (_catalogued(push, _content(tx.templates.bundle(push.digest), push.name)) for push in pushes)
+            return Page(found) if limit is None else ended_in_time(found, _shown_size, more=pushes.more)
 
-    def template(self, name: str, digest: str | None = None) -> TemplateView:
+    def template(self, name: str, digest: str | None = None) -> CataloguedTemplate:
         """The newest of that name, or the one with that digest. Raises `UnknownTemplate`."""
         push, bundle = self._find(name, digest)
-        return _view(push, bundle)
+        return _catalogued(push, bundle)
 
     def bundle(self, name: str, digest: str | None = None) -> Bundle:
         """The content of a template. Raises `UnknownTemplate`."""
@@ -151,21 +155,18 @@ def _content(bundle: Bundle | None, name: str) -> Bundle:
     return bundle
 
 
-def _view(push: PushedTemplate, bundle: Bundle) -> TemplateView:
-    template = bundle.template()
-    default, maximum = template.lifetime.default, template.lifetime.maximum
-    return TemplateView(
-        name=template.name,
-        version=template.version,
-        description=template.description,
-        digest=push.digest,
-        pushed_at=push.pushed_at,
-        pushed_by=push.pushed_by,
-        default_lifetime=default.total_seconds() if default else None,
-        maximum_lifetime=maximum.total_seconds() if maximum else None,
-        parameters_schema=template.parameters_schema(),
-        steps=tuple(TemplateStepView(name=step.name, uses=step.uses, needs=step.needs) for step in template.steps),
-        outputs={name: output.description for name, output in template.outputs.items()},
-        host_volumes=template.host_volumes,
-        source=None if push.source is None else TemplateSource.model_validate(push.source),
+def _catalogued(push: PushedTemplate, bundle: Bundle) -> CataloguedTemplate:
+    return CataloguedTemplate(push, bundle.template())
+
+
+def _shown_size(found: CataloguedTemplate) -> int:
+    """Bytes, about, that the API shows of a template: schema, steps without options, outputs."""
+    template = found.template
+    shown = (
+        template.description,
+        template.parameters_schema(),
+        [(step.name, step.uses, step.needs) for step in template.steps],
+        [(name, output.description) for name, output in template.outputs.items()],
+        template.host_volumes,
     )
+    return len(to_json(shown))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.deadline import first_deadline, parse_duration
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import NameTaken, NotAllowedNow, NotFound, UnknownTemplate
@@ -17,7 +18,6 @@ from environments.service.checking import Verdicts
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage import Transaction
-from environments.wire.environments import CreateRequest, UpdateRequest
 
 LAST_GOOD = "last-good"
 """In place of a deployment's id: the one that last made the environment ready."""
@@ -42,7 +42,7 @@ class Draft(NamedTuple):
 def new_environment(
     tx: Transaction,
     principal: Principal,
-    request: CreateRequest,
+    request: CreateEnvironment,
     environment_id: str,
     now: datetime,
     verdicts: Verdicts,
@@ -109,7 +109,7 @@ def updated(
     tx: Transaction,
     principal: Principal,
     environment: Environment,
-    request: UpdateRequest,
+    request: UpdateEnvironment,
     verdicts: Verdicts,
     why_not_again: WhyNot = any_step,
 ) -> Draft:
@@ -197,7 +197,7 @@ def _with(environment: Environment, bundle: Bundle, template: Template, paramete
     return environment.model_copy(update=changes)
 
 
-def _asked(request: UpdateRequest, name: str) -> bool:
+def _asked(request: UpdateEnvironment, name: str) -> bool:
     return request.parameters is not None and name in request.parameters
 
 

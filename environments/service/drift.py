@@ -10,7 +10,6 @@ from environments.domain.lifecycle import State
 from environments.service.authorization import Action, Principal, environment_to_read, may
 from environments.service.cron import next_run
 from environments.service.storage import Storage, Transaction
-from environments.wire.environments import DriftView
 
 
 class Observer(Protocol):
@@ -29,12 +28,12 @@ class Drifting:
         self._observer = observer
         self._clock = clock
 
-    def show(self, principal: Principal, name: str) -> DriftView:
-        """What the last look found."""
+    def show(self, principal: Principal, name: str) -> Environment:
+        """The environment with what the last observation found."""
         with self._storage.read() as tx:
-            return _view(environment_to_read(tx, principal, name))
+            return environment_to_read(tx, principal, name)
 
-    def observe(self, principal: Principal, name: str) -> DriftView:
+    def observe(self, principal: Principal, name: str) -> Environment:
         """Looks now. Raises `NotAllowedNow` unless the environment is ready, and stays so while we look."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
@@ -54,7 +53,7 @@ class Drifting:
         found = self._note(environment, newest, self._observer.observe(environment))
         if found is None:
             raise NotAllowedNow(f"Environment {environment.name!r} was changed while we looked at it.")
-        return _view(found)
+        return found
 
     def observe_due(self) -> list[str]:
         """Looks at one ready environment whose moment has come; its name, or nothing. The next moment is set first."""
@@ -119,7 +118,3 @@ def _sentence(drift: Drift) -> str:
         *([f"{len(drift.unexpected) + drift.more_unexpected} unexpected"] if drift.unexpected else []),
     ]
     return ", ".join(parts)
-
-
-def _view(environment: Environment) -> DriftView:
-    return DriftView(environment=environment.name, drift=environment.drift, observe_at=environment.observe_at)

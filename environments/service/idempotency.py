@@ -13,9 +13,8 @@ from environments.domain.environment import Environment
 from environments.domain.errors import IdempotencyMismatch, UnknownEnvironment
 from environments.service.authorization import Principal, sees
 from environments.service.enqueue import Sealer
-from environments.service.presenting import environment_view
+from environments.service.records import Accepted
 from environments.service.storage import KnownRequest, Transaction
-from environments.wire.environments import Accepted
 
 LABEL = "calvinverse: requests with an Idempotency-Key"
 """What the key of the HMAC is derived from the service's key with."""
@@ -43,7 +42,7 @@ class Once:
         environment = tx.environments.get(known.environment_id)
         if environment is None or not sees(self._principal, environment.owner):
             raise UnknownEnvironment("The environment that this Idempotency-Key made is gone.")
-        return Accepted(environment=environment_view(environment), deployment_id=known.deployment_id)
+        return Accepted(environment, known.deployment_id)
 
     def remember(self, tx: Transaction, environment: Environment, deployment_id: str) -> None:
         """Keeps what the request did, for when it comes again."""

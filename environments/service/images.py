@@ -10,7 +10,6 @@ from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
 from environments.service.storage import PublishedImage, Storage, Transaction
-from environments.wire.images import ImageView, PublishImageRequest
 
 
 class Images:
@@ -20,7 +19,9 @@ class Images:
         self._storage = storage
         self._clock = clock
 
-    def publish(self, principal: Principal, name: str, request: PublishImageRequest) -> ImageView:
+    def publish(
+        self, principal: Principal, name: str, reference: str, channel: str, *, key: str = "", build: str = ""
+    ) -> PublishedImage:
         """Makes an image the newest of its name; the same one again changes nothing.
 
         Only an admin may: everybody's environments run it. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
@@ -28,34 +29,34 @@ class Images:
         may(principal, Action.IMAGE_PUBLISH)
         image = PublishedImage(
             name=check_image_name(name),
-            reference=check_reference(request.reference),
-            channel=check_label(request.channel, "a channel"),
-            key=request.key,
-            build=request.build,
+            reference=check_reference(reference),
+            channel=check_label(channel, "a channel"),
+            key=key,
+            build=build,
             published_at=self._clock(),
             published_by=principal.owner,
         )
         with self._storage.write() as tx:
             before = _newest(tx, name)
             if before is not None and _content(before) == _content(image):
-                return _view(before)
+                return before
             tx.images.publish(image)
-        return _view(image)
+        return image
 
-    def images(self, *, after: str = "", limit: int | None = None) -> Page[ImageView]:
+    def images(self, *, after: str = "", limit: int | None = None) -> Page[PublishedImage]:
         """The newest of each name that wasn't withdrawn; at most `limit`, those whose names come behind `after`."""
         with self._storage.read() as tx:
-            return tx.images.current(after=after, limit=limit).each(_view)
+            return tx.images.current(after=after, limit=limit)
 
-    def image(self, name: str) -> ImageView:
+    def image(self, name: str) -> PublishedImage:
         """The newest of that name. Raises `ImageNotPublished`."""
         with self._storage.read() as tx:
             image = _newest(tx, name)
             if image is None:
                 raise _unknown(tx, name)
-        return _view(image)
+        return image
 
-    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[ImageView]:
+    def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PublishedImage]:
         """What was ever published under that name, newest first; at most `limit`, without the first `skip`.
 
         Raises `ImageNotPublished`.
@@ -64,9 +65,9 @@ class Images:
             images = tx.images.history(name, limit=limit, skip=skip)
             if not images and not skip:
                 raise _unknown(tx, name)
-        return images.each(_view)
+        return images
 
-    def withdraw(self, principal: Principal, name: str) -> ImageView:
+    def withdraw(self, principal: Principal, name: str) -> PublishedImage:
         """From now on no deployment gets the image; its history stays. Raises `Forbidden`, `ImageNotPublished`."""
         may(principal, Action.IMAGE_WITHDRAW)
         now = self._clock()
@@ -75,7 +76,7 @@ class Images:
             if image is None:
                 raise _unknown(tx, name)
             tx.images.withdraw(name, principal.owner, now)
-        return _view(image._replace(withdrawn_at=now, withdrawn_by=principal.owner))
+        return image._replace(withdrawn_at=now, withdrawn_by=principal.owner)
 
 
 def references(tx: Transaction) -> dict[str, str]:
@@ -95,7 +96,3 @@ def _content(image: PublishedImage) -> tuple[str, ...]:
 def _unknown(tx: Transaction, name: str) -> ImageNotPublished:
     known = [image.name for image in tx.images.current(limit=MOST_SUGGESTED_FROM)]
     return ImageNotPublished(told(f"No image {name!r} is published.", name, known))
-
-
-def _view(image: PublishedImage) -> ImageView:
-    return ImageView(**image._asdict())

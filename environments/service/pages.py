@@ -6,8 +6,6 @@ What people store decides how large an entry is, so that a number alone bounds n
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -41,8 +39,3 @@ def ended_in_time(entries: Iterable[T], size: Callable[[T], int], *, more: bool 
             break
         taken.append(entry)
     return taken
-
-
-def shown_size(view: BaseModel) -> int:
-    """Of what people see, in bytes of JSON."""
-    return len(view.__pydantic_serializer__.to_json(view))

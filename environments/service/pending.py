@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from environments.domain.admission import (
@@ -18,16 +19,16 @@ from environments.domain.deadline import format_duration
 from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentState, StepState
 from environments.service.authorization import Principal, sees
+from environments.service.records import Pending
 from environments.service.storage import Transaction, WorkerRecord
-from environments.wire.deployments import PendingView
 
 _NO_WORKER = "No worker is alive: start one."
 
 
-def pending(tx: Transaction, principal: Principal, deployment: Deployment, now: datetime) -> PendingView:
+def pending(tx: Transaction, principal: Principal, deployment: Deployment, now: datetime) -> Pending:
     """What a person who may see the deployment reads about it. Names of others' are for admins."""
     lane = lane_of(deployment.kind)
-    view = PendingView(deployment_id=deployment.id, state=deployment.state, lane=lane.value)
+    told = Pending(deployment.id, deployment.state, lane.value)
     if deployment.state is DeploymentState.QUEUED:
         queue = tx.deployments.queue(lane)
         order = line(queue, now)
@@ -39,10 +40,10 @@ def pending(tx: Transaction, principal: Principal, deployment: Deployment, now: 
         ]
         if place == 0 and len(reasons) == 1:
             reasons.append("A worker takes it at any moment.")
-        return view.model_copy(update={"position": place + 1, "waiting": len(order), "reasons": tuple(reasons)})
+        return replace(told, position=place + 1, waiting=len(order), reasons=tuple(reasons))
     if deployment.state is DeploymentState.RUNNING:
-        return view.model_copy(update={"reasons": tuple(_running(tx, deployment, now))})
-    return view.model_copy(update={"reasons": (_ended(deployment),)})
+        return replace(told, reasons=tuple(_running(tx, deployment, now)))
+    return replace(told, reasons=(_ended(deployment),))
 
 
 def _place(order: Sequence[Waiting], place: int, principal: Principal, lane: Lane, now: datetime) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, InvalidInput, NameTaken, PlanStale, UnknownPlan
 from environments.domain.lifecycle import DeploymentKind, check_request
@@ -26,11 +27,9 @@ from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
 from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.idempotency import Once
-from environments.service.presenting import accepted, environment_view
+from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage import Storage, Transaction
-from environments.wire.environments import Accepted, CreateRequest, UpdateRequest
-from environments.wire.plans import PlanRequest, PlanView
 
 KEPT = timedelta(hours=24)
 """How long a plan can be applied."""
@@ -91,7 +90,7 @@ class Planning:
         self._clock = clock
         self._new_id = new_id
 
-    def plan(self, principal: Principal, name: str, request: PlanRequest) -> PlanView:
+    def plan(self, principal: Principal, name: str, request: MakePlan) -> Plan:
         """What the change would do, saved.
 
         Raises what the request itself would raise, what looking may raise, and `TooManyRequests`.
@@ -135,12 +134,12 @@ class Planning:
         with self._storage.write() as tx:
             check_plans(tx, principal.owner, now)
             tx.plans.add(plan, self._sealer.seal(draft.secrets) if draft.secrets else None)
-        return _view(plan)
+        return plan
 
-    def show(self, principal: Principal, plan_id: str) -> PlanView:
+    def show(self, principal: Principal, plan_id: str) -> Plan:
         """A saved plan. Raises `UnknownPlan`, also once it has expired."""
         with self._storage.read() as tx:
-            return _view(self._find(tx, principal, plan_id))
+            return self._find(tx, principal, plan_id)
 
     def apply(self, principal: Principal, plan_id: str, idempotency_key: str | None = None) -> Accepted:
         """Queues what the plan shows, once. The same key (per token) with the same plan does it once.
@@ -166,7 +165,7 @@ class Planning:
                 raise _stale(plan, "it has been applied already")
             once.remember(tx, environment, deployment.id)
             if deployment.plan_id != plan.id:  # it is being destroyed already
-                return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+                return Accepted(environment, deployment.id)
             return accepted(tx, environment, deployment)
 
     def _draft(
@@ -174,13 +173,13 @@ class Planning:
         tx: Transaction,
         principal: Principal,
         name: str,
-        request: PlanRequest,
+        request: MakePlan,
         now: datetime,
         verdicts: Verdicts,
     ) -> Draft:
         _check_fields(request)
         if request.kind is DeploymentKind.CREATE:
-            asked = CreateRequest(
+            asked = CreateEnvironment(
                 name=name,
                 template=request.template or "",
                 digest=request.digest,
@@ -198,7 +197,8 @@ class Planning:
             return unchanged(tx, principal, _ACTIONS[request.kind], environment)
         if request.rollback_to is not None:
             return rolled_back(tx, principal, environment, request.rollback_to)
-        update = UpdateRequest(digest=request.digest, parameters=request.parameters, run_again=request.run_again or ())
+        again = request.run_again or ()
+        update = UpdateEnvironment(digest=request.digest, parameters=request.parameters, run_again=again)
         return updated(tx, principal, environment, update, verdicts, self._why_not_again)
 
     def _apply(
@@ -257,7 +257,7 @@ class Planning:
             raise _stale(plan, f"there is an environment named {plan.environment!r} now") from taken
         if tx.templates.find(plan.template, plan.bundle) is None:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for is gone")
-        asked = CreateRequest(
+        asked = CreateEnvironment(
             name=plan.environment,
             template=plan.template,
             digest=plan.bundle,
@@ -276,19 +276,19 @@ class Planning:
         return plan
 
 
-def _kept(request: PlanRequest, draft: Draft) -> dict[str, Any]:
+def _kept(request: MakePlan, draft: Draft) -> dict[str, Any]:
     """The request as it can be stored: parameters, some of them secret, are kept elsewhere."""
     kept = request.model_dump(mode="json", exclude={"parameters"}, exclude_none=True)
     return {**kept, "rollback_to": draft.rollback_to} if draft.rollback_to else kept
 
 
-def _check_fields(request: PlanRequest) -> None:
+def _check_fields(request: MakePlan) -> None:
     """Raises `InvalidInput` for what this kind of plan doesn't take, and for what it lacks."""
     takes = {
         DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until"},
         DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to", "run_again"},
     }.get(request.kind, set())
-    given = {name for name in PlanRequest.model_fields if name != "kind" and getattr(request, name) is not None}
+    given = {name for name in MakePlan.model_fields if name != "kind" and getattr(request, name) is not None}
     if extra := sorted(given - takes):
         raise InvalidInput(f"A plan to {request.kind.value} takes no {', '.join(extra)}.")
     if request.rollback_to is not None and len(given) > 1:
@@ -322,7 +322,3 @@ def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:
     """One of an environment that there isn't yet is its maker's; else it is the environment's owner's."""
     environment = tx.environments.get(plan.environment_id)
     return sees(principal, plan.requested_by if environment is None else environment.owner)
-
-
-def _view(plan: Plan) -> PlanView:
-    return PlanView(**{name: getattr(plan, name) for name in PlanView.model_fields})

@@ -10,9 +10,8 @@ from environments.service.authorization import STOPPED_OUTSIDE, Action, Principa
 from environments.service.cancellation import cancellation_failure, reverted_columns
 from environments.service.pages import Page
 from environments.service.pending import pending
-from environments.service.presenting import with_journal
+from environments.service.records import Journaled, Pending, Worker, with_journal
 from environments.service.storage import Storage, Transaction, WorkerRecord
-from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
 
 
 class Queueing:
@@ -22,7 +21,7 @@ class Queueing:
         self._storage = storage
         self._clock = clock
 
-    def why(self, principal: Principal, deployment_id: str) -> PendingView:
+    def why(self, principal: Principal, deployment_id: str) -> Pending:
         """Why a deployment doesn't run yet, or what it does, or how it ended. Raises `NotFound`."""
         now = self._clock()
         with self._storage.read() as tx:
@@ -32,7 +31,7 @@ class Queueing:
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return pending(tx, principal, deployment, now)
 
-    def workers(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> Page[WorkerView]:
+    def workers(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> Page[Worker]:
         """The workers that were heard of lately, newest first; users see which of their own deployments each runs.
 
         At most `limit`, without the first `skip`.
@@ -41,14 +40,13 @@ class Queueing:
             running = tx.deployments.running()
             found = tx.workers.all(limit=limit, skip=skip)
 
-        def view(worker: WorkerRecord) -> WorkerView:
-            its = tuple(run.id for run in running if run.worker == worker.name and sees(principal, run.owner))
-            fields = {name: getattr(worker, name) for name in WorkerView.model_fields if name != "running"}
-            return WorkerView(**fields, running=its)
+        def with_its_own(worker: WorkerRecord) -> Worker:
+            own = (run.id for run in running if run.worker == worker.name and sees(principal, run.owner))
+            return Worker(worker, tuple(own))
 
-        return found.each(view)
+        return found.each(with_its_own)
 
-    def cancel(self, principal: Principal, name: str, request: CancelRequest) -> DeploymentView:
+    def cancel(self, principal: Principal, name: str, *, force: bool = False) -> Journaled:
         """Ends what waits at once, and asks what runs to stop; asked again with `force` it gets no more grace.
 
         A running deployment ends as soon as its steps can stop: the environment is then failed, and can be retried,
@@ -62,7 +60,7 @@ class Queueing:
             deployment = _to_cancel(tx, environment)
             # Between the look and the write it may have begun, or ended.
             if not self._withdraw(tx, principal, environment, deployment, now) and not self._ask(
-                tx, principal, deployment, request, now
+                tx, principal, deployment, now, force=force
             ):
                 raise _nothing_to_cancel(environment)
             after = tx.deployments.get(deployment.id)
@@ -95,13 +93,13 @@ class Queueing:
         return True
 
     def _ask(
-        self, tx: Transaction, principal: Principal, deployment: Deployment, request: CancelRequest, now: datetime
+        self, tx: Transaction, principal: Principal, deployment: Deployment, now: datetime, *, force: bool
     ) -> bool:
         """Asks a deployment that runs to stop; False if it doesn't run."""
-        if not tx.deployments.cancel(deployment.id, principal.owner, now, force=request.force):
+        if not tx.deployments.cancel(deployment.id, principal.owner, now, force=force):
             return False
-        if deployment.cancel_requested_at is None or (request.force and not deployment.cancel_forced):
-            how = " without grace" if request.force else ""
+        if deployment.cancel_requested_at is None or (force and not deployment.cancel_forced):
+            how = " without grace" if force else ""
             _tell(tx, deployment, DeploymentState.RUNNING, f"{principal.owner} asks it to stop{how}", now)
         return True
 

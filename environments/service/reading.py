@@ -1,21 +1,22 @@
 """What people look at. Users see their own environments, admins see all."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.environment import Environment, Event
+from environments.domain.environment import Environment, Event, Resource
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.references import SecretReference
+from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, environment_to_read, may, sees
-from environments.service.pages import Page, ended_in_time, shown_size
-from environments.service.presenting import Views, deployment_view, environment_view, outputs_view, with_journal
+from environments.service.pages import Page, ended_in_time
+from environments.service.records import EnvironmentDetails, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage import OwnedEvent, Storage
-from environments.wire.deployments import DeploymentView
-from environments.wire.environments import EnvironmentView, OutputView, ResourceView
-from environments.wire.system import Info
+
+_NOT_SHOWN = {"parameters", "outputs", "inputs", "run_again"}
+"""Fields of deployments and steps that no list shows."""
 
 
 class Secrets(Protocol):
@@ -72,7 +73,6 @@ class Reading:
         self._clock = clock
         self._version = version
         self._started_at = clock()
-        self._views = Views()
 
     def environments(
         self,
@@ -82,39 +82,38 @@ class Reading:
         owner: str | None = None,
         limit: int | None = None,
         before: str | None = None,
-    ) -> Page[EnvironmentView]:
+    ) -> Page[Environment]:
         """Newest first; at most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`."""
         only = principal.sees_only
         if only is not None and owner not in (None, only):
             return Page()
         with self._storage.read() as tx:
-            found = tx.environments.all(owner=only or owner, ended=ended, limit=limit, before=before)
-        return Page(self._views.of(found), more=found.more)
+            return tx.environments.all(owner=only or owner, ended=ended, limit=limit, before=before)
 
-    def environment(self, principal: Principal, name: str) -> EnvironmentView:
+    def environment(self, principal: Principal, name: str) -> EnvironmentDetails:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             newest = tx.deployments.of(environment.id, limit=1)
-            return environment_view(environment, with_journal(tx, newest[0]) if newest else None)
+            return EnvironmentDetails(environment, with_journal(tx, newest[0]) if newest else None)
 
-    def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, OutputView]:
+    def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
         """The outputs; with `reveal` secret ones are read from OpenBao, whose audit log notes it."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             if reveal:
                 may(principal, Action.ENVIRONMENT_REVEAL, environment)
-            shown = outputs_view(environment.outputs)
-            hidden = [output for output, view in shown.items() if view.secret]
+            shown = shown_outputs(environment.outputs)
+            hidden = [name for name, output in shown.items() if output.secret]
             references = {output: secret_of(tx, environment, output) for output in hidden} if reveal else {}
         revealed = self._secrets.read_secrets(environment, references) if references else {}
         for output, value in revealed.items():
-            shown[output] = shown[output].model_copy(update={"value": value})
+            shown[output] = replace(shown[output], value=value)
         return shown
 
     def deployments(
         self, principal: Principal, name: str, *, limit: int | None = None, before: str | None = None
-    ) -> Page[DeploymentView]:
+    ) -> Page[Journaled]:
         """The history of an environment, newest first, with the journals; at most `limit`, older than that id.
 
         Raises `UnknownEnvironment`, and `NotFound` when there is none of that id.
@@ -122,27 +121,23 @@ class Reading:
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             found = tx.deployments.of(environment.id, limit=limit, before=before)
-            views = (with_journal(tx, deployment) for deployment in found)
-            return Page(views) if limit is None else ended_in_time(views, shown_size, more=found.more)
+            journaled = (with_journal(tx, deployment) for deployment in found)
+            return Page(journaled) if limit is None else ended_in_time(journaled, _shown_size, more=found.more)
 
-    def deployment(self, principal: Principal, deployment_id: str) -> DeploymentView:
+    def deployment(self, principal: Principal, deployment_id: str) -> Journaled:
         """One deployment with its journal. Raises `NotFound`."""
         with self._storage.read() as tx:
             deployment = tx.deployments.get(deployment_id)
             environment = tx.environments.get(deployment.environment_id) if deployment else None
             if deployment is None or environment is None or not sees(principal, environment.owner):
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
-            return deployment_view(deployment, tx.journal.steps(deployment.id), tx.journal.needs(deployment.id))
+            return with_journal(tx, deployment)
 
-    def resources(
-        self, principal: Principal, name: str, *, limit: int | None = None, skip: int = 0
-    ) -> Page[ResourceView]:
+    def resources(self, principal: Principal, name: str, *, limit: int | None = None, skip: int = 0) -> Page[Resource]:
         """The inventory of an environment, in the order of making; at most `limit`, without the first `skip`."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
-            found = tx.inventory.of(environment.id, limit=limit, skip=skip)
-        shown = set(ResourceView.model_fields)
-        return found.each(lambda resource: ResourceView.model_validate(resource.model_dump(include=shown)))
+            return tx.inventory.of(environment.id, limit=limit, skip=skip)
 
     def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> Page[Event]:
         """Events of an environment newer than an id, oldest first. Raises `UnknownEnvironment`."""
@@ -169,9 +164,9 @@ class Reading:
         """The CA that signs the environments' certificates, PEM. Raises `BackendError`."""
         return self._authority.ca_chain()
 
-    def info(self, principal: Principal) -> Info:
+    def info(self, principal: Principal) -> ServiceInfo:
         """Version, who asks, and the parts."""
-        return Info(
+        return ServiceInfo(
             version=self._version,
             started_at=self._started_at,
             now=self._clock(),
@@ -195,3 +190,19 @@ class Reading:
         """Environments by state, and deployments by kind and state, for metrics."""
         with self._storage.read() as tx:
             return tx.environments.count_by_state(), tx.deployments.count()
+
+
+def shown_outputs(outputs: Mapping[str, Any]) -> dict[str, Output]:
+    """The outputs of an environment (name → its record), secret ones masked."""
+    return {name: _shown(output) for name, output in outputs.items()}
+
+
+def _shown(output: Mapping[str, Any]) -> Output:
+    secret = bool(output.get("secret")) or any(references_in(output.get("value")))
+    return Output(MASK if secret else output["value"], output.get("description", ""), secret)
+
+
+def _shown_size(found: Journaled) -> int:
+    """Bytes, about, that the API shows of a deployment with its journal."""
+    steps = (len(step.model_dump_json(exclude=_NOT_SHOWN)) for step in found.steps)
+    return len(found.deployment.model_dump_json(exclude=_NOT_SHOWN)) + sum(steps)

@@ -11,9 +11,8 @@ from environments.service import enqueue
 from environments.service.authorization import REMOVED_OUTSIDE, Action, Principal, environment_to_change, may
 from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.enqueue import DeploymentRequest
-from environments.service.presenting import accepted, environment_view
+from environments.service.records import Accepted, accepted
 from environments.service.storage import Storage, Transaction
-from environments.wire.environments import AbandonRequest, Accepted, EnvironmentView, RollbackRequest
 
 
 class Recovery:
@@ -52,7 +51,7 @@ class Recovery:
             deployment = enqueue.add(tx, environment, DeploymentKind.PROMOTE, new, allowed)
             return accepted(tx, environment, deployment)
 
-    def rollback(self, principal: Principal, name: str, request: RollbackRequest) -> Accepted:
+    def rollback(self, principal: Principal, name: str, deployment: str | None = None) -> Accepted:
         """Goes back to what the last good deployment applied, or an earlier one that is named.
 
         Secret parameters stay as they are in OpenBao. Raises `NotAllowedNow`, also when there is nothing to go back
@@ -62,12 +61,11 @@ class Recovery:
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = rolled_back(tx, principal, environment, request.deployment)
+            draft = rolled_back(tx, principal, environment, deployment)
             new = DeploymentRequest(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
-            deployment = enqueue.roll_back(tx, draft, new)
-            return accepted(tx, draft.environment, deployment)
+            return accepted(tx, draft.environment, enqueue.roll_back(tx, draft, new))
 
-    def abandon(self, principal: Principal, name: str, request: AbandonRequest) -> EnvironmentView:
+    def abandon(self, principal: Principal, name: str, reason: str) -> Environment:
         """Gives up what a failed destroy has left: the record stays, and the clock keeps looking for it.
 
         The name stays reserved until nothing is found; asked again, it is looked for at once. Raises `NotAllowedNow`
@@ -91,7 +89,7 @@ class Recovery:
                 if resource.status not in (ResourceStatus.GONE, ResourceStatus.ABANDONED)
             ]
             for resource in left:
-                detail = f"abandoned by {principal.owner}: {request.reason}"
+                detail = f"abandoned by {principal.owner}: {reason}"
                 detail += f" (last seen: {resource.detail})" if resource.detail else ""
                 tx.inventory.set(environment.id, resource.kind, resource.address, ResourceStatus.ABANDONED, detail, now)
             check_move(environment.name, environment.state, State.ABANDONED)
@@ -109,20 +107,20 @@ class Recovery:
                 environment.id,
                 now,
                 message=f"{principal.owner} gave up {environment.name} with {len(left)} things that may be left: "
-                f"{request.reason}. Its name stays reserved until nothing of it is found",
+                f"{reason}. Its name stays reserved until nothing of it is found",
                 data={
                     "state": State.ABANDONED.value,
-                    "reason": request.reason,
+                    "reason": reason,
                     "left": [f"{resource.kind} {resource.address}" for resource in left],
                 },
             )
             del changes["sealed"]
-            return environment_view(environment.model_copy(update=changes))
+            return environment.model_copy(update=changes)
 
-    def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> EnvironmentView:
+    def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> Environment:
         if environment.observe_at is None:
             raise NotAllowedNow(
                 f"Environment {environment.name!r} was abandoned, and nothing is left of it.", hint="Its name is free."
             )
         tx.environments.change(environment.id, observe_at=now)
-        return environment_view(environment.model_copy(update={"observe_at": now}))
+        return environment.model_copy(update={"observe_at": now})

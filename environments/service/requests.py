@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.deadline import check_deadline, later, parse_duration
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import (
@@ -28,17 +29,9 @@ from environments.service.drafting import new_environment, updated
 from environments.service.enqueue import DeploymentRequest
 from environments.service.enqueue import Sealer as Sealer  # where others look for it
 from environments.service.idempotency import Once
-from environments.service.presenting import accepted, environment_view
+from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage import Storage, Transaction
-from environments.wire.environments import (
-    Accepted,
-    CreateRequest,
-    DestroyRequest,
-    EnvironmentView,
-    ExtendRequest,
-    UpdateRequest,
-)
 
 _AT_ONCE = 50
 """Environments whose destroy the clock asks for in one transaction."""
@@ -64,7 +57,7 @@ class Requests:
         self._clock = clock
         self._new_id = new_id
 
-    def create(self, principal: Principal, request: CreateRequest, idempotency_key: str | None = None) -> Accepted:
+    def create(self, principal: Principal, request: CreateEnvironment, idempotency_key: str | None = None) -> Accepted:
         """A new environment, to be deployed. The same key (per token) with the same body makes one.
 
         Raises `InvalidName`, `NameTaken`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`,
@@ -75,7 +68,7 @@ class Requests:
         return verdicts.settle(lambda: self._create(principal, request, idempotency_key, verdicts))
 
     def _create(
-        self, principal: Principal, request: CreateRequest, idempotency_key: str | None, verdicts: Verdicts
+        self, principal: Principal, request: CreateEnvironment, idempotency_key: str | None, verdicts: Verdicts
     ) -> Accepted:
         now = self._clock()
         once = Once(principal, idempotency_key, request.model_dump_json(), self._sealer, now=now)
@@ -87,7 +80,7 @@ class Requests:
             once.remember(tx, draft.environment, deployment.id)
             return accepted(tx, draft.environment, deployment)
 
-    def update(self, principal: Principal, name: str, request: UpdateRequest) -> Accepted:
+    def update(self, principal: Principal, name: str, request: UpdateEnvironment) -> Accepted:
         """Makes the environment what the newest (or named) version of its template says, with changed parameters.
 
         What steps made that the new version lacks is destroyed. Raises `NotAllowedNow`, `InvalidParameters`,
@@ -96,7 +89,7 @@ class Requests:
         verdicts = Verdicts(self._checks, principal.owner)
         return verdicts.settle(lambda: self._update(principal, name, request, verdicts))
 
-    def _update(self, principal: Principal, name: str, request: UpdateRequest, verdicts: Verdicts) -> Accepted:
+    def _update(self, principal: Principal, name: str, request: UpdateEnvironment, verdicts: Verdicts) -> Accepted:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
@@ -120,9 +113,9 @@ class Requests:
             deployment = enqueue.add(tx, environment, DeploymentKind.CREATE, asked, allowed)
             return accepted(tx, environment, deployment)
 
-    def destroy(self, principal: Principal, name: str, request: DestroyRequest | None = None) -> Accepted:
+    def destroy(self, principal: Principal, name: str, reason: str = "") -> Accepted:
         """Destroys now, whatever runs; asked again while it runs, it names the running deployment."""
-        reason = (request.reason if request else "") or f"asked for by {principal.owner}"
+        reason = reason or f"asked for by {principal.owner}"
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
@@ -146,10 +139,21 @@ class Requests:
                 _destroy(tx, environment, self._new_request(CLOCK.owner, reason, now, by_machine=True), allowed)
         return [environment.name for environment in due]
 
-    def extend(self, principal: Principal, name: str, request: ExtendRequest) -> EnvironmentView:
-        """Moves the deadline, later or earlier. Raises `InvalidLifetime`, `NotAllowedNow`."""
+    def extend(
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        by: str | None = None,
+        ttl: str | None = None,
+        until: datetime | None = None,
+    ) -> Environment:
+        """Moves the deadline by a duration, to a duration from now, or to a moment.
+
+        Raises `InvalidLifetime` (also unless exactly one of them is given) and `NotAllowedNow`.
+        """
         now = self._clock()
-        if [request.by, request.ttl, request.until].count(None) != 2:
+        if [by, ttl, until].count(None) != 2:
             raise InvalidLifetime("Give one of: how much longer, how long from now, or until when.")
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, NO_DEADLINE)
@@ -159,13 +163,13 @@ class Requests:
                     f"Environment {environment.name!r} is {environment.state.value} already.",
                     hint=way_on(environment.name, environment.state),
                 )
-            if request.by is not None:
-                wanted = later(environment.deadline or now, parse_duration(request.by))
-            elif request.ttl is not None:
-                wanted = later(now, parse_duration(request.ttl))
+            if by is not None:
+                wanted = later(environment.deadline or now, parse_duration(by))
+            elif ttl is not None:
+                wanted = later(now, parse_duration(ttl))
             else:
-                assert request.until is not None
-                wanted = request.until
+                assert until is not None
+                wanted = until
             latest = environment.maximum_deadline
             maximum = latest - environment.created_at if latest is not None else None
             deadline = check_deadline(wanted, now=now, created=environment.created_at, maximum=maximum)
@@ -177,16 +181,17 @@ class Requests:
                 message=f"{principal.owner} moved the deadline to {deadline:%Y-%m-%d %H:%M:%S %Z}",
                 data={"deadline": deadline.isoformat()},
             )
-            return environment_view(environment.model_copy(update={"deadline": deadline, "warned": False}))
+            return environment.model_copy(update={"deadline": deadline, "warned": False})
 
-    def mirror(self, principal: Principal, view: EnvironmentView) -> EnvironmentView:
-        """Shows an environment that somebody else owns, read-only. Raises `Forbidden`, `InvalidName`, `NameTaken`."""
+    def mirror(self, principal: Principal, environment: Environment) -> Environment:
+        """Shows an environment that another service manages, read-only and without a deadline.
+
+        Raises `Forbidden`, `InvalidName`, `NameTaken`.
+        """
         may(principal, Action.ENVIRONMENT_MIRROR)
-        if view.managed_by is None:
+        if environment.managed_by is None:
             raise InvalidTemplate("An environment from outside has to say who manages it.")
-        fields = {name: getattr(view, name) for name in Environment.model_fields if hasattr(view, name)}
-        outputs = {name: output.model_dump(mode="json") for name, output in view.outputs.items()}
-        environment = Environment(**{**fields, "outputs": outputs, "deadline": None, "maximum_deadline": None})
+        environment = environment.model_copy(update={"deadline": None, "maximum_deadline": None})
         with self._storage.write() as tx:
             known = tx.environments.get(environment.id)
             if known is None:
@@ -202,10 +207,10 @@ class Requests:
                 EventType.ENVIRONMENT_STATE,
                 environment.id,
                 self._clock(),
-                message=f"{environment.name} is {environment.state.value}, managed by {view.managed_by}",
+                message=f"{environment.name} is {environment.state.value}, managed by {environment.managed_by}",
                 data={"state": environment.state.value},
             )
-        return environment_view(environment)
+        return environment
 
     def _new_request(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> DeploymentRequest:
         return DeploymentRequest(self._new_id("dep"), by, reason, now, by_machine=by_machine)
@@ -214,5 +219,5 @@ class Requests:
 def _destroy(tx: Transaction, environment: Environment, asked: DeploymentRequest, allowed: Allowed) -> Accepted:
     environment, deployment = enqueue.destroy(tx, environment, asked, allowed)
     if deployment.id != asked.id:  # it is being destroyed already
-        return Accepted(environment=environment_view(environment), deployment_id=deployment.id)
+        return Accepted(environment, deployment.id)
     return accepted(tx, environment, deployment)

@@ -7,7 +7,7 @@ from environments.domain.errors import InvalidSource
 from environments.domain.template import Bundle
 from environments.service.authorization import Action, Principal, may
 from environments.service.catalogue import Catalogue
-from environments.wire.templates import GitPushRequest, TemplateSource, TemplateView
+from environments.service.records import CataloguedTemplate, TemplateSource
 
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
 
@@ -38,17 +38,17 @@ class Sources:
         self._catalogue = catalogue
         self._repositories = repositories
 
-    def push(self, principal: Principal, request: GitPushRequest) -> TemplateView:
+    def push(self, principal: Principal, url: str, ref: str | None = None, path: str = "") -> CataloguedTemplate:
         """Fetches a template and makes it the newest of its name; asked again it fetches again.
 
         Only an admin may. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
         """
         may(principal, Action.TEMPLATE_PUSH)
-        path = _checked_path(request.path)
-        if request.ref is not None:
-            _check_ref(request.ref)
-        found = self._repositories.fetch(request.url, request.ref, path)
-        source = TemplateSource(url=request.url, ref=found.ref, commit=found.commit, path=path)
+        path = _checked_path(path)
+        if ref is not None:
+            _check_ref(ref)
+        found = self._repositories.fetch(url, ref, path)
+        source = TemplateSource(url=url, ref=found.ref, commit=found.commit, path=path)
         return self._catalogue.push(principal, found.bundle, source)
 
 

@@ -18,7 +18,6 @@ from environments.api.bodies import LARGEST_BODY, LARGEST_PUSH, Limited
 from environments.domain.errors import TooManyRequests
 from environments.service.authorization import Principal
 from environments.service.module_access import StateCaller
-from environments.wire.tokens import TokenRequest
 from tests.contract.test_api_limits import connect, ends, http
 from tests.fakes.service import Served, served
 
@@ -32,7 +31,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 def token(api: Served, owner: str, role: Literal["admin", "user"] = "admin") -> str:
-    return api.service.access.create_token(api.service.admin, TokenRequest(owner=owner, role=role)).secret
+    return api.service.access.create_token(api.service.admin, owner=owner, role=role).secret
 
 
 def head(path: str, secret: str, length: int) -> bytes:

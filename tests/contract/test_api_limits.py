@@ -20,7 +20,6 @@ from environments.api.concurrency import OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
 from environments.domain.errors import TooManyRequests
-from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 SOON = 10.0
@@ -34,7 +33,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 def token(api: Served, owner: str) -> str:
-    return api.service.access.create_token(api.service.admin, TokenRequest(owner=owner)).secret
+    return api.service.access.create_token(api.service.admin, owner=owner).secret
 
 
 def http(api: Served, secret: str | None, timeout: float = 60.0) -> httpx2.Client:

@@ -14,7 +14,6 @@ from environments.domain.lifecycle import DeploymentState, State
 from environments.service.storage import WorkerRecord
 from environments.wire.deployments import CancelRequest
 from environments.wire.environments import CreateRequest
-from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 
@@ -34,7 +33,7 @@ def client(api: Served) -> Iterator[HttpClient]:
 @pytest.fixture
 def user(api: Served) -> Iterator[HttpClient]:
     """That of somebody else, who is no admin."""
-    token = api.service.access.create_token(api.service.admin, TokenRequest(owner="grace")).secret
+    token = api.service.access.create_token(api.service.admin, owner="grace").secret
     with api.client(token) as client:
         yield client
 

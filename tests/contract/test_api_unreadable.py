@@ -11,7 +11,6 @@ import pytest
 from environments.domain.errors import InvalidInput
 from environments.domain.lifecycle import State
 from environments.stores.columns import read_column, write_column
-from environments.wire.tokens import TokenRequest
 from tests.fakes.service import Served, served
 
 RAW, ESCAPED = b"\xed\xa0\x80", b"\\ud800"
@@ -25,7 +24,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def http(api: Served) -> Iterator[httpx2.Client]:
-    secret = api.service.access.create_token(api.service.admin, TokenRequest(owner="grace")).secret
+    secret = api.service.access.create_token(api.service.admin, owner="grace").secret
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as client:
         yield client

@@ -14,7 +14,6 @@ import pytest
 from environments.checking.pool import CheckPool
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.tokens import TokenRequest
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 
@@ -76,7 +75,7 @@ def admin(api: Served) -> Iterator[Door]:
 
 @pytest.fixture
 def mallory(api: Served) -> Iterator[Door]:
-    door = Door(api, api.service.access.create_token(api.service.admin, TokenRequest(owner="mallory")).secret)
+    door = Door(api, api.service.access.create_token(api.service.admin, owner="mallory").secret)
     with door.http:
         yield door
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.opentofu.keys import VaultModuleKeys
@@ -15,7 +16,6 @@ from environments.providers.opentofu.ports import ModuleKeys, RunRecords, StateA
 from environments.providers.opentofu.served_states import SealedRunRecords, ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
-from environments.wire.environments import CreateRequest
 from tests.fakes.backends.module_states import MemoryModuleKeys, MemoryModuleStates
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
@@ -64,7 +64,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
         return
     service = make_service(tmp_path)
     admin = Principal("root", "admin", "tok-root")
-    made = service.requests.create(admin, CreateRequest(name="demo", template="web")).environment
+    made = service.requests.create(admin, CreateEnvironment(name="demo", template="web")).environment
     owner = Owner(made.id, made.name)
     states = service.module_states
     backend = ServedStates(states, lambda: "http://127.0.0.1:1")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.errors import BackendError, ForeignResource, LeaseLost, StorageError
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.backend.connections import Connections
@@ -17,7 +18,6 @@ from environments.providers.opentofu.served_states import SealedRunRecords
 from environments.providers.vault.client import Secrets, VaultClient
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
-from environments.wire.environments import CreateRequest
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.service import make_service
 from tests.support.step_harness import Run
@@ -105,7 +105,7 @@ def test_a_key_of_others_is_not_used_and_a_broken_one_not_replaced(
 def test_kits_are_sealed_for_one_step_and_written_by_who_holds_the_deployment(tmp_path: Path) -> None:
     service = make_service(tmp_path)
     try:
-        made = service.requests.create(service.admin, CreateRequest(name="demo", template="web")).environment
+        made = service.requests.create(service.admin, CreateEnvironment(name="demo", template="web")).environment
         owner = Owner(made.id, made.name)
         with service.database.write() as tx:
             claim = tx.deployments.claim("w1", 60, list(DeploymentKind), datetime.now(UTC))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.service.module_access import StateCaller, StateHolder
 from environments.service.module_states import ModuleStates
-from environments.wire.environments import CreateRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 
@@ -22,7 +22,7 @@ class Scene:
     def __init__(self, setting: Setting) -> None:
         self.database = setting.database
         setting.push(TEMPLATE)
-        request = CreateRequest(name="demo", template="things", parameters={"code": "swordfish"})
+        request = CreateEnvironment(name="demo", template="things", parameters={"code": "swordfish"})
         self.id = setting.requests.create(ADMIN, request).environment.id
         self.states = ModuleStates(setting.database, lambda: b"k" * 32, setting.clock)
         self.clock = setting.clock

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import (
     DatabaseUnavailable,
@@ -29,7 +30,7 @@ from environments.service.requests import Requests
 from environments.service.storage import TokenRecord, Transaction
 from environments.stores import events, leader_lock, listening, postgres_calls
 from environments.stores.database import Database, open_database
-from environments.wire.environments import Accepted, CreateRequest, UpdateRequest
+from environments.wire.environments import Accepted
 from tests.fakes.client import NOW
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 from tests.support.postgres import Postgres
@@ -346,7 +347,7 @@ def test_commits_of_others_are_told_at_once(setting: Setting, other: Database, m
 def test_the_same_key_makes_one_environment(setting: Setting, other: Database) -> None:
     second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
-        request = CreateRequest(name=f"name-{number}", template="things", parameters=SECRET)
+        request = CreateEnvironment(name=f"name-{number}", template="things", parameters=SECRET)
         first, again = at_once(
             lambda request=request, key=f"key-{number}": setting.requests.create(ADMIN, request, key),  # type: ignore[misc]
             lambda request=request, key=f"key-{number}": second.create(ADMIN, request, key),  # type: ignore[misc]
@@ -359,7 +360,7 @@ def test_the_same_key_makes_one_environment(setting: Setting, other: Database) -
 def test_one_of_two_gets_the_name(setting: Setting, other: Database) -> None:
     second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
-        request = CreateRequest(name=f"name-{number}", template="things", parameters=SECRET)
+        request = CreateEnvironment(name=f"name-{number}", template="things", parameters=SECRET)
         given = at_once(
             lambda request=request: setting.requests.create(ADMIN, request),  # type: ignore[misc]
             lambda request=request: second.create(ADMIN, request),  # type: ignore[misc]
@@ -408,7 +409,7 @@ def test_a_destroy_wins_over_an_update(setting: Setting, other: Database) -> Non
         environment_id = ready(setting, name)
         destroy, _ = at_once(
             lambda name=name: setting.requests.destroy(ADMIN, name).deployment_id,  # type: ignore[misc]
-            lambda name=name: second.update(ADMIN, name, UpdateRequest(parameters={"word": "x"})),  # type: ignore[misc]
+            lambda name=name: second.update(ADMIN, name, UpdateEnvironment(parameters={"word": "x"})),  # type: ignore[misc]
         )
         assert setting.environment(name).state is State.DESTROYING
         with setting.database.read() as tx:
@@ -672,5 +673,5 @@ def test_a_name_with_a_character_that_cannot_be_stored_is_refused_or_unknown(set
 def test_a_value_of_a_parameter_may_have_any_character(setting: Setting) -> None:
     word = "a\0b\u2028👩‍👩‍👧\x1b"
     given = {"code": "sword", "word": word}
-    setting.requests.create(ADMIN, CreateRequest(name="any", template="things", parameters=given))
+    setting.requests.create(ADMIN, CreateEnvironment(name="any", template="things", parameters=given))
     assert setting.environment("any").parameters["word"] == word

@@ -160,7 +160,7 @@ def test_only_admins_and_nothing_is_fetched_for_others(api: Served, repository: 
         refused = grace.post("/v1/templates/from-git", json={"url": repository.url})
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     with pytest.raises(InvalidSource):
-        sources.push(api.service.admin, GitPushRequest(url=repository.url, path="../x"))
+        sources.push(api.service.admin, url=repository.url, path="../x")
     assert asked == []
 
 

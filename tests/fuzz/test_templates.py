@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from environments.checking.pool import CheckPool
 from environments.domain.template import make_bundle
-from environments.wire.tokens import TokenRequest
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 from tests.fuzz import SECONDS
@@ -99,9 +98,9 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
             httpx2.Client(base_url=api.address, timeout=120, trust_env=False) as http,
         ):
             access, root = api.service.access, api.service.admin
-            users = [access.create_token(root, TokenRequest(owner=f"user{n}")).secret for n in range(OWNERS)]
-            asked = [TokenRequest(owner=f"admin{n}", role="admin") for n in range(OWNERS)]
-            yield Fuzzed(api, http, users, [access.create_token(root, one).secret for one in asked])
+            users = [access.create_token(root, owner=f"user{n}").secret for n in range(OWNERS)]
+            admins = [access.create_token(root, f"admin{n}", "admin").secret for n in range(OWNERS)]
+            yield Fuzzed(api, http, users, admins)
     finally:
         pool.stop()
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.errors import BackendError, NameTaken
 from environments.domain.lifecycle import State
@@ -26,7 +27,6 @@ from environments.service.drift import Drifting
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.steps.registry import StepRegistry
-from environments.wire.environments import AbandonRequest, CreateRequest
 from tests.support import images_here
 from tests.support.engine_harness import ADMIN, Setting
 from tests.support.step_harness import Run
@@ -157,7 +157,7 @@ class Scene(Setting):
 
     def ask(self, template: str) -> None:
         """Asks for the environment."""
-        self.requests.create(ADMIN, CreateRequest(name=self.name, template=template))
+        self.requests.create(ADMIN, CreateEnvironment(name=self.name, template=template))
 
     def ends(self, *states: State) -> Environment:
         """The environment once it has come to an end, which must be one of these."""
@@ -292,7 +292,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     with monkeypatch.context() as stubborn:
         stubborn.setattr(NomadClient, "deregister", refuse)
         scene.destroy(State.DESTROY_FAILED)
-        scene.recovery.abandon(ADMIN, scene.name, AbandonRequest(reason="the node is away"))
+        scene.recovery.abandon(ADMIN, scene.name, reason="the node is away")
     assert scene.nomad.running(scene.name) == {"app": 1}
     scene.clock.ahead = timedelta(minutes=11)
     assert scene.after.observe_due() == [scene.name]
@@ -304,7 +304,7 @@ def test_a_name_that_was_given_up_is_reserved_while_its_job_runs(scene: Scene, m
     owner = Owner(environment.id, environment.name, held)
     for resource in shared:  # somebody removes all of it by hand
         scene.box.handlers[resource.kind].destroy(resource.address, owner, Run(limit=60))
-    scene.recovery.abandon(ADMIN, f"id:{environment.id}", AbandonRequest(reason="removed by hand"))
+    scene.recovery.abandon(ADMIN, f"id:{environment.id}", reason="removed by hand")
     assert scene.after.observe_due() == [scene.name]
     scene.ask("reader")
     scene.ends(State.READY)

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from environments.api.state_server import StateServer
+from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import DeploymentKind
 from environments.providers.opentofu.ports import StateAccess
 from environments.providers.opentofu.served_states import ServedStates
 from environments.service.authorization import Principal
 from environments.steps.base import Holder, Owner
-from environments.wire.environments import CreateRequest
 from images.toolchain import require
 from tests.fakes.service import FakeService, make_service
 
@@ -137,7 +137,7 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
     folder = tmp_path / "module"
     folder.mkdir()
     (folder / "main.tf").write_text(MODULE)
-    made = service.requests.create(ADMIN, CreateRequest(name="demo", template="web")).environment
+    made = service.requests.create(ADMIN, CreateEnvironment(name="demo", template="web")).environment
     doors = ServedStates(service.module_states, lambda: server.address)
     found = Backend(service, Owner(made.id, made.name), doors, folder, program)
     server.start()

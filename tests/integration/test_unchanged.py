@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import null, update
 
+from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.template import make_bundle
@@ -18,8 +19,6 @@ from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.done import RUN
 from environments.steps.registry import StepRegistry
 from environments.stores.schema import resources
-from environments.wire.environments import CreateRequest, UpdateRequest
-from environments.wire.plans import PlanRequest
 from tests.support import images_here
 from tests.support.cluster import Cluster
 from tests.support.engine_harness import ADMIN, Setting
@@ -175,7 +174,7 @@ def lines(setting: RealSetting) -> list[str]:
 
 
 def updated(setting: RealSetting, name: str, **request: Any) -> None:
-    accepted = setting.requests.update(ADMIN, name, UpdateRequest(**request))
+    accepted = setting.requests.update(ADMIN, name, UpdateEnvironment(**request))
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED, setting.environment(name).failure
 
 
@@ -200,7 +199,7 @@ def collect_garbage(setting: RealSetting, name: str) -> None:
 def test_nothing_that_is_there_is_registered_and_nothing_that_has_run_runs_again(setting: RealSetting) -> None:
     push(setting)
     name = new_owner("u").name
-    setting.requests.create(ADMIN, CreateRequest(name=name, template="kinds"))
+    setting.requests.create(ADMIN, CreateEnvironment(name=name, template="kinds"))
     assert setting.wait_for(State.READY, State.FAILED, name=name, seconds=120).state is State.READY
     before, told = registered(setting, name), lines(setting)
     assert set(before) == set(KINDS)
@@ -230,7 +229,7 @@ def test_nothing_that_is_there_is_registered_and_nothing_that_has_run_runs_again
     collect_garbage(setting, name)
     left = {job: there for job, there in moved.items() if job not in ENDED}
     assert differences(setting, name) == []
-    planned = setting.planning.plan(ADMIN, name, PlanRequest(kind=DeploymentKind.UPDATE))
+    planned = setting.planning.plan(ADMIN, name, MakePlan(kind=DeploymentKind.UPDATE))
     assert not any(step.changes for step in planned.steps)
     assert setting.ended(setting.planning.apply(ADMIN, planned.id).deployment_id) is DeploymentState.SUCCEEDED
     assert setting.ended(setting.recovery.repair(ADMIN, name).deployment_id) is DeploymentState.SUCCEEDED
@@ -285,13 +284,13 @@ def test_what_nomad_tells_nobody_is_changed_all_the_same(setting: RealSetting) -
         for where, number in (("group", 1), ("task", 2))
     )
     push(setting, ["app"], app=file("app", group, task))
-    setting.requests.create(ADMIN, CreateRequest(name=name, template="kinds"))
+    setting.requests.create(ADMIN, CreateEnvironment(name=name, template="kinds"))
     assert setting.wait_for(State.READY, State.FAILED, name=name, seconds=120).state is State.READY
     updated(setting, name)
     before = registered(setting, name)
     assert before["app"][0] == 0
     push(setting, ["app"], app=file("app", group, ("//task", task[1].replace("2", "3"))))
-    planned = setting.planning.plan(ADMIN, name, PlanRequest(kind=DeploymentKind.UPDATE))
+    planned = setting.planning.plan(ADMIN, name, MakePlan(kind=DeploymentKind.UPDATE))
     assert [change.address for step in planned.steps for change in step.changes] == [f"{name}/app"]
     updated(setting, name)
     assert registered(setting, name)["app"][0] == 1
@@ -309,7 +308,7 @@ def test_what_nomad_gave_up_is_started_again_and_what_it_tries_again_is_awaited(
     name = new_owner("u").name
     seed = file("seed", ("//group", keeps), ("[var.command]", f'["{second}"]'))
     push(setting, ["app", "seed"], app=file("app", ("//group", never)), seed=seed)
-    setting.requests.create(ADMIN, CreateRequest(name=name, template="kinds"))
+    setting.requests.create(ADMIN, CreateEnvironment(name=name, template="kinds"))
     made = setting.wait_for(State.READY, State.FAILED, name=name, seconds=120)
     assert made.state is State.READY, made.failure
     assert len(registered(setting, name)["seed"][1]) == 2

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
@@ -28,7 +29,6 @@ from environments.service.requests import Requests
 from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
-from environments.wire.environments import CreateRequest
 from tests.fakes.world import World, thing_registry
 from tests.support.postgres import Postgres
 
@@ -94,7 +94,7 @@ class Setting:
 
     def create(self, name: str = "one", **values: Any) -> None:
         """Asks for an environment."""
-        self.requests.create(ADMIN, CreateRequest(name=name, template="things", **values))
+        self.requests.create(ADMIN, CreateEnvironment(name=name, template="things", **values))
 
     def environment(self, name: str = "one") -> Environment:
         """As it is now."""

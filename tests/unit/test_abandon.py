@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment, MakePlan
 from environments.domain.deadline import destroy_again_after, observe_again_after
 from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.abandoned import AbandonedObserver
 from environments.service.recovery import Recovery
-from environments.wire.environments import AbandonRequest, CreateRequest
-from environments.wire.plans import PlanRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 
-WHY = AbandonRequest(reason="the rack is gone")
+WHY = "the rack is gone"
 
 
 @pytest.fixture
@@ -106,9 +105,11 @@ def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gon
 
 def _is_reserved(setting: Setting) -> None:
     """Nobody gets the name, be it at once or by a plan; who had it isn't told."""
-    plan = PlanRequest(kind=DeploymentKind.CREATE, template="things", parameters={"code": "swordfish"})
+    plan = MakePlan(kind=DeploymentKind.CREATE, template="things", parameters={"code": "swordfish"})
     for ask in (
-        lambda: setting.requests.create(USER, CreateRequest(name="one", template="things", parameters={"code": "x"})),
+        lambda: setting.requests.create(
+            USER, CreateEnvironment(name="one", template="things", parameters={"code": "x"})
+        ),
         lambda: setting.planning.plan(USER, "one", plan),
     ):
         with pytest.raises(NameTaken, match="'one' is reserved: an environment of that name was abandoned") as taken:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import environments
+from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, State
@@ -16,7 +17,6 @@ from environments.domain.template import Bundle, make_bundle
 from environments.service import enqueue
 from environments.service.authorization import QUEUES, Action, Allowed, Principal, may
 from environments.service.enqueue import DeploymentRequest
-from environments.wire.environments import CreateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,7 +82,7 @@ def service(tmp_path: Path) -> Iterator[FakeService]:
 
 
 def test_nothing_queues_a_deployment_that_was_not_allowed(service: FakeService) -> None:
-    service.requests.create(ALICE, CreateRequest(name="hers", template="web"))
+    service.requests.create(ALICE, CreateEnvironment(name="hers", template="web"))
     service.finish("hers", State.READY)
     (found,) = service.reading.environments(ADMIN)
     with service.database.read() as tx:

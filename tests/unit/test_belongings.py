@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment, MakePlan
 from environments.domain.environment import Drift, Environment
 from environments.domain.errors import BackendError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
@@ -20,8 +21,6 @@ from environments.engine.plan import WorldPlanner
 from environments.providers.consul.ports import CONFIG_KINDS, ConfigEntry, Instance, Policy, Put, Remove, RemoveTree
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
-from environments.wire.environments import AbandonRequest, CreateRequest
-from environments.wire.plans import PlanRequest
 from tests.support.engine_harness import ADMIN
 from tests.support.step_harness import World
 from tests.unit.test_services import HEAD, JOB, SERVICE, Cluster
@@ -66,7 +65,7 @@ class Scene(Cluster):
     def make(self, template: str, *states: State) -> Environment:
         """The environment `alpha`, once it is ready, or in one of these states."""
         parameters = {"pin": "1234"} if template == "whole" else {}
-        self.requests.create(ADMIN, CreateRequest(name="alpha", template=template, parameters=parameters))
+        self.requests.create(ADMIN, CreateEnvironment(name="alpha", template=template, parameters=parameters))
         return self.reaches(*(states or (State.READY,)))
 
     def reaches(self, *states: State) -> Environment:
@@ -196,7 +195,7 @@ def test_foreign_things_in_its_places_are_named_and_neither_read_nor_removed(sce
 def test_a_plan_says_so_before_anything_is_made(scene: Scene, what: str) -> None:
     named, put, _ = STRANGERS[what]
     put(scene.cluster)
-    request = PlanRequest(kind=DeploymentKind.CREATE, template="only-a-job")
+    request = MakePlan(kind=DeploymentKind.CREATE, template="only-a-job")
     with pytest.raises(Exception, match=named):
         scene.planning.plan(ADMIN, "alpha", request)
 
@@ -487,7 +486,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     with monkeypatch.context() as stubborn:
         stubborn.setattr(scene.cluster.nomad, "deregister", refuse)
         scene.destroy(State.DESTROY_FAILED)
-        scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="the node is away"))
+        scene.recovery.abandon(ADMIN, "alpha", reason="the node is away")
     with pytest.raises(Exception, match="is reserved"):
         scene.make("only-a-job")
     scene.clock.ahead = timedelta(minutes=11)
@@ -497,7 +496,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     world.nomad.deregister("alpha", "web", purge=True)
     world.nomad.remove_namespace("alpha")
     world.secrets.write(f"{KEYS}by-hand", {"k": "of the first owner"}, 0)
-    scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
+    scene.recovery.abandon(ADMIN, "alpha", reason="look again")
     assert scene.after.observe_due() == ["alpha"]
     with scene.database.read() as tx:
         left = {found.kind for found in tx.inventory.of(environment.id) if found.status is ResourceStatus.ABANDONED}
@@ -510,7 +509,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     world.consul.commit([RemoveTree(KEYS)])
     for path in world.secrets.paths(KEYS):
         world.secrets.remove(path)
-    scene.recovery.abandon(ADMIN, "alpha", AbandonRequest(reason="look again"))
+    scene.recovery.abandon(ADMIN, "alpha", reason="look again")
     assert scene.after.observe_due() == ["alpha"]
     assert scene.everything() == {}
     scene.make("only-a-job")

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import Deployment, StepRecord
 from environments.domain.errors import Cancelled, InvalidTemplate, ManagedOutside, NotAllowedNow, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.template import Bundle
 from environments.service.authorization import Principal
-from environments.wire.deployments import CancelRequest, DeploymentView
-from environments.wire.environments import UpdateRequest
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 from tests.support.postgres import Postgres
 
@@ -57,8 +56,8 @@ class Gate:
         self._open.set()
 
 
-def cancel(setting: Setting, force: bool = False, who: Principal = ADMIN) -> DeploymentView:
-    return setting.queueing.cancel(who, "one", CancelRequest(force=force))
+def cancel(setting: Setting, force: bool = False, who: Principal = ADMIN) -> Deployment:
+    return setting.queueing.cancel(who, "one", force=force).deployment
 
 
 def newest(setting: Setting) -> Deployment:
@@ -143,7 +142,7 @@ def test_in_a_step_that_waits(setting: Setting) -> None:
     assert failure is not None
     assert (failure.code, failure.step) == ("cancelled", "right")
     setting.push(TEMPLATE)
-    setting.requests.update(ADMIN, "one", UpdateRequest(parameters=SECRET))
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters=SECRET))
     assert setting.wait_for(State.READY).failure is None
 
 
@@ -200,7 +199,7 @@ def test_an_update_that_waits_leaves_the_environment_as_it_was(setting: Setting)
     setting.stop()
     setting.open()
     setting.push(TEMPLATE.replace('version = "1"', 'version = "2"'))
-    setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "bye", "code": "other"}))
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye", "code": "other"}))
     view = cancel(setting)
     assert view.state is DeploymentState.CANCELLED
     assert view.failure is not None
@@ -223,7 +222,7 @@ def test_an_update_that_was_claimed_but_has_not_begun(setting: Setting) -> None:
     ended(setting)
     setting.stop()
     setting.open()
-    setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "bye"}))
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"}))
     with setting.database.write() as tx:
         assert tx.deployments.claim("dead", -1.0, [DeploymentKind.UPDATE], setting.clock())
     cancel(setting)
@@ -231,7 +230,7 @@ def test_an_update_that_was_claimed_but_has_not_begun(setting: Setting) -> None:
     assert ended(setting).state is DeploymentState.CANCELLED
     after = setting.environment()
     assert (after.state, after.failure, after.parameters) == (State.READY, None, before.parameters)
-    setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "so long"}))
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "so long"}))
     setting.until(lambda: setting.environment().outputs["word"]["value"] == "so long!")
 
 
@@ -240,7 +239,7 @@ def test_an_update_that_runs(setting: Setting) -> None:
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
     gate = Gate(setting, "one/left")
-    setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "bye"}))
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"}))
     assert gate.reached.wait(10)
     cancel(setting)
     gate.open()

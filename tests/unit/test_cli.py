@@ -25,13 +25,13 @@ from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED, EXIT_STATU
 from environments.cli.program import build, run
 from environments.client import HttpClient
 from environments.context import Context, write_context
+from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
 from environments.exit_statuses import exit_status
 from environments.private_files import write_private
-from environments.wire.environments import CreateRequest
 from tests.fakes.service import FakeService, Served, served
 from tests.support.service_process import free_port
 
@@ -352,7 +352,7 @@ def test_a_failed_deployment_differs_from_a_request_that_made_nothing(cli: Comma
     """Whatever it failed with: also with what a request may be refused for."""
     for number, cls in enumerate(all_errors()):
         name = f"fails-{number}"
-        cli.service.requests.create(cli.service.admin, CreateRequest(name=name, template="web"))
+        cli.service.requests.create(cli.service.admin, CreateEnvironment(name=name, template="web"))
         cli.service.finish(name, State.FAILED, Failure(code=cls.code, message="It failed."))
         assert cli("env", "watch", name).status == DEPLOYMENT_FAILED
     assert {cls for cls in all_errors() if exit_status(cls) == DEPLOYMENT_FAILED} <= {StepFailed, StepTimeout}
@@ -838,7 +838,7 @@ def test_ctrl_c_leaves_the_deployment_running_and_says_so(cli: CommandLine) -> N
 
 def test_a_reader_that_leaves_is_no_trouble(cli: CommandLine) -> None:
     for number in range(30):
-        cli.service.requests.create(cli.service.admin, CreateRequest(name=f"many{number}", template="web"))
+        cli.service.requests.create(cli.service.admin, CreateEnvironment(name=f"many{number}", template="web"))
     program = f"{sys.executable} -c 'from environments.cli import main; main()'"
     seen = "read -r line; echo $line"
     for command in (

@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.wire.environments import CreateRequest
 from environments.words import clean
 from tests.unit.test_cli import CommandLine, api, cli
 
@@ -46,7 +46,7 @@ def printed(*arguments: str) -> bytes:
 
 
 def test_an_output_is_printed_as_it_is(cli: CommandLine) -> None:
-    cli.service.requests.create(cli.service.admin, CreateRequest(name="exact", template="web"))
+    cli.service.requests.create(cli.service.admin, CreateEnvironment(name="exact", template="web"))
     values: dict[str, Any] = {"text": EXACT, "number": 1.5, "nothing": None, "list": ["\u00a0", 2], "empty": ""}
     cli.service.outputs("exact", {name: {"value": value} for name, value in values.items()})
     shown = cli("env", "outputs", "exact").out

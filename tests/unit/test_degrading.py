@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from environments.api import presenting
+from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import DegradedReason, Environment, Event, EventType, Resource
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import ResourceStatus, State
@@ -16,10 +18,8 @@ from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.world import World
 from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Job
-from environments.service.presenting import environment_view
 from environments.steps import job_health
 from environments.steps.base import Owner
-from environments.wire.environments import UpdateRequest
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
 from tests.fakes.backends.nomad import MemoryNomad
@@ -148,7 +148,7 @@ def test_a_job_that_fails_degrades_its_environment_until_it_runs_again(cluster: 
     (reason,) = cluster.until("one/app")
     assert (reason.step, reason.kind) == ("top", KIND)
     assert reason.reason == "0 of 1 instances run."
-    view = environment_view(cluster.setting.environment())
+    view = presenting.environment(cluster.setting.environment())
     assert view.state is State.READY
     assert view.degraded == (reason,)
     (told,) = cluster.events()
@@ -282,7 +282,7 @@ def test_the_flag_goes_with_a_change_and_comes_again_if_it_is_still_so(cluster: 
     with setting.database.write() as tx:
         tx.environments.change(found.id, degraded=(reason,))
     assert setting.environment("two").degraded == (reason,)
-    setting.requests.update(ADMIN, "two", UpdateRequest(parameters={"word": "other"}))
+    setting.requests.update(ADMIN, "two", UpdateEnvironment(parameters={"word": "other"}))
     setting.until(lambda: setting.environment("two").degraded == ())
 
     cluster.process()
@@ -293,7 +293,7 @@ def test_the_flag_goes_with_a_change_and_comes_again_if_it_is_still_so(cluster: 
     with setting.database.write() as tx:
         tx.environments.change(one.id, state=State.UPDATING, state_since=setting.clock())
         tx.events.add(EventType.ENVIRONMENT_STATE, one.id, setting.clock())
-    assert environment_view(setting.environment()).degraded == ()
+    assert presenting.environment(setting.environment()).degraded == ()
     with setting.database.write() as tx:
         tx.environments.change(one.id, state=State.READY, state_since=setting.clock(), degraded=())
         tx.events.add(EventType.ENVIRONMENT_STATE, one.id, setting.clock())

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.wire.environments import ExtendRequest, UpdateRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
 
 
@@ -319,7 +319,7 @@ def test_the_clock_warns_and_then_destroys(setting: Setting) -> None:
     assert environment.deadline is not None
     setting.clock.ahead = timedelta(minutes=55)
     setting.until(lambda: setting.environment().warned)
-    setting.requests.extend(ADMIN, "one", ExtendRequest(by="1h"))
+    setting.requests.extend(ADMIN, "one", by="1h")
     assert not setting.environment().warned
     setting.clock.ahead = timedelta(minutes=65)
     time.sleep(0.3)
@@ -374,7 +374,7 @@ def test_update_applies_the_new_version_and_keeps_what_is_there(setting: Setting
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
     setting.push(TEMPLATE.replace('version = "1"', 'version = "2"'))
-    setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "bye", **SECRET}))
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye", **SECRET}))
     setting.until(lambda: setting.environment().outputs["word"]["value"] == "bye!")
     environment = setting.wait_for(State.READY)
     assert environment.template_version == "2"

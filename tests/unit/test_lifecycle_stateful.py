@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import BackendUnavailable, StepFailed
 from environments.domain.lifecycle import (
@@ -33,8 +34,6 @@ from environments.domain.template import make_bundle
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.recovery import Recovery
-from environments.wire.deployments import CancelRequest
-from environments.wire.environments import CreateRequest, ExtendRequest, UpdateRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
 
@@ -141,7 +140,7 @@ class Lives(RuleBasedStateMachine):
 
     def _create(self, name: str, word: str, version: str) -> None:
         parameters = {"word": word, "code": "x"}
-        request = CreateRequest(name=name, template="things", digest=DIGESTS[version], parameters=parameters)
+        request = CreateEnvironment(name=name, template="things", digest=DIGESTS[version], parameters=parameters)
         self.meddled.discard(name)
         self._ask(lambda: self.setting.requests.create(ADMIN, request))
 
@@ -150,7 +149,7 @@ class Lives(RuleBasedStateMachine):
     def update(self, data: st.DataObject, word: str, version: str, trouble: tuple[str, int]) -> None:
         name = data.draw(st.sampled_from(self._in(State.READY, State.FAILED)))
         self._expect(trouble)
-        request = UpdateRequest(digest=DIGESTS[version], parameters={"word": word})
+        request = UpdateEnvironment(digest=DIGESTS[version], parameters={"word": word})
         self._ask(lambda: self.setting.requests.update(ADMIN, name, request))
         found = self.setting.environment(name)
         if found.state is State.READY:
@@ -163,7 +162,7 @@ class Lives(RuleBasedStateMachine):
         found = self.setting.environment(data.draw(st.sampled_from(self._in(State.READY, State.FAILED))))
         (other,) = DIGESTS.keys() - {found.template_version}
         self._expect(trouble)
-        request = UpdateRequest(digest=DIGESTS[other], parameters={"word": word})
+        request = UpdateEnvironment(digest=DIGESTS[other], parameters={"word": word})
         self._ask(lambda: self.setting.requests.update(ADMIN, found.name, request))
 
     @precondition(lambda self: self._in(State.READY, State.FAILED))
@@ -202,14 +201,14 @@ class Lives(RuleBasedStateMachine):
             self._watch(verb, address)
 
         self.setting.world.before = pause
-        self.setting.requests.update(ADMIN, name, UpdateRequest(digest=DIGESTS[version], parameters={"word": word}))
+        self.setting.requests.update(ADMIN, name, UpdateEnvironment(digest=DIGESTS[version], parameters={"word": word}))
         # An update that changes nothing has no effects, and ends by itself.
         self.setting.until(lambda: reached.is_set() or not self._unfinished())
         if self._unfinished():
             if wins:
                 self.setting.requests.destroy(ADMIN, name)
             else:
-                self.setting.queueing.cancel(ADMIN, name, CancelRequest(force=force))
+                self.setting.queueing.cancel(ADMIN, name, force=force)
         go_on.set()
         self._settle()
         self.setting.world.before = self._watch
@@ -221,7 +220,7 @@ class Lives(RuleBasedStateMachine):
         before = self.setting.environment(name)
         room = (before.maximum_deadline or self.setting.clock()) - self.setting.clock() > timedelta(hours=hours)
         if before.deadline is not None and before.deadline > self.setting.clock() and room:
-            found = self.setting.requests.extend(ADMIN, name, ExtendRequest(ttl=f"{hours}h"))
+            found = self.setting.requests.extend(ADMIN, name, ttl=f"{hours}h")
             assert found.deadline is not None
             assert found.deadline > self.setting.clock()
 
@@ -241,7 +240,7 @@ class Lives(RuleBasedStateMachine):
     def update_and_die(self, data: st.DataObject, word: str, version: str) -> None:
         """The process dies somewhere, and whatever it had begun goes on with the next one."""
         name = data.draw(st.sampled_from(self._in(State.READY, State.FAILED)))
-        self.setting.requests.update(ADMIN, name, UpdateRequest(digest=DIGESTS[version], parameters={"word": word}))
+        self.setting.requests.update(ADMIN, name, UpdateEnvironment(digest=DIGESTS[version], parameters={"word": word}))
         time.sleep(data.draw(st.sampled_from([0.0, 0.01, 0.03])))  # where it dies is left to chance
         self._die()
         self._settle()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from environments.stores.database import Database
-from environments.wire.environments import ExtendRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 
@@ -27,7 +26,7 @@ def names_and_deadlines(database: Database) -> list[tuple[str, str]]:
 
 def test_a_change_is_in_the_next_list(setting: Setting) -> None:
     before = dict(names_and_deadlines(setting.database))
-    setting.requests.extend(ADMIN, "two", ExtendRequest(by="1h"))
+    setting.requests.extend(ADMIN, "two", by="1h")
     after = dict(names_and_deadlines(setting.database))
     assert before.keys() == after.keys()
     assert {name for name in before if before[name] != after[name]} == {"two"}
@@ -36,7 +35,7 @@ def test_a_change_is_in_the_next_list(setting: Setting) -> None:
 def test_what_did_not_change_is_not_read_again(setting: Setting) -> None:
     with setting.database.read() as tx:
         first = {found.name: found for found in tx.environments.all()}
-    setting.requests.extend(ADMIN, "two", ExtendRequest(by="1h"))
+    setting.requests.extend(ADMIN, "two", by="1h")
     with setting.database.read() as tx:
         second = {found.name: found for found in tx.environments.all()}
     assert first["one"] is second["one"]
@@ -47,7 +46,7 @@ def test_what_did_not_change_is_not_read_again(setting: Setting) -> None:
 def test_newest_first_whatever_was_read_before(setting: Setting) -> None:
     names_and_deadlines(setting.database)
     setting.create("four", parameters={"code": "swordfish"})
-    setting.requests.extend(ADMIN, "one", ExtendRequest(by="1h"))
+    setting.requests.extend(ADMIN, "one", by="1h")
     assert [name for name, _ in names_and_deadlines(setting.database)] == ["four", "three", "two", "one"]
     with setting.database.read() as tx:
         assert [found.name for found in tx.environments.all(owner="nobody")] == []

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from environments.cli.arguments import read_lifetime
 from environments.cli.environment_tables import deadline_line, details
+from environments.domain.commands import CreateEnvironment
 from environments.domain.deadline import LONGEST, later, parse_moment
 from environments.domain.errors import InvalidLifetime
 from environments.domain.lifecycle import State
 from environments.moments import coarse, countdown, in_zone, local_zone, moment, taken, time_of_day, zone_name
-from environments.wire.environments import CreateRequest, EnvironmentView, ExtendRequest
+from environments.wire.environments import EnvironmentView
 from tests.fakes.client import NOW, environment_view
 from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 from tui.clock import Clock
@@ -147,7 +148,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 def test_an_environment_with_the_last_deadline_there_is_can_be_read_and_moved(setting: Setting) -> None:
     """One that an older version took."""
-    setting.requests.create(ADMIN, CreateRequest(name="one", template="things", parameters={"code": "swordfish"}))
+    setting.requests.create(ADMIN, CreateEnvironment(name="one", template="things", parameters={"code": "swordfish"}))
     environment = setting.environment("one")
     with setting.database.write() as tx:
         tx.environments.change(environment.id, deadline=LAST, maximum_deadline=None)
@@ -155,12 +156,12 @@ def test_an_environment_with_the_last_deadline_there_is_can_be_read_and_moved(se
     setting.scheduler.tick()
     for asked in ({"by": "3660d"}, {"until": LAST}):
         with pytest.raises(InvalidLifetime):
-            setting.requests.extend(ADMIN, "one", ExtendRequest.model_validate(asked))
+            setting.requests.extend(ADMIN, "one", **asked)
     for text in ("99999999999w", "1d" * 20 + "99999999999w", "0s", "9" * 100_000 + "d"):
         with pytest.raises(InvalidLifetime) as refused:
-            setting.requests.extend(ADMIN, "one", ExtendRequest(ttl=text))
+            setting.requests.extend(ADMIN, "one", ttl=text)
         assert len(refused.value.message) < 400
-    moved = setting.requests.extend(ADMIN, "one", ExtendRequest(ttl="2h"))
+    moved = setting.requests.extend(ADMIN, "one", ttl="2h")
     assert moved.deadline is not None
     assert moved.deadline < LAST
     assert setting.environment("one").state is State.REQUESTED

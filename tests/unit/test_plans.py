@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from environments.domain.commands import MakePlan, UpdateEnvironment
 from environments.domain.errors import (
     ForeignResource,
     InvalidInput,
@@ -17,10 +18,8 @@ from environments.domain.errors import (
     UnknownPlan,
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
-from environments.domain.plan import summary
+from environments.domain.plan import Plan, summary
 from environments.service.authorization import Principal
-from environments.wire.environments import DestroyRequest, UpdateRequest
-from environments.wire.plans import PlanRequest, PlanView
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Dead, Setting
 
 SECRET = {"code": "swordfish"}
@@ -45,11 +44,11 @@ def ready(setting: Setting) -> Setting:
     return setting
 
 
-def plan(setting: Setting, kind: DeploymentKind, principal: Principal = ADMIN, **values: Any) -> PlanView:
-    return setting.planning.plan(principal, "one", PlanRequest(kind=kind, **values))
+def plan(setting: Setting, kind: DeploymentKind, principal: Principal = ADMIN, **values: Any) -> Plan:
+    return setting.planning.plan(principal, "one", MakePlan(kind=kind, **values))
 
 
-def shown(plan: PlanView) -> dict[str, list[str]]:
+def shown(plan: Plan) -> dict[str, list[str]]:
     """Step → `create one/left` for each change."""
     return {step.step: [f"{change.action} {change.address}" for change in step.changes] for step in plan.steps}
 
@@ -188,7 +187,7 @@ with = { shared = true }
 
 def test_what_another_deployment_did_makes_a_plan_stale(ready: Setting) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
-    other = ready.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": "other"}))
+    other = ready.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "other"}))
     assert ready.ended(other.deployment_id) is DeploymentState.SUCCEEDED
     with pytest.raises(PlanStale) as refused:
         ready.planning.apply(ADMIN, made.id)
@@ -235,7 +234,7 @@ def test_a_plan_of_somebody_else_is_unknown(ready: Setting) -> None:
 
 def test_an_environment_that_is_being_destroyed_makes_a_plan_stale(ready: Setting) -> None:
     made = plan(ready, DeploymentKind.UPDATE)
-    ready.requests.destroy(ADMIN, "one", DestroyRequest())
+    ready.requests.destroy(ADMIN, "one")
     with pytest.raises(PlanStale):
         ready.planning.apply(ADMIN, made.id)
 

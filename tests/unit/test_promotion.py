@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from environments.api import presenting
+from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.drift import Drifting
-from environments.service.presenting import environment_view
-from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
-from environments.wire.plans import PlanRequest
+from environments.wire.environments import EnvironmentView
 from tests.support.engine_harness import ADMIN, DATABASES, Setting, open_setting
 
 TEMPLATE = """
@@ -50,13 +50,13 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]
 
 def updated(setting: Setting, word: str) -> Environment:
     """The environment after an update."""
-    asked = setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": word}))
+    asked = setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": word}))
     assert setting.ended(asked.deployment_id) is DeploymentState.SUCCEEDED
     return setting.environment()
 
 
 def view(setting: Setting) -> EnvironmentView:
-    return environment_view(setting.environment())
+    return presenting.environment(setting.environment())
 
 
 def told(setting: Setting) -> list[str]:
@@ -71,7 +71,7 @@ def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting
         setting.recovery.promote(ADMIN, "one")
     assert 'promotion = "manual"' in caught.value.hint
     with pytest.raises(NotAllowedNow, match="awaits promotion"):
-        setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.PROMOTE))
+        setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.PROMOTE))
     good = setting.environment().last_good
 
     waiting = updated(setting, "two")
@@ -83,7 +83,7 @@ def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting
     with setting.database.read() as tx:
         assert not tx.deployments.running()
 
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.PROMOTE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.PROMOTE))
     assert [step.step for step in plan.steps if step.changes] == ["app"]
     asked = setting.recovery.promote(ADMIN, "one")
     with pytest.raises(NotAllowedNow):
@@ -115,8 +115,8 @@ def test_an_output_with_a_null_in_it_is_null(setting: Setting) -> None:
     text = TEMPLATE.replace('"{{ steps.app.said }}!"', '"{{ none }}"').replace("things", "nulls")
     address = 'address = "http://{{ steps.top.said }}:80/"\nnamed = "None {{ parameters.word }}"\n'
     setting.push(text + address + """or = "http://{{ steps.top.said or 'nobody' }}/"\n""")
-    setting.requests.create(ADMIN, CreateRequest(name="two", template="nulls"))
-    found = environment_view(setting.wait_for(State.READY, name="two")).outputs
+    setting.requests.create(ADMIN, CreateEnvironment(name="two", template="nulls"))
+    found = presenting.environment(setting.wait_for(State.READY, name="two")).outputs
     assert {name: output.value for name, output in found.items()} == {
         "word": None,
         "address": None,
@@ -127,7 +127,7 @@ def test_an_output_with_a_null_in_it_is_null(setting: Setting) -> None:
 
 def test_a_saved_plan_promotes(setting: Setting) -> None:
     updated(setting, "two")
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.PROMOTE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.PROMOTE))
     asked = setting.planning.apply(ADMIN, plan.id)
     assert setting.ended(asked.deployment_id) is DeploymentState.SUCCEEDED
     assert view(setting).outputs["word"].value == "two!"

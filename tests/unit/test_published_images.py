@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.service.images import Images
 from environments.service.rendering import fault, render, scope
-from environments.wire.environments import UpdateRequest
 from environments.wire.images import PublishImageRequest
 from tests.fakes.client import NOW, FakeClient
 from tests.support.engine_harness import ADMIN, USER, Setting
@@ -54,13 +54,13 @@ def images(setting: Setting) -> Images:
 
 
 def test_a_deployment_gets_what_is_published_when_it_begins(setting: Setting, images: Images) -> None:
-    images.publish(ADMIN, "web", request(ONE))
+    images.publish(ADMIN, "web", ONE, "qa")
     setting.create()
     assert said(setting.wait_for(State.READY, State.FAILED)) == {"image": ONE, "agent": "none"}
-    images.publish(ADMIN, "web", request(TWO))
-    images.publish(ADMIN, "build-agent", request(ONE))
+    images.publish(ADMIN, "web", TWO, "qa")
+    images.publish(ADMIN, "build-agent", ONE, "qa")
     assert said(setting.environment()) == {"image": ONE, "agent": "none"}
-    setting.requests.update(ADMIN, "one", UpdateRequest())
+    setting.requests.update(ADMIN, "one", UpdateEnvironment())
     setting.until(lambda: said(setting.environment())["image"] == TWO)
     assert said(setting.wait_for(State.READY)) == {"image": TWO, "agent": ONE}
 
@@ -73,13 +73,13 @@ def test_an_image_that_is_not_published_fails_the_step_with_a_hint(setting: Sett
     assert "'web'" in failure.message
     assert "`doit deploy`" in failure.hint
     assert "calvinverse image publish" in failure.hint
-    images.publish(ADMIN, "web", request(ONE))
+    images.publish(ADMIN, "web", ONE, "qa")
     setting.requests.retry(ADMIN, "one")
     setting.wait_for(State.READY)
 
 
 def test_a_withdrawn_image_is_not_published(setting: Setting, images: Images) -> None:
-    images.publish(ADMIN, "web", request(ONE))
+    images.publish(ADMIN, "web", ONE, "qa")
     images.withdraw(ADMIN, "web")
     setting.create()
     failure = setting.wait_for(State.READY, State.FAILED).failure
@@ -113,9 +113,9 @@ def test_an_unknown_name_is_told_with_its_place(text: str) -> None:
 
 
 def test_only_admins_publish_and_withdraw(setting: Setting, images: Images) -> None:
-    images.publish(ADMIN, "web", request(ONE))
+    images.publish(ADMIN, "web", ONE, "qa")
     with pytest.raises(Forbidden):
-        images.publish(USER, "web", request(TWO))
+        images.publish(USER, "web", TWO, "qa")
     with pytest.raises(Forbidden):
         images.withdraw(USER, "web")
     assert [image.reference for image in images.images()] == [ONE]
@@ -125,8 +125,8 @@ def test_the_fake_client_follows_the_same_rules() -> None:
     client = FakeClient()
     with pytest.raises(InvalidImage, match="tag"):
         client.publish_image("web", request("calvinverse/web:qa"))
-    first = client.publish_image("web", request(ONE))
-    assert client.publish_image("web", request(ONE)) is first
+    first = client.publish_image("web", request(ONE, "qa"))
+    assert client.publish_image("web", request(ONE, "qa")) is first
     client.publish_image("web", request(TWO, "production"))
     assert client.image("web").reference == TWO
     assert [image.reference for image in client.images()] == [TWO]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import State, StepState
@@ -17,10 +18,9 @@ from environments.domain.references import MASK, SecretReference, from_json, ref
 from environments.domain.template import Output, make_bundle, parse_template
 from environments.engine.contexts import Contexts
 from environments.service.authorization import Principal
-from environments.service.presenting import outputs_view
+from environments.service.reading import shown_outputs
 from environments.service.rendering import render
 from environments.service.secret_outputs import checked_output, option_faults, output_faults
-from environments.wire.environments import CreateRequest
 from tests.fakes.service import FakeService, make_service
 from tests.fakes.world import World, thing_registry
 
@@ -220,7 +220,7 @@ def service(tmp_path: Path) -> FakeService:
 
 
 def _make(service: FakeService, name: str) -> None:
-    service.requests.create(ADA, CreateRequest(name=name, template="web"))
+    service.requests.create(ADA, CreateEnvironment(name=name, template="web"))
 
 
 def _output(value: Any) -> dict[str, Any]:
@@ -306,7 +306,7 @@ def test_an_environment_that_has_ended_reveals_nothing_of_the_next_one_of_its_na
 
 def test_what_looks_like_a_reference_stays_text_where_people_see_it() -> None:
     lookalike = "secret:environments/prod/database#password"
-    shown = outputs_view({"a": {"value": lookalike, "secret": False}, "b": {"value": [REFERENCE]}})
+    shown = shown_outputs({"a": {"value": lookalike, "secret": False}, "b": {"value": [REFERENCE]}})
     assert (shown["a"].value, shown["a"].secret) == (lookalike, False)
     assert (shown["b"].value, shown["b"].secret) == (MASK, True), "hidden by its type"
 

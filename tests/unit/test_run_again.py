@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from environments.api import presenting
 from environments.cli.plan_tables import plan_lines, plan_next
+from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, InvalidInput
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
@@ -19,8 +21,6 @@ from environments.engine.plan import WorldPlanner
 from environments.moments import moment
 from environments.providers.consul.kv import ConsulKv
 from environments.steps.registry import StepRegistry
-from environments.wire.environments import CreateRequest, RollbackRequest, UpdateRequest
-from environments.wire.plans import PlanRequest
 from tests.fakes.backends.nomad_instances import Fate
 from tests.support.engine_harness import ADMIN, Setting
 from tests.support.step_harness import JOB, World
@@ -80,14 +80,14 @@ def setting(tmp_path: Path) -> Iterator[Nomad]:
     files = {"template.toml": TEMPLATE, "seed.nomad.hcl": SEED, "web.nomad.hcl": JOB}
     setting.catalogue.push(ADMIN, make_bundle({name: text.encode() for name, text in files.items()}))
     setting.worker.start()
-    setting.requests.create(ADMIN, CreateRequest(name="one", template="seeded"))
+    setting.requests.create(ADMIN, CreateEnvironment(name="one", template="seeded"))
     setting.wait_for(State.READY)
     yield setting
     setting.stop()
 
 
 def update(setting: Nomad, *run_again: str, **parameters: str) -> DeploymentState:
-    request = UpdateRequest(parameters=parameters or None, run_again=run_again)
+    request = UpdateEnvironment(parameters=parameters or None, run_again=run_again)
     return setting.ended(setting.requests.update(ADMIN, "one", request).deployment_id)
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_done_when_nothing_differs_whatever_nomad_remembers(setting: 
     assert lines(setting)[: len(told)] == told
     with setting.database.read() as tx:
         first = tx.deployments.of(setting.environment().id)[-1].id
-    accepted = setting.recovery.rollback(ADMIN, "one", RollbackRequest(deployment=first))
+    accepted = setting.recovery.rollback(ADMIN, "one", deployment=first)
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
     assert nomad.registrations == before + 2
     assert not drifted(setting)
@@ -156,7 +156,7 @@ def test_the_retry_of_another_step_leaves_a_done_job_alone(setting: Nomad) -> No
 
 def test_a_person_runs_a_step_again(setting: Nomad) -> None:
     nomad = setting.cluster.nomad
-    planned = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE, run_again=("seed",)))
+    planned = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE, run_again=("seed",)))
     (step,) = (step for step in planned.steps if step.changes)
     assert (step.step, step.changes[0].details[0]) == ("seed", "runs again, as requested")
     assert setting.ended(setting.planning.apply(ADMIN, planned.id).deployment_id) is DeploymentState.SUCCEEDED
@@ -196,31 +196,29 @@ def test_what_can_not_be_run_again_is_refused(setting: Nomad) -> None:
         ("first", "'first' can't be run again: consul.kv only does", "Only batch and sysbatch jobs"),
     ):
         for ask in (
-            lambda step: setting.requests.update(ADMIN, "one", UpdateRequest(run_again=(step,))),
-            lambda step: setting.planning.plan(
-                ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE, run_again=(step,))
-            ),
+            lambda step: setting.requests.update(ADMIN, "one", UpdateEnvironment(run_again=(step,))),
+            lambda step: setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE, run_again=(step,))),
         ):
             with pytest.raises(InvalidInput, match=sentence) as caught:
                 ask(step)
             assert caught.value.hint.startswith(hint)
     with pytest.raises(InvalidInput, match="takes no run_again"):
-        setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.REPAIR, run_again=("seed",)))
+        setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.REPAIR, run_again=("seed",)))
 
 
 def test_a_destroyed_environment_forgets_it(setting: Nomad) -> None:
     destroyed = setting.requests.destroy(ADMIN, "one")
     setting.ended(destroyed.deployment_id)
-    setting.requests.create(ADMIN, CreateRequest(name="one", template="seeded"))
+    setting.requests.create(ADMIN, CreateEnvironment(name="one", template="seeded"))
     setting.wait_for(State.READY)
     assert setting.runs() == 1
 
 
 def test_a_plan_tells_what_is_shared_once_and_that_checks_run(setting: Nomad) -> None:
     zone = ZoneInfo("Europe/Berlin")
-    create = PlanRequest(kind=DeploymentKind.CREATE, template="seeded")
+    create = MakePlan(kind=DeploymentKind.CREATE, template="seeded")
     planned = setting.planning.plan(ADMIN, "two", create)
-    text = "\n".join(plan_lines(planned, zone))
+    text = "\n".join(plan_lines(presenting.plan(planned), zone))
     assert text.count("nomad.namespace  two") == 1
     assert text.count("consul.policy  env-two") == 1
     assert "will be checked: answers" in text
@@ -231,10 +229,10 @@ def test_a_plan_tells_what_is_shared_once_and_that_checks_run(setting: Nomad) ->
     until = datetime.now(UTC) + timedelta(hours=3)
     planned = setting.planning.plan(ADMIN, "two", create.model_copy(update={"until": until}))
     assert (planned.deadline, planned.lifetime) == (until, None)
-    assert f"{moment(until, zone)}\n" in "\n".join(plan_lines(planned, zone))
-    updated = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE))
-    text = "\n".join(plan_lines(updated, zone))
+    assert f"{moment(until, zone)}\n" in "\n".join(plan_lines(presenting.plan(planned), zone))
+    updated = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
+    text = "\n".join(plan_lines(presenting.plan(updated), zone))
     assert "expires" not in text
     assert "unchanged: first, seed, app\nwill be checked: answers" in text
     assert summary(updated.steps) == "nothing to do"
-    assert "only notes the version" in plan_next(updated, zone)
+    assert "only notes the version" in plan_next(presenting.plan(updated), zone)

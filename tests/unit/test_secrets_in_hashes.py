@@ -7,14 +7,13 @@ from pathlib import Path
 from alembic import command
 from sqlalchemy import create_engine
 
+from environments.domain.commands import CreateEnvironment, MakePlan
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
 from environments.service.authorization import Principal
 from environments.stores.database import open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
-from environments.wire.environments import CreateRequest
-from environments.wire.plans import PlanRequest
 from tests.fakes.service import WEB, make_service
 from tests.support.engine_harness import TEMPLATE, Setting
 
@@ -32,7 +31,7 @@ def test_the_hash_of_a_request_tells_nothing_to_who_has_the_database(tmp_path: P
     service = make_service(tmp_path)
     service.catalogue.push(service.admin, make_bundle({"template.toml": LOCKED.encode()}))
     pins = [f"{number:04d}" for number in range(10_000)]
-    request = CreateRequest(name="demo", template="web", parameters={"pin": "4711"})
+    request = CreateEnvironment(name="demo", template="web", parameters={"pin": "4711"})
     service.requests.create(ALICE, request, "key")
     with service.database.read() as tx:
         known = tx.requests.find(ALICE.token_id, "key")
@@ -47,7 +46,7 @@ def test_the_hash_of_a_request_tells_nothing_to_who_has_the_database(tmp_path: P
 
 def test_equal_requests_of_two_people_do_not_look_equal(tmp_path: Path) -> None:
     service = make_service(tmp_path)
-    request = CreateRequest(name="demo", template="web")
+    request = CreateEnvironment(name="demo", template="web")
     service.requests.create(ALICE, request, "key")
     service.finish("demo", State.READY)
     service.requests.create(BOB, request.model_copy(update={"name": "other"}), "key")
@@ -89,7 +88,7 @@ def test_secret_parameters_do_not_go_into_what_stands_for_the_options_of_a_step(
     for secret in ("1111", "2222"):
         setting = Setting(tmp_path / secret)
         setting.push(TEMPLATE)
-        wanted = PlanRequest(kind=DeploymentKind.CREATE, template="things", parameters={"code": secret})
+        wanted = MakePlan(kind=DeploymentKind.CREATE, template="things", parameters={"code": secret})
         plan = setting.planning.plan(ALICE, "two", wanted)
         setting.create(parameters={"code": secret})
         setting.worker.start()

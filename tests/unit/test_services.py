@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.plan import summary
+from environments.domain.plan import Plan, summary
 from environments.domain.template import make_bundle
 from environments.steps.registry import StepRegistry
-from environments.wire.environments import CreateRequest, UpdateRequest
-from environments.wire.plans import PlanRequest, PlanView
 from tests.support import step_harness
 from tests.support.engine_harness import ADMIN, Setting
 
@@ -90,11 +89,11 @@ class Cluster(Setting):
         files |= {f"{name}.nomad.hcl": JOB.replace("NAME", name) for name in counts}
         self.catalogue.push(ADMIN, make_bundle({path: text.encode() for path, text in files.items()}))
 
-    def plan(self, kind: DeploymentKind, **values: object) -> PlanView:
+    def plan(self, kind: DeploymentKind, **values: object) -> Plan:
         """A saved plan."""
-        return self.planning.plan(ADMIN, "alpha", PlanRequest.model_validate({"kind": kind, **values}))
+        return self.planning.plan(ADMIN, "alpha", MakePlan.model_validate({"kind": kind, **values}))
 
-    def apply(self, plan: PlanView) -> None:
+    def apply(self, plan: Plan) -> None:
         """Applies a plan, which must succeed."""
         self.ends_well(self.planning.apply(ADMIN, plan.id).deployment_id)
 
@@ -111,7 +110,7 @@ class Cluster(Setting):
         assert state() is DeploymentState.SUCCEEDED, self.environment("alpha").failure
 
 
-def shown(plan: PlanView) -> dict[str, list[str]]:
+def shown(plan: Plan) -> dict[str, list[str]]:
     found = {
         step.step: [f"{change.action} {change.kind} {change.address}" for change in step.changes] for step in plan.steps
     }
@@ -131,7 +130,7 @@ def ready(cluster: Cluster) -> Cluster:
     """With an environment of three services."""
     cluster.keep(web=1, queue=1, worker=2)
     accepted = cluster.requests.create(
-        ADMIN, CreateRequest(name="alpha", template="services", parameters={"pin": "1234"})
+        ADMIN, CreateEnvironment(name="alpha", template="services", parameters={"pin": "1234"})
     )
     cluster.ends_well(accepted.deployment_id)
     return cluster
@@ -202,7 +201,7 @@ def test_a_job_that_was_changed_by_hand_is_repaired(ready: Cluster) -> None:
 
 def test_an_update_without_a_plan_does_the_same(ready: Cluster) -> None:
     ready.keep(web=2)
-    accepted = ready.requests.update(ADMIN, "alpha", UpdateRequest())
+    accepted = ready.requests.update(ADMIN, "alpha", UpdateEnvironment())
     ready.ends_well(accepted.deployment_id)
     assert ready.jobs() == ["web"]
 

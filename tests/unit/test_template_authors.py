@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.errors import Forbidden, InvalidJob, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.nomad.rules import adopt
 from environments.service.authorization import Principal
 from environments.steps.base import Owner
-from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.fakes.service import WEB, FakeService, make_service
 
 EVE = Principal("eve", "user", "tok-eve")
@@ -42,7 +42,7 @@ def test_a_user_makes_environments_from_templates_but_pushes_none(service: FakeS
     with pytest.raises(Forbidden):
         service.catalogue.push(EVE, make_bundle({"template.toml": WEB.encode(), "x": b""}))
     assert service.catalogue.template("web").digest == before
-    service.requests.create(EVE, CreateRequest(name="hers", template="web"))
+    service.requests.create(EVE, CreateEnvironment(name="hers", template="web"))
 
 
 def test_a_job_gets_no_host_volume_unless_it_is_the_services_own() -> None:
@@ -68,9 +68,9 @@ def test_a_job_gets_the_host_volumes_that_its_template_declares_and_no_others() 
 
 
 def test_only_an_admin_makes_environments_whose_jobs_get_host_volumes(service: FakeService) -> None:
-    request = CreateRequest(name="build", template="web")
+    request = CreateEnvironment(name="build", template="web")
     view = service.catalogue.push(service.admin, mounting("docker-socket", "builds"))
-    assert view.host_volumes == ("docker-socket", "builds")
+    assert view.template.host_volumes == ("docker-socket", "builds")
     with pytest.raises(Forbidden, match="docker-socket, builds"):
         service.requests.create(EVE, request)
     service.requests.create(service.admin, request)
@@ -78,13 +78,13 @@ def test_only_an_admin_makes_environments_whose_jobs_get_host_volumes(service: F
 
 def test_a_user_keeps_an_environment_from_before_but_gets_no_host_volume_by_an_update(service: FakeService) -> None:
     before = service.catalogue.template("web").digest
-    service.requests.create(EVE, CreateRequest(name="hers", template="web"))
+    service.requests.create(EVE, CreateEnvironment(name="hers", template="web"))
     service.move("hers", State.DEPLOYING, State.VALIDATING)
     service.finish("hers", State.READY)
     service.catalogue.push(service.admin, mounting("builds"))
     with pytest.raises(Forbidden, match="builds"):
-        service.requests.update(EVE, "hers", UpdateRequest())
-    service.requests.update(EVE, "hers", UpdateRequest(digest=before))
+        service.requests.update(EVE, "hers", UpdateEnvironment())
+    service.requests.update(EVE, "hers", UpdateEnvironment(digest=before))
 
 
 @pytest.mark.parametrize("volumes", [("calvinverse-data",), ("calvinverse-postgres",), ("a--b",), ("${x}",), ("/etc",)])

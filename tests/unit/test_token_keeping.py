@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from environments.domain.tokens import RANDOM_BYTES, known_token, secret_hash, secret_prefix
-from environments.wire.tokens import TokenRequest
 from jobs import deploy
 from jobs.places import Places
 from tests.fakes.service import make_service
@@ -14,7 +13,7 @@ from tests.fakes.service import make_service
 def test_of_a_token_only_its_prefix_and_its_hash_are_stored(tmp_path: Path) -> None:
     service = make_service(tmp_path)
     try:
-        secret = service.access.create_token(service.admin, TokenRequest(owner="ada")).secret
+        secret = service.access.create_token(service.admin, owner="ada").secret
         assert service.access.authenticate(secret).owner == "ada"
     finally:
         service.database.close()

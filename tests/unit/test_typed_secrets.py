@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from environments.domain.cleaning import Cleaner
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidParameters
 from environments.domain.lifecycle import DeploymentKind
@@ -15,7 +16,6 @@ from environments.domain.template import Template, make_bundle
 from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner
-from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.support.engine_harness import ADMIN
 from tests.unit.test_services import Cluster, shown
 
@@ -44,12 +44,12 @@ def as_json(**changed: Any) -> str:
 
 
 def create(cluster: Cluster, **secrets: Any) -> None:
-    asked = CreateRequest(name="alpha", template="case-secret", parameters={**SECRETS, **secrets})
+    asked = CreateEnvironment(name="alpha", template="case-secret", parameters={**SECRETS, **secrets})
     cluster.ends_well(cluster.requests.create(ADMIN, asked).deployment_id)
 
 
 def update(cluster: Cluster, **secrets: Any) -> None:
-    accepted = cluster.requests.update(ADMIN, "alpha", UpdateRequest(parameters=secrets or None))
+    accepted = cluster.requests.update(ADMIN, "alpha", UpdateEnvironment(parameters=secrets or None))
     cluster.ends_well(accepted.deployment_id)
 
 

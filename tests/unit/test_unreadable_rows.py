@@ -10,7 +10,6 @@ import pytest
 
 from environments.domain.errors import StorageError
 from environments.domain.lifecycle import DeploymentKind, State
-from environments.wire.environments import ExtendRequest
 from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 
 
@@ -83,7 +82,7 @@ def test_an_environment_that_cannot_be_read_is_in_the_way_of_no_list_and_no_cloc
     for ask in (
         lambda: setting.requests.retry(ADMIN, "spoilt"),
         lambda: setting.requests.destroy(ADMIN, "spoilt"),
-        lambda: setting.requests.extend(ADMIN, "spoilt", ExtendRequest(by="1h")),
+        lambda: setting.requests.extend(ADMIN, "spoilt", by="1h"),
     ):
         with pytest.raises(StorageError, match="can't be read"):
             ask()

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.commands import MakePlan, UpdateEnvironment
 from environments.domain.environment import Deployment
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, DeploymentState, State
 from environments.engine import progress
-from environments.wire.environments import UpdateRequest
-from environments.wire.plans import PlanRequest
 from tests.support.engine_harness import ADMIN, Dead, Setting
 
 HEAD = """
@@ -106,10 +105,10 @@ def die_after(setting: Setting, effects: int) -> threading.Event:
 def ask(setting: Setting, word: str, *, planned: bool) -> None:
     """Asks for an update to the newest template."""
     if planned:
-        request = PlanRequest(kind=DeploymentKind.UPDATE, parameters={"word": word})
+        request = MakePlan(kind=DeploymentKind.UPDATE, parameters={"word": word})
         setting.planning.apply(ADMIN, setting.planning.plan(ADMIN, "one", request).id)
     else:
-        setting.requests.update(ADMIN, "one", UpdateRequest(parameters={"word": word}))
+        setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": word}))
 
 
 def go_on_elsewhere(setting: Setting) -> None:
@@ -127,7 +126,7 @@ def check_world(setting: Setting, names: set[str]) -> None:
     wanted = {f"one/{name}" for name in names} | ({"one/everybody"} if names & SHARED else set())
     assert set(setting.world.things) == wanted
     assert {step for _, step in setting.world.notes} == names & SHARED
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.REPAIR))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.REPAIR))
     assert [step for step in plan.steps if step.changes or step.deferred] == []
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
+from environments.domain.commands import MakePlan, UpdateEnvironment
 from environments.domain.environment import Drift, EventType, StepRecord, Unexpected
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, NotFound, StepFailed
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.engine import progress
 from environments.engine.progress import pause_before
-from environments.wire.environments import RollbackRequest, UpdateRequest
-from environments.wire.plans import PlanRequest
 from tests.fakes.world import ThingExecutor, ThingHandler
 from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
 
@@ -65,7 +64,7 @@ def update(setting: Setting, template: str | None = None, **parameters: Any) -> 
     """Updates to a new version of the template, if one is given; how it ended, and its id."""
     if template is not None:
         setting.push(template)
-    accepted = setting.requests.update(ADMIN, "one", UpdateRequest(parameters=parameters))
+    accepted = setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters=parameters))
     return setting.ended(accepted.deployment_id), accepted.deployment_id or ""
 
 
@@ -210,7 +209,7 @@ def test_what_serves_all_goes_when_no_step_names_it_any_more(setting: Setting) -
     start(setting, services(a=[]))
     plain = services(a=[]).replace(", shared = true", "")
     setting.push(plain)
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
     assert [(step.step, step.removed, len(step.changes)) for step in plan.steps] == [
         ("a", False, 0),
         ("shared", True, 1),
@@ -222,7 +221,7 @@ def test_what_serves_all_goes_when_no_step_names_it_any_more(setting: Setting) -
 def test_a_plan_shows_the_steps_that_go(setting: Setting) -> None:
     start(setting, services(a=[], b=["a"], c=["b"]))
     setting.push(services(a=[]))
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
     gone = {step.step: [f"{c.action} {c.address}" for c in step.changes] for step in plan.steps if step.removed}
     assert gone == {
         "c": ["change one/everybody", "destroy one/c"],
@@ -253,7 +252,7 @@ def test_a_resource_that_a_kept_step_does_not_name_any_more_goes(
     name_by_option(monkeypatch)
     start(setting, services(a=[]))
     setting.push(services(a=[]))
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE, parameters={"word": "bye"}))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE, parameters={"word": "bye"}))
     changes = [f"{change.action} {change.address}" for change in plan.steps[0].changes]
     assert changes == ["create one/bye", "change one/everybody", "destroy one/hello"]
     accepted = setting.planning.apply(ADMIN, plan.id)
@@ -302,7 +301,7 @@ def test_a_step_of_another_kind_takes_away_what_the_old_kind_made(setting: Setti
     start(setting, services(a=[], b=[]))
     other = services(a=[], b=[]).replace('name = "b"\nuses = "test.thing"', 'name = "b"\nuses = "check.thing"')
     setting.push(other)
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
     assert [f"{change.action} {change.address}" for change in plan.steps[1].changes] == [
         "destroy one/b",
         "change one/everybody",
@@ -317,7 +316,7 @@ def test_what_the_plan_does_not_show_is_not_taken_away(setting: Setting) -> None
     start(setting, services(a=[], b=["a"]))
     setting.world.lose("one/b")
     setting.push(services(a=[]))
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
     owner = setting.environment().id
     setting.world.things["one/b"] = owner  # it is back, by hand
     accepted = setting.planning.apply(ADMIN, plan.id)
@@ -333,7 +332,7 @@ def test_what_the_plan_does_not_show_is_not_taken_away(setting: Setting) -> None
 def test_a_crash_while_steps_are_taken_away_goes_on(setting: Setting, effects: int) -> None:
     start(setting, services(a=[], b=["a"], c=["b"]))
     setting.push(services(a=[]))
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE))
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
     dying = threading.Event()
     left = [effects]  # of: erase c, remove c, erase b, remove b
 
@@ -375,7 +374,7 @@ def test_a_failed_update_is_rolled_back_by_hand(setting: Setting) -> None:
     assert state is DeploymentState.FAILED
     assert setting.environment().last_good == good
     allow(setting)
-    back = setting.recovery.rollback(ADMIN, "one", RollbackRequest())
+    back = setting.recovery.rollback(ADMIN, "one")
     assert setting.ended(back.deployment_id) is DeploymentState.SUCCEEDED
     environment = setting.environment()
     assert environment.state is State.READY
@@ -401,8 +400,8 @@ def test_a_named_earlier_deployment_is_gone_back_to_through_a_plan(setting: Sett
     update(setting, word="second")
     update(setting, word="third")
     with pytest.raises(NotFound):
-        setting.recovery.rollback(ADMIN, "one", RollbackRequest(deployment="dep-unknown"))
-    plan = setting.planning.plan(ADMIN, "one", PlanRequest(kind=DeploymentKind.UPDATE, rollback_to=first))
+        setting.recovery.rollback(ADMIN, "one", deployment="dep-unknown")
+    plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE, rollback_to=first))
     assert plan.parameters == {"word": "hello"}
     accepted = setting.planning.apply(ADMIN, plan.id)
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
@@ -416,7 +415,7 @@ def test_without_a_good_deployment_there_is_nothing_to_go_back_to(setting: Setti
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.FAILED)
     with pytest.raises(NotAllowedNow, match="never been ready"):
-        setting.recovery.rollback(ADMIN, "one", RollbackRequest())
+        setting.recovery.rollback(ADMIN, "one")
 
 
 ROLLS_BACK = TEMPLATE.replace('name = "right"', 'name = "right"\non_failure = "rollback"')

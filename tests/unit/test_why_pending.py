@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from environments.domain.admission import KINDS, Lane
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.engine.worker import Worker
 from environments.service.authorization import Principal
+from environments.service.records import Pending
 from environments.service.storage import WorkerRecord
 from environments.stores.schema import deployments
-from environments.wire.deployments import CancelRequest, PendingView
-from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 
@@ -38,13 +38,13 @@ def ask(setting: Setting, *names: str) -> list[str]:
     found = []
     for name in names:
         who = PEOPLE[name.partition("-")[0]]
-        accepted = setting.requests.create(who, CreateRequest(name=name, template="things", parameters=SECRET))
+        accepted = setting.requests.create(who, CreateEnvironment(name=name, template="things", parameters=SECRET))
         assert accepted.deployment_id
         found.append(accepted.deployment_id)
     return found
 
 
-def why(setting: Setting, deployment_id: str, who: Principal = ADMIN) -> PendingView:
+def why(setting: Setting, deployment_id: str, who: Principal = ADMIN) -> Pending:
     return setting.queueing.why(who, deployment_id)
 
 
@@ -161,7 +161,7 @@ def test_what_runs(setting: Setting) -> None:
     assert view.reasons[0].startswith("Worker worker-1 on ")
     assert any(reason.startswith("Step left (test.thing) runs since ") for reason in view.reasons)
     assert not any("lease" in reason for reason in view.reasons)
-    setting.queueing.cancel(ADMIN, "ada-1", CancelRequest())
+    setting.queueing.cancel(ADMIN, "ada-1")
     assert any(reason.startswith("ada asked it at ") for reason in why(setting, running).reasons)
     gate.set()
     setting.wait_for(State.FAILED, name="ada-1")
@@ -190,7 +190,7 @@ def test_how_it_ended(setting: Setting) -> None:
     setting.wait_for(State.READY, name="ada-1")
     setting.until(lambda: why(setting, created).reasons[0].startswith("It has succeeded at "))
     setting.worker.stop()
-    updated = setting.requests.update(ADMIN, "ada-1", UpdateRequest(parameters=SECRET)).deployment_id
+    updated = setting.requests.update(ADMIN, "ada-1", UpdateEnvironment(parameters=SECRET)).deployment_id
     assert updated is not None
     setting.requests.destroy(ADMIN, "ada-1")
     assert why(setting, updated).reasons[0].startswith("It gave way to a request to destroy the environment at ")
@@ -221,8 +221,8 @@ def test_workers_come_and_go(setting: Setting) -> None:
     assert held.wait(10)
     setting.until(lambda: len(setting.queueing.workers(ADMIN)) == 1)
     (view,) = setting.queueing.workers(ADMIN)
-    assert (view.name, view.host, view.version, view.alive) == ("w-9", "rack-4", "7", True)
-    assert view.slots == {"deploy": 3, "destroy": 1}
+    assert (view.record.name, view.record.host, view.record.version, view.record.alive) == ("w-9", "rack-4", "7", True)
+    assert view.record.slots == {"deploy": 3, "destroy": 1}
     assert view.running == (running,)
     (view,) = setting.queueing.workers(USER)
     assert view.running == ()

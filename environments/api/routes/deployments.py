@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from environments.api import presenting
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
@@ -16,12 +17,12 @@ def deployment_routes(service: Service) -> APIRouter:
     @router.get("/deployments/{deployment_id}", responses=problems(NotFound))
     def show_deployment(caller: Caller, deployment_id: str) -> DeploymentView:
         """Shows a deployment with the journal of its steps."""
-        return service.reading.deployment(caller, deployment_id)
+        return presenting.deployment(service.reading.deployment(caller, deployment_id))
 
     @router.get("/deployments/{deployment_id}/why", responses=problems(NotFound))
     def explain_deployment(caller: Caller, deployment_id: str) -> PendingView:
         """Tells why a deployment doesn't run yet, with its place in the queue; or what it does, or how it ended."""
-        return service.queueing.why(caller, deployment_id)
+        return presenting.pending(service.queueing.why(caller, deployment_id))
 
     @router.post("/environments/{name}/cancel", responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside))
     def cancel_deployment(caller: Caller, name: str, request: CancelRequest | None = None) -> DeploymentView:
@@ -29,6 +30,7 @@ def deployment_routes(service: Service) -> APIRouter:
 
         A destroy can't be cancelled.
         """
-        return service.queueing.cancel(caller, name, request or CancelRequest())
+        force = request is not None and request.force
+        return presenting.deployment(service.queueing.cancel(caller, name, force=force))
 
     return router

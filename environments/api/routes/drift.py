@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import APIRouter
 
+from environments.api import presenting
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.ports import Service
@@ -25,7 +26,7 @@ def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     @router.get("/environments/{name}/drift", responses=problems(UnknownEnvironment))
     def show_drift(caller: Caller, name: str) -> DriftView:
         """Shows what the last look found; asks nobody."""
-        return service.drifting.show(caller, name)
+        return presenting.drift(service.drifting.show(caller, name))
 
     @router.post(
         "/environments/{name}/observe",
@@ -33,6 +34,7 @@ def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     )
     async def observe_environment(caller: Caller, name: str) -> DriftView:
         """Looks now: every step compares, and things that no step made are listed. Changes nothing in the world."""
-        return await backend_calls.run(caller.owner, partial(service.drifting.observe, caller, name))
+        found = await backend_calls.run(caller.owner, partial(service.drifting.observe, caller, name))
+        return presenting.drift(found)
 
     return router

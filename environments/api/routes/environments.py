@@ -7,11 +7,13 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response, status
 from pydantic import TypeAdapter
 
+from environments.api import presenting
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.paging import LARGEST_PAGE, PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Event
 from environments.domain.errors import (
     BackendError,
@@ -56,7 +58,7 @@ _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/environments, and the mirror of what other services own."""
     router = APIRouter(prefix="/v1", tags=["environments"])
-    reading, requests = service.reading, service.requests
+    reading, requests, views = service.reading, service.requests, presenting.EnvironmentViews()
 
     @router.get("/environments", responses=_ONE, response_model=list[EnvironmentView])
     def list_environments(
@@ -76,7 +78,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
         found = reading.environments(caller, ended=ended, owner=owner, limit=limit, before=before)
         left_out = None if outputs else _WITHOUT_OUTPUTS
-        response = Response(_LIST.dump_json(found, exclude=left_out), media_type="application/json")
+        response = Response(_LIST.dump_json(views.of(found), exclude=left_out), media_type="application/json")
         link_next(request, response, found, limit, before=found[-1].id if found else "")
         return response
 
@@ -106,9 +108,9 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
 
         The same Idempotency-Key (of a token) with the same body makes one environment, however often it is sent.
         """
-        accepted = requests.create(caller, request, idempotency_key)
-        response.headers["Location"] = f"/v1/environments/{accepted.environment.id}"
-        return accepted
+        result = requests.create(caller, CreateEnvironment(**dict(request)), idempotency_key)
+        response.headers["Location"] = f"/v1/environments/{result.environment.id}"
+        return presenting.accepted(result)
 
     @router.get("/environments/{name}", responses=_ONE)
     def show_environment(caller: Caller, name: str) -> EnvironmentView:
@@ -118,7 +120,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         digits that ids are made of) is an id, all else a name. `id:…` and `name:…` say which. An environment that is
         older than this rule may be named like an id: it is found by that name if the caller sees none with that id.
         """
-        return reading.environment(caller, name)
+        return presenting.environment_details(reading.environment(caller, name))
 
     @router.put(
         "/environments/{name}",
@@ -137,12 +139,12 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
     )
     def update_environment(caller: Caller, name: str, request: UpdateRequest) -> Accepted:
         """Applies the newest (or the named) version of the template, and changed parameters."""
-        return requests.update(caller, name, request)
+        return presenting.accepted(requests.update(caller, name, UpdateEnvironment(**dict(request))))
 
     @router.post("/environments/{name}/retry", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def retry_environment(caller: Caller, name: str) -> Accepted:
         """Goes on with a creation or destruction that failed."""
-        return requests.retry(caller, name)
+        return presenting.accepted(requests.retry(caller, name))
 
     @router.post(
         "/environments/{name}/extend",
@@ -150,12 +152,14 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
     )
     def extend_environment(caller: Caller, name: str, request: ExtendRequest) -> EnvironmentView:
         """Moves the deadline, later or earlier."""
-        return requests.extend(caller, name, request)
+        moved = requests.extend(caller, name, by=request.by, ttl=request.ttl, until=request.until)
+        return presenting.environment(moved)
 
     @router.post("/environments/{name}/destroy", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:
         """Destroys now. Asked again while it is being destroyed, it answers with the running deployment."""
-        return requests.destroy(caller, name, request or DestroyRequest())
+        reason = "" if request is None else request.reason
+        return presenting.accepted(requests.destroy(caller, name, reason))
 
     @router.get(
         "/environments/{name}/outputs", responses=problems(UnknownEnvironment, BackendError, BackendUnavailable)
@@ -166,8 +170,9 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         reveal: Annotated[bool, Query(description="Show secret values; OpenBao's audit log notes it.")] = False,
     ) -> dict[str, OutputView]:
         """Shows the outputs; secrets are masked unless they are revealed."""
-        found = partial(reading.outputs, caller, name, reveal=reveal)
-        return await (backend_calls.run(caller.owner, found) if reveal else anyio.to_thread.run_sync(found))
+        read = partial(reading.outputs, caller, name, reveal=reveal)
+        found = await (backend_calls.run(caller.owner, read) if reveal else anyio.to_thread.run_sync(read))
+        return presenting.outputs(found)
 
     @router.get("/environments/{name}/deployments", responses=problems(UnknownEnvironment, NotFound))
     def list_deployments(
@@ -181,7 +186,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """Lists the deployments of an environment, newest first."""
         found = reading.deployments(caller, name, limit=limit, before=before)
         link_next(request, response, found, limit, before=found[-1].id if found else "")
-        return found
+        return [presenting.deployment(one) for one in found]
 
     @router.get("/environments/{name}/resources", responses=_ONE)
     def list_resources(
@@ -190,7 +195,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """Lists the inventory: everything that was made or may have been made for an environment."""
         found = reading.resources(caller, name, limit=limit, skip=skip)
         link_next(request, response, found, limit, skip=skip + len(found))
-        return found
+        return [presenting.resource(one) for one in found]
 
     @router.get("/environments/{name}/events", responses=_ONE)
     def list_events(
@@ -211,6 +216,6 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """Shows, read-only, an environment that another service owns."""
         if view.name != name:
             raise InvalidInput(f"The path names {name!r} and the body {view.name!r}.")
-        return requests.mirror(caller, view)
+        return presenting.environment(requests.mirror(caller, presenting.mirrored(view)))
 
     return router

@@ -67,8 +67,8 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
             after = int(last_event_id)
         wanted = None
         if environment is not None:
-            view = await anyio.to_thread.run_sync(service.reading.environment, caller, environment)
-            wanted = view.id
+            found = await anyio.to_thread.run_sync(service.reading.environment, caller, environment)
+            wanted = found.environment.id
         reader = Reader(hub, service.reading, service.access, caller, bearer(request.scope))
         return EventStream(hub, caller.owner, reader.stream(after, wanted))
 

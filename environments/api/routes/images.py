@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from environments.api import presenting
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
@@ -28,12 +29,12 @@ def image_routes(service: Service) -> APIRouter:
         """Lists the images that deployments get now, by name."""
         found = images.images(after=after, limit=limit)
         link_next(request, response, found, limit, after=found[-1].name if found else after)
-        return found
+        return [presenting.image(one) for one in found]
 
     @router.get("/images/{name}", responses=problems(ImageNotPublished))
     def show_image(caller: Caller, name: str) -> ImageView:
         """Shows which image stands behind a name now."""
-        return images.image(name)
+        return presenting.image(images.image(name))
 
     @router.get("/images/{name}/history", responses=problems(ImageNotPublished))
     def list_image_history(
@@ -42,7 +43,7 @@ def image_routes(service: Service) -> APIRouter:
         """Lists every image that was published under a name, newest first."""
         found = images.history(name, limit=limit, skip=skip)
         link_next(request, response, found, limit, skip=skip + len(found))
-        return found
+        return [presenting.image(one) for one in found]
 
     @router.put("/images/{name}", responses=problems(Forbidden, InvalidName, InvalidImage))
     def publish_image(caller: Caller, name: str, request: PublishImageRequest) -> ImageView:
@@ -50,11 +51,12 @@ def image_routes(service: Service) -> APIRouter:
 
         The reference must be an id or a digest: a tag is refused.
         """
-        return images.publish(caller, name, request)
+        image = images.publish(caller, name, request.reference, request.channel, key=request.key, build=request.build)
+        return presenting.image(image)
 
     @router.delete("/images/{name}", responses=problems(Forbidden, ImageNotPublished))
     def withdraw_image(caller: Caller, name: str) -> ImageView:
         """Takes an image away from deployments; what runs it goes on. Admins only."""
-        return images.withdraw(caller, name)
+        return presenting.image(images.withdraw(caller, name))
 
     return router

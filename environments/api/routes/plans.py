@@ -5,10 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response, status
 
+from environments.api import presenting
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.domain.commands import MakePlan
 from environments.domain.errors import (
     BackendError,
     BackendUnavailable,
@@ -65,14 +67,15 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
 
         A plan to create names the environment that would be made.
         """
-        plan = await backend_calls.run(caller.owner, partial(service.planning.plan, caller, name, request))
+        wanted = MakePlan(**dict(request))
+        plan = await backend_calls.run(caller.owner, partial(service.planning.plan, caller, name, wanted))
         response.headers["Location"] = f"/v1/plans/{plan.id}"
-        return plan
+        return presenting.plan(plan)
 
     @router.get("/plans/{plan_id}", responses=problems(UnknownPlan))
     def show_plan(caller: Caller, plan_id: str) -> PlanView:
         """Shows a saved plan."""
-        return service.planning.show(caller, plan_id)
+        return presenting.plan(service.planning.show(caller, plan_id))
 
     @router.post(
         "/plans/{plan_id}/apply",
@@ -102,6 +105,6 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         What has moved in the world is only seen by the steps themselves: then the deployment fails with `plan_stale`,
         and the step that saw it has changed nothing.
         """
-        return service.planning.apply(caller, plan_id, idempotency_key)
+        return presenting.accepted(service.planning.apply(caller, plan_id, idempotency_key))
 
     return router

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, status
 
+from environments.api import presenting
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
@@ -28,7 +29,7 @@ def recovery_routes(service: Service) -> APIRouter:
     )
     def repair_environment(caller: Caller, name: str) -> Accepted:
         """Makes an environment again what its steps made; what is as it should be stays untouched."""
-        return service.recovery.repair(caller, name)
+        return presenting.accepted(service.recovery.repair(caller, name))
 
     @router.post(
         "/environments/{name}/promote",
@@ -37,7 +38,7 @@ def recovery_routes(service: Service) -> APIRouter:
     )
     def promote_environment(caller: Caller, name: str) -> Accepted:
         """Puts new versions that await promotion in the place of those before them."""
-        return service.recovery.promote(caller, name)
+        return presenting.accepted(service.recovery.promote(caller, name))
 
     @router.post(
         "/environments/{name}/rollback",
@@ -46,11 +47,12 @@ def recovery_routes(service: Service) -> APIRouter:
     )
     def roll_back_environment(caller: Caller, name: str, request: RollbackRequest | None = None) -> Accepted:
         """Goes back to the template version and parameters of the last good deployment, or of the one that is named."""
-        return service.recovery.rollback(caller, name, request or RollbackRequest())
+        deployment = None if request is None else request.deployment
+        return presenting.accepted(service.recovery.rollback(caller, name, deployment))
 
     @router.post("/environments/{name}/abandon", responses=problems(*_CHANGED))
     def abandon_environment(caller: Caller, name: str, request: AbandonRequest) -> EnvironmentView:
         """Gives up what can't be destroyed: it is written down what may be left, and looked for further on."""
-        return service.recovery.abandon(caller, name, request)
+        return presenting.environment(service.recovery.abandon(caller, name, request.reason))
 
     return router

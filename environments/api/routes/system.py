@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from environments.api import presenting
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.metrics import CONTENT_TYPE, Metrics
@@ -23,7 +24,7 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
     @router.get("/self/info", responses=problems())
     def show_info(caller: Caller) -> Info:
         """Tells the version, who asks, and where the parts are."""
-        return reading.info(caller)
+        return presenting.info(reading.info(caller))
 
     @router.get("/self/liveness", openapi_extra={"security": []})
     async def liveness() -> dict[str, bool]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from environments.api import presenting
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, link_next
@@ -51,14 +52,14 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         """Lists the newest version of each template, by name."""
         found = catalogue.templates(after=after, limit=limit)
         link_next(request, response, found, limit, after=found[-1].name if found else after)
-        return found
+        return [presenting.template(one) for one in found]
 
     @router.post(
         "/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge, CheckTooCostly, TooManyRequests)
     )
     def push_template(caller: Caller, request: PushRequest) -> TemplateView:
         """Adds a version of a template, used for new environments; the same content changes nothing. Admins only."""
-        return catalogue.push(caller, _bundle(request))
+        return presenting.template(catalogue.push(caller, _bundle(request)))
 
     @router.post(
         "/templates/from-git",
@@ -80,7 +81,8 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
 
         Asked again it reads again; the same content from the same commit changes nothing.
         """
-        return await backend_calls.run(caller.owner, partial(sources.push, caller, request))
+        push = partial(sources.push, caller, request.url, request.ref, request.path)
+        return presenting.template(await backend_calls.run(caller.owner, push))
 
     @router.post("/templates/validate", responses=problems(Forbidden, RequestTooLarge, CheckTooCostly, TooManyRequests))
     def validate_template(caller: Caller, request: PushRequest) -> Validation:
@@ -95,7 +97,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     @router.get("/templates/{name}", responses=problems(UnknownTemplate))
     def show_template(caller: Caller, name: str, digest: _Digest = None) -> TemplateView:
         """Shows a template: parameters, lifetime, steps, outputs."""
-        return catalogue.template(name, digest)
+        return presenting.template(catalogue.template(name, digest))
 
     @router.delete("/templates/{name}", responses=problems(Forbidden, UnknownTemplate, TemplateInUse))
     def delete_template(
@@ -109,7 +111,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         to create or update with a deleted version can't be applied. What is deleted already is unknown. It can be
         pushed again.
         """
-        return catalogue.delete(caller, name, digest)
+        return presenting.template_deletion(catalogue.delete(caller, name, digest))
 
     @router.get("/templates/{name}/bundle", responses=problems(UnknownTemplate))
     def show_bundle(caller: Caller, name: str, digest: _Digest = None) -> PushRequest:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, status
 
+from environments.api import presenting
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
@@ -28,16 +29,17 @@ def token_routes(service: Service) -> APIRouter:
         """Lists tokens without their secret part, newest first."""
         found = access.tokens(caller, limit=limit, before=before)
         link_next(request, response, found, limit, before=found[-1].id if found else "")
-        return found
+        return [presenting.token(one) for one in found]
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidLifetime))
     def create_token(caller: Caller, request: TokenRequest) -> NewToken:
         """Makes a token; its secret is in this answer and nowhere else."""
-        return access.create_token(caller, request)
+        made = access.create_token(caller, request.owner, request.role, note=request.note, ttl=request.ttl)
+        return presenting.new_token(made)
 
     @router.delete("/tokens/{token_id}", responses=problems(NotFound))
     def revoke_token(caller: Caller, token_id: str) -> TokenView:
         """Ends a token, at once and for good."""
-        return access.revoke(caller, token_id)
+        return presenting.token(access.revoke(caller, token_id))
 
     return router

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from environments.api import presenting
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
@@ -20,6 +21,6 @@ def worker_routes(service: Service) -> APIRouter:
         """Lists the workers that were heard of lately, newest first, and the caller's deployments that they run."""
         found = service.queueing.workers(caller, limit=limit, skip=skip)
         link_next(request, response, found, limit, skip=skip + len(found))
-        return found
+        return [presenting.worker(one) for one in found]
 
     return router

@@ -1,0 +1,184 @@
+"""Maps the records that use cases return to the models of the API."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from environments.domain.environment import Environment, Resource
+from environments.domain.lifecycle import State
+from environments.domain.plan import Plan
+from environments.service.authorization import Role
+from environments.service.reading import shown_outputs
+from environments.service.records import (
+    Accepted,
+    CataloguedTemplate,
+    EnvironmentDetails,
+    Journaled,
+    NewToken,
+    Output,
+    Pending,
+    ServiceInfo,
+    TemplateDeletion,
+    Worker,
+)
+from environments.service.storage import PublishedImage, TokenRecord
+from environments.wire import deployments, environments, images, plans, system, templates, tokens
+
+_SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
+_RESOURCE = set(environments.ResourceView.model_fields)
+
+
+class EnvironmentViews:
+    """Keeps views: the view of the very same record is made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[Environment, environments.EnvironmentView]] = {}
+
+    def of(self, found: Sequence[Environment]) -> list[environments.EnvironmentView]:
+        """The views of these environments; those of others are forgotten."""
+        before = self._made
+        made = {
+            record.id: seen if (seen := before.get(record.id)) and seen[0] is record else (record, environment(record))
+            for record in found
+        }
+        self._made = made
+        return [view for _, view in made.values()]
+
+
+def environment(record: Environment, newest: Journaled | None = None) -> environments.EnvironmentView:
+    """An environment as people see it: secrets masked."""
+    return environments.EnvironmentView(
+        **{name: getattr(record, name) for name in _SAME},
+        outputs=outputs(shown_outputs(record.outputs)),
+        drifted=record.drift is not None and record.drift.found,
+        degraded=record.degraded if record.state is State.READY else (),
+        deployment=None if newest is None else deployment(newest),
+    )
+
+
+def mirrored(view: environments.EnvironmentView) -> Environment:
+    """The record of an environment that another service manages, from how that service shows it."""
+    fields = {name: getattr(view, name) for name in Environment.model_fields if hasattr(view, name)}
+    shown = {name: output.model_dump(mode="json") for name, output in view.outputs.items()}
+    return Environment(**{**fields, "outputs": shown})
+
+
+def environment_details(found: EnvironmentDetails) -> environments.EnvironmentView:
+    """An environment with its newest deployment."""
+    return environment(found.environment, found.newest)
+
+
+def outputs(found: dict[str, Output]) -> dict[str, environments.OutputView]:
+    """Outputs by name."""
+    return {
+        name: environments.OutputView(value=output.value, description=output.description, secret=output.secret)
+        for name, output in found.items()
+    }
+
+
+def accepted(result: Accepted) -> environments.Accepted:
+    """The answer to a request that was taken."""
+    return environments.Accepted(
+        environment=environment(result.environment),
+        deployment_id=result.deployment_id,
+        events_after=result.events_after,
+    )
+
+
+def resource(record: Resource) -> environments.ResourceView:
+    """A line of the inventory."""
+    return environments.ResourceView.model_validate(record.model_dump(include=_RESOURCE))
+
+
+def drift(record: Environment) -> environments.DriftView:
+    """What the last observation of an environment found."""
+    return environments.DriftView(environment=record.name, drift=record.drift, observe_at=record.observe_at)
+
+
+def deployment(found: Journaled) -> deployments.DeploymentView:
+    """A deployment with its journal."""
+    return deployments.DeploymentView(
+        **{
+            name: getattr(found.deployment, name) for name in deployments.DeploymentView.model_fields if name != "steps"
+        },
+        steps=tuple(
+            deployments.StepView(
+                **{name: getattr(step, name) for name in deployments.StepView.model_fields if name != "needs"},
+                needs=found.needs.get(step.name, ()),
+            )
+            for step in found.steps
+        ),
+    )
+
+
+def pending(found: Pending) -> deployments.PendingView:
+    """Why a deployment waits."""
+    return deployments.PendingView(**{name: getattr(found, name) for name in deployments.PendingView.model_fields})
+
+
+def worker(found: Worker) -> deployments.WorkerView:
+    """A worker with what it runs."""
+    fields = {name: getattr(found.record, name) for name in deployments.WorkerView.model_fields if name != "running"}
+    return deployments.WorkerView(**fields, running=found.running)
+
+
+def plan(record: Plan) -> plans.PlanView:
+    """A saved plan."""
+    return plans.PlanView(**{name: getattr(record, name) for name in plans.PlanView.model_fields})
+
+
+def template(found: CataloguedTemplate) -> templates.TemplateView:
+    """A template of the catalogue."""
+    push, content = found
+    default, maximum = content.lifetime.default, content.lifetime.maximum
+    return templates.TemplateView(
+        name=content.name,
+        version=content.version,
+        description=content.description,
+        digest=push.digest,
+        pushed_at=push.pushed_at,
+        pushed_by=push.pushed_by,
+        default_lifetime=default.total_seconds() if default else None,
+        maximum_lifetime=maximum.total_seconds() if maximum else None,
+        parameters_schema=content.parameters_schema(),
+        steps=tuple(
+            templates.TemplateStepView(name=step.name, uses=step.uses, needs=step.needs) for step in content.steps
+        ),
+        outputs={name: output.description for name, output in content.outputs.items()},
+        host_volumes=content.host_volumes,
+        source=None if push.source is None else templates.TemplateSource.model_validate(push.source),
+    )
+
+
+def template_deletion(found: TemplateDeletion) -> templates.TemplateDeletionView:
+    """What was deleted from the catalogue."""
+    return templates.TemplateDeletionView(**found._asdict())
+
+
+def image(record: PublishedImage) -> images.ImageView:
+    """A published image."""
+    return images.ImageView(**record._asdict())
+
+
+def token(record: TokenRecord) -> tokens.TokenView:
+    """A token without its secret part."""
+    return tokens.TokenView(
+        id=record.id,
+        owner=record.owner,
+        role=cast(Role, record.role),
+        note=record.note,
+        created_at=record.created_at,
+        expires_at=record.expires_at,
+        revoked_at=record.revoked_at,
+        last_used_at=record.last_used_at,
+        parent_id=record.parent_id,
+    )
+
+
+def new_token(found: NewToken) -> tokens.NewToken:
+    """A token just made, with its secret."""
+    return tokens.NewToken(token=token(found.token), secret=found.secret)
+
+
+def info(found: ServiceInfo) -> system.Info:
+    """What answers, and to whom."""
+    return system.Info(**{name: getattr(found, name) for name in system.Info.model_fields})

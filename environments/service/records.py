@@ -1,0 +1,142 @@
+"""What use cases return, where no single record of the domain or of the storage says it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from environments.domain.environment import Deployment, Environment, StepRecord
+from environments.domain.lifecycle import DeploymentState
+from environments.domain.template import Template
+from environments.service.authorization import Role
+from environments.service.storage import PushedTemplate, TokenRecord, Transaction, WorkerRecord
+
+
+class Accepted(NamedTuple):
+    """The environment after a request, and the deployment to follow, if the request made one.
+
+    `events_after`: all events of what the deployment does have larger ids. None: it may have begun already.
+    """
+
+    environment: Environment
+    deployment_id: str | None
+    events_after: int | None = None
+
+
+class Journaled(NamedTuple):
+    """A deployment with its steps, in the order of the template, and what each needs (step → steps)."""
+
+    deployment: Deployment
+    steps: tuple[StepRecord, ...] = ()
+    needs: Mapping[str, tuple[str, ...]] = {}
+
+    @property
+    def id(self) -> str:
+        """The deployment's id."""
+        return self.deployment.id
+
+
+class EnvironmentDetails(NamedTuple):
+    """An environment with its newest deployment."""
+
+    environment: Environment
+    newest: Journaled | None
+
+
+class CataloguedTemplate(NamedTuple):
+    """A template of the catalogue: who pushed it when, and what it says."""
+
+    push: PushedTemplate
+    template: Template
+
+    @property
+    def name(self) -> str:
+        """The template's name."""
+        return self.template.name
+
+    @property
+    def digest(self) -> str:
+        """What identifies this version of it."""
+        return self.push.digest
+
+
+class TemplateSource(NamedTuple):
+    """The git repository of a template: `ref` as it was requested, `commit` as it was found then.
+
+    `path` is the folder in it; empty: its root.
+    """
+
+    url: str
+    ref: str
+    commit: str
+    path: str = ""
+
+
+class TemplateDeletion(NamedTuple):
+    """What was deleted from the catalogue; `digests` are the versions, newest first."""
+
+    name: str
+    digests: tuple[str, ...]
+    deleted_at: datetime
+    deleted_by: str
+
+
+class NewToken(NamedTuple):
+    """A token just made, and its secret, which is kept nowhere."""
+
+    token: TokenRecord
+    secret: str
+
+
+class Worker(NamedTuple):
+    """A worker, and the ids of the deployments that it runs."""
+
+    record: WorkerRecord
+    running: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Why a deployment doesn't run yet, or what it does. `position` 1: the next of its lane; None: it doesn't wait.
+
+    `lane` is `destroy` or `deploy`; `waiting`: how many wait in it; `reasons` are sentences.
+    """
+
+    deployment_id: str
+    state: DeploymentState
+    lane: str
+    position: int | None = None
+    waiting: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output; the value of a secret one is a mask unless it was revealed."""
+
+    value: Any
+    description: str = ""
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceInfo:
+    """Version, who asks, and the addresses of the parts (part → address; empty: not known yet)."""
+
+    version: str
+    started_at: datetime
+    now: datetime
+    owner: str
+    role: Role
+    step_kinds: tuple[str, ...]
+    parts: dict[str, str] = field(default_factory=dict)
+
+
+def accepted(tx: Transaction, environment: Environment, deployment: Deployment) -> Accepted:
+    """The result of a request that has just queued this deployment, in the same transaction."""
+    return Accepted(environment, deployment.id, tx.events.newest())
+
+
+def with_journal(tx: Transaction, deployment: Deployment) -> Journaled:
+    """A deployment with its journal, read from the database."""
+    return Journaled(deployment, tuple(tx.journal.steps(deployment.id)), tx.journal.needs(deployment.id))
