@@ -20,7 +20,8 @@ from environments.service.records import (
     TemplateDeletion,
     Worker,
 )
-from environments.service.storage import PublishedImage, TokenRecord
+from environments.service.storage.templates import PublishedImage
+from environments.service.storage.tokens import TokenRecord
 from environments.wire import deployments, environments, images, plans, system, templates, tokens
 
 _SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}

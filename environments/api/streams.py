@@ -17,7 +17,7 @@ from environments.service.access import Access
 from environments.service.authorization import Principal, sees
 from environments.service.pages import Page
 from environments.service.reading import Reading
-from environments.service.storage import OwnedEvent
+from environments.service.storage.events import OwnedEvent
 
 HEARTBEAT_SECONDS = 10.0
 """How often a silent stream says something, so that both ends notice when the other is gone."""

@@ -11,7 +11,7 @@ from environments.domain.environment import Environment, EventType, Resource, Re
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.engine.removal import is_left, with_reach
-from environments.service.storage import Storage, Transaction
+from environments.service.storage.transaction import Storage, Transaction
 from environments.steps.base import Observation, Owner
 from environments.steps.registry import StepRegistry
 

@@ -5,7 +5,7 @@ from environments.domain.errors import Cancelled
 from environments.domain.lifecycle import DeploymentState, State, StepState
 from environments.engine.recorder import Recorder
 from environments.service.cancellation import cancellation_failure, reverted_columns
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 _BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING})
 """From these an environment fails; from any other nothing of the deployment has begun, and it stays what it is."""

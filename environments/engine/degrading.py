@@ -17,7 +17,8 @@ from environments.domain.lifecycle import State
 from environments.engine.degraded_texts import MOST, Texts
 from environments.engine.environment_troubles import forgotten, troubles_of
 from environments.engine.known_world import KnownWorld
-from environments.service.storage import Storage, Watched
+from environments.service.storage.environments import Watched
+from environments.service.storage.transaction import Storage
 from environments.steps.base import Owner
 from environments.steps.cluster_events import Check, Happening, Listing
 from environments.steps.job_health import Trouble

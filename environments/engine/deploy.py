@@ -35,7 +35,7 @@ from environments.service.cron import next_run
 from environments.service.drafting import Draft, rolled_back
 from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.images import references
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 from environments.steps.registry import StepRegistry
 
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
 from environments.engine.removal import OVER, SHARED, Inspector, Removal, left, rows_to_destroy
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 from environments.steps.base import Observation, Owner
 from environments.steps.registry import StepRegistry
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from environments.engine.degraded_texts import short
 from environments.engine.known_world import KnownWorld
-from environments.service.storage import Watched
+from environments.service.storage.environments import Watched
 from environments.steps.job_health import GRACE, RUN, Trouble, job_troubles
 
 CHECK_KIND = "consul.check"

@@ -11,7 +11,8 @@ import structlog
 from environments.domain.admission import Lane
 from environments.domain.errors import CalvinverseError
 from environments.engine.lease import SECONDS
-from environments.service.storage import Storage, WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
+from environments.service.storage.transaction import Storage
 
 EVERY = 4.0
 """Seconds between two beats; the one before still counts when one is late."""

@@ -10,7 +10,7 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.engine.previous_step import PreviousStep, previous_steps
 from environments.engine.removal import OVER, UNKNOWN, Inspector, reversed_order
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 from environments.steps.base import Presence
 
 OUTDATED = "outdated"

@@ -13,7 +13,7 @@ import structlog
 
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, DatabaseUnavailable, Interrupted, LeaseLost, Stopping
-from environments.service.storage import Storage, Transaction
+from environments.service.storage.transaction import Storage, Transaction
 
 SECONDS = 10.0
 """How long a lease lasts: what a dead worker's deployment waits at most before another one goes on."""

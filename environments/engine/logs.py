@@ -8,7 +8,7 @@ import structlog
 
 from environments.domain.errors import CalvinverseError
 from environments.engine.failures import PLAIN
-from environments.service.storage import Storage
+from environments.service.storage.transaction import Storage
 
 FLUSHED_EVERY = 0.1
 """Seconds between two batches."""

@@ -28,7 +28,7 @@ from environments.engine.progress import PlanRun
 from environments.engine.removal import SHARED, Inspector, rows_to_destroy, with_reach
 from environments.service.images import references
 from environments.service.planning import Target
-from environments.service.storage import Storage
+from environments.service.storage.transaction import Storage
 from environments.steps.base import Owner
 from environments.steps.registry import StepRegistry
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from environments.domain.errors import InvalidTemplate
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, StepState
 from environments.domain.template import RESERVED_STEPS
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 
 @dataclass(frozen=True)

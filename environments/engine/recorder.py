@@ -11,7 +11,7 @@ from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 from environments.steps.base import Intended
 
 

@@ -12,7 +12,7 @@ from environments.domain.environment import EventType
 from environments.domain.errors import CalvinverseError
 from environments.service.leadership import Leadership
 from environments.service.requests import Requests
-from environments.service.storage import Storage
+from environments.service.storage.transaction import Storage
 
 _LONGEST_SLEEP = 1.0
 """Seconds; this also limits the effect of a jump of the machine's clock."""

@@ -28,7 +28,8 @@ from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
 from environments.service.requests import Sealer
-from environments.service.storage import Claim, Storage, UnreadableDeployment
+from environments.service.storage.deployments import Claim, UnreadableDeployment
+from environments.service.storage.transaction import Storage
 from environments.steps.registry import StepRegistry
 
 SLOTS: Mapping[Lane, int] = {Lane.DEPLOY: 8, Lane.DESTROY: 8}

@@ -17,7 +17,8 @@ from environments.service.allowances import check_tokens
 from environments.service.authorization import Principal, Role, check_new_token, sees
 from environments.service.pages import Page
 from environments.service.records import NewToken
-from environments.service.storage import Storage, TokenRecord
+from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.transaction import Storage
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from environments.domain.errors import TooManyRequests
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 MOST_PLANS = 100
 """Saved plans that can be applied."""

@@ -16,7 +16,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import BY_ID, BY_NAME, META, is_id
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template import Bundle, Template
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 Role = Literal["admin", "user"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from environments.domain.environment import Deployment, Environment, Failure
 from environments.domain.errors import Cancelled
 from environments.domain.lifecycle import DeploymentKind, State
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 UNTOUCHED = "The environment is as it was."
 """The hint when an existing environment's deployment is cancelled before it begins."""

@@ -15,7 +15,8 @@ from environments.service.images import references
 from environments.service.inspecting import in_order
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import CataloguedTemplate, TemplateDeletion, TemplateSource
-from environments.service.storage import PushedTemplate, Storage, Transaction
+from environments.service.storage.templates import PushedTemplate
+from environments.service.storage.transaction import Storage, Transaction
 
 _MOST_NAMED = 10
 """Environments that a refusal names; the others are counted."""

@@ -17,7 +17,7 @@ from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 LAST_GOOD = "last-good"
 """In place of a deployment's id: the one that last made the environment ready."""

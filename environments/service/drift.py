@@ -9,7 +9,7 @@ from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.service.authorization import Action, Principal, environment_to_read, may
 from environments.service.cron import next_run
-from environments.service.storage import Storage, Transaction
+from environments.service.storage.transaction import Storage, Transaction
 
 
 class Observer(Protocol):

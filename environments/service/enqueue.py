@@ -11,7 +11,7 @@ from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState
 from environments.service.authorization import Allowed
 from environments.service.drafting import Draft
 from environments.service.running_again import left_to_run
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 _SECRETS_STAY = "; secret parameters stay as they are in OpenBao"
 

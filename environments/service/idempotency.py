@@ -14,7 +14,8 @@ from environments.domain.errors import IdempotencyMismatch, UnknownEnvironment
 from environments.service.authorization import Principal, sees
 from environments.service.enqueue import Sealer
 from environments.service.records import Accepted
-from environments.service.storage import KnownRequest, Transaction
+from environments.service.storage.plans import KnownRequest
+from environments.service.storage.transaction import Transaction
 
 LABEL = "calvinverse: requests with an Idempotency-Key"
 """What the key of the HMAC is derived from the service's key with."""

@@ -9,7 +9,8 @@ from environments.domain.names import check_label
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
-from environments.service.storage import PublishedImage, Storage, Transaction
+from environments.service.storage.templates import PublishedImage
+from environments.service.storage.transaction import Storage, Transaction
 
 
 class Images:

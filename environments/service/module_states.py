@@ -27,7 +27,8 @@ from environments.service.module_access import (
     make_credential,
     reader,
 )
-from environments.service.storage import StateLock, StateVersion, Storage, Transaction
+from environments.service.storage.module_states import StateLock, StateVersion
+from environments.service.storage.transaction import Storage, Transaction
 
 LONGEST_LOCK_ID = 200
 

@@ -20,7 +20,8 @@ from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentState, StepState
 from environments.service.authorization import Principal, sees
 from environments.service.records import Pending
-from environments.service.storage import Transaction, WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
+from environments.service.storage.transaction import Transaction
 
 _NO_WORKER = "No worker is alive: start one."
 

@@ -29,7 +29,7 @@ from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.idempotency import Once
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step, left_to_run
-from environments.service.storage import Storage, Transaction
+from environments.service.storage.transaction import Storage, Transaction
 
 KEPT = timedelta(hours=24)
 """How long a plan can be applied."""

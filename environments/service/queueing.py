@@ -11,7 +11,8 @@ from environments.service.cancellation import cancellation_failure, reverted_col
 from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.records import Journaled, Pending, Worker, with_journal
-from environments.service.storage import Storage, Transaction, WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
+from environments.service.storage.transaction import Storage, Transaction
 
 
 class Queueing:

@@ -13,7 +13,8 @@ from environments.service.authorization import Action, Principal, environment_to
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
-from environments.service.storage import OwnedEvent, Storage
+from environments.service.storage.events import OwnedEvent
+from environments.service.storage.transaction import Storage
 
 _NOT_SHOWN = {"parameters", "outputs", "inputs", "run_again"}
 """Fields of deployments and steps that no list shows."""

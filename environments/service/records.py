@@ -9,7 +9,10 @@ from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import DeploymentState
 from environments.domain.template import Template
 from environments.service.authorization import Role
-from environments.service.storage import PushedTemplate, TokenRecord, Transaction, WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
+from environments.service.storage.templates import PushedTemplate
+from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.transaction import Transaction
 
 
 class Accepted(NamedTuple):

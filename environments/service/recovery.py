@@ -12,7 +12,7 @@ from environments.service.authorization import REMOVED_OUTSIDE, Action, Principa
 from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.enqueue import DeploymentRequest
 from environments.service.records import Accepted, accepted
-from environments.service.storage import Storage, Transaction
+from environments.service.storage.transaction import Storage, Transaction
 
 
 class Recovery:

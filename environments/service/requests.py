@@ -31,7 +31,7 @@ from environments.service.enqueue import Sealer as Sealer  # where others look f
 from environments.service.idempotency import Once
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
-from environments.service.storage import Storage, Transaction
+from environments.service.storage.transaction import Storage, Transaction
 
 _AT_ONCE = 50
 """Environments whose destroy the clock asks for in one transaction."""

@@ -7,7 +7,7 @@ from environments.domain.errors import InvalidInput
 from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.suggesting import suggestion
 from environments.domain.template import Bundle, Step
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 WhyNot = Callable[[Step, Bundle], str]
 """Why a step can't be run again, in words; empty: it can, or only its deployment will tell."""

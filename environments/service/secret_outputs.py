@@ -15,7 +15,7 @@ from environments.domain.names import kv_prefix
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import Output, Template
 from environments.service.rendering import chains, refuse_references, whole_expression
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 
 _GOING = ENDED | {State.DESTROYING}
 

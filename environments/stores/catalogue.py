@@ -9,14 +9,16 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, literal, or_, s
 
 from environments.domain.template import Bundle
 from environments.service.pages import Page
-from environments.service.storage import DeletedTemplate, KnownRequest, PublishedImage, PushedTemplate, TokenRecord
+from environments.service.storage.plans import KnownRequest
+from environments.service.storage.templates import DeletedTemplate, PublishedImage, PushedTemplate
+from environments.service.storage.tokens import TokenRecord
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
 from environments.stores.schema import bundles, deleted_templates, idempotency, images, templates, tokens
 
 
 class SqlTemplates:
-    """See `environments.service.storage.Templates`."""
+    """See `environments.service.storage.templates.Templates`."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
@@ -82,7 +84,7 @@ def _pushed(row: Row[Any]) -> PushedTemplate:
 
 
 class SqlImages:
-    """See `environments.service.storage.Images`."""
+    """See `environments.service.storage.templates.Images`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -138,7 +140,7 @@ def _made_with(token_id: str) -> Select[Any]:
 
 
 class SqlTokens:
-    """See `environments.service.storage.Tokens`."""
+    """See `environments.service.storage.tokens.Tokens`."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
@@ -192,7 +194,7 @@ class SqlTokens:
 
 
 class SqlRequests:
-    """See `environments.service.storage.Requests`."""
+    """See `environments.service.storage.plans.Requests`."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection

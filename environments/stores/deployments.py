@@ -18,7 +18,7 @@ from environments.domain.lifecycle import (
     State,
 )
 from environments.service.pages import Page
-from environments.service.storage import Claim, UnreadableDeployment
+from environments.service.storage.deployments import Claim, UnreadableDeployment
 from environments.stores.clock import NOW
 from environments.stores.environments import plain
 from environments.stores.locks import POSTGRESQL, Locks
@@ -56,7 +56,7 @@ _CHECK = {
 
 
 class SqlDeployments:
-    """See `environments.service.storage.Deployments`."""
+    """See `environments.service.storage.deployments.Deployments`."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection

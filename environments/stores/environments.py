@@ -28,7 +28,7 @@ from environments.domain.environment import DegradedReason, Environment, Failure
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, ResourceStatus, State
 from environments.service.pages import Page
-from environments.service.storage import Watched
+from environments.service.storage.environments import Watched
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
 from environments.stores.paging import older_than, read_page, size_of
 from environments.stores.schema import Outputs, resources
@@ -115,7 +115,7 @@ class KnownRows:
 
 
 class SqlEnvironments:
-    """See `environments.service.storage.Environments`."""
+    """See `environments.service.storage.environments.Environments`."""
 
     def __init__(self, connection: Connection, known: KnownRows, locks: Locks) -> None:
         self._connection = connection

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, or_, select, text
 
 from environments.domain.environment import Event, EventType
 from environments.service.pages import Page
-from environments.service.storage import OwnedEvent
+from environments.service.storage.events import OwnedEvent
 from environments.stores.listening import CHANNEL
 from environments.stores.locks import Locks
 from environments.stores.paging import read_page
@@ -28,7 +28,7 @@ _NOTIFY = text(f"SELECT max(id), pg_notify('{CHANNEL}', max(id)::text) FROM even
 
 
 class SqlEvents:
-    """See `environments.service.storage.Events`. `last` is the id of the newest event that this transaction wrote."""
+    """See `environments.service.storage.events.Events`. `last`: the id of the newest event that this transaction wrote."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection

@@ -21,7 +21,7 @@ _RESOURCE = [resources.c[name] for name in Resource.model_fields]
 
 
 class SqlJournal:
-    """See `environments.service.storage.Journal`."""
+    """See `environments.service.storage.deployments.Journal`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -93,7 +93,7 @@ class SqlJournal:
 
 
 class SqlInventory:
-    """See `environments.service.storage.Inventory`."""
+    """See `environments.service.storage.deployments.Inventory`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Row, Table, and_, func, literal, select
 
-from environments.service.storage import StateLock, StateVersion
+from environments.service.storage.module_states import StateLock, StateVersion
 from environments.stores.schema import module_kits, module_locks
 from environments.stores.schema import module_states as table
 
@@ -17,7 +17,7 @@ _WITHOUT_CONTENT: list[ColumnElement[Any]] = [
 
 
 class SqlModuleStates:
-    """See `environments.service.storage.ModuleStates`."""
+    """See `environments.service.storage.module_states.ModuleStates`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

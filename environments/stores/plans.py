@@ -14,7 +14,7 @@ _ENDED = [state.value for state in ENDED_DEPLOYMENTS]
 
 
 class SqlPlans:
-    """See `environments.service.storage.Plans`."""
+    """See `environments.service.storage.plans.Plans`."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection

@@ -21,7 +21,7 @@ from environments.stores.workers import SqlWorkers
 
 
 class SqlTransaction:
-    """See `environments.service.storage.Transaction`."""
+    """See `environments.service.storage.transaction.Transaction`."""
 
     def __init__(self, connection: Connection, known: KnownRows, *, writes: bool) -> None:
         self._connection = connection

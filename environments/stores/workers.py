@@ -5,14 +5,14 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from environments.service.pages import Page
-from environments.service.storage import WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
 from environments.stores.clock import database_clock
 from environments.stores.paging import read_page
 from environments.stores.schema import workers as table
 
 
 class SqlWorkers:
-    """See `environments.service.storage.Workers`."""
+    """See `environments.service.storage.deployments.Workers`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -14,7 +14,8 @@ from environments.client import HttpClient
 from environments.domain.environment import Resource
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
-from environments.service.storage import PublishedImage, WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
+from environments.service.storage.templates import PublishedImage
 from environments.wire.environments import CreateRequest, UpdateRequest
 from environments.wire.images import PublishImageRequest
 from environments.wire.plans import PlanRequest

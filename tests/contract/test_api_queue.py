@@ -11,7 +11,7 @@ from environments.client import HttpClient
 from environments.domain.admission import KINDS, Lane
 from environments.domain.errors import ManagedOutside, NotAllowedNow, NotFound, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentState, State
-from environments.service.storage import WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
 from environments.wire.deployments import CancelRequest
 from environments.wire.environments import CreateRequest
 from tests.fakes.service import Served, served

@@ -27,7 +27,8 @@ from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
 from environments.service.leadership import Leadership
 from environments.service.requests import Requests
-from environments.service.storage import TokenRecord, Transaction
+from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.transaction import Transaction
 from environments.stores import events, leader_lock, listening, postgres_calls
 from environments.stores.database import Database, open_database
 from environments.wire.environments import Accepted

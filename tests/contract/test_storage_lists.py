@@ -10,7 +10,10 @@ import pytest
 from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
-from environments.service.storage import PublishedImage, TokenRecord, Transaction, WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
+from environments.service.storage.templates import PublishedImage
+from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.transaction import Transaction
 from tests.fakes.client import NOW
 from tests.support.engine_harness import DATABASES, Setting, open_setting
 

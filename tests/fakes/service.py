@@ -38,7 +38,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
-from environments.service.storage import Transaction
+from environments.service.storage.transaction import Transaction
 from environments.stores.database import Database, open_database
 from tests.fakes.kinds import AnyKind
 

@@ -19,7 +19,7 @@ from environments.domain.errors import (
     InvalidInput,
     StorageError,
 )
-from environments.service.storage import TokenRecord
+from environments.service.storage.tokens import TokenRecord
 from environments.stores import migrating
 from environments.stores.database import Database, open_database
 from environments.stores.migrating import alembic_config

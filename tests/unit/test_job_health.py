@@ -11,7 +11,7 @@ from environments.engine.environment_troubles import forgotten
 from environments.engine.known_world import KnownWorld
 from environments.providers.nomad.answers import seen_task
 from environments.providers.nomad.ports import Task, TaskEvent
-from environments.service.storage import Watched
+from environments.service.storage.environments import Watched
 from environments.steps.cluster_events import Listing, SeenInstance, SeenJob, SeenTask
 from environments.steps.job_health import GRACE, RUN, SETTLED, TASK_KIND, JobFacts, Trouble, job_troubles
 

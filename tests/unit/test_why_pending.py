@@ -14,7 +14,7 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.engine.worker import Worker
 from environments.service.authorization import Principal
 from environments.service.records import Pending
-from environments.service.storage import WorkerRecord
+from environments.service.storage.deployments import WorkerRecord
 from environments.stores.schema import deployments
 from tests.fakes.world import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting

@@ -1,0 +1,67 @@
+"""The port to the database: events."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from environments.domain.environment import Event, EventType
+from environments.service.pages import Page
+
+
+class OwnedEvent(NamedTuple):
+    """An event, and who owned its environment when it was read."""
+
+    event: Event
+    owner: str
+
+
+class Events(Protocol):
+    """What happened, in order."""
+
+    def add(
+        self,
+        type: EventType,
+        environment_id: str,
+        now: datetime,
+        *,
+        deployment_id: str | None = None,
+        step: str | None = None,
+        message: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Tells of something; readers get it when the transaction has been committed."""
+        ...
+
+    def add_logs(self, rows: Sequence[tuple[str, str, str | None, datetime, str]]) -> None:
+        """Log lines at once: (environment id, deployment id, step, moment, line)."""
+        ...
+
+    def after(
+        self,
+        event_id: int,
+        *,
+        environment_id: str | None,
+        owner: str | None,
+        limit: int,
+    ) -> Page[Event]:
+        """Events newer than an id, oldest first; of one environment, or of those of an owner."""
+        ...
+
+    def owned_after(
+        self,
+        event_id: int,
+        *,
+        environment_id: str | None,
+        owner: str | None,
+        limit: int,
+    ) -> Page[OwnedEvent]:
+        """Likewise, each with who owns its environment, out of one query."""
+        ...
+
+    def newest(self) -> int:
+        """The id of the newest event; 0 when there is none."""
+        ...
+
+    def forget(self, *, logs_before: datetime, events_before: datetime) -> int:
+        """Deletes old log lines and other old events, some thousands at a time; how many, 0 when none is left."""
+        ...

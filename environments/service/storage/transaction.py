@@ -1,0 +1,68 @@
+"""The port to the database: one transaction, its parts by noun.
+
+A transaction either happens as a whole or not at all. The events that it writes for people belong to it.
+A list with a `limit` may end earlier because of its size in bytes: see `environments.service.pages`.
+"""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from environments.service.storage.deployments import Deployments, Inventory, Journal, Workers
+from environments.service.storage.environments import Environments
+from environments.service.storage.events import Events
+from environments.service.storage.module_states import ModuleStates
+from environments.service.storage.plans import Plans, Requests
+from environments.service.storage.templates import Images, Templates
+from environments.service.storage.tokens import Tokens
+
+
+class Transaction(Protocol):
+    """One transaction's view of the database."""
+
+    @property
+    def environments(self) -> Environments: ...
+    @property
+    def deployments(self) -> Deployments: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def inventory(self) -> Inventory: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def templates(self) -> Templates: ...
+    @property
+    def images(self) -> Images: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def requests(self) -> Requests: ...
+    @property
+    def plans(self) -> Plans: ...
+    @property
+    def workers(self) -> Workers: ...
+    @property
+    def module_states(self) -> ModuleStates: ...
+
+    def forget_ended(self, before: datetime) -> int:
+        """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs.
+
+        Those of which something may be left are kept.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """The database."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may write; committed at the end, rolled back by an exception.
+
+        Raises `StorageError` (`DiskFull`, `DatabaseCorrupt`).
+        """
+        ...
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A consistent view for reading only."""
+        ...
