@@ -28,7 +28,7 @@ _NOTIFY = text(f"SELECT max(id), pg_notify('{CHANNEL}', max(id)::text) FROM even
 
 
 class SqlEvents:
-    """See `environments.service.storage.events.Events`. `last`: the id of the newest event that this transaction wrote."""
+    """See `environments.service.storage.events.Events`. `last`: the id of the newest event that was written here."""
 
     def __init__(self, connection: Connection, locks: Locks) -> None:
         self._connection = connection
