@@ -27,7 +27,7 @@ from environments.providers.backend.health import Parts
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
-from environments.providers.nomad.job import JOB_KIND
+from environments.providers.nomad.ports import JOB_KIND
 from environments.providers.nomad.validation import NomadJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.access import Access

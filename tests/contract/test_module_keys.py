@@ -15,7 +15,8 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.providers.backend.connections import Connections
 from environments.providers.opentofu.keys import ModuleKeyHandler, VaultModuleKeys, module_key_resource
 from environments.providers.opentofu.served_states import SealedRunRecords
-from environments.providers.vault.client import Secrets, VaultClient
+from environments.providers.vault.client import VaultClient
+from environments.providers.vault.secrets_client import Secrets
 from environments.service.module_access import StateHolder
 from environments.steps.base import Holder, Owner, Presence
 from tests.fakes.backends.vault import MemorySecrets

@@ -13,9 +13,12 @@ from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.access_ports import Identity
-from environments.providers.vault.client import Logins, Pki, Secrets, VaultClient
+from environments.providers.vault.client import VaultClient
+from environments.providers.vault.logins_client import Logins
+from environments.providers.vault.pki_client import Pki
 from environments.providers.vault.ports import Certificate
 from environments.providers.vault.revealing import Revealing
+from environments.providers.vault.secrets_client import Secrets
 from environments.steps.marks import MARK
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 

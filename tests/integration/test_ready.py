@@ -14,7 +14,7 @@ import pytest
 from environments.domain.errors import StepTimeout
 from environments.providers.backend.connections import Connections
 from environments.providers.nomad.client import NomadClient
-from environments.providers.nomad.job import JobHandler
+from environments.providers.nomad.job_handler import JobHandler
 from environments.steps.base import StepContext
 from environments.steps.registry import StepRegistry
 from tests.support.step_harness import Run

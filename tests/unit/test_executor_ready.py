@@ -12,11 +12,11 @@ from environments.domain.lifecycle import ResourceStatus
 from environments.domain.plan import Action
 from environments.engine.removal import Inspector
 from environments.providers.nomad import stopping as nomad_stopping
-from environments.providers.nomad.job import JobHandler
+from environments.providers.nomad.job_handler import JobHandler
 from environments.providers.nomad.lifecycle import Duties
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.ports import Allocation, Task
-from environments.providers.nomad.rollout import Outcome
+from environments.providers.nomad.registered import Outcome
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.steps.base import Presence, StepContext
 from tests.fakes.backends.nomad_instances import Fate

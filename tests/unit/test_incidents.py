@@ -9,7 +9,8 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import StepFailed
 from environments.providers.nomad.answers import allocation
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_from_outside
-from environments.providers.nomad.rollout import Registered, RolloutWatcher
+from environments.providers.nomad.registered import Registered
+from environments.providers.nomad.rollout import RolloutWatcher
 from tests.fakes.backends.nomad_instances import Fate
 from tests.support.step_harness import Run, World
 

@@ -96,7 +96,7 @@ def test_a_token_that_is_just_being_made_is_not_looked_up(tmp_path: Path, monkey
         assert logins.find("jwt-nomad", "demo").accessors == ("job",)
         assert time.monotonic() - began >= 0.3
         waits: list[float] = []
-        monkeypatch.setattr("environments.providers.vault.client.time.sleep", waits.append)
+        monkeypatch.setattr("environments.providers.vault.logins_client.time.sleep", waits.append)
         logins.find("jwt-nomad", "demo")
         listed.append("late")
         assert logins.find("jwt-nomad", "demo").accessors == ("job", "late")
@@ -118,7 +118,7 @@ def test_what_was_noticed_in_time_is_not_waited_for(tmp_path: Path, monkeypatch:
         logins.notice()
         time.sleep(0.3)
         waits: list[float] = []
-        monkeypatch.setattr("environments.providers.vault.client.time.sleep", waits.append)
+        monkeypatch.setattr("environments.providers.vault.logins_client.time.sleep", waits.append)
         assert logins.find("jwt-nomad", "demo").accessors == ("job",)
         assert waits == [0.0]
 

@@ -1,22 +1,16 @@
 """Nomad through python-nomad, and through its session where the library has no call for what we need."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import nomad
 
 from environments.domain.errors import BackendError, InvalidJob
-from environments.providers.backend.connections import Connections
-from environments.providers.backend.link import CALL_LIMIT, Link, Missing
+from environments.providers.backend.link import CALL_LIMIT, Missing
 from environments.providers.nomad.answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
-from environments.providers.nomad.connection import build, explain
+from environments.providers.nomad.namespace_client import NamespaceCalls
 from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout
-from environments.providers.nomad.volumes import remove_volume, volumes
-from environments.steps.cluster_events import ENDED
 
 _ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
 """What Nomad and its drivers answer to a signal for a task that has ended."""
@@ -28,11 +22,8 @@ _CHAIN = 20
 """Evaluations of one chain that are followed at most."""
 
 
-class NomadClient:
+class NomadClient(NamespaceCalls):
     """Implements `NomadApi` with python-nomad."""
-
-    def __init__(self, connections: Callable[[], Connections]) -> None:
-        self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)
 
     def parse(self, text: str, variables: str) -> Job:
         """The canonical job of a job file."""
@@ -225,71 +216,6 @@ class NomadClient:
                 _escape(job), method="delete", params=dict(params), timeout=CALL_LIMIT
             ).json(),
         )
-
-    def namespace(self, name: str) -> dict[str, str] | None:
-        """The namespace's metadata."""
-        found = self._maybe("read a namespace", lambda client: client.namespace.get_namespace(name))
-        return None if found is None else dict(found.get("Meta") or {})
-
-    def write_namespace(self, name: str, description: str, metadata: Mapping[str, str]) -> None:
-        """Makes or changes a namespace."""
-        body = {"Name": name, "Description": description, "Meta": dict(metadata)}
-        self._link.call("write a namespace", lambda client: client.namespace.create_namespace(body))
-
-    def remove_namespace(self, name: str) -> None:
-        """Removes a namespace without jobs."""
-        try:
-            self._maybe("delete a namespace", lambda client: client.namespace.delete_namespace(name))
-        except BackendError as error:
-            if error.details.get("said") != "namespace not found":
-                raise
-
-    def running(self, namespace: str) -> dict[str, int]:
-        """How many allocations of each job haven't ended."""
-        found = self._maybe(
-            "list allocations",
-            lambda client: client.allocations.request(
-                method="get", params={"namespace": namespace}, timeout=CALL_LIMIT
-            ).json(),
-        )
-        return dict(Counter(item["JobID"] for item in found or () if item["ClientStatus"] not in ENDED))
-
-    def volumes(self, namespace: str) -> list[str]:
-        """Ids of the namespace's volumes."""
-        return [*self._volumes(namespace, "host"), *self._volumes(namespace, "csi")]
-
-    def remove_volume(self, namespace: str, volume: str) -> None:
-        """Deletes a volume, of a host or of a storage plugin."""
-        name = quote(volume, safe="")
-        # A plugin's volume is only forgotten by Nomad: what is in it may be needed elsewhere.
-        for kind, path in {"host": ("host", name, "delete"), "csi": ("csi", name)}.items():
-            if volume in self._volumes(namespace, kind):
-                self._maybe("delete a volume", partial(remove_volume, path=path, params={"namespace": namespace}))
-
-    def _volumes(self, namespace: str, kind: str) -> list[str]:
-        params = {"namespace": namespace, "type": kind}
-        return [found["ID"] for found in self._link.call("list volumes", partial(volumes, params=params))]
-
-    def variables(self, namespace: str) -> list[str]:
-        """Paths of Nomad's own variables in a namespace."""
-        found = self._maybe("list variables", lambda client: client.variables.get_variables(namespace=namespace))
-        return [variable["Path"] for variable in found or ()]
-
-    def remove_variable(self, namespace: str, path: str) -> None:
-        """Removes a variable."""
-        params = {"namespace": namespace}
-        self._maybe(
-            "delete a variable",
-            lambda client: (
-                client.variable.request(path, method="delete", params=dict(params), timeout=CALL_LIMIT).status_code
-            ),
-        )
-
-    def _maybe(self, doing: str, use: Callable[[nomad.Nomad], Any]) -> Any:
-        try:
-            return self._link.call(doing, use)
-        except Missing:
-            return None
 
     def _get(self, requester: Any, namespace: str, *path: str) -> Any:
         return requester.request(*path, method="get", params={"namespace": namespace}, timeout=CALL_LIMIT).json()

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 from environments.domain.environment import Incident, ResourceRef, Unexpected
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, killed_from_outside
-from environments.providers.nomad.job import JOB_KIND
 from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_namespace
-from environments.providers.nomad.ports import NomadApi
+from environments.providers.nomad.ports import JOB_KIND, NomadApi
 from environments.steps.base import Owner, Presence
 from environments.steps.drift import Known, is_known, undeclared
 

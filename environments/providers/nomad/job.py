@@ -21,18 +21,18 @@ from environments.providers.nomad.given_up import given_up
 from environments.providers.nomad.incidents import event_marks
 from environments.providers.nomad.namespace import NAMESPACE_KIND, whose_job
 from environments.providers.nomad.plan import RETRY
-from environments.providers.nomad.ports import Job, JobPlaces, JobPlan, NomadApi
+from environments.providers.nomad.ports import JOB_KIND, Job, JobPlaces, JobPlan, NomadApi
 from environments.providers.nomad.promotion import canaried, promotes_itself, refuse_failed
+from environments.providers.nomad.registered import Outcome, Registered
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, made_by, service_shapes
-from environments.providers.nomad.rollout import Outcome, Registered, RolloutWatcher
+from environments.providers.nomad.rollout import RolloutWatcher
 from environments.providers.nomad.rules import adopt, declared, job_label
 from environments.providers.nomad.service_addresses import addresses
-from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
+from environments.providers.nomad.stopping import stop_jobs
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
 from environments.steps.base import (
     AWAITING_PROMOTION,
     Intended,
-    Observation,
     Options,
     Owner,
     Presence,
@@ -40,11 +40,10 @@ from environments.steps.base import (
     StepRun,
 )
 from environments.steps.changes import OwnThingsOnly
-from environments.steps.marks import ABSENT, foreign
+from environments.steps.marks import foreign
 from environments.steps.options import faults, has_expression
 from environments.steps.secret_words import Words, no_words
 
-JOB_KIND = "nomad.job"
 MANUAL = "manual"
 _REGISTRATIONS = 5
 
@@ -281,41 +280,6 @@ class NomadJob(OwnThingsOnly):
             return {RETRY: str(present.get("Version", 0))}
         before = (present.get("Meta") or {}).get(RETRY)
         return {RETRY: before} if before is not None else {}
-
-
-class JobHandler:
-    """Knows a job (`<namespace>/<job>`)."""
-
-    kind: ClassVar[str] = JOB_KIND
-
-    def __init__(self, nomad: NomadApi, patience: timedelta = POSTSTOP_PATIENCE) -> None:
-        """`patience`: how long poststop tasks may run before they are killed, unless their `kill_timeout` is longer."""
-        self._nomad = nomad
-        self._patience = patience
-
-    def time_needed(self, address: str) -> timedelta:
-        """How long its tasks may take to stop."""
-        namespace, name = address.split("/", 1)
-        return time_to_stop(self._nomad, namespace, [name], self._patience)
-
-    def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the job's mark, and counts what runs of it."""
-        namespace, name = address.split("/", 1)
-        job = self._nomad.job(namespace, name)
-        if job is None:
-            return ABSENT
-        running = sum(not found.terminal for found in self._nomad.allocations(namespace, name)[1])
-        return Observation(whose_job(job, namespace, owner), _running(running))
-
-    def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Stops it, waits for its allocations and purges it. Poststop tasks that don't end are killed."""
-        namespace, name = address.split("/", 1)
-        if self.observe(address, owner).presence is Presence.OURS:
-            stop_jobs(self._nomad, namespace, [name], run, self._patience)
-
-
-def _running(count: int) -> str:
-    return "stopped" if not count else "1 allocation runs" if count == 1 else f"{count} allocations run"
 
 
 def _promotes(context: StepContext) -> bool:

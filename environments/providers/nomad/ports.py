@@ -270,3 +270,6 @@ class JobPlaces(Protocol):
     def notice_logins(self) -> None:
         """After a job of the environment runs: takes note of its logins. That they can't be seen doesn't matter."""
         ...
+
+
+JOB_KIND = "nomad.job"

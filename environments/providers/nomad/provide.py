@@ -7,7 +7,8 @@ from environments.providers.local_cluster.agent_step import AGENT_KIND
 from environments.providers.nomad.access import NomadPolicyHandler, NomadTokensHandler
 from environments.providers.nomad.access_ports import NomadAccess
 from environments.providers.nomad.drift import NomadDriftDetector, NomadIncidentSource
-from environments.providers.nomad.job import JobHandler, NomadJob
+from environments.providers.nomad.job import NomadJob
+from environments.providers.nomad.job_handler import JobHandler
 from environments.providers.nomad.namespace import NamespaceHandler
 from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.workload_identity import IdentityHandler

@@ -4,7 +4,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
@@ -13,8 +12,9 @@ from environments.providers.nomad.given_up import failed_for_good
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, LIKELY_CAUSE, EventMark, killed_from_outside
 from environments.providers.nomad.lifecycle import Duties
 from environments.providers.nomad.placement import unplaced
-from environments.providers.nomad.ports import SLICE, Allocation, Job, NomadApi, Rollout, Task
+from environments.providers.nomad.ports import SLICE, Allocation, NomadApi, Rollout, Task
 from environments.providers.nomad.promotion import Promotion, canaried
+from environments.providers.nomad.registered import Outcome, Registered
 from environments.providers.nomad.service_checks import Checks
 from environments.steps.base import StepRun
 
@@ -26,48 +26,6 @@ _UNTIL_COLLECTED = (0.1, 0.3, 1.0, 2.0, 2.0)
 """Seconds to wait for what a task wrote: Nomad collects it a moment after the task has ended."""
 
 _ENDED_BADLY = frozenset({"failed", "cancelled"})
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a watch has ended. `serving`: the instances that serve from now on.
-
-    `awaiting`: the canaries of the version are well, and wait for a person to promote them; others serve.
-    """
-
-    serving: tuple[Allocation, ...] = ()
-    awaiting: bool = False
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A job as Nomad has it: what it takes to watch it. `evaluation` is "" if there is none.
-
-    `new`: the version was made by being registered for this.
-    """
-
-    job: Job
-    version: int
-    evaluation: str
-    new: bool = True
-
-    @property
-    def namespace(self) -> str:
-        return str(self.job["Namespace"])
-
-    @property
-    def id(self) -> str:
-        return str(self.job["ID"])
-
-    @property
-    def runs_to_its_end(self) -> bool:
-        """Whether the job is done when its tasks have completed."""
-        return self.job.get("Type") in ("batch", "sysbatch")
-
-    @property
-    def starts_later(self) -> bool:
-        """Whether nothing runs until something starts it: a schedule or a call."""
-        return bool(self.job.get("Periodic") or self.job.get("ParameterizedJob"))
 
 
 class RolloutWatcher:

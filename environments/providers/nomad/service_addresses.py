@@ -6,7 +6,7 @@ from typing import Any
 from environments.domain.names import service_prefix
 from environments.providers.consul.ports import Catalogue, Instance
 from environments.providers.nomad.ports import SLICE, Job
-from environments.providers.nomad.rollout import Outcome
+from environments.providers.nomad.registered import Outcome
 from environments.providers.nomad.rules import group_services
 from environments.steps.base import Owner, StepRun
 

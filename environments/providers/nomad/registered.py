@@ -1,0 +1,47 @@
+"""A job that was registered, and what became of it."""
+
+from dataclasses import dataclass
+
+from environments.providers.nomad.ports import Allocation, Job
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a watch has ended. `serving`: the instances that serve from now on.
+
+    `awaiting`: the canaries of the version are well, and wait for a person to promote them; others serve.
+    """
+
+    serving: tuple[Allocation, ...] = ()
+    awaiting: bool = False
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A job as Nomad has it: what it takes to watch it. `evaluation` is "" if there is none.
+
+    `new`: the version was made by being registered for this.
+    """
+
+    job: Job
+    version: int
+    evaluation: str
+    new: bool = True
+
+    @property
+    def namespace(self) -> str:
+        return str(self.job["Namespace"])
+
+    @property
+    def id(self) -> str:
+        return str(self.job["ID"])
+
+    @property
+    def runs_to_its_end(self) -> bool:
+        """Whether the job is done when its tasks have completed."""
+        return self.job.get("Type") in ("batch", "sysbatch")
+
+    @property
+    def starts_later(self) -> bool:
+        """Whether nothing runs until something starts it: a schedule or a call."""
+        return bool(self.job.get("Periodic") or self.job.get("ParameterizedJob"))
