@@ -13,7 +13,7 @@ import pytest
 
 from environments.domain.errors import BackendDenied
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
-from environments.providers.vault import client as vault_module
+from environments.providers.vault import logins_client
 from environments.providers.vault.client import VaultClient
 
 DENIED = {"errors": ["1 error occurred:\n\t* permission denied\n\n"]}
@@ -83,12 +83,12 @@ def client(address: str, folder: Path) -> VaultClient:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody makes tokens here."""
-    monkeypatch.setattr(vault_module, "_SETTLED", 0.0)
+    monkeypatch.setattr(logins_client, "_SETTLED", 0.0)
 
 
 def test_a_token_that_is_just_being_made_is_not_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenBao would revoke it: it has no lease yet. What is known already isn't waited for."""
-    monkeypatch.setattr(vault_module, "_SETTLED", 0.3)
+    monkeypatch.setattr(logins_client, "_SETTLED", 0.3)
     listed = ["job"]
     with openbao({"own": OWN, "job": LOGIN, "late": LOGIN}, listed) as (address, asked):
         logins = client(address, tmp_path).logins
@@ -105,14 +105,14 @@ def test_a_token_that_is_just_being_made_is_not_looked_up(tmp_path: Path, monkey
 
 
 def test_where_nobody_has_ever_logged_in_nothing_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vault_module, "_SETTLED", 3600.0)
+    monkeypatch.setattr(logins_client, "_SETTLED", 3600.0)
     with openbao({"own": OWN, "job": LOGIN}, ["job"], entity=False) as (address, asked):
         assert client(address, tmp_path).logins.find("jwt-nomad", "demo").accessors == ()
         assert asked == []
 
 
 def test_what_was_noticed_in_time_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vault_module, "_SETTLED", 0.3)
+    monkeypatch.setattr(logins_client, "_SETTLED", 0.3)
     with openbao({"own": OWN, "job": LOGIN}, ["job"]) as (address, _):
         logins = client(address, tmp_path).logins
         logins.notice()
@@ -150,6 +150,6 @@ def test_an_accessor_that_stays_without_a_token_is_asked_for_no_more(
         logins.find("jwt-nomad", "demo")
         logins.find("jwt-nomad", "demo")
         assert asked.count("broken") == 2
-        monkeypatch.setattr(vault_module, "_BEING_MADE", 0.0)
+        monkeypatch.setattr(logins_client, "_BEING_MADE", 0.0)
         logins.find("jwt-nomad", "demo")
         assert asked.count("broken") == 2
