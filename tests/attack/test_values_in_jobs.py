@@ -51,7 +51,7 @@ def test_the_page_of_the_shipped_template_shows_what_was_typed(target: Target, a
         if not refused_or_run(view):
             return
         authority = ssl.create_default_context(cadata=alice.http.get("/v1/ca").text)
-        page = httpx2.get(view["outputs"]["url"]["value"], verify=authority, trust_env=False).text
+        page = httpx2.get(view["outputs"]["url"]["value"], verify=authority, trust_env=False, timeout=60).text
         assert html.escape(typed) in page
         assert html.escape('{{ env "VAULT_TOKEN" }} ${VAULT_TOKEN}') in page
         assert "hvs." not in page

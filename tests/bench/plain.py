@@ -149,7 +149,7 @@ class Plain:
         if self._web is None or ca != self._ca:
             limits = httpx2.Limits(max_keepalive_connections=0)
             context = ssl.create_default_context(cadata=ca)
-            self._web, self._ca = httpx2.Client(verify=context, trust_env=False, limits=limits), ca
+            self._web, self._ca = httpx2.Client(verify=context, trust_env=False, limits=limits, timeout=60), ca
         return self._web
 
     # --- destroy ---

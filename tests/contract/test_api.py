@@ -87,14 +87,14 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def calm_http(calm: Served) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {calm.token}"}
-    with httpx2.Client(base_url=calm.address, headers=headers, trust_env=False) as client:
+    with httpx2.Client(base_url=calm.address, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def http(api: Served) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {api.token}"}
-    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False) as client:
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -145,7 +145,7 @@ def test_openapi_describes_exactly_the_routes(calm_http: httpx2.Client) -> None:
 def test_nothing_but_liveness_and_readiness_answers_without_a_token(calm: Served, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization.replace("\x00", "~")}
     others = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/"), ("GET", "/nope"), ("POST", "/self/liveness")}
-    with httpx2.Client(base_url=calm.address, headers=headers, trust_env=False) as http:
+    with httpx2.Client(base_url=calm.address, headers=headers, trust_env=False, timeout=60) as http:
         for method, path in sorted(ROUTES - OPEN | others - {("POST", "/self/liveness")}):
             response = http.request(method, path.replace("{", "").replace("}", ""))
             assert response.status_code == 401, (method, path)
@@ -349,7 +349,9 @@ secret = true
         assert "output 'login' is secret" in refused.detail
     with api.client() as admin:
         secret = admin.create_token(TokenRequest(owner="mallory")).secret
-    with httpx2.Client(base_url=api.address, headers={"Authorization": f"Bearer {secret}"}, trust_env=False) as mallory:
+    with httpx2.Client(
+        base_url=api.address, headers={"Authorization": f"Bearer {secret}"}, trust_env=False, timeout=60
+    ) as mallory:
         create(mallory, "mine")
         for given in (made, made.before, {"$secret": {"step": "database"}}):
             api.service.outputs("mine", {"login": {"value": given, "secret": True}})
@@ -364,7 +366,9 @@ def test_users_see_and_change_only_their_own(api: Served, http: httpx2.Client) -
     with api.client() as admin:
         secret = admin.create_token(TokenRequest(owner="ada")).secret
         theirs = admin.environment("theirs")
-    with httpx2.Client(base_url=api.address, headers={"Authorization": f"Bearer {secret}"}, trust_env=False) as ada:
+    with httpx2.Client(
+        base_url=api.address, headers={"Authorization": f"Bearer {secret}"}, trust_env=False, timeout=60
+    ) as ada:
         assert create(ada, "mine").json()["environment"]["owner"] == "ada"
         assert [view["name"] for view in ada.get("/v1/environments").json()] == ["mine"]
         assert ada.get("/v1/environments?owner=root").json() == []

@@ -133,7 +133,7 @@ def test_workers_are_listed(api: Served, client: HttpClient, user: HttpClient) -
 def test_cancel_needs_no_body_and_takes_no_other(api: Served, client: HttpClient) -> None:
     client.create(CreateRequest(name="one", template="web"))
     headers = {"Authorization": f"Bearer {api.token}"}
-    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False) as http:
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as http:
         assert http.post("/v1/environments/one/cancel", json={"now": True}).status_code == 422
         answer = http.post("/v1/environments/one/cancel")
     assert answer.status_code == 200

@@ -134,7 +134,7 @@ def test_users_hear_of_their_own_environments_only(api: Served) -> None:
 
 
 def test_the_place_to_go_on_from_must_be_an_id(api: Served) -> None:
-    with httpx2.Client(base_url=api.address, headers={"Authorization": f"Bearer {api.token}"}) as http:
+    with httpx2.Client(base_url=api.address, headers={"Authorization": f"Bearer {api.token}"}, timeout=60) as http:
         for wrong in ("x", "-1", "1.5", str(2**63)):
             assert http.get("/v1/events", headers={"Last-Event-ID": wrong}).status_code == 422
     with api.client() as client, pytest.raises(InvalidInput):
@@ -307,7 +307,9 @@ def test_an_owner_has_only_so_many_streams_open_and_all_have_only_so_many(
 
         def opened(token: str) -> httpx2.Response:
             everything = {"Authorization": f"Bearer {token}"}
-            http = stack.enter_context(httpx2.Client(base_url=api.address, headers=everything, trust_env=False))
+            http = stack.enter_context(
+                httpx2.Client(base_url=api.address, headers=everything, trust_env=False, timeout=60)
+            )
             return stack.enter_context(http.stream("GET", "/v1/events", timeout=30))
 
         mine = opened(ada)

@@ -313,7 +313,7 @@ def test_a_credential_is_for_one_holder_one_step_and_one_environment(scene: Scen
         (f"a.b.1.{'9' * 5000}", "c"),
         ("a.%ff.1.1", "c"),
     ]
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         headers = [{"Authorization": "Basic " + base64.b64encode(f"{u}:{p}".encode()).decode()} for u, p in shown]
         headers += [{}, {"Authorization": f"Bearer {scene.api.token}"}, {"Authorization": "Basic %%%"}]
         headers += [{"Authorization": "Basic /w=="}, {"Authorization": "Basic"}]
@@ -387,7 +387,7 @@ def test_a_state_that_was_cut_short_on_its_way_is_refused(scene: Scene) -> None:
 )
 def test_locks_without_an_id_are_refused(scene: Scene, body: bytes) -> None:
     access = scene.doors.open(scene.owner, "app", scene.claim("w1"))
-    with httpx2.Client(auth=(access.username, access.password), trust_env=False) as http:
+    with httpx2.Client(auth=(access.username, access.password), trust_env=False, timeout=60) as http:
         for method in ("LOCK", "UNLOCK"):
             refused = http.request(method, access.address, content=body, headers={"Content-Type": "application/json"})
             assert (refused.status_code, problem_of(refused).code) == (422, "invalid_input"), method
@@ -433,9 +433,9 @@ def test_beside_a_worker_states_are_served_on_loopback_until_it_has_ended(scene:
         assert tofu.lock("a").status_code == 200
         assert tofu.post(state(1), "a").status_code == 200
         assert scene.speak(None).get().content == state(1), "the API gives the same"
-        with httpx2.Client(trust_env=False, headers={"Authorization": f"Bearer {scene.api.token}"}) as http:
+        with httpx2.Client(trust_env=False, headers={"Authorization": f"Bearer {scene.api.token}"}, timeout=60) as http:
             assert problem_of(http.get(f"{server.address}/v1/environments")).code == "unknown_route"
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False, timeout=60) as http:
             assert problem_of(http.get(f"{server.address}/openapi.json")).code == "unauthenticated"
     finally:
         server.stop()
@@ -452,6 +452,6 @@ def test_a_credential_for_reading_ends_after_an_hour(scene: Scene) -> None:
     old = ServedStates(long_ago, lambda: scene.api.address).open(owner, "app", None)
     end = int(old.username.rpartition(".")[2])
     for username in (old.username, f"read-only.{end + 7200}", "read-only"):
-        answer = httpx2.get(old.address, auth=(username, old.password), trust_env=False)
+        answer = httpx2.get(old.address, auth=(username, old.password), trust_env=False, timeout=60)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert scene.speak(None).get().is_success

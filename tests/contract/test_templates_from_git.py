@@ -156,7 +156,7 @@ def test_only_admins_and_nothing_is_fetched_for_others(api: Served, repository: 
 
     sources = Sources(api.service.catalogue, Asked())
     headers = {"Authorization": f"Bearer {secret}"}
-    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False) as grace:
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as grace:
         refused = grace.post("/v1/templates/from-git", json={"url": repository.url})
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     with pytest.raises(InvalidSource):

@@ -169,6 +169,7 @@ def test_base_is_the_same_wherever_it_is_made(service: ServiceProcess, cluster: 
         f"http://{builds}/v2/calvinverse/base/manifests/{reference.partition('@')[2]}",
         headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
         trust_env=False,
+        timeout=60,
     ).json()
     assert manifest["config"]["digest"] == here.image_id
     assert names_at(builds) == [], "tags for pushing are taken away"

@@ -161,7 +161,7 @@ def test_what_is_not_ours_is_neither_taken_nor_destroyed(service: ServiceProcess
     consul = cluster.connections.endpoint("consul").address
     headers = {"X-Consul-Token": cluster.connections.tokens("consul").token()}
     key = f"{consul}/v1/kv/environments/theirs/message"
-    httpx2.put(key, headers=headers, content=b"do not touch")
+    httpx2.put(key, headers=headers, content=b"do not touch", timeout=60)
     try:
         service.client.create(CreateRequest(name="theirs", template="web"))
         environment = service.wait_for("theirs", State.FAILED, State.READY)
@@ -169,9 +169,9 @@ def test_what_is_not_ours_is_neither_taken_nor_destroyed(service: ServiceProcess
         assert environment.failure.code == "foreign_resource"
         service.client.destroy("theirs")
         service.wait_for("theirs", State.DESTROYED)
-        assert httpx2.get(f"{key}?raw", headers=headers).content == b"do not touch"
+        assert httpx2.get(f"{key}?raw", headers=headers, timeout=60).content == b"do not touch"
     finally:
-        httpx2.delete(key, headers=headers)
+        httpx2.delete(key, headers=headers, timeout=60)
 
 
 @pytest.mark.parametrize("agent", ["consul", "openbao", "nomad"])
@@ -214,7 +214,7 @@ def kill_agent(cluster: Cluster, agent: str) -> None:
 
 
 def test_a_request_without_a_token(service: ServiceProcess) -> None:
-    answer = httpx2.get(f"{service.address}/v1/environments")
+    answer = httpx2.get(f"{service.address}/v1/environments", timeout=60)
     assert answer.status_code == 401
     assert json.loads(answer.content)["code"] == "unauthenticated"
-    assert httpx2.get(f"{service.address}/self/liveness").status_code == 200
+    assert httpx2.get(f"{service.address}/self/liveness", timeout=60).status_code == 200

@@ -69,7 +69,7 @@ def test_by_command_line_then_gone(service: ServiceProcess, cluster: Cluster, ta
     ca = calvinverse(service, "ca").stdout
     outputs = output(service, "env", "outputs", "by-hand")
     url = outputs["url"]["value"]
-    with httpx2.Client(verify=trusting(ca), trust_env=False) as browser:
+    with httpx2.Client(verify=trusting(ca), trust_env=False, timeout=60) as browser:
         page = browser.get(url).text
         assert "Quotes &quot; &#x27; and {{ braces }}, ${dollars}, %{percents}, &lt;tags&gt; &amp; äöü" in page
         assert f"<dt>branch<dd>{BRANCH}" in page
@@ -85,6 +85,7 @@ def test_by_command_line_then_gone(service: ServiceProcess, cluster: Cluster, ta
             f"{cluster.connections.endpoint('consul').address}/v1/kv/environments/by-hand/message",
             headers={"X-Consul-Token": cluster.connections.tokens("consul").token()},
             content=b"changed in Consul",
+            timeout=60,
         )
         assert put.json() is True
         end = time.monotonic() + 15
@@ -164,7 +165,7 @@ def test_by_tui(service: ServiceProcess, taker: Taker) -> None:
 
     asyncio.run(script())
     url = service.client.outputs("by-tui")["url"].value
-    assert "typed" in httpx2.get(url, verify=trusting(service.client.ca()), trust_env=False).text
+    assert "typed" in httpx2.get(url, verify=trusting(service.client.ca()), trust_env=False, timeout=60).text
     service.client.destroy("by-tui")
     service.wait_for("by-tui", State.DESTROYED)
     left = taker.take().since(before)

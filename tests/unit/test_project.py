@@ -1,5 +1,6 @@
 """The habits of the project: one list of checks, one place for the version, groups and locks that agree."""
 
+import ast
 import re
 import shlex
 import tomllib
@@ -17,6 +18,7 @@ from project.release import BUILDERS, builders_lock, has_section
 from tests.suite import CHECKS
 
 SHIPPED = ("environments", "tui")
+HTTP_CALLS = ("Client", "AsyncClient", "request", "stream", "get", "head", "options", "post", "put", "patch", "delete")
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
@@ -111,3 +113,19 @@ def _distribution(requirement: str) -> str:
     found = NAME.match(requirement)
     assert found
     return re.sub(r"[-_.]+", "-", found[0]).lower()
+
+
+def test_calls_in_tests_say_how_long_they_wait() -> None:
+    """httpx2 gives up after 5 s by itself, which a busy machine may need for a first answer."""
+    silent = [
+        f"{file.relative_to(CHECKOUT)}:{call.lineno}"
+        for file in (CHECKOUT / "tests").rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "httpx2"
+        and call.func.attr in HTTP_CALLS
+        and "timeout" not in {keyword.arg for keyword in call.keywords}
+    ]
+    assert silent == []

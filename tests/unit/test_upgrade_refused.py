@@ -59,7 +59,7 @@ def test_what_is_left_out_is_told_and_refused_as_the_table_says() -> None:
         return httpx2.Response(422 if answers.get("code") else 201, json=answers)
 
     person = Person("admin", "http://nowhere.invalid", "")
-    person.http = httpx2.Client(transport=httpx2.MockTransport(answer), base_url=person.address)
+    person.http = httpx2.Client(transport=httpx2.MockTransport(answer), base_url=person.address, timeout=60)
     expected = Refusal("63ca316", "invalid_template")
     assert push(person, "pattern", expected, told.append) is False
     assert told == ["  The case pattern is left out: versions since 63ca316 refuse it (invalid_template)."]
