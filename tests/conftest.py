@@ -5,12 +5,32 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from environments.stores import postgres as stores_postgres
+from environments.stores import postgres_calls, sqlite
 from tests.support.cluster import Cluster, start_cluster
 from tests.support.postgres import Postgres
 
 # Machines are noisy: how long an example takes says nothing about it.
 settings.register_profile("calvinverse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("calvinverse")
+
+
+DATABASE_LIMIT = 120.0
+"""Seconds for what the product gives 5 to 20: a busy machine may leave a process standing for as long as that."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient_databases() -> Iterator[None]:
+    """Services in this process wait longer for their database; tests of its limits set their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("STATEMENT_TIMEOUT", "LOCK_TIMEOUT", "IDLE_TIMEOUT"):
+            patch.setattr(postgres_calls, name, DATABASE_LIMIT)
+        patch.setattr(postgres_calls, "CONNECT_TIMEOUT", round(DATABASE_LIMIT))
+        patch.setattr(postgres_calls, "ANSWER_TIMEOUT", DATABASE_LIMIT)
+        patch.setattr(postgres_calls.LimitedConnection, "answer_timeout", DATABASE_LIMIT)
+        patch.setattr(stores_postgres, "POOL_TIMEOUT", DATABASE_LIMIT)
+        patch.setattr(sqlite, "BUSY_TIMEOUT", DATABASE_LIMIT)
+        yield
 
 
 @pytest.fixture(scope="session")

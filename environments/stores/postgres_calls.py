@@ -165,6 +165,11 @@ def _ours(error: Exception, where: str) -> StorageError | InvalidInput:
         )
     if state in ("40001", "40P01", "55P03", "57014"):
         return DatabaseUnavailable(f"The database {where} was too busy with other changes: {said}.")
+    if state == "25P03":
+        return DatabaseUnavailable(
+            f"The database {where} ended a change in which nothing happened for {IDLE_TIMEOUT:.0f} s.",
+            hint="This machine is too busy, or was paused. Nothing was changed: do the same again.",
+        )
     if state.startswith("XX"):
         return DatabaseCorrupt(f"The database {where} is damaged: {said}.", hint="See PostgreSQL's own log.")
     if isinstance(error, OperationalError) and state[:2] not in ("3D", "0A"):

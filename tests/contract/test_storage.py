@@ -605,6 +605,29 @@ def test_a_server_that_was_away_is_used_again(tmp_path: Path, monkeypatch: pytes
         server.close()
 
 
+def test_a_change_that_stands_still_is_ended_and_can_be_made_again(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_calls, "IDLE_TIMEOUT", 0.5)
+    address = postgres.new_database()
+    open_database(tmp_path, address, postgres.password_file).close()  # migrations have limits of their own
+    database = open_database(tmp_path, address, postgres.password_file)
+    try:
+
+        def stand_still() -> None:
+            with database.write() as tx:
+                tx.environments.add(environment(1))
+                time.sleep(2)
+                tx.events.newest()
+
+        with pytest.raises(DatabaseUnavailable, match="nothing happened"):
+            stand_still()
+        with database.read() as tx:
+            assert tx.environments.get("env-1") is None
+    finally:
+        database.close()
+
+
 def until(true: Callable[[], bool]) -> None:
     """Waits until something holds; fails the test when it doesn't in time."""
     end = time.monotonic() + PATIENCE

@@ -65,7 +65,7 @@ class Postgres:
         self._databases = 0
         secret = f"--pwfile={self.password_file}"
         made = self._run("initdb", "-D", "data", "-U", SUPERUSER, secret, "-A", "scram-sha-256", "-N", "-E", "UTF8")
-        assert made.wait(timeout=60) == 0, self.log.read_text()[-3000:]
+        assert made.wait(timeout=300) == 0, self.log.read_text()[-3000:]
 
     @property
     def pid(self) -> int:
@@ -77,7 +77,7 @@ class Postgres:
         """Starts it and waits until it answers."""
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         self._process = self._run("postgres", "-D", "data", "-p", str(self.port), *options)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             try:
                 self.connect("postgres").close()
@@ -91,7 +91,7 @@ class Postgres:
         """A plain connection of its superuser."""
         return psycopg.connect(
             host="127.0.0.1", port=self.port, user=SUPERUSER, password=self.password, dbname=database, autocommit=True,
-            connect_timeout=5,
+            connect_timeout=60,
         )  # fmt: skip
 
     def new_database(self) -> str:
@@ -116,7 +116,7 @@ class Postgres:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while any(_lives(pid) for pid in children):
             assert time.monotonic() < end, "PostgreSQL's processes don't end"
             time.sleep(0.01)
@@ -153,7 +153,7 @@ class Postgres:
     def _end(self, number: int) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command: Sequence[str] = [*_DIES_WITH_US, str(self._programs / program), *arguments]
