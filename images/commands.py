@@ -1,4 +1,4 @@
-"""Running other programs: with a time limit, in their own process group, the whole output kept, a short one shown."""
+"""Runs other programs: with a time limit, in a process group of their own, logging all output and showing the end."""
 
 import shlex
 import subprocess
@@ -14,12 +14,12 @@ from images.errors import CommandFailed
 from images.interrupts import stopping
 
 TAIL = 15
-"""How many lines of a failed command are shown."""
+"""Lines of a failed command that are shown."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit status, whether the time limit ended it, and its last lines."""
+    """The result of a command: its exit status, whether the time limit ended it, and its last lines."""
 
     command: tuple[str, ...]
     status: int
@@ -27,7 +27,7 @@ class Ended:
     tail: tuple[str, ...]
 
     def check(self, what: str, *, log: Path | None = None, hint: str = "") -> None:
-        """Raise CommandFailed, saying what failed and showing the last lines, unless the command went well."""
+        """Raise CommandFailed with a reason and the last lines, unless the command succeeded."""
         if self.status == 0 and not self.timed_out:
             return
         raise CommandFailed(f"{what}: {self.reason()}", hint=hint or self.explain(log))
@@ -41,7 +41,7 @@ class Ended:
         return f"`{self.command[0]}` ended with status {self.status}"
 
     def explain(self, log: Path | None = None) -> str:
-        """The last lines, and where all of them are."""
+        """The last lines, and where the whole output is."""
         lines = ["The command was: " + shlex.join(self.command)]
         lines += [f"  {line}" for line in self.tail]
         if log is not None:

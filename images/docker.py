@@ -10,23 +10,23 @@ from typing import Any
 from images.errors import CommandFailed, DockerUnavailable
 
 LIMIT = 60.0
-"""Seconds that a call may take unless it says otherwise."""
+"""Time limit of a call in seconds, unless it has one of its own."""
 
 TRANSFER_LIMIT = 900.0
-"""Seconds that fetching or pushing an image may take."""
+"""Time limit in seconds for pulling or pushing an image."""
 
 BUILD_LABEL = "calvinverse.build"
 """Label of an image with the id of the build that made it."""
 
 BUILDING, VALIDATING = "calvinverse-build-", "calvinverse-validate-"
-"""The names of a build's containers, before its id. Labels won't do: every container has those of its image."""
+"""Prefixes of the names of a build's containers, before its id. Labels don't help: a container inherits the image's."""
 
 
 class Docker:
-    """Calls to the Docker engine that the environment names. Raises DockerUnavailable when none answers."""
+    """Calls to the configured Docker engine. Raises DockerUnavailable if it doesn't answer."""
 
     def image_ids(self, references: Sequence[str]) -> dict[str, str]:
-        """The ids of those of the images that exist, by reference; one call for all."""
+        """The ids of the existing images among `references`, in one call."""
         if not references:
             return {}
         form = "{{json .RepoTags}} {{.Id}}"
@@ -41,7 +41,7 @@ class Docker:
         return found
 
     def inspect(self, reference: str) -> dict[str, Any] | None:
-        """All that the engine knows of an image, or None if there is none."""
+        """All attributes of an image, or None if it doesn't exist."""
         answer = self._run(["image", "inspect", reference], check=False)
         found = json.loads(answer or "[]")
         return found[0] if found else None
@@ -59,7 +59,7 @@ class Docker:
         self._run(["image", "tag", identity, reference])
 
     def untag(self, reference: str) -> None:
-        """Takes a tag away, if it is there; an image that other names have stays."""
+        """Removes a tag, if it exists; an image with other names is kept."""
         self._run(["image", "rm", reference], check=False)
 
     def remove(self, identity: str) -> None:
@@ -68,7 +68,7 @@ class Docker:
             self._run(["image", "rm", "--force", identity])
 
     def pull(self, reference: str) -> str:
-        """Fetches an image from its registry unless it is here, and gives its id. Raises CommandFailed."""
+        """Pulls an image from its registry unless it exists locally, and gives its id. Raises CommandFailed."""
         if (found := self.inspect(reference)) is None:
             self._run(["pull", "--quiet", reference], limit=TRANSFER_LIMIT)
             found = self.inspect(reference)
@@ -85,11 +85,11 @@ class Docker:
         return digest[1]
 
     def images_of_containers(self) -> set[str]:
-        """The ids of all images that containers are made from, whether or not they run."""
+        """The ids of the images of all containers, running or not."""
         containers = self._run(["container", "ls", "--all", "--quiet", "--no-trunc"]).split()
         if not containers:
             return set()
-        # One that is removed meanwhile is no error.
+        # A container that is removed meanwhile is no error.
         return set(self._run(["container", "inspect", "--format", "{{.Image}}", *containers], check=False).split())
 
     def remove_untagged(self, identity: str) -> None:
@@ -105,7 +105,7 @@ class Docker:
         return self._run(["run", *options, *variables, image, *command]).strip()
 
     def container(self, identity: str) -> dict[str, Any]:
-        """All that the engine knows of a container."""
+        """All attributes of a container."""
         found: dict[str, Any] = json.loads(self._run(["container", "inspect", identity]))[0]
         return found
 
@@ -115,7 +115,7 @@ class Docker:
         return self._run(["exec", *options, container, *command], limit=limit)
 
     def logs(self, container: str) -> str:
-        """What a container has written so far, output and errors together."""
+        """The output of a container so far, standard output and standard error together."""
         return self._run(["logs", container], check=False, errors=True)
 
     def remove_containers(self, build: str) -> None:
@@ -123,7 +123,7 @@ class Docker:
         self._run(["rm", "--force", "--volumes", f"{BUILDING}{build}", f"{VALIDATING}{build}"], check=False)
 
     def remove_untagged_of(self, build: str) -> None:
-        """Removes untagged images that a build committed and didn't get to name."""
+        """Removes untagged images of a build."""
         filters = ["--filter", "dangling=true", "--filter", f"label={BUILD_LABEL}={build}"]
         for identity in self._run(["image", "ls", "--quiet", "--no-trunc", *filters]).split():
             self._run(["image", "rm", identity], check=False)

@@ -1,4 +1,4 @@
-"""A Docker engine that answers: the one that does is used; on a Debian where we may, one is installed and started."""
+"""Makes sure that a Docker engine answers: uses a running one; on Debian, as root, installs and starts one."""
 
 import os
 import shutil
@@ -14,17 +14,17 @@ from images.report import Report, duration
 from images.system import can_install_packages, ensure_debian_packages, is_root
 
 ANSWER_LIMIT = 20.0
-"""Seconds that an engine may take to answer."""
+"""Time limit in seconds for a response of the engine."""
 
 START_LIMIT = 90.0
-"""Seconds that an engine may take to start."""
+"""Time limit in seconds for starting an engine."""
 
 PACKAGES = ("docker.io", "iptables", "ca-certificates")
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What asking for the Docker engine gave: its version if it answered, else a short reason why it didn't."""
+    """The engine's version if it answered, else a short reason why it didn't."""
 
     version: str
     reason: str = ""
@@ -54,7 +54,7 @@ def ask_engine() -> Engine:
 
 
 def ensure_engine(report: Report) -> str:
-    """Make sure that a Docker engine answers, and give its version.
+    """Make sure that a Docker engine answers, and return its version.
 
     Raises DockerUnavailable, with what to do, when none answers and none can be started; PackagesMissing when
     installing one fails.
@@ -121,7 +121,7 @@ def _start(report: Report) -> str:
 
 
 def _detached(log: Path) -> subprocess.Popen[bytes]:
-    """Start dockerd so that it outlives us; its process id is kept beside the log."""
+    """Start dockerd as a process that outlives this one; its process id is stored beside the log."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     log.touch(mode=0o600)
     with log.open("ab") as stream:
@@ -136,7 +136,7 @@ def _wait(process: subprocess.Popen[bytes] | None, began: float) -> str:
     while time.monotonic() - began < START_LIMIT:
         if (engine := ask_engine()).answers:
             if process is not None:
-                # It outlives us, and isn't ours to wait for.
+                # It outlives this process, which doesn't wait for it.
                 process.returncode = 0
             return engine.version
         if process is not None and process.poll() is not None:

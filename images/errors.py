@@ -1,17 +1,17 @@
-"""What can go wrong on the machine that makes images and tools."""
+"""Errors of the machine that builds images and tools."""
 
 from environments.domain.errors import MachineError, NotFound
 
 
 class ToolsMissing(MachineError):
-    """Tools are neither on the PATH in a fitting version nor in the cache; all of them are named at once."""
+    """Tools are neither on the PATH in a suitable version nor in the cache; the error names all of them."""
 
     code = "tools_missing"
     default_hint = "Run `doit tools`, which builds them, or install them on the PATH."
 
 
 class ToolBuildFailed(MachineError):
-    """Building or fetching a tool failed; nothing of it was kept but the log."""
+    """Building or downloading a tool failed; only the log is kept."""
 
     code = "tool_build_failed"
     default_hint = "Read the log that is named, fix the cause, and run `doit tools` again."
@@ -25,14 +25,14 @@ class DockerUnavailable(MachineError):
 
 
 class PostgresMissing(MachineError):
-    """No PostgreSQL that is new enough is on this machine, and none can be installed from here."""
+    """There is no PostgreSQL that is new enough, and it can't be installed automatically."""
 
     code = "postgres_missing"
     default_hint = "Install PostgreSQL 14 or later; on Debian, as root: apt-get install postgresql."
 
 
 class PackagesMissing(MachineError):
-    """Packages of the system are missing and can't be installed from here."""
+    """Packages of the system are missing and can't be installed automatically."""
 
     code = "packages_missing"
     default_hint = "Install them with the package manager of your system, as root."
@@ -53,7 +53,7 @@ class CommandFailed(MachineError):
 
 
 class InvalidRecipe(MachineError):
-    """An image's folder doesn't hold together: image.toml can't be read, or names what isn't there."""
+    """The folder of an image is not valid: image.toml can't be read, or names something that doesn't exist."""
 
     code = "invalid_recipe"
     default_hint = "Fix the image.toml that is named; docs/how-to/add-an-image.md lists what may be in it."
@@ -67,14 +67,14 @@ class UnknownImage(NotFound):
 
 
 class ImageBuildFailed(MachineError):
-    """Making an image failed; the last good one is still the good one."""
+    """Building an image failed; the last validated image is kept."""
 
     code = "image_build_failed"
     default_hint = "Read the log that is named, fix the cause, and run `doit build` again."
 
 
 class ImageValidationFailed(MachineError):
-    """An image was made but isn't what it should be; the last good one is still the good one."""
+    """An image was built but failed its tests; the last validated image is kept."""
 
     code = "image_validation_failed"
     default_hint = "Read the log that is named, fix the image or its tests, and run `doit build` again."
@@ -88,21 +88,21 @@ class ImageNotBuilt(MachineError):
 
 
 class UnknownBuild(NotFound):
-    """No such image, or no such build of it, is recorded here."""
+    """There is no such image, or no such build of it."""
 
     code = "unknown_build"
     default_hint = "See `calvinverse image list`."
 
 
 class NotPromoted(MachineError):
-    """An image can't be promoted, or there is no promotion to take back."""
+    """An image can't be promoted, or there is no promotion to undo."""
 
     code = "not_promoted"
     default_hint = "See `calvinverse image show`, and `doit promote:<image>`."
 
 
 class ImageRecordUnreadable(MachineError):
-    """A file of an image's record doesn't hold what it should."""
+    """A file of an image's record is not valid."""
 
     code = "image_record_unreadable"
     default_hint = "Make the image again with `doit build`."
@@ -116,14 +116,14 @@ class SignerUnavailable(MachineError):
 
 
 class ImageUntrusted(MachineError):
-    """Nobody whom we know vouches for an image as it is here."""
+    """No trusted key has signed the image as it is."""
 
     code = "image_untrusted"
     default_hint = "Don't use the image; make it again with `doit build`."
 
 
 class ImageUnsigned(ImageUntrusted):
-    """The provenance of an image carries no signature."""
+    """The provenance of an image has no signature."""
 
     code = "image_unsigned"
     default_hint = (
@@ -133,26 +133,26 @@ class ImageUnsigned(ImageUntrusted):
 
 
 class ImageSignerUnknown(ImageUntrusted):
-    """The provenance of an image is signed, but with none of the keys that we know."""
+    """The provenance of an image is signed, but not with a known key."""
 
     code = "image_signer_unknown"
     default_hint = "Give the public key of whoever made the image, if you trust them."
 
 
 class ImageTampered(ImageUntrusted):
-    """The provenance of an image was changed after it was signed, or never was one."""
+    """The provenance of an image was changed after it was signed, or is none."""
 
     code = "image_tampered"
 
 
 class ImageMismatch(ImageUntrusted):
-    """The provenance is good, but of another image or of other files than those that are here."""
+    """The provenance is valid, but for another image or other files."""
 
     code = "image_mismatch"
 
 
 class RecordsRefused(MachineError):
-    """Records of builds that were made elsewhere aren't whole, or aren't records; none of them was taken."""
+    """Records of builds from elsewhere are incomplete or not valid; none of them was imported."""
 
     code = "records_refused"
     default_hint = "Build again, and look at who else may write where the records came from."

@@ -1,4 +1,4 @@
-"""Ctrl-C while several threads work: their commands end, they tidy up, and only then the program goes.
+"""Ctrl-C while several threads work: their commands are killed, they clean up, and then the program exits.
 
 Python tells the main thread alone of a signal, and doit's worker threads end with the program wherever they are. So the
 handler ends the commands, waits for the work to be put away, and lets the main thread know then.
@@ -14,10 +14,10 @@ from types import FrameType
 from images import process_groups
 
 STOPPED = 130
-"""What shells expect after Ctrl-C (128 + SIGINT)."""
+"""The status that shells expect after Ctrl-C (128 + SIGINT)."""
 
 GRACE = 60.0
-"""Seconds that work may take to be put away after a signal."""
+"""Seconds that threads have to clean up after a signal."""
 
 _stopping = threading.Event()
 _working: set[int] = set()
@@ -31,7 +31,7 @@ def stopping() -> bool:
 
 @contextmanager
 def putting_away() -> Iterator[None]:
-    """Work of this thread that has to be put away before the program may go."""
+    """Work of this thread that the program waits for before it exits."""
     me = threading.get_ident()
     with _lock:
         inside = me in _working
@@ -45,7 +45,7 @@ def putting_away() -> Iterator[None]:
 
 
 def heed_signals() -> None:
-    """From now on SIGINT and SIGTERM stop the program in this way. Does nothing outside of the main thread."""
+    """Makes SIGINT and SIGTERM stop the program in this way. Does nothing outside of the main thread."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _stop)
         signal.signal(signal.SIGTERM, _stop)
@@ -60,5 +60,5 @@ def _stop(number: int, frame: FrameType | None) -> None:
         time.sleep(0.05)
     if threading.get_ident() in _working:
         raise KeyboardInterrupt
-    # The work was in other threads, which have told of it: nothing is left to say.
+    # The work was in other threads, which have reported their end: there is nothing to say.
     raise SystemExit(STOPPED)

@@ -1,4 +1,4 @@
-"""What `calvinverse doctor` checks of this machine, as data. No check raises: one that can't be made is a warning."""
+"""What `calvinverse doctor` checks of this machine. No check raises: a check that fails to run is a warning."""
 
 import os
 import re
@@ -31,11 +31,11 @@ PORTS = {
     8200: "OpenBao",
     4646: "Nomad",
 }
-"""The ports of loopback that a deployment takes, and for what."""
+"""The ports of loopback that a deployment uses, and for what."""
 
 
 class Listener(NamedTuple):
-    """Where a part of the deployment of this state folder listens; None: elsewhere than on loopback.
+    """Where a part of this state folder's deployment listens. `port` None: not on loopback.
 
     `ours`: what answers there takes this deployment's credential. `address` is for people.
     """
@@ -55,7 +55,7 @@ SPACE_FOR_BUILDING = 12 * 1024**3
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: what was seen, as a sentence, and what to do if it isn't well."""
+    """The result of one check: a sentence, and what to do if something is wrong."""
 
     name: str
     verdict: Verdict
@@ -64,7 +64,7 @@ class Check:
 
 
 def examine(deployed: Collection[Listener] = ()) -> list[Check]:
-    """Make every check; takes a second or two, and changes nothing. `deployed`: what is deployed from here already."""
+    """Make every check; takes a second or two, and changes nothing. `deployed`: listeners of the present deployment."""
     groups: tuple[tuple[str, Callable[[], Iterable[Check]]], ...] = (
         ("python", python),
         ("rights", rights),
@@ -89,16 +89,16 @@ def examine(deployed: Collection[Listener] = ()) -> list[Check]:
 
 
 def python() -> Iterator[Check]:
-    """Which Python runs this; an older one than we need can't read our code."""
+    """The version of Python; an older one than required can't run this code."""
     yield Check("python", "ok", f"Python {'.'.join(map(str, sys.version_info[:3]))} runs this.")
 
 
 CAP_SYS_ADMIN = 21
-"""The bit in /proc/self/status by which capabilities(7) knows it: mounts, namespaces and cgroups need it."""
+"""The bit of CAP_SYS_ADMIN in /proc/self/status, see capabilities(7): mounts, namespaces and cgroups need it."""
 
 
 def rights() -> Iterator[Check]:
-    """Whether Nomad's client could run: it mounts file systems and makes cgroups."""
+    """Whether Nomad's client can run: it mounts file systems and makes cgroups."""
     status = Path("/proc/self/status").read_text()
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     capable = found is not None and bool(int(found.group(1), 16) >> CAP_SYS_ADMIN & 1)
@@ -113,7 +113,7 @@ def rights() -> Iterator[Check]:
 
 
 def require_client_rights() -> None:
-    """Raise RightsMissing, saying what to do, unless Nomad's client could run here."""
+    """Raise RightsMissing, with what to do, unless Nomad's client can run here."""
     for check in rights():
         if check.verdict != "ok":
             raise RightsMissing(check.sentence, hint=check.hint)
@@ -131,7 +131,7 @@ def docker() -> Iterator[Check]:
 
 
 def others() -> Iterator[Check]:
-    """Whether another Nomad works on the same Docker engine: it may remove our containers."""
+    """Whether another Nomad uses the same Docker engine: it may remove containers of this deployment."""
     if seen := neighbours(state_folder()):
         yield Check("neighbours", "warn", seen.sentence(), ADVICE)
     else:
@@ -139,7 +139,7 @@ def others() -> Iterator[Check]:
 
 
 def cgroups() -> Iterator[Check]:
-    """Whether control groups are mounted and can be written, by which Nomad and Docker limit what runs."""
+    """Whether control groups, with which Nomad and Docker limit processes, are mounted and writable."""
     root = Path("/sys/fs/cgroup")
     if (root / "cgroup.controllers").is_file():
         version, place = "2", root
@@ -181,7 +181,7 @@ def kernel() -> Iterator[Check]:
 
 
 def toolchain() -> Iterator[Check]:
-    """Where each tool is, or how it would be got, and what builds them."""
+    """Where each tool is, or how it can be obtained, and what is needed to build tools."""
     builders = Builders.look()
     missing = False
     for tool, seen in look().items():
@@ -212,7 +212,7 @@ def toolchain() -> Iterator[Check]:
 
 
 def disk() -> Iterator[Check]:
-    """Whether there is room for the state, for images, and for building what is missing."""
+    """Whether there is enough space for the state, for images, and for building missing tools."""
     building = any(not isinstance(seen, Found) for seen in look().values())
     wanted = {state_folder(): SPACE_NEEDED, cache_folder(): SPACE_FOR_BUILDING if building else 0}
     seen: dict[int, tuple[Path, int]] = {}
@@ -232,7 +232,7 @@ def disk() -> Iterator[Check]:
 
 
 def ports(wanted: Mapping[int, str] = PORTS, deployed: Collection[Listener] = ()) -> Iterator[Check]:
-    """Whether the ports on loopback are free; those of what is deployed already, whether that has them."""
+    """Whether the ports on loopback are free; for the present deployment, whether it has its ports."""
     for listener in deployed:
         if listener.port is not None:
             yield _port_of(listener)
@@ -261,7 +261,7 @@ def _port_of(listener: Listener) -> Check:
 
 
 def _taken(port: int) -> str | None:
-    """Why a port of loopback can't be had; None if it is free."""
+    """Why a port of loopback can't be used; None if it is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

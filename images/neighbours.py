@@ -1,4 +1,4 @@
-"""Other Nomads on the Docker engine of this machine, which may remove containers that they don't know: ours."""
+"""Other Nomads on the Docker engine of this machine, which may remove this deployment's containers as unknown ones."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LABEL = "com.hashicorp.nomad.alloc_id"
-"""Every container that a Nomad starts has it."""
+"""The label of every container that Nomad starts."""
 
 ANSWER_LIMIT = 20.0
-"""Seconds that the engine may take to list them."""
+"""Time limit in seconds for listing them."""
 
 NAMED = 3
-"""How many of each kind are named; the rest is counted."""
+"""How many of each kind are named; the others are counted."""
 
 ADVICE = (
     "Unless the docker plugin of its agents has `gc { dangling_containers { enabled = false } }`, it removes every "
     "container that it doesn't know each 5 minutes, the service's and those of environments: set that there. "
     'Calvinverse\'s own Nomad has it, and removes nothing of others. See docs/how-to/operate.md, "Another Nomad".'
 )
-"""What such a Nomad may do to us, and what to do about it."""
+"""What another Nomad may do, and how to prevent it."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What was seen of others: names of running containers, and processes of agents (`nomad (4711)`)."""
+    """Other Nomads: names of running containers, and processes of agents (`nomad (4711)`)."""
 
     containers: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Neighbours:
         return bool(self.containers or self.agents)
 
     def sentence(self) -> str:
-        """Who is there."""
+        """A sentence that names them."""
         parts = [
             f"{len(found)} {what}{'s' if len(found) > 1 else ''} ({_some(found)})"
             for what, found in (("running container", self.containers), ("agent", self.agents))
@@ -43,7 +43,7 @@ class Neighbours:
 
 
 def neighbours(state: Path, processes: Path = Path("/proc")) -> Neighbours:
-    """Whom there is beside the deployment with this state folder; empty where nobody can be asked.
+    """Other Nomads beside the deployment with this state folder; empty if they can't be listed.
 
     An agent in a container of its own, or under another name, isn't seen; its containers are.
     """
@@ -75,7 +75,7 @@ def _agents(state: Path, processes: Path) -> Iterator[str]:
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:
-            continue  # it has just ended
+            continue  # it has ended meanwhile
         if words[0].rpartition(b"/")[2] != b"nomad" or b"agent" not in words[1:]:
             continue
         if not any(word.startswith(f"{state}/".encode()) for word in words[1:]):

@@ -1,4 +1,4 @@
-"""Which images there are, and which starts from which: all that the task graph has to know of them."""
+"""Which images there are, and their parents: all that the task graph needs."""
 
 import tomllib
 
@@ -6,7 +6,7 @@ from images.places import CHECKOUT
 
 
 def image_parents() -> dict[str, str]:
-    """The parent of each image by its name, empty without one.
+    """The parent of each image by its name; empty if it has none.
 
     A file that can't be read counts as one without a parent: it is for `doit validate:recipes` to say what is wrong.
     """

@@ -1,4 +1,4 @@
-"""Where things are kept: one state folder for a checkout, one cache of tools for a machine."""
+"""Paths: one state folder per checkout, one cache of tools per machine."""
 
 import getpass
 import os
@@ -13,7 +13,7 @@ CACHE_VARIABLE = "CALVINVERSE_CACHE"
 
 
 def state_folder() -> Path:
-    """The folder for all state (see `environments.context`); made if need be, readable by its owner alone."""
+    """The state folder (see `environments.context`), made if it is missing, readable by its owner only."""
     folder = context.state_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
@@ -30,9 +30,9 @@ def cache_folder() -> Path:
 
 
 def whoami() -> str:
-    """Who works here, as records say it: user@machine."""
+    """The current user for records: user@machine."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):
-        # A container's user may have no name.
+        # The user of a container may have no name.
         return f"{os.getuid()}@{socket.gethostname()}"

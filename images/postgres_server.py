@@ -1,4 +1,4 @@
-"""A PostgreSQL to run: the newest of this machine that is new enough; on a Debian where we may, one is installed."""
+"""Finds PostgreSQL on this machine, the newest that is new enough; on Debian, as root, installs it."""
 
 import os
 import re
@@ -12,26 +12,26 @@ from images.report import Report
 from images.system import can_install_packages, ensure_debian_packages
 
 OLDEST = 14
-"""The oldest major version that will do; what the service itself asks for."""
+"""The oldest supported major version; the service needs it, too."""
 
 PACKAGE = "postgresql"
 FOLDERS = Path("/usr/lib/postgresql")
-"""Where Debian keeps each version's programs, off the PATH."""
+"""Where Debian installs each version's programs, which are not on the PATH."""
 
 CLUSTERS = Path("/etc/postgresql-common/createcluster.conf")
-"""Debian's package would make and start a database of its own unless this says otherwise."""
+"""Keeps Debian's package from creating and starting a database."""
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the programs of one version are."""
+    """The folder with the programs of one version."""
 
     version: str
     folder: Path
 
 
 def find_postgres() -> Programs | None:
-    """The newest version that is new enough: on the PATH, else where Debian keeps them."""
+    """The newest version that is new enough: on the PATH, else where Debian installs it."""
     seen = shutil.which("postgres")
     folders = [Path(seen).resolve().parent] if seen else []
     folders += sorted(FOLDERS.glob("*/bin"), key=lambda folder: _number(folder.parent.name), reverse=True)
@@ -57,7 +57,7 @@ def ensure_postgres(report: Report) -> Programs:
 
 
 def _keep_debian_from_starting_one() -> None:
-    """Only where there is no such file yet: what somebody has decided stays."""
+    """Only if the file doesn't exist: an existing configuration is kept."""
     if not CLUSTERS.exists():
         CLUSTERS.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(CLUSTERS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)

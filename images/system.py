@@ -1,4 +1,4 @@
-"""Packages of the operating system: what is needed is installed on a Debian where we may, and named anywhere else."""
+"""Packages of the operating system: installed on Debian as root, else named in an error."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ INSTALL_LIMIT = 900.0
 
 
 def is_debian() -> bool:
-    """Whether this is Debian or one of its children, by os-release(5)."""
+    """Whether this is Debian or a derivative, by os-release(5)."""
     try:
         lines = Path("/etc/os-release").read_text().splitlines()
     except OSError:
@@ -24,22 +24,22 @@ def is_debian() -> bool:
 
 
 def is_root() -> bool:
-    """Whether we run as root."""
+    """Whether the user is root."""
     return os.geteuid() == 0
 
 
 def can_install_packages() -> bool:
-    """Whether packages can be installed from here: root on a Debian."""
+    """Whether packages can be installed: as root on Debian."""
     return is_debian() and is_root() and shutil.which("apt-get") is not None
 
 
 def missing_packages(packages: Sequence[str]) -> list[str]:
-    """Which of these Debian packages aren't installed."""
+    """The Debian packages among these that aren't installed."""
     return [name for name in packages if not _installed(name)]
 
 
 def ensure_debian_packages(packages: Sequence[str], report: Report, *, why: str) -> None:
-    """Install the missing ones of some Debian packages; `why` is a short main clause, said in the report and errors.
+    """Install missing Debian packages; `why` is a short main clause for the report and errors.
 
     Raises PackagesMissing where that can't be done, and when apt fails or takes too long.
     """
@@ -55,7 +55,7 @@ def ensure_debian_packages(packages: Sequence[str], report: Report, *, why: str)
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
     install = [*apt, "install", "--no-install-recommends", *missing]
     ended = run([*apt, "update"], limit=UPDATE_LIMIT, env=env)
-    # Without fresh lists the ones that are there may still do.
+    # The lists that exist may be recent enough.
     stale = "" if ended.status == 0 else ", without fresh lists"
     ended = run(install, limit=INSTALL_LIMIT, env=env)
     if ended.status != 0 or ended.timed_out:

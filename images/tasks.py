@@ -1,4 +1,4 @@
-"""The actions of the task graph that have to do with this machine, its tools and images."""
+"""The actions of the task graph for this machine, its tools and images."""
 
 from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
@@ -16,7 +16,7 @@ from images.toolchain.find import Found
 
 
 def tools() -> None:
-    """Find or build every tool, and say which is used."""
+    """Find or build every tool, and report the versions."""
     report = console()
     ensure(NAMES, report)
     found = {tool.name: seen for tool, seen in look().items() if isinstance(seen, Found)}
@@ -24,20 +24,20 @@ def tools() -> None:
 
 
 def docker() -> None:
-    """Make sure that a Docker engine answers, and say which."""
+    """Make sure that a Docker engine answers, and report its version."""
     report = console()
     report(f"Docker engine {ensure_engine(report)}")
 
 
 def postgres() -> None:
-    """Make sure that PostgreSQL is on this machine, and say which."""
+    """Make sure that PostgreSQL is installed, and report its version."""
     report = console()
     found = ensure_postgres(report)
     report(f"PostgreSQL {found.version} in {found.folder}")
 
 
 def recipes() -> None:
-    """Look at every recipe, before anything is built."""
+    """Check every recipe before anything is built."""
     count, looked = check_recipes()
     if looked:
         console()(f"The recipes of {count} images hold together.")
@@ -49,7 +49,7 @@ def build(image: str, anew: bool = False) -> None:
 
 
 def built() -> None:
-    """Say which images stand now."""
+    """Report the validated images."""
     report = console()
     catalogue = Catalogue()
     known = {name: catalogue.at(name, Channel.QA) for name in load_recipes()}
@@ -63,7 +63,7 @@ def validate(image: str) -> None:
 
 
 def promote(image: str, build: str = "", undo: bool = False) -> None:
-    """Move production to a build of an image, or back."""
+    """Move production to a build of an image, or undo that."""
     report = console()
     catalogue = Catalogue()
     if undo:
@@ -79,5 +79,5 @@ def promote(image: str, build: str = "", undo: bool = False) -> None:
 
 
 def tidy() -> None:
-    """Show what building tools left behind, and remove it if the user agrees."""
+    """Show what builds of tools have left, and remove it if the user agrees."""
     offer(removable(), agreed=False)

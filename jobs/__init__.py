@@ -1,1 +1,1 @@
-"""What Nomad runs for Calvinverse itself, and the code that deploys it through the client."""
+"""The jobs that Nomad runs for Calvinverse, and the code that deploys them through the client."""

@@ -1,4 +1,4 @@
-"""Which database the deployed service has and how many workers: chosen once, kept by every later deployment."""
+"""The database and the number of workers of the deployed service: chosen once, kept by later deployments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 
 IMAGE = "postgres"
-"""The image that PostgreSQL runs from."""
+"""The image of PostgreSQL."""
 
 _TITLES = {SQLITE: "SQLite", POSTGRESQL: "PostgreSQL"}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a person says of it; None: as it was, or SQLite and no worker beside the service at the first time.
+    """What the user chooses; None: as before, or SQLite and no additional worker at the first deployment.
 
     `kind` is `sqlite` or `postgresql`; `port` is PostgreSQL's on loopback.
     """
@@ -29,12 +29,12 @@ class Choice:
 
 
 def title(kind: str) -> str:
-    """The name of a kind of database for people."""
+    """The display name of a kind of database."""
     return _TITLES.get(kind, kind)
 
 
 def database_parameters(choice: Choice, image: str | None, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The parameters of `meta` that follow from a choice; what isn't among them stays as it is.
+    """The parameters of `meta` that follow from a choice; other parameters stay as they are.
 
     `image` is what PostgreSQL runs from, None if there is none; `before` the parameters so far, None at the first time.
     Raises `NotAllowedNow` for another kind than before, `InvalidInput` for several workers on SQLite, `ImageNotBuilt`.

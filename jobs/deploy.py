@@ -1,4 +1,4 @@
-"""Makes or repairs the meta environment through the local service, then hands over to the service that runs in it."""
+"""Creates or repairs the meta environment through the local service, then hands over to the deployed service."""
 
 import secrets
 import time
@@ -33,14 +33,14 @@ TEMPLATE = Path(__file__).parent / META
 BUILD = Path(__file__).parent / "build"
 
 HAND_OVER_SECONDS = 60.0
-"""How long the deployed service may take to be ready for the hand-over."""
+"""Time limit in seconds for the deployed service to become ready for the hand-over."""
 
 Tell = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Existing:
-    """A Consul, OpenBao or Nomad of the user's own, with the file that holds a token for it."""
+    """An existing Consul, OpenBao or Nomad, with the file that has a token for it."""
 
     part: str
     address: str
@@ -48,14 +48,14 @@ class Existing:
     ca_file: str = ""
 
     def parameters(self) -> dict[str, str]:
-        """As the template takes them."""
+        """The parameter of the template."""
         values = {"address": self.address, "token_file": self.token_file, "ca_file": self.ca_file}
         return {f"{self.part}_{name}": value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a deployment is made from: the image of the service, the tools that run the agents, and existing agents.
+    """The inputs of a deployment: the image of the service, the tools that run the agents, and existing agents.
 
     `image` names the service's image by its content. `images` has, by name, those that the deployed service is told of,
     for environments; PostgreSQL runs from one of them. `ports` has the agents' ports that differ from their makers'
@@ -73,7 +73,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What stands after a deployment."""
+    """The result of a deployment."""
 
     context: Context
     meta: EnvironmentView
@@ -81,7 +81,7 @@ class Deployed:
 
 
 def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
-    """Makes what is missing, mends what is broken, and leaves one owner of `meta`: the local service's database.
+    """Creates what is missing and repairs the rest. The local service's database stays the one owner of `meta`.
 
     The deployed service shows `meta` read-only. Interrupted anywhere, the next call goes on. The kind of the service's
     database stays what it was. Raises `CalvinverseError`.
@@ -97,7 +97,7 @@ def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
             info = _hand_over(context, meta)
             _publish(context, wish.images, tell)
-        # Last, and at once: until now the context pointed at what was there before.
+        # Last and atomically: until now the context named the previous service.
         write_context(where.state, context)
     return Deployed(context, meta, info)
 
@@ -128,7 +128,7 @@ def _database(wish: Wish, before: EnvironmentView | None) -> dict[str, Any]:
 
 
 def _standing(local: Client) -> EnvironmentView | None:
-    """The meta environment, in whatever state; None if there is none any more."""
+    """The meta environment in any state; None if there is none."""
     try:
         meta = local.environment(META)
     except UnknownEnvironment:
@@ -156,13 +156,13 @@ def _make_or_mend(
 
 
 def _settled(local: Client, tell: Tell) -> EnvironmentView:
-    """The meta environment once the interrupted deployment has ended, well or not."""
+    """The meta environment after the interrupted deployment has ended, successfully or not."""
     ended = frozenset(State) - BUSY
     return follow(local, META, ended, tell)
 
 
 def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: Tell) -> None:
-    """Tells the deployed service of the images, and of the template that makes them.
+    """Publishes the images in the deployed service, and pushes the template that builds them.
 
     Doing it again changes nothing. Raises `CalvinverseError`.
     """
@@ -175,7 +175,7 @@ def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: 
 
 
 def _hand_over(context: Context, meta: EnvironmentView) -> Info:
-    """Shows `meta` in the deployed service. Doing it again changes nothing. Raises `StepFailed`."""
+    """Stores the copy of `meta` in the deployed service. Again, it changes nothing. Raises `StepFailed`."""
     end = time.monotonic() + HAND_OVER_SECONDS
     with connect(context) as deployed:
         while True:

@@ -1,4 +1,4 @@
-"""Makes images in a build environment: sends the sources, dispatches a build, follows it, brings the records home."""
+"""Builds images in a build environment: sends the sources, dispatches a build, follows it, imports the records."""
 
 import re
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from jobs.sources import make_archive
 
 TEMPLATE = "build"
 LIMIT = 3600.0
-"""Seconds that a build may take."""
+"""Time limit in seconds of a build."""
 
 
 @dataclass
 class Built:
-    """What came out: the images as they were pushed (`host:port/repository@digest`), and the records of the builds."""
+    """The result: references of the pushed images (`host:port/repository@digest`), and the records of the builds."""
 
     references: list[str] = field(default_factory=list)
     records: list[BuildRecord] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Built:
 def build_there(
     where: Places, environment: str, images: Sequence[str], report: Report, *, anew: bool = False, limit: float = LIMIT
 ) -> Built:
-    """Makes images of this checkout in a build environment; the one that there is if none is named, all if no images.
+    """Builds images of this checkout in a build environment; the only one if none is named, all images if none are.
 
     Ctrl-C stops the build there. Raises UnknownImage and InvalidRecipe before anything is sent; NoBuildEnvironment,
     DispatchFailed, RemoteBuildFailed; RecordsRefused when what comes back isn't what records are.
@@ -99,7 +99,7 @@ def choose(client: Client, named: str) -> EnvironmentView:
         raise NoBuildEnvironment(
             f"There are several build environments: {names}.", hint="Choose one with --environment."
         )
-    # The list doesn't show everything of each.
+    # The list has fewer details of each environment.
     return client.environment(ready[0].name)
 
 

@@ -1,4 +1,4 @@
-"""A build that runs in a build environment: started over Nomad's API, followed line by line, stopped, and emptied."""
+"""A build in a build environment: started through Nomad's API, followed line by line, stopped, its results read."""
 
 import json
 import time
@@ -17,31 +17,31 @@ from jobs.places import Places
 
 TASK = "agent"
 RECORDS = "alloc/data/records.tar.gz"
-"""Where the agent leaves the records, as Nomad names it."""
+"""Where the agent writes the records, as Nomad names it."""
 
 CALL_LIMIT = 20.0
-"""Seconds that a call may take."""
+"""Time limit in seconds of a call."""
 
 PLACE_LIMIT = 60.0
-"""Seconds in which Nomad must have found a node."""
+"""Time limit in seconds for Nomad to find a node."""
 
 STOP_LIMIT = 45.0
-"""Seconds that a build that is told to stop may take: Nomad gives it 30."""
+"""Time limit in seconds for a build to stop: Nomad gives it 30."""
 
 AWAY_LIMIT = 30.0
-"""Seconds that Nomad may be away while a build is followed."""
+"""Seconds that Nomad may be unreachable while a build is followed."""
 
 PAUSE = 0.3
 ENDED = frozenset({"complete", "failed", "lost", "unknown"})
 
 OnLine = Callable[[str, str], object]
-"""Takes `stdout` or `stderr`, and a line."""
+"""Receives `stdout` or `stderr`, and a line."""
 
 _ADMINS = "the admin's credential, which `doit deploy` leaves on the machine that deploys"
 
 
 def connect(where: Places, namespace: str) -> nomad.Nomad:
-    """A client of Nomad with the admin's credential out of the state folder. Raises DispatchFailed."""
+    """A client of Nomad with the admin's credential of the state folder. Raises DispatchFailed."""
     try:
         endpoint = json.loads(where.connections.read_text(encoding="utf-8"))["nomad"]
         token = (where.state / endpoint["authentication"]["token_file"]).read_text(encoding="utf-8").strip()
@@ -62,7 +62,7 @@ def connect(where: Places, namespace: str) -> nomad.Nomad:
 
 @dataclass
 class Dispatched:
-    """One run of the build agent: the job that Nomad made of it, and how far its logs were read."""
+    """One run of the build agent: the dispatched job, and how far its logs have been read."""
 
     client: nomad.Nomad
     job: str
@@ -79,7 +79,7 @@ class Dispatched:
         return cls(client, str(answer["DispatchedJobID"]), str(answer["EvalID"]))
 
     def follow(self, limit: float, on_line: OnLine) -> int:
-        """Follows it to its end, `limit` seconds at most, and gives the agent's exit status.
+        """Follows it to its end, for at most `limit` seconds, and gives the agent's exit status.
 
         `on_line` gets `stdout` or `stderr` and a line as it is written. The logs are asked for again and again from
         where they were read to: a stream that Nomad keeps open doesn't tell when all was said. Raises DispatchFailed
@@ -97,7 +97,7 @@ class Dispatched:
                 if took > PLACE_LIMIT:
                     raise DispatchFailed(f"No node takes the build: {self._why_not()}.")
             else:
-                # Asked before the logs are read: what is written until the end is then read for sure.
+                # Asked before the logs are read, so that everything written before the end is read.
                 ended = found["ClientStatus"] in ENDED
                 while self._pass_on(on_line) and ended:
                     pass
@@ -107,7 +107,7 @@ class Dispatched:
             time.sleep(PAUSE)
 
     def stop(self, on_line: OnLine) -> bool:
-        """Stops it, passing on what it says meanwhile; whether it has ended. Raises DispatchFailed."""
+        """Stops it, passing on its output meanwhile; whether it has ended. Raises DispatchFailed."""
         _call("the build can't be stopped", lambda: self.client.job.request(_escaped(self.job), method="delete"))
         end = time.monotonic() + STOP_LIMIT
         while time.monotonic() < end:
@@ -124,7 +124,7 @@ class Dispatched:
         return False
 
     def records(self) -> bytes:
-        """The archive with the records that the agent left; empty when it left none."""
+        """The archive with the records that the agent wrote; empty if there is none."""
         if self._allocation is None:
             return b""
         identity = self._allocation["ID"]
@@ -137,7 +137,7 @@ class Dispatched:
         return bytes(answer.content)
 
     def _look(self) -> dict[str, Any] | None:
-        """The allocation as it is now, or was when Nomad answered last. Raises DispatchFailed when that is long ago."""
+        """The allocation as it is, or was at Nomad's last response. Raises DispatchFailed if that is too long ago."""
         try:
             found = _call(
                 "the build can't be followed",
@@ -161,7 +161,7 @@ class Dispatched:
         return "; ".join(reasons) or ("it waits for room" if blocked else str(evaluation.get("Status")))
 
     def _pass_on(self, on_line: OnLine) -> bool:
-        """Reads what is new in both logs; whether there was anything."""
+        """Reads new content of both logs; whether there was any."""
         assert self._allocation is not None
         news = False
         for stream in ("stdout", "stderr"):
@@ -190,7 +190,7 @@ class Dispatched:
         return data
 
     def _status(self) -> int:
-        """The exit status of the task that has ended. Raises DispatchFailed when it never ran, or got lost."""
+        """The exit status of the task after its end. Raises DispatchFailed if it never ran, or was lost."""
         assert self._allocation is not None
         events = ((self._allocation.get("TaskStates") or {}).get(TASK) or {}).get("Events") or []
         ended = [event for event in events if event["Type"] == "Terminated"]
@@ -202,7 +202,7 @@ class Dispatched:
 
 
 def reasons_of(metric: Mapping[str, Any]) -> list[str]:
-    """Why a node wasn't taken, out of Nomad's metrics of a placement that failed."""
+    """Why no node was found, from Nomad's metrics of a failed placement."""
     exhausted = [f"{count} lack {what}" for what, count in (metric.get("DimensionExhausted") or {}).items()]
     filtered = [f"{count} don't fit: {what}" for what, count in (metric.get("ConstraintFiltered") or {}).items()]
     found = exhausted + filtered
@@ -212,7 +212,7 @@ def reasons_of(metric: Mapping[str, Any]) -> list[str]:
 
 
 def kept(folder: Path, records: bytes) -> Path:
-    """Keeps an archive that can't be imported where a person can look at it."""
+    """Keeps an archive that can't be imported, for a person to inspect."""
     file = folder / "records-refused.tar.gz"
     file.touch(mode=0o600)
     file.write_bytes(records)
@@ -233,5 +233,5 @@ def _said(error: BaseNomadException) -> str:
 
 
 def _escaped(job: str) -> str:
-    # Ids of dispatched jobs hold a slash.
+    # Ids of dispatched jobs contain a slash.
     return quote(job, safe="")

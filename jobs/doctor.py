@@ -1,4 +1,4 @@
-"""What `calvinverse doctor` checks of this machine, with what is deployed from here; the command line finds it here."""
+"""What `calvinverse doctor` checks of this machine, with the present deployment; the command line finds it here."""
 
 from environments.context import state_folder
 from images import machine
@@ -7,6 +7,6 @@ from jobs.status import listeners
 
 
 def examine_machine() -> list[machine.Check]:
-    """Makes every check. The ports on which parts of this deployment listen are expected to be taken."""
+    """Makes every check. The ports of the present deployment are expected to be in use."""
     state = state_folder()
     return machine.examine(listeners(Places(state)) if state.is_dir() else [])

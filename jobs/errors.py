@@ -1,10 +1,10 @@
-"""What can go wrong when a build is sent to a build environment."""
+"""Errors of builds in build environments."""
 
 from environments.domain.errors import MachineError, NotFound
 
 
 class NoBuildEnvironment(NotFound):
-    """No environment stands that could build, or several do and none was named."""
+    """There is no build environment, or there are several and none was named."""
 
     code = "no_build_environment"
     default_hint = "Make one with `calvinverse env create builds --template build`."
@@ -18,7 +18,7 @@ class DispatchFailed(MachineError):
 
 
 class RemoteBuildFailed(MachineError):
-    """A build in a build environment failed; what it made before that is recorded."""
+    """A build in a build environment failed; the images that it had finished are recorded."""
 
     code = "remote_build_failed"
     default_hint = "Its log stands above; `calvinverse image list` names the records of its builds."

@@ -1,4 +1,4 @@
-"""Follows a deployment on a client and tells of it in lines: one for each step, and what went wrong."""
+"""Follows a deployment with a client and reports it in lines: one per step, and the failure."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from environments.domain.lifecycle import ENDED_DEPLOYMENTS, State
 from environments.wire.environments import EnvironmentView
 
 TIME_LIMIT = 900.0
-"""Seconds that a deployment of the meta environment may take."""
+"""Time limit in seconds for a deployment of the meta environment."""
 
 _PAUSE = 0.2
 _SHOWN = (EventType.STEP_STATE, EventType.LOG)
 
 
 def follow(client: Client, name: str, until: frozenset[State], tell: Callable[[str], object]) -> EnvironmentView:
-    """The environment once it is in one of the states; tells of steps and log lines from now on.
+    """The environment once it is in one of the states; reports steps and log lines from now on.
 
     Raises `StepFailed` when it is failed instead, `StepTimeout` when it takes too long.
     """
@@ -38,7 +38,7 @@ def follow(client: Client, name: str, until: frozenset[State], tell: Callable[[s
             elif state in ("done", "failed"):
                 seconds = event.at.timestamp() - starts.get(str(event.step), event.at.timestamp())
                 tell(f"  {'✓' if state == 'done' else '✗'} {event.step} {state} ({seconds:.1f} s)")
-        # Until a worker takes the newest deployment, the environment is still as the one before left it.
+        # Until a worker claims the newest deployment, the environment still has the state of the one before.
         newest = environment.deployment
         ended = newest is None or newest.state in ENDED_DEPLOYMENTS
         if ended and environment.state in until:

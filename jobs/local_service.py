@@ -1,4 +1,4 @@
-"""The local provisioning service: makes, repairs and removes the meta environment, and runs only meanwhile."""
+"""The local provisioning service: creates, repairs and removes the meta environment, and runs only meanwhile."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ STOP_SECONDS = 30.0
 
 @contextmanager
 def exclusive(where: Places) -> Iterator[None]:
-    """Holds the deployment for this process. Raises `Conflict` when another deploy or undeploy runs."""
+    """Locks the deployment for this process. Raises `Conflict` while another deploy or undeploy runs."""
     with where.lock.open("a") as file:
         where.lock.chmod(0o600)
         try:
@@ -48,7 +48,7 @@ def local_service(where: Places) -> Iterator[Client]:
         "CALVINVERSE_DEPLOYER_TOKEN": known_token(secret),
         "CALVINVERSE_LOG_FORMAT": "json",
     }
-    # What was meant for other services of this user has no say here.
+    # Variables for other services of this user don't apply here.
     others = {name: value for name, value in os.environ.items() if not name.startswith("CALVINVERSE_")}
     with os.fdopen(os.open(where.local_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         process = subprocess.Popen(
@@ -57,7 +57,7 @@ def local_service(where: Places) -> Iterator[Client]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us: we stop it in an orderly way
+            start_new_session=True,  # Ctrl-C is handled by this process, which stops the service in an orderly way
         )
     context = Context(address=f"http://127.0.0.1:{port}", token_file=where.local_token, name="local")
     try:

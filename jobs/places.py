@@ -1,4 +1,4 @@
-"""Where deploy keeps what it makes: all in the state folder."""
+"""The paths of a deployment, all in the state folder."""
 
 import getpass
 import socket
@@ -21,7 +21,7 @@ class Places:
 
     @property
     def local_log(self) -> Path:
-        """What the local service says."""
+        """The log of the local service."""
         return self.state / "local.log"
 
     @property
@@ -36,27 +36,27 @@ class Places:
 
     @property
     def lock(self) -> Path:
-        """Held while deploy or undeploy runs."""
+        """The lock of deploy and undeploy."""
         return self.state / "deploy.lock"
 
     @property
     def connections(self) -> Path:
-        """Where the cluster's parts are, and the files with the admin's credentials."""
+        """The addresses of the cluster's parts, and the files with the admin's credentials."""
         return self.state / "connections.json"
 
 
 def places() -> Places:
-    """Those of the state folder of this checkout or user."""
+    """The paths in the state folder of this checkout or user."""
     state = state_folder()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Places(state)
 
 
 def person() -> str:
-    """Who deploys: the owner of the first token."""
+    """The user who deploys: the owner of the first token."""
     return getpass.getuser()
 
 
 def manager() -> str:
-    """What the deployed service says of the meta environment's owner."""
+    """How the deployed service names the owner of the meta environment."""
     return f"`doit deploy` of {person()} on {socket.gethostname()}"

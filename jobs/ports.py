@@ -1,11 +1,11 @@
-"""A block of ports of its own for a deployment, so that several can stand on one machine."""
+"""The block of ports of a deployment, so that several deployments can run on one machine."""
 
 from dataclasses import dataclass
 
 from environments.domain.errors import InvalidInput
 
 SIZE = 100
-"""How many ports a block has; the upper 80 are for services of environments."""
+"""Ports in a block; the upper 80 are for services of environments."""
 
 _AGENTS = (
     "consul_http",
@@ -22,7 +22,7 @@ _AGENTS = (
 
 @dataclass(frozen=True)
 class Block:
-    """Ports on loopback: of the agents as `agent.local` takes them, of the service, and of PostgreSQL."""
+    """Ports on loopback: of the agents as `agent.local` uses them, of the service, and of PostgreSQL."""
 
     agents: dict[str, int | str]
     service: int

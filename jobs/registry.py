@@ -1,4 +1,4 @@
-"""Puts the sources into a registry: a blob, and a manifest that keeps it.
+"""Pushes the sources to a registry: a blob, and a manifest that references it.
 
 The calls are those of the OCI distribution specification 1.1,
 https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md, sections Push and Pull.
@@ -19,11 +19,11 @@ EMPTY = "application/vnd.oci.empty.v1+json"
 SOURCES = "application/vnd.calvinverse.source.v1.tar+gzip"
 
 LIMIT = 60.0
-"""Seconds that each call may take."""
+"""Time limit in seconds of each call."""
 
 
 def push_sources(registry: str, archive: bytes) -> str:
-    """Puts an archive into the registry (`host:port`) and gives its digest, `sha256:<hex>`. Raises DispatchFailed."""
+    """Pushes an archive to the registry (`host:port`) and gives its digest, `sha256:<hex>`. Raises DispatchFailed."""
     digest = _digest(archive)
     try:
         with httpx2.Client(base_url=f"http://{registry}", timeout=LIMIT, trust_env=False) as client:

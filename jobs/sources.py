@@ -1,4 +1,4 @@
-"""The sources as they are sent to a build environment: one archive of the checkout, the same bytes from the same files.
+"""The sources for a build environment: one archive of the checkout, the same bytes for the same files.
 
 Beside the files, at the top of the tree, stand those that make the same images come out there: `source.json` (what git
 would say), `ca.pem` (the certificates that this machine trusts), `sources.list` (its mirrors of Debian), `network.json`
@@ -31,7 +31,7 @@ LEFT_OUT = frozenset(
     {".git", ".venv", ".calvinverse", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
     | {".import_linter_cache", "build", "dist", "node_modules"}
 )
-"""Folders that aren't sent from a tree without git, which would know what to leave out."""
+"""Folders that aren't sent from a tree without git, which would know the ignored files."""
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
@@ -39,7 +39,7 @@ CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 LIMIT = 60.0
-"""Seconds that git or pip may take to answer."""
+"""Time limit in seconds for a response of git or pip."""
 
 
 def make_archive(checkout: Path = CHECKOUT, variables: Mapping[str, str] = os.environ) -> bytes:
@@ -111,7 +111,7 @@ def certificates(variables: Mapping[str, str]) -> str:
 
 
 def network(variables: Mapping[str, str]) -> dict[str, object]:
-    """Proxies and pip's index, as this machine uses them. Raises DispatchFailed for an address with a password."""
+    """Proxies and pip's index of this machine. Raises DispatchFailed for an address with a password."""
     proxies = {name: variables.get(name) or variables.get(name.upper()) or "" for name in PROXIES}
     index = variables.get("PIP_INDEX_URL") or _index_of_pip()
     for name, address in {**proxies, "pip's index": index}.items():

@@ -1,4 +1,4 @@
-"""What runs, where, in which version, and how healthy: asked from each part itself, without starting anything."""
+"""What runs, where, in which version, and its health: asked from each part, without starting anything."""
 
 import json
 import subprocess
@@ -18,11 +18,11 @@ from images.machine import Listener
 from jobs.places import Places
 
 TIME_LIMIT = 3.0
-"""Seconds that each part has to answer."""
+"""Time limit in seconds for each part to answer."""
 
 
 _PURPOSES = {"service": "the provisioning service", "consul": "Consul", "openbao": "OpenBao", "nomad": "Nomad"}
-"""Parts that listen on a port, and what `images.machine` calls them."""
+"""Parts that listen on a port, with their names in `images.machine`."""
 
 _NO_ANSWER = ("✗ doesn't answer", "✗ can't be asked")
 
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 
 def look(where: Places) -> list[Line]:
-    """One line for each part, in the order in which they build on each other."""
+    """One line per part, in the order of their dependencies."""
     known = _connections(where.connections)
     asks: list[Callable[[], list[Line]]] = [
         lambda: [_docker()],
@@ -51,7 +51,7 @@ def look(where: Places) -> list[Line]:
 
 
 def listeners(where: Places) -> list[Listener]:
-    """Where the parts listen that are deployed from here, and whether what answers there is ours; none: nothing is."""
+    """Where the parts of this deployment listen, and whether what answers there belongs to it; empty without one."""
     return [found for line in look(where) if (found := _listener(where, line)) is not None]
 
 
@@ -60,7 +60,7 @@ def _listener(where: Places, line: Line) -> Listener | None:
     if purpose is None or line.health.startswith("○"):
         return None
     address = line.address
-    if line.part == "service" and not address:  # only a service that has answered names it
+    if line.part == "service" and not address:  # only a running service names it
         context = stored_context(where.state)
         address = context.address if context is not None else ""
     ours = bool(line.address) and not line.health.startswith(_NO_ANSWER)
@@ -136,7 +136,7 @@ def _nomad(client: httpx2.Client) -> tuple[str, str]:
 
 
 def _service(where: Places) -> list[Line]:
-    """The service, and what only it can tell: its database and its workers."""
+    """The service, with its database and its workers, of which only the service knows."""
     try:
         context = stored_context(where.state)
         if context is None:
@@ -145,7 +145,7 @@ def _service(where: Places) -> list[Line]:
             info = client.info()
             problems = client.readiness().problems
             count = len(client.environments())
-            # Its own database answered, else there would be no answer at all.
+            # Its own database works, else the service would not have answered.
             return [
                 Line("service", _health(problems, f"{count} environments"), info.version, context.address),
                 Line("database", "✓ healthy", "", info.parts.get("database", "")),
@@ -160,7 +160,7 @@ def _health(problems: Mapping[str, str], otherwise: str) -> str:
 
 
 def _workers(client: Client) -> Line:
-    """How many of those that were asked for are alive; the service itself is one."""
+    """How many of the requested workers are alive; the service is one of them."""
     try:
         meta = client.environment(META)
     except UnknownEnvironment:

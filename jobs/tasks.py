@@ -1,4 +1,4 @@
-"""The actions of the task graph that have to do with the meta environment."""
+"""The actions of the task graph for the meta environment."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def deploy(
     first_port: int | None = None,
     **existing: str,
 ) -> None:
-    """Make or repair the meta environment, publish the images, and say how to go on.
+    """Create or repair the meta environment, publish the images, and say what to do next.
 
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
     beside the one in the service, stay as they were when they are left out, and so do the ports, which are the makers'
@@ -68,8 +68,8 @@ def deploy(
 
 
 def dispatch(environment: str = "", images: str = "", anew: bool = False) -> None:
-    """Make images in a build environment: `images` are names with commas between, all when there are none."""
-    from jobs.dispatch import build_there  # no other task needs what it brings along
+    """Build images in a build environment: `images` are names with commas between; empty for all."""
+    from jobs.dispatch import build_there  # no other task needs its imports
 
     report = console()
     names = images.replace(",", " ").split()
@@ -97,5 +97,5 @@ def undeploy(destroy_environments: bool = False, force: bool = False) -> None:
 
 
 def _command() -> str:
-    """How the user calls the command line from where they are."""
+    """The command line's path as the user can type it."""
     return ".venv/bin/calvinverse" if Path(".venv/bin/calvinverse").exists() else "calvinverse"

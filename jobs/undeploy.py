@@ -1,4 +1,4 @@
-"""Removes everything that deploy made: environments if told to, the meta environment, then what was kept."""
+"""Removes everything that deploy made: other environments if requested, the meta environment, then the files."""
 
 import shutil
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
 def _clear(where: Places, meta: EnvironmentView, tell: Tell, destroy: bool) -> None:
     """Makes sure that no other environment exists."""
     if meta.state is State.FAILED and "address" not in meta.outputs:
-        return  # it never came so far that somebody could have made one
+        return  # it never came so far that somebody could have created one
     context = stored_context(where.state) or Context(token_file=where.token)
     with connect(context) as deployed:
         try:
@@ -77,7 +77,7 @@ def _destroy(local: Client, tell: Tell) -> None:
 
 
 def _forget(where: Places) -> None:
-    """Removes what was kept for the deployment. What was built (images' records, tools) stays."""
+    """Removes the files of the deployment. What was built (records of images, tools) stays."""
     context = stored_context(where.state)
     if context is not None and context.token_file == where.token:
         (where.state / CONTEXT_FILE).unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""What is known of the images that were made: records, packages, promotions, and who vouches for them."""
+"""The catalogue of built images: records, packages, promotions, and signatures."""

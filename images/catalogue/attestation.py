@@ -1,4 +1,4 @@
-"""Where an image comes from, in words that others' tools read, and who vouches for it.
+"""The provenance of an image in formats that other tools read, and its signatures.
 
 The provenance is an in-toto statement (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md) with
 SLSA's predicate (https://slsa.dev/spec/v1.0/provenance), in a DSSE envelope
@@ -38,13 +38,13 @@ resolvedDependencies: each file of the checkout, each tool, and the image that i
 """
 
 _EXECUTABLE = "+x"
-"""Stands behind the digest of an input that its owner may execute."""
+"""Suffix of the digest of an input that its owner may execute."""
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
 
 class Signer(Protocol):
-    """Whoever vouches for images."""
+    """Signs provenance."""
 
     def sign(self, data: bytes) -> tuple[str, bytes]:
         """The id of the key (see `key_id`) and the Ed25519 signature over `data`. Raises SignerUnavailable."""
@@ -53,7 +53,7 @@ class Signer(Protocol):
 
 @dataclass(frozen=True)
 class Made:
-    """A build, as far as its provenance tells of it. Digests are `sha256:<hex>` or plain hex.
+    """The facts about a build in its provenance. Digests are `sha256:<hex>` or plain hex.
 
     `image` is the folder of images/, `name` the image's name without a tag, `reference` with it. `files` are those of
     the record by name, `inputs` those of the checkout by path, each with its SHA-256. `tools` and `parameters`
@@ -83,14 +83,14 @@ class Made:
 
 @dataclass(frozen=True)
 class Verified:
-    """A statement that holds: what it says, and the id of the key that signed it."""
+    """A verified statement, and the id of the key that signed it."""
 
     statement: Mapping[str, Any]
     keyid: str
 
 
 def subjects(name: str, image_id: str, files: Mapping[str, str], repository_digest: str = "") -> dict[str, str]:
-    """What a statement is about: SHA-256 in hex by name. The same for who makes it and for who checks it.
+    """The subjects of a statement: SHA-256 in hex by name; the same for making and for checking it.
 
     The image is known by its id, and as `<name>@manifest` by the digest of its manifest in a registry.
     """
@@ -125,12 +125,12 @@ def statement(made: Made) -> dict[str, Any]:
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """A statement as the bytes that are signed; the same statement gives the same bytes."""
+    """The bytes of a statement that are signed; equal statements give equal bytes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def envelope(payload: bytes, signer: Signer | None) -> str:
-    """The DSSE envelope of an encoded statement, as JSON; without a signer it carries no signatures.
+    """The DSSE envelope of an encoded statement, as JSON; without a signer it has no signatures.
 
     Raises SignerUnavailable.
     """
@@ -143,7 +143,7 @@ def envelope(payload: bytes, signer: Signer | None) -> str:
 
 
 def authenticated(payload: bytes, payload_type: str = PAYLOAD) -> bytes:
-    """What a signature is over: DSSE's pre-authentication encoding of type and payload."""
+    """The bytes that are signed: DSSE's pre-authentication encoding of type and payload."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
@@ -228,12 +228,12 @@ def _open(text: str) -> tuple[bytes, str, list[tuple[str, bytes]]]:
 
 
 def _bytes(text: str) -> bytes:
-    """Base64, plain or URL-safe: a DSSE reader takes both."""
+    """Decodes base64, plain or URL-safe: DSSE allows both."""
     return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
 
 
 def _signed_by(data: bytes, signatures: Iterable[tuple[str, bytes]], keys: Mapping[str, str]) -> str:
-    """The id of the key of ours that signed this. What id a signature claims is a hint and no more."""
+    """The id of the known key that signed this. The id that a signature claims is only a hint."""
     claimed = []
     for claim, signature in signatures:
         claimed.append(claim or "a key without a name")

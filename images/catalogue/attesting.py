@@ -1,4 +1,4 @@
-"""The provenance of a recorded build: made and signed with the record, and checked against record and image."""
+"""The provenance of a recorded build: written and signed with the record, and verified against record and image."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,7 +14,7 @@ VERSION = "project:version"
 
 
 def attest(record: BuildRecord, state: Path) -> str:
-    """Writes the provenance of a build beside its record, signed if there is somebody who signs.
+    """Writes the provenance of a build beside its record, signed if a signer is available.
 
     Gives why it isn't signed, in a sentence; empty when it is.
     """
@@ -31,13 +31,13 @@ def attest(record: BuildRecord, state: Path) -> str:
 
 
 def sign(record: BuildRecord, state: Path) -> None:
-    """Signs the provenance of a build that was recorded while nobody could. Raises SignerUnavailable."""
+    """Signs the provenance of a build that was recorded without a signer. Raises SignerUnavailable."""
     signer = find_signer(state).required()
     write_whole(record.folder / PROVENANCE, envelope(encode(statement(_made(record))), signer))
 
 
 def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, str]) -> Verified:
-    """Checks that one of the `keys` vouches for the record as it is here, its files and its image in the engine.
+    """Verifies that one of the `keys` signed the record as it is, its files and its image in the engine.
 
     Raises ImageUnsigned, ImageSignerUnknown, ImageTampered, ImageMismatch, and ImageNotBuilt when the image is gone.
     """
@@ -106,7 +106,7 @@ def _name(record: BuildRecord) -> str:
 
 
 def _digests(record: BuildRecord) -> dict[str, str]:
-    """The record itself, and the files that it names."""
+    """The record and its files."""
     return {RECORD: _digest(record.folder / RECORD), **record.files}
 
 

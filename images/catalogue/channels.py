@@ -1,4 +1,4 @@
-"""Which build of an image stands where: channels, the tags that follow them, and what may be deployed."""
+"""The builds of images by channel, the tags of channels, and which builds may be deployed."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from images.places import CHECKOUT, state_folder, whoami
 
 @dataclass(frozen=True)
 class Deployable:
-    """An image that may be deployed: `reference` is its id in the engine, which names this very image for ever."""
+    """An image that may be deployed: `reference` is its id in the engine, which names exactly this image for ever."""
 
     name: str
     reference: str
@@ -26,7 +26,7 @@ class Deployable:
 
 
 def recipe_names(checkout: Path = CHECKOUT) -> list[str]:
-    """The images that folders of images/ make, whether they were built or not."""
+    """The images of the folders of images/, built or not."""
     return sorted(file.parent.name for file in (checkout / "images").glob("*/image.toml"))
 
 
@@ -42,11 +42,11 @@ class Catalogue:
     docker: Docker = field(default_factory=Docker)
 
     def names(self) -> list[str]:
-        """Every image that anything is known of."""
+        """Every image that has a record."""
         return recorded_images(self.state)
 
     def check_known(self, name: str) -> None:
-        """Raises UnknownBuild for an image that was never built here and that no folder of images/ makes."""
+        """Raises UnknownBuild for an image without records and without a folder of images/."""
         known = {*self.names(), *recipe_names()}
         if name not in known:
             raise UnknownBuild(told(f"There is no image {name!r}.", name, sorted(known)))
@@ -56,16 +56,16 @@ class Catalogue:
         return Records(self.state, name)
 
     def journal(self, name: str) -> Journal:
-        """What happened to the builds of an image."""
+        """The journal of an image's builds."""
         return Journal(self.records(name).folder)
 
     def at(self, name: str, channel: Channel) -> BuildRecord | None:
-        """The record of the build that a channel is at; None when there is none that can be read."""
+        """The record of the build in a channel; None if there is none, or it can't be read."""
         build = self.journal(name).at(channel)
         return self.records(name).find(build) if build else None
 
     def present(self, name: str, channel: Channel = Channel.QA) -> BuildRecord:
-        """The build that a channel is at, whose image is in the engine. Raises ImageNotBuilt."""
+        """The build in a channel, whose image is in the engine. Raises ImageNotBuilt."""
         record = self.at(name, channel)
         if record is None:
             if channel is Channel.PRODUCTION:
@@ -84,7 +84,7 @@ class Catalogue:
         return bool(record.image_id) and bool(self.docker.image_ids([record.image_id]))
 
     def deployable(self, name: str, channel: Channel = Channel.QA, pushed: str = "") -> Deployable:
-        """What to deploy of an image: its id in the engine, or as what it was `pushed`.
+        """The image to deploy: by its id in the engine, or by the reference it was `pushed` as.
 
         Raises ImageNotBuilt: only a validated image that is there may be deployed. And UnknownBuild when no build was
         ever pushed as that.
@@ -114,12 +114,12 @@ class Catalogue:
             raise ImageRecordUnreadable(f"The packages of {record.build} aren't recorded: {error}.") from error
 
     def deployables(self, channel: Channel = Channel.QA) -> list[Deployable]:
-        """What to deploy of every image that has something in the channel and in the engine."""
+        """The image to deploy of every name that has a build in the channel and in the engine."""
         there = [name for name in self.names() if (record := self.at(name, channel)) and self.has_image(record)]
         return [self.deployable(name, channel) for name in there]
 
     def move(self, record: BuildRecord, channel: Channel, what: Happened) -> None:
-        """Moves the tag of a channel to a build and writes it down."""
+        """Moves the tag of a channel to a build and records that."""
         self.docker.tag(record.image_id, f"calvinverse/{record.image}:{channel}")
         if self.journal(record.image).at(channel) != record.build:
             self.note(record, what, channel=channel)
@@ -146,7 +146,7 @@ class Catalogue:
         self.journal(record.image).add(entry)
 
     def find(self, name: str, which: str) -> BuildRecord:
-        """A build by a channel, its id, the beginning of its key or image id, or `~N`: N good ones before the last.
+        """A build by channel, id, the beginning of its key or image id, or `~N`: N validated ones before the last.
 
         Raises UnknownBuild, naming what there is, and ImageNotBuilt for an image that has never been built here.
         """

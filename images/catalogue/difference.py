@@ -1,4 +1,4 @@
-"""What changed between two lists of packages."""
+"""The differences between two lists of packages."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from images.catalogue.packages import Kind, Package
 
 @dataclass(frozen=True, order=True)
 class Change:
-    """One package in another version. `before` and `after` are equal in kind and name."""
+    """One package with its two versions. `before` and `after` have the same kind and name."""
 
     before: Package
     after: Package
@@ -38,7 +38,7 @@ class Difference:
 
 
 def difference(before: Iterable[Package], after: Iterable[Package]) -> Difference:
-    """What somebody sees who knew `before` and now looks at `after`.
+    """The differences of `after` from `before`.
 
     A package that is there in several versions on a side, and not in just one that differs, is added and removed, not
     changed: nobody can say which became which.
@@ -65,7 +65,7 @@ def difference(before: Iterable[Package], after: Iterable[Package]) -> Differenc
 
 
 def compare(first: Package, second: Package) -> int | None:
-    """-1, 0 or 1 as the first version is older, equal or newer; None when that can't be said.
+    """-1, 0 or 1 as the first version is older, equal or newer; None if they can't be compared.
 
     Debian's order is that of deb-version(7), Python's that of
     https://packaging.python.org/en/latest/specifications/version-specifiers/ (PEP 440).
@@ -88,7 +88,7 @@ def _by_name(packages: Iterable[Package]) -> Mapping[tuple[Kind, str], list[Pack
 
 
 def _pairs(gone: list[Package], here: list[Package]) -> list[Change]:
-    """Which of a name's packages became which: one and one, else one and one of an architecture."""
+    """Pairs the packages of one name: one with one, else by architecture."""
     if len(gone) == len(here) == 1:
         return [Change(gone[0], here[0])]
     pairs = []

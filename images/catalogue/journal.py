@@ -1,4 +1,4 @@
-"""What happened to the builds of an image after they were recorded: a line each, only ever added to.
+"""The journal of an image's builds: one line for each event after they were recorded, append-only.
 
 Channels are what the journal says: `qa` is the newest build that was proven, `production` the one promoted last and not
 taken back.
@@ -19,19 +19,19 @@ JOURNAL = "journal.jsonl"
 
 
 class Channel(StrEnum):
-    """Where a build stands on its way; each is also the tag that moves to it."""
+    """The channels of a build; each is also the tag that moves to it."""
 
     QA = "qa"
     PRODUCTION = "production"
 
 
 class Happened(StrEnum):
-    """What may happen to a build."""
+    """What happened to a build."""
 
     MOVED = "moved"
-    """A channel moved to it."""
+    """A channel was moved to it."""
     UNDONE = "undone"
-    """A channel moved away from it, back to where it was before."""
+    """A channel was moved back from it."""
     PUSHED = "pushed"
     """It was pushed; `repository` and `digest` name it there."""
     REMOVED = "removed"
@@ -39,7 +39,7 @@ class Happened(StrEnum):
 
 
 class Entry(BaseModel):
-    """One line: what happened to which build, when, and who did it."""
+    """One line: what happened to which build, when, and by whom."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,11 +59,11 @@ class Journal:
         self._file = folder / JOURNAL
 
     def add(self, entry: Entry) -> None:
-        """Adds a line, on the disk before this returns. Whoever reads it never sees half of one."""
+        """Appends a line durably. Readers never see a part of one."""
         make_folder(self._file.parent)
         descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            # A line that a crash cut short stays as it is, and this one begins anew below it.
+            # A line that a crash cut short is kept; the new one begins on a line of its own.
             end = os.fstat(descriptor).st_size
             torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
             os.write(
@@ -74,7 +74,7 @@ class Journal:
             os.close(descriptor)
 
     def entries(self) -> list[Entry]:
-        """Every line, the oldest first; what a crash cut short is passed over."""
+        """Every line, the oldest first, without those that a crash cut short."""
         return list(self._read())
 
     def _read(self) -> Iterator[Entry]:
@@ -89,7 +89,7 @@ class Journal:
                 continue
 
     def stack(self, channel: Channel) -> list[str]:
-        """The builds that a channel has been at and not been taken back from; the last is where it is."""
+        """The builds of a channel without those that were undone; the last one is the present build."""
         found: list[str] = []
         for entry in self.entries():
             if entry.channel is not channel:
@@ -101,10 +101,10 @@ class Journal:
         return found
 
     def at(self, channel: Channel) -> str | None:
-        """The build that a channel is at; None before it was ever moved."""
+        """The build in a channel; None before the first one."""
         stack = self.stack(channel)
         return stack[-1] if stack else None
 
     def pushes(self, build: str) -> list[Entry]:
-        """Where a build was pushed to."""
+        """The references under which a build was pushed."""
         return [entry for entry in self.entries() if entry.what is Happened.PUSHED and entry.build == build]

@@ -1,4 +1,4 @@
-"""Which packages an image holds: Debian's and Python's, seen from inside a running container of it.
+"""The packages in an image, Debian's and Python's, listed inside a running container.
 
 `packages.tsv` is their text form: a line a package with kind, name, version, architecture and source, tab-separated,
 sorted, without a head.
@@ -17,10 +17,10 @@ Kind = Literal["deb", "pypi"]
 KINDS: Final[tuple[Kind, ...]] = ("deb", "pypi")
 
 LIMIT = 60.0
-"""Seconds that looking into a container may take."""
+"""Time limit in seconds for listing them."""
 
 _GONE = ("not-installed", "config-files")
-"""States in which nothing of a Debian package is there but its settings; see dpkg(1)."""
+"""States in which only the configuration of a Debian package is left; see dpkg(1)."""
 
 _DEB = r"deb\t${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
 
@@ -59,7 +59,7 @@ def list_packages(docker: Docker, container: str) -> tuple[Package, ...]:
 
 
 def parse(said: str) -> tuple[Package, ...]:
-    """The packages out of what was printed in the container."""
+    """The packages from the output of the script."""
     found: set[Package] = set()
     python: dict[str, dict[str, str]] = {}
     for line in said.splitlines():

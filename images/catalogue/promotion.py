@@ -1,4 +1,4 @@
-"""Promotion: the channel `production` moves to a proven build, and back again."""
+"""Promotion: moves the channel `production` to a validated build, and back."""
 
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel, Happened
@@ -7,7 +7,7 @@ from images.errors import ImageNotBuilt, NotPromoted
 
 
 def promote(catalogue: Catalogue, name: str, which: str = Channel.QA) -> BuildRecord:
-    """Moves production to a build, by default to the newest proven one; doing it again changes nothing.
+    """Moves production to a build, by default to the newest validated one; again, it changes nothing.
 
     Raises ImageNotBuilt when there is no such build or its image is gone, NotPromoted when it isn't proven.
     """
@@ -24,7 +24,7 @@ def promote(catalogue: Catalogue, name: str, which: str = Channel.QA) -> BuildRe
 
 
 def undo(catalogue: Catalogue, name: str) -> tuple[BuildRecord, BuildRecord | None]:
-    """Takes the last promotion back: gives the build that was in production and the one that is again, if any.
+    """Undoes the last promotion: gives the build that was in production and the one that is now, if any.
 
     Raises NotPromoted when nothing is in production, ImageNotBuilt when the image before is gone; nothing moves then.
     """

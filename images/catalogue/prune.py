@@ -1,4 +1,4 @@
-"""Removing images that nobody needs any more. Their records stay."""
+"""Removes old images from the engine. Their records stay."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from images.catalogue.journal import Channel, Happened
 from images.catalogue.records import BuildRecord
 
 REMEMBERED = 2
-"""How many builds of production are kept: the present one, and the one that an undo goes back to."""
+"""Builds of production that are kept: the present one, and the target of an undo."""
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed, and what was kept although it is old, each with why."""
+    """The removed images, and the old images that were kept, each with the reason."""
 
     removed: tuple[BuildRecord, ...]
     kept: tuple[tuple[BuildRecord, str], ...]
@@ -46,7 +46,7 @@ def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry
     _keep_parents(there, reasons)
     removed: list[BuildRecord] = []
     kept: list[tuple[BuildRecord, str]] = []
-    # Children are removed before the images that they are made from.
+    # Children are removed before their parents.
     for builds in reversed(list(there.values())):
         for position, record in enumerate(builds):
             if record.image_id not in reasons:
@@ -61,7 +61,7 @@ def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry
 
 
 def _image_ids(catalogue: Catalogue, published: Iterable[str]) -> set[str]:
-    """The ids of images that are named by id, or as they were pushed."""
+    """The ids of images from their ids or references."""
     wanted = set(published)
     found = {reference for reference in wanted if "@" not in reference}
     for name in catalogue.names():
@@ -73,7 +73,7 @@ def _image_ids(catalogue: Catalogue, published: Iterable[str]) -> set[str]:
 
 
 def _distinct(catalogue: Catalogue, name: str) -> list[BuildRecord]:
-    """The builds whose images are in the engine, the newest of each image, newest first."""
+    """The builds whose images are in the engine, per image, the newest first."""
     found = [record for record in catalogue.records(name).all() if record.image_id]
     present = catalogue.docker.image_ids(sorted({record.image_id for record in found}))
     seen: set[str] = set()

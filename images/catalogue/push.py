@@ -1,4 +1,4 @@
-"""Pushing a build to a registry, where its digest names it for everybody."""
+"""Pushes a build to a registry, where its digest identifies it."""
 
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Happened

@@ -30,13 +30,13 @@ PACKER_LOG = "packer.log"
 VALIDATION_LOG = "validation.log"
 
 WAIT = 1800.0
-"""Seconds that a build waits for another of the same image."""
+"""Seconds that a build waits for another build of the same image."""
 
 Status = Literal["good", "failed", "interrupted", "unvalidated"]
 
 
 class Validation(BaseModel):
-    """How an image was validated: with which tests, what came out, when and by whom.
+    """How an image was validated: tests, results, time and user.
 
     `tests` is the digest of all that was tested with; `files` has the SHA-256 of each file of tests by its path in the
     checkout; `names` are the tests that passed.
@@ -55,12 +55,12 @@ class Validation(BaseModel):
 
     @property
     def good(self) -> bool:
-        """Whether something was tested and nothing failed."""
+        """Whether at least one test ran and none failed."""
         return self.passed > 0 and self.failed == 0
 
 
 class BuildRecord(BaseModel):
-    """One build: what went in, what came out, how long it took, where its log is, and whether it may be used.
+    """One build: inputs, results, durations, the log, and whether it may be used.
 
     `made_by` is the id of the build that made the image: this one, an earlier one when the image was only validated
     anew, or empty when that one is recorded in another state folder. `image_id` is empty when nothing came out.
@@ -100,12 +100,12 @@ class BuildRecord(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """Where the record is kept, with everything that belongs to it."""
+        """The folder of the record."""
         return self.log.parent if self.log.suffix else self.log
 
     @property
     def usable(self) -> bool:
-        """Whether the image was made and proven: only then may it be promoted or deployed."""
+        """Whether the image was built and validated: only then may it be promoted or deployed."""
         return self.status == "good" and bool(self.image_id) and self.validation is not None and self.validation.good
 
 
@@ -117,25 +117,25 @@ class Records:
         self._image = image
 
     def start(self, build: str) -> Path:
-        """The new folder of a build, which is the one under way until `end`."""
+        """The new folder of a build, which is the present one until `end`."""
         folder = self.folder / "builds" / build
         make_folder(folder)
         write_whole(self.folder / "current", build)
         return folder
 
     def unfinished(self) -> str | None:
-        """The id of a build that never came to its end, though nobody holds the lock any more."""
+        """The id of a build that was not ended, although nobody holds the lock."""
         try:
             return (self.folder / "current").read_text(encoding="utf-8") or None
         except FileNotFoundError:
             return None
 
     def end(self) -> None:
-        """No build is under way."""
+        """No build is running."""
         (self.folder / "current").unlink(missing_ok=True)
 
     def keep(self, record: BuildRecord) -> BuildRecord:
-        """Writes a record and the checksums of all that belongs to it; gives the record as it is kept."""
+        """Writes a record and the checksums of its files; gives the record as stored."""
         folder = self.folder / "builds" / record.build
         names = sorted(path.name for path in folder.iterdir() if path.name not in (RECORD, SUMS, PROVENANCE))
         record = record.model_copy(update={"files": {name: sha256(folder / name) for name in names}})
@@ -147,13 +147,13 @@ class Records:
         return record
 
     def find(self, build: str) -> BuildRecord | None:
-        """The record of a build; None when there is none that can be read."""
+        """The record of a build; None if there is none, or it can't be read."""
         file = self.folder / "builds" / build / RECORD
         try:
             record = BuildRecord.model_validate_json(file.read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
-        # The state folder may have been moved, and records come from other machines.
+        # The state folder may have been moved, and records may come from other machines.
         return record.model_copy(update={"log": file.parent / record.log.name if record.log.suffix else file.parent})
 
     def all(self) -> list[BuildRecord]:
@@ -168,7 +168,7 @@ class Records:
 
     @contextmanager
     def lock(self) -> Iterator[int]:
-        """Holds the image for one builder at a time and gives the lock's file, to be passed on to children.
+        """Holds the image for one builder at a time and gives the lock's file, to be passed on to child processes.
 
         A child that outlives a killed builder so keeps the next one waiting. Raises ImageBuildFailed after WAIT.
         """
@@ -198,7 +198,7 @@ def tools_of(inputs: Mapping[str, str]) -> dict[str, str]:
 
 
 def recorded_images(state: Path) -> list[str]:
-    """Names of the images that anything is known of."""
+    """Names of the images with records."""
     folder = state / "images"
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
@@ -210,13 +210,13 @@ def sha256(file: Path) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder for its owner alone, and those above it that are missing."""
+    """Makes a folder for its owner only, and missing folders above it."""
     for missing in (*reversed([above for above in folder.parents if not above.exists()]), folder):
         missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_whole(file: Path, content: str) -> None:
-    """Puts a file for its owner alone in place whole or not at all."""
+    """Writes a file for its owner only, atomically."""
     make_folder(file.parent)
     new = file.with_name(f".{file.name}-{os.getpid()}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

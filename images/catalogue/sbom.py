@@ -1,4 +1,4 @@
-"""What an image is made of, as a CycloneDX 1.6 document: https://cyclonedx.org/docs/1.6/json/."""
+"""The content of an image as a CycloneDX 1.6 document: https://cyclonedx.org/docs/1.6/json/."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ def cyclonedx(
 
 
 def purl(package: Package) -> str:
-    """The package's name in all the world: https://github.com/package-url/purl-spec."""
+    """The package URL: https://github.com/package-url/purl-spec."""
     return _purl(package).to_string()
 
 

@@ -1,4 +1,4 @@
-"""Records of builds that were made elsewhere: taken out of an archive into the catalogue, as far as they are whole.
+"""Imports records of builds from elsewhere: from an archive into the catalogue, if they are complete.
 
 The archive is a tar file with members `images/<name>/builds/<build>/<file>` and `images/<name>/journal.jsonl`, as they
 are in the state folder of whoever made the images. Nothing in it is believed: a path of another form, a link, a file
@@ -29,15 +29,15 @@ FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 LARGEST = 256 * 1024**2
-"""Bytes that everything in an archive may take."""
+"""Maximum of bytes of an archive's content."""
 
 MOST = 2000
-"""Members that an archive may have."""
+"""Maximum of members of an archive."""
 
 
 @dataclass
 class _Received:
-    """What the archive holds of one image."""
+    """What the archive contains about one image."""
 
     builds: set[str] = field(default_factory=set)
     journal: list[Entry] = field(default_factory=list)
@@ -117,12 +117,12 @@ def _entries(data: bytes) -> list[Entry]:
         try:
             found.append(Entry.model_validate(json.loads(line)))
         except ValueError:
-            continue  # as the journal itself passes over what it can't read
+            continue  # as the journal skips lines that it can't read
     return found
 
 
 def _checked(unpacked: Path, name: str, build: str) -> BuildRecord:
-    """The record of a build that was unpacked. Raises RecordsRefused unless all of it is as the record says."""
+    """The record of an unpacked build. Raises RecordsRefused unless all files match it."""
     folder = unpacked / name / build
     try:
         record = BuildRecord.model_validate_json((folder / RECORD).read_bytes())
@@ -141,7 +141,7 @@ def _checked(unpacked: Path, name: str, build: str) -> BuildRecord:
 
 
 def _place(record: BuildRecord, unpacked: Path, catalogue: Catalogue, origin: str) -> BuildRecord:
-    """Puts a record in its place. Sums and provenance are made anew: they cover where it came from."""
+    """Moves a record to its place. Checksums and provenance are written again: they include the origin."""
     records = catalogue.records(record.image)
     folder = records.folder / "builds" / record.build
     make_folder(folder.parent)
@@ -149,7 +149,7 @@ def _place(record: BuildRecord, unpacked: Path, catalogue: Catalogue, origin: st
     for made_anew in (RECORD, SUMS, PROVENANCE):
         (source / made_anew).unlink(missing_ok=True)
     if folder.exists():
-        shutil.rmtree(folder)  # without a record in it that can be read: what a killed import left
+        shutil.rmtree(folder)  # without a readable record: left by a killed import
     source.rename(folder)
     log = folder / record.log.name if record.log.suffix else folder
     kept = records.keep(record.model_copy(update={"origin": origin, "log": log}))

@@ -25,17 +25,17 @@ from images.errors import SignerUnavailable
 
 MOUNT: Final = "transit"
 KEY: Final = "calvinverse-images"
-"""Mount and key as `environments.providers.local_cluster.trust` makes them."""
+"""Mount and key, as `environments.providers.local_cluster.trust` makes them."""
 
 CONNECTIONS_FILE: Final = "connections.json"
 CONNECTIONS_VARIABLE: Final = "CALVINVERSE_CONNECTIONS"
 
 LIMIT = 3.0
-"""Seconds that OpenBao may take to answer."""
+"""Time limit in seconds for a response of OpenBao."""
 
 
 class TransitSigner:
-    """Signs with the newest version of the key. Whoever may do so has a token that may use it: the admin's."""
+    """Signs with the newest version of the key, with the admin's token."""
 
     def __init__(self, client: hvac.Client, address: str) -> None:
         self._client = client
@@ -48,7 +48,7 @@ class TransitSigner:
         _, version, encoded = str(answer["signature"]).split(":", 2)
         number, signature = int(version.removeprefix("v")), base64.b64decode(encoded)
         if not self._is_by(number, signature, data):
-            self._look()  # the key was rotated, or deleted and made anew
+            self._look()  # the key was rotated, or deleted and created again
             if not self._is_by(number, signature, data):
                 raise SignerUnavailable(f"The key {MOUNT}/{KEY} was changed while it signed.", hint="Try again.")
         return key_id(self._versions[number]), signature
@@ -91,7 +91,7 @@ class TransitSigner:
 
 @dataclass(frozen=True)
 class Found:
-    """The signer and the public keys, or why there is none: a sentence to show."""
+    """The signer and the public keys, or a sentence that says why there is none."""
 
     signer: TransitSigner | None
     reason: str = ""
@@ -105,7 +105,7 @@ class Found:
 
 
 def find_signer(state: Path, environ: Mapping[str, str] = os.environ) -> Found:
-    """Who signs, by a state folder's connections, after a look whether the key is there and can be read."""
+    """The signer, by the connections of a state folder, after checking that the key exists and can be read."""
     named = environ.get(CONNECTIONS_VARIABLE)
     file = Path(named) if named else state / CONNECTIONS_FILE
     try:
@@ -134,7 +134,7 @@ def _signer(file: Path) -> TransitSigner:
     except (OSError, UnicodeDecodeError) as error:
         raise SignerUnavailable(f"The token for OpenBao can't be read from {file.parent / token_file}.") from error
     session = requests.Session()
-    session.trust_env = False  # neither a proxy nor a CA of the environment stands between us and OpenBao
+    session.trust_env = False  # no proxy and no CA of the environment is used for OpenBao
     session.verify = str(file.parent / ca_file) if ca_file else True
     return TransitSigner(hvac.Client(url=address, token=token, timeout=LIMIT, session=session), address)
 

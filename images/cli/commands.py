@@ -273,7 +273,7 @@ def prune(
 
 
 def _published(session: Session) -> list[str]:
-    """The images that a service deploys; none when there is no service, whose deployments would need them."""
+    """The images that the service deploys; none if there is no service, which has no deployments then."""
     from environments.domain.errors import ServiceUnavailable, Unauthenticated
 
     try:
@@ -284,7 +284,7 @@ def _published(session: Session) -> list[str]:
 
 
 def _catalogue() -> "Catalogue":
-    """Raises MachineError where something is missing that building images needs."""
+    """The catalogue. Raises MachineError if something is missing that building images needs."""
     from environments.domain.errors import MachineError
 
     try:
@@ -295,7 +295,7 @@ def _catalogue() -> "Catalogue":
 
 
 def _newest(catalogue: "Catalogue", name: str) -> str:
-    """The build that people mean when they name none: the newest good one, else the newest."""
+    """The build to use when none is named: the newest validated one, else the newest."""
     from images.catalogue.journal import Channel
 
     found = catalogue.at(name, Channel.QA)

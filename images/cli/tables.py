@@ -16,11 +16,11 @@ from images.report import duration, size
 
 SHORT = 12
 SHOWN = 40
-"""How many lines of a long list are shown."""
+"""Lines of a long list that are shown."""
 
 
 def rows_of_images(catalogue: Catalogue, zone: tzinfo) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """Head and rows of `image list`: a row an image."""
+    """Head and rows of `image list`: one row per image."""
     rows: list[Sequence[str]] = []
     for name in catalogue.names():
         good, production = catalogue.at(name, Channel.QA), catalogue.at(name, Channel.PRODUCTION)
@@ -41,7 +41,7 @@ def rows_of_images(catalogue: Catalogue, zone: tzinfo) -> tuple[Sequence[str], l
 
 
 def details(catalogue: Catalogue, record: BuildRecord, zone: tzinfo) -> Iterator[str]:
-    """Everything about one build."""
+    """All facts about one build."""
     journal = catalogue.journal(record.image)
     channels = ", ".join(channel for channel in Channel if journal.at(channel) == record.build)
     parent = next((name for name in record.inputs if name.startswith(("parent:", "from:"))), "")
@@ -81,7 +81,7 @@ def details(catalogue: Catalogue, record: BuildRecord, zone: tzinfo) -> Iterator
 
 
 def history(catalogue: Catalogue, name: str, zone: tzinfo) -> Iterator[str]:
-    """Every build of an image, and what happened to them."""
+    """Every build of an image, and its journal."""
     rows = [
         (
             record.build,
@@ -107,7 +107,7 @@ def history(catalogue: Catalogue, name: str, zone: tzinfo) -> Iterator[str]:
 
 
 def differences(old: BuildRecord, new: BuildRecord, packages: Difference, inputs: Sequence[str]) -> Iterator[str]:
-    """What differs between two builds: packages, inputs, size."""
+    """The differences between two builds: packages, inputs, size."""
     yield f"{old.build} → {new.build}"
     if old.image_id == new.image_id:
         yield "It is the same image."
@@ -135,7 +135,7 @@ def _change(change: Change) -> str:
 
 
 def _provenance(record: BuildRecord) -> str:
-    """Whether it is signed, as far as it says so itself; only verifying tells whether that is true."""
+    """Whether it claims to be signed; only verifying tells whether the signature is valid."""
     try:
         signatures = json.loads((record.folder / PROVENANCE).read_text(encoding="utf-8"))["signatures"]
     except (OSError, ValueError, LookupError, TypeError):

@@ -1,1 +1,1 @@
-"""From a recipe to an image that is proven: keys, preparation, Packer, validation, one build at a time for an image."""
+"""From a recipe to a validated image: keys, preparation, Packer, validation; one build of an image at a time."""

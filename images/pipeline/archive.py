@@ -1,4 +1,4 @@
-"""Makes an image archive out of a root file system: one layer and a configuration that holds nothing of the moment.
+"""Makes an image archive of a root file system: one layer, and a configuration without times of the build.
 
 The same root file system and configuration give the same image id, which `docker import` can't promise, for it stamps
 the time. Run by Packer as `python -m images.pipeline.archive`; the layout is that of `docker save`
@@ -25,7 +25,7 @@ NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """A command that the engine runs in a container: all times in seconds.
+    """A command that the engine runs in a container; all times in seconds.
 
     The container is unhealthy when the command failed `retries` times in a row.
     """
@@ -39,7 +39,7 @@ class HealthCheck:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the image says about itself: `created` in seconds since 1970, `user` as uid:gid."""
+    """The configuration of the image: `created` in seconds since 1970, `user` as uid:gid."""
 
     created: int
     user: str

@@ -1,4 +1,4 @@
-"""One build of one image, from its inputs to its record. Whatever happens, nothing half made keeps a tag."""
+"""One build of one image, from its inputs to its record. An incomplete image never keeps a tag."""
 
 import shutil
 import sys
@@ -37,7 +37,7 @@ from images.report import duration, size
 
 @dataclass
 class Build:
-    """See the module. `lock` is the file of the image's lock, which Packer inherits; `work` is thrown away.
+    """See the module. `lock` is the file of the image's lock, which Packer inherits; `work` is removed after the build.
 
     `parent` is the id of the image that it starts from, empty when it starts from nothing.
     """
@@ -58,7 +58,7 @@ class Build:
     _facts: dict[str, Any] = field(default_factory=dict)
 
     def run(self, clean_up: Callable[[], None]) -> BuildRecord:
-        """Makes, validates, records and tags the image; `clean_up` removes what only helped to make it.
+        """Builds, validates, records and tags the image; `clean_up` removes what was only needed for the build.
 
         Raises CalvinverseError when it fails, and PackagesMoved when it has to be begun anew with other inputs.
         """
@@ -81,7 +81,7 @@ class Build:
         return record
 
     def _make(self) -> BuildRecord:
-        from images.catalogue.attesting import attest  # a second run that makes nothing needn't wait for it
+        from images.catalogue.attesting import attest  # slow to import, and not needed if nothing is built
 
         docker, facts = self.catalogue.docker, self._facts
         found = None if self.anew else self._existing()
@@ -106,14 +106,14 @@ class Build:
         return record
 
     def _existing(self) -> str | None:
-        """The id of an image that this key has made already: only its validation is missing, or the record is."""
+        """The id of an image that was built with this key; only its validation or record is missing."""
         found = self.catalogue.docker.inspect(self._reference)
         if found is None or (found["Config"]["Labels"] or {}).get(KEY_LABEL) != self.inputs.key:
             return None
         return str(found["Id"])
 
     def _known(self, image_id: str) -> dict[str, Any]:
-        """What the record of an image that is there says about how it was made."""
+        """What the record of an existing image says about its build."""
         before = self.records.with_key(self.inputs.key)
         if before is None or before.image_id != image_id:
             return {}
@@ -134,7 +134,7 @@ class Build:
         return f"building, for these inputs changed: {shown}"
 
     def _image(self) -> str:
-        """Makes the image and returns its id."""
+        """Builds the image and returns its id."""
         recipe, log = self.recipe, self._folder / PACKER_LOG
         self.work.mkdir(mode=0o711)
         self._facts |= {"made_by": self.id, "parent_id": self.parent}
@@ -181,8 +181,8 @@ class Build:
         return image_id
 
     def _describe(self, image_id: str, packages: tuple[Package, ...]) -> None:
-        """Writes down what is in the image."""
-        from images.catalogue.sbom import cyclonedx  # a second run that makes nothing needn't wait for it
+        """Writes the lists of the image's content."""
+        from images.catalogue.sbom import cyclonedx  # slow to import, and not needed if nothing is built
 
         (self._folder / PACKAGES).write_text(to_text(packages), encoding="utf-8")
         tools = tools_of(self.inputs.entries)
@@ -190,7 +190,7 @@ class Build:
         (self._folder / SBOM).write_text(bill, encoding="utf-8")
 
     def _abandon(self, status: Status, error: str, clean_up: Callable[[], None]) -> None:
-        """Records a build that came to nothing and removes what it made, without hiding why it is abandoned."""
+        """Records a failed build and removes the image, without hiding the error."""
         try:
             self.records.keep(self._record(status, error))
             self.progress.say(f"{status}; the log is {self._log()}")
@@ -205,7 +205,7 @@ class Build:
         return f"{self.recipe.repository}:{self.inputs.tag}"
 
     def _log(self) -> Path:
-        """The log of the part that was reached last."""
+        """The log of the last part that was reached."""
         for name in (VALIDATION_LOG, PACKER_LOG):
             if (self._folder / name).exists():
                 return self._folder / name

@@ -1,4 +1,4 @@
-"""Makes images: nothing if nothing changed; otherwise builds, validates, records and tags them, parents first.
+"""Builds images if something has changed: builds, validates, records and tags them, parents first.
 
 records = Builder().build(None, console())        # every image
 record = Builder().build_one("web", console())     # one, and what it starts from
@@ -29,11 +29,11 @@ from images.report import Report
 from images.system import ensure_debian_packages
 
 RESOLUTIONS = 3
-"""How often an image is begun anew because the mirror has other packages than it had a moment ago."""
+"""How often a build starts over because the packages of the mirror have changed meanwhile."""
 
 
 def build(names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
-    """Makes the named images (all for None) and those that they start from, as far as anything changed.
+    """Builds the named images (all for None) and their parents, as far as something has changed.
 
     Returns the record of each, parents first. Raises ImageBuildFailed or ImageValidationFailed with where the log is;
     ToolsMissing, PackagesMissing, DockerUnavailable, InvalidRecipe, UnknownImage before anything was begun.
@@ -43,7 +43,7 @@ def build(names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
 
 @dataclass
 class Builder:
-    """Makes the images of one checkout, recorded in one state folder, in one Docker engine.
+    """Builds the images of one checkout, recorded in one state folder, in one Docker engine.
 
     `anew`: the images that are named are made although they are there. `validates` is there for benchmarks: without it,
     images get neither tests nor tags.
@@ -63,7 +63,7 @@ class Builder:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """What is known of the images that were made."""
+        """The catalogue of built images."""
         return Catalogue(self.state, self.docker)
 
     def build(self, names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
@@ -71,7 +71,7 @@ class Builder:
         return list(self.each(names, report))
 
     def each(self, names: Sequence[str] | None, report: Report) -> Iterator[BuildRecord]:
-        """Like `build`, but gives each record as soon as its image stands."""
+        """Like `build`, but gives each record as soon as its image is tagged."""
         for recipe in with_parents(self.recipes, names):
             named = names is None or recipe.name in names
             yield self._one(recipe, report, anew=self.anew and named)
@@ -81,25 +81,25 @@ class Builder:
         return self.build([name], report)[-1]
 
     def validate(self, name: str, report: Report) -> BuildRecord:
-        """Proves the image that `build` would make now, whether or not it was proven before; builds what is missing."""
+        """Validates the image that `build` would build now, validated or not; builds missing ones."""
         *parents, recipe = with_parents(self.recipes, [name])
         for parent in parents:
             self._one(parent, report)
         before = self.catalogue.at(name, Channel.QA)
         record = self._one(recipe, report)
         if before is None or record.build != before.build:
-            return record  # it was just proven
+            return record  # it has just been validated
         return self._make(recipe, self._inputs(recipe), Progress(name, report), again=True)
 
     def up_to_date(self, name: str) -> bool:
-        """Whether the validated image of this name is what `build` would make now, and is there."""
+        """Whether the validated image of this name is the one that `build` would build now, and exists."""
         *_, recipe = with_parents(self.recipes, [name])
         if recipe.image.parent is not None and not self.up_to_date(recipe.image.parent):
             return False
         return self._current(recipe, self._inputs(recipe)) is not None
 
     def good_image(self, name: str) -> BuildRecord:
-        """The last validated build of an image. Raises UnknownImage, and ImageNotBuilt when there is none any more."""
+        """The last validated build of an image. Raises UnknownImage, and ImageNotBuilt if there is none."""
         with_parents(self.recipes, [name])
         return self.catalogue.present(name, Channel.QA)
 
@@ -123,7 +123,7 @@ class Builder:
         return self._made.get(recipe.image.parent) or self.good_image(recipe.image.parent)
 
     def _current(self, recipe: Recipe, inputs: Inputs) -> BuildRecord | None:
-        """The record of the build with these inputs, proven by today's tests, if both its tags are in place."""
+        """The record of the build with these inputs, validated with the present tests, if both its tags exist."""
         record = self.catalogue.at(recipe.name, Channel.QA)
         if record is None or record.key != inputs.key or record.validation is None:
             return None
@@ -136,13 +136,13 @@ class Builder:
     def _make(
         self, recipe: Recipe, inputs: Inputs, progress: Progress, *, anew: bool = False, again: bool = False
     ) -> BuildRecord:
-        """Makes an image under its lock: `anew` whatever is there, `again` only proves what is there once more."""
+        """Builds an image under its lock: always if `anew`; `again` only validates an existing one."""
         records = Records(self.state, recipe.name)
         began = datetime.now(UTC)
         with records.lock() as lock:
             record = self._current(recipe, inputs)
             if record is not None and not again and (not anew or record.started > began):
-                return record  # another builder made it while we waited
+                return record  # another process built it meanwhile
             if (left := records.unfinished()) is not None:
                 progress.say(f"removing what the interrupted build {left} left")
                 self._clean_up(records, left)
@@ -180,7 +180,7 @@ class Builder:
         return made.run(lambda: self._clean_up(records, identity))
 
     def _clean_up(self, records: Records, build: str) -> None:
-        """Removes whatever a build left outside of its own folder, and what only helped to make the image."""
+        """Removes what a build left outside of its folder, and what was only needed for the build."""
         self.docker.remove_containers(build)
         self.docker.remove_untagged_of(build)
         prepare.remove_work(work_folder(build))
@@ -188,5 +188,5 @@ class Builder:
 
 
 def work_folder(build: str) -> Path:
-    """Where a build makes what it throws away: not in the state folder, which other users of a chroot can't enter."""
+    """The temporary folder of a build: not in the state folder, which other users of a chroot can't enter."""
     return Path(tempfile.gettempdir()) / f"calvinverse-{build}"

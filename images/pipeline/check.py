@@ -1,4 +1,4 @@
-"""Finding what is wrong with recipes before anything is built."""
+"""Checks recipes before anything is built."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from images.pipeline.recipe import FILE, Recipe, load_recipes
 from images.places import CHECKOUT, state_folder
 
 LIMIT = 60.0
-"""Seconds that Packer may take to look at one recipe."""
+"""Time limit in seconds for Packer to check one recipe."""
 
 VALUES = {
     "python": "python3",
@@ -29,7 +29,7 @@ VALUES = {
     "labels": '{"title": "T"}',
     "source_date_epoch": "1735689600",
 }
-"""What stands for the builder's variables."""
+"""Values for the builder's variables."""
 
 LEAVES = {
     "wheelhouse": ("wheels/",),
@@ -38,13 +38,13 @@ LEAVES = {
     "debian-sources": ("sources.list",),
     "binaries": ("bin/", "providers/"),
 }
-"""What steps of `prepare` leave in the work folder: Packer wants to see what a recipe uploads."""
+"""Files that steps of `prepare` leave in the work folder: Packer checks that a recipe's uploads exist."""
 
 REMEMBERED = "recipes.json"
 
 
 def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple[int, bool]:
-    """Looks at every image.toml, at what it names, and lets Packer look at every recipe.
+    """Checks every image.toml and what it names, and lets Packer check every recipe.
 
     Gives how many there are, and whether any had to be looked at: those that are as they were are known to be good.
     Raises InvalidRecipe naming everything that is wrong; ToolsMissing without Packer.
@@ -59,7 +59,7 @@ def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple
         if json.loads(memory.read_text(encoding="utf-8")) == {"good": mark}:
             return len(recipes), False
     except (OSError, ValueError):
-        pass  # without the memory they are looked at again
+        pass  # without the stored result they are checked again
     packer = toolchain.require("packer")["packer"]
     environment = {**os.environ, **toolchain.packer_environment()}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -88,7 +88,7 @@ def _problems(recipe: Recipe, checkout: Path) -> Iterator[str]:
 
 
 def _packer_says(packer: Path, recipe: Recipe, environment: dict[str, str]) -> str:
-    """What is wrong with a recipe, empty if nothing is."""
+    """The fault of a recipe, empty if there is none."""
     with tempfile.TemporaryDirectory(prefix="calvinverse-recipe-") as folder:
         work = Path(folder)
         _stand_in(recipe, work)
@@ -111,7 +111,7 @@ def _packer_says(packer: Path, recipe: Recipe, environment: dict[str, str]) -> s
 
 
 def _stand_in(recipe: Recipe, work: Path) -> None:
-    """Makes empty ones of all that preparing would leave."""
+    """Makes empty files for everything that preparing would leave."""
     programs = [f"bin/{name}" for name in recipe.build.binaries]
     for name in [*(name for step in recipe.build.prepare for name in LEAVES.get(step, ())), *programs]:
         path = work / name
@@ -122,7 +122,7 @@ def _stand_in(recipe: Recipe, work: Path) -> None:
 
 
 def _mark(recipes: Iterable[Recipe], checkout: Path) -> str:
-    """A digest of all that decides whether recipes are good."""
+    """A digest of everything that affects the result."""
     parts = [tool_version("packer"), tool_version("packer-plugin-docker"), digest(Path(__file__))]
     for recipe in recipes:
         files = sorted(path for path in recipe.folder.rglob("*") if path.is_file() and path.suffix != ".pyc")

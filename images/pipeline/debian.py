@@ -1,4 +1,4 @@
-"""Debian packages for an image, got on the host by its own apt, which checks their signatures and hashes.
+"""Debian packages for an image, downloaded on the host by its apt, which checks their signatures and hashes.
 
 apt works in a folder of the build (`Private`) as if it were the image that the new one starts from: nothing of the
 host's packages, sources and preferences counts, and nothing of the host is changed.
@@ -28,12 +28,12 @@ DOWNLOAD_LIMIT = 900.0
 
 
 def debian_sources(preparation: Preparation) -> None:
-    """Writes `sources.list`: the Debian 12 mirrors that this host itself uses, or none for mmdebstrap's own choice."""
+    """Writes `sources.list`: the Debian 12 mirrors of this host, or none for mmdebstrap's own choice."""
     (preparation.work / SOURCES).write_text(host_sources(), encoding="utf-8")
 
 
 def host_sources() -> str:
-    """The text of a sources.list with the Debian 12 mirrors of this host; empty when its apt knows none.
+    """The text of a sources.list with the Debian 12 mirrors of this host; empty if its apt has none.
 
     A file that the variable CALVINVERSE_DEBIAN_SOURCES names is taken as it is. Raises ImageBuildFailed when it can't
     be read.
@@ -51,7 +51,7 @@ def host_sources() -> str:
 
 
 def mirrors(listed: str) -> list[str]:
-    """Lines of a sources.list out of lines of `apt-get indextargets`: address, suite, component, origin.
+    """Lines of a sources.list from lines of `apt-get indextargets`: address, suite, component, origin.
 
     The origin is unknown while the host has no package lists; then an address that ends like Debian's will do.
     """
@@ -66,7 +66,7 @@ def mirrors(listed: str) -> list[str]:
 
 
 def debian_packages(preparation: Preparation) -> None:
-    """Fills `debs` with the recipe's `packages` and whatever they need that the parent lacks, `unpacked` with others.
+    """Fills `debs` with the recipe's `packages` and their dependencies that the parent lacks, `unpacked` with others.
 
     Both hold `*.deb`; those of `unpacked` come without what they need, for an install script that wants single files.
     `debs` is empty when the parent has everything. Raises InvalidRecipe for an image that starts from nothing,
@@ -101,13 +101,13 @@ def debian_packages(preparation: Preparation) -> None:
 
 @dataclass(frozen=True)
 class Private:
-    """An apt that keeps everything below one folder."""
+    """An apt with all its files in one folder."""
 
     folder: Path
     log: Path
 
     def make(self, *, installed: bytes, sources: str) -> None:
-        """Makes the folder, and in it what apt reads, and gets the lists of packages.
+        """Makes the folder with apt's configuration, and downloads the lists of packages.
 
         `installed` is a dpkg status file. Raises CommandFailed when apt fails.
         """
@@ -125,13 +125,13 @@ class Private:
     def run(
         self, arguments: Iterable[str], failed: str, *, limit: float = DOWNLOAD_LIMIT, cwd: Path | None = None
     ) -> None:
-        """Runs apt-get. Raises CommandFailed, which says what `failed`."""
+        """Runs apt-get. Raises CommandFailed with `failed` as the message."""
         settings = {"APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
         ended = run(["apt-get", "-q", *arguments], limit=limit, env={**os.environ, **settings}, cwd=cwd, log=self.log)
         ended.check(failed, log=self.log)
 
     def _configuration(self) -> str:
-        """The host's way to the mirrors, such as its proxy and passwords, and everything else our own."""
+        """The host's access to the mirrors, such as its proxy and passwords; everything else is our own."""
         said = output(["apt-config", "dump"], limit=60) or ""
         theirs = [line for line in said.splitlines() if re.match(r"Acquire::(https?|ForceIPv[46])\b", line)]
         architecture = (output(["dpkg", "--print-architecture"], limit=60) or "").strip()
@@ -151,15 +151,15 @@ class Private:
 
 
 def _keyrings() -> list[Path]:
-    """Debian's keys: where Debian and Ubuntu keep them for others, and those that the host's own apt trusts."""
+    """Debian's keys: where Debian and Ubuntu install them, and those that the host's apt trusts."""
     found = {file.name: file for file in Path("/etc/apt/trusted.gpg.d").glob("*") if file.suffix in (".gpg", ".asc")}
     found |= {file.name: file for file in KEYRINGS.glob("debian-archive-*.gpg") if "removed" not in file.name}
     return list(found.values())
 
 
 def _installed_packages(image: str) -> bytes:
-    """The dpkg status file of an image. Raises CommandFailed when it has none."""
-    # The engine removes the container by itself, also when we are killed.
+    """The dpkg status file of an image. Raises CommandFailed if it has none."""
+    # The engine removes the container, also if this process is killed.
     command = ["docker", "run", "--rm", "--network=none", "--entrypoint=cat", image, "/var/lib/dpkg/status"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
@@ -172,12 +172,12 @@ def _installed_packages(image: str) -> bytes:
 
 
 def _default_sources(work: Path, log: Path) -> str:
-    """Debian's own mirrors as mmdebstrap names them, for a host whose apt knows none of Debian 12.
+    """Debian's own mirrors as mmdebstrap names them, for a host whose apt has none of Debian 12.
 
     Raises ImageBuildFailed where mmdebstrap can't be asked.
     """
     kept = work / "default.list"
-    # It is asked to stop before it gets anything.
+    # It is stopped before it downloads anything.
     hook = f'cp "$1/etc/apt/sources.list" {shlex.quote(str(kept))}; exit 1'
     run(
         ["mmdebstrap", "--variant=custom", "--format=null", f"--setup-hook={hook}", SUITE, "/dev/null"],

@@ -30,7 +30,7 @@ def digest(file: Path) -> str:
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    """Files that match, without those that Python leaves behind by itself."""
+    """Files that match, without those that Python generates."""
     return [
         path
         for path in folder.glob(pattern)

@@ -1,4 +1,4 @@
-"""Where an image comes from: the commit of the checkout, and the labels that say so."""
+"""The origin of an image: the commit of the checkout, and the labels that name it."""
 
 import json
 import os
@@ -19,20 +19,20 @@ KEY_LABEL = "calvinverse.key"
 """Label with the whole key of an image."""
 
 OCI = "org.opencontainers.image"
-"""Prefix of the labels that https://github.com/opencontainers/image-spec/blob/main/annotations.md names."""
+"""Prefix of the labels of https://github.com/opencontainers/image-spec/blob/main/annotations.md."""
 
 SOURCE = "source.json"
-"""What stands for git in a tree that was sent somewhere without its history; see `describe`."""
+"""Takes the place of git in a tree that was sent somewhere without its history; see `describe`."""
 
 NO_HISTORY = 1735689600
-"""2025-01-01, the epoch of a tree without any history, unless SOURCE_DATE_EPOCH is set."""
+"""2025-01-01: the epoch of a tree without history, unless SOURCE_DATE_EPOCH is set."""
 
 LIMIT = 20.0
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where files come from.
+    """The origin of files.
 
     `commit` is that of the checkout, empty outside of git, and `dirty` says whether some of the files differ from it.
     `touched` is the last commit that touched one of them, and `epoch` its time, in seconds since 1970.
@@ -45,7 +45,7 @@ class Origin:
 
     @property
     def revision(self) -> str:
-        """The commit that touched the files last, with `-dirty` behind it if it doesn't tell all; else `unknown`."""
+        """The last commit that changed the files, with `-dirty` if they have uncommitted changes; else `unknown`."""
         return f"{self.touched or 'unknown'}{'-dirty' if self.dirty else ''}"
 
 
@@ -61,14 +61,14 @@ def origin(checkout: Path, image: str, files: Iterable[str]) -> Origin:
     changed = output([*git, "status", "--porcelain", "--untracked-files=all", "--", *paths], limit=LIMIT) or ""
     last = (output([*git, "log", "-1", "--format=%H %ct", "--", *paths], limit=LIMIT) or "").split()
     if len(last) != 2:
-        # None of the files was ever committed.
+        # None of the files is committed.
         last = (output([*git, "log", "-1", "--format=%H %ct"], limit=LIMIT) or "").split()
     touched, epoch = last
     return Origin(commit, bool(changed.strip()), touched, int(epoch))
 
 
 def describe(checkout: Path, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-    """What `source.json` says of a checkout that is sent somewhere without git, so that the same images come out."""
+    """The `source.json` for a checkout that is sent somewhere without git, so that it gives the same images there."""
     found = {name: origin(checkout, name, file_digests(recipe, checkout)) for name, recipe in recipes.items()}
     return {
         "commit": next((came.commit for came in found.values()), ""),
@@ -81,7 +81,7 @@ def describe(checkout: Path, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
 def image_labels(
     recipe: Recipe, came: Origin, *, source: str, version: str, key: str, parent: str, build: str, started: datetime
 ) -> dict[str, str]:
-    """Labels for an image; `parent` is the id of the image that it starts from.
+    """Labels of an image; `parent` is the id of its parent.
 
     One that starts from nothing gets only those that its inputs decide, so that it can be reproduced.
     """
@@ -102,7 +102,7 @@ def image_labels(
 
 
 def source_address(project: Mapping[str, Any], image: str) -> str:
-    """Where the sources of an image are: the project's `source` address, else its package URL.
+    """The address of the sources of an image: the project's `source` address, else its package URL.
 
     A package URL (https://github.com/package-url/purl-spec) names the project without saying where it is kept, so it is
     the same in every clone.

@@ -1,4 +1,4 @@
-"""The key of an image: a digest of all that goes into it, whatever the file times say.
+"""The key of an image: a digest of all its inputs, independent of file times.
 
 Files by their path in the checkout, everything else by a name with a colon:
 
@@ -28,10 +28,10 @@ from images.pipeline.recipe import Recipe
 from images.places import CHECKOUT
 
 FORMAT = 2
-"""Goes up when the builder itself makes something else out of the same inputs."""
+"""Must be increased when the builder makes something else of the same inputs."""
 
 SHORT = 12
-"""How many characters of a key are its tag."""
+"""Characters of a key in a tag."""
 
 VERSION = "project:version"
 SOURCE = "project:source"
@@ -39,12 +39,12 @@ EPOCH = "commit:epoch"
 REVISION = "commit:revision"
 
 PACKER = ("packer", "packer-plugin-docker")
-"""Tools that every image is made with."""
+"""Tools that build every image."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What goes into an image, and where that comes from."""
+    """The inputs of an image, and their origin."""
 
     entries: Mapping[str, str]
     origin: Origin
@@ -56,7 +56,7 @@ class Inputs:
 
     @property
     def tag(self) -> str:
-        """The beginning of the key, which tags the image."""
+        """The beginning of the key, used as a tag of the image."""
         return self.key[:SHORT]
 
     def changed_since(self, before: Mapping[str, str]) -> list[str]:
@@ -66,7 +66,7 @@ class Inputs:
 
 
 def image_inputs(recipe: Recipe, parent: str, version: Callable[[str], str], checkout: Path = CHECKOUT) -> Inputs:
-    """The inputs of an image; `parent` is the id of the image that it starts from, `version` tells that of a tool.
+    """The inputs of an image; `parent` is the id of its parent, `version` gives the version of a tool.
 
     Raises InvalidRecipe when a glob finds nothing, ToolsMissing when a program to be put in isn't there.
     """
@@ -81,13 +81,13 @@ def image_inputs(recipe: Recipe, parent: str, version: Callable[[str], str], che
     elif recipe.image.origin is not None:
         entries[f"from:{recipe.image.origin}"] = recipe.image.origin.rpartition("@")[2]
     else:
-        # These decide what is inside: the same files of another commit make another image.
+        # Part of the content: the same files of another commit make another image.
         entries |= {EPOCH: str(came.epoch), REVISION: came.revision}
     return Inputs(entries, came)
 
 
 def tool_version(name: str) -> str:
-    """The version of a tool that goes into keys: of the toolchain as it would be used, of others as they say it."""
+    """The version of a tool for keys: of the toolchain's tools as they would be used, of others as they print it."""
     if name in toolchain.NAMES:
         (found,) = toolchain.look([name]).items()
         tool, place = found

@@ -1,4 +1,4 @@
-"""The packages that an image that starts from nothing is made of, kept beside its recipe.
+"""The packages of an image without a parent, stored beside its recipe.
 
 What to do when a version has left the mirror: say so, take what the mirror has now, and write that down. The list is an
 input, so the image then has another key. Whoever commits the new list gives everybody the same image again.
@@ -12,15 +12,15 @@ from images.pipeline.progress import Progress
 from images.pipeline.recipe import Recipe
 
 SHOWN = 4
-"""How many packages are named."""
+"""Packages that are named."""
 
 
 class PackagesMoved(Exception):
-    """The mirror no longer has what the list names; the list was written anew, so the image is made anew."""
+    """The mirror no longer has the listed versions; the list was updated, so the image is built with the new ones."""
 
 
 def check_packages(recipe: Recipe, work: Path, progress: Progress) -> None:
-    """Compares what was installed (`packages.tsv` in the work folder: name, version, architecture) with the list.
+    """Compares the installed packages (`packages.tsv` in the work folder: name, version, architecture) with the list.
 
     A recipe that tells of no packages has no list. Raises PackagesMoved after it has written the list anew, and
     ImageBuildFailed when that can't be written.

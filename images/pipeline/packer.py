@@ -1,4 +1,4 @@
-"""A thin adapter around Packer: streams its progress, keeps the whole log, reads the manifest, has a time limit.
+"""A thin adapter around Packer: streams its progress, keeps the whole log, reads the manifest, sets a time limit.
 
 The wrapper of packer.py (`packerpy`) isn't used: it waits for the end of a command before it shows anything, knows no
 time limit, and leaves no way to stop what it started.
@@ -21,7 +21,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a recipe made: the id of an image in the Docker engine, or an archive to load."""
+    """The result of a recipe: the id of an image in the Docker engine, or an archive to load."""
 
     image_id: str | None
     archive: Path | None
@@ -29,7 +29,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class PackerCommand:
-    """Where Packer is, and the variables that it needs to find its plugins."""
+    """The path of Packer, and the variables that it needs to find its plugins."""
 
     executable: Path
     environment: Mapping[str, str]
@@ -74,10 +74,10 @@ def _where(log: Path) -> str:
 
 
 def _environment(packer: PackerCommand, variables: Mapping[str, str | Mapping[str, str]], work: Path) -> dict[str, str]:
-    """The caller's environment, without Packer variables of other recipes, with ours."""
+    """The caller's environment, with our Packer variables in place of those of other recipes."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("PKR_VAR_")}
     found |= {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", "TMPDIR": str(work), **packer.environment}
-    # The docker plugin mounts a folder of it into the container: in the user's configuration a kill would leave it.
+    # The docker plugin mounts a folder in it into the container: a kill would leave it in the user's configuration.
     found.setdefault("PACKER_TMP_DIR", str(work))
     for name, value in variables.items():
         found[f"PKR_VAR_{name}"] = value if isinstance(value, str) else json.dumps(value)
@@ -85,7 +85,7 @@ def _environment(packer: PackerCommand, variables: Mapping[str, str | Mapping[st
 
 
 class _Transcript:
-    """Turns Packer's machine-readable lines (time, target, type, data…) into the log and the steps."""
+    """Reads Packer's machine-readable lines (time, target, type, data…) for the log and the steps."""
 
     WRONG = re.compile(r"^(E|[Ee]rror|ERROR|[Ff]atal|[A-Za-z.]*Error)\b:?\s")
     SUMMARY = re.compile(
@@ -101,7 +101,7 @@ class _Transcript:
         self._others: list[str] = []
 
     def line(self, raw: str) -> None:
-        """Takes one line of output."""
+        """Reads one line of output."""
         fields = raw.split(",", 4)
         if len(fields) < 5 or fields[2] != "ui":
             if len(fields) < 4 or not fields[0].isdigit():
@@ -118,7 +118,7 @@ class _Transcript:
                 self._on_step(shown)
 
     def what_matters(self) -> str:
-        """The first line that calls itself an error, else the last one before Packer began to sum up."""
+        """The first line that Packer reports as an error, else the last one before its summary."""
         lines = self._errors or self._others or ["it does not say why"]
         return next((line for line in lines if self.WRONG.search(line)), lines[-1])
 

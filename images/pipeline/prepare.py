@@ -1,4 +1,4 @@
-"""What is made ready on the host before Packer runs, so that the image itself needs no network and no host names.
+"""Prepares files on the host before Packer runs, so that building the image needs no network and no host names.
 
 Each step is named in `prepare` of an image.toml and fills the work folder of the build.
 """
@@ -42,11 +42,11 @@ INTERPRETER = 3
 
 WHEELS = "wheels"
 PACKAGES = ("environments", "tui")
-"""What the service's image holds of this project: the service, its command line and the terminal application."""
+"""The packages of this project in the service's image: the service, its command line and the terminal UI."""
 
 
 def wheelhouse(preparation: Preparation) -> None:
-    """Links `wheels`: every wheel of the image's requirements.lock, checked against its hashes, kept in the cache."""
+    """Links `wheels`: every wheel of the image's requirements.lock, checked against its hashes, from the cache."""
     work = preparation.work
     lock = preparation.recipe.folder / "requirements.lock"
     if not lock.is_file():
@@ -75,7 +75,7 @@ def wheelhouse(preparation: Preparation) -> None:
 
 
 def project_wheel(preparation: Preparation) -> None:
-    """Writes `own/calvinverse-*.whl`, made of the image's inputs alone, and `pip`, to install it with.
+    """Builds `own/calvinverse-*.whl` from the image's inputs only, and `pip` to install it with.
 
     Raises ImageBuildFailed when an input didn't get into the wheel: an image must not differ from the checkout.
     """
@@ -87,7 +87,7 @@ def project_wheel(preparation: Preparation) -> None:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(checkout / name, target)
-    # The front page is for people, and no change of it should make a new image.
+    # The README is for people; a change of it should not make a new image.
     (staged / "README.md").write_text("", encoding="utf-8")
     only_this = ["--no-deps", "--no-build-isolation", "--no-index"]
     command = ["wheel", *only_this, "--wheel-dir", str(work / "own"), str(staged)]
@@ -105,7 +105,7 @@ def project_wheel(preparation: Preparation) -> None:
 
 
 def binaries(preparation: Preparation) -> None:
-    """Copies the recipe's `binaries`, programs of the toolchain, into `bin`, for anybody to run.
+    """Copies the recipe's `binaries`, programs of the toolchain, into `bin`, executable for everybody.
 
     Providers of OpenTofu go into `providers` instead, laid out as a mirror.
 
@@ -128,7 +128,7 @@ def binaries(preparation: Preparation) -> None:
 
 
 def stands_alone(program: Path) -> bool:
-    """Whether a program is a static one: ELF without an interpreter, by the program headers of elf(5)."""
+    """Whether a program is static: ELF without an interpreter, by the program headers of elf(5)."""
     with program.open("rb") as file:
         head = file.read(64)
         if len(head) < 64 or head[:4] != b"\x7fELF" or head[4] != 2:
@@ -165,7 +165,7 @@ def prepare(preparation: Preparation, on_step: Callable[[str], None]) -> None:
 
 
 def remove_work(work: Path) -> None:
-    """Removes the work folder of a build, unless something is still mounted in it: that is never reached into.
+    """Removes the work folder of a build, unless something is still mounted in it.
 
     Raises ImageBuildFailed naming the mounts.
     """
@@ -178,7 +178,7 @@ def remove_work(work: Path) -> None:
 
 
 def mounts_below(folder: Path, mountinfo: str) -> list[str]:
-    """The mount points in or below a folder, deepest first, out of the text of proc(5)'s mountinfo."""
+    """The mount points in or below a folder, deepest first, from the text of proc(5)'s mountinfo."""
     points = [line.split(" ")[4].replace("\\040", " ") for line in mountinfo.splitlines()]
     top = str(folder.resolve())
     return sorted((point for point in points if f"{point}/".startswith(f"{top}/")), reverse=True)

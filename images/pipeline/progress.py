@@ -1,4 +1,4 @@
-"""Shows where a long build is: which image, which step, how long it has been at it."""
+"""Reports where a long build is: which image, which step, and for how long."""
 
 import threading
 import time
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from images.report import Report, TerminalReport, duration
 
 TICK = 1.0
-"""Seconds between two looks of the clock on a terminal."""
+"""Seconds between two updates of the time on a terminal."""
 
 
 class Progress:
-    """Lasting lines for the beginning and the end of each part of an image's build, a passing one for its steps."""
+    """Permanent lines for the beginning and the end of each part of an image's build, a live one for its steps."""
 
     def __init__(self, image: str, report: Report) -> None:
         self._image = image
@@ -24,18 +24,18 @@ class Progress:
         self.seconds: dict[str, float] = {}
 
     def say(self, sentence: str) -> None:
-        """One lasting line about this image."""
+        """Reports a permanent line about this image."""
         self._report(f"{self._image}: {sentence}")
 
     def step(self, text: str) -> None:
-        """What is being done right now."""
+        """Sets the present step."""
         with self._lock:
             self._step = text
         self._show()
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times a part of the build, adding to `seconds`, and keeps its passing line alive."""
+        """Times a part of the build, adds to `seconds`, and updates its live line."""
         with self._lock:
             self._part, self._step, self._started = name, "", time.monotonic()
         ended = threading.Event()

@@ -1,4 +1,4 @@
-"""What an image is made from: a folder of images/ with an image.toml, a Packer recipe and its scripts."""
+"""The recipe of an image: a folder of images/ with an image.toml, a Packer template and its scripts."""
 
 import re
 import tomllib
@@ -33,7 +33,7 @@ class _Part(BaseModel):
 
 
 class About(_Part):
-    """What the image is, for people; and what it starts from: another folder of images/, or an image of a registry.
+    """The image's description, and its parent: another folder of images/, or an image of a registry.
 
     The latter, written `from`, is named by digest (`repository@sha256:…`), for a tag may be another image tomorrow.
     """
@@ -53,7 +53,7 @@ class About(_Part):
 
 
 class Build(_Part):
-    """What goes in beside the folder itself, and how long it may take.
+    """Inputs beside the folder, and the time limit of the build.
 
     `inputs` are globs from the top of the checkout; `prepare` names steps of images/pipeline/prepare.py that run on the
     host first; `tools` are host tools whose versions go into the key. For the steps: `binaries` are tools of the
@@ -74,7 +74,7 @@ class Build(_Part):
 
 
 class Validate(_Part):
-    """How the container that is validated is started; without a command it runs what the image runs."""
+    """How the container for validation is started; without a command it runs that of the image."""
 
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
@@ -102,12 +102,12 @@ class Recipe(_Part):
 
     @property
     def packages_lock(self) -> Path:
-        """The packages that an image that starts from nothing is made of, as the last build found them."""
+        """The packages of an image without a parent, as the last build installed them."""
         return self.folder / PACKAGES_LOCK
 
     @property
     def from_nothing(self) -> bool:
-        """Whether it starts from no other image: then the same inputs make the same image."""
+        """Whether it has no parent: then the same inputs make the same image."""
         return self.image.parent is None and self.image.origin is None
 
 
@@ -132,7 +132,7 @@ def load_recipes(checkout: Path = CHECKOUT) -> dict[str, Recipe]:
 
 
 def with_parents(recipes: Mapping[str, Recipe], names: Iterable[str] | None) -> list[Recipe]:
-    """The named images (all for None) and whatever they start from, parents first. Raises UnknownImage."""
+    """The named images (all for None) and their parents, parents first. Raises UnknownImage."""
     wanted: set[str] = set()
     for name in recipes if names is None else names:
         current: str | None = name

@@ -1,4 +1,4 @@
-"""Proves with pytest-testinfra, in a container of the very image, that the image is what it should be.
+"""Validates an image with pytest-testinfra, in a container of exactly this image.
 
 Every image passes `tests/images/test_hygiene.py`, and `tests/images/test_<image>.py` where there is one.
 """
@@ -29,21 +29,21 @@ REPORT = "validation.xml"
 
 @dataclass(frozen=True)
 class Outcome:
-    """An image that passed: how that was found out, and the packages that are in it."""
+    """The result of a validation that passed: its details, and the packages in the image."""
 
     validation: Validation
     packages: tuple[Package, ...]
 
 
 def files_of_tests(recipe: Recipe, checkout: Path) -> list[Path]:
-    """The files of the tests that this image must pass."""
+    """The files of the tests for this image."""
     folder = checkout / "tests" / "images"
     own = folder / f"test_{recipe.name}.py"
     return [*(folder / name for name in SHARED), *([own] if own.is_file() else [])]
 
 
 def digests_of_tests(recipe: Recipe, checkout: Path) -> dict[str, str]:
-    """SHA-256 of the files of these tests, by their paths in the checkout. Raises InvalidRecipe without shared ones."""
+    """SHA-256 of the files of these tests, by path in the checkout. Raises InvalidRecipe without shared tests."""
     try:
         return {file.relative_to(checkout).as_posix(): digest(file) for file in files_of_tests(recipe, checkout)}
     except FileNotFoundError as error:
@@ -51,7 +51,7 @@ def digests_of_tests(recipe: Recipe, checkout: Path) -> dict[str, str]:
 
 
 def digest_of_tests(recipe: Recipe, checkout: Path) -> str:
-    """A digest of those tests and of how the container is started: with other tests an image must be validated anew."""
+    """A digest of the tests and of the container's start: if it changes, an image must be validated again."""
     parts = [recipe.validate_.model_dump_json(), *digests_of_tests(recipe, checkout).values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -125,7 +125,7 @@ def _where(log: Path) -> str:
 
 
 def _outcome(report: Path) -> tuple[list[str], list[str]]:
-    """The names of the tests that passed, and of each that didn't with the first line of why.
+    """The names of the tests that passed, and of each that didn't with the first line of the reason.
 
     A skipped test is one that didn't pass: an image isn't proven by what wasn't looked at.
     """

@@ -20,23 +20,23 @@ NAMES: tuple[str, ...] = tuple(tools())
 """The names of all tools."""
 
 PROVIDERS: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.provider)
-"""The names of those that are providers of OpenTofu."""
+"""The names of the OpenTofu providers among them."""
 
 
 def look(names: Iterable[str] = NAMES) -> dict[Tool, Found | NotFound]:
-    """Where each of some tools is, if anywhere. KeyError for a tool that isn't known."""
+    """Where each tool is, if it is installed. KeyError for an unknown tool."""
     versions = memory()
     return {tool: find_tool(tool, versions) for tool in (tools()[name] for name in names)}
 
 
 def locate(name: str) -> Path | None:
-    """The program of a tool: on the PATH in a wanted version, else in the cache, else None."""
+    """The program of a tool: on the PATH in a suitable version, else in the cache, else None."""
     found = look([name])[tools()[name]]
     return found.path if isinstance(found, Found) else None
 
 
 def require(*names: str) -> dict[str, Path]:
-    """The programs of the named tools, by name; ToolsMissing names all that are missing and how to get each."""
+    """The programs of tools by name; ToolsMissing names all missing ones and how to get each."""
     seen = look(names)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
@@ -64,7 +64,7 @@ def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
 
 
 def packer_environment() -> dict[str, str]:
-    """The variables that Packer needs beside those of the process; its docker plugin is installed in the cache.
+    """The variables that Packer needs in addition; its docker plugin is installed in the cache.
 
     Raises ToolsMissing without Packer or the plugin.
     """
@@ -72,7 +72,7 @@ def packer_environment() -> dict[str, str]:
 
 
 def provider_mirror() -> Path:
-    """A folder with our providers that OpenTofu takes as a `filesystem_mirror`; laid out in the cache.
+    """A folder with our providers for OpenTofu's `filesystem_mirror`, in the cache.
 
     Raises ToolsMissing without the providers.
     """

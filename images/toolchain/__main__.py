@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def show() -> None:
-    """Print a line for each tool: name, version, origin, and path or what it lacks."""
+    """Print a line for each tool: name, version, origin, and path or what is missing."""
     builders = Builders.look()
     for tool, found in look().items():
         if isinstance(found, Found):

@@ -1,4 +1,4 @@
-"""Building one tool into the cache: under a lock, into a temporary folder, published by one rename."""
+"""Builds one tool into the cache: under a lock, in a temporary folder, published by one rename."""
 
 import fcntl
 import json
@@ -19,10 +19,10 @@ from images.toolchain.find import ask_version
 from images.toolchain.versions import Version
 
 BUILD_LIMIT = 45 * 60.0
-"""Seconds that building one tool may take."""
+"""Time limit in seconds for building one tool."""
 
 FETCH_LIMIT = 15 * 60.0
-"""Seconds that fetching a wheel may take."""
+"""Time limit in seconds for downloading a wheel."""
 
 LOCK_LIMIT = 60 * 60.0
 """Seconds to wait for another process that builds the same tool."""
@@ -30,7 +30,7 @@ LOCK_LIMIT = 60 * 60.0
 
 @dataclass
 class Job:
-    """One tool on its way into the cache, and how far it is; `seconds` is how long that took in the end."""
+    """One build of a tool with its progress; `seconds` is how long it took in the end."""
 
     tool: Tool
     cache: Path
@@ -44,15 +44,15 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """Where the whole output of the build is kept."""
+        """The log with the whole output of the build."""
         return self.cache / "logs" / f"{self.tool.name}-{self.tool.key()}.log"
 
     def elapsed(self) -> float:
-        """Seconds since the work on it began."""
+        """Seconds since the build began."""
         return time.monotonic() - self.began if self.began is not None else 0.0
 
     def run(self) -> Path:
-        """Build the tool unless another process does, and give the program; ToolBuildFailed if that fails."""
+        """Build the tool unless another process does, and return the program. Raises ToolBuildFailed."""
         self.began = time.monotonic()
         program = self.tool.cached(self.cache)
         lock = self.cache / "locks" / f"{self.tool.name}-{self.tool.key()}.lock"
@@ -70,7 +70,7 @@ class Job:
         return program
 
     def on_line(self, line: str) -> None:
-        """Take what `go build -v` says: a module that is fetched, or a package that is compiled."""
+        """Read a line of `go build -v`: a module that is downloaded, or a package that is compiled."""
         if line.startswith("go: downloading "):
             self.modules += 1
             self.phase = f"fetching modules, {self.modules} so far"
@@ -80,7 +80,7 @@ class Job:
 
     def _build(self, program: Path, lock: int) -> None:
         published = self.cache / "tools" / self.tool.name / self.tool.key()
-        # Nobody else works on this key while we hold the lock: a folder of this name is left from a killed build.
+        # The lock is held, so no other process uses this key: such a folder is left from a killed build.
         unfinished = published.with_name(f".unfinished-{published.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -101,7 +101,7 @@ class Job:
         env = go_environment(source)
         self.phase = "starting"
         command = ["go", "build", "-v", "-o", str(folder / self.tool.name), *source.arguments()]
-        # The compiler inherits the lock: if we are killed, nobody starts the same build beside it.
+        # The compiler inherits the lock: if this process is killed, no other one starts the same build meanwhile.
         ended = run(
             command,
             limit=BUILD_LIMIT,
@@ -129,7 +129,7 @@ class Job:
         return {}
 
     def _check(self, program: Path) -> None:
-        """Prove that the new program runs and is what was pinned."""
+        """Check that the new program runs and has the pinned version."""
         self.phase = "trying it"
         if self.tool.provider:
             version = built_from(program)
@@ -154,7 +154,7 @@ def go_environment(source: GoModule) -> dict[str, str]:
 
 
 def built_from(program: Path) -> Version | None:
-    """The version of the main module that Go built a program from; None if that can't be told."""
+    """The version of the main module of a Go program; None if it has none."""
     said = output(["go", "version", "-m", str(program)], limit=60) or ""
     found = re.search(r"^\s+mod\s+\S+\s+(\S+)", said, re.MULTILINE)
     return Version.find(found.group(1)) if found else None
@@ -162,7 +162,7 @@ def built_from(program: Path) -> Version | None:
 
 @contextmanager
 def held(file: Path, job: Job) -> Iterator[int]:
-    """Hold a lock that all processes of the machine share; gives its descriptor.
+    """Hold a lock that all processes of the machine share, and return its descriptor.
 
     Raises ToolBuildFailed when another process holds it for longer than LOCK_LIMIT, or the job is stopped.
     """

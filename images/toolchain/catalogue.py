@@ -1,4 +1,4 @@
-"""Which tools there are: tools.toml and the folders beside it, read into objects."""
+"""The tools: reads tools.toml and the folders beside it into objects."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class GoModule:
     files = ("go.mod", "go.sum")
 
     def arguments(self) -> list[str]:
-        """The arguments of `go build` that decide what comes out."""
+        """The arguments of `go build` that affect the result."""
         flags = ["-buildvcs=false", "-mod=readonly"]
         if self.portable:
             flags.append("-trimpath")
@@ -45,13 +45,13 @@ class GoModule:
         return [*flags, self.package]
 
     def use_of_c(self) -> str:
-        """What CGO_ENABLED is to be; empty where Go may decide."""
+        """The value of CGO_ENABLED; empty for Go's default."""
         return "1" if self.cgo else "0" if self.portable else ""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A program inside a wheel; the requirements file in the tool's folder pins it by hash."""
+    """A program in a wheel; the requirements file in the tool's folder pins it by hash."""
 
     distribution: str
     executable: str
@@ -59,13 +59,13 @@ class Wheel:
     files = ("requirements.lock",)
 
     def arguments(self) -> list[str]:
-        """The arguments of `pip install` that decide what comes out."""
+        """The arguments of `pip install` that affect the result."""
         return ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool: which versions are wanted, which is pinned, and what that one is made from."""
+    """One tool: supported versions, the pinned version, and its source."""
 
     name: str
     wanted: Range
@@ -74,22 +74,22 @@ class Tool:
     source: GoModule | Wheel
     folder: Path
     provider: str = ""
-    """For a provider of OpenTofu: by which name, `<namespace>/<type>`, modules ask for it."""
+    """For a provider of OpenTofu: the address `<namespace>/<type>` in modules."""
 
     @property
     def buildable(self) -> bool:
-        """Whether the files that pin the source are here; an installed wheel of ours may lack them."""
+        """Whether the files that pin the source exist; an installed wheel may lack them."""
         return all((self.folder / name).is_file() for name in self.source.files)
 
     def go_version(self) -> Version | None:
-        """The Go version that go.mod asks for, or None for a tool that needs no Go."""
+        """The Go version that go.mod requires, or None for a tool that needs no Go."""
         if not isinstance(self.source, GoModule) or not self.buildable:
             return None
         found = re.search(r"^go (\S+)$", (self.folder / "go.mod").read_text(), re.MULTILINE)
         return Version.parse(found.group(1)) if found else None
 
     def key(self) -> str:
-        """What a build is known by: version, and a digest of the pinned sources, the flags and the platform."""
+        """The key of a build: version, and a digest of the pinned sources, the flags and the platform."""
         digest = hashlib.sha256()
         facts = [self.name, str(self.pinned), sys.platform, platform.machine(), *self.source.arguments()]
         digest.update(json.dumps(facts).encode())
@@ -100,13 +100,13 @@ class Tool:
         return f"{self.pinned}-{digest.hexdigest()[:16]}"
 
     def cached(self, cache_folder: Path) -> Path:
-        """Where the built program lies in a cache folder, once it is there."""
+        """The path of the built program in a cache folder."""
         program = self.source.executable if isinstance(self.source, Wheel) else self.name
         return cache_folder / "tools" / self.name / self.key() / program
 
 
 def read(text: str, folder: Path = FOLDER) -> dict[str, Tool]:
-    """Read a tools.toml whose tools' folders lie in `folder`; ValueError, KeyError or TypeError if it is malformed."""
+    """Read a tools.toml whose tools have folders in `folder`; ValueError, KeyError or TypeError if it isn't valid."""
     return {name: _tool(name, table, folder / name) for name, table in tomllib.loads(text).items()}
 
 

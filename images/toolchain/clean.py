@@ -1,4 +1,4 @@
-"""What building tools leaves behind, and removing it."""
+"""Finds and removes what builds of tools leave behind."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from images.toolchain.catalogue import tools
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Something that can be removed: what it is, its size in bytes, where, and the `go clean` that does it, if any."""
+    """Something that can be removed: description, size in bytes, path, and the `go clean` command if there is one."""
 
     what: str
     bytes: int
@@ -33,7 +33,7 @@ class Cleaning:
 
 
 def removable() -> list[Cleaning]:
-    """Go's caches that our builds used, builds that this version doesn't want, and leftovers of killed builds."""
+    """Go's caches that our builds used, builds of other versions of this project, and remains of killed builds."""
     cache = cache_folder()
     caches: dict[tuple[str, str], None] = {}
     for file in sorted((cache / "tools").glob("*/*/build.json")):
@@ -67,7 +67,7 @@ def _old_builds(cache: Path) -> Iterator[Cleaning]:
 
 
 def disk_usage(folder: Path) -> int:
-    """The bytes that the files below a folder take; files that vanish meanwhile don't count."""
+    """The size in bytes of the files below a folder; files that vanish meanwhile don't count."""
     total = 0
     for place, _, files in os.walk(folder):
         for name in files:

@@ -1,4 +1,4 @@
-"""Finding tools: on the PATH in a wanted version first, else in the cache. Takes milliseconds when nothing changed."""
+"""Finds tools: on the PATH in a suitable version, else in the cache. Takes milliseconds if nothing has changed."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from images.toolchain.catalogue import Tool
 from images.toolchain.versions import Version
 
 PROBE_LIMIT = 20.0
-"""Seconds that a tool may take to print its version."""
+"""Time limit in seconds for a tool to print its version."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A tool that can be used: where, which version, and whether it comes from the PATH or the cache."""
+    """A usable tool: path, version, and whether it comes from the PATH or the cache."""
 
     path: Path
     version: Version
@@ -28,21 +28,21 @@ class Found:
 
 @dataclass(frozen=True)
 class NotFound:
-    """No usable tool, and the programs of that name on the PATH that won't do: path and why."""
+    """No usable tool; programs of that name on the PATH with the reason why each isn't usable."""
 
     unfit: tuple[tuple[Path, str], ...] = ()
 
 
 @dataclass
 class VersionMemory:
-    """What the versions of programs were found to be, kept in the cache folder; one that changed is asked again."""
+    """Versions of programs, stored in the cache folder; a program that has changed is asked again."""
 
     file: Path
     _known: dict[str, list[object]] = field(default_factory=dict)
     _read: bool = False
 
     def version(self, program: Path, arguments: tuple[str, ...]) -> Version | None:
-        """The version that a program prints, or None if it prints none, fails, or takes longer than PROBE_LIMIT."""
+        """The version that a program prints; None if it prints none, fails, or exceeds PROBE_LIMIT."""
         try:
             facts = program.stat()
         except OSError:
@@ -62,7 +62,7 @@ class VersionMemory:
             try:
                 known = dict(json.loads(self.file.read_text()))
             except (OSError, ValueError, TypeError):
-                # It is a memory and nothing more: without it every program is asked again.
+                # Only an optimisation: without it every program is asked again.
                 known = {}
             self._known = {path: row for path, row in known.items() if isinstance(row, list) and len(row) == 5}
         return self._known
@@ -77,25 +77,25 @@ class VersionMemory:
                 json.dump(self._known, new, indent=1)
             Path(new.name).replace(self.file)
         except OSError:
-            # A cache that can't be written costs time, not truth.
+            # If the cache can't be written, programs are asked again next time.
             return
 
 
 def ask_version(program: Path, arguments: Sequence[str], *, limit: float) -> Version | None:
-    """The version that a program prints when it is run; None if it prints none, fails, or takes longer than `limit`."""
-    # Packer and Consul ask their makers for news when they start, unless told not to.
+    """The version that a program prints when it is run; None if it prints none, fails, or exceeds `limit`."""
+    # Packer and Consul check for new releases when they start, unless this is set.
     said = output([str(program), *arguments], limit=limit, env={**os.environ, "CHECKPOINT_DISABLE": "1"})
-    # Some programs say their own path too, and that of a cached one holds a version.
+    # Some programs print their own path, which contains a version if it is in the cache.
     return None if said is None else Version.find(said.replace(str(program), program.name))
 
 
 def memory() -> VersionMemory:
-    """The memory of versions in the machine's cache."""
+    """The stored versions in the machine's cache."""
     return VersionMemory(cache_folder() / "versions.json")
 
 
 def on_path(name: str) -> Iterator[Path]:
-    """Every program of this name on the PATH, in its order."""
+    """Every program of this name on the PATH, in order."""
     seen: set[Path] = set()
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         program = Path(folder or ".").absolute() / name
@@ -105,10 +105,10 @@ def on_path(name: str) -> Iterator[Path]:
 
 
 def find_tool(tool: Tool, versions: VersionMemory | None = None) -> Found | NotFound:
-    """Look for one tool."""
+    """Find one tool."""
     versions = versions or memory()
     unfit: list[tuple[Path, str]] = []
-    # A provider tells no version, and nobody puts one on the PATH.
+    # A provider prints no version, and is never on the PATH.
     for program in () if tool.provider else on_path(tool.name):
         version = versions.version(program, tool.version_arguments)
         if version is not None and version in tool.wanted:

@@ -1,4 +1,4 @@
-"""The folder that OpenTofu takes our providers from: a mirror in the layout that `filesystem_mirror` reads."""
+"""A folder with our providers in the layout that OpenTofu's `filesystem_mirror` reads."""
 
 import hashlib
 import os
@@ -11,14 +11,14 @@ from images.toolchain.catalogue import Tool
 from images.toolchain.once import made_once
 
 DEFAULT_SOURCE_HOST = "registry.opentofu.org"
-"""What the address of a provider begins with when a module names none. Part of the layout; nothing is asked there."""
+"""The host in a provider's address when a module names none. It is part of the layout; no request is sent to it."""
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-"""Go's names of architectures, by those of the kernel."""
+"""Go's names of architectures by the kernel's."""
 
 
 def platform() -> str:
-    """This machine as providers are named for it: `linux_amd64`."""
+    """This machine's platform in names of providers: `linux_amd64`."""
     facts = os.uname()
     return f"{facts.sysname.lower()}_{ARCHITECTURES.get(facts.machine, facts.machine)}"
 
@@ -35,7 +35,7 @@ def lay_out(found: Mapping[Tool, Path], mirror: Path) -> None:
 
 
 def mirror_folder(found: Mapping[Tool, Path]) -> Path:
-    """A folder in the cache with these providers, made if need be."""
+    """A folder in the cache with these providers, made if it is missing."""
     mark = "\0".join(sorted(f"{tool.provider} {tool.key()}" for tool in found))
     folder = cache_folder() / "providers" / hashlib.sha256(mark.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""What building a tool takes from the machine, and the one error that names every tool that is missing."""
+"""What is needed to build each tool, and the error that names every missing tool."""
 
 import importlib.util
 import os
@@ -13,12 +13,12 @@ from images.toolchain.find import NotFound
 from images.toolchain.versions import Version
 
 TOOLCHAINS_SINCE = Version((1, 21, 0))
-"""From this version on Go fetches the Go that a go.mod asks for, unless GOTOOLCHAIN forbids it."""
+"""From this version on, Go downloads the Go that a go.mod requires, unless GOTOOLCHAIN forbids it."""
 
 
 @dataclass(frozen=True)
 class Builders:
-    """What this machine has for building tools."""
+    """The compilers and package managers of this machine."""
 
     go: Version | None
     go_fetches_newer: bool
@@ -27,7 +27,7 @@ class Builders:
 
     @classmethod
     def look(cls) -> "Builders":
-        """Ask the machine."""
+        """Find them on this machine."""
         said = output(["go", "version"], limit=20) if shutil.which("go") else None
         go = Version.find(said) if said else None
         fetches = False
@@ -38,7 +38,7 @@ class Builders:
         return cls(go, fetches, compiler, importlib.util.find_spec("pip") is not None)
 
     def lack(self, tool: Tool) -> str:
-        """What is missing to build this tool, as the end of a sentence, or nothing."""
+        """What is missing to build this tool, as the end of a sentence, or an empty text."""
         if not tool.buildable:
             return "can be built from a checkout only"
         if not isinstance(tool.source, GoModule):
@@ -54,7 +54,7 @@ class Builders:
 
 
 def missing_error(missing: Mapping[Tool, NotFound], builders: Builders) -> ToolsMissing:
-    """The error that names every missing tool, and for each both ways to get it."""
+    """The error that names every missing tool, and two ways to get each."""
     lines = [line for tool, seen in missing.items() for line in _ways(tool, seen, builders)]
     return ToolsMissing(
         f"{_tools(tool.name for tool in missing)} missing: neither on the PATH in a fitting version nor built yet.",

@@ -1,4 +1,4 @@
-"""Folders in the cache that are made once for the machine, and are whole as soon as they are there."""
+"""Folders in the cache that are made once per machine, and are complete as soon as they exist."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """`folder`, filled by `make` under another name if it isn't there yet; several processes may do it at once."""
+    """`folder`, filled by `make` under a temporary name if it doesn't exist; several processes may do so at once."""
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -17,7 +17,7 @@ def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
         try:
             unfinished.rename(folder)
         except OSError:
-            # Another process was faster and made the same folder.
+            # Another process was faster.
             if not folder.is_dir():
                 raise
     finally:

@@ -14,7 +14,7 @@ SOURCE = "github.com/hashicorp/docker"
 
 
 def plugin_folder(packer: Path, plugin: Path) -> Path:
-    """A folder in the cache with the docker plugin installed for this very Packer and plugin, made if need be.
+    """A folder in the cache with the docker plugin, installed for exactly this Packer and plugin.
 
     Raises CommandFailed when Packer refuses the plugin.
     """
@@ -30,7 +30,7 @@ def plugin_folder(packer: Path, plugin: Path) -> Path:
 
 
 def packer_environment(found: Mapping[str, Path]) -> dict[str, str]:
-    """The variables that Packer needs beside those of the process; `found` names packer and packer-plugin-docker."""
+    """The variables that Packer needs in addition; `found` has packer and packer-plugin-docker."""
     return _settings(plugin_folder(found["packer"], found["packer-plugin-docker"]))
 
 

@@ -1,4 +1,4 @@
-"""Versions of tools, and ranges of them."""
+"""Versions of tools, and ranges of versions."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _BOUND = re.compile(r"(>=|<)\s*(\d+(?:\.\d+){0,2})")
 @total_ordering
 @dataclass(frozen=True)
 class Version:
-    """Three numbers, and the mark of a pre-release such as `-rc.1`, which comes before its release.
+    """Three numbers, and a pre-release such as `-rc.1`, which sorts before its release.
 
     Build metadata such as `+ent` says nothing about what a tool can do and is left out.
     """
@@ -21,7 +21,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> "Version":
-        """The version written at the beginning of `text`, or ValueError."""
+        """The version at the beginning of `text`, or ValueError."""
         if (found := cls.find(text)) is None or not re.match(r"v?\d", text):
             raise ValueError(f"not a version: {text!r}")
         return found
@@ -44,7 +44,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Range:
-    """Versions from `low` up to but not including `high`. Pre-releases and development builds are never in it."""
+    """Versions from `low` up to but not including `high`. It never contains pre-releases and development builds."""
 
     low: Version
     high: Version

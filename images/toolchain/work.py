@@ -1,4 +1,4 @@
-"""Building several tools: two at once, telling every few seconds how far each is."""
+"""Builds several tools, two at once, and reports the progress every few seconds."""
 
 import shutil
 import time
@@ -16,14 +16,14 @@ from images.toolchain.build import Job
 from images.toolchain.catalogue import GoModule, Tool
 
 AT_ONCE = 2
-"""How many tools are built at once: as much as two cores carry."""
+"""Builds that run at once: enough for two cores."""
 
 LINE_EVERY = 10.0
-"""Seconds between lines about the progress when there is no terminal."""
+"""Seconds between reports without a terminal."""
 
 
 def equip(missing: Iterable[Tool], report: Report) -> None:
-    """Install the C compiler that some builds need, on a Debian where we may."""
+    """Install the C compiler that some builds need, on Debian as root."""
     needs_compiler = any(isinstance(tool.source, GoModule) and tool.source.cgo for tool in missing)
     if needs_compiler and not shutil.which("gcc") and shutil.which("go") and can_install_packages():
         ensure_debian_packages(["gcc", "libc6-dev"], report, why="Nomad is built with a C compiler")
