@@ -1,11 +1,11 @@
 """The task graph and nothing but: names, dependencies, one line of help each. The packages say what the tasks do."""
 
 from images.doit_reporter import SentenceReporter, lazy_action
-from images.interrupts import heed_signals
+from images.interrupts import handle_signals
 from images.parents import image_parents
 from images.places import state_folder
 
-heed_signals()
+handle_signals()
 
 DOIT_CONFIG = {
     "default_tasks": ["status"],

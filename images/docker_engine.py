@@ -107,7 +107,7 @@ def _start(report: Report) -> str:
         where = "`journalctl -u docker`"
     else:
         log = state_folder() / "docker" / "dockerd.log"
-        report(f"Starting the Docker engine; there is no systemd here, so it runs by itself and logs to {log}.")
+        report(f"Starting the Docker engine; without systemd it runs as a plain process and logs to {log}.")
         process = _detached(log)
         version = _wait(process, began)
         where = str(log)

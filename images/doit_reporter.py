@@ -10,7 +10,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from environments.domain.errors import CalvinverseError
-from images.interrupts import putting_away
+from images.interrupts import delaying_exit
 from images.places import state_folder
 from images.report import TerminalReport, console
 
@@ -53,7 +53,7 @@ def lazy_action(address: str) -> Callable[..., object]:
 
     def action(*arguments: object, **options: object) -> object:
         try:
-            with putting_away():
+            with delaying_exit():
                 answer = getattr(import_module(module), function)(*arguments, **options)
         except CalvinverseError as error:
             return TaskFailed("\n".join(filter(None, (error.message, error.hint))))

@@ -127,8 +127,8 @@ class ImageUnsigned(ImageUntrusted):
 
     code = "image_unsigned"
     default_hint = (
-        "If it was made on this machine, `calvinverse image sign NAME` signs it. Images that are made while OpenBao "
-        "runs are signed by themselves."
+        "If it was built on this machine, `calvinverse image sign NAME` signs it. Images that are built while OpenBao "
+        "runs are signed automatically."
     )
 
 
@@ -136,7 +136,7 @@ class ImageSignerUnknown(ImageUntrusted):
     """The provenance of an image is signed, but not with a known key."""
 
     code = "image_signer_unknown"
-    default_hint = "Give the public key of whoever made the image, if you trust them."
+    default_hint = "Give the public key of the person who built the image, if you trust them."
 
 
 class ImageTampered(ImageUntrusted):

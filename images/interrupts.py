@@ -1,7 +1,7 @@
 """Ctrl-C while several threads work: their commands are killed, they clean up, and then the program exits.
 
-Python tells the main thread alone of a signal, and doit's worker threads end with the program wherever they are. So the
-handler ends the commands, waits for the work to be put away, and lets the main thread know then.
+Python delivers a signal to the main thread only, and doit's worker threads end with the program wherever they are.
+So the handler kills the commands, waits until the threads have cleaned up, and only then stops the main thread.
 """
 
 import signal
@@ -30,7 +30,7 @@ def stopping() -> bool:
 
 
 @contextmanager
-def putting_away() -> Iterator[None]:
+def delaying_exit() -> Iterator[None]:
     """Work of this thread that the program waits for before it exits."""
     me = threading.get_ident()
     with _lock:
@@ -44,7 +44,7 @@ def putting_away() -> Iterator[None]:
                 _working.discard(me)
 
 
-def heed_signals() -> None:
+def handle_signals() -> None:
     """Makes SIGINT and SIGTERM stop the program in this way. Does nothing outside of the main thread."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _stop)

@@ -40,7 +40,7 @@ def recipes() -> None:
     """Check every recipe before anything is built."""
     count, looked = check_recipes()
     if looked:
-        console()(f"The recipes of {count} images hold together.")
+        console()(f"The recipes of {count} images are valid.")
 
 
 def build(image: str, anew: bool = False) -> None:

@@ -12,7 +12,7 @@ from images.catalogue.channels import Catalogue
 from images.catalogue.records import BuildRecord
 from images.catalogue.transfer import import_records
 from images.errors import RecordsRefused
-from images.interrupts import putting_away
+from images.interrupts import delaying_exit
 from images.pipeline.recipe import load_recipes, with_parents
 from images.places import CHECKOUT
 from images.report import Report, size
@@ -54,7 +54,7 @@ def build_there(
     source = push_sources(registry, archive)
     order = {"source": source, "images": " ".join(images), "anew": "true" if anew else ""}
     catalogue = Catalogue(where.state)
-    with putting_away():
+    with delaying_exit():
         run = Dispatched.start(nomad, str(chosen.outputs["job"].value), order)
         report(f"Building in {chosen.name}: {run.job}.")
         built = Built()

@@ -21,4 +21,4 @@ class RemoteBuildFailed(MachineError):
     """A build in a build environment failed; the images that it had finished are recorded."""
 
     code = "remote_build_failed"
-    default_hint = "Its log stands above; `calvinverse image list` names the records of its builds."
+    default_hint = "Its log is above; `calvinverse image list` names the records of its builds."

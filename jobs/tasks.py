@@ -78,7 +78,7 @@ def dispatch(environment: str = "", images: str = "", anew: bool = False) -> Non
         print(reference, flush=True)
     if built.references:
         name = built.references[-1].partition("@")[0].rpartition("/")[2]
-        report("The registry has them as long as the environment stands. Let new deployments use one with")
+        report("The registry has them as long as the environment exists. Let new deployments use one with")
         report(f"`{_command()} image publish {name} --reference {built.references[-1]}`.")
 
 

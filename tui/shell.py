@@ -59,7 +59,7 @@ class Shell(Asks, App[None]):
         """Why no request can be sent now, as a sentence; None if one can."""
         connection = self.connection
         if connection.error is not None:
-            return f"The service is away ({clean(connection.error.message).rstrip('.')}): it will be tried again."
+            return f"There is no connection ({clean(connection.error.message).rstrip('.')}): retrying."
         return None if connection.here else "The service isn't connected yet: the TUI keeps trying."
 
     def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:

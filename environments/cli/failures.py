@@ -18,18 +18,18 @@ DEPLOYMENT_FAILED = 6
 
 EXIT_STATUSES = {
     0: "done",
-    1: "something went wrong that nobody foresaw",
+    1: "an unexpected error",
     2: "the request is not valid: names, parameters, lifetimes, templates, options; nothing was done",
     3: "there is no such thing; nothing was done",
-    4: "it doesn't fit the present state; nothing was done",
+    4: "it conflicts with the present state; nothing was done",
     5: "no token, a bad one, or one that may not do this; nothing was done",
     DEPLOYMENT_FAILED: "the deployment failed; its environment is there, and `env show` says how it is",
-    7: "the service doesn't answer, or has too much to do",
+    7: "the service doesn't answer, or is overloaded",
     8: "the database of the service can't be used",
     9: "this machine lacks something",
     exit_status(BackendError): "a part such as Nomad, or a git repository, failed when it was asked; nothing was done",
     exit_status(Interrupted): "the deployment was cancelled, or a request to destroy took its place",
-    INTERRUPTED: "stopped with Ctrl-C; a deployment goes on",
+    INTERRUPTED: "interrupted with Ctrl-C; a deployment continues",
     BROKEN_PIPE: "the reader of the output has gone, as after `| head`; that is no error",
 }
 

@@ -131,7 +131,7 @@ def follow(
                 return deployment
     finally:
         stream.close()
-    raise AssertionError("the stream of events ended by itself")
+    raise AssertionError("the stream of events ended without an error")
 
 
 def _rest(progress: Progress, client: Client, environment_id: str, last: int) -> None:

@@ -110,7 +110,7 @@ def rollback(
 def cancel(
     session: Session,
     name: Name,
-    force: Annotated[bool, typer.Option("--force", help="Give what runs no time to stop by itself.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Stop running steps at once.")] = False,
     wait: Wait = True,
 ) -> None:
     from environments.cli.following import finish_cancel

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from environments.domain.errors import CalvinverseError
 from environments.exit_statuses import exit_status
 from images.catalogue.push import push
-from images.interrupts import STOPPED, heed_signals
+from images.interrupts import STOPPED, handle_signals
 from images.pipeline.builder import Builder
 from images.report import console
 
@@ -23,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     build = commands.add_parser("build", help="make images whose inputs changed, and those that they start from")
     build.add_argument("names", nargs="*", metavar="NAME", help="images; all when none is named")
     build.add_argument("--push", metavar="HOST:PORT", help="push each of them to this registry afterwards")
-    build.add_argument("--anew", action="store_true", help="make them even if they are there")
+    build.add_argument("--anew", action="store_true", help="build them even if they exist")
     given = parser.parse_args(arguments)
-    heed_signals()
+    handle_signals()
     report = console()
     try:
         builder = Builder(anew=given.anew)

@@ -24,7 +24,7 @@ from images.catalogue.records import (
     tools_of,
 )
 from images.docker import BUILDING
-from images.interrupts import putting_away
+from images.interrupts import delaying_exit
 from images.pipeline import packer, prepare, validation
 from images.pipeline.history import KEY_LABEL, image_labels
 from images.pipeline.inputs import SOURCE, VERSION, Inputs
@@ -62,7 +62,7 @@ class Build:
 
         Raises CalvinverseError when it fails, and PackagesMoved when it has to be begun anew with other inputs.
         """
-        with putting_away():
+        with delaying_exit():
             self._folder = self.records.start(self.id)
             try:
                 record = self._make()

@@ -27,11 +27,11 @@ __all__ = [
     "STEPS",
     "Preparation",
     "debian_sources",
+    "is_static",
     "mirrors",
     "mounts_below",
     "prepare",
     "remove_work",
-    "stands_alone",
 ]
 
 IMAGE_PYTHON = (3, 11)
@@ -115,7 +115,7 @@ def binaries(preparation: Preparation) -> None:
     folder.mkdir()
     programs = toolchain.require(*preparation.recipe.build.binaries)
     for name, program in programs.items():
-        if not stands_alone(program):
+        if not is_static(program):
             raise ImageBuildFailed(
                 f"{program} can't go into an image, for it needs libraries of this machine.",
                 hint=f"Take it off the PATH, so that `doit tools` builds {name}, or put a static one there.",
@@ -127,7 +127,7 @@ def binaries(preparation: Preparation) -> None:
         mirror.lay_out({tools()[name]: path for name, path in providers.items()}, preparation.work / "providers")
 
 
-def stands_alone(program: Path) -> bool:
+def is_static(program: Path) -> bool:
     """Whether a program is static: ELF without an interpreter, by the program headers of elf(5)."""
     with program.open("rb") as file:
         head = file.read(64)

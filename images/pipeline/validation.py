@@ -102,7 +102,7 @@ def validate(
     if not state["Running"]:
         last = (said.strip().splitlines() or ["it wrote nothing"])[-1]
         raise ImageValidationFailed(
-            f"The container of {recipe.name} ended by itself with status {state['ExitCode']}: {last}", hint=_where(log)
+            f"The container of {recipe.name} ended early with status {state['ExitCode']}: {last}", hint=_where(log)
         )
     if failures or ended.status != 0 or not names:
         what = failures[0] if failures else f"pytest ended with status {ended.status} and {len(names)} tests"

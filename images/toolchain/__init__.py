@@ -12,7 +12,7 @@ from images.toolchain import mirror, plugins
 from images.toolchain.catalogue import Tool, tools
 from images.toolchain.find import Found, NotFound, find_tool, memory
 from images.toolchain.needs import Builders, missing_error
-from images.toolchain.work import build_all, equip
+from images.toolchain.work import build_all, ensure_compiler
 
 __all__ = ["NAMES", "PROVIDERS", "ensure", "locate", "look", "packer_environment", "provider_mirror", "require"]
 
@@ -54,7 +54,7 @@ def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
     seen = look(wanted)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
-        equip(missing, report)
+        ensure_compiler(missing, report)
         builders = Builders.look()
         hopeless = {tool: found for tool, found in missing.items() if builders.lack(tool)}
         if hopeless:

@@ -22,7 +22,7 @@ LINE_EVERY = 10.0
 """Seconds between reports without a terminal."""
 
 
-def equip(missing: Iterable[Tool], report: Report) -> None:
+def ensure_compiler(missing: Iterable[Tool], report: Report) -> None:
     """Install the C compiler that some builds need, on Debian as root."""
     needs_compiler = any(isinstance(tool.source, GoModule) and tool.source.cgo for tool in missing)
     if needs_compiler and not shutil.which("gcc") and shutil.which("go") and can_install_packages():

@@ -259,10 +259,10 @@ SIDE_BY_SIDE = """
 import sys
 from pathlib import Path
 from threading import Thread
-from images.interrupts import heed_signals
+from images.interrupts import handle_signals
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
-heed_signals()
+handle_signals()
 def build(name):
     Builder(Path(sys.argv[1]), Path(sys.argv[2])).build([name], print)
 threads = [Thread(target=build, args=[name], daemon=True) for name in sys.argv[3:]]

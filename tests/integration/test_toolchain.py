@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from images.docker_engine import ensure_engine
-from images.pipeline.prepare import stands_alone
+from images.pipeline.prepare import is_static
 from images.report import PlainReport
 from images.toolchain import NAMES, PROVIDERS, ensure, locate, packer_environment, provider_mirror, require
 from images.toolchain.build import built_from
@@ -28,8 +28,8 @@ def test_the_tool_runs_in_a_wanted_version(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["packer", "packer-plugin-docker", "registry", "tofu", *PROVIDERS])
-def test_what_goes_into_images_stands_alone(name: str) -> None:
-    assert stands_alone(require(name)[name])
+def test_what_goes_into_images_is_static(name: str) -> None:
+    assert is_static(require(name)[name])
 
 
 def test_asking_for_all_tools_again_builds_nothing() -> None:

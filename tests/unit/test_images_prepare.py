@@ -13,7 +13,7 @@ from images import toolchain
 from images.errors import ImageBuildFailed, InvalidRecipe
 from images.pipeline import debian
 from images.pipeline.archive import Configuration, HealthCheck, write_archive
-from images.pipeline.prepare import STEPS, Preparation, prepare, stands_alone
+from images.pipeline.prepare import STEPS, Preparation, is_static, prepare
 from images.pipeline.recipe import Recipe
 
 
@@ -73,7 +73,7 @@ class TestBinaries:
     )
     def test_a_static_program_is_told_from_others(self, tmp_path: Path, content: bytes, alone: bool) -> None:
         (tmp_path / "program").write_bytes(content)
-        assert stands_alone(tmp_path / "program") is alone
+        assert is_static(tmp_path / "program") is alone
 
 
 class TestPackages:

@@ -53,7 +53,7 @@ def test_actions_answer_while_it_is_away() -> None:
         await driver.press("D")
         assert isinstance(driver.screen, ListScreen)
         assert driver.said()[-1].startswith(
-            "The service is away (The service at http://127.0.0.1:8400 can't be reached)"
+            "There is no connection (The service at http://127.0.0.1:8400 can't be reached)"
         )
         await driver.press("d")
         await driver.until(lambda: "branch-418" in driver.static("#header"), "the detail")
