@@ -165,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.retry",
         title="Retry",
-        help="Run a failed deployment again; what is there already stays.",
+        help="Run a failed deployment again; finished steps are kept.",
         risk=Risk.CHANGE,
         command=("env", "retry"),
         keys=("r",),
@@ -194,8 +194,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.promote",
         title="Promote",
-        help="Put the new version of an environment that awaits promotion in the place of the one before.",
-        detail='Canaries of a step with `promotion = "manual"` run beside the version before until then.',
+        help="Promote the new version of an environment that awaits promotion; it replaces the old one.",
+        detail='Canaries of a step with `promotion = "manual"` run beside the old version until then.',
         risk=Risk.CHANGE,
         command=("env", "promote"),
         keys=("p",),
@@ -215,7 +215,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.cancel",
         title="Cancel",
-        help="Cancel the queued or running deployment; what it has made by then stays, and is listed.",
+        help="Cancel the queued or running deployment; what it has made is kept, and listed.",
         detail="Running steps may finish cleanly; --force stops them at once. A destruction can't be cancelled.",
         risk=Risk.CHANGE,
         command=("env", "cancel"),
@@ -272,7 +272,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="plan.apply",
         title="Apply plan",
-        help="Do what a saved plan shows; it is refused when something has moved since.",
+        help="Apply a saved plan; it is refused if something has changed since.",
         risk=Risk.CHANGE,
         command=("plan", "apply"),
     ),
@@ -308,15 +308,15 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="template.push",
         title="Push template",
-        help="Give a template to the service, a folder or out of git; new environments are made from the newest.",
+        help="Push a template from a folder or from git; new environments use the newest version.",
         risk=Risk.CHANGE,
         command=("template", "push"),
     ),
     Action(
         id="template.delete",
         title="Delete template",
-        help="Take a template, or one version of it, out of the catalogue; nothing new is made from it then.",
-        detail="Asks for the template's name, unless --yes is given. Refused while an environment made from it stands; "
+        help="Delete a template, or one version of it, from the catalogue; new environments can't use it.",
+        detail="Asks for the template's name, unless --yes is given. Refused while an environment uses it; "
         "what destroying and rolling back need is kept. Admins only.",
         risk=Risk.DESTRUCTIVE,
         command=("template", "delete"),
@@ -325,14 +325,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="image.list",
         title="List images",
-        help="List the images that were made here: what is in qa and in production.",
+        help="List the images that were built here, with the builds in qa and in production.",
         risk=Risk.READ,
         command=("image", "list"),
     ),
     Action(
         id="image.show",
         title="Show image",
-        help="Show a build of an image: what went in, what came out, who proved it; without one also all builds.",
+        help="Show a build of an image: inputs, result, validation; without a build also all builds.",
         risk=Risk.READ,
         command=("image", "show"),
     ),
@@ -360,7 +360,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="image.publish",
         title="Publish image",
-        help="Tell the service which image stands behind a name, by digest.",
+        help="Publish an image under a name, by digest, for the templates of the service.",
         detail="Admins only.",
         risk=Risk.CHANGE,
         command=("image", "publish"),
@@ -375,7 +375,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="image.verify",
         title="Verify image",
-        help="Check who vouches for a build of an image, and that nothing of it was changed since.",
+        help="Verify the signature of a build of an image, and that nothing was changed since.",
         risk=Risk.READ,
         command=("image", "verify"),
     ),
@@ -397,7 +397,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="token.create",
         title="Create token",
-        help="Make a token for a person or a machine; it is shown this once.",
+        help="Create a token for a person or a machine; it is shown only once.",
         risk=Risk.CHANGE,
         command=("token", "create"),
     ),
@@ -411,7 +411,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="token.revoke",
         title="Revoke token",
-        help="Make a token invalid, at once and for good.",
+        help="Revoke a token, at once and for good.",
         risk=Risk.DESTRUCTIVE,
         command=("token", "revoke"),
     ),

@@ -26,7 +26,7 @@ from environments.cli.session import Session, command
 def drift(
     session: Session,
     name: Name,
-    observe: Annotated[bool, typer.Option("--observe", help="Look now.")] = False,
+    observe: Annotated[bool, typer.Option("--observe", help="Make a new observation.")] = False,
 ) -> None:
     from environments.cli.plan_tables import drift_lines, drift_next
 

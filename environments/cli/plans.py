@@ -21,8 +21,9 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="A plan, as `--plan` named
     "plan",
     "show",
     more="""
-        A plan is made with --plan behind `env create`, `env update`, `env repair`, `env rollback` and `env destroy`.
-        + create, ~ change, ± replace, - destroy; what a step does can only be told when what it needs is there.
+        A plan is made by the option --plan of `env create`, `env update`, `env repair`, `env rollback` and `env
+        destroy`. + create, ~ change, ± replace, - destroy; what a step will do is only known when the steps
+        that it needs are done.
     """,
     examples="""
         calvinverse plan show plan-0197c2
@@ -38,8 +39,8 @@ def show(session: Session, plan_id: Id) -> None:
     "plan",
     "apply",
     more="""
-        Only what the plan shows is done. When something has moved since it was made, it is refused with a list of what;
-        make a new one then. A plan that destroys an environment asks for its name, unless --yes is given.
+        Does only what the plan shows. If something has changed since it was made, it is refused with a list of the
+        changes; make a new plan then. A plan that destroys an environment asks for its name, unless --yes is given.
     """,
     examples="""
         calvinverse plan apply plan-0197c2

@@ -15,8 +15,8 @@ from environments.cli.session import Session, command
     "env",
     "repair",
     more="""
-        Every step compares the world with what it made, and mends what differs. What `env drift` calls unexpected is
-        left alone. Also goes on with an update or a rollback that failed.
+        Every step compares the world with what it made, and restores what differs. What `env drift` calls unexpected
+        is left alone. Also continues an update or a rollback that failed.
     """,
     examples="""
         calvinverse env repair demo --plan
@@ -40,8 +40,8 @@ def repair(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = Tr
     "env",
     "promote",
     more="""
-        Waits until the new version has taken over. Steps that need it are done again, so that outputs and checks are
-        those of the new version. To give the new version up instead, roll back or update.
+        Waits until the new version has taken over. Steps that need it run again, so that outputs and checks are
+        those of the new version. To give up the new version instead, roll back or update.
     """,
     examples="""
         calvinverse env promote demo --plan
@@ -66,8 +66,8 @@ def promote(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = T
     "rollback",
     more="""
         Without --to it goes back to the last deployment that made the environment ready; `env history` marks it, and
-        lists the others. It is an update: steps that the older version doesn't have are taken away with what they made.
-        Secrets stay as they are.
+        lists the others. It is an update: what only steps of the newer version made is removed. Secrets are not
+        changed.
     """,
     examples="""
         calvinverse env rollback demo --plan
@@ -99,7 +99,7 @@ def rollback(
     "env",
     "cancel",
     more="""
-        A cancelled environment is failed: it can be retried, repaired, updated or destroyed, and its inventory knows
+        A cancelled environment is failed: it can be retried, repaired, updated or destroyed, and its inventory lists
         what was made.
     """,
     examples="""

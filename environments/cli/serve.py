@@ -15,8 +15,8 @@ def add_serve(app: typer.Typer) -> None:
         app,
         "serve",
         more="""
-            Needs no cluster to start. Without an option its variable counts (CALVINVERSE_PORT and so on). On a machine
-            without a context it makes a token for its user, so that the other commands just work.
+            Needs no cluster to start. Each option has a variable (CALVINVERSE_PORT and so on), which it overrides. On a
+            machine without a context it creates a token for its user, which the other commands then use.
         """,
         examples="""
             calvinverse serve

@@ -164,8 +164,8 @@ def push(
     "template",
     "delete",
     more="""
-        Without --digest every version of it goes. Only a push brings it back. A template that comes with the program
-        comes back when a newer program brings another version of it.
+        Without --digest every version is deleted. Only a push restores it. A template that comes with the program is
+        restored when a newer program brings another version of it.
     """,
     examples="""
         calvinverse template delete shop

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _LONGEST_NOTE = 80
 """Maximum of characters of a note in the table: anybody writes notes, and an admin sees all."""
 
-app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(
@@ -22,8 +22,8 @@ app = typer.Typer(help="Make, list and revoke tokens.", no_args_is_help=True, ri
     "token",
     "create",
     more="""
-        Only the token is written to standard output; with --to it goes to a file that only you can read. It ends with
-        the token that it is made with, when that one expires or is revoked.
+        Only the token is written to standard output; with --to it goes to a file that only you can read. It becomes
+        invalid when the token that created it expires or is revoked.
     """,
     examples="""
         calvinverse token create --owner ada --to ada.token

@@ -19,7 +19,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A folder of images/, 
 Build = Annotated[
     str,
     typer.Argument(
-        metavar="[BUILD]", help="qa, production, ~N (N good ones before the last), a build's id, the start of its key."
+        metavar="[BUILD]",
+        help="qa, production, ~N (N validated ones before the last), a build's id, the start of its key.",
     ),
 ]
 
@@ -66,7 +67,7 @@ def show(session: Session, name: Name, build: Build = "") -> None:
     app,
     "image",
     "diff",
-    more="Without builds: the newest good one and the one before. With one: that one and the newest.",
+    more="Without builds: the two newest validated ones. With one: that one and the newest.",
     examples="""
         calvinverse image diff web
         calvinverse image diff web production qa
@@ -105,8 +106,8 @@ def diff(session: Session, name: Name, before: Build = "", after: Build = "") ->
 def promote(
     session: Session,
     name: Name,
-    build: Annotated[str, typer.Option("--build", metavar="BUILD", help="This build and not the newest.")] = "qa",
-    undo: Annotated[bool, typer.Option("--undo", help="Take the last promotion back.")] = False,
+    build: Annotated[str, typer.Option("--build", metavar="BUILD", help="This build instead of the newest.")] = "qa",
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last promotion.")] = False,
 ) -> None:
     from images.catalogue import promotion
 
@@ -127,7 +128,7 @@ def promote(
     app,
     "image",
     "push",
-    more="The digest that it has there is recorded; nothing but that names it for ever.",
+    more="Only the digest that it has there names it for ever.",
     examples="calvinverse image push web 127.0.0.1:5000",
 )
 def push(
@@ -239,8 +240,8 @@ def sign(session: Session, name: Name, build: Build = "qa") -> None:
     "image",
     "prune",
     more="""
-        What is kept: the newest good ones, what qa and production are at and what an undo goes back to, what containers
-        use, what the service has published, and what these are made from. Records stay.
+        Keeps the newest validated ones, those in qa and production and the target of an undo, those of containers,
+        those that the service has published, and the parents of all these. Records are kept.
     """,
     examples="""
         calvinverse image prune --dry-run
