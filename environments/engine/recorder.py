@@ -7,23 +7,29 @@ from typing import Any
 
 from environments.domain.environment import EventType, Failure, Resource, ResourceRef
 from environments.domain.errors import Cancelled, Interrupted, StorageError
-from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState, check_move
+from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
+from environments.service import transitions
 from environments.service.storage.transaction import Transaction
 from environments.steps.base import Intended
 
 
 class Recorder:
-    """What one deployment writes. `state` is the environment's, as far as this deployment has brought it."""
+    """What one deployment writes about itself, its steps and its environment."""
 
     def __init__(self, lease: Lease, clock: Callable[[], datetime]) -> None:
         self.lease = lease
         self.clock = clock
-        self.state = lease.environment.state
+        self._environment = lease.environment
         self.cleaner = PLAIN
         """Knows the secrets that the deployment was given: failures and log lines are cleaned of them."""
+
+    @property
+    def state(self) -> State:
+        """The environment's state, as far as this deployment has changed it."""
+        return self._environment.state
 
     def check(self, tx: Transaction, *, despite_cancel: bool = False) -> None:
         """Raises `LeaseLost`, `Superseded` and `Cancelled`; with `despite_cancel` the last one not."""
@@ -36,11 +42,10 @@ class Recorder:
     def move(self, tx: Transaction, state: State, *, despite_cancel: bool = False, **changes: Any) -> None:
         """The environment's next state. Raises `NotAllowedNow`, and what `check` raises."""
         self.check(tx, despite_cancel=despite_cancel)
-        environment, now = self.lease.environment, self.clock()
-        check_move(environment.name, self.state, state)
-        tx.environments.change(environment.id, state=state, state_since=now, **changes)
-        self._event(tx, EventType.ENVIRONMENT_STATE, f"{environment.name} is {state.value}", {"state": state.value})
-        self.state = state
+        deployment_id = self.lease.deployment.id
+        self._environment = transitions.move(
+            tx, self._environment, state, self.clock(), deployment_id=deployment_id, **changes
+        )
 
     def step(self, tx: Transaction, name: str, state: StepState, *, unchanged: bool = False, **values: Any) -> None:
         """A line of the journal. `unchanged`: everything was as the step makes it, so nothing was done."""
@@ -114,19 +119,11 @@ class Recorder:
 
     def begin(self, tx: Transaction) -> None:
         """The deployment runs here now."""
-        deployment = self.lease.deployment
-        # What was seen before is about to change.
-        tx.environments.change(deployment.environment_id, drift=None, awaiting_promotion=(), degraded=())
-        self._deployment(tx, DeploymentState.RUNNING, "goes on" if deployment.epoch > 1 else "begins")
+        transitions.begin(tx, self.lease.deployment, self.clock())
 
     def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None, note: str = "") -> None:
         """The deployment has ended, for good. `note` is told beside its state."""
-        tx.deployments.end(*self.lease.holder, state, failure, self.clock())
-        self._deployment(tx, state, failure.message if failure else f"{state.value} {note}".rstrip())
-
-    def _deployment(self, tx: Transaction, state: DeploymentState, text: str) -> None:
-        kind = self.lease.deployment.kind.value
-        self._event(tx, EventType.DEPLOYMENT_STATE, f"{kind}: {text}", {"state": state.value, "kind": kind})
+        transitions.end(tx, self.lease.deployment, self.lease.holder, state, failure, self.clock(), note)
 
     def _event(
         self, tx: Transaction, type: EventType, message: str, data: dict[str, Any], step: str | None = None

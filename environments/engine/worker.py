@@ -7,7 +7,7 @@ from datetime import datetime
 import structlog
 
 from environments.domain.admission import KINDS, Lane
-from environments.domain.environment import EventType, Failure
+from environments.domain.environment import Failure
 from environments.domain.errors import (
     CalvinverseError,
     Cancelled,
@@ -27,6 +27,7 @@ from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
+from environments.service import transitions
 from environments.service.requests import Sealer
 from environments.service.storage.deployments import Claim, UnreadableDeployment
 from environments.service.storage.transaction import Storage
@@ -138,7 +139,7 @@ class Worker:
                 return None
         try:
             with self._storage.write() as tx:
-                return tx.deployments.claim(self._name, SECONDS, kinds, self._clock())
+                return transitions.claim(tx, self._name, SECONDS, kinds, self._clock())
         except UnreadableDeployment as unreadable:
             self._set_aside(unreadable)
             return None
@@ -153,8 +154,7 @@ class Worker:
         )
         now, deployment_id = self._clock(), unreadable.deployment_id
         with self._storage.write() as tx:
-            environment_id = tx.deployments.set_aside(deployment_id, self._name, _UNREADABLE_AGAIN, failure, now)
-            tx.events.add(EventType.LOG, environment_id, now, deployment_id=deployment_id, message=failure.message)
+            transitions.set_aside(tx, deployment_id, self._name, _UNREADABLE_AGAIN, failure, now)
 
     def _run(self, claim: Claim, slots: threading.Semaphore) -> None:
         deployment = claim.deployment

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.environment import Deployment, Environment, EventType
+from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import NotAllowedNow
-from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, check_move, way_on
+from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, way_on
+from environments.service import transitions
 from environments.service.authorization import Allowed
 from environments.service.drafting import Draft
 from environments.service.running_again import left_to_run
@@ -47,14 +48,8 @@ class DeploymentRequest:
 def create(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentRequest) -> Deployment:
     """Adds an environment and queues its first deployment. Raises `NameTaken`."""
     environment = draft.environment
-    tx.environments.add(environment, sealer.seal(draft.secrets) if draft.secrets else None)
-    tx.events.add(
-        EventType.ENVIRONMENT_REQUESTED,
-        environment.id,
-        request.now,
-        message=f"{request.by} asked for {environment.name} ({environment.template})",
-        data={"deadline": environment.deadline.isoformat() if environment.deadline else None},
-    )
+    sealed = sealer.seal(draft.secrets) if draft.secrets else None
+    transitions.request(tx, environment, sealed, request.by, request.now)
     return add(tx, environment, DeploymentKind.CREATE, request, draft.allowed)
 
 
@@ -95,23 +90,16 @@ def destroy(
             f"Environment {environment.name!r} is {environment.state.value} already.",
             hint=way_on(environment.name, environment.state),
         )
-    tx.deployments.supersede(environment.id, request.now)
-    check_move(environment.name, environment.state, State.DESTROYING)
-    changes: dict[str, Any] = {
-        "state": State.DESTROYING,
-        "state_since": request.now,
-        "destroy_again_at": None,
-        "awaiting_promotion": (),
-    }
-    tx.environments.change(environment.id, **changes)
-    tx.events.add(
-        EventType.ENVIRONMENT_STATE,
-        environment.id,
+    transitions.supersede(tx, environment.id, request.now)
+    environment = transitions.move(
+        tx,
+        environment,
+        State.DESTROYING,
         request.now,
         message=f"{environment.name} is being destroyed: {request.reason}",
-        data={"state": State.DESTROYING.value},
+        destroy_again_at=None,
+        awaiting_promotion=(),
     )
-    environment = environment.model_copy(update=changes)
     return environment, add(tx, environment, DeploymentKind.DESTROY, request, allowed)
 
 
@@ -157,15 +145,8 @@ def add(
         template_limit=_limit(tx, environment, kind),
         run_again=left_to_run(tx, environment) if goes_on else dict.fromkeys(run_again, request.id),
     )
-    tx.deployments.add(deployment)
-    tx.events.add(
-        EventType.DEPLOYMENT_REQUESTED,
-        environment.id,
-        request.now,
-        deployment_id=deployment.id,
-        message=f"{kind.value} of {environment.name}: {request.reason}{_SECRETS_STAY if rollback_to else ''}",
-        data={"kind": kind.value, "state": deployment.state.value, "rollback_to": rollback_to},
-    )
+    message = f"{kind.value} of {environment.name}: {request.reason}{_SECRETS_STAY if rollback_to else ''}"
+    transitions.queue(tx, deployment, message)
     return deployment
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from environments.domain.environment import Deployment, Environment, EventType
+from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import NotAllowedNow, NotFound
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import DeploymentKind, State
+from environments.service import transitions
 from environments.service.authorization import STOPPED_OUTSIDE, Action, Principal, environment_to_change, may, sees
 from environments.service.cancellation import cancellation_failure, reverted_columns
 from environments.service.pages import Page
@@ -60,8 +61,8 @@ class Queueing:
             may(principal, Action.ENVIRONMENT_CANCEL, environment)
             deployment = _to_cancel(tx, environment)
             # Between the look and the write it may have begun, or ended.
-            if not self._withdraw(tx, principal, environment, deployment, now) and not self._ask(
-                tx, principal, deployment, now, force=force
+            if not self._withdraw(tx, principal, environment, deployment, now) and not transitions.request_cancel(
+                tx, deployment, principal.owner, now, force=force
             ):
                 raise _nothing_to_cancel(environment)
             after = tx.deployments.get(deployment.id)
@@ -74,34 +75,11 @@ class Queueing:
         """Ends a deployment that waits; False if it doesn't."""
         new = environment.state is State.REQUESTED
         failure = cancellation_failure(deployment, principal.owner, (), untouched=not new)
-        if not tx.deployments.withdraw(deployment.id, principal.owner, failure, now):
+        if not transitions.withdraw(tx, environment, deployment, principal.owner, failure, now):
             return False
-        if new:
-            tx.environments.change(environment.id, state=State.FAILED, state_since=now, failure=failure)
-            tx.events.add(
-                EventType.ENVIRONMENT_STATE,
-                environment.id,
-                now,
-                deployment_id=deployment.id,
-                message=f"{environment.name} is {State.FAILED.value}",
-                data={"state": State.FAILED.value},
-            )
-        else:
-            changes = reverted_columns(tx, environment, deployment)
-            if changes:
-                tx.environments.change(environment.id, **changes)
-        _tell(tx, deployment, DeploymentState.CANCELLED, failure.message, now)
-        return True
-
-    def _ask(
-        self, tx: Transaction, principal: Principal, deployment: Deployment, now: datetime, *, force: bool
-    ) -> bool:
-        """Asks a deployment that runs to stop; False if it doesn't run."""
-        if not tx.deployments.cancel(deployment.id, principal.owner, now, force=force):
-            return False
-        if deployment.cancel_requested_at is None or (force and not deployment.cancel_forced):
-            how = " without grace" if force else ""
-            _tell(tx, deployment, DeploymentState.RUNNING, f"{principal.owner} asks it to stop{how}", now)
+        changes = {} if new else reverted_columns(tx, environment, deployment)
+        if changes:
+            tx.environments.change(environment.id, **changes)
         return True
 
 
@@ -121,16 +99,4 @@ def _nothing_to_cancel(environment: Environment) -> NotAllowedNow:
     return NotAllowedNow(
         f"No deployment of environment {environment.name!r} is queued or running: it is {environment.state.value}.",
         hint=f"`calvinverse env history {environment.name}` lists its deployments.",
-    )
-
-
-def _tell(tx: Transaction, deployment: Deployment, state: DeploymentState, text: str, now: datetime) -> None:
-    kind = deployment.kind.value
-    tx.events.add(
-        EventType.DEPLOYMENT_STATE,
-        deployment.environment_id,
-        now,
-        deployment_id=deployment.id,
-        message=f"{kind}: {text}",
-        data={"state": state.value, "kind": kind},
     )

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from environments.domain.deadline import observe_again_after
-from environments.domain.environment import Environment, EventType
+from environments.domain.environment import Environment
 from environments.domain.errors import NotAllowedNow
-from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_move, check_request
-from environments.service import enqueue
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_request
+from environments.service import enqueue, transitions
 from environments.service.authorization import REMOVED_OUTSIDE, Action, Principal, environment_to_change, may
 from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.enqueue import DeploymentRequest
@@ -92,30 +92,23 @@ class Recovery:
                 detail = f"abandoned by {principal.owner}: {reason}"
                 detail += f" (last seen: {resource.detail})" if resource.detail else ""
                 tx.inventory.set(environment.id, resource.kind, resource.address, ResourceStatus.ABANDONED, detail, now)
-            check_move(environment.name, environment.state, State.ABANDONED)
-            changes = {
-                "state": State.ABANDONED,
-                "state_since": now,
-                "destroyed_at": now,
-                "destroy_again_at": None,
-                "sealed": None,
-                "observe_at": now + observe_again_after(timedelta(0)),
-            }
-            tx.environments.change(environment.id, **changes)
-            tx.events.add(
-                EventType.ENVIRONMENT_STATE,
-                environment.id,
+            environment = transitions.move(
+                tx,
+                environment,
+                State.ABANDONED,
                 now,
                 message=f"{principal.owner} gave up {environment.name} with {len(left)} things that may be left: "
                 f"{reason}. Its name stays reserved until nothing of it is found",
                 data={
-                    "state": State.ABANDONED.value,
                     "reason": reason,
                     "left": [f"{resource.kind} {resource.address}" for resource in left],
                 },
+                destroyed_at=now,
+                destroy_again_at=None,
+                sealed=None,
+                observe_at=now + observe_again_after(timedelta(0)),
             )
-            del changes["sealed"]
-            return environment.model_copy(update=changes)
+            return environment
 
     def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> Environment:
         if environment.observe_at is None:

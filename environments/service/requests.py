@@ -13,7 +13,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
 from environments.domain.names import check_environment_name
-from environments.service import enqueue
+from environments.service import enqueue, transitions
 from environments.service.authorization import (
     CLOCK,
     NO_DEADLINE,
@@ -196,20 +196,9 @@ class Requests:
             known = tx.environments.get(environment.id)
             if known is None:
                 check_environment_name(environment.name, reserved_allowed=True)
-                tx.environments.add(environment)
             elif known.managed_by is None:
                 raise NotAllowedNow(f"Environment {environment.name!r} is owned by this service.")
-            else:
-                tx.environments.change(
-                    environment.id, **{name: getattr(environment, name) for name in Environment.model_fields}
-                )
-            tx.events.add(
-                EventType.ENVIRONMENT_STATE,
-                environment.id,
-                self._clock(),
-                message=f"{environment.name} is {environment.state.value}, managed by {environment.managed_by}",
-                data={"state": environment.state.value},
-            )
+            transitions.mirror(tx, environment, self._clock())
         return environment
 
     def _new_request(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> DeploymentRequest:

@@ -10,15 +10,12 @@ from environments.domain.admission import Lane, Queue, Running, lane_of, starts
 from environments.domain.environment import Deployment, Environment, Failure
 from environments.domain.errors import Cancelled, LeaseLost, Superseded
 from environments.domain.lifecycle import (
-    BUSY,
     ENDED_DEPLOYMENTS,
-    MOVES,
     DeploymentKind,
     DeploymentState,
-    State,
 )
 from environments.service.pages import Page
-from environments.service.storage.deployments import Claim, UnreadableDeployment
+from environments.service.storage.deployments import Claim, DeploymentRef, UnreadableDeployment
 from environments.stores.clock import NOW
 from environments.stores.environments import plain
 from environments.stores.locks import POSTGRESQL, Locks
@@ -28,6 +25,7 @@ from environments.stores.schema import deployments as table
 from environments.stores.schema import environments
 
 _RECORD = [table.c[name] for name in Deployment.model_fields]
+_REF = [table.c.id, table.c.environment_id, table.c.kind]
 _QUEUED, _RUNNING = DeploymentState.QUEUED.value, DeploymentState.RUNNING.value
 
 # These run before each effect and in each write of a deployment. Building a statement takes longer than running it, so
@@ -92,12 +90,15 @@ class SqlDeployments:
         )
         return [_deployment(row) for row in self._connection.execute(query)]
 
-    def supersede(self, environment_id: str, now: datetime) -> None:
+    def ref(self, deployment_id: str) -> DeploymentRef:
+        return _ref(self._connection.execute(select(*_REF).where(table.c.id == deployment_id)).one())
+
+    def supersede(self, environment_id: str, now: datetime) -> list[DeploymentRef]:
         mine = and_(
             table.c.environment_id == environment_id,
             table.c.kind != DeploymentKind.DESTROY.value,
         )
-        self._connection.execute(
+        ended = self._connection.execute(
             table.update()
             .where(
                 mine,
@@ -107,8 +108,10 @@ class SqlDeployments:
                 ),
             )
             .values(state=DeploymentState.SUPERSEDED.value, ended_at=now, superseded=True)
-        )
+            .returning(*_REF)
+        ).all()
         self._connection.execute(table.update().where(mine, table.c.state == _RUNNING).values(superseded=True))
+        return [_ref(row) for row in ended]
 
     def cancel(self, deployment_id: str, by: str, now: datetime, *, force: bool) -> bool:
         first = {"cancel_requested_at": now, "cancel_requested_by": by}
@@ -144,23 +147,24 @@ class SqlDeployments:
 
     def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
         self._locks.claims()
-        self._end_given_up(now)
         for lane in _lanes(kinds):
             deployment_id = self._queue.overdue(lane) or self._admit(lane, now)
             if deployment_id is not None:
                 return self._hand_over(deployment_id, worker, lease, now)
         return None
 
-    def _end_given_up(self, now: datetime) -> None:
-        """Ends what a dead worker ran when a request to destroy came, which waits for that."""
-        given_up = select(table.c.id).where(
+    def end_superseded(self, now: datetime) -> list[DeploymentRef]:
+        self._locks.claims()
+        orphaned = select(table.c.id).where(
             table.c.state == _RUNNING, table.c.superseded, table.c.lease_until < self._now
         )
-        self._connection.execute(
+        ended = self._connection.execute(
             table.update()
-            .where(table.c.id.in_(self._locks.rows(given_up, skip=True)))
+            .where(table.c.id.in_(self._locks.rows(orphaned, skip=True)))
             .values(state=DeploymentState.SUPERSEDED.value, ended_at=now)
+            .returning(*_REF)
         )
+        return [_ref(row) for row in ended]
 
     def _admit(self, lane: Lane, now: datetime) -> str | None:
         """The first in the order of the lane that may start."""
@@ -198,26 +202,14 @@ class SqlDeployments:
         ).one()
         return Claim(deployment, Environment.model_validate(row._mapping))
 
-    def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> str:
-        kind, environment_id = self._connection.execute(
-            select(table.c.kind, table.c.environment_id).where(table.c.id == deployment_id)
-        ).one()
+    def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> bool:
         open_one = and_(table.c.id == deployment_id, table.c.state.in_([_QUEUED, _RUNNING]))
-        if kind == DeploymentKind.DESTROY.value:
+        if self.ref(deployment_id).kind is DeploymentKind.DESTROY:
             put_off = {"state": _RUNNING, "worker": worker, "lease_until": self._now + wait}
             self._connection.execute(table.update().where(open_one).values(**put_off))
-            return str(environment_id)
+            return False
         failed = plain({"state": DeploymentState.FAILED, "failure": failure, "ended_at": now})
-        if self._connection.execute(table.update().where(open_one).values(**failed)).rowcount:
-            self._connection.execute(
-                environments.update()
-                .where(
-                    environments.c.id == environment_id,
-                    environments.c.state.in_([state.value for state in BUSY if State.FAILED in MOVES[state]]),
-                )
-                .values(**plain({"state": State.FAILED, "state_since": now, "failure": failure}))
-            )
-        return str(environment_id)
+        return self._connection.execute(table.update().where(open_one).values(**failed)).rowcount == 1
 
     def renew(self, deployment_id: str, worker: str, epoch: int, lease: float) -> bool:
         done = self._connection.execute(
@@ -288,6 +280,10 @@ def _holder(deployment_id: str, worker: str, epoch: int) -> dict[str, Any]:
 def _lanes(kinds: Iterable[DeploymentKind]) -> list[Lane]:
     """The lanes of these kinds, each once, in their order."""
     return list(dict.fromkeys(lane_of(kind) for kind in kinds))
+
+
+def _ref(row: Row[Any]) -> DeploymentRef:
+    return DeploymentRef(row.id, row.environment_id, DeploymentKind(row.kind))
 
 
 def _deployment(row: Row[Any]) -> Deployment:

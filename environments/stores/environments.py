@@ -219,6 +219,19 @@ class SqlEnvironments:
         return [(row.name, row.owner) for row in self._connection.execute(query.order_by(table.c.name))]
 
     def change(self, environment_id: str, **values: Any) -> None:
+        if "state" in values:
+            raise TypeError("only `set_state` writes the state")
+        self._write(environment_id, values)
+
+    def set_state(self, environment_id: str, state: State, since: datetime, **values: Any) -> None:
+        self._write(environment_id, {**values, "state": state, "state_since": since})
+
+    def name_and_state(self, environment_id: str) -> tuple[str, State | None]:
+        query = select(table.c.name, table.c.state).where(table.c.id == environment_id)
+        row = self._connection.execute(self._locks.rows(query)).one()
+        return row.name, next((state for state in State if state.value == row.state), None)
+
+    def _write(self, environment_id: str, values: Mapping[str, Any]) -> None:
         self._connection.execute(table.update().where(table.c.id == environment_id).values(**plain(values)))
 
     def sealed(self, environment_id: str) -> bytes | None:

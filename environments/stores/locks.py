@@ -35,6 +35,7 @@ class Locks:
     def __init__(self, connection: Connection, writes: bool) -> None:
         self._connection = connection
         self.needed = writes and connection.dialect.name == POSTGRESQL
+        self._claims = False
 
     def rows(self, query: Select[Any], *, skip: bool = False) -> Select[Any]:
         """The query, made to wait for whoever changes these environments, and to keep others from it.
@@ -45,8 +46,9 @@ class Locks:
 
     def claims(self) -> None:
         """One claim at a time: it counts what earlier ones have taken."""
-        if self.needed:
+        if self.needed and not self._claims:
             self._connection.execute(_HOLD, {"which": CLAIMS})
+            self._claims = True
 
     def events(self) -> None:
         """From the first id of an event to the commit: a reader that saw an id has missed none below it."""

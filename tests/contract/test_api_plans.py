@@ -232,7 +232,7 @@ def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: HttpCl
     environment = client.environment("demo")
     with api.service.database.write() as tx:
         now = datetime.now(UTC)
-        tx.environments.change(environment.id, state=State.DESTROY_FAILED, state_since=now)
+        tx.environments.set_state(environment.id, State.DESTROY_FAILED, now)
         app = {"kind": "fake", "address": "demo/app", "step": "app", "status": ResourceStatus.STUCK}
         tx.inventory.intend([Resource(environment_id=environment.id, created_at=now, updated_at=now, **app)], {})
     view = client.abandon("demo", AbandonRequest(reason="the cluster was scrapped"))

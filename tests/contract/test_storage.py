@@ -376,7 +376,7 @@ def ready(setting: Setting, name: str) -> str:
     with setting.database.write() as tx:
         claim = claimed(tx, "maker")
         tx.deployments.end(claim.id, "maker", claim.epoch, DeploymentState.SUCCEEDED, None, NOW)
-        tx.environments.change(environment.id, state=State.READY)
+        tx.environments.set_state(environment.id, State.READY, NOW)
     return environment.id
 
 
@@ -506,7 +506,7 @@ def test_a_destroy_waits_for_what_a_worker_writes_and_neither_gives_up(setting: 
         tx.deployments.fence(held.id, "maker", held.epoch)
         thread.start()
         thread.join(0.3)
-        tx.environments.change(held.environment_id, state=State.DEPLOYING)
+        tx.environments.set_state(held.environment_id, State.DEPLOYING, NOW)
         tx.events.add(EventType.LOG, held.environment_id, NOW, message="goes on")
     thread.join(PATIENCE)
     assert len(given) == 1

@@ -71,7 +71,7 @@ def test_names_and_users_of_what_stands(setting: Setting) -> None:
         setting.create(name, parameters=SECRET)
     with setting.database.write() as tx:
         two = setting.environment("two")
-        tx.environments.change(two.id, state=State.DESTROYED, destroyed_at=setting.clock())
+        tx.environments.set_state(two.id, State.DESTROYED, setting.clock(), destroyed_at=setting.clock())
     with setting.database.read() as tx:
         assert sorted(tx.environments.names(limit=10)) == ["one", "three"]
         assert len(tx.environments.names(limit=1)) == 1
@@ -98,7 +98,7 @@ def test_a_template_is_deleted_or_something_is_made_from_it(setting: Setting, ot
         else:
             with setting.database.write() as tx:
                 found = setting.environment(name)
-                tx.environments.change(found.id, state=State.DESTROYED, destroyed_at=setting.clock())
+                tx.environments.set_state(found.id, State.DESTROYED, setting.clock(), destroyed_at=setting.clock())
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:

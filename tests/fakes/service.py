@@ -235,7 +235,7 @@ def _move(tx: Transaction, name: str, state: State, message: str, failure: Failu
     environment = tx.environments.named(name)
     assert environment is not None
     ended = {"destroyed_at": now} if state is State.DESTROYED else {}
-    tx.environments.change(environment.id, state=state, state_since=now, failure=failure, **ended)
+    tx.environments.set_state(environment.id, state, now, failure=failure, **ended)
     tx.events.add(EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value})
 
 

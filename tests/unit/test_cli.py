@@ -580,7 +580,7 @@ def test_an_older_template_with_a_parameter_named_like_an_option_takes_it_with_p
     assert made.json["parameters"] == {"ttl": "mine"}
     assert "in 1h00m." in made.err
     with cli.service.database.write() as tx:
-        tx.environments.change(made.json["id"], state=State.READY)
+        tx.environments.set_state(made.json["id"], State.READY, datetime.now(UTC))
         tx.deployments.supersede(made.json["id"], datetime.now(UTC))
     updated = cli("env", "update", "aged", "-p", "ttl=other", "--no-wait", "-o", "json")
     assert updated.json["parameters"] == {"ttl": "other"}, updated.err

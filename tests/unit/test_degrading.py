@@ -291,11 +291,11 @@ def test_the_flag_goes_with_a_change_and_comes_again_if_it_is_still_so(cluster: 
     (before,) = cluster.until("one/app")
     one = setting.environment()
     with setting.database.write() as tx:
-        tx.environments.change(one.id, state=State.UPDATING, state_since=setting.clock())
+        tx.environments.set_state(one.id, State.UPDATING, setting.clock())
         tx.events.add(EventType.ENVIRONMENT_STATE, one.id, setting.clock())
     assert presenting.environment(setting.environment()).degraded == ()
     with setting.database.write() as tx:
-        tx.environments.change(one.id, state=State.READY, state_since=setting.clock(), degraded=())
+        tx.environments.set_state(one.id, State.READY, setting.clock(), degraded=())
         tx.events.add(EventType.ENVIRONMENT_STATE, one.id, setting.clock())
     (after,) = cluster.until("one/app")
     assert after.since > before.since

@@ -296,7 +296,7 @@ def test_an_environment_that_has_ended_reveals_nothing_of_the_next_one_of_its_na
     assert old is not None
     service.outputs("one", _output(service.keep_secret("one", "password", "password", "old")))
     with service.database.write() as tx:
-        tx.environments.change(old.id, state=end, destroyed_at=old.created_at)
+        tx.environments.set_state(old.id, end, old.created_at, destroyed_at=old.created_at)
     _make(service, "one")
     service.outputs("one", _output(service.keep_secret("one", "password", "password", "victim's")))
     assert _refused(service, old.id)

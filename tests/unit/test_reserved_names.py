@@ -128,11 +128,11 @@ def test_who_is_being_given_up_never_lets_go_of_the_name(database: Database) -> 
     asking.start()
     for _ in range(20):
         with database.write() as tx:
-            tx.environments.change(
-                "env-1", state=State.ABANDONED, destroyed_at=NOW, observe_at=NOW + timedelta(hours=1)
+            tx.environments.set_state(
+                "env-1", State.ABANDONED, NOW, destroyed_at=NOW, observe_at=NOW + timedelta(hours=1)
             )
         with database.write() as tx:
-            tx.environments.change("env-1", state=State.DESTROY_FAILED, destroyed_at=None, observe_at=None)
+            tx.environments.set_state("env-1", State.DESTROY_FAILED, NOW, destroyed_at=None, observe_at=None)
     stopping.set()
     asking.join(60)
     assert got == []
@@ -201,9 +201,9 @@ def test_a_name_that_two_have_stays_with_both_and_goes_to_a_third_when_both_are_
     assert states == {"env-old": State.ABANDONED, "env-new": State.READY}
     assert not is_free(migrated, "twice")
     with migrated.write() as tx:
-        tx.environments.change("env-new", state=State.UPDATING)  # it goes on as before
-        tx.environments.change("env-new", state=State.READY)
-        tx.environments.change("env-new", state=State.DESTROYED, destroyed_at=NOW)
+        tx.environments.set_state("env-new", State.UPDATING, NOW)  # it goes on as before
+        tx.environments.set_state("env-new", State.READY, NOW)
+        tx.environments.set_state("env-new", State.DESTROYED, NOW, destroyed_at=NOW)
     assert not is_free(migrated, "twice")
     with migrated.write() as tx:
         tx.environments.change("env-old", observe_at=None)
@@ -215,7 +215,7 @@ def test_it_goes_to_nobody_either_when_the_old_one_is_gone_first(migrated: Datab
         tx.environments.change("env-old", observe_at=None)
     assert not is_free(migrated, "twice")
     with migrated.write() as tx:
-        tx.environments.change("env-new", state=State.DESTROYED, destroyed_at=NOW)
+        tx.environments.set_state("env-new", State.DESTROYED, NOW, destroyed_at=NOW)
     assert is_free(migrated, "twice")
     assert is_free(migrated, "gone")
 

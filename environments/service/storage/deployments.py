@@ -26,8 +26,20 @@ class UnreadableDeployment(Exception):
         self.deployment_id = deployment_id
 
 
+class DeploymentRef(NamedTuple):
+    """What can be read of every deployment."""
+
+    id: str
+    environment_id: str
+    kind: DeploymentKind
+
+
 class Deployments(Protocol):
-    """The queue and the history."""
+    """The queue and the history. Only `environments.service.transitions` calls what changes a deployment's state."""
+
+    def ref(self, deployment_id: str) -> DeploymentRef:
+        """A deployment that exists, even if its record can't be read as a whole."""
+        ...
 
     def add(self, deployment: Deployment) -> None:
         """Puts a deployment into the queue."""
@@ -48,8 +60,8 @@ class Deployments(Protocol):
         """Waiting or running ones, oldest first."""
         ...
 
-    def supersede(self, environment_id: str, now: datetime) -> None:
-        """Makes room for a destroy: ends what waits, tells what runs that it has to stop."""
+    def supersede(self, environment_id: str, now: datetime) -> list[DeploymentRef]:
+        """Makes room for a destroy: ends and returns deployments that wait, and asks the running one to stop."""
         ...
 
     def cancel(self, deployment_id: str, by: str, now: datetime, *, force: bool) -> bool:
@@ -72,6 +84,10 @@ class Deployments(Protocol):
         """Whether a claim would get something: a lease has run out, or something may start. Cheap."""
         ...
 
+    def end_superseded(self, now: datetime) -> list[DeploymentRef]:
+        """Ends and returns what a dead worker was carrying out when a request to destroy came, which waits for that."""
+        ...
+
     def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
         """A deployment of the lanes of these kinds, taken for `lease` seconds with a new epoch; None if none may run.
 
@@ -80,11 +96,10 @@ class Deployments(Protocol):
         """
         ...
 
-    def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> str:
-        """Takes one that can't be read out of the way of the others; gives its environment's id.
+    def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> bool:
+        """Takes a deployment that can't be read out of the queue; whether it has failed by that.
 
-        A destroy is only put off, for `wait` seconds, for what is left must not be forgotten. Everything else has
-        failed, and so has its environment if it was at work.
+        A destroy is only put off, for `wait` seconds.
         """
         ...
 

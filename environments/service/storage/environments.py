@@ -64,7 +64,15 @@ class Environments(Protocol):
         ...
 
     def change(self, environment_id: str, **values: Any) -> None:
-        """Writes the named columns; pydantic values are stored as JSON."""
+        """Writes the named columns; pydantic values are stored as JSON. `TypeError` for the state: see `set_state`."""
+        ...
+
+    def set_state(self, environment_id: str, state: State, since: datetime, **values: Any) -> None:
+        """Writes the state and other columns. Only `environments.service.transitions` calls this."""
+        ...
+
+    def name_and_state(self, environment_id: str) -> tuple[str, State | None]:
+        """For a record that can't be read as a whole. The state is None if even that can't be read."""
         ...
 
     def sealed(self, environment_id: str) -> bytes | None:
