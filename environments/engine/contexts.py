@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from environments.domain.environment import Environment
 from environments.domain.errors import ImageNotPublished, InvalidTemplate
-from environments.domain.references import SECRET_STEPS
 from environments.domain.template import Bundle, Step, Template
 from environments.engine.graph import ancestors
 from environments.engine.history import NO_HISTORY, History
@@ -21,9 +20,6 @@ from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output
 from environments.steps.base import AWAITING_PROMOTION, Executor, Owner, StepContext
 from environments.steps.registry import StepRegistry
-
-TAKES_SECRETS = SECRET_STEPS
-"""The one kind of step that is told the secret parameters."""
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
@@ -123,16 +119,15 @@ class Contexts:
         return Prepared(executor, context, inputs)
 
     def brings_secrets(self, step: Step) -> bool:
-        """Whether the step is told secret parameters that came with the request."""
-        return step.uses == TAKES_SECRETS and bool(self._secrets)
+        """Whether the step gets secret parameters that came with the request."""
+        return self._registry.takes_secrets(step.uses) and bool(self._secrets)
 
     def awaiting_promotion(self, outputs: Outputs) -> tuple[str, ...]:
         """Steps that have left a new version waiting, in the order of the template."""
         return tuple(
             step.name
             for step in self.template.steps
-            if getattr(self._registry.executors.get(step.uses), "promotes", False)
-            and outputs.get(step.name, {}).get(AWAITING_PROMOTION)
+            if self._registry.promotes(step.uses) and outputs.get(step.name, {}).get(AWAITING_PROMOTION)
         )
 
     def outputs(self, outputs: Outputs, *, whole: bool) -> dict[str, Any]:

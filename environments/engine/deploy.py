@@ -18,9 +18,8 @@ from environments.domain.errors import (
     StorageError,
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState, state_when_running
-from environments.domain.plan import CHECKS
 from environments.domain.template import OnFailure, Template
-from environments.engine.contexts import TAKES_SECRETS, Contexts
+from environments.engine.contexts import Contexts
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.graph import run_graph
 from environments.engine.history import read_history
@@ -134,7 +133,7 @@ class Deploy:
 
     def _maybe_validating(self, template: Template, done: set[str]) -> None:
         if self._recorder.state is not State.VALIDATING and all(
-            step.name in done or step.uses.startswith(CHECKS) for step in template.steps
+            step.name in done or self._registry.only_checks(step.uses) for step in template.steps
         ):
             with self._lease.write() as tx:
                 self._recorder.move(tx, State.VALIDATING)
@@ -148,7 +147,7 @@ class Deploy:
         if not awaiting or self._lease.environment.last_good is None:
             # What waits for promotion isn't proven yet: a rollback goes to what it would take the place of.
             changes["last_good"] = self._lease.deployment.id
-        if not any(step.uses == TAKES_SECRETS and step.name in missing for step in template.steps):
+        if not any(self._registry.takes_secrets(step.uses) and step.name in missing for step in template.steps):
             changes["sealed"] = None
         changes["observe_at"] = next_run(template.drift, self._recorder.clock())
         left_out = [step.name for step in template.steps if step.name in missing]

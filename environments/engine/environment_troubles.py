@@ -8,8 +8,6 @@ from environments.engine.known_world import KnownWorld
 from environments.service.storage.environments import Watched
 from environments.steps.job_health import GRACE, RUN, Trouble, job_troubles
 
-CHECK_KIND = "consul.check"
-
 _OF_NOMAD = "_nomad-"
 """What the ids of services begin with that Nomad registers; that of the allocation stands in them."""
 
@@ -48,4 +46,4 @@ def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -
         named = check.check != f'service: "{check.service}" check'
         said = f"The check{f' {check.check!r}' if named else ''} of service {check.service!r} is critical"
         address = short(f"{check.service}/{check.check}" if named else check.service)
-        yield Trouble(CHECK_KIND, address, said, check.output, GRACE), of and watched.made[of]
+        yield Trouble(check.kind, address, said, check.output, GRACE), of and watched.made[of]

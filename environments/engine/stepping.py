@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from environments.domain.environment import ResourceRef, StepRecord
 from environments.domain.errors import CalvinverseError, Interrupted, StorageError
 from environments.domain.lifecycle import DeploymentKind, StepState
-from environments.domain.plan import CHECKS, Change
+from environments.domain.plan import Change
 from environments.domain.template import Step
 from environments.engine.contexts import Contexts, Prepared
 from environments.engine.logs import LogWriter
@@ -79,7 +79,7 @@ class Steps:
         self.outputs[step.name] = outputs
 
     def _plans_first(self, step: Step, prepared: Prepared) -> bool:
-        if step.uses.startswith(CHECKS):
+        if only_checks(prepared.executor):
             return False
         return self._guard_of(step) is not None or (self._updates and not plans_itself(prepared.executor))
 
@@ -156,6 +156,11 @@ class Steps:
     def _log(self, step: Step, line: str) -> None:
         deployment = self._lease.deployment
         self._logs.add(deployment.environment_id, deployment.id, step.name, self._recorder.cleaner.clean(line))
+
+
+def only_checks(executor: Executor) -> bool:
+    """Whether the executor makes nothing and always runs (`only_checks = True`)."""
+    return bool(getattr(executor, "only_checks", False))
 
 
 def plans_itself(executor: Executor) -> bool:

@@ -30,15 +30,13 @@ _MOST_OTHER = 20
 UNKNOWN = "{{ none }}"
 """Stands in options for what is told already: an expression, of which checks say nothing."""
 
-_ONLY_META = frozenset({"agent.local", "cluster.trust"})
-"""Step kinds that act on the service's own machine and on the cluster as a whole."""
-
 
 class StepKind(Protocol):
     """What checking a template needs of an executor.
 
-    A kind with a method `gives(options, bundle) -> Shape` says what the outputs of its steps are, as far as their raw
-    options tell; nothing is known of others.
+    A kind with the attribute `only_for_meta = True` acts on the service's own machine or on the cluster as a whole, and
+    only the template `meta` may use it. A kind with a method `gives(options, bundle) -> Shape` says what the outputs of
+    its steps are, as far as their raw options tell; nothing is known of others.
     """
 
     def check(self, options: Mapping[str, Any], bundle: Bundle) -> Sequence[Fault | str]:
@@ -160,7 +158,7 @@ def _step_faults(
             if step.uses:
                 message = f"{before[:-2]} uses {step.uses!r}, which is no step kind ({', '.join(sorted(kinds))})"
                 yield Fault(path=(*path, "uses"), message=message, suggestion=meant(step.uses, kinds))
-        elif step.uses in _ONLY_META and template.name != META:
+        elif getattr(kind, "only_for_meta", False) and template.name != META:
             message = f"{before[:-2]} uses {step.uses!r}, which only the template {META!r} may"
             yield Fault(path=(*path, "uses"), message=message)
         other = [fault.within(("with",), f"with.{shown(fault.path)}: ") for fault in no_json(step.options)]

@@ -152,8 +152,8 @@ class StepRun(Protocol):
 class StepContext:
     """All that a step may know. `options` are rendered and read by the executor's own model.
 
-    `secrets` are the environment's secret parameters; only `vault.secret` may use them. `host_volumes` are those that
-    the template declares: jobs get no others. `promotes`: somebody asked for what waits for promotion to be promoted.
+    `secrets` are the environment's secret parameters; only kinds that take secrets get them. `host_volumes` are those
+    that the template declares: jobs get no others. `promotes`: somebody asked for what waits to be promoted.
     `inputs` stands for the rendered options: equal for equal ones.
 
     `finished` are the environment's resources (kind, address) with the marks that were written down when they last ran
@@ -179,14 +179,19 @@ class StepContext:
 class Executor(Protocol):
     """The code behind one step kind.
 
-    An executor with the attribute `plans_itself = True` looks first in its `apply`, and changes only what differs: the
-    engine doesn't call `plan` before that unless a saved plan has to be kept to.
+    What the engine has to know about a kind is a property that its executor declares, never its name. All of these are
+    optional class attributes, False unless they are there (`environments.steps.registry.StepRegistry` reads them):
 
-    One with `promotes = True` may leave a new version waiting until somebody promotes it: its outputs say whether one
-    waits (`AWAITING_PROMOTION`), and a later run whose context `promotes` puts it in the place of the version before.
+    - `only_checks`: a step makes nothing and always runs; an environment is validating while only such steps are left.
+    - `takes_secrets`: a step gets the secret parameters that came with the request (`StepContext.secrets`).
+    - `plans_itself`: `apply` observes first and changes only what differs. Then the engine calls `plan` before it only
+      if the deployment has a saved plan.
+    - `promotes`: a step may leave a new version waiting until somebody promotes it. Its outputs say whether one waits
+      (`AWAITING_PROMOTION`), and a later run whose context `promotes` replaces the version before.
+    - `only_for_meta`: only the template `meta` may use the kind.
 
-    One whose work may be done again on a person's wish has a method `why_not_again(options, bundle)`: why such a step,
-    whose raw `options` these are, can't be run again, in words; empty when it can, or nobody can tell yet.
+    An executor whose work can be run again on request has a method `why_not_again(options, bundle)`: why a step with
+    these raw `options` can't be run again, in words; empty if it can, or if only the run will tell.
     """
 
     kind: ClassVar[str]

@@ -131,8 +131,9 @@ class JobFeed(Protocol):
 
 @dataclass(frozen=True)
 class Check:
-    """A check that is critical. `output` is what the checked service said: a stranger's words, of any length."""
+    """A critical check. `kind` is that of such resources; `output` is what the checked service said, of any length."""
 
+    kind: str
     service: str
     service_id: str
     check: str

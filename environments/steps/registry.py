@@ -28,6 +28,21 @@ class StepRegistry:
     reach: Callable[[Owner], Sequence[Intended]] = lambda owner: ()
     expressions: Evaluate = evaluate
 
+    def only_checks(self, uses: str) -> bool:
+        """Whether steps of this kind make nothing and always run."""
+        return self._declares(uses, "only_checks")
+
+    def takes_secrets(self, uses: str) -> bool:
+        """Whether steps of this kind get the secret parameters that came with a request."""
+        return self._declares(uses, "takes_secrets")
+
+    def promotes(self, uses: str) -> bool:
+        """Whether steps of this kind may leave a new version waiting for promotion."""
+        return self._declares(uses, "promotes")
+
+    def _declares(self, uses: str, name: str) -> bool:
+        return bool(getattr(self.executors.get(uses), name, False))
+
 
 class KnownStepKind(StepKind, Protocol):
     """The class of an executor: the kind's name, and the rules that can be checked without an executor."""

@@ -191,6 +191,7 @@ class CheckExecutor(ThingExecutor):
     """Makes nothing, and passes."""
 
     kind: ClassVar[str] = "check.thing"
+    only_checks: ClassVar[bool] = True
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
         return ()

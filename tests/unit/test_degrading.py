@@ -16,6 +16,7 @@ from environments.engine import degrading, environment_troubles, world
 from environments.engine.degrading import Degrading
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.world import World
+from environments.providers.consul.feed import CHECK_KIND
 from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Job
 from environments.steps import job_health
@@ -229,7 +230,7 @@ def test_a_critical_check_of_an_own_service_degrades_and_no_other_one_does(
     _fail_check(cluster, "one", "stray")
     _fail_check(cluster, "two", "app")
     (other,) = cluster.until("two--app/alive", name="two")
-    assert other.kind == environment_troubles.CHECK_KIND
+    assert other.kind == CHECK_KIND
     assert other.step == "top"
     assert other.reason.startswith("The check 'alive' of service 'two--app' is critical: it says *** and so on")
     assert len(other.reason) < 500

@@ -13,6 +13,9 @@ from environments.providers.backend.link import CALL_LIMIT, Link
 from environments.providers.backend.streaming import StreamClient, explain
 from environments.steps.cluster_events import MOST_CHECKS, Check
 
+CHECK_KIND = "consul.check"
+"""The kind of a check, for what tells of a critical one."""
+
 _LARGEST = 200_000
 """Characters of one check; Consul's agents keep 4 KB of its output unless they are told otherwise."""
 
@@ -56,7 +59,8 @@ def _some(items: Iterator[Any]) -> Iterator[Check]:
         owner = service.partition(SERVICE_MARK)[0]
         told[owner] += 1
         if told[owner] <= MOST_CHECKS:
-            yield Check(service, item["ServiceID"], item["Name"] or item["CheckID"], (item["Output"] or "")[:_KEPT])
+            name, output = item["Name"] or item["CheckID"], (item["Output"] or "")[:_KEPT]
+            yield Check(CHECK_KIND, service, item["ServiceID"], name, output)
 
 
 def _build(endpoint: Endpoint, token: str, session: requests.Session) -> StreamClient:

@@ -94,6 +94,7 @@ class CheckHttp(OwnThingsOnly):
     """Waits until every healthy instance of the service gives the wanted answer."""
 
     kind: ClassVar[str] = "check.http"
+    only_checks: ClassVar[bool] = True
     options: ClassVar[type[Options]] = CheckHttpOptions
     time_limit: ClassVar[timedelta] = timedelta(seconds=60)
     description: ClassVar[str] = "Asks every instance of a service over HTTP, with TLS verified against OpenBao's CA."

@@ -84,6 +84,7 @@ class AgentLocal(OwnThingsOnly):
     """Starts an agent below the state folder, under supervisor."""
 
     kind: ClassVar[str] = AGENT_KIND
+    only_for_meta: ClassVar[bool] = True
     options: ClassVar[type[Options]] = AgentLocalOptions
     time_limit: ClassVar[timedelta] = timedelta(minutes=3)
     description: ClassVar[str] = "Runs Consul, OpenBao or Nomad on this machine, or uses one whose address is given."

@@ -53,6 +53,7 @@ class ClusterTrust(OwnThingsOnly):
     """Sets up, or verifies, the trust between the parts of the cluster."""
 
     kind: ClassVar[str] = "cluster.trust"
+    only_for_meta: ClassVar[bool] = True
     options: ClassVar[type[Options]] = ClusterTrustOptions
     time_limit: ClassVar[timedelta] = timedelta(minutes=1)
     description: ClassVar[str] = "Gives jobs their environment's rights; on a cluster of others, says what is missing."

@@ -68,6 +68,7 @@ class VaultSecret(OwnThingsOnly):
     """Writes one secret. Generated values are kept when the step is applied again."""
 
     kind: ClassVar[str] = SECRET_STEPS
+    takes_secrets: ClassVar[bool] = True
     options: ClassVar[type[Options]] = VaultSecretOptions
     time_limit: ClassVar[timedelta] = timedelta(seconds=30)
     description: ClassVar[str] = "Keeps generated or given secrets in OpenBao, under secret/environments/<name>/<step>."

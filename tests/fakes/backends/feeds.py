@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from environments.domain.errors import BackendUnavailable
 from environments.domain.names import SERVICE_MARK
+from environments.providers.consul.feed import CHECK_KIND
 from environments.providers.nomad.answers import seen_task
 from environments.providers.nomad.ports import Allocation, Job
 from environments.steps.cluster_events import Check, GoneJob, Happening, Listing, SeenInstance, SeenJob
@@ -148,4 +149,4 @@ class MemoryCheckFeed:
     def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
         """Waits for any change."""
         newest, found = self._consul.failing(SERVICE_MARK, index, wait)
-        return newest, [Check(one.service, one.id, "alive", "it doesn't answer") for one in found]
+        return newest, [Check(CHECK_KIND, one.service, one.id, "alive", "it doesn't answer") for one in found]
