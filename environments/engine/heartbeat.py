@@ -10,6 +10,7 @@ import structlog
 
 from environments.domain.admission import Lane
 from environments.domain.errors import CalvinverseError
+from environments.engine.fault_injection import NO_FAULTS, FaultInjection
 from environments.engine.lease import SECONDS
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.transaction import Storage
@@ -32,10 +33,12 @@ class Heartbeat:
         host: str,
         version: str,
         stopping: threading.Event,
+        faults: FaultInjection = NO_FAULTS,
     ) -> None:
         self._storage = storage
         self._clock = clock
         self._stopping = stopping
+        self._faults = faults
         now = clock()
         self._record = WorkerRecord(
             name=name,
@@ -52,6 +55,7 @@ class Heartbeat:
     def start(self) -> None:
         """The first beat comes at once."""
         self._thread.start()
+        self._faults.started(self._thread, self._stopping.set)
 
     def leave(self) -> None:
         """The worker has ended: takes it off the list."""

@@ -13,6 +13,7 @@ import structlog
 
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, DatabaseUnavailable, Interrupted, LeaseLost, Stopping
+from environments.engine.fault_injection import NO_FAULTS, FaultInjection
 from environments.service.storage.transaction import Storage, Transaction
 
 SECONDS = 10.0
@@ -31,13 +32,20 @@ class Lease:
     """Held from the claim to the end of the deployment. Used by several threads at once."""
 
     def __init__(
-        self, storage: Storage, environment: Environment, deployment: Deployment, worker: str, stopping: threading.Event
+        self,
+        storage: Storage,
+        environment: Environment,
+        deployment: Deployment,
+        worker: str,
+        stopping: threading.Event,
+        faults: FaultInjection = NO_FAULTS,
     ) -> None:
         self.environment = environment
         self.deployment = deployment
         self._storage = storage
         self._worker = worker
         self._stopping = stopping
+        self._faults = faults
         self._sure_until = time.monotonic() + SECONDS
         self._lost: Interrupted | None = None
         self._ended = threading.Event()
@@ -45,6 +53,7 @@ class Lease:
 
     def __enter__(self) -> "Lease":
         self._thread.start()
+        self._faults.started(self._thread, self._ended.set)
         return self
 
     def __exit__(self, *_: object) -> None:

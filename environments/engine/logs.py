@@ -8,6 +8,7 @@ import structlog
 
 from environments.domain.errors import CalvinverseError
 from environments.engine.failures import PLAIN
+from environments.engine.fault_injection import NO_FAULTS, FaultInjection
 from environments.service.storage.transaction import Storage
 
 FLUSHED_EVERY = 0.1
@@ -22,10 +23,13 @@ log = structlog.get_logger()
 class LogWriter:
     """Collects lines of every running step; one thread writes them."""
 
-    def __init__(self, storage: Storage, clock: Callable[[], datetime], worker: str) -> None:
+    def __init__(
+        self, storage: Storage, clock: Callable[[], datetime], worker: str, faults: FaultInjection = NO_FAULTS
+    ) -> None:
         self._storage = storage
         self._worker = worker
         self._clock = clock
+        self._faults = faults
         self._lines: list[tuple[str, str, str | None, datetime, str]] = []
         self._guard = threading.Lock()
         self._writing = threading.Lock()
@@ -36,11 +40,11 @@ class LogWriter:
     def start(self) -> None:
         """Begins to write."""
         self._thread.start()
+        self._faults.started(self._thread, self._end)
 
     def stop(self) -> None:
         """Writes what is left and ends."""
-        self._stopped.set()
-        self._wanted.set()
+        self._end()
         self._thread.join(timeout=5)
         try:
             self.flush()
@@ -72,6 +76,10 @@ class LogWriter:
                 tx.events.add_logs([row for row in batch if row[1] in ours])
             with self._guard:
                 del self._lines[: len(batch)]
+
+    def _end(self) -> None:
+        self._stopped.set()
+        self._wanted.set()
 
     def _run(self) -> None:
         while not self._stopped.is_set():

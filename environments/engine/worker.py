@@ -22,6 +22,7 @@ from environments.engine.cancelling import end_cancelled
 from environments.engine.deploy import Deploy
 from environments.engine.destroy import Destroy
 from environments.engine.failures import failure_of
+from environments.engine.fault_injection import NO_FAULTS, FaultInjection
 from environments.engine.feed import Feed
 from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
@@ -63,23 +64,31 @@ class Worker:
         slots: Mapping[Lane, int] = SLOTS,
         host: str = "",
         version: str = "",
+        faults: FaultInjection = NO_FAULTS,
     ) -> None:
+        storage = faults.storage(storage)
         self._name = name
         self._storage = storage
+        self._faults = faults
         self._registry = registry
         self._sealer = sealer
         self._feed = feed
         self._clock = clock
-        self._logs = LogWriter(storage, clock, name)
+        self._logs = LogWriter(storage, clock, name, faults)
         self._started = False
         self._stopping = threading.Event()
         self._running: set[threading.Thread] = set()
         self._guard = threading.Lock()
-        self._heartbeat = Heartbeat(name, storage, clock, slots, host, version, self._stopping)
+        self._heartbeat = Heartbeat(name, storage, clock, slots, host, version, self._stopping, faults)
         self._lanes = [
             threading.Thread(target=self._lane, args=(KINDS[lane], threading.Semaphore(count)), name=f"lane-{lane}")
             for lane, count in slots.items()
         ]
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self._stopping.is_set()
 
     @property
     def busy(self) -> int:
@@ -94,13 +103,14 @@ class Worker:
         self._heartbeat.start()
         for lane in self._lanes:
             lane.start()
+            self._faults.started(lane, self._stop_claiming)
 
     def stop(self) -> None:
         """Stops claiming, lets running steps stop at their next safe point, and gives their deployments back."""
         self._stopping.set()
         if not self._started:
             return
-        self._feed.wake()
+        self._stop_claiming()
         for lane in self._lanes:
             lane.join(timeout=_GRACE)
         with self._guard:
@@ -109,6 +119,10 @@ class Worker:
             thread.join(timeout=_GRACE)
         self._logs.stop()
         self._heartbeat.leave()
+
+    def _stop_claiming(self) -> None:
+        self._stopping.set()
+        self._feed.wake()
 
     def _lane(self, kinds: tuple[DeploymentKind, ...], slots: threading.Semaphore) -> None:
         while not self._stopping.is_set():
@@ -132,6 +146,7 @@ class Worker:
             with self._guard:
                 self._running.add(thread)
             thread.start()
+            self._faults.started(thread, self._stop_claiming)
 
     def _claim(self, kinds: tuple[DeploymentKind, ...]) -> Claim | None:
         with self._storage.read() as tx:
@@ -160,7 +175,7 @@ class Worker:
         deployment = claim.deployment
         tell = log.bind(deployment=deployment.id, environment=claim.environment.name, kind=deployment.kind.value)
         tell.info("deployment.claimed", epoch=deployment.epoch)
-        lease = Lease(self._storage, claim.environment, deployment, self._name, self._stopping)
+        lease = Lease(self._storage, claim.environment, deployment, self._name, self._stopping, self._faults)
         try:
             with lease:
                 self._carry_out(lease)

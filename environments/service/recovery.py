@@ -92,7 +92,7 @@ class Recovery:
                 detail = f"abandoned by {principal.owner}: {reason}"
                 detail += f" (last seen: {resource.detail})" if resource.detail else ""
                 tx.inventory.set(environment.id, resource.kind, resource.address, ResourceStatus.ABANDONED, detail, now)
-            environment = transitions.move(
+            return transitions.move(
                 tx,
                 environment,
                 State.ABANDONED,
@@ -108,7 +108,6 @@ class Recovery:
                 sealed=None,
                 observe_at=now + observe_again_after(timedelta(0)),
             )
-            return environment
 
     def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> Environment:
         if environment.observe_at is None:

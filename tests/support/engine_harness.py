@@ -1,7 +1,6 @@
 """A service without HTTP, on a database in a temporary folder and a small world: what the engine's tests stand on."""
 
 import itertools
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
 from tests.fakes.world import World, thing_registry
+from tests.support.crashes import CrashInjection
 from tests.support.postgres import Postgres
 
 ADMIN = Principal("ada", "admin", "tok-1")
@@ -76,8 +76,9 @@ class Setting:
         )
         self.recovery = Recovery(self.database, self.clock, self.new_id)
         self.queueing = Queueing(self.database, self.clock)
+        self._faults = CrashInjection()
         name = f"worker-{next(self._worker_ids)}"
-        self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock)
+        self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock, faults=self._faults)
         self.scheduler = Scheduler(self.database, self.requests, self.clock, Retention())
 
     def make_registry(self) -> StepRegistry:
@@ -134,18 +135,7 @@ class Setting:
 
     def crash(self) -> None:
         """The process dies: nothing it runs may touch the world or the database any more."""
-        self.database.write = _dead  # type: ignore[method-assign]
-        self.database.read = _dead  # type: ignore[method-assign]
-        self.worker._stopping.set()
-        self.worker._logs._stopped.set()
-        self.worker._logs._wanted.set()
-        self.feed.wake()
-        for thread in threading.enumerate():
-            if (
-                thread.name.startswith(("dep-", "lane-", "lease-", "step-", "beat-", "log-writer"))
-                and thread is not threading.current_thread()
-            ):
-                thread.join(timeout=10)
+        self._faults.crash()
         self.database.close()
 
 
@@ -159,14 +149,6 @@ def open_setting(request: pytest.FixtureRequest, folder: Path) -> Setting:
         return Setting(folder)
     postgres: Postgres = request.getfixturevalue("postgres")
     return Setting(folder, postgres.new_database(), postgres.password_file)
-
-
-class Dead(BaseException):
-    """What a dead process's call would have been."""
-
-
-def _dead() -> Any:
-    raise Dead
 
 
 TEMPLATE = """

@@ -329,7 +329,7 @@ def test_a_cancel_is_not_lost_when_the_service_stops_too(setting: Setting) -> No
     cancel(setting)
     stopping = threading.Thread(target=setting.stop)
     stopping.start()
-    setting.until(setting.worker._stopping.is_set)
+    setting.until(lambda: setting.worker.stopping)
     gate.open()
     stopping.join(20)
     setting.open()

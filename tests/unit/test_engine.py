@@ -12,7 +12,8 @@ from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Dead, Setting, open_setting
+from tests.support.crashes import Dead
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 
 
 @pytest.fixture(params=DATABASES)

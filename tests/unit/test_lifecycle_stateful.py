@@ -35,7 +35,8 @@ from environments.engine.observe import WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.recovery import Recovery
 from tests.fakes.world import thing_registry
-from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
+from tests.support.crashes import Dead
+from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 
 LIVES = int(os.environ.get("CALVINVERSE_LIVES", "0"))
 

@@ -20,7 +20,8 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import Plan, summary
 from environments.service.authorization import Principal
-from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Dead, Setting
+from tests.support.crashes import Dead
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
 
 SECRET = {"code": "swordfish"}
 ALL = ["one/left", "one/right", "one/top", "one/everybody"]

@@ -12,7 +12,8 @@ from environments.domain.environment import Deployment
 from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, DeploymentState, State
 from environments.engine import progress
-from tests.support.engine_harness import ADMIN, Dead, Setting
+from tests.support.crashes import Dead
+from tests.support.engine_harness import ADMIN, Setting
 
 HEAD = """
 [template]

@@ -17,7 +17,8 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, Resou
 from environments.engine import progress
 from environments.engine.progress import pause_before
 from tests.fakes.world import ThingExecutor, ThingHandler
-from tests.support.engine_harness import ADMIN, TEMPLATE, Dead, Setting
+from tests.support.crashes import Dead
+from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 
 SERVICES = """
 [template]
