@@ -1,14 +1,16 @@
-"""Runs the nodes of a dependency graph, independent ones side by side, each in a thread of its own."""
+"""Orders the nodes of a dependency graph, and runs them: independent ones in parallel, each in its own thread."""
 
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 
 
 @dataclass
 class Outcome:
-    """What became of the nodes. `errors` in the order in which they came."""
+    """The result of a run. `errors` in the order in which they were raised."""
 
     done: set[str] = field(default_factory=set)
     errors: dict[str, BaseException] = field(default_factory=dict)
@@ -26,6 +28,29 @@ def ancestors(needs: Mapping[str, Iterable[str]], name: str) -> set[str]:
     return found
 
 
+def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
+    """The nodes, each after all that it needs and otherwise as early as `needs` has it. Raises `CycleError`."""
+    positions = {name: position for position, name in enumerate(needs)}
+    names, sorter = list(needs), _sorter(needs)
+    ready: list[int] = []
+    found = []
+    while sorter.is_active():
+        for name in sorter.get_ready():
+            heappush(ready, positions[name])
+        found.append(names[heappop(ready)])
+        sorter.done(found[-1])
+    return found
+
+
+def _sorter(needs: Mapping[str, Iterable[str]]) -> TopologicalSorter[str]:
+    """Prepared; of nodes that are ready at the same moment it gives the first in `needs` first. Raises `CycleError`."""
+    sorter = TopologicalSorter[str](dict.fromkeys(needs, ()))
+    for name, parents in needs.items():
+        sorter.add(name, *(parent for parent in parents if parent in needs))
+    sorter.prepare()
+    return sorter
+
+
 def run_graph(
     needs: Mapping[str, Iterable[str]],
     work: Callable[[str], None],
@@ -36,12 +61,12 @@ def run_graph(
 ) -> Outcome:
     """Calls `work` for every node that is not in `done`, once all that it needs is done.
 
-    After an error nothing that needs the failed node starts; with `stop_on_error` (or where it says so of a node and
-    its error) nothing new starts at all. What runs is waited for. `before_start(done, name)` is called in the caller's
-    thread; what it raises is the node's error.
+    After an error, no node starts that needs the failed one. With `stop_on_error`, or if it returns True for a node and
+    its error, no other node starts at all. Returns when all running nodes have ended. `before_start(done, name)` is
+    called in the caller's thread; what it raises is the node's error. Raises `CycleError`.
     """
     outcome = Outcome(done=set(done))
-    waiting = {name: set(parents) & set(needs) for name, parents in needs.items() if name not in outcome.done}
+    waiting = _sorter({name: parents for name, parents in needs.items() if name not in outcome.done})
     running: set[str] = set()
     stopped = False
     finished: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
@@ -49,7 +74,7 @@ def run_graph(
     def call(name: str) -> None:
         try:
             work(name)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller, which alone decides what it means
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who decides what it means
             finished.put((name, error))
         else:
             finished.put((name, None))
@@ -60,8 +85,7 @@ def run_graph(
 
     while True:
         if not stopped:
-            for name in [name for name, parents in waiting.items() if parents <= outcome.done]:
-                del waiting[name]
+            for name in waiting.get_ready():
                 try:
                     before_start(outcome.done, name)
                 except BaseException as refused:  # noqa: BLE001 - likewise
@@ -77,5 +101,6 @@ def run_graph(
         running.discard(name)
         if error is None:
             outcome.done.add(name)
+            waiting.done(name)
         else:
             stopped |= failed(name, error)

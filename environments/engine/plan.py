@@ -13,7 +13,7 @@ from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepSt
 from environments.domain.plan import Action, Change, StepPlan
 from environments.domain.template import Step
 from environments.engine.contexts import Contexts, Prepared
-from environments.engine.graph import run_graph
+from environments.engine.graph import in_order, run_graph
 from environments.engine.history import (
     OUTDATED,
     History,
@@ -163,7 +163,9 @@ class _Draft:
         for step in template.steps:
             if step.name in outcome.errors:
                 raise outcome.errors[step.name]
-        kept = [self._with_outdated(step, self._plans[step.name]) for step in _in_order(template.steps)]
+        kept = [
+            self._with_outdated(template.step(name), self._plans[name]) for name in in_order(template.dependencies())
+        ]
         return (*kept, *self._removed())
 
     def _plan(self, step: Step) -> None:
@@ -304,16 +306,3 @@ def _told(
             raise
         troubles[step] = error.message
         return ()
-
-
-def _in_order(steps: Sequence[Step]) -> list[Step]:
-    """Each after those that it needs, else as the author has them."""
-    done: list[Step] = []
-    names: set[str] = set()
-    left = list(steps)
-    while left:
-        step = next(step for step in left if set(step.needs) <= names)
-        left.remove(step)
-        names.add(step.name)
-        done.append(step)
-    return done
