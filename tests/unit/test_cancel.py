@@ -398,10 +398,10 @@ def test_at_any_moment_it_ends_cancelled_or_was_too_late(setting: Setting, at: i
             outcome.append("too late")
 
     calling = threading.Thread(target=call)
+    setting.create(parameters=SECRET)
     calling.start()
     setting.worker.start()
-    setting.create(parameters=SECRET)
-    calling.join(20)
+    calling.join(60)
     deployment = ended(setting)
     state = setting.wait_for(State.READY, State.FAILED).state
     if outcome == ["cancelled"]:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import environments
-from environments.bootstrap.kinds import STEP_KINDS
+from environments.bootstrap.providers import STEP_KINDS
 from environments.domain.plan import CHECKS
 
 ENGINE = Path(environments.__file__).parent / "engine"

@@ -340,7 +340,7 @@ def test_what_was_due_while_nothing_ran_is_destroyed_at_once(setting: Setting) -
     setting.open()
     setting.worker.start()
     setting.scheduler.start()
-    setting.wait_for(State.DESTROYED, seconds=2)
+    setting.wait_for(State.DESTROYED)
     setting.scheduler.stop()
 
 
