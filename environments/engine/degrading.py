@@ -1,7 +1,7 @@
-"""Tells which ready environments don't work as a whole, and why, as it happens: of each, from the one stream.
+"""Detects which ready environments are degraded, and why, from the events of the cluster.
 
-Nothing is asked for: what the stream tells is compared with what the environments have. A trouble counts when it has
-lasted its grace, and is over when it has been away for a moment, so that what Nomad mends by itself isn't told.
+It sends no queries: it compares the events with the inventory. A trouble counts when it has lasted for its grace
+period, and is over when it has been absent for a moment, so that what Nomad repairs by itself is not reported.
 """
 
 import threading
@@ -25,19 +25,19 @@ from environments.steps.job_health import Trouble
 from environments.steps.secret_words import Words
 
 BETWEEN = 5.0
-"""Seconds between two events of one environment at least."""
+"""Seconds at least between two events of one environment."""
 
 _ROUNDS = 1.0
-"""Seconds between two rounds at least: what happens meanwhile is looked at together."""
+"""Seconds at least between two rounds; a round handles all that happened since the last one."""
 
 _OVER, _LONGEST_OVER = 2.0, 300.0
-"""Seconds that a trouble has to be away: more of them, up to the longest, the more often it has come back."""
+"""Seconds for which a trouble must be absent: doubled up to the longest each time that it has come back."""
 
 _AGAIN = 600.0
-"""Seconds within which an environment that degrades again does so once more, rather than anew."""
+"""An environment that degrades again within so many seconds is flapping."""
 
 _MARGIN = timedelta(minutes=1)
-"""By how much clocks of processes that move environments may differ."""
+"""How much the clocks of processes that change environments may differ."""
 
 _NEVER = 3600.0
 Key = tuple[str, str]
@@ -46,21 +46,21 @@ log = structlog.get_logger()
 
 
 class _Known:
-    """What is known of one environment. Moments are of the monotonic clock."""
+    """What is known of one environment. Times are of the monotonic clock."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
         self.seen: dict[Key, float] = {}
         """Since when each trouble is there."""
         self.missed: dict[Key, float] = {}
-        """Since when what is told isn't there."""
+        """Since when each reported trouble is absent."""
         self.written = 0.0
         self.over = _OVER
         self.recovered = -_AGAIN
 
 
 class Degrading:
-    """See `Subscriber`. One thread that works only when something has happened, or a grace is over."""
+    """Subscribes to `World`. Its thread works only when something has happened, or when a grace period is over."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Degrading:
         clock: Callable[[], datetime],
         want: Callable[[Collection[str]], bool],
     ) -> None:
-        """`kind`: of the resources that are jobs. `words`: an environment's secrets. `want`: `World.want`."""
+        """`kind`: the kind of resources that are jobs. `words`: an environment's secrets. `want`: `World.want`."""
         self._storage = storage
         self._kind = kind
         self._texts = Texts(words)
@@ -79,10 +79,10 @@ class Degrading:
         self._changed = threading.Condition()
         self._world = KnownWorld()
         self._told_of: frozenset[str] | None = None
-        """Namespaces in the stream; None: nothing is known."""
+        """Namespaces that the stream covers; None: there is no stream."""
         self._touched: set[str] = set()
         self._moved = True
-        """Whether environments may have moved since they were read."""
+        """Whether environments may have changed since they were read."""
         self._stopped = False
         self._environments: dict[str, _Known] = {}
         self._read_at: datetime | None = None
@@ -91,20 +91,20 @@ class Degrading:
         self._thread = threading.Thread(target=self._run, name="degrading", daemon=True)
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends."""
+        """Stops the thread."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         self._thread.join(timeout=5)
 
-    # --- What happens, told by other threads ---
+    # --- Called by other threads ---
 
     def jobs_listed(self, listing: Listing, namespaces: frozenset[str]) -> None:
-        """Everything is looked at again, with the environments as they are in the database."""
+        """Takes the state of all jobs in place of what was known; `namespaces`: those that the stream covers."""
         with self._changed:
             self._world.list_jobs(listing)
             self._told_of = namespaces
@@ -112,22 +112,22 @@ class Degrading:
             self._changed.notify_all()
 
     def jobs_changed(self, happenings: Sequence[Happening]) -> None:
-        """Takes what happened."""
+        """Takes events that followed the listing."""
         with self._changed:
             self._touch(self._world.take(happenings))
 
     def checks_listed(self, critical: Sequence[Check]) -> None:
-        """Takes the checks."""
+        """Takes all critical checks in place of those known."""
         with self._changed:
             self._touch(self._world.list_checks(critical))
 
     def lost(self) -> None:
-        """Another process does it."""
+        """Another process leads: what is known is no longer kept up to date."""
         with self._changed:
             self._told_of = None
 
     def published(self, event_id: int) -> None:
-        """A commit wrote events up to that id; 0: none. Environments may have moved."""
+        """A commit wrote events up to that id; 0: none. Environments may have changed."""
         with self._changed:
             if event_id > self._newest:
                 self._newest, self._moved = event_id, True
@@ -139,7 +139,7 @@ class Degrading:
             self._touched |= names
             self._changed.notify_all()
 
-    # --- What follows from it ---
+    # --- Run by its own thread ---
 
     def _run(self) -> None:
         while True:
@@ -153,7 +153,7 @@ class Degrading:
             except CalvinverseError as error:
                 log.warning("degrading.failed", reason=error.message)
                 self._again_later()
-            except Exception as error:  # it must not end: nobody would learn of anything any more
+            except Exception as error:  # the thread must not end: no later trouble would be noticed
                 log.error("degrading.fault", exc_info=error)
                 self._again_later()
             with self._changed:
@@ -188,7 +188,7 @@ class Degrading:
                 self._compare(known)
 
     def _read(self) -> set[str]:
-        """Reads what has moved; gives the names of those to be looked at."""
+        """Reads environments that have changed; the names of those to compare."""
         now, since = self._clock(), self._read_at
         with self._storage.read() as tx:
             found = tx.environments.watched(self._kind, since=None if since is None else since - _MARGIN)
@@ -213,7 +213,7 @@ class Degrading:
         return touched
 
     def _compare(self, known: _Known) -> None:
-        """Compares what is told of an environment with what is so, and writes it down when it has lasted."""
+        """Compares the reported troubles of an environment with those that exist, and records what has lasted."""
         watched, now = known.watched, time.monotonic()
         if not self._hears_of(watched):
             self._due[watched.name] = now + _ROUNDS
@@ -246,7 +246,7 @@ class Degrading:
             self._due[watched.name] = min(waits)
 
     def _hears_of(self, watched: Watched) -> bool:
-        """Whether the stream tells of the environment's namespace; it is made to."""
+        """Whether the stream covers the environment's namespace; if not, asks for a stream that does."""
         with self._changed:
             if self._told_of is None or not watched.made or watched.name in self._told_of:
                 return self._told_of is not None
@@ -267,7 +267,7 @@ class Degrading:
         return (*reasons, *self._texts.more(reasons, len(shown)))
 
     def _pace(self, known: _Known, reasons: tuple[DegradedReason, ...]) -> None:
-        """What comes and goes all the time is told less and less often."""
+        """Reports troubles that come and go at growing intervals."""
         now = time.monotonic()
         if not reasons:
             known.recovered = now
@@ -280,7 +280,7 @@ class Degrading:
         with self._storage.write() as tx:
             found = tx.environments.get(watched.id)
             if found is None or found.state is not State.READY or found.state_since != watched.state_since:
-                return  # it is being changed: what was so is over
+                return  # it has changed meanwhile: what was observed is out of date
             tx.environments.change(watched.id, degraded=reasons)
             before, after = ({(one.kind, one.address) for one in some} for some in (found.degraded, reasons))
             if before != after:

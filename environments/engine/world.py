@@ -1,70 +1,49 @@
-"""The one stream of what happens in the cluster, for whoever in this process wants to know: who listens polls nothing.
+"""Follows the events of the cluster, for all subscribers in this process, so that none of them polls.
 
-Of several processes only the one that is the clock follows it. A stream begins with a listing of everything, so nothing
-that happened between two of them is missed: after a cut, after an agent's restart, and every `LONGEST` seconds, which
-also brings a fresh token. What the stream can't tell (Nomad tells nothing of namespaces that are newer than the stream)
-makes it be opened anew, no more often than costs little.
+Of several processes only the leader follows them. A stream begins with a listing of everything, so nothing between two
+streams is missed: after a cut, after an agent's restart, and every `LONGEST` seconds, which also renews the token. A
+stream has no events of namespaces that Nomad made after it was opened. For those it is opened again, at a bounded rate.
 """
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection
 
 import structlog
 
 from environments.domain.errors import CalvinverseError, MachineError
-from environments.steps.cluster_events import Check, CheckFeed, Happening, JobFeed, JobStream, Listing
+from environments.engine.degrading import Degrading
+from environments.steps.cluster_events import CheckFeed, JobFeed, JobStream
 
 LONGEST = 600.0
-"""Seconds that one stream is followed: a token of the service is good for twice that at least."""
+"""Seconds that one stream is followed. A token of the service is valid for twice that at least."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
-"""Seconds before a part that is away is asked again: doubled from the first to the longest."""
+"""Seconds before an unavailable backend is asked again: doubled from the first to the longest."""
 
 _WITHOUT = 2.0
-"""Seconds after which a process that doesn't lead, or knows of no cluster, looks whether that has changed."""
+"""Seconds between two checks by a process that doesn't lead, or that knows of no cluster."""
 
 _SHARE = 20
-"""A new stream for the sake of new namespaces waits so many times as long as the last listing took."""
+"""The next stream for new namespaces is opened this many times the duration of the last listing later."""
 
 _LEAST = 1.0
-"""Seconds between two streams for that sake, and between two questions to Consul, however much happens there."""
+"""Seconds at least between two such streams, and between two queries to Consul."""
 
 _WAIT = 55.0
-"""Seconds that one question to Consul waits for a change."""
+"""Seconds that a blocking query to Consul waits for a change."""
 
 log = structlog.get_logger()
 
 
-class Subscriber(Protocol):
-    """Hears of everything. Called by the threads of the stream, so each call returns at once."""
-
-    def jobs_listed(self, listing: Listing, namespaces: frozenset[str]) -> None:
-        """How all jobs are, in place of what was known; `namespaces`: of which it hears from now on."""
-        ...
-
-    def jobs_changed(self, happenings: Sequence[Happening]) -> None:
-        """What has happened since."""
-        ...
-
-    def checks_listed(self, critical: Sequence[Check]) -> None:
-        """All critical checks, in place of those known."""
-        ...
-
-    def lost(self) -> None:
-        """Another process leads: what was known is no longer kept up to date."""
-        ...
-
-
 class World:
-    """Two threads: one follows Nomad, the other asks Consul. `leads` says whether this process is to do that."""
+    """Two threads: one follows Nomad, the other queries Consul, both while `leads` says that this process leads."""
 
     def __init__(self, jobs: JobFeed, checks: CheckFeed, leads: Callable[[], bool]) -> None:
         self._jobs = jobs
         self._checks = checks
         self._leads = leads
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: list[Degrading] = []
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stream: JobStream | None = None
@@ -76,25 +55,25 @@ class World:
             threading.Thread(target=self._run, args=("consul", self._follow_checks), name="world-consul", daemon=True),
         ]
 
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Before `start`."""
+    def subscribe(self, subscriber: Degrading) -> None:
+        """Adds a subscriber, before `start`. The streams' threads call its methods, which return at once."""
         self._subscribers.append(subscriber)
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Ends; a question to Consul that waits for an answer changes nothing, and isn't waited for."""
+        """Stops the threads. A blocking query to Consul changes nothing, so it isn't waited for."""
         self._stopping.set()
         self._end_stream()
         self._threads[0].join(timeout=2)
 
     def want(self, namespaces: Collection[str]) -> bool:
-        """Whether these are told of; if not, a stream that does is opened as soon as may be: ask again then.
+        """Whether the stream has events of these; if not, it is opened again as soon as allowed: then call this again.
 
-        A namespace that wasn't there when the stream was opened anew for it counts as told of: there is nothing in it.
+        A namespace that didn't exist when the stream was opened for it counts as covered: there is nothing in it.
         """
         with self._lock:
             stream, now = self._stream, time.monotonic()
@@ -119,7 +98,7 @@ class World:
         def well() -> None:
             nonlocal pause, away
             if away:
-                log.info("world.back", part=part)
+                log.info("cluster.available", part=part)
             pause, away = _FIRST_PAUSE, False
 
         while not self._stopping.is_set():
@@ -134,21 +113,21 @@ class World:
                 follow(well)
                 continue
             except MachineError:
-                self._stopping.wait(_WITHOUT)  # there is no such part, or not yet
+                self._stopping.wait(_WITHOUT)  # no such backend is configured, or not yet
                 continue
             except CalvinverseError as error:
-                # Once for each time that it is away.
+                # Once for each outage.
                 if not away and not self._stopping.is_set():
-                    log.warning("world.away", part=part, reason=error.message)
-            except Exception as error:  # it must not end: nobody would learn of anything any more
+                    log.warning("cluster.unavailable", part=part, reason=error.message)
+            except Exception as error:  # the thread must not end: no later event would be noticed
                 if not away:
-                    log.error("world.fault", part=part, exc_info=error)
+                    log.error("cluster.fault", part=part, exc_info=error)
             away = True
             self._stopping.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _follow_jobs(self, well: Callable[[], None]) -> None:
-        """One stream, from its listing to its end."""
+        """Follows one stream, from its listing to its end."""
         asked_for, self._asked_for = self._asked_for, frozenset()
         stream = self._jobs.open()
         try:
@@ -175,7 +154,7 @@ class World:
             stream.close()
 
     def _follow_checks(self, well: Callable[[], None]) -> None:
-        """Questions, each waiting for a change from the answer before."""
+        """Sends queries, each waiting for a change from the answer to the one before."""
         index, wait, end = 0, 0.0, time.monotonic() + LONGEST
         while not self._stopping.is_set() and self._leads() and time.monotonic() < end:
             index, critical = self._checks.critical(index, wait)
