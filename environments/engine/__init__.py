@@ -1,1 +1,1 @@
-"""Durable execution: leases, journal, workers, the clock."""
+"""Durable execution: leases, journal, workers, the scheduler."""

@@ -1,4 +1,4 @@
-"""The end of a deployment that somebody cancelled: nothing is left running, and the environment can be mended."""
+"""Ends a cancelled deployment: no step is left running, and the environment can be retried or repaired."""
 
 from environments.domain.environment import Failure
 from environments.domain.errors import Cancelled
@@ -8,11 +8,11 @@ from environments.service.cancellation import cancellation_failure, reverted_col
 from environments.service.storage.transaction import Transaction
 
 _BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING})
-"""From these an environment fails; from any other nothing of the deployment has begun, and it stays what it is."""
+"""An environment in one of these states fails. In any other, the deployment has not begun, and the state stays."""
 
 
 def end_cancelled(recorder: Recorder, asked: Cancelled) -> None:
-    """Writes the end down. Raises `LeaseLost`, and `Superseded` when a request to destroy came meanwhile: it wins."""
+    """Records the end. Raises `LeaseLost`, and `Superseded` if a request to destroy has come meanwhile."""
     lease = recorder.lease
     deployment, environment = lease.deployment, lease.environment
     with lease.write() as tx:

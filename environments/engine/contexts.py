@@ -1,4 +1,4 @@
-"""What each step of an environment is to be told: its options, rendered with what is known and read by its executor."""
+"""The context of each step of an environment: its options, rendered and validated by its executor."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ Outputs = Mapping[str, Mapping[str, Any]]
 
 
 class Prepared(NamedTuple):
-    """A step that can be planned or applied. `inputs` stands for the rendered options: equal for equal ones."""
+    """A step that can be planned or applied. `inputs` is a hash of the rendered options."""
 
     executor: Executor
     context: StepContext
@@ -35,7 +35,7 @@ class Prepared(NamedTuple):
 
 
 class Contexts:
-    """For the steps of one environment, as its record, the bundle and the published images have it now."""
+    """Contexts for the steps of one environment, from its record, its template and the published images."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Contexts:
         *,
         promotes: bool = False,
     ) -> None:
-        """`run_again`: steps whose work a person wants done again; see `StepContext`.
+        """`run_again`: steps whose work a person has requested to run again; see `StepContext`.
 
         `promotes`: the steps are to promote what waits for that.
         """
@@ -67,16 +67,16 @@ class Contexts:
         self._needs = self.template.dependencies()
 
     def hold(self, refs: Iterable[tuple[str, str]]) -> None:
-        """From now on steps are told that the environment holds these (kind, address), too."""
+        """Adds resources (kind, address) to those that the environment holds, for all later contexts."""
         with self._guard:
             self.owner = replace(self.owner, held=self.owner.held.union(refs))
 
     def needed(self, step: str) -> set[str]:
-        """The steps that it needs, directly or not: only what those give is sure to be there."""
+        """The steps that a step needs, directly or not: only their outputs are sure to exist."""
         return ancestors(self._needs, step)
 
     def runs_again(self, step: str) -> bool:
-        """Whether a person wants the step's work done again."""
+        """Whether a person has requested that the step's work runs again."""
         return step in self._run_again
 
     def executor(self, uses: str) -> Executor:
@@ -87,7 +87,7 @@ class Contexts:
         return executor
 
     def prepare(self, step: Step, outputs: Outputs) -> Prepared:
-        """The step with its options. Raises `InvalidTemplate`, `ImageNotPublished`."""
+        """The step with its rendered options. Raises `InvalidTemplate`, `ImageNotPublished`."""
         executor = self.executor(step.uses)
         where, names = f"step {step.name!r}", self._names(outputs, self.needed(step.name))
         options = refuse_references(render(step.options, names, where, self._registry.expressions), where)
@@ -123,7 +123,7 @@ class Contexts:
         return self._registry.takes_secrets(step.uses) and bool(self._secrets)
 
     def awaiting_promotion(self, outputs: Outputs) -> tuple[str, ...]:
-        """Steps that have left a new version waiting, in the order of the template."""
+        """Steps with a new version that waits for promotion, in the order of the template."""
         return tuple(
             step.name
             for step in self.template.steps

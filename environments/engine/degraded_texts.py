@@ -1,4 +1,4 @@
-"""What people read about a degraded environment: bounded, and clean of secrets and of what a terminal would obey."""
+"""The texts about a degraded environment: of bounded length, without secrets and without terminal control codes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,16 +11,16 @@ from environments.steps.job_health import Trouble
 from environments.steps.secret_words import Words
 
 MOST = 20
-"""Reasons of one environment that are kept; the others are counted."""
+"""How many reasons are stored for one environment; further ones are counted."""
 
 _LONGEST_ADDRESS = 200
 _LONGEST_SAID = 300
 _LONGEST_QUOTE = 300
-"""Characters; whoever can register a check chooses what it is called and what it says."""
+"""Characters; whoever can register a check chooses its name and its output."""
 
 
 class Texts:
-    """`words` are an environment's secrets: where they can't be told, nothing that strangers said is quoted."""
+    """`words` are an environment's secrets. If they can't be read, output of checks and tasks is not quoted."""
 
     def __init__(self, words: Words) -> None:
         self._words = words
@@ -28,7 +28,7 @@ class Texts:
     def reason(
         self, owner: Owner, trouble: Trouble, step: str | None, now: datetime, told: DegradedReason | None
     ) -> DegradedReason:
-        """One reason. What was told of it already stays as it is, unless something else is to be said of it."""
+        """One reason. A reason that was reported before is kept, unless its text changes."""
         said = _line(Cleaner(), trouble.said, _LONGEST_SAID)
         if told is not None and told.reason.startswith(said):
             return told
@@ -42,14 +42,14 @@ class Texts:
         )
 
     def more(self, reasons: Sequence[DegradedReason], count: int) -> Sequence[DegradedReason]:
-        """What says that there are more, if of `count` reasons only these are kept."""
+        """A last reason that tells how many more there are, if `count` is greater than the number of `reasons`."""
         if count <= len(reasons):
             return ()
         rest = f"{count - len(reasons)} more of this environment don't work."
         return (DegradedReason(since=reasons[0].since, kind="", address="", reason=rest),)
 
     def message(self, name: str, reasons: Sequence[DegradedReason]) -> str:
-        """What the event says."""
+        """The event's message."""
         if not reasons:
             return f"{name} works again as a whole"
         first, more = reasons[0], f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
@@ -65,10 +65,10 @@ class Texts:
 
 
 def short(address: str) -> str:
-    """An address as far as it is kept."""
+    """An address, cut to the length that is stored."""
     return _line(Cleaner(), address, _LONGEST_ADDRESS)
 
 
 def _line(cleaner: Cleaner, text: str, longest: int) -> str:
-    """The text as one line. It is cleaned as a whole: what is cut may be half a secret."""
+    """The text as one line. It is cleaned before it is cut, because the cut could leave half a secret."""
     return cleaner.clean(" ".join(cleaner.clean(text).split()), longest)

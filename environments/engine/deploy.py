@@ -51,7 +51,7 @@ class Deploy:
         self._logs = logs
 
     def run(self) -> None:
-        """Applies what is not done yet, takes away what is outdated, then decides: ready or failed."""
+        """Applies the steps that aren't done, removes what is obsolete, then records the result: ready or failed."""
         done = self._begin()
         template = self._template
         kept = {step.name for step in template.steps}
@@ -73,7 +73,7 @@ class Deploy:
             except (InvalidTemplate, ImageNotPublished) as error:
                 failure = failure_of(error, cleaner=self._recorder.cleaner)
         if failure is None and not missing:
-            # With something missing nobody can say what of the rest is still in use; the next update looks again.
+            # While a step is missing, what the others still use is unknown; the next update prunes.
             failure = self._clear_away(done)
         if failure is None:
             self._succeed(template, outputs, missing, outcome.errors)
@@ -89,7 +89,7 @@ class Deploy:
         return first_failure(errors, self._lease.deployment.id, self._recorder.cleaner)
 
     def _begin(self) -> set[str]:
-        """Lays the journal out and moves the environment on; gives the lines that an earlier worker finished."""
+        """Writes the journal's rows and the environment's state; returns the steps that an earlier worker finished."""
         deployment, environment = self._lease.deployment, self._lease.environment
         with self._lease.write() as tx:
             bundle = tx.templates.bundle(deployment.bundle)
@@ -141,11 +141,11 @@ class Deploy:
     def _succeed(
         self, template: Template, outputs: dict[str, Any], missing: set[str], errors: Mapping[str, BaseException]
     ) -> None:
-        """The environment is ready; without what is `missing`, if failures of steps didn't stop the deployment."""
+        """Records that the environment is ready. `missing`: steps that failed or were skipped without stopping it."""
         awaiting = self._contexts.awaiting_promotion(self._steps.outputs)
         changes: dict[str, Any] = {"awaiting_promotion": awaiting}
         if not awaiting or self._lease.environment.last_good is None:
-            # What waits for promotion isn't proven yet: a rollback goes to what it would take the place of.
+            # What waits for promotion isn't proven yet: a rollback goes to the version that it would replace.
             changes["last_good"] = self._lease.deployment.id
         if not any(self._registry.takes_secrets(step.uses) and step.name in missing for step in template.steps):
             changes["sealed"] = None
@@ -162,7 +162,7 @@ class Deploy:
             self._recorder.end(tx, DeploymentState.SUCCEEDED, None, _without(left_out, errors, self._recorder.cleaner))
 
     def _fail(self, template: Template, failure: Failure) -> None:
-        """The environment has failed; goes back to the last good deployment if the step that failed asks for that."""
+        """Records that the environment has failed, and queues a rollback if the failed step asks for one."""
         deployment = self._lease.deployment
         names = {step.name: step for step in template.steps}
         step = names.get(failure.step or "")
@@ -176,7 +176,7 @@ class Deploy:
             self._recorder.end(tx, DeploymentState.FAILED, failure)
             if isinstance(back, Draft):
                 asked = DeploymentRequest(
-                    # One failure makes one rollback, so its id needs no chance.
+                    # One failure makes one rollback, so the id follows from the deployment's.
                     id=f"{deployment.id}-back",
                     by=deployment.requested_by,
                     reason=f"back to {back.rollback_to}, because step {failure.step!r} failed",
@@ -186,7 +186,7 @@ class Deploy:
                 enqueue.roll_back(tx, back, asked)
 
     def _way_back(self, tx: Transaction) -> Draft | str:
-        """What to go back to, or in a sentence why there is no such thing."""
+        """The draft of the rollback, or a sentence that says why there is none."""
         deployment = self._lease.deployment
         if deployment.rollback_to is not None:
             return "This was a rollback already, so nothing is rolled back."
@@ -202,15 +202,15 @@ class Deploy:
 
 
 def first_failure(errors: Mapping[str, BaseException], deployment_id: str, cleaner: Cleaner = PLAIN) -> Failure | None:
-    """The failure to show of a graph's errors; None when there are none. Raises what `raise_interrupts` raises."""
+    """The first failure among a graph's errors; None without errors. Raises what `raise_interrupts` raises."""
     raise_interrupts(errors, deployment_id)
     return _first(errors, cleaner)
 
 
 def raise_interrupts(errors: Mapping[str, BaseException], deployment_id: str) -> None:
-    """Raises what interrupts the deployment, or keeps the engine from writing its journal; faults are logged."""
+    """Raises errors that interrupt the deployment or prevent writes to the journal; logs faults of the program."""
     for error in errors.values():
-        # What isn't an `Exception` ends the thread that it comes to, and is no failure of a step.
+        # Anything but an `Exception` ends the thread, and is no failure of a step.
         if isinstance(error, Interrupted | StorageError) or not isinstance(error, Exception):
             raise error
     for name, error in errors.items():
@@ -223,7 +223,7 @@ def _first(errors: Mapping[str, BaseException], cleaner: Cleaner) -> Failure | N
 
 
 def _without(left_out: list[str], errors: Mapping[str, BaseException], cleaner: Cleaner) -> str:
-    """What the end of a deployment says of steps whose failure didn't stop it."""
+    """The note at a deployment's end about steps whose failure didn't stop it."""
     if not left_out:
         return ""
     why = "; ".join(f"{name}: {failure_of(error, name, cleaner).message}" for name, error in errors.items())

@@ -1,4 +1,4 @@
-"""Carries out a destroy: in reverse order, driven by the inventory, ended by an independent look that finds nothing."""
+"""Carries out a destroy: in reverse order, from the inventory, until an independent observation finds nothing."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from environments.steps.base import Observation, Owner
 from environments.steps.registry import StepRegistry
 
 PROOF = "proof"
-"""The journal's step for the last look."""
+"""The journal's step for the final observation."""
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Destroy:
         self._set_inventory([], frozenset())
 
     def run(self) -> None:
-        """Takes everything away, looks again, and decides: destroyed, or failed and to be tried again."""
+        """Removes everything, observes it again, and records the result: destroyed, or failed and to be retried."""
         needs, done = self._begin()
         outcome = run_graph(needs, self._step, done=done, stop_on_error=False)
         failure = first_failure(outcome.errors, self._lease.deployment.id)
@@ -59,7 +59,7 @@ class Destroy:
                 self._recorder.end(tx, DeploymentState.FAILED, failure)
 
     def _begin(self) -> tuple[dict[str, tuple[str, ...]], set[str]]:
-        """Lays the journal out: the template's steps turned round, then what is shared, then the proof."""
+        """Writes the journal's rows: the template's steps in reverse order, then shared resources, then the proof."""
         deployment = self._lease.deployment
         with self._lease.write() as tx:
             self._reach(tx)
@@ -72,7 +72,7 @@ class Destroy:
         return {name: needs for name, _, needs in rows}, done
 
     def _reach(self, tx: Transaction) -> None:
-        """Writes down all that jobs of the environment could read and write, whichever of it its steps have named."""
+        """Records everything that the environment's jobs could read and write, whether or not a step named it."""
         environment = self._lease.environment
         owner = Owner(environment.id, environment.name, _held(tx, environment.id))
         known = {found.ref for found in tx.inventory.of(environment.id)}
@@ -91,7 +91,7 @@ class Destroy:
         return [*rows, (SHARED, SHARED, names), (PROOF, PROOF, (*names, SHARED))]
 
     def _template_steps(self, tx: Transaction) -> tuple[Step, ...]:
-        """Of the pinned content; none when this version can't read it: then the inventory alone says what goes."""
+        """The steps of the pinned template; none if this version can't read it: then only the inventory counts."""
         bundle = tx.templates.bundle(self._lease.deployment.bundle)
         if bundle is None:
             return ()
@@ -128,10 +128,10 @@ class Destroy:
         return [resource for resource in reversed(found) if resource.step == name]
 
     def _prove(self, resources: Sequence[Resource], run: Progress) -> None:
-        """Looks at everything that was ever written down, whatever we believe to have removed.
+        """Observes every resource that was ever recorded, including those recorded as gone.
 
-        What is there is taken away once more, then looked for again: a part that has just started may have said that it
-        had nothing, when it hadn't read all of its own records yet.
+        What is found is removed once more, then observed again: a backend that has just started may have answered that
+        it has nothing, before it had read all of its own data.
         """
         found_left = self._left(resources, run)
         if found_left:

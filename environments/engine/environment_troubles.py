@@ -1,4 +1,4 @@
-"""Everything that is wrong with one environment's jobs and checks, as far as this process knows the world."""
+"""The troubles of one environment's jobs and checks, from the cluster's events."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,7 +9,7 @@ from environments.service.storage.environments import Watched
 from environments.steps.job_health import GRACE, RUN, Trouble, job_troubles
 
 _OF_NOMAD = "_nomad-"
-"""What the ids of services begin with that Nomad registers; that of the allocation stands in them."""
+"""How the ids of services that Nomad registers begin; they contain the allocation's id."""
 
 
 def forgotten(world: KnownWorld, kind: str, watched: Watched) -> Iterator[tuple[str, str]]:
@@ -27,7 +27,7 @@ def forgotten(world: KnownWorld, kind: str, watched: Watched) -> Iterator[tuple[
 
 
 def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -> Iterator[tuple[Trouble, str | None]]:
-    """Each with the step that made the thing, if one is known. `kind`: of the resources that are jobs."""
+    """Each trouble with the step that made the resource, if known. `kind`: the kind of resources that are jobs."""
     since, until = (int(moment.timestamp() * 1e9) for moment in (watched.state_since, now))
     for address, step in watched.made.items():
         namespace, _, name = address.partition("/")
@@ -38,11 +38,11 @@ def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -
     for check in world.checks(watched.name):
         of = None
         if check.service_id.startswith(_OF_NOMAD):
-            # Of an instance that has ended its check goes in a moment; of a job that no step made it is unexpected.
+            # The check of an ended instance is removed soon; that of a job that no step made is drift.
             of = f"{watched.name}/{world.job_of(watched.name, check.service_id)}"
             if of not in watched.made:
                 continue
-        # Without a name of its own a check gets one of Nomad that says no more than its service's.
+        # Nomad's default name of a check only repeats that of the service.
         named = check.check != f'service: "{check.service}" check'
         said = f"The check{f' {check.check!r}' if named else ''} of service {check.service!r} is critical"
         address = short(f"{check.service}/{check.check}" if named else check.service)

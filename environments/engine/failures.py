@@ -1,4 +1,4 @@
-"""What a person reads about an error that ended a step or a deployment."""
+"""Errors that ended a step or a deployment, as a person reads them."""
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.environment import Failure
@@ -8,11 +8,11 @@ LONGEST = 4000
 """Characters of a message; the rest of a longer one is cut off, visibly."""
 
 PLAIN = Cleaner()
-"""For what no secrets are known of."""
+"""Cleans texts of control characters; knows no secrets."""
 
 
 def failure_of(error: BaseException, step: str | None = None, cleaner: Cleaner = PLAIN) -> Failure:
-    """What a person reads about an error: messages may quote programs, which say what they like."""
+    """The error as a person reads it, cleaned: messages may quote output of any program."""
     if isinstance(error, CalvinverseError):
         message, hint = (cleaner.clean(text, LONGEST) for text in (error.message, error.hint))
         return Failure(code=error.code, message=message, hint=hint, step=step)

@@ -1,4 +1,4 @@
-"""Tells readers that there are new events, and workers that there may be work, without anybody polling the database."""
+"""Wakes readers when there are new events, and workers when there may be work, so that neither polls the database."""
 
 import threading
 import time
@@ -37,7 +37,7 @@ class Feed:
             return self._newest > after
 
     def wake(self) -> None:
-        """Lets everybody who waits look again, to stop for example."""
+        """Wakes everybody who waits, for example to stop."""
         with self._changed:
             self._woken += 1
             self._changed.notify_all()

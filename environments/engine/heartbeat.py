@@ -1,4 +1,4 @@
-"""Tells the database, and so everybody, that a worker lives."""
+"""Records in the database that a worker is alive."""
 
 import os
 import socket
@@ -16,13 +16,13 @@ from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.transaction import Storage
 
 EVERY = 4.0
-"""Seconds between two beats; the one before still counts when one is late."""
+"""Seconds between two heartbeats. A worker counts as alive even if one is late."""
 
 log = structlog.get_logger()
 
 
 class Heartbeat:
-    """A thread that beats until it is stopped. Leases of deployments don't depend on it: it is for people."""
+    """A thread that writes heartbeats until it is stopped. They are for people: leases don't depend on them."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name=f"beat-{name}", daemon=True)
 
     def start(self) -> None:
-        """The first beat comes at once."""
+        """Starts the thread; the first heartbeat is written at once."""
         self._thread.start()
         self._faults.started(self._thread, self._stopping.set)
 
     def leave(self) -> None:
-        """The worker has ended: takes it off the list."""
+        """Removes a worker that has ended from the list."""
         self._thread.join(timeout=EVERY)
         try:
             with self._storage.write() as tx:

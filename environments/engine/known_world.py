@@ -1,4 +1,4 @@
-"""What this process knows of all jobs and critical checks: listings, kept up to date by what happens since."""
+"""All jobs and critical checks that this process knows of: listings, kept up to date by later events."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ class KnownWorld:
         self._checks: dict[str, list[Check]] = {}
         self._indexes: dict[tuple[str, str], int] = {}
         self._ends: dict[tuple[str, str], bool] = {}
-        """Whether jobs end by themselves: also of those that are gone, but not of their runs."""
+        """Whether jobs end by themselves; includes jobs that are gone, but not their runs."""
 
     def list_jobs(self, listing: Listing) -> None:
         """Takes a listing in place of all that was known of jobs."""
@@ -30,7 +30,7 @@ class KnownWorld:
         self.take([*listing.jobs, *listing.instances])
 
     def take(self, happenings: Iterable[Happening]) -> set[str]:
-        """Takes what is newer than what is known; gives the namespaces that it touches."""
+        """Takes events that are newer than what is known; the namespaces that changed."""
         touched = set()
         for one in happenings:
             key = (one.namespace, one.id)
@@ -51,7 +51,7 @@ class KnownWorld:
         return touched
 
     def list_checks(self, critical: Sequence[Check]) -> set[str]:
-        """Takes all critical checks; gives the names of the environments for which anything changes."""
+        """Takes all critical checks; the names of the environments whose checks changed."""
         before, self._checks = self._checks, defaultdict(list)
         for check in critical:
             self._checks[check.service.partition(SERVICE_MARK)[0]].append(check)
@@ -68,7 +68,7 @@ class KnownWorld:
         return JobFacts(found, self._of(namespace, job), runs, may_be_forgotten=ends is not False)
 
     def job_of(self, namespace: str, service_id: str) -> str | None:
-        """The job whose instance Nomad registered as that service; None when there is no such instance any more."""
+        """The job whose instance Nomad registered as that service; None if the instance is gone."""
         instances = self._instances.get(namespace, {}).values()
         return next((found.job for found in instances if found.id in service_id), None)
 

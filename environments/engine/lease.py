@@ -1,4 +1,4 @@
-"""A worker's hold on one deployment: prolonged while it lives, checked before each effect, fencing every write.
+"""A worker's lease on one deployment: renewed while the worker is alive, checked before each effect and each write.
 
 While the database is away the worker pauses: it asks again for as long as the lease is surely its own. Where an answer
 was lost it doesn't: the deployment is interrupted, and goes on at the interrupted step when its lease is over.
@@ -17,13 +17,13 @@ from environments.engine.fault_injection import NO_FAULTS, FaultInjection
 from environments.service.storage.transaction import Storage, Transaction
 
 SECONDS = 10.0
-"""How long a lease lasts: what a dead worker's deployment waits at most before another one goes on."""
+"""How long a lease lasts: after at most this time another worker resumes a dead worker's deployment."""
 
 RENEWED_EVERY = 3.0
-"""Seconds between two prolongations."""
+"""Seconds between two renewals."""
 
 _PAUSE = 0.25
-"""Seconds after which a database that was away is asked again."""
+"""Seconds after which an unavailable database is asked again."""
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ class Lease:
         self._thread.join(timeout=SECONDS)
 
     def check(self) -> None:
-        """Raises `LeaseLost`, `Superseded` or `Stopping`; returns when the worker may change the world."""
+        """Returns if the worker may change the world. Raises `LeaseLost`, `Superseded`, `Cancelled` or `Stopping`."""
         while True:
             self._check_here()
             try:
@@ -72,13 +72,13 @@ class Lease:
                 self._pause(error)
 
     def _check_here(self) -> None:
-        """What can be told without the database."""
+        """Does the part of `check` that needs no database."""
         if self._stopping.is_set():
             raise Stopping("The service is being stopped.")
         if self._lost is not None:
             raise self._lost
         if time.monotonic() >= self._sure_until:
-            raise LeaseLost("The lease could not be prolonged in time.")
+            raise LeaseLost("The lease could not be renewed in time.")
 
     @contextmanager
     def write(self, *, going_on: bool = False) -> Iterator[Transaction]:
@@ -99,7 +99,7 @@ class Lease:
                     yield tx
                 return
             except DatabaseUnavailable as error:
-                if begun:  # whether it was committed nobody knows
+                if begun:  # whether it was committed is unknown
                     raise
                 self._pause(error)
 
@@ -110,7 +110,7 @@ class Lease:
 
     @property
     def sure_for(self) -> float:
-        """Seconds from now for which nobody else can take the deployment; zero or less: not sure."""
+        """Seconds from now for which no other worker can take the deployment; zero or less: not sure."""
         return 0.0 if self._lost is not None else self._sure_until - time.monotonic()
 
     @property
@@ -119,7 +119,7 @@ class Lease:
         return self.deployment.id, self._worker, self.deployment.epoch
 
     def release(self) -> None:
-        """Gives the deployment back at once, so that it goes on elsewhere or after a restart."""
+        """Gives the deployment back at once, so that another worker, or this one after a restart, can resume it."""
         with self._storage.write() as tx:
             tx.deployments.release(*self.holder)
 

@@ -38,12 +38,12 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
-        """Begins to write."""
+        """Starts the thread."""
         self._thread.start()
         self._faults.started(self._thread, self._end)
 
     def stop(self) -> None:
-        """Writes what is left and ends."""
+        """Writes the remaining lines and stops the thread."""
         self._end()
         self._thread.join(timeout=5)
         try:
@@ -52,7 +52,7 @@ class LogWriter:
             log.warning("log.lost", lines=len(self._lines), reason=error.message)
 
     def add(self, environment_id: str, deployment_id: str, step: str | None, line: str) -> None:
-        """Takes a line; it is written within a tenth of a second."""
+        """Adds a line, which is written within `FLUSHED_EVERY`."""
         text = PLAIN.clean(line).rstrip()
         if len(text) > LONGEST_LINE:
             text = f"{text[:LONGEST_LINE]} … ({len(text) - LONGEST_LINE} more characters)"
@@ -61,9 +61,9 @@ class LogWriter:
         self._wanted.set()
 
     def flush(self) -> None:
-        """Writes what has been collected, now. Lines stay collected if the database fails.
+        """Writes all collected lines. If the database fails, they stay collected.
 
-        Lines of a deployment that another worker has taken over are let go: they come too late.
+        Lines of a deployment that another worker has taken over are dropped.
         """
         with self._writing:
             with self._guard:

@@ -1,4 +1,4 @@
-"""Looks at a ready environment: what a repair would do, and what is in its places that no step made."""
+"""Observes a ready environment: what a repair would do, and what is in its places that no step made."""
 
 import time
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from environments.steps.base import Owner
 from environments.steps.registry import StepRegistry
 
 INCIDENTS = 20
-"""How many incidents are kept of one look."""
+"""How many incidents of one observation are stored."""
 
 UNEXPECTED = 200
-"""How many unexpected things are kept of one look."""
+"""How many unexpected resources of one observation are stored."""
 
 _LONGEST = 500
-"""Characters of an address or a detail that are kept."""
+"""Characters of an address or a detail that are stored."""
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class WorldObserver:
         self._clock = clock
 
     def observe(self, environment: Environment) -> Drift:
-        """How the world differs from what the steps made; what can't be looked at is named as a trouble."""
+        """How the world differs from what the steps made; what can't be observed is named as a trouble."""
         observed_at, end = self._clock(), time.monotonic() + LONGEST_PLAN
         troubles: dict[str, str] = {}
         with self._storage.read() as tx:
@@ -49,15 +49,15 @@ class WorldObserver:
             owner = Owner(environment.id, environment.name, tx.inventory.held(environment.id))
         assert bundle is not None, "bundles in use are never deleted"
         try:
-            # Secret parameters are in OpenBao already: a repair has none to bring.
+            # Secret parameters are in OpenBao already, so a repair brings none.
             target = Target(DeploymentKind.REPAIR, environment, bundle, {})
             steps = tuple(step for step in self._planner.plan(target, troubles) if step.changes)
             names = frozenset(step.name for step in bundle.template().steps)
         except CalvinverseError as error:
-            # Such as a template that this version can't read any more.
+            # For example a template that this version can't read.
             return Drift(observed_at=observed_at, troubles={"template": error.message})
         known = frozenset(found.ref for found in inventory if found.status is not ResourceStatus.GONE)
-        # What a repair puts right is told once, though nobody wrote it as it is now.
+        # What a repair corrects is reported once, as a change, though no step wrote it as it is.
         planned = {(change.kind, change.address) for step in steps for change in step.changes}
         unexpected = tuple(
             found
@@ -77,7 +77,7 @@ class WorldObserver:
     def _incidents(
         self, known: frozenset[ResourceRef], since: datetime | None, troubles: dict[str, str]
     ) -> list[Incident]:
-        """The newest that happened after the last deployment: what happened during one stands in its log."""
+        """The newest incidents after the last deployment; those during a deployment are in its log."""
         found: list[Incident] = []
         for source in self._registry.incident_sources:
             try:
@@ -97,7 +97,7 @@ class WorldObserver:
         found: list[Unexpected] = []
         for detector in self._registry.drift_detectors:
             if time.monotonic() > end:
-                troubles[detector.part] = "there was no time left to look for what no step made"
+                troubles[detector.part] = "there was no time left to detect what no step made"
                 continue
             try:
                 found += detector.unexpected(owner, known, steps)
@@ -107,7 +107,7 @@ class WorldObserver:
 
 
 def _shortened(found: Unexpected) -> Unexpected:
-    """Whoever can write a name chooses how long it is."""
+    """The resource with bounded texts: whoever writes a name chooses its length."""
     return found.model_copy(update={"address": _cut(found.address), "detail": _cut(found.detail)})
 
 
