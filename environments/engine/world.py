@@ -98,7 +98,7 @@ class World:
         def well() -> None:
             nonlocal pause, away
             if away:
-                log.info("cluster.available", part=part)
+                log.info("backend.available", part=part)
             pause, away = _FIRST_PAUSE, False
 
         while not self._stopping.is_set():
@@ -118,10 +118,10 @@ class World:
             except CalvinverseError as error:
                 # Once for each outage.
                 if not away and not self._stopping.is_set():
-                    log.warning("cluster.unavailable", part=part, reason=error.message)
+                    log.warning("backend.unavailable", part=part, reason=error.message)
             except Exception as error:  # the thread must not end: no later event would be noticed
                 if not away:
-                    log.error("cluster.fault", part=part, exc_info=error)
+                    log.error("backend.fault", part=part, exc_info=error)
             away = True
             self._stopping.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -202,7 +202,7 @@ def test_an_environment_is_degraded_and_recovers_without_anybody_asking(
     os.kill(before, signal.SIGKILL)
     assert wait_for(lambda: agent.pid() not in (None, before), 60)
     assert wait_for(lambda: agent.observe().healthy, 120), agent.observe()
-    until(service, lambda _: b"cluster.available" in service.log.read_bytes())
+    until(service, lambda _: b"backend.available" in service.log.read_bytes())
     docker("kill", container(nomad))
     view = until(service, lambda view: any(one.kind == "nomad.job" for one in view.degraded))
     reason = next(one for one in view.degraded if one.kind == "nomad.job")
