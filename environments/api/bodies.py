@@ -1,4 +1,4 @@
-"""Limits on bodies: JSON of a sensible size that comes in a sensible time, and not too many large ones at once."""
+"""Limits on request bodies: their size, the time that they take to arrive, and the memory of large ones together."""
 
 import asyncio
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ LARGEST_BODY = 256 * 1024
 """Bytes; a request with parameters and the text of a certificate is far below."""
 
 _AROUND = 8
-"""Levels that a request puts around the values of people."""
+"""Levels of nesting that a request adds around a person's values."""
 
 LARGEST_PUSH = LARGEST_BUNDLE * 4 // 3 + LARGEST_BODY
 """Bytes; a bundle in base64 and its paths."""
 
 PUSHES_AT_ONCE = 4 * LARGEST_PUSH
-"""Bytes of large bundles that are in memory at once; half of them for each owner."""
+"""Bytes of large bundles in memory at a time; one owner gets at most half."""
 
 STATES_AT_ONCE = 3 * module_states.LARGEST_STATE
-"""Bytes of large states of modules that are in memory at once; a third of them for each environment."""
+"""Bytes of large module states in memory at a time; one environment gets at most a third."""
 
 MOST_PARTS = 100_000
 """Values, names and escaped characters in a large body: parsing makes an object of each."""
@@ -38,13 +38,13 @@ _INLINE = 16 * 1024
 """Bytes; a larger body is parsed in a thread."""
 
 LONGEST = 20.0
-"""Seconds that a body may take to come."""
+"""Seconds that a body may take to arrive."""
 
 LONGEST_LARGE = 120.0
 """Seconds for bundles and states."""
 
 _PUSHES = {"/v1/templates": Action.TEMPLATE_PUSH, "/v1/templates/validate": Action.TEMPLATE_VALIDATE}
-"""What takes bundles."""
+"""Paths that accept bundles."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "LOCK", "UNLOCK"})
 
@@ -60,7 +60,7 @@ class _Limits:
 
 
 class Limited:
-    """Bodies are JSON of a sensible size, and hold only what can be stored: no NaN, no half characters."""
+    """Middleware that limits bodies, and refuses JSON that can't be stored: NaN, unpaired surrogates."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Limited:
                 await self._app(scope, _replaying(body, receive), send)
 
     def _limits(self, scope: Scope) -> _Limits:
-        """Raises `Forbidden` before a byte is read for who may not send what needs so much."""
+        """Raises `Forbidden` before a byte is read if the caller may not send bodies that large."""
         state = scope["state"].get("state_caller")
         if isinstance(state, StateCaller) and scope["method"] == "POST":
             return _Limits(module_states.LARGEST_STATE, self._states, state.environment_id, state=True)
@@ -120,7 +120,7 @@ class Limited:
 
 
 async def _read(scope: Scope, receive: Receive, largest: int, allocation: Allocation) -> bytes | None:
-    """The body; None when its sender has gone. Raises `RequestTooLarge`, `TooManyRequests`."""
+    """Reads the body; None when the client has disconnected. Raises `RequestTooLarge`, `TooManyRequests`."""
     announced = Headers(scope=scope).get("content-length", "")
     expected = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
     body = bytearray()
@@ -139,7 +139,7 @@ async def _read(scope: Scope, receive: Receive, largest: int, allocation: Alloca
 
 
 def _count(body: bytes) -> None:
-    """Raises `InvalidInput` for a body of which parsing would make much more than its bytes."""
+    """Raises `InvalidInput` for a body with so many values that parsing would need much more memory than the body."""
     if sum(map(body.count, (b"[", b"{", b",", b"\\"))) > MOST_PARTS:
         raise InvalidInput(f"The body holds more than {MOST_PARTS} values, names and escaped characters.")
 
@@ -165,7 +165,7 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 
 def check_json(body: bytes) -> None:
-    """Raises `InvalidInput` for what Python reads as JSON but nobody else does, or can't be stored."""
+    """Raises `InvalidInput` for what isn't standard JSON or can't be stored, even though Python parses it."""
     try:
         parse_json(body, DEEPEST + _AROUND)
     except ValueError as error:

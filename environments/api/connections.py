@@ -1,6 +1,6 @@
-"""Connections of whoever comes, also without a token: none is kept for one that does nothing, or next to nothing.
+"""Time limits for connections: idle and very slow ones are closed, with or without a token.
 
-uvicorn waits for ever for the headers of a request, and reads a body in pieces as small as they come.
+uvicorn waits without limit for the headers of a request, and reads a body in pieces of any size.
 """
 
 import asyncio
@@ -12,20 +12,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 HEAD_SECONDS = 15.0
-"""How long the headers of a request may take to come, from the connection's begin on.
+"""How long the headers of a request may take to arrive, from the start of the connection.
 
-And how long the rest of a body is taken, and thrown away, when the request has its answer already.
+Also how long the rest of a body is read and discarded after the request has its answer.
 """
 
 UNREAD_SECONDS = 60.0
-"""How long an answer, or an event of a stream, may wait for somebody who doesn't read."""
+"""How long an answer, or an event of a stream, waits for a client that doesn't read."""
 
 MOST_WAITING = 400
 """Connections without a request; when there are more, the one that has waited longest is closed."""
 
 _SLICE = 16 * 1024
-"""Bytes of one connection that are read before it is the others' turn: a body may come in pieces of one byte, and each
-costs as much as a large one."""
+"""Bytes of one connection that are read before other connections are served: a body may arrive in pieces of one byte,
+and each piece costs as much as a large one."""
 
 
 class Patient(H11Protocol):
@@ -50,7 +50,7 @@ class Patient(H11Protocol):
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Somebody is there, and may send a request."""
+        """Starts the time limit for the headers."""
         super().connection_made(transport)
         self._wait()
         if len(self.waiting) > self.most_waiting:
@@ -58,13 +58,13 @@ class Patient(H11Protocol):
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Somebody has gone."""
+        """Removes the connection from those that wait."""
         super().connection_lost(exc)
         self._stop_waiting()
         self._stop_unread()
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request, or several."""
+        """Queues received bytes."""
         self._backlog += data
         if self._feeding:
             self.transport.pause_reading()
@@ -72,7 +72,7 @@ class Patient(H11Protocol):
             self._feed()
 
     def _feed(self) -> None:
-        """Reads a slice of what came; the rest when others had their turn."""
+        """Reads a slice of the received bytes; the rest follows after other connections were served."""
         if self._feeding and not self.flow.read_paused:
             self.transport.resume_reading()
         self._feeding = False
@@ -91,18 +91,18 @@ class Patient(H11Protocol):
             self.loop.call_soon(self._feed)
 
     def on_response_complete(self) -> None:
-        """A request is done."""
+        """Waits for the next request."""
         super().on_response_complete()
         self._look()
 
     def pause_writing(self) -> None:
-        """Nobody reads what we write."""
+        """Starts the time limit for a client that doesn't read."""
         super().pause_writing()
         self._stop_unread()
         self._unread = self.loop.call_later(self.unread_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Somebody reads again."""
+        """Ends that time limit: the client reads again."""
         super().resume_writing()
         self._stop_unread()
 
@@ -113,7 +113,7 @@ class Patient(H11Protocol):
             self._wait()
 
     def _wait(self) -> None:
-        """For the headers of a request."""
+        """Waits for the headers of a request."""
         self.waiting[self] = None
         unread = self.conn.their_state is h11.SEND_BODY  # the rest of a request that has its answer
         idle = self._answered and not unread
@@ -139,5 +139,5 @@ class Patient(H11Protocol):
 
 
 def patient_protocol() -> type[Patient]:
-    """The protocol of one server, whose connections are counted on their own."""
+    """A protocol class for one server, which counts only that server's connections."""
     return type("PatientProtocol", (Patient,), {"waiting": OrderedDict()})

@@ -1,4 +1,4 @@
-"""What stands before every route: counting, errors nobody foresaw, authentication, and turns.
+"""Middleware before every route: metrics, unexpected errors, authentication, and limits per owner.
 
 Plain ASGI and not dependencies of routes, so that paths which don't exist, and /openapi.json, are guarded as well.
 """
@@ -49,7 +49,7 @@ Observer = Callable[[str, str, int, float], None]
 
 
 def caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Principal:
-    """Who asks; `Authenticated` has found out."""
+    """The principal that `Authenticated` has found."""
     principal = request.scope["state"].get("principal")
     if not isinstance(principal, Principal):
         raise Unauthenticated("There is no token in the request.")
@@ -71,7 +71,7 @@ def bearer(scope: Scope) -> str:
 
 
 class Watched:
-    """Outermost: no exception gets past it, every request is counted, and nothing of an answer is cached."""
+    """Outermost middleware: catches every exception, counts every request, and forbids caching."""
 
     def __init__(self, app: ASGIApp, observer: Observer) -> None:
         self._app = app
@@ -109,7 +109,7 @@ class Watched:
 
 
 class Authenticated:
-    """Nothing gets past it without a good token but the open paths; those note who asks if they are told.
+    """Requires a valid token except on open paths; there a token is optional.
 
     States of modules are asked for by OpenTofu, with credentials of their own.
     """
@@ -141,7 +141,7 @@ class Authenticated:
 
 
 class _Tokens:
-    """Looks tokens up, in threads of its own; whoever shows made-up ones keeps no good one waiting."""
+    """Looks tokens up in threads of its own; unknown tokens don't delay known ones."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -149,7 +149,7 @@ class _Tokens:
         self._lanes: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
 
     async def principal(self, token: str) -> Principal:
-        """Whose token this is by now. Raises `Unauthenticated`, `TooManyRequests`."""
+        """The principal of a token, checked now. Raises `Unauthenticated`, `TooManyRequests`."""
         if self._lanes is None:
             self._lanes = anyio.CapacityLimiter(8), anyio.CapacityLimiter(4)
         fast, slow = self._lanes
@@ -170,7 +170,7 @@ class _Tokens:
 
 
 class Shared:
-    """No owner takes all: so many requests of each go on at once, the others wait, and too many are refused.
+    """Limits the requests of each owner in progress; more wait, and too many are refused.
 
     A stream of events counts until it begins; it takes no thread.
     """

@@ -1,4 +1,4 @@
-"""What can be done with a path: HEAD wherever GET is, and an answer to OPTIONS and to every other method."""
+"""Methods of a path: HEAD wherever there is GET, OPTIONS, and the answer to methods that a path lacks."""
 
 from contextlib import suppress
 
@@ -10,7 +10,7 @@ _ORDER = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "LOCK", "UNLOCK", "OP
 
 
 def methods(scope: Scope) -> list[str]:
-    """All methods of a path, of all its routes together; none if there is nothing at it."""
+    """All methods of a path over all its routes; empty if there is no such path."""
     asked = {name: scope.get(name, "") for name in ("type", "path", "root_path")}
     routes = scope["app"].routes
     found = {
@@ -33,11 +33,11 @@ def options(request: Request) -> Response:
 
 
 class _HeadSent(Exception):
-    """All that HEAD asks for has been sent."""
+    """Ends a HEAD request once its headers are sent."""
 
 
 class Headed:
-    """Answers HEAD as GET would be answered, without the body, which isn't waited for: a stream has no end."""
+    """Answers HEAD with the headers of GET, and doesn't wait for the body: a stream never ends."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

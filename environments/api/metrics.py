@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route, environments by state, deployments by kind and state."""
+"""Metrics for Prometheus: requests by route, environments by state, deployments by kind and state."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ OTHER = "other"
 
 
 class Metrics:
-    """A registry of its own: two services in one process don't mix."""
+    """The metrics of one service, in a registry of their own."""
 
     def __init__(self, reading: Reading, version: str) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
@@ -40,7 +40,7 @@ class Metrics:
         self._registry.register(_Counts(reading))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Counts a request. `route` is its template; a path would make a series of its own for each name."""
+        """Counts a request. `route` is the template of the route: a path would create a series for each name."""
         method = method if method in METHODS else OTHER
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
@@ -51,7 +51,7 @@ class Metrics:
 
 
 class _Counts(Collector):
-    """Read from the database when asked, so that they are right after a restart too. States without any are 0."""
+    """Counts read from the database at each scrape, so they are right after a restart. Empty states are 0."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -71,5 +71,5 @@ class _Counts(Collector):
         yield deployments
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: registering must not read the database."""
+        """No metrics: registering must not read the database."""
         return iter(())

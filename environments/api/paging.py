@@ -1,4 +1,4 @@
-"""Lists come in pages: how many at once, behind what to go on, and the address of the next page (RFC 8288)."""
+"""Pages of lists: their length, where they start, and the link to the next one (RFC 8288)."""
 
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -10,7 +10,7 @@ from environments.service.pages import Page
 LARGEST_PAGE = 1000
 
 PAGE = 200
-"""How many a page has when nobody says how many it should have; of environments, the largest."""
+"""Entries of a page by default; lists of environments use `LARGEST_PAGE`."""
 
 Limit = Annotated[
     int,
@@ -24,7 +24,7 @@ Skip = Annotated[int, Query(ge=0, le=10**9, description="Without the first so ma
 
 
 def link_next(request: Request, response: Response, found: Page[Any], limit: int, **behind: str | int) -> None:
-    """Names the address of the next page when this one is full: the same question, for what comes `behind` this."""
+    """Adds a link to the next page if this one is full: the same query, with `behind` added."""
     if found.more or len(found) == limit:
         query = urlencode({**request.query_params, "limit": limit, **behind})
         response.headers["Link"] = f'<{quote(request.scope["path"])}?{query}>; rel="next"'

@@ -1,4 +1,4 @@
-"""What the API needs of the service, put together elsewhere."""
+"""What the API needs of the service; `environments.bootstrap` builds it."""
 
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from environments.service.sources import Sources
 
 
 class Feed(Protocol):
-    """Tells when there is something new to read. Safe to use from any thread."""
+    """Says when there are new events. Safe to use from any thread."""
 
     @property
     def newest(self) -> int:
@@ -29,7 +29,7 @@ class Feed(Protocol):
 
 
 class Service(Protocol):
-    """The use cases, and what tells of events."""
+    """The use cases, and the feed of events."""
 
     @property
     def access(self) -> Access: ...

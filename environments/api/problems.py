@@ -1,4 +1,4 @@
-"""Every error as a problem document (RFC 9457): of the service, of validation, of routing, and those nobody foresaw."""
+"""Problem documents (RFC 9457) for every error: of use cases, validation and routing, and unexpected ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,11 +25,11 @@ from environments.wire.system import Problem
 MEDIA_TYPE = "application/problem+json"
 _TYPES = "urn:calvinverse:problem:"
 _RETRY_AFTER = 5
-"""Seconds until an error that passes by itself may have passed."""
+"""Seconds after which a transient error may have passed."""
 
 
 def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer that tells an error."""
+    """The response for an error."""
     status = http_status(type(error))
     problem = Problem(
         type=_TYPES + error.code,
@@ -49,17 +49,17 @@ def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None 
 
 
 def title(cls: type[CalvinverseError]) -> str:
-    """What all errors of a class have in common: the first line of its docstring."""
+    """The title of a class of errors: the first line of its docstring."""
     return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
 
 def unforeseen() -> CalvinverseError:
-    """What is told of an error that nobody foresaw: nothing of its inside."""
+    """The error shown for an unexpected exception; it reveals no detail."""
     return CalvinverseError("Something went wrong inside the service.")
 
 
 def install(app: FastAPI) -> None:
-    """Makes the application tell every error as a problem document."""
+    """Registers handlers so that the application answers every error with a problem document."""
 
     def ours(_: Request, error: Exception) -> Response:
         assert isinstance(error, CalvinverseError)
@@ -84,14 +84,14 @@ def install(app: FastAPI) -> None:
 
 
 _MOST_TOLD = 20
-"""Faults of a request that its answer names."""
+"""Faults of a request that the answer names."""
 
 _LONGEST_PLACE = 200
-"""Characters of the place of a fault: names in it are the sender's."""
+"""Characters of a fault's place; it holds names from the request."""
 
 
 def _from_validation(error: RequestValidationError) -> InvalidInput:
-    """Names each fault by its place; what was sent is not repeated, for it may hold a secret."""
+    """Names each fault by its place; the value isn't repeated, because it may be a secret."""
     problems = []
     faults = error.errors()
     for fault in faults[:_MOST_TOLD]:
@@ -124,7 +124,7 @@ def _from_http(request: Request, error: HTTPException) -> CalvinverseError:
 
 
 def problems(*classes: type[CalvinverseError]) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the errors of a route; 401, 422, 429 and 500 can come from every one."""
+    """The OpenAPI responses for the errors of a route; 401, 422, 429 and 500 can come from every route."""
     described: dict[int, list[str]] = {}
     every: tuple[type[CalvinverseError], ...] = (
         Unauthenticated,

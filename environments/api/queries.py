@@ -1,4 +1,4 @@
-"""What may stand behind the `?` of a path: what its route takes, once each, and nothing else."""
+"""Query parameters: a route accepts only those that it declares, each once."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ _LONGEST = 100
 
 
 async def known_queries(request: Request) -> None:
-    """Raises `UnknownParameter`: who misspells `limit` must not get everything. Raises `InvalidInput` for a second one.
+    """Raises `UnknownParameter`, so that a misspelt `limit` doesn't return all, and `InvalidInput` for duplicates.
 
     What the API doesn't describe, OpenTofu's backend, has names of its own.
     """

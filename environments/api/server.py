@@ -1,4 +1,4 @@
-"""The web server around the application: stops without waiting for readers of endless streams."""
+"""The web server; it stops without waiting for clients that read event streams."""
 
 import socket
 from pathlib import Path
@@ -13,7 +13,7 @@ STOP_SECONDS = 5
 
 
 class Server(uvicorn.Server):
-    """A server that ends the streams of events as soon as it begins to stop."""
+    """A server that closes event streams as soon as it starts to stop."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app

@@ -1,4 +1,4 @@
-"""What stands in paths and queries looks like this: the patterns of all routes, put into their description."""
+"""Patterns of path and query parameters, added to the OpenAPI document."""
 
 from typing import Any
 

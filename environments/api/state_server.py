@@ -35,7 +35,7 @@ class StateServer:
         return self._address
 
     def start(self) -> None:
-        """Begins to listen; who connects from now on is answered. Raises `PortTaken` when no port is free."""
+        """Starts to listen and to answer requests. Raises `PortTaken` when no port is free."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.bind((_HOST, 0))
@@ -50,7 +50,7 @@ class StateServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends it; to be called when no OpenTofu of this process runs any more."""
+        """Stops the server; call it after the last OpenTofu of this process has ended."""
         if self._thread is not None:
             self._server.should_exit = True
             self._thread.join(_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Live events for any number of readers: one thread reads what is new, once; each reader gets what it may see."""
+"""Event streams: one thread reads new events once, and each subscriber gets those that it may see."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 10.0
 """How often a silent stream says something, so that both ends notice when the other is gone."""
 
 CHECK_SECONDS = 2.0
-"""How often the tokens of open streams are looked at, for those that expire or that another process revokes."""
+"""How often the tokens of open streams are checked, for those that expire or that another process revokes."""
 
 BATCH = 500
 LONGEST_QUEUE = 2000
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class Subscription:
-    """One reader's place. Used in the event loop only."""
+    """One subscriber's queue. Used in the event loop only."""
 
     def __init__(self, position: int, token_id: str) -> None:
         self.token_id = token_id
@@ -57,7 +57,7 @@ class Subscription:
         self._wake = asyncio.Event()
 
     def put(self, events: list[OwnedEvent]) -> None:
-        """More events, in order."""
+        """Adds events, in order."""
         if len(self._queue) + len(events) > LONGEST_QUEUE:
             self._queue.clear()
             self.position = events[-1].event.id
@@ -66,19 +66,19 @@ class Subscription:
         self._wake.set()
 
     def take(self) -> list[OwnedEvent]:
-        """What waits."""
+        """Removes and returns the queued events."""
         events = list(self._queue)
         self._queue.clear()
         self._wake.clear()
         return events
 
     def close(self) -> None:
-        """Ends the reader's stream."""
+        """Ends the stream."""
         self.closed = True
         self._wake.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until something came, or this was closed, or time is over."""
+        """Waits for events, for the end of the stream, or for the time limit."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
 
@@ -99,7 +99,7 @@ class Hub:
         self._tell: Callable[[frozenset[str]], None] | None = None
 
     async def start(self) -> None:
-        """Begins to read, at what is newest now."""
+        """Starts to read after the newest event."""
         self._position = await anyio.to_thread.run_sync(self._reading.newest_event)
         loop = asyncio.get_running_loop()
         self._tell = lambda ended: self._end_soon(loop, ended)
@@ -108,7 +108,7 @@ class Hub:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends all streams, so that the server can stop. In the event loop only."""
+        """Ends all streams so that the server can stop. Call it in the event loop only."""
         self._closed = True
         self._stopping.set()
         if self._tell in self._access.on_revoked:
@@ -129,7 +129,7 @@ class Hub:
 
     @contextlib.contextmanager
     def place(self, owner: str) -> Iterator[None]:
-        """One of the streams that may be open at once, until the end. Raises `TooManyRequests`."""
+        """Counts an open stream until the block ends. Raises `TooManyRequests`."""
         if self._open[owner] >= MOST_OF_ONE:
             raise TooManyRequests(f"{owner} has {MOST_OF_ONE} streams of events open already.", hint=_CLOSE_ONE)
         if self._open.total() >= MOST_STREAMS:
@@ -144,7 +144,7 @@ class Hub:
 
     @contextlib.contextmanager
     def subscribed(self, token_id: str) -> Iterator[Subscription]:
-        """A subscription to what comes from now on, until the token of that id ends."""
+        """A subscription to new events, until the token with that id ends."""
         subscription = Subscription(self._position, token_id)
         subscription.closed = self._closed
         self._subscriptions.add(subscription)
@@ -154,7 +154,7 @@ class Hub:
             self._subscriptions.discard(subscription)
 
     def _end_soon(self, loop: asyncio.AbstractEventLoop, ended: frozenset[str]) -> None:
-        """From any thread: ends the streams of these tokens."""
+        """Ends the streams of these tokens. Safe to call from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop has been closed, and the streams with it
             loop.call_soon_threadsafe(self._end, ended)
 
@@ -203,7 +203,7 @@ class Hub:
 
 
 class Reader:
-    """One stream: what was missed from the database, then what comes, in order and each event once."""
+    """One stream: missed events from the database, then new ones, in order and each once."""
 
     def __init__(self, hub: Hub, reading: Reading, access: Access, principal: Principal, token: str) -> None:
         self._hub = hub
@@ -213,7 +213,7 @@ class Reader:
         self._token = token
 
     async def stream(self, after: int | None, environment: str | None) -> AsyncIterator[bytes]:
-        """Server-sent events. `environment` is an id. `after` None: only what comes.
+        """Server-sent events. `environment` is an id. `after` None: only new events.
 
         Who may see an event is decided by who owns its environment, as it was read together with the event.
         An event with an id and no data tells the place from which to go on, also when everything so far was invisible.

@@ -1,4 +1,4 @@
-"""What a worker without an API answers: how it is, and its numbers, for who runs it."""
+"""The HTTP application of a worker without the API: health and metrics."""
 
 from fastapi import FastAPI
 
@@ -12,7 +12,7 @@ from environments.api.routes.system import system_routes
 
 
 def create_worker_app(service: Service) -> FastAPI:
-    """The application; guarded like the API's."""
+    """The application, with the same middleware as the API."""
     metrics = Metrics(service.reading, service.version)
     app = FastAPI(
         title="Calvinverse, a worker", version=service.version, docs_url=None, redoc_url=None, redirect_slashes=False

@@ -1,6 +1,6 @@
-"""Who may ask: tokens, random and stored hashed; a token's owner owns what is made with it.
+"""Tokens: random, stored as hashes. A token's owner owns what is created with it.
 
-A token that was made with another one ends with it.
+A token that was created with another token ends with it.
 """
 
 import hmac
@@ -23,7 +23,7 @@ from environments.service.storage.transaction import Storage
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
 LONGEST_LINE = 8
-"""Tokens that were made with one another: the eighth makes none."""
+"""Tokens in a line of tokens created with one another; the last one can't create more."""
 
 _RANKS = ("user", "admin")
 
@@ -36,10 +36,10 @@ class Access:
         self._clock = clock
         self._new_id = new_id
         self.on_revoked: list[Callable[[frozenset[str]], None]] = []
-        """Told of the ids of tokens that were just revoked, in the thread of who did it."""
+        """Called with the ids of tokens that were just revoked, in the thread that revoked them."""
 
     def authenticate(self, bearer: str) -> Principal:
-        """Whose token this is. Raises `Unauthenticated`, also when a token that it was made with has ended."""
+        """The principal of a token. Raises `Unauthenticated`, also when a token that it was created with has ended."""
         now = self._clock()
         with self._storage.read() as tx:
             token = tx.tokens.by_prefix(secret_prefix(bearer))
@@ -91,7 +91,7 @@ class Access:
         return NewToken(token, secret)
 
     def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
-        """Lets an admin's token in whose secret only its holder knows: the deployer's own."""
+        """Adds an admin's token by its hash: the deployer's own, whose secret the service never sees."""
         with self._storage.write() as tx:
             known = tx.tokens.by_prefix(prefix)
             if known is None or known.hash != hashed:
@@ -101,7 +101,7 @@ class Access:
                 )
 
     def first_token(self, owner: str, note: str) -> str:
-        """An admin's token for the person who starts a service on a bare machine; the secret."""
+        """Creates an admin's token for the person who starts a new service; returns its secret."""
         secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
         with self._storage.write() as tx:
             tx.tokens.add(self._make(secret, owner, "admin", note, self._clock()))
@@ -116,7 +116,7 @@ class Access:
             return tx.tokens.all(principal.sees_only, limit=limit, before=before)
 
     def revoke(self, principal: Principal, token_id: str) -> TokenRecord:
-        """Ends a token at once, and all that were made with it, and so on. Raises `NotFound`."""
+        """Revokes a token and all tokens created with it, directly or not. Raises `NotFound`."""
         with self._storage.write() as tx:
             found = tx.tokens.line(token_id, 1)
             if not found or not sees(principal, found[0].owner):
@@ -133,7 +133,7 @@ class Access:
         return revoked
 
     def ended(self, token_ids: Iterable[str]) -> frozenset[str]:
-        """Which of these tokens are no good any more: revoked, expired, gone, or made with one that is."""
+        """Those of these tokens that are no longer valid: revoked, expired, deleted, or created with such a token."""
         now = self._clock()
         bad: set[str] = set()
         with self._storage.read() as tx:

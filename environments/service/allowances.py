@@ -1,4 +1,4 @@
-"""How much of a kind one owner may have at a time, so that nobody fills the database alone."""
+"""Limits on what one owner may keep, so that no owner fills the database."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ MOST_TOKENS = 100
 
 
 def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
-    """Raises `TooManyRequests` when the owner has as many plans as are kept."""
+    """Raises `TooManyRequests` when the owner has the largest allowed number of saved plans."""
     ends = tx.plans.living(owner, now)
     if len(ends) >= MOST_PLANS:
         raise TooManyRequests(
@@ -24,7 +24,7 @@ def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
 
 
 def check_tokens(tx: Transaction, owner: str, now: datetime) -> None:
-    """Raises `TooManyRequests` when the owner has as many tokens as may be good at a time."""
+    """Raises `TooManyRequests` when the owner has the largest allowed number of valid tokens."""
     living = tx.tokens.living(owner, now)
     if len(living) >= MOST_TOKENS:
         raise TooManyRequests(

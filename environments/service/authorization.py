@@ -23,7 +23,7 @@ Role = Literal["admin", "user"]
 
 @dataclass(frozen=True)
 class Principal:
-    """Who asks: the owner of the token that they showed, and what its role lets them do."""
+    """The caller: the owner of the token, and its role."""
 
     owner: str
     role: Role
@@ -43,7 +43,7 @@ CLOCK = Principal("clock", "admin", "clock")
 
 
 class Action(StrEnum):
-    """What somebody does, `subject:action`."""
+    """An action that needs authorization, `subject:action`."""
 
     ENVIRONMENT_READ = "environment:read"
     ENVIRONMENT_REVEAL = "environment:reveal"
@@ -100,7 +100,7 @@ _MAKER = object()
 
 @dataclass(frozen=True)
 class Allowed:
-    """That somebody may do something with an environment, made by `bundle` (a digest). Only `may` makes one."""
+    """Proof that an action on an environment with `bundle` (a digest) is authorized. Only `may` creates it."""
 
     action: Action
     environment_id: str
@@ -112,7 +112,7 @@ class Allowed:
             raise TypeError("only environments.service.authorization allows something")
 
     def covers(self, environment: Environment, kind: DeploymentKind) -> bool:
-        """Whether it is for such a deployment of the environment as it is to be."""
+        """Whether it authorizes a deployment of this kind of the environment as its record says."""
         same = (self.environment_id, self.bundle) == (environment.id, environment.bundle)
         return same and kind in QUEUES.get(self.action, frozenset())
 
@@ -120,10 +120,10 @@ class Allowed:
 def may(
     principal: Principal, action: Action, environment: Environment | None = None, *, becomes: Bundle | None = None
 ) -> Allowed:
-    """Says that the principal may do it, or raises `UnknownEnvironment` (they may not know of it) or `Forbidden`.
+    """Authorizes an action, or raises `UnknownEnvironment` (the principal may not see it) or `Forbidden`.
 
-    `environment` is None only for what concerns no environment. `becomes` is the content of the template that it is to
-    be made by, for whatever applies one: create, update and roll back; None: it stays as it was last asked for.
+    `environment` is None only for actions that concern no environment. `becomes` is the content of the template that
+    the action applies: create, update and roll back need it, others don't take it.
     """
     if environment is not None and not sees(principal, environment.owner):
         raise UnknownEnvironment(f"There is no environment {environment.id!r}.")
@@ -138,12 +138,12 @@ def may(
 
 
 def sees(principal: Principal, owner: str) -> bool:
-    """Whether the principal may know of what belongs to that owner."""
+    """Whether the principal may see what belongs to that owner."""
     return principal.sees_only in (None, owner)
 
 
 def check_template_name(principal: Principal, template: str) -> None:
-    """Raises `Forbidden` for a template that only admins may name, whether it exists or not."""
+    """Raises `Forbidden` for a template that only admins may use, whether it exists or not."""
     if template == META and principal.role != "admin":
         raise Forbidden("Only an admin makes the meta environment.")
 

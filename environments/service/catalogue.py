@@ -1,4 +1,4 @@
-"""The catalogue of templates: pushed as bundles, checked with the executors that will run them, kept by digest."""
+"""The catalogue of templates: pushed as bundles, checked by the executors that will run them, stored by digest."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ _MOST_NAMED = 10
 
 
 class Catalogue:
-    """Takes, checks and gives templates."""
+    """Checks, stores and lists templates."""
 
     def __init__(
         self, storage: Storage, checks: Checks, clock: Callable[[], datetime], judge: Judge = unjudged
@@ -35,10 +35,9 @@ class Catalogue:
         self._judge = judge
 
     def validate(self, principal: Principal, bundle: Bundle) -> list[Fault]:
-        """Every fault that can be found without running anything; none but warnings: it is valid.
+        """Every fault that can be found without running anything. A template with only warnings is valid.
 
-        Nomad is asked, too, if it is connected. Raises `Forbidden`: who may not push has no use for it, and looking may
-        be costly.
+        Nomad checks jobs too if it is connected. Raises `Forbidden` unless the principal may push: checks are costly.
         """
         may(principal, Action.TEMPLATE_VALIDATE)
         with self._storage.read() as tx:
@@ -86,7 +85,7 @@ class Catalogue:
             self._push(principal, bundle, None, unjudged)
 
     def delete(self, principal: Principal, name: str, digest: str | None = None) -> TemplateDeletion:
-        """Takes a template out of the catalogue: every version, or the one with that digest.
+        """Deletes a template from the catalogue: every version, or the one with that digest.
 
         What environments were made from is kept as long as one of their deployments is, so they are destroyed as they
         were made. Raises `Forbidden`, `UnknownTemplate` (also when it was deleted before), and `TemplateInUse` while an
@@ -127,7 +126,7 @@ class Catalogue:
 
 
 def unknown_template(tx: Transaction, name: str, digest: str | None) -> UnknownTemplate:
-    """That there is no such template, or no such version of it; with the names that may have been meant."""
+    """The error for a template or a version that doesn't exist, with similar names."""
     if digest is not None and tx.templates.find(name, None) is not None:
         return UnknownTemplate(
             f"There is no template {name!r} with digest {digest}.",

@@ -1,4 +1,4 @@
-"""Drift: what of an environment is not as its steps made it, and what else is in its places."""
+"""Drift: what differs from what an environment's steps made, and unexpected things beside it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Observer(Protocol):
-    """Looks at the world."""
+    """Observes the world."""
 
     def observe(self, environment: Environment) -> Drift:
         """How the world differs from what the steps of a ready environment made; changes nothing."""
@@ -21,7 +21,7 @@ class Observer(Protocol):
 
 
 class Drifting:
-    """Looks when somebody asks, and for the clock; remembers what was found."""
+    """Observes on request and on schedule, and keeps what was found."""
 
     def __init__(self, storage: Storage, observer: Observer, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -34,7 +34,7 @@ class Drifting:
             return environment_to_read(tx, principal, name)
 
     def observe(self, principal: Principal, name: str) -> Environment:
-        """Looks now. Raises `NotAllowedNow` unless the environment is ready, and stays so while we look."""
+        """Observes now. Raises `NotAllowedNow` unless the environment is ready before and after."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             may(principal, Action.ENVIRONMENT_OBSERVE, environment)
@@ -56,7 +56,7 @@ class Drifting:
         return found
 
     def observe_due(self) -> list[str]:
-        """Looks at one ready environment whose moment has come; its name, or nothing. The next moment is set first."""
+        """Observes one ready environment that is due; returns its name, or nothing. The next time is set first."""
         now = self._clock()
         with self._storage.read() as tx:
             if not tx.environments.to_observe(now, State.READY, 1):
@@ -73,7 +73,7 @@ class Drifting:
         return [environment.name for environment in due]
 
     def _note(self, environment: Environment, newest: str | None, drift: Drift) -> Environment | None:
-        """Keeps what was found, unless the environment was changed meanwhile; then it gives None."""
+        """Keeps what was found; None if the environment has changed since."""
         with self._storage.write() as tx:
             now = tx.environments.get(environment.id)
             if now is None or now.state is not State.READY or _newest(tx, now) != newest:
@@ -106,7 +106,7 @@ def _newest(tx: Transaction, environment: Environment) -> str | None:
 
 
 def _still_waiting(environment: Environment, drift: Drift) -> tuple[str, ...]:
-    """Steps whose own thing is as they left it; the new version of others has failed, or somebody has changed it."""
+    """Steps whose new version still waits: that of others has failed, or somebody has changed it."""
     changed = {step.step for step in drift.steps if any(change.kind == step.uses for change in step.changes)}
     return tuple(step for step in environment.awaiting_promotion if step not in changed)
 

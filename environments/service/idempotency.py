@@ -1,7 +1,7 @@
-"""The same request sent twice does one thing: what an Idempotency-Key stood for, kept without telling what was asked.
+"""Idempotency-Keys: the same request sent twice is done once. Stored keys don't reveal the request.
 
-A request may hold secret parameters, some of them short. So what is stored is no plain hash, from which a PIN is
-guessed at once, but an HMAC with a key that isn't in the database.
+A request may hold short secrets such as a PIN, which a plain hash would reveal. So an HMAC is stored, with a key that
+isn't in the database.
 """
 
 import hmac
@@ -18,11 +18,11 @@ from environments.service.storage.plans import KnownRequest
 from environments.service.storage.transaction import Transaction
 
 LABEL = "calvinverse: requests with an Idempotency-Key"
-"""What the key of the HMAC is derived from the service's key with."""
+"""The label with which the HMAC's key is derived from the service's key."""
 
 
 class Once:
-    """One request with an Idempotency-Key of a principal's token; without a key it remembers nothing."""
+    """A request with an Idempotency-Key of a principal's token; without a key nothing is stored."""
 
     def __init__(self, principal: Principal, key: str | None, body: str, sealer: Sealer, *, now: datetime) -> None:
         self._principal = principal
@@ -31,7 +31,7 @@ class Once:
         self._hash = "" if key is None else _hash(sealer.derive(LABEL), principal.token_id, key, body)
 
     def known(self, tx: Transaction) -> Accepted | None:
-        """What the same request was answered before; None: it comes for the first time.
+        """The result of the same request before; None: it is new.
 
         Raises `IdempotencyMismatch`, and `UnknownEnvironment` when what it made is gone.
         """
@@ -46,13 +46,13 @@ class Once:
         return Accepted(environment, known.deployment_id)
 
     def remember(self, tx: Transaction, environment: Environment, deployment_id: str) -> None:
-        """Keeps what the request did, for when it comes again."""
+        """Stores the result of the request."""
         if self._key is not None:
             request = KnownRequest(self._hash, environment.id, deployment_id)
             tx.requests.add(self._principal.token_id, self._key, request, self._now)
 
 
 def _hash(key: bytes, token_id: str, idempotency_key: str, body: str) -> str:
-    """Token and Idempotency-Key go in too: equal requests of two people don't look equal."""
+    """Covers token and Idempotency-Key too, so equal requests of two people have different hashes."""
     text = json.dumps([token_id, idempotency_key, body])
     return hmac.new(key, text.encode(), sha256).hexdigest()

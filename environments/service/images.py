@@ -1,4 +1,4 @@
-"""Which image stands behind a name: published by admins, by content, and read by every deployment."""
+"""Published images: an admin publishes content under a name, and deployments read it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,7 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Images:
-    """Takes and gives images. Deployments read them when they begin; running environments keep what they have."""
+    """Publishes and lists images. Deployments read them when they start; running environments keep theirs."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -23,7 +23,7 @@ class Images:
     def publish(
         self, principal: Principal, name: str, reference: str, channel: str, *, key: str = "", build: str = ""
     ) -> PublishedImage:
-        """Makes an image the newest of its name; the same one again changes nothing.
+        """Makes an image the newest of its name; publishing the same one again changes nothing.
 
         Only an admin may: everybody's environments run it. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
         """
@@ -58,7 +58,7 @@ class Images:
         return image
 
     def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PublishedImage]:
-        """What was ever published under that name, newest first; at most `limit`, without the first `skip`.
+        """Every image published under that name, newest first; at most `limit`, without the first `skip`.
 
         Raises `ImageNotPublished`.
         """
@@ -69,7 +69,7 @@ class Images:
         return images
 
     def withdraw(self, principal: Principal, name: str) -> PublishedImage:
-        """From now on no deployment gets the image; its history stays. Raises `Forbidden`, `ImageNotPublished`."""
+        """Withdraws the image from new deployments; its history stays. Raises `Forbidden`, `ImageNotPublished`."""
         may(principal, Action.IMAGE_WITHDRAW)
         now = self._clock()
         with self._storage.write() as tx:

@@ -1,6 +1,6 @@
-"""Lists come in pages, which have two ends: a number of entries, and a number of bytes.
+"""Pages of lists, limited by a number of entries and a number of bytes.
 
-What people store decides how large an entry is, so that a number alone bounds no answer, and no memory.
+Entries can be large, so a number of entries alone doesn't limit answers or memory.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,25 +10,25 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 LARGEST_BYTES = 2 * 1024 * 1024
-"""Of a page, about: its entries as they are stored, or as they are shown. One entry is always in it, however large."""
+"""Approximate size of a page, of its entries as stored or as shown. A page has at least one entry, however large."""
 
 
 class Page(list[T]):
-    """Entries of a list, in order. `more`: it was ended for its bytes, and others may come behind its last one."""
+    """Entries of a list, in order. `more`: the limit of bytes ended it, and more entries may follow."""
 
     def __init__(self, entries: Iterable[T] = (), *, more: bool = False) -> None:
         super().__init__(entries)
         self.more = more
 
     def each(self, make: Callable[[T], U]) -> "Page[U]":
-        """Something else made of each entry; ended where this one was."""
+        """A page with each entry converted."""
         return Page(map(make, self), more=self.more)
 
 
 def ended_in_time(entries: Iterable[T], size: Callable[[T], int], *, more: bool = False) -> Page[T]:
-    """The first of these entries, as many as a page holds by their sizes in bytes; none is taken beyond the next one.
+    """The first of these entries that fit into a page by their sizes in bytes; at most one more is read.
 
-    `more`: whether others come behind all of them.
+    `more`: whether more entries follow all of them.
     """
     taken: Page[T] = Page(more=more)
     room = LARGEST_BYTES

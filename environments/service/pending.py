@@ -27,7 +27,7 @@ _NO_WORKER = "No worker is alive: start one."
 
 
 def pending(tx: Transaction, principal: Principal, deployment: Deployment, now: datetime) -> Pending:
-    """What a person who may see the deployment reads about it. Names of others' are for admins."""
+    """Why a deployment waits. Only admins see names of other owners."""
     lane = lane_of(deployment.kind)
     told = Pending(deployment.id, deployment.state, lane.value)
     if deployment.state is DeploymentState.QUEUED:
@@ -119,7 +119,7 @@ def _running(tx: Transaction, deployment: Deployment, now: datetime) -> list[str
 
 
 def _lease(run: Running | None, worker: WorkerRecord | None, somebody: bool) -> list[str]:
-    """Whether the worker still holds it, and who goes on if not."""
+    """Whether the worker still holds the lease, and who continues if not."""
     if run is None or (run.lease_left > 0 and (worker is None or worker.alive)):
         return []
     if run.lease_left > 0:

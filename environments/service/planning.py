@@ -1,4 +1,4 @@
-"""Plans: made by looking at the world, saved for a day, and applied as they were shown or not at all."""
+"""Plans: computed by observing the world, saved for a day, and applied exactly as shown or not at all."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage.transaction import Storage, Transaction
 
 KEPT = timedelta(hours=24)
-"""How long a plan can be applied."""
+"""How long a saved plan can be applied."""
 
 _ACTIONS = {
     DeploymentKind.REPAIR: Action.ENVIRONMENT_REPAIR,
@@ -43,7 +43,7 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Target:
-    """What an environment is to become: its record has the bundle's digest and the parameters as they are to be.
+    """The wanted state of an environment: its record has the new bundle's digest and the new parameters.
 
     `secrets` are the secret parameters that come with the request; those given before stay in OpenBao. `run_again` has
     the steps whose work is to be done again, each with the id of who asked for that first; here only the names count.
@@ -57,19 +57,19 @@ class Target:
 
 
 class Planner(Protocol):
-    """Tells by looking at the world what would have to be done."""
+    """Computes plans by observing the world."""
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
         """The plan of each step, in the order in which they are carried out; changes nothing.
 
-        With `troubles` a step that can't be looked at is noted there (step → why) and has no changes. Without, its
+        With `troubles` a step that can't be observed is noted there (step → why) and has no changes. Without, its
         error is raised: any `CalvinverseError`.
         """
         ...
 
 
 class Planning:
-    """Makes plans, shows them and takes the request to apply them."""
+    """Makes, shows and applies plans."""
 
     def __init__(
         self,
@@ -91,16 +91,16 @@ class Planning:
         self._new_id = new_id
 
     def plan(self, principal: Principal, name: str, request: MakePlan) -> Plan:
-        """What the change would do, saved.
+        """Plans a change and saves the plan.
 
-        Raises what the request itself would raise, what looking may raise, and `TooManyRequests`.
+        Raises what the request itself would raise, what observing may raise, and `TooManyRequests`.
         """
         now = self._clock()
         verdicts = Verdicts(self._checks, principal.owner)
 
         def drafted() -> tuple[Draft, Deployment | None, bytes | None, dict[str, str]]:
             with self._storage.read() as tx:
-                check_plans(tx, principal.owner, now)  # before the parts are asked for a plan that can't be kept
+                check_plans(tx, principal.owner, now)  # before the parts are called for a plan that can't be saved
                 draft = self._draft(tx, principal, name, request, now, verdicts)
                 wished = dict.fromkeys(draft.run_again, "asked")
                 again = left_to_run(tx, draft.environment) if request.kind is DeploymentKind.REPAIR else wished
@@ -250,7 +250,7 @@ class Planning:
         now: datetime,
         verdicts: Verdicts,
     ) -> Draft:
-        """The environment of the plan, with a lifetime that begins now."""
+        """The environment of the plan, with a lifetime that starts now."""
         try:
             tx.environments.check_free(plan.environment)
         except NameTaken as taken:
@@ -277,13 +277,13 @@ class Planning:
 
 
 def _kept(request: MakePlan, draft: Draft) -> dict[str, Any]:
-    """The request as it can be stored: parameters, some of them secret, are kept elsewhere."""
+    """The request without its parameters, which are stored elsewhere because some are secret."""
     kept = request.model_dump(mode="json", exclude={"parameters"}, exclude_none=True)
     return {**kept, "rollback_to": draft.rollback_to} if draft.rollback_to else kept
 
 
 def _check_fields(request: MakePlan) -> None:
-    """Raises `InvalidInput` for what this kind of plan doesn't take, and for what it lacks."""
+    """Raises `InvalidInput` for fields that this kind of plan doesn't take, and for missing ones."""
     takes = {
         DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until"},
         DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to", "run_again"},
@@ -298,7 +298,7 @@ def _check_fields(request: MakePlan) -> None:
 
 
 def _check_unmoved(tx: Transaction, plan: Plan, environment: Environment) -> None:
-    """Raises `PlanStale` when the environment isn't as it was when the plan was made."""
+    """Raises `PlanStale` when the environment has changed since the plan was made."""
     newest = _newest(tx, environment)
     if newest is not None and newest.id != plan.based_on:
         raise _stale(
@@ -319,6 +319,6 @@ def _newest(tx: Transaction, environment: Environment) -> Deployment | None:
 
 
 def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:
-    """One of an environment that there isn't yet is its maker's; else it is the environment's owner's."""
+    """A plan to create belongs to whoever made it; any other belongs to the owner of the environment."""
     environment = tx.environments.get(plan.environment_id)
     return sees(principal, plan.requested_by if environment is None else environment.owner)

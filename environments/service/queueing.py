@@ -1,4 +1,4 @@
-"""The queue as people meet it: why something waits, who carries out what, and how to call it off."""
+"""The queue of deployments: why one waits, which worker runs what, and cancelling."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +17,7 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Queueing:
-    """Explains the queue, and takes deployments out of it."""
+    """Explains the queue, and cancels deployments."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -34,7 +34,7 @@ class Queueing:
             return pending(tx, principal, deployment, now)
 
     def workers(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> Page[Worker]:
-        """The workers that were heard of lately, newest first; users see which of their own deployments each runs.
+        """Workers with a recent heartbeat, newest first; users see only their own deployments on each.
 
         At most `limit`, without the first `skip`.
         """
@@ -49,7 +49,7 @@ class Queueing:
         return found.each(with_its_own)
 
     def cancel(self, principal: Principal, name: str, *, force: bool = False) -> Journaled:
-        """Ends what waits at once, and asks what runs to stop; asked again with `force` it gets no more grace.
+        """Cancels a queued deployment at once, or requests a running one to stop; `force` ends its grace period.
 
         A running deployment ends as soon as its steps can stop: the environment is then failed, and can be retried,
         repaired, updated or destroyed. Raises `UnknownEnvironment`, `ManagedOutside`, and `NotAllowedNow` when nothing
@@ -60,7 +60,7 @@ class Queueing:
             environment = environment_to_change(tx, principal, name, STOPPED_OUTSIDE)
             may(principal, Action.ENVIRONMENT_CANCEL, environment)
             deployment = _to_cancel(tx, environment)
-            # Between the look and the write it may have begun, or ended.
+            # It may have started or ended since it was read.
             if not self._withdraw(tx, principal, environment, deployment, now) and not transitions.request_cancel(
                 tx, deployment, principal.owner, now, force=force
             ):
@@ -72,7 +72,7 @@ class Queueing:
     def _withdraw(
         self, tx: Transaction, principal: Principal, environment: Environment, deployment: Deployment, now: datetime
     ) -> bool:
-        """Ends a deployment that waits; False if it doesn't."""
+        """Cancels a queued deployment; False if it isn't queued."""
         new = environment.state is State.REQUESTED
         failure = cancellation_failure(deployment, principal.owner, (), untouched=not new)
         if not transitions.withdraw(tx, environment, deployment, principal.owner, failure, now):

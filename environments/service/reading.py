@@ -1,4 +1,4 @@
-"""What people look at. Users see their own environments, admins see all."""
+"""Queries. Users see their own environments, admins see all."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,10 +21,10 @@ _NOT_SHOWN = {"parameters", "outputs", "inputs", "run_again"}
 
 
 class Secrets(Protocol):
-    """Reads a secret for a person who asked to see it."""
+    """Reads secrets that a person asked to reveal."""
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
-        """The values, of the types that they were given with, by the same names.
+        """The values by the same names, with their original types.
 
         The references are the environment's, and so must be what is found there.
 
@@ -34,7 +34,7 @@ class Secrets(Protocol):
 
 
 class Authority(Protocol):
-    """Who signs the environments' certificates."""
+    """The authority that signs the environments' certificates."""
 
     def ca_chain(self) -> str:
         """PEM. Raises `BackendError`."""
@@ -42,19 +42,19 @@ class Authority(Protocol):
 
 
 class Parts(Protocol):
-    """The parts around the service."""
+    """The systems that the service uses."""
 
     def addresses(self) -> dict[str, str]:
         """Part → address; empty text when it isn't known yet."""
         ...
 
     def troubles(self) -> dict[str, str]:
-        """Part → one sentence, for parts that are known and don't answer."""
+        """Part → one sentence, for configured parts that don't answer."""
         ...
 
 
 class Reading:
-    """Answers questions; changes nothing."""
+    """Answers queries; changes nothing."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Reading:
             return tx.events.owned_after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
 
     def newest_event(self) -> int:
-        """The id of the newest event, whoever may see it: where a stream that shows only what is new begins."""
+        """The id of the newest event of all: a stream of new events starts after it."""
         with self._storage.read() as tx:
             return tx.events.newest()
 
@@ -178,7 +178,7 @@ class Reading:
         )
 
     def ready(self) -> dict[str, str]:
-        """What keeps the service from working, by part; empty: it is ready."""
+        """What makes the service unready, by part; empty: it is ready."""
         troubles = self._parts.troubles()
         try:
             with self._storage.read() as tx:

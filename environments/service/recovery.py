@@ -16,7 +16,7 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Recovery:
-    """Takes such requests; the engine carries them out."""
+    """Queues such requests; the engine carries them out."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
         self._storage = storage
@@ -24,7 +24,7 @@ class Recovery:
         self._new_id = new_id
 
     def repair(self, principal: Principal, name: str) -> Accepted:
-        """Makes an environment again what its template and parameters say; what is so already stays untouched.
+        """Queues a repair: the environment becomes what its template and parameters say; the rest stays untouched.
 
         Raises `NotAllowedNow`.
         """
@@ -37,9 +37,9 @@ class Recovery:
             return accepted(tx, environment, deployment)
 
     def promote(self, principal: Principal, name: str) -> Accepted:
-        """Puts the new versions that wait for promotion in the place of those before them.
+        """Queues a promotion of the new versions that wait for it.
 
-        Raises `NotAllowedNow`, also when nothing waits.
+        Raises `NotAllowedNow`, also when none waits.
         """
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
@@ -52,7 +52,7 @@ class Recovery:
             return accepted(tx, environment, deployment)
 
     def rollback(self, principal: Principal, name: str, deployment: str | None = None) -> Accepted:
-        """Goes back to what the last good deployment applied, or an earlier one that is named.
+        """Queues an update back to what the last good deployment, or the named one, applied.
 
         Secret parameters stay as they are in OpenBao. Raises `NotAllowedNow`, also when there is nothing to go back
         to, `NotFound` for a deployment that isn't this environment's, and `Forbidden` for a version of the template
@@ -66,9 +66,9 @@ class Recovery:
             return accepted(tx, draft.environment, enqueue.roll_back(tx, draft, new))
 
     def abandon(self, principal: Principal, name: str, reason: str) -> Environment:
-        """Gives up what a failed destroy has left: the record stays, and the clock keeps looking for it.
+        """Abandons what a failed destroy has left: the record stays, and the service keeps observing it.
 
-        The name stays reserved until nothing is found; asked again, it is looked for at once. Raises `NotAllowedNow`
+        The name stays reserved until nothing is left; a second request observes it at once. Raises `NotAllowedNow`
         unless a destroy has failed.
         """
         now = self._clock()

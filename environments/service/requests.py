@@ -1,4 +1,4 @@
-"""What people (and the clock) ask for: one transaction writes the environment, the deployment and the event."""
+"""Requests of people and of the scheduler: one transaction writes the environment, the deployment and the event."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -34,11 +34,11 @@ from environments.service.running_again import WhyNot, any_step
 from environments.service.storage.transaction import Storage, Transaction
 
 _AT_ONCE = 50
-"""Environments whose destroy the clock asks for in one transaction."""
+"""Environments that the scheduler destroys in one transaction."""
 
 
 class Requests:
-    """Takes requests; the engine carries them out."""
+    """Queues requests; the engine carries them out."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Requests:
         self._new_id = new_id
 
     def create(self, principal: Principal, request: CreateEnvironment, idempotency_key: str | None = None) -> Accepted:
-        """A new environment, to be deployed. The same key (per token) with the same body makes one.
+        """Creates an environment and queues its deployment. The same key (per token) and body create it once.
 
         Raises `InvalidName`, `NameTaken`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`,
         `IdempotencyMismatch`, and `Forbidden` for a template that asks for host volumes, unless an admin asks; and what
@@ -81,7 +81,7 @@ class Requests:
             return accepted(tx, draft.environment, deployment)
 
     def update(self, principal: Principal, name: str, request: UpdateEnvironment) -> Accepted:
-        """Makes the environment what the newest (or named) version of its template says, with changed parameters.
+        """Queues an update to the newest (or named) version of the template, with changed parameters.
 
         What steps made that the new version lacks is destroyed. Raises `NotAllowedNow`, `InvalidParameters`,
         `UnknownTemplate`, and `Forbidden` as `create` does.
@@ -100,7 +100,7 @@ class Requests:
             return accepted(tx, draft.environment, deployment)
 
     def retry(self, principal: Principal, name: str) -> Accepted:
-        """Tries a failed create again, or a failed destroy at once. Raises `NotAllowedNow`."""
+        """Retries a failed create, or a failed destroy without waiting. Raises `NotAllowedNow`."""
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
@@ -114,7 +114,7 @@ class Requests:
             return accepted(tx, environment, deployment)
 
     def destroy(self, principal: Principal, name: str, reason: str = "") -> Accepted:
-        """Destroys now, whatever runs; asked again while it runs, it names the running deployment."""
+        """Queues a destroy in place of whatever runs; a running destroy is returned as it is."""
         reason = reason or f"asked for by {principal.owner}"
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
@@ -122,9 +122,9 @@ class Requests:
             return _destroy(tx, environment, self._new_request(principal.owner, reason, self._clock()), allowed)
 
     def destroy_due(self) -> list[str]:
-        """Asks to destroy environments whose time is over, and tries failed destroys again; their names.
+        """Queues destroys of expired environments and retries failed ones; returns their names.
 
-        A few at a time, to be called again: however many are due at once, others get to write in between.
+        It handles a few at a time, and must be called again: other transactions can write in between.
         """
         now = self._clock()
         with self._storage.read() as tx:

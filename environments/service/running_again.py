@@ -1,4 +1,4 @@
-"""Steps whose work a person wants done again, though it is done."""
+"""Steps that a person wants to run again although they are done."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ WhyNot = Callable[[Step, Bundle], str]
 
 
 def any_step(step: Step, bundle: Bundle) -> str:
-    """For services that know no step kinds: nothing is refused."""
+    """Refuses nothing: for services without step kinds."""
     return ""
 
 
@@ -34,7 +34,7 @@ def check_steps(wanted: Sequence[str], bundle: Bundle, why_not: WhyNot) -> tuple
 
 
 def left_to_run(tx: Transaction, environment: Environment) -> dict[str, str]:
-    """What was to be run again in the newest deployment, and wasn't done there: for the one that goes on with it."""
+    """Steps that the newest deployment had to run again and didn't; the next deployment takes them over."""
     newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
     if newest is None or not newest.run_again or newest.kind is DeploymentKind.DESTROY:
         return {}

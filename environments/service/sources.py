@@ -1,4 +1,4 @@
-"""Templates out of git repositories: fetched by the service, pinned to a commit, kept like any other."""
+"""Templates from git repositories: the service fetches them and pins the commit."""
 
 import re
 from typing import NamedTuple, Protocol
@@ -13,7 +13,7 @@ _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
 
 
 class Fetched(NamedTuple):
-    """A template as it stands in a commit. `ref` is the revision that was asked for, or the branch that was taken."""
+    """A template in a commit. `ref` is the requested revision, or the default branch."""
 
     commit: str
     ref: str
@@ -32,14 +32,14 @@ class Repositories(Protocol):
 
 
 class Sources:
-    """Pushes templates from where they are written."""
+    """Pushes templates from git repositories."""
 
     def __init__(self, catalogue: Catalogue, repositories: Repositories) -> None:
         self._catalogue = catalogue
         self._repositories = repositories
 
     def push(self, principal: Principal, url: str, ref: str | None = None, path: str = "") -> CataloguedTemplate:
-        """Fetches a template and makes it the newest of its name; asked again it fetches again.
+        """Fetches a template and makes it the newest of its name; each call fetches again.
 
         Only an admin may. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
         """

@@ -1,4 +1,4 @@
-"""Deployments: looked at by their id, explained, and called off."""
+"""Routes of deployments."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""Drift: how the world differs from what an environment's steps made."""
+"""Routes of drift."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ from environments.wire.environments import DriftView
 
 
 def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
-    """Looking at an environment, and what the last look found."""
+    """Observing an environment, and the result of the last observation."""
     router = APIRouter(prefix="/v1", tags=["drift"])
 
     @router.get("/environments/{name}/drift", responses=problems(UnknownEnvironment))

@@ -1,4 +1,4 @@
-"""Environments: asked for, changed, looked at."""
+"""Routes of environments."""
 
 from functools import partial
 from typing import Annotated
@@ -47,7 +47,7 @@ from environments.wire.environments import (
 )
 
 LARGEST_ID = 2**63 - 1
-"""What the database can hold."""
+"""The largest integer that the database stores."""
 
 _LIST = TypeAdapter(list[EnvironmentView])
 _WITHOUT_OUTPUTS = {"__all__": {"outputs"}}

@@ -1,4 +1,4 @@
-"""Images: which one stands behind a name, by its content."""
+"""Routes of published images."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Plans: what a change will do, saved, shown, and applied as it was shown."""
+"""Routes of plans."""
 
 from functools import partial
 from typing import Annotated

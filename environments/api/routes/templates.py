@@ -1,4 +1,4 @@
-"""Templates: pushed as bundles, looked at, checked."""
+"""Routes of templates."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Tokens: an admin makes and ends everybody's, others their own."""
+"""Routes of tokens: admins manage all, others their own."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Workers: who carries out deployments."""
+"""Routes of workers."""
 
 from fastapi import APIRouter, Request, Response
 

@@ -19,7 +19,7 @@ class Claim(NamedTuple):
 
 
 class UnreadableDeployment(Exception):
-    """What is stored of a deployment, or of its environment, can't be read: it can't be handed over."""
+    """The stored record of a deployment or of its environment can't be read, so no worker can get it."""
 
     def __init__(self, deployment_id: str) -> None:
         super().__init__(f"what is stored of {deployment_id} or of its environment can't be read")
@@ -42,7 +42,7 @@ class Deployments(Protocol):
         ...
 
     def add(self, deployment: Deployment) -> None:
-        """Puts a deployment into the queue."""
+        """Queues a deployment."""
         ...
 
     def get(self, deployment_id: str) -> Deployment | None:
@@ -235,7 +235,7 @@ class Inventory(Protocol):
 
 
 class WorkerRecord(NamedTuple):
-    """A start of a worker. `alive`: its lease had not run out, by the database's clock."""
+    """One start of a worker. `alive`: its lease has not expired, by the database's clock."""
 
     name: str
     host: str

@@ -10,9 +10,9 @@ from environments.service.pages import Page
 
 
 class Watched(NamedTuple):
-    """What it takes to tell whether an environment works. `made`: address → step of its resources of some kind.
+    """What is needed to judge whether an environment works. `made`: address → step of its resources of some kind.
 
-    `ended`: address → whether it ran to its end; None: it was made by a version that didn't write that down.
+    `ended`: address → whether it has completed; None: an early version didn't record it.
     """
 
     id: str

@@ -18,7 +18,7 @@ class PushedTemplate(NamedTuple):
 
 
 class DeletedTemplate(NamedTuple):
-    """A version that was taken out of the catalogue."""
+    """A version that was deleted from the catalogue."""
 
     name: str
     digest: str
@@ -42,14 +42,14 @@ class Templates(Protocol):
         ...
 
     def hold(self, name: str) -> None:
-        """From here to the end of the transaction nobody else who holds the name deletes it, or makes something of it.
+        """Locks the name until the end of the transaction: nobody else who holds it deletes or uses it meanwhile.
 
-        Called before the template is looked for.
+        Call it before reading the template.
         """
         ...
 
     def delete(self, name: str, digest: str | None, by: str, now: datetime) -> list[str]:
-        """Takes every version of the name, or that one, out of the catalogue; their digests, newest first.
+        """Deletes every version of the name, or that one; returns their digests, newest first.
 
         The contents stay as long as an environment or a deployment needs them.
         """
@@ -65,7 +65,7 @@ class Templates(Protocol):
 
 
 class PublishedImage(NamedTuple):
-    """What stood behind the name of an image from a moment on."""
+    """An image published under a name."""
 
     name: str
     reference: str
@@ -79,7 +79,7 @@ class PublishedImage(NamedTuple):
 
 
 class Images(Protocol):
-    """Which image stands behind a name, and which did before. The newest of a name counts, unless it was withdrawn."""
+    """Published images with their history. The newest of a name counts, unless it was withdrawn."""
 
     def publish(self, image: PublishedImage) -> None:
         """Makes it the newest of its name."""
