@@ -18,7 +18,7 @@ TAIL = 15
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """The result of a command: its exit status, whether the time limit ended it, and its last lines."""
 
     command: tuple[str, ...]
@@ -85,7 +85,7 @@ def run(
     on_line: Callable[[str], object] | None = None,
     pass_fds: Sequence[int] = (),
     stop: Stop | None = None,
-) -> Ended:
+) -> CommandResult:
     """Run a command without standard input for `limit` seconds at most, and tell how it ended.
 
     Output and errors are read together, line by line: into `log` (added to it), to `on_line`, and the last ones into
@@ -139,7 +139,7 @@ def run(
             process.stdout.close()
     if stopping():
         raise KeyboardInterrupt
-    return Ended(tuple(command), status, late.is_set(), tuple(tail))
+    return CommandResult(tuple(command), status, late.is_set(), tuple(tail))
 
 
 def _read(stream: IO[bytes], tail: deque[str], log: Path | None, on_line: Callable[[str], object] | None) -> None:

@@ -17,7 +17,7 @@ from images.neighbours import ADVICE, neighbours
 from images.places import cache_folder
 from images.report import size
 from images.system import can_install_packages, is_root
-from images.toolchain import look
+from images.toolchain import find_all
 from images.toolchain.catalogue import tools
 from images.toolchain.find import Found
 from images.toolchain.needs import Builders
@@ -182,9 +182,9 @@ def kernel() -> Iterator[Check]:
 
 def toolchain() -> Iterator[Check]:
     """Where each tool is, or how it can be obtained, and what is needed to build tools."""
-    builders = Builders.look()
+    builders = Builders.detect()
     missing = False
-    for tool, seen in look().items():
+    for tool, seen in find_all().items():
         if isinstance(seen, Found):
             where = f"on the PATH at {seen.path}" if seen.origin == "PATH" else "built, in the cache"
             yield Check(tool.name, "ok", f"{tool.name} {seen.version} is {where}.")
@@ -213,7 +213,7 @@ def toolchain() -> Iterator[Check]:
 
 def disk() -> Iterator[Check]:
     """Whether there is enough space for the state, for images, and for building missing tools."""
-    building = any(not isinstance(seen, Found) for seen in look().values())
+    building = any(not isinstance(seen, Found) for seen in find_all().values())
     wanted = {state_folder(): SPACE_NEEDED, cache_folder(): SPACE_FOR_BUILDING if building else 0}
     seen: dict[int, tuple[Path, int]] = {}
     for folder, needed in wanted.items():

@@ -9,7 +9,7 @@ from images.pipeline.check import check_recipes
 from images.pipeline.recipe import load_recipes
 from images.postgres_server import ensure_postgres
 from images.report import console
-from images.toolchain import NAMES, ensure, look
+from images.toolchain import NAMES, ensure, find_all
 from images.toolchain.__main__ import offer
 from images.toolchain.clean import removable
 from images.toolchain.find import Found
@@ -19,7 +19,7 @@ def tools() -> None:
     """Find or build every tool, and report the versions."""
     report = console()
     ensure(NAMES, report)
-    found = {tool.name: seen for tool, seen in look().items() if isinstance(seen, Found)}
+    found = {tool.name: seen for tool, seen in find_all().items() if isinstance(seen, Found)}
     report("; ".join(f"{name} {seen.version} ({seen.origin})" for name, seen in found.items()))
 
 

@@ -54,7 +54,7 @@ class Existing:
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeployRequest:
     """The inputs of a deployment: the image of the service, the tools that run the agents, and existing agents.
 
     `image` names the service's image by its content. `images` has, by name, those that the deployed service is told of,
@@ -80,7 +80,7 @@ class Deployed:
     info: Info
 
 
-def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
+def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
     """Creates what is missing and repairs the rest. The local service's database stays the one owner of `meta`.
 
     The deployed service shows `meta` read-only. Interrupted anywhere, the next call goes on. The kind of the service's
@@ -90,9 +90,9 @@ def deploy(where: Places, wish: Wish, tell: Tell) -> Deployed:
         token = _own_token(where)
         with local_service(where) as local:
             local.push(read_bundle(TEMPLATE))
-            before = _standing(local)
+            before = _find_meta(local)
             parameters = _parameters(wish, token) | _database(wish, before)
-            meta = _make_or_mend(local, before, parameters, tell)
+            meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
             info = _hand_over(context, meta)
@@ -109,7 +109,7 @@ def _own_token(where: Places) -> str:
     return where.token.read_text().strip()
 
 
-def _parameters(wish: Wish, token: str) -> dict[str, Any]:
+def _parameters(wish: DeployRequest, token: str) -> dict[str, Any]:
     return {
         "image": wish.image,
         "binaries": {name: str(path) for name, path in wish.binaries.items()},
@@ -121,13 +121,13 @@ def _parameters(wish: Wish, token: str) -> dict[str, Any]:
     }
 
 
-def _database(wish: Wish, before: EnvironmentView | None) -> dict[str, Any]:
+def _database(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]:
     published = wish.images.get(IMAGE)
     image = None if published is None else published.reference
     return database_parameters(wish.database, image, None if before is None else before.parameters)
 
 
-def _standing(local: Client) -> EnvironmentView | None:
+def _find_meta(local: Client) -> EnvironmentView | None:
     """The meta environment in any state; None if there is none."""
     try:
         meta = local.environment(META)
@@ -136,12 +136,12 @@ def _standing(local: Client) -> EnvironmentView | None:
     return None if meta.state is State.DESTROYED else meta
 
 
-def _make_or_mend(
+def _create_or_repair(
     local: Client, meta: EnvironmentView | None, parameters: dict[str, Any], tell: Tell
 ) -> EnvironmentView:
     if meta is not None and meta.state in BUSY:
         tell(f"An earlier deployment was interrupted while it was {meta.state.value}; it goes on first.")
-        meta = _settled(local, tell)
+        meta = _after_interrupted(local, tell)
     if meta is None or meta.state is State.DESTROYED:
         tell("Making the meta environment.")
         local.create(CreateRequest(name=META, template=META, parameters=parameters))
@@ -155,7 +155,7 @@ def _make_or_mend(
     return follow(local, META, frozenset({State.READY}), tell)
 
 
-def _settled(local: Client, tell: Tell) -> EnvironmentView:
+def _after_interrupted(local: Client, tell: Tell) -> EnvironmentView:
     """The meta environment after the interrupted deployment has ended, successfully or not."""
     ended = frozenset(State) - BUSY
     return follow(local, META, ended, tell)

@@ -36,7 +36,7 @@ class Built:
     records: list[BuildRecord] = field(default_factory=list)
 
 
-def build_there(
+def build_remotely(
     where: Places, environment: str, images: Sequence[str], report: Report, *, anew: bool = False, limit: float = LIMIT
 ) -> Built:
     """Builds images of this checkout in a build environment; the only one if none is named, all images if none are.
@@ -74,7 +74,7 @@ def build_there(
         except DispatchFailed:
             _stop(run, report, on_line)
             raise
-        built.records = _bring_home(run, catalogue, chosen, registry, report)
+        built.records = _import_results(run, catalogue, chosen, registry, report)
     if status != 0:
         raise RemoteBuildFailed(f"The build in {chosen.name} ended with status {status}.")
     return built
@@ -113,7 +113,7 @@ def _stop(run: Dispatched, report: Report, on_line: dispatched.OnLine) -> None:
     report("The build was stopped there; nothing half made is left." if ended else f"{run.job} hasn't stopped yet.")
 
 
-def _bring_home(
+def _import_results(
     run: Dispatched, catalogue: Catalogue, chosen: EnvironmentView, registry: str, report: Report
 ) -> list[BuildRecord]:
     archive = run.records()

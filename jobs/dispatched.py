@@ -92,7 +92,7 @@ class Dispatched:
             took = time.monotonic() - began
             if took > limit:
                 raise DispatchFailed(f"The build has been running for {limit:.0f} s, which is the limit.")
-            found = self._look()
+            found = self._poll()
             if found is None:
                 if took > PLACE_LIMIT:
                     raise DispatchFailed(f"No node takes the build: {self._why_not()}.")
@@ -111,7 +111,7 @@ class Dispatched:
         _call("the build can't be stopped", lambda: self.client.job.request(_escaped(self.job), method="delete"))
         end = time.monotonic() + STOP_LIMIT
         while time.monotonic() < end:
-            found = self._look()
+            found = self._poll()
             if found is None:
                 return True
             ended = found["ClientStatus"] in ENDED
@@ -136,7 +136,7 @@ class Dispatched:
             return b""
         return bytes(answer.content)
 
-    def _look(self) -> dict[str, Any] | None:
+    def _poll(self) -> dict[str, Any] | None:
         """The allocation as it is, or was at Nomad's last response. Raises DispatchFailed if that is too long ago."""
         try:
             found = _call(

@@ -36,7 +36,7 @@ class Line(NamedTuple):
     address: str = ""
 
 
-def look(where: Places) -> list[Line]:
+def status_lines(where: Places) -> list[Line]:
     """One line per part, in the order of their dependencies."""
     known = _connections(where.connections)
     asks: list[Callable[[], list[Line]]] = [
@@ -52,7 +52,7 @@ def look(where: Places) -> list[Line]:
 
 def listeners(where: Places) -> list[Listener]:
     """Where the parts of this deployment listen, and whether what answers there belongs to it; empty without one."""
-    return [found for line in look(where) if (found := _listener(where, line)) is not None]
+    return [found for line in status_lines(where) if (found := _listener(where, line)) is not None]
 
 
 def _listener(where: Places, line: Line) -> Listener | None:

@@ -12,7 +12,7 @@ from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
 from jobs.places import places
 from jobs.ports import block
-from jobs.status import look, table
+from jobs.status import status_lines, table
 from jobs.undeploy import undeploy as remove
 
 
@@ -34,7 +34,7 @@ def deploy(
     where = places()
     images = Catalogue()
     ports = None if first_port is None else block(first_port)
-    wish = deployment.Wish(
+    wish = deployment.DeployRequest(
         image=images.deployable("provisioning", Channel(channel)).reference,
         binaries=require("consul", "bao", "nomad"),
         images={
@@ -69,11 +69,11 @@ def deploy(
 
 def dispatch(environment: str = "", images: str = "", anew: bool = False) -> None:
     """Build images in a build environment: `images` are names with commas between; empty for all."""
-    from jobs.dispatch import build_there  # no other task needs its imports
+    from jobs.dispatch import build_remotely  # no other task needs its imports
 
     report = console()
     names = images.replace(",", " ").split()
-    built = build_there(places(), environment, names, report, anew=anew)
+    built = build_remotely(places(), environment, names, report, anew=anew)
     for reference in built.references:
         print(reference, flush=True)
     if built.references:
@@ -84,7 +84,7 @@ def dispatch(environment: str = "", images: str = "", anew: bool = False) -> Non
 
 def status() -> None:
     """Show what runs, where, in which version, and how healthy."""
-    print(table(look(places())))
+    print(table(status_lines(places())))
 
 
 def undeploy(destroy_environments: bool = False, force: bool = False) -> None:

@@ -35,7 +35,7 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
                     _clear(where, meta, tell, destroy_environments)
                 tell("Removing the meta environment.")
                 _destroy(local, tell)
-        _forget(where)
+        _remove_files(where)
     return True
 
 
@@ -76,7 +76,7 @@ def _destroy(local: Client, tell: Tell) -> None:
     follow(local, META, frozenset({State.DESTROYED}), tell)
 
 
-def _forget(where: Places) -> None:
+def _remove_files(where: Places) -> None:
     """Removes the files of the deployment. What was built (records of images, tools) stays."""
     context = stored_context(where.state)
     if context is not None and context.token_file == where.token:

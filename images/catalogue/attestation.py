@@ -52,7 +52,7 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True)
-class Made:
+class BuildFacts:
     """The facts about a build in its provenance. Digests are `sha256:<hex>` or plain hex.
 
     `image` is the folder of images/, `name` the image's name without a tag, `reference` with it. `files` are those of
@@ -82,7 +82,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedStatement:
     """A verified statement, and the id of the key that signed it."""
 
     statement: Mapping[str, Any]
@@ -98,7 +98,7 @@ def subjects(name: str, image_id: str, files: Mapping[str, str], repository_dige
     return found | ({f"{name}@manifest": _hex(repository_digest)} if repository_digest else {})
 
 
-def statement(made: Made) -> dict[str, Any]:
+def statement(made: BuildFacts) -> dict[str, Any]:
     """The in-toto statement about a build, as JSON values."""
     about = subjects(made.name, made.image_id, made.files, made.repository_digest)
     return {
@@ -148,7 +148,7 @@ def authenticated(payload: bytes, payload_type: str = PAYLOAD) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
-def verify(text: str, keys: Mapping[str, str], about: Mapping[str, str]) -> Verified:
+def verify(text: str, keys: Mapping[str, str], about: Mapping[str, str]) -> VerifiedStatement:
     """Checks an envelope: that one of the `keys` (PEM by id) signed it, and that it is `about` these (see `subjects`).
 
     Every name of `about` must be in the statement with this digest; what else it speaks of doesn't matter. Raises
@@ -172,7 +172,7 @@ def verify(text: str, keys: Mapping[str, str], about: Mapping[str, str]) -> Veri
             f"The signed provenance is of another {', another '.join(wrong)} than what is here.",
             details={"subjects": wrong},
         )
-    return Verified(said, keyid)
+    return VerifiedStatement(said, keyid)
 
 
 def key_id(key: Ed25519PublicKey) -> str:
@@ -200,7 +200,7 @@ def public_keys(file: Path) -> dict[str, str]:
     return {key_id(key): key_text(key) for key in ours}
 
 
-def _dependencies(made: Made) -> list[dict[str, Any]]:
+def _dependencies(made: BuildFacts) -> list[dict[str, Any]]:
     """Resource descriptors, each with a digest or a package URL:
     https://github.com/in-toto/attestation/blob/main/spec/v1/resource_descriptor.md."""
     found: list[dict[str, Any]] = []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from images.catalogue.attestation import Made, Verified, encode, envelope, statement, subjects, verify
+from images.catalogue.attestation import BuildFacts, VerifiedStatement, encode, envelope, statement, subjects, verify
 from images.catalogue.channels import Catalogue
 from images.catalogue.records import PROVENANCE, RECORD, BuildRecord, sha256, write_whole
 from images.catalogue.transit import find_signer
@@ -36,7 +36,7 @@ def sign(record: BuildRecord, state: Path) -> None:
     write_whole(record.folder / PROVENANCE, envelope(encode(statement(_made(record))), signer))
 
 
-def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, str]) -> Verified:
+def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, str]) -> VerifiedStatement:
     """Verifies that one of the `keys` signed the record as it is, its files and its image in the engine.
 
     Raises ImageUnsigned, ImageSignerUnknown, ImageTampered, ImageMismatch, and ImageNotBuilt when the image is gone.
@@ -71,7 +71,7 @@ def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, s
     return verified
 
 
-def _made(record: BuildRecord) -> Made:
+def _made(record: BuildRecord) -> BuildFacts:
     files = {name: digest for name, digest in record.inputs.items() if ":" not in name}
     others = {
         name: said
@@ -80,7 +80,7 @@ def _made(record: BuildRecord) -> Made:
     }
     parent = next((name for name in record.inputs if name.startswith(("parent:", "from:"))), "")
     parent = f"calvinverse/{parent.removeprefix('parent:')}" if parent.startswith("parent:") else parent[5:]
-    return Made(
+    return BuildFacts(
         image=record.image,
         name=_name(record),
         reference=record.reference,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from environments.domain.suggesting import told
-from images.catalogue.journal import Channel, Entry, Happened, Journal
+from images.catalogue.journal import Channel, Entry, Journal, JournalEvent
 from images.catalogue.packages import Package, from_text
 from images.catalogue.records import PACKAGES, BuildRecord, Records, recorded_images
 from images.docker import Docker
@@ -118,7 +118,7 @@ class Catalogue:
         there = [name for name in self.names() if (record := self.at(name, channel)) and self.has_image(record)]
         return [self.deployable(name, channel) for name in there]
 
-    def move(self, record: BuildRecord, channel: Channel, what: Happened) -> None:
+    def move(self, record: BuildRecord, channel: Channel, what: JournalEvent) -> None:
         """Moves the tag of a channel to a build and records that."""
         self.docker.tag(record.image_id, f"calvinverse/{record.image}:{channel}")
         if self.journal(record.image).at(channel) != record.build:
@@ -127,7 +127,7 @@ class Catalogue:
     def note(
         self,
         record: BuildRecord,
-        what: Happened,
+        what: JournalEvent,
         *,
         channel: Channel | None = None,
         repository: str = "",

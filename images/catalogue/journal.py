@@ -25,7 +25,7 @@ class Channel(StrEnum):
     PRODUCTION = "production"
 
 
-class Happened(StrEnum):
+class JournalEvent(StrEnum):
     """What happened to a build."""
 
     MOVED = "moved"
@@ -45,7 +45,7 @@ class Entry(BaseModel):
 
     at: datetime
     by: str
-    what: Happened
+    what: JournalEvent
     build: str
     channel: Channel | None = None
     repository: str = ""
@@ -94,9 +94,9 @@ class Journal:
         for entry in self.entries():
             if entry.channel is not channel:
                 continue
-            if entry.what is Happened.MOVED:
+            if entry.what is JournalEvent.MOVED:
                 found.append(entry.build)
-            elif entry.what is Happened.UNDONE and found:
+            elif entry.what is JournalEvent.UNDONE and found:
                 found.pop()
         return found
 
@@ -107,4 +107,4 @@ class Journal:
 
     def pushes(self, build: str) -> list[Entry]:
         """The references under which a build was pushed."""
-        return [entry for entry in self.entries() if entry.what is Happened.PUSHED and entry.build == build]
+        return [entry for entry in self.entries() if entry.what is JournalEvent.PUSHED and entry.build == build]

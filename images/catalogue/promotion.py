@@ -1,7 +1,7 @@
 """Promotion: moves the channel `production` to a validated build, and back."""
 
 from images.catalogue.channels import Catalogue
-from images.catalogue.journal import Channel, Happened
+from images.catalogue.journal import Channel, JournalEvent
 from images.catalogue.records import BuildRecord
 from images.errors import ImageNotBuilt, NotPromoted
 
@@ -19,7 +19,7 @@ def promote(catalogue: Catalogue, name: str, which: str = Channel.QA) -> BuildRe
         )
     if not catalogue.has_image(record):
         raise ImageNotBuilt(f"The image {record.reference} is no longer in the Docker engine.")
-    catalogue.move(record, Channel.PRODUCTION, Happened.MOVED)
+    catalogue.move(record, Channel.PRODUCTION, JournalEvent.MOVED)
     return record
 
 
@@ -47,5 +47,5 @@ def undo(catalogue: Catalogue, name: str) -> tuple[BuildRecord, BuildRecord | No
         )
     else:
         catalogue.docker.tag(before.image_id, f"calvinverse/{name}:{Channel.PRODUCTION}")
-    catalogue.note(current, Happened.UNDONE, channel=Channel.PRODUCTION)
+    catalogue.note(current, JournalEvent.UNDONE, channel=Channel.PRODUCTION)
     return current, before

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from images.catalogue.channels import Catalogue
-from images.catalogue.journal import Channel, Happened
+from images.catalogue.journal import Channel, JournalEvent
 from images.catalogue.records import BuildRecord
 
 REMEMBERED = 2
@@ -56,7 +56,7 @@ def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry
     if not dry:
         for record in sorted(removed, key=lambda found: found.started, reverse=True):
             catalogue.docker.remove(record.image_id)
-            catalogue.note(record, Happened.REMOVED)
+            catalogue.note(record, JournalEvent.REMOVED)
     return Pruned(tuple(removed), tuple(kept))
 
 

@@ -1,7 +1,7 @@
 """Pushes a build to a registry, where its digest identifies it."""
 
 from images.catalogue.channels import Catalogue
-from images.catalogue.journal import Happened
+from images.catalogue.journal import JournalEvent
 from images.catalogue.records import BuildRecord
 from images.errors import ImageNotBuilt
 
@@ -20,5 +20,5 @@ def push(catalogue: Catalogue, record: BuildRecord, registry: str) -> str:
         digest = catalogue.docker.push(tag)
     finally:
         catalogue.docker.untag(tag)
-    catalogue.note(record, Happened.PUSHED, repository=repository, digest=digest)
+    catalogue.note(record, JournalEvent.PUSHED, repository=repository, digest=digest)
     return f"{repository}@{digest}"

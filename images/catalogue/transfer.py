@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from images.catalogue.attesting import attest
 from images.catalogue.channels import Catalogue
-from images.catalogue.journal import JOURNAL, Channel, Entry, Happened
+from images.catalogue.journal import JOURNAL, Channel, Entry, JournalEvent
 from images.catalogue.records import PROVENANCE, RECORD, SUMS, BuildRecord, make_folder, sha256
 from images.errors import RecordsRefused
 
@@ -59,12 +59,12 @@ def import_records(archive: bytes, catalogue: Catalogue, origin: str, registry: 
     taken.sort(key=lambda record: record.started)
     for record in taken:
         if record.usable and catalogue.has_image(record):
-            catalogue.move(record, Channel.QA, Happened.MOVED)
+            catalogue.move(record, Channel.QA, JournalEvent.MOVED)
         for entry in received[record.image].journal:
             repository = f"{registry}/calvinverse/{record.image}"
-            pushed = entry.what is Happened.PUSHED and entry.build == record.build
+            pushed = entry.what is JournalEvent.PUSHED and entry.build == record.build
             if pushed and entry.repository == repository and DIGEST.fullmatch(entry.digest):
-                catalogue.note(record, Happened.PUSHED, repository=repository, digest=entry.digest)
+                catalogue.note(record, JournalEvent.PUSHED, repository=repository, digest=entry.digest)
     return taken
 
 

@@ -9,7 +9,7 @@ from environments.moments import moment
 from environments.words import clean
 from images.catalogue.channels import Catalogue
 from images.catalogue.difference import Change, Difference
-from images.catalogue.journal import Channel, Happened
+from images.catalogue.journal import Channel, JournalEvent
 from images.catalogue.packages import Package
 from images.catalogue.records import PROVENANCE, BuildRecord
 from images.report import duration, size
@@ -94,10 +94,10 @@ def history(catalogue: Catalogue, name: str, zone: tzinfo) -> Iterator[str]:
     ]
     yield from section("Builds", table(("BUILD", "STATUS", "KEY", "SIZE", "TOOK"), rows))
     words = {
-        Happened.MOVED: "moved to",
-        Happened.UNDONE: "taken back from",
-        Happened.PUSHED: "pushed",
-        Happened.REMOVED: "removed from the engine",
+        JournalEvent.MOVED: "moved to",
+        JournalEvent.UNDONE: "taken back from",
+        JournalEvent.PUSHED: "pushed",
+        JournalEvent.REMOVED: "removed from the engine",
     }
     happened = [
         (moment(entry.at, zone), words[entry.what], entry.channel or entry.repository or "-", entry.build, entry.by)

@@ -11,7 +11,7 @@ from typing import Any
 from environments.domain.errors import CalvinverseError
 from images import toolchain
 from images.catalogue.channels import Catalogue
-from images.catalogue.journal import Channel, Happened
+from images.catalogue.journal import Channel, JournalEvent
 from images.catalogue.packages import Package, to_text
 from images.catalogue.records import (
     PACKAGES,
@@ -102,7 +102,7 @@ class Build:
         if why := attest(record, self.catalogue.state):
             self.progress.say(why)
         docker.tag(image_id, record.reference)
-        self.catalogue.move(record, Channel.QA, Happened.MOVED)
+        self.catalogue.move(record, Channel.QA, JournalEvent.MOVED)
         return record
 
     def _existing(self) -> str | None:

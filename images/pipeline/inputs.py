@@ -89,7 +89,7 @@ def image_inputs(recipe: Recipe, parent: str, version: Callable[[str], str], che
 def tool_version(name: str) -> str:
     """The version of a tool for keys: of the toolchain's tools as they would be used, of others as they print it."""
     if name in toolchain.NAMES:
-        (found,) = toolchain.look([name]).items()
+        (found,) = toolchain.find_all([name]).items()
         tool, place = found
         return str(getattr(place, "version", tool.pinned))
     program = shutil.which(name)

@@ -14,7 +14,7 @@ from images.toolchain.find import Found, NotFound, find_tool, memory
 from images.toolchain.needs import Builders, missing_error
 from images.toolchain.work import build_all, ensure_compiler
 
-__all__ = ["NAMES", "PROVIDERS", "ensure", "locate", "look", "packer_environment", "provider_mirror", "require"]
+__all__ = ["NAMES", "PROVIDERS", "ensure", "find_all", "locate", "packer_environment", "provider_mirror", "require"]
 
 NAMES: tuple[str, ...] = tuple(tools())
 """The names of all tools."""
@@ -23,7 +23,7 @@ PROVIDERS: tuple[str, ...] = tuple(name for name, tool in tools().items() if too
 """The names of the OpenTofu providers among them."""
 
 
-def look(names: Iterable[str] = NAMES) -> dict[Tool, Found | NotFound]:
+def find_all(names: Iterable[str] = NAMES) -> dict[Tool, Found | NotFound]:
     """Where each tool is, if it is installed. KeyError for an unknown tool."""
     versions = memory()
     return {tool: find_tool(tool, versions) for tool in (tools()[name] for name in names)}
@@ -31,16 +31,16 @@ def look(names: Iterable[str] = NAMES) -> dict[Tool, Found | NotFound]:
 
 def locate(name: str) -> Path | None:
     """The program of a tool: on the PATH in a suitable version, else in the cache, else None."""
-    found = look([name])[tools()[name]]
+    found = find_all([name])[tools()[name]]
     return found.path if isinstance(found, Found) else None
 
 
 def require(*names: str) -> dict[str, Path]:
     """The programs of tools by name; ToolsMissing names all missing ones and how to get each."""
-    seen = look(names)
+    seen = find_all(names)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
-        raise missing_error(missing, Builders.look())
+        raise missing_error(missing, Builders.detect())
     return {tool.name: found.path for tool, found in seen.items() if isinstance(found, Found)}
 
 
@@ -51,11 +51,11 @@ def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
     build failed, when the others are done.
     """
     wanted = tuple(names)
-    seen = look(wanted)
+    seen = find_all(wanted)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
         ensure_compiler(missing, report)
-        builders = Builders.look()
+        builders = Builders.detect()
         hopeless = {tool: found for tool, found in missing.items() if builders.lack(tool)}
         if hopeless:
             raise missing_error(hopeless, builders)

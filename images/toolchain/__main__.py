@@ -7,7 +7,7 @@ from pathlib import Path
 from environments.domain.errors import CalvinverseError
 from environments.exit_statuses import exit_status
 from images.report import console, size
-from images.toolchain import NAMES, ensure, look
+from images.toolchain import NAMES, ensure, find_all
 from images.toolchain.clean import Cleaning, removable
 from images.toolchain.find import Found
 from images.toolchain.needs import Builders
@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def show() -> None:
     """Print a line for each tool: name, version, origin, and path or what is missing."""
-    builders = Builders.look()
-    for tool, found in look().items():
+    builders = Builders.detect()
+    for tool, found in find_all().items():
         if isinstance(found, Found):
             print(f"{tool.name}\t{found.version}\t{found.origin}\t{found.path}")
         else:

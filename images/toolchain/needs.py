@@ -26,7 +26,7 @@ class Builders:
     pip: bool
 
     @classmethod
-    def look(cls) -> "Builders":
+    def detect(cls) -> "Builders":
         """Find them on this machine."""
         said = output(["go", "version"], limit=20) if shutil.which("go") else None
         go = Version.find(said) if said else None

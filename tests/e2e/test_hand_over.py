@@ -22,7 +22,7 @@ from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
 from environments.wire.environments import CreateRequest
 from jobs.places import Places
-from jobs.status import look
+from jobs.status import status_lines
 from tests.e2e.test_crash import SEED
 from tests.support import images_here
 from tests.support.cluster import Cluster
@@ -34,12 +34,12 @@ import json, sys
 from pathlib import Path
 from environments.wire.images import PublishImageRequest
 from images.toolchain import require
-from jobs.deploy import Existing, Wish, deploy
+from jobs.deploy import Existing, DeployRequest, deploy
 from jobs.places import Places
 wish = json.loads(sys.argv[1])
 wish["existing"] = [Existing(*part) for part in wish["existing"]]
 wish["images"] = {name: PublishImageRequest(**image) for name, image in wish["images"].items()}
-deploy(Places(Path(wish.pop("state"))), Wish(binaries=require("consul", "bao", "nomad"), **wish), print)
+deploy(Places(Path(wish.pop("state"))), DeployRequest(binaries=require("consul", "bao", "nomad"), **wish), print)
 """
 
 CRASHES = max(2, int(os.environ.get("CALVINVERSE_CRASHES", "8")) // 4)
@@ -172,7 +172,7 @@ def test_deploy_makes_environments_and_undeploy_leaves_nothing(machine: Machine)
     machine.deployed()
     context = stored_context(machine.where.state)
     assert context is not None
-    assert [line.health[0] for line in look(machine.where)] == ["✓"] * 7
+    assert [line.health[0] for line in status_lines(machine.where)] == ["✓"] * 7
     modes = {path.stat().st_mode & 0o077 for path in machine.where.state.iterdir() if path.suffix == ".json"}
     assert modes == {0}
     assert machine.where.state.stat().st_mode & 0o077 == 0

@@ -16,7 +16,7 @@ from environments.providers.backend.connections import TokenFile
 from environments.wire.environments import CreateRequest
 from images.machine import ports
 from jobs.deploy import Existing
-from jobs.status import listeners, look
+from jobs.status import listeners, status_lines
 from jobs.undeploy import undeploy
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
@@ -88,7 +88,7 @@ def mid_work(client: HttpClient, workers: Sequence[str]) -> tuple[str, str]:
 
 def test_workers_and_database_may_die_and_undeploy_leaves_nothing(deployment: Deployment) -> None:
     deployment.deploy("postgresql", workers=2)
-    assert [line.health[0] for line in look(deployment.where)] == ["✓"] * 7
+    assert [line.health[0] for line in status_lines(deployment.where)] == ["✓"] * 7
     assert {check.verdict for check in ports(deployed=listeners(deployment.where))} == {"ok"}, "doctor knows its own"
     assert deployment.line("workers").health == "✓ 3 of 3 alive"
     assert deployment.line("database").address.startswith("postgresql://")

@@ -13,7 +13,7 @@ import pytest
 
 from images.catalogue import attesting
 from images.catalogue.attesting import sign, verify_build
-from images.catalogue.journal import Channel, Happened
+from images.catalogue.journal import Channel, JournalEvent
 from images.catalogue.promotion import promote, undo
 from images.catalogue.prune import prune
 from images.catalogue.push import push
@@ -121,7 +121,7 @@ def test_pruning_takes_no_image_in_use(checkout: Checkout) -> None:
     published = rebuilt(checkout, "published")
     pushed = rebuilt(checkout, "pushed")
     repository, digest = "registry.example/web", f"sha256:{'1' * 64}"
-    checkout.catalogue.note(pushed, Happened.PUSHED, repository=repository, digest=digest)
+    checkout.catalogue.note(pushed, JournalEvent.PUSHED, repository=repository, digest=digest)
     deployed = [published.image_id, f"{repository}@{digest}"]
     forgotten = rebuilt(checkout, "forgotten")
     newest = rebuilt(checkout, "newest")

@@ -11,7 +11,7 @@ import pytest
 from environments.domain.errors import BackendDenied, BackendError
 from environments.providers.backend.calls import Caller
 from environments.providers.local_cluster.trust.cluster import Trust
-from images.catalogue.attestation import Made, encode, envelope, statement, subjects, verify
+from images.catalogue.attestation import BuildFacts, encode, envelope, statement, subjects, verify
 from images.catalogue.transit import KEY, MOUNT, TransitSigner, find_signer
 from images.errors import (
     ImageMismatch,
@@ -24,7 +24,7 @@ from tests.fakes.signer import MemorySigner
 from tests.support.cluster import Cluster
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-MADE = Made(
+MADE = BuildFacts(
     image="web",
     name="calvinverse/web",
     reference="calvinverse/web:0123456789ab",

@@ -72,7 +72,7 @@ def test_a_go_tool_and_a_wheel_are_got_from_nothing(tmp_path: Path, monkeypatch:
     bare = [str(folder) for folder in folders if not any((folder / name).exists() for name in names)]
     monkeypatch.setenv("PATH", os.pathsep.join(bare))
     monkeypatch.setenv("CALVINVERSE_CACHE", str(tmp_path / "cache"))
-    builders = Builders.look()
+    builders = Builders.detect()
     if any(builders.lack(tools()[name]) for name in names):
         pytest.skip("this machine has its tools on the PATH and can't build them")
     assert [locate(name) for name in names] == [None, None]

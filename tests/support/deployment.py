@@ -16,9 +16,9 @@ from environments.providers.local_cluster.agents.ports import free_ports
 from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.database import Choice
-from jobs.deploy import Existing, Wish, deploy
+from jobs.deploy import DeployRequest, Existing, deploy
 from jobs.places import Places
-from jobs.status import Line, look
+from jobs.status import Line, status_lines
 from jobs.undeploy import undeploy
 from tests.support import images_here
 from tests.support.service_process import free_port
@@ -50,7 +50,7 @@ class Deployment:
     def deploy(self, kind: str | None = None, workers: int | None = None) -> None:
         """Deploys to the end."""
         port = self._database_port if kind == "postgresql" else None
-        deploy(self.where, Wish(**self._wish, database=Choice(kind, workers, port)), self.said.append)  # type: ignore[arg-type]
+        deploy(self.where, DeployRequest(**self._wish, database=Choice(kind, workers, port)), self.said.append)  # type: ignore[arg-type]
 
     @property
     def context(self) -> Context:
@@ -75,7 +75,7 @@ class Deployment:
 
     def line(self, part: str) -> Line:
         """What `doit status` says of a part."""
-        return next(line for line in look(self.where) if line.part == part)
+        return next(line for line in status_lines(self.where) if line.part == part)
 
     def remove(self) -> None:
         """Undeploys, whatever there is."""

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from environments.domain.errors import InvalidInput
 from images.catalogue import packages
 from images.catalogue.attestation import (
-    Made,
+    BuildFacts,
     encode,
     envelope,
     public_keys,
@@ -187,7 +187,7 @@ class TestDifference:
 
 
 FILES = {"packages.tsv": "1" * 64, "sbom.cdx.json": "2" * 64}
-MADE = Made(
+MADE = BuildFacts(
     image="web",
     name="calvinverse/web",
     reference="calvinverse/web:0123456789ab",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from images.catalogue.channels import Catalogue
-from images.catalogue.journal import Channel, Entry, Happened
+from images.catalogue.journal import Channel, Entry, JournalEvent
 from images.catalogue.records import PROVENANCE, SUMS, BuildRecord, Records, Validation, sha256
 from images.catalogue.transfer import import_records
 from images.docker import Docker
@@ -72,9 +72,9 @@ def elsewhere(tmp_path: Path) -> Path:
     catalogue = Catalogue(state, Engine({IMAGE}))
     found = made.find(BUILD)
     assert found is not None
-    catalogue.move(found, Channel.QA, Happened.MOVED)
-    catalogue.note(found, Happened.PUSHED, repository=f"{REGISTRY}/calvinverse/web", digest=DIGEST)
-    catalogue.note(found, Happened.PUSHED, repository="evil.example/calvinverse/web", digest=DIGEST)
+    catalogue.move(found, Channel.QA, JournalEvent.MOVED)
+    catalogue.note(found, JournalEvent.PUSHED, repository=f"{REGISTRY}/calvinverse/web", digest=DIGEST)
+    catalogue.note(found, JournalEvent.PUSHED, repository="evil.example/calvinverse/web", digest=DIGEST)
     return state
 
 
@@ -223,5 +223,5 @@ def test_a_torn_journal_is_read_as_far_as_it_goes(elsewhere: Path, here: Catalog
         journal.write(json.dumps({"what": "pushed"}) + "\n{")
     import_records(packed(elsewhere), here, ORIGIN, REGISTRY)
     found = here.journal("web").entries()
-    assert [one.what for one in found] == [Happened.PUSHED]
+    assert [one.what for one in found] == [JournalEvent.PUSHED]
     assert isinstance(found[0], Entry)

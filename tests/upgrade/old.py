@@ -19,7 +19,7 @@ IMAGES = ("web", "postgres", "provisioning")
 
 _DEPLOY = """
 import json, sys
-from environments.wire.images import PublishImageRequest
+from environments.domain.views import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.toolchain import require
