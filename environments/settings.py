@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from environments.context import state_folder
 from environments.domain.errors import InvalidInput
 from environments.domain.reasons import reason
-from environments.domain.template import Duration
+from environments.domain.template_parts import Duration
 
 PREFIX = "CALVINVERSE_"
 

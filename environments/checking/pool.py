@@ -20,7 +20,8 @@ from environments.checking import tasks
 from environments.checking.forker import ANSWER, BROKEN, DONE, QUESTION, READY, TOO_LONG, Limits
 from environments.domain.errors import CheckTooCostly, MachineError, ServiceUnavailable, TooManyRequests
 from environments.domain.faults import Fault
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.schemas.plain import is_plain
 from environments.service.parameters import check_values
 

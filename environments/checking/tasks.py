@@ -8,7 +8,8 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError, CheckTooCostly, InvalidTemplate, all_errors
 from environments.domain.references import from_json, to_json
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.service.checking import DirectChecks, Note
 from environments.service.inspecting import StepKind
 from environments.service.rendering import known_images, refuse_references

@@ -13,13 +13,7 @@ from environments.domain.faults import TEMPLATE_FILE as TEMPLATE_FILE
 from environments.domain.faults import Fault
 from environments.domain.json_values import TOO_LARGE, is_text
 from environments.domain.suggesting import near
-from environments.domain.template_parts import DriftSchedule as DriftSchedule
-from environments.domain.template_parts import Duration as Duration
-from environments.domain.template_parts import Lifetime as Lifetime
-from environments.domain.template_parts import OnFailure as OnFailure
-from environments.domain.template_parts import Output as Output
-from environments.domain.template_parts import Step as Step
-from environments.domain.template_parts import Template as Template
+from environments.domain.template_parts import Template
 from environments.domain.template_rules import RESERVED_STEPS as RESERVED_STEPS
 from environments.domain.template_rules import model_faults, rule_faults, unknown_keys, without_faults
 from environments.domain.toml_places import BYTE_ORDER_MARK, TomlPlaces

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from environments.domain.environment import Environment
 from environments.domain.errors import ImageNotPublished, InvalidTemplate
-from environments.domain.template import Bundle, Step, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Step, Template
 from environments.engine.graph import ancestors
 from environments.engine.history import NO_HISTORY, History
 from environments.service.rendering import refuse_references, render, scope

@@ -18,7 +18,7 @@ from environments.domain.errors import (
     StorageError,
 )
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState, state_when_running
-from environments.domain.template import OnFailure, Template
+from environments.domain.template_parts import OnFailure, Template
 from environments.engine.contexts import Contexts
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.graph import run_graph

@@ -8,7 +8,7 @@ from environments.domain.deadline import destroy_again_after
 from environments.domain.environment import Resource
 from environments.domain.errors import InvalidTemplate
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.domain.template import Step
+from environments.domain.template_parts import Step
 from environments.engine.deploy import first_failure
 from environments.engine.graph import run_graph
 from environments.engine.logs import LogWriter

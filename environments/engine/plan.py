@@ -11,7 +11,7 @@ from environments.domain.environment import Resource
 from environments.domain.errors import BackendUnavailable, CalvinverseError, InvalidTemplate, NotFound, StepFailed
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
 from environments.domain.plan import Action, Change, StepPlan
-from environments.domain.template import Step
+from environments.domain.template_parts import Step
 from environments.engine.contexts import Contexts, Prepared
 from environments.engine.graph import in_order, run_graph
 from environments.engine.history import (

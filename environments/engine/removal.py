@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from environments.domain.environment import Resource, ResourceRef
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
 from environments.domain.lifecycle import ResourceStatus
-from environments.domain.template import Step
+from environments.domain.template_parts import Step
 from environments.engine.graph import ancestors
 from environments.engine.progress import persist
 from environments.engine.recorder import Recorder

@@ -9,7 +9,7 @@ from environments.domain.environment import ResourceRef, StepRecord
 from environments.domain.errors import CalvinverseError, Interrupted, StorageError
 from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.plan import Change
-from environments.domain.template import Step
+from environments.domain.template_parts import Step
 from environments.engine.contexts import Contexts, Prepared
 from environments.engine.logs import LogWriter
 from environments.engine.plan_guard import PlanGuard

@@ -15,7 +15,8 @@ from environments.domain.errors import Forbidden, ManagedOutside, UnknownEnviron
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import BY_ID, BY_NAME, META, is_id
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.service.storage.transaction import Transaction
 
 Role = Literal["admin", "user"]

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 
 from environments.domain.errors import CalvinverseError, CheckTooCostly, NotAllowedNow
 from environments.domain.faults import Fault
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.service.inspecting import StepKind, template_faults
 from environments.service.parameters import check_values
 from environments.service.rendering import evaluate

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from environments.domain.template import DriftSchedule
+from environments.domain.template_parts import DriftSchedule
 
 _LONGEST = 200
 """Characters of a cron expression."""

@@ -11,7 +11,8 @@ from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import NameTaken, NotAllowedNow, NotFound, UnknownTemplate
 from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.names import META, check_environment_name, service_name
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
 from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts

@@ -7,7 +7,8 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.flags import flag_fault
 from environments.domain.names import META
-from environments.domain.template import TEMPLATE_FILE, Bundle, Step, Template, read_template
+from environments.domain.template import TEMPLATE_FILE, Bundle, read_template
+from environments.domain.template_parts import Step, Template
 from environments.domain.template_rules import is_filled
 from environments.domain.toml_places import TomlPlaces
 from environments.schemas.faults import no_json, schema_faults

@@ -10,7 +10,7 @@ from referencing.exceptions import Unresolvable
 from environments.domain.errors import InvalidParameters
 from environments.domain.json_values import fits_floats
 from environments.domain.suggesting import aside
-from environments.domain.template import Template
+from environments.domain.template_parts import Template
 from environments.schemas.depth import DEEPEST, deeper_than
 from environments.schemas.faults import (
     BROKEN,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import DeploymentState
-from environments.domain.template import Template
+from environments.domain.template_parts import Template
 from environments.service.authorization import Role
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PushedTemplate

@@ -6,7 +6,8 @@ from environments.domain.environment import Environment
 from environments.domain.errors import InvalidInput
 from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.suggesting import suggestion
-from environments.domain.template import Bundle, Step
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Step
 from environments.service.storage.transaction import Transaction
 
 WhyNot = Callable[[Step, Bundle], str]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
-from environments.domain.template import Bundle, Step, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Step, Template
 from environments.service.shapes import ANYTHING, TEXT, Gone, Shape, of_schema, table
 
 

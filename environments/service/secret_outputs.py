@@ -13,7 +13,7 @@ from environments.domain.faults import Fault, Path
 from environments.domain.lifecycle import ENDED, State
 from environments.domain.names import kv_prefix
 from environments.domain.references import SECRET_STEPS, SecretReference
-from environments.domain.template import Output, Template
+from environments.domain.template_parts import Output, Template
 from environments.service.rendering import chains, refuse_references, whole_expression
 from environments.service.storage.transaction import Transaction
 

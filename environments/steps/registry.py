@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from environments.domain.template import Bundle, Step
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Step
 from environments.service.inspecting import StepKind
 from environments.service.rendering import Evaluate, evaluate
 from environments.steps.base import DriftDetector, Executor, IncidentSource, Intended, Owner, ResourceHandler

@@ -23,7 +23,8 @@ from environments.domain.errors import (
     ServiceUnavailable,
     TooManyRequests,
 )
-from environments.domain.template import Bundle, Template, make_bundle, parse_template
+from environments.domain.template import Bundle, make_bundle, parse_template
+from environments.domain.template_parts import Template
 from environments.service.checking import Checks, DirectChecks
 from environments.service.rendering import known_images
 from images.places import CHECKOUT

@@ -10,7 +10,8 @@ from uuid import uuid4
 import environments
 from environments.domain.environment import ResourceRef, Unexpected
 from environments.domain.plan import Change
-from environments.domain.template import Bundle, Step, make_bundle
+from environments.domain.template import Bundle, make_bundle
+from environments.domain.template_parts import Step
 from environments.providers.backend.connections import Connections
 from environments.providers.consul import provide as consul
 from environments.providers.http import provide as http

@@ -12,7 +12,7 @@ from doit.loader import load_tasks
 
 from environments.client.bundles import read_bundle
 from environments.domain.errors import CalvinverseError, InvalidInput, NotAllowedNow
-from environments.domain.template import Template
+from environments.domain.template_parts import Template
 from environments.providers.vault.secret import VaultSecretOptions
 from environments.service.parameters import check_parameters
 from environments.service.rendering import render

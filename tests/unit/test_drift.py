@@ -10,7 +10,7 @@ from environments.domain.environment import Drift, EventType, Incident
 from environments.domain.errors import BackendUnavailable, InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.plan import Action
-from environments.domain.template import DriftSchedule
+from environments.domain.template_parts import DriftSchedule
 from environments.engine.observe import UNEXPECTED, WorldObserver
 from environments.engine.plan import WorldPlanner
 from environments.service.cron import next_run, schedule_fault

@@ -15,7 +15,8 @@ from environments.domain.environment import Environment
 from environments.domain.errors import InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import State, StepState
 from environments.domain.references import MASK, SecretReference, from_json, references_in, to_json
-from environments.domain.template import Output, make_bundle, parse_template
+from environments.domain.template import make_bundle, parse_template
+from environments.domain.template_parts import Output
 from environments.engine.contexts import Contexts
 from environments.service.authorization import Principal
 from environments.service.reading import shown_outputs

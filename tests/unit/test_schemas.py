@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidParameters, SchemaUnsupported
-from environments.domain.template import Template, parse_template
+from environments.domain.template import parse_template
+from environments.domain.template_parts import Template
 from environments.schemas.faults import schema_faults
 from environments.schemas.keywords import validator_for
 from environments.schemas.patterns import UnusablePattern, check_pattern, found

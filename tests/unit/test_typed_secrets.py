@@ -12,7 +12,8 @@ from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidParameters
 from environments.domain.lifecycle import DeploymentKind
-from environments.domain.template import Template, make_bundle
+from environments.domain.template import make_bundle
+from environments.domain.template_parts import Template
 from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner

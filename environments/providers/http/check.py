@@ -11,7 +11,8 @@ from environments.domain.errors import BackendUnavailable, StepFailed, StepTimeo
 from environments.domain.faults import Fault, meant
 from environments.domain.names import is_label, service_name
 from environments.domain.plan import Action, Change
-from environments.domain.template import Bundle, Duration
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Duration
 from environments.providers.consul.ports import Catalogue, Instance
 from environments.providers.nomad.ports import SLICE, Job
 from environments.providers.nomad.registered_services import listed, services_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
-from environments.domain.template import Template
+from environments.domain.template_parts import Template
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
 from environments.providers.nomad.rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
 from environments.providers.nomad.schema import DISABLED, FUNCTIONS

@@ -23,7 +23,8 @@ from environments.domain.errors import (
 )
 from environments.domain.faults import TEMPLATE_FILE, Fault
 from environments.domain.names import META
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.providers.nomad.ports import Job, NomadApi
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE
 from environments.providers.nomad.reported_faults import diagnostics, of_the_file, told_of_file, told_of_job

@@ -5,7 +5,8 @@ from posixpath import join, normpath
 from typing import Any
 
 from environments.domain.faults import Fault, meant
-from environments.domain.template import Bundle, Template
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.providers.nomad.check import value_faults
 from environments.providers.opentofu.rules import module_faults, module_files
 from environments.service.shapes import ANYTHING, Gone, Shape, table

@@ -17,7 +17,8 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.faults import Fault
 from environments.domain.names import service_name, service_prefix
 from environments.domain.plan import Action, Change
-from environments.domain.template import TEMPLATE_FILE, Bundle, Duration
+from environments.domain.template import TEMPLATE_FILE, Bundle
+from environments.domain.template_parts import Duration
 from environments.providers.vault.certificate_names import certificate_faults
 from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.service.shapes import TEXT, Shape, table
