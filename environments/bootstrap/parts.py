@@ -31,7 +31,7 @@ def new_id(kind: str) -> str:
 
 
 def connections_of(settings: Settings) -> Callable[[], Connections]:
-    """The connections as they are now: the file is read again when it has changed, for we may make the cluster."""
+    """The current connections. The file is read again after changes, because the service may start the cluster."""
     path = settings.connections or settings.state / CONNECTIONS_FILE
     guard = threading.Lock()
     seen: tuple[tuple[int, int, int], Connections] | None = None

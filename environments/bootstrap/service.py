@@ -89,7 +89,7 @@ class Service:
     def start(self) -> None:
         """Starts the worker, the scheduler and what observes the cluster."""
         self.checks.start()
-        self.state_server.start()  # also where nothing is carried out: plans and looks read states
+        self.state_server.start()  # also where nothing is carried out: plans and observations read states
         if self.works:
             self.worker.start()
             self.scheduler.start()
@@ -98,7 +98,7 @@ class Service:
             self.world.start()
 
     def stop(self) -> None:
-        """Ends in an orderly way: what runs goes on at the next start."""
+        """Stops everything; deployments that run are resumed at the next start."""
         if self.works:
             self.world.stop()
             self.degrading.stop()
@@ -106,7 +106,7 @@ class Service:
             self.scheduler.stop()
             self.worker.stop()
         self.checks.stop()
-        self.state_server.stop()  # last: an OpenTofu that is told to stop still hands in its state
+        self.state_server.stop()  # last: an OpenTofu that is told to stop still saves its state
         self.database.close()
 
 
@@ -117,7 +117,7 @@ def build(settings: Settings) -> Service:
     database = open_database(settings.data_folder, settings.database, settings.database_password_file)
     with database.write() as tx:
         if not database.shared:
-            # Nobody else has this database open, so whoever held a lease is dead.
+            # No other process has this database open, so every lease is that of a process that ended.
             tx.deployments.release_all()
             tx.workers.forget(now())
         feed = Feed(tx.events.newest())

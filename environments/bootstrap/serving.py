@@ -29,7 +29,7 @@ _MOST_FILES = 8192
 
 
 def run(settings: Settings, announce: Callable[[str], None] = lambda line: None) -> None:
-    """Serves until SIGTERM or SIGINT. `announce` is told, in lines for people, where and how to go on.
+    """Serves until SIGTERM or SIGINT. `announce` gets lines for people: the address, and what to do next.
 
     Raises `UnsafeAddress`, `PortTaken`, `StorageError`.
     """
@@ -63,7 +63,7 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
             database=service.database.where,
         )
         signal.signal(signal.SIGTERM, stop)
-        gc.freeze()  # what was loaded until here stays: the collector needn't walk through it in the middle of requests
+        gc.freeze()  # what was loaded until here stays, so the collector need not examine it during requests
         server.run(sockets=[listener])
     finally:
         service.stop()
@@ -71,7 +71,7 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
 
 
 def _allow_files() -> None:
-    """As many open files as this user may have, up to a number: whoever opens connections must not use them up."""
+    """Raises the limit of open files as far as this user may, so that connections can't exhaust it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -110,7 +110,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _welcome(service: Service, address: str) -> list[str]:
-    """Gives whoever starts a service on a bare machine a token and a context; deploy makes those itself."""
+    """Makes a token and a context on a machine that has none; deploy makes those itself."""
     settings = service.settings
     lines = [f"Calvinverse {service.version} listens on {address}; its database is {service.database.where}."]
     if settings.role == "worker":

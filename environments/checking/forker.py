@@ -1,11 +1,12 @@
 """The program of a checking process: it waits for questions, and has each answered by a child with limits.
 
-It loads everything once and never looks at a question itself, so whatever a question does to a child, the next child is
-as good as new. It is started with a bare environment and no open files but the two pipes that it is asked through.
+It loads everything once and never reads a question itself. So whatever a question does to one child, the next
+child starts from the same state. The program is started with a bare environment and no open files except the two pipes
+for questions and answers.
 
 It says that it is ready by one byte, `READY`. A question on standard input is `QUESTION` (its length, seconds of
 processor time, bytes of memory, seconds in all) and the question. The answer on standard output is `ANSWER` (outcome,
-processor time taken, lengths of what follows), the place that was looked at last, and the answer, which is empty unless
+processor time taken, lengths of what follows), the place that was checked last, and the answer, which is empty unless
 the outcome is `DONE` or `BROKEN`.
 """
 

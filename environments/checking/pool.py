@@ -1,4 +1,4 @@
-"""A few checking processes, shared by everybody whose templates and parameters are looked at."""
+"""A few checking processes, shared by all users whose templates and parameters are checked."""
 
 import contextlib
 import json
@@ -61,14 +61,14 @@ class _Gone(Exception):
 class CheckPool:
     """Checks as `environments.service.checking.Checks` wants them. Safe to use from any thread.
 
-    An owner never has all processes at once, and waits once their checks have taken much time: what one person sends
-    doesn't keep others from being answered. `kinds` names the step kinds that a process loads.
+    An owner never has all processes at once, and has to wait after their checks have taken much time: one owner's
+    requests don't block those of others. `kinds` names the step kinds that a process loads.
     """
 
     def __init__(self, kinds: str = STEP_KINDS, size: int = 2, limits: Limits = LIMITS) -> None:
         self._limits = limits
         self._size = size
-        self._turn = threading.Condition()
+        self._changed = threading.Condition()
         self._processes = [_Process(kinds) for _ in range(size)]
         self._idle = list(self._processes)
         self._busy: dict[str, int] = {}
@@ -77,18 +77,18 @@ class CheckPool:
 
     def start(self) -> None:
         """Starts the processes, so that the first check needn't wait for one. Returns at once."""
-        with self._turn:
+        with self._changed:
             for process in self._idle:
                 process.start()
 
     def stop(self) -> None:
-        """Ends the processes, and whatever they look at."""
-        with self._turn:
+        """Ends the processes, and the checks that they run."""
+        with self._changed:
             self._stopped = True
-            self._turn.notify_all()
+            self._changed.notify_all()
             for process in self._processes:
                 process.kill()
-            self._turn.wait_for(lambda: len(self._idle) == self._size, _GRACE)
+            self._changed.wait_for(lambda: len(self._idle) == self._size, _GRACE)
             for process in self._idle:
                 process.end()
 
@@ -139,10 +139,10 @@ class CheckPool:
         return f"{self._limits.memory // 1024**2} MB of memory"
 
     def _take(self, owner: str, patience: float) -> "_Process":
-        """A process of one's own for a while. Raises `TooManyRequests`."""
+        """Reserves a process for a while. Raises `TooManyRequests`."""
         until = time.monotonic() + patience
         most = max(1, self._size - 1)
-        with self._turn:
+        with self._changed:
             while not self._stopped:
                 wait = self._debt(owner) - _CREDIT
                 if wait > 0:
@@ -155,11 +155,11 @@ class CheckPool:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise _busy("Too many checks wait already", hint_after=5)
-                self._turn.wait(left)
+                self._changed.wait(left)
         raise ServiceUnavailable("The service stops.")
 
     def _give_back(self, owner: str, process: "_Process", taken: float) -> None:
-        with self._turn:
+        with self._changed:
             self._idle.append(process)
             self._busy[owner] -= 1
             if not self._busy[owner]:
@@ -168,7 +168,7 @@ class CheckPool:
                 self._debts[owner] = (self._debt(owner) + taken, time.monotonic())
             if self._stopped:
                 process.end()
-            self._turn.notify_all()
+            self._changed.notify_all()
 
     def _debt(self, owner: str) -> float:
         """Seconds of processor time that an owner's checks took lately, less what has come back."""
@@ -181,7 +181,7 @@ class CheckPool:
 
 
 class _Process:
-    """One checking process, started when it is needed, and anew after it had to be ended."""
+    """One checking process, started when it is needed and restarted after it had to be ended."""
 
     def __init__(self, kinds: str) -> None:
         self._kinds = kinds
@@ -251,7 +251,7 @@ class _Process:
         return bytes(found)
 
     def end(self) -> None:
-        """Ends it, with what it looks at: its session is its own."""
+        """Ends it with its children: it has a session of its own."""
         self.kill()
         running, self._running, self._ready = self._running, None, False
         if running is not None:

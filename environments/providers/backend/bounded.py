@@ -1,8 +1,8 @@
-"""HTTP exchanges that end: each has a time limit and a size limit for the whole of it.
+"""HTTP exchanges with limits: each has a time limit and a size limit for the whole exchange.
 
-Libraries limit the time of each read; who sends a byte now and then keeps such a call for weeks. What answers at an
-address may be somebody else than it should: any job of the machine can listen on a port while its owner restarts. So
-every call of the service goes through a session from here:
+Libraries limit the time of each read only, so a server that sends a byte now and then can keep a call open for weeks.
+And any job of the machine can listen on a port while its owner restarts. So every call of the service goes through a
+session from here:
 
 - connecting, the TLS handshake, sending, headers (also any number of `100 Continue`) and the body end by one deadline;
 - all bytes that come are counted, and a compressed body may not become larger than a plain one;
@@ -36,11 +36,11 @@ _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 
 
 class AnswerTooLarge(requests.RequestException):
-    """More came than an answer may be."""
+    """An answer is larger than allowed."""
 
 
 class Exchange:
-    """What one exchange may still take. Used by one thread."""
+    """The time and bytes that one exchange has left. Used by one thread."""
 
     def __init__(self, seconds: float, largest: int) -> None:
         self._end = time.monotonic() + seconds
@@ -141,7 +141,7 @@ def _bind_anywhere(made: socket.socket, target: str) -> None:
     """Lets a connection to loopback come from a random address of it.
 
     Consul and Nomad limit connections by the client's address, and all jobs of the machine share 127.0.0.1: a job that
-    holds as many as are allowed must not keep the service out.
+    holds as many as are allowed must not lock the service out.
     """
     if ipaddress.ip_address(target) in _LOOPBACK:
         source = f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"  # noqa: S311 - no secret
@@ -264,7 +264,7 @@ def failure_of(error: Exception, exchange: Exchange, request: requests.PreparedR
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Nowhere: an answer that points elsewhere is the answer."""
+        """None: a redirect is returned as the answer."""
 
 
 def bounded_session(
@@ -286,7 +286,7 @@ def bounded_session(
     session.trust_env = False
     session.headers["Accept-Encoding"] = "identity"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # Reading all CAs takes longer than most calls, so a session that needs none has none.
+    # Reading all CAs takes longer than most calls, so a session that needs none loads none.
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if context is None else context
     adapter = _Bounded(trust, seconds, largest, cut=cut, scatter=scatter, keep=keep)
     for scheme in ("http://", "https://"):
@@ -295,5 +295,5 @@ def bounded_session(
 
 
 def trusting(ca_file: str | None = None) -> ssl.SSLContext:
-    """A context that trusts the CAs of a PEM file; without one those that everybody trusts."""
+    """A context that trusts the CAs of a PEM file, or the public CAs if there is none."""
     return ssl.create_default_context(cafile=ca_file or certifi.where())

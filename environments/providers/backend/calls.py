@@ -31,14 +31,14 @@ _NO_LEADER = re.compile(_FORWARDED + r"[Nn]o cluster leader\s*")
 
 
 def knows_no_token(part: Part, status: int | None, said: str) -> bool:
-    """Whether Consul says with a 500 that it doesn't know the token: in so many words, for names that people choose
-    may be in other answers.
+    """Whether Consul answers with a 500 that it doesn't know the token. Only these exact words count, because other
+    answers may contain names that people choose.
     """
     return part == "consul" and status == 500 and _NO_TOKEN.fullmatch(said) is not None
 
 
 def is_away(status: int | None, said: str) -> bool:
-    """Whether a part is there but can't do its work: it is sealed, busy, or has no leader, which comes as a 500."""
+    """Whether a part answers but can't work: it is sealed, busy, or has no leader (which it reports as a 500)."""
     return status in (429, 502, 503, 504) or (status == 500 and _NO_LEADER.fullmatch(said) is not None)
 
 
@@ -52,7 +52,7 @@ class TokenSource(Protocol):
     """Where the credential for a call comes from."""
 
     def token(self) -> str:
-        """A token that should be good for minutes to come. Raises `BackendDenied`, `BackendUnavailable`."""
+        """A token that is valid for at least some minutes. Raises `BackendDenied`, `BackendUnavailable`."""
         ...
 
     def renew(self, refused: str) -> str | None:
@@ -89,7 +89,7 @@ class Caller:
         self.address = address
         self._tokens = tokens
         self._session = part_session(address, ca_file, seconds=timeout, keep=1)
-        # No connection outlives its call: calls are rare, callers many, and nobody has to close them.
+        # Connections are closed after each call: calls are rare and callers many.
         self._session.headers["Connection"] = "close"
 
     def get(self, path: str) -> Any:
@@ -114,7 +114,7 @@ class Caller:
         raise self._error(method, path, response)
 
     def status(self, path: str) -> int | None:
-        """The status of a GET without a token; None when nobody answers."""
+        """The status of a GET without a token; None when there is no answer."""
         try:
             return self._session.get(self.address + path).status_code
         except requests.RequestException:

@@ -1,4 +1,4 @@
-"""Where Consul, OpenBao (or Vault) and Nomad are, and how to prove to them who we are.
+"""Where Consul, OpenBao (or Vault) and Nomad are, and how the service authenticates to them.
 
 `connections.json` holds addresses and names of files, never a secret itself. On the machine of the person who deploys,
 it points at admin tokens in files; in the deployed service at the identity that Nomad gives to the job, with which the
@@ -89,7 +89,7 @@ class Connections(_Model):
         return cls.load(path) if path.exists() else cls()
 
     def save(self, path: Path) -> None:
-        """Writes the file at once and as a whole, 0600."""
+        """Writes the file atomically, 0600."""
         write_private(path, self.model_dump_json(indent=2, exclude_none=True) + "\n")
 
     def endpoint(self, part: Part) -> Endpoint:
@@ -100,7 +100,7 @@ class Connections(_Model):
         return endpoint
 
     def tokens(self, part: Part) -> TokenSource:
-        """Tokens for that part; keep the source, it caches. Raises `NotConnected` when there is no such part."""
+        """Tokens for that part; the source caches, so keep it. Raises `NotConnected` when there is no such part."""
         return token_source(part, self.endpoint(part))
 
     def caller(self, part: Part, *, timeout: float = 10.0) -> Caller:
@@ -123,7 +123,7 @@ def token_source(part: Part, endpoint: Endpoint, monotonic: Callable[[], float] 
 
 
 class FileTokens:
-    """The token in a file, read anew each time: whoever replaces the file needs to restart nothing."""
+    """The token in a file, read again each time, so replacing the file needs no restart."""
 
     def __init__(self, part: Part, path: Path) -> None:
         self._part: Part = part
@@ -134,13 +134,13 @@ class FileTokens:
         return _read(self._part, self._path)
 
     def renew(self, refused: str) -> str | None:
-        """What the file holds by now, if that is another token."""
+        """The current content of the file, if that is another token."""
         current = self.token()
         return current if current != refused else None
 
 
 class LoginTokens:
-    """Tokens from logins with a workload identity, replaced when two thirds of their life are over."""
+    """Tokens from logins with a workload identity, replaced after two thirds of their lifetime."""
 
     def __init__(self, part: Part, endpoint: Endpoint, login: JwtLogin, monotonic: Callable[[], float]) -> None:
         self._part: Part = part
@@ -152,7 +152,7 @@ class LoginTokens:
         self._stale_at = 0.0
 
     def token(self) -> str:
-        """A token with at least a third of its life left. Raises `BackendDenied`, `BackendUnavailable`."""
+        """A token with at least a third of its lifetime left. Raises `BackendDenied`, `BackendUnavailable`."""
         with self._lock:
             if self._token is None or self._monotonic() >= self._stale_at:
                 self._log_in()
@@ -195,11 +195,11 @@ def _read(part: Part, path: Path) -> str:
 
 
 _UNLIMITED = 3600.0
-"""Seconds after which we log in again where the other side sets no end."""
+"""Seconds after which the service logs in again if the token has no expiry."""
 
 
 def _lifetime(answer: Mapping[str, Any]) -> float:
-    """Seconds between the two times that the backend's own clock gives."""
+    """Seconds between creation and expiry, both by the clock of the backend."""
     if not answer.get("ExpirationTime"):
         return _UNLIMITED
     return (_moment(answer["ExpirationTime"]) - _moment(answer["CreateTime"])).total_seconds()

@@ -1,4 +1,4 @@
-"""Whether the parts around the service answer: a look without a credential, short enough for a health check."""
+"""Whether the parts that the service needs answer: requests without a credential, with a short time limit."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the vendors' clients have in common here: where they find a part and a token, time limits, errors in words."""
+"""What the clients of all vendors share: how they find a part and a token, time limits, and error messages."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ from environments.providers.backend.calls import TITLES, Part, TokenSource, is_a
 from environments.providers.backend.connections import Connections, Endpoint, token_source
 
 CALL_LIMIT = 15.0
-"""Seconds that one call may take as a whole, beyond the wait that a blocking query asks for."""
+"""Seconds that one call may take, in addition to the wait that a blocking query asks for."""
 
 _POOL = 32
 """Connections kept open to a part: steps run side by side."""
@@ -35,14 +35,14 @@ class Fault:
 
 
 class Missing(BackendError):
-    """A part answered 404; adapters turn it into None where that is an answer."""
+    """A part answered 404; clients return None for it where that is a valid answer."""
 
 
 class Link(Generic[Client]):
-    """Calls one part through a vendor's client, which is built anew whenever its address or token changes.
+    """Calls one part through a vendor's client, which is rebuilt whenever its address or token changes.
 
-    `connections` is asked before each call, because addresses may appear while a deployment runs. `explain` tells what
-    an exception of the vendor's client means; None for exceptions that are none of its own.
+    `connections` is asked before each call, because addresses may appear while a deployment runs. `explain` gives what
+    an exception of the vendor's client means; None for exceptions of other libraries.
     """
 
     def __init__(
@@ -131,8 +131,8 @@ class Link(Generic[Client]):
         if fault.status is None:
             return BackendUnavailable(f"{title} at {endpoint.address} is away: {said}.", details=details)
         if self._denied(fault):
-            # Consul and Nomad say so too in the first moments after a start, before they have read their state: that
-            # they don't know the token, or that it may not. But it may do everything there, so that passes.
+            # Right after a start, before they have read their state, Consul and Nomad also refuse valid tokens. The
+            # service's token may do everything there, so such a refusal is temporary.
             kind = BackendDenied if self._part == "vault" else CredentialUnknown
             return kind(f"{title} at {endpoint.address} refuses our credential to {doing}: {said}.", details=details)
         if fault.status == 404:
@@ -164,6 +164,6 @@ def _session(endpoint: Endpoint) -> requests.Session:
 
 
 def _refuse_redirect(response: requests.Response, *_: object, **__: object) -> None:
-    """The vendors' clients take everything below 400 for what they asked for."""
+    """The clients of the vendors take a redirect for a successful answer."""
     if response.is_redirect:
         raise requests.TooManyRedirects("it points elsewhere", response=response)

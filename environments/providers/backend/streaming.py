@@ -1,7 +1,7 @@
-"""Answers that go on for as long as there is something to tell: a rule of their own, for they have no whole to limit.
+"""Answers without an end: each line is limited, because there is no whole that could be.
 
 Connecting, sending and headers end by one deadline, as everywhere. From then on each line must be complete within
-`silence` seconds of the one before, and may have only so many bytes: who sends a byte now and then is cut off.
+`silence` seconds of the one before, and has a size limit, so a server that sends a byte now and then is disconnected.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def explain(error: Exception) -> Fault | None:
 
 
 class _Lasting(Exchange):
-    """An exchange that gets more time and bytes as long as it goes on."""
+    """An exchange whose limits are renewed while it lasts."""
 
     def renew(self, seconds: float, largest: int) -> None:
         """From now on."""
@@ -82,7 +82,7 @@ class StreamClient:
         try:
             headers = {TOKEN_HEADERS[self._part]: self._token, "Accept-Encoding": "identity"}
             connection.request("GET", target, headers=headers, preload_content=False, decode_content=False)
-            wire = connection.sock  # which the library lets go of where the answer ends with its connection
+            wire = connection.sock  # the library drops it where the answer ends with its connection
             response = connection.getresponse()
             if response.status != 200:
                 said = response.read(_LONGEST_REFUSAL).decode(errors="replace")
@@ -98,7 +98,7 @@ class StreamClient:
 
 
 class Stream:
-    """An answer that goes on. Read by one thread; any may close it."""
+    """An answer without an end. One thread reads it; any thread may close it."""
 
     def __init__(
         self,
@@ -125,14 +125,14 @@ class Stream:
         return self._closed
 
     def close(self) -> None:
-        """Ends reading, at once also where another thread waits for more."""
+        """Ends reading at once, also in another thread that waits for data."""
         self._closed = True
         if self._wire is not None:
             with contextlib.suppress(OSError):
                 self._wire.shutdown(socket.SHUT_RDWR)
 
     def lines(self) -> Iterator[bytes]:
-        """Line by line; ends when it was closed, or whoever sends has ended it. Raises `requests.RequestException`."""
+        """Line by line; ends when either side closes it. Raises `requests.RequestException`."""
         left = bytearray()
         for piece in self._read():
             *whole, rest = (left + piece).split(b"\n") if b"\n" in piece else ((left + piece),)

@@ -21,7 +21,7 @@ def policy_name(environment: str) -> str:
 
 
 def policy_rules(environment: str) -> Rules:
-    """Read its own keys, register its own services, find others."""
+    """Read its own keys, register its own services, discover others."""
     return {
         "key_prefix": {kv_prefix(environment): {"policy": "read"}},
         "service_prefix": {service_prefix(environment): {"policy": "write"}, "": {"policy": "read"}},
@@ -31,7 +31,7 @@ def policy_rules(environment: str) -> Rules:
 
 @dataclass(frozen=True)
 class WantedPolicy:
-    """A policy as it is to be. `whose`, for people: `an environment`."""
+    """The wanted state of a policy. `whose`, for people: `an environment`."""
 
     name: str
     rules: Rules
@@ -44,7 +44,7 @@ def jobs_policy(owner: Owner) -> WantedPolicy:
 
 
 def ensure_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Makes or mends the policy; gives what is to be written down as held. Steps side by side may call it at once.
+    """Creates or repairs the policy, and returns what is to be recorded as held. Parallel steps may call it.
 
     Raises `ForeignResource`.
     """
@@ -70,7 +70,7 @@ def plan_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner) -> li
         return [change(Action.CREATE, POLICY_KIND, name, after=rules)]
     if _whose(policy, owner) is Presence.FOREIGN:
         raise foreign(f"a Consul policy {name!r}", owner)
-    # Rules that somebody wrote as HCL are read as none, so nothing can be said about them in detail.
+    # Rules that were written as HCL are read as none, so differences can't be shown in detail.
     lines = [f"its rules aren't those of {wanted.whose}"] if policy.rules != rules else []
     if policy.description != policy_description(owner):
         lines.append(MENDS_MARK)
@@ -89,11 +89,11 @@ class PolicyHandler:
         self._access = access
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the mark in the description."""
+        """Reads the mark in the description."""
         return _observed(self._access.policy(address), owner)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes the tokens that still have the policy (afterwards nobody could find them), then the policy."""
+        """Removes the tokens that still have the policy (they can't be found without it), then the policy."""
         policy = self._access.policy(address)
         if policy is None or _whose(policy, owner) is Presence.FOREIGN:
             return

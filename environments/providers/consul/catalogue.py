@@ -13,11 +13,11 @@ from environments.providers.backend.link import CALL_LIMIT
 from environments.providers.consul.ports import ConfigEntry, Instance
 
 _REMOVED = "removed by Calvinverse"
-"""Name of the check with which a service goes."""
+"""Name of the check that removes a service."""
 
 
 def take_out(client: consul.Consul, service: str) -> None:
-    """Takes a service out of the agent. Jobs choose ids, so each byte is quoted: `../../leave` is an id and no path."""
+    """Takes a service out of the agent. Jobs choose ids, so each byte is quoted: `../../leave` is an id, not a path."""
     answer = _named(client, "PUT", "/v1/agent/service/deregister/", service)
     if answer.status_code == 404:
         return
@@ -33,7 +33,7 @@ def _named(client: consul.Consul, method: str, path: str, name: str) -> requests
     http = client.http
     request = http.session.prepare_request(requests.Request(method, f"{http.base_uri}{path}"))
     assert request.url is not None
-    # After the library has made the address: it would take the quotes off, and the dots away.
+    # After the library has built the address: it would decode the quoted bytes and remove the dots.
     request.url += "".join(f"%{byte:02X}" for byte in name.encode())
     answer: requests.Response = http.session.send(
         request, verify=http.verify, timeout=CALL_LIMIT, allow_redirects=False
@@ -48,10 +48,10 @@ def _must_be_good(client: consul.Consul, answer: requests.Response) -> None:
 
 
 def expire(client: consul.Consul, instance: Instance) -> None:
-    """Gives a service a check that has failed for good, with which the agent takes it out by itself."""
+    """Gives a service a failed check, because of which the agent deregisters it."""
     checks = client.http.get(CB.json(), "/v1/agent/checks") or {}
     if any(found["ServiceID"] == instance.id and found["Name"] == _REMOVED for found in checks.values()):
-        return  # said already: saying it again would make its time begin anew
+        return  # done already: doing it again would restart its time
     check = {"Name": _REMOVED, "TTL": "1s", "Status": "critical", "DeregisterCriticalServiceAfter": "1m"}
     service = {"ID": instance.id, "Name": instance.service, "Check": check}
     client.http.put(CB.boolean(), "/v1/agent/service/register", data=json.dumps(service))

@@ -154,7 +154,7 @@ class ConsulClient:
         return int(after), [with_health(item) for item in found or ()]
 
     def registered(self, prefix: str) -> list[Instance]:
-        """Every instance of such a service, node by node: odd names can't be asked for one by one."""
+        """Every instance of such a service, node by node: unusual names can't be queried one by one."""
         if not self.services(prefix):
             return []
         nodes = self._link.call("list nodes", lambda client: client.catalog.nodes()[1])
@@ -175,10 +175,10 @@ class ConsulClient:
         return self._link.call("list the services of a node", get)
 
     def deregister(self, instance: Instance) -> None:
-        """Takes an instance out of the agent that we talk to, if it is there, and of the catalogue.
+        """Removes an instance from the agent of the connection, if it is there, and from the catalogue.
 
-        The agent takes no id with an unprintable character in a path: such an instance goes a minute or two later, and
-        is back in the catalogue until then.
+        The agent accepts no id with an unprintable character in a path: such an instance is removed a minute or two
+        later, and may reappear in the catalogue until then.
         """
         try:
             if instance.id.isprintable():

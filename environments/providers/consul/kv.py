@@ -104,7 +104,7 @@ class ConsulKv:
         raise BackendError(f"The keys under {prefix} in Consul keep changing while we write them.")
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """Each key that would be written or deleted, and the prefix itself where it isn't there."""
+        """Each key that would be written or deleted, and the prefix itself if it is missing."""
         prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
         changes = plan_prefix(self._store, context.owner)
         tree = self._store.tree(prefix)
@@ -169,10 +169,10 @@ class ConsulKv:
         return all(self._write_large(one, condition, run) for one in large.values())
 
     def _write_large(self, change: Put, condition: Unchanged, run: StepRun) -> bool:
-        """Writes a value that no transaction has room for, and with it no condition on the marker.
+        """Writes a value that is too large for a transaction, so no condition on the marker is possible.
 
-        The condition is on the key itself, which must be as it is while the prefix is still ours: whoever destroys the
-        environment meanwhile takes the key away, and then nothing is written.
+        The condition is on the key itself, which must not change while the prefix is ours: a destroy of the environment
+        meanwhile deletes the key, and then nothing is written.
         """
         entry = self._store.entry(change.key)
         if entry is None:

@@ -1,4 +1,4 @@
-"""The prefix of an environment in Consul's key-value store: claimed as a whole before anything is written below it."""
+"""The prefix of an environment in Consul's key-value store, claimed as a whole before anything is written below it."""
 
 import json
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def body_size(change: Operation) -> int:
 def batches(changes: Sequence[Operation], condition: Operation | None = None) -> list[list[Operation]]:
     """The operations in as many transactions as Consul's limits ask for, in their order.
 
-    Each begins with the `condition`. An operation that is too large for any has one of its own.
+    Each begins with the `condition`. An operation that is too large gets a transaction of its own.
     """
     begun = [] if condition is None else [condition]
     empty = sum(map(body_size, begun))
@@ -74,10 +74,10 @@ def prefix_resource(owner: Owner) -> Intended:
 
 
 def claim_prefix(store: KeyValueStore, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Marks the prefix as the environment's; gives what is to be written down as held.
+    """Marks the prefix as the environment's; returns what is to be recorded as held.
 
-    Steps side by side may call it at once. Keys that are there before, or come in between, make it somebody else's
-    unless the environment holds the prefix already. Raises `ForeignResource`.
+    Steps side by side may call it at once. Keys that exist before, or appear in between, make the prefix
+    foreign unless the environment holds it already. Raises `ForeignResource`.
     """
     prefix, wanted, made = kv_prefix(owner.name), owner.id.encode(), False
     for _ in range(_TRIES):
@@ -115,7 +115,7 @@ def plan_prefix(store: KeyValueStore, owner: Owner) -> list[Change]:
 
 
 def whose_prefix(marker: Entry | None, owner: Owner) -> Presence:
-    """Whose the prefix is whose marker that is."""
+    """Who owns the prefix with that marker."""
     held = owner.holds(PREFIX_KIND, kv_prefix(owner.name))
     return whose_id(None if marker is None else marker.value.decode(errors="replace"), owner, held=held)
 
@@ -149,7 +149,7 @@ class PrefixHandler:
                 return
             run.before_effect()
             if marker is None:
-                # Put back first: whoever claims the prefix in this moment makes one of the two fail.
+                # Write the marker first: if the prefix is claimed at this moment, one of the two transactions fails.
                 self._store.commit([Create(name, owner.id.encode())])
             elif self._store.commit([Unchanged(name, marker.index), RemoveTree(address)]):
                 return
@@ -166,13 +166,13 @@ def _check(store: KeyValueStore, marker: Entry | None, owner: Owner) -> None:
     if whose_prefix(marker, owner) is Presence.OURS:
         return
     keys = store.keys(prefix)
-    # Another step of this environment may have claimed it between the two looks.
+    # Another step of this environment may have claimed it between the two reads.
     if keys and whose_prefix(store.entry(prefix + MARKER), owner) is Presence.FOREIGN:
         raise foreign(f"a folder {prefix} in Consul", owner, [key.removeprefix(prefix) or "/" for key in keys])
 
 
 def _check_since(store: KeyValueStore, marker: Entry, owner: Owner) -> None:
-    """Raises `ForeignResource` if a key below a new mark is older than that, and takes the mark back."""
+    """Raises `ForeignResource` if a key below a new mark is older than the mark, and removes the mark."""
     prefix = kv_prefix(owner.name)
     if owner.holds(PREFIX_KIND, prefix):
         return

@@ -12,7 +12,7 @@ from environments.steps.marks import ABSENT, MARK, foreign
 SERVICES_KIND = "consul.services"
 
 _GRACE = 2.0
-"""Seconds that stopped services get to leave by themselves before they are taken out."""
+"""Seconds that stopped services get to deregister before they are removed."""
 
 _PAUSE = 0.1
 _NAMED = 10
@@ -22,7 +22,7 @@ _NAMED = 10
 def check_services(catalogue: Catalogue, owner: Owner) -> None:
     """Raises `ForeignResource` if there are services of the environment's names that aren't its own. Reads only.
 
-    Likewise for what is configured for such names: nothing proves whose that is.
+    Likewise for configuration entries of such names: nothing proves who owns them.
     """
     prefix = service_prefix(owner.name)
     if owner.holds(SERVICES_KIND, prefix):
@@ -37,8 +37,8 @@ def check_services(catalogue: Catalogue, owner: Owner) -> None:
 class ServicesHandler:
     """Knows the services of an environment, by the prefix of their names (`<name>--`), and what is configured for them.
 
-    Only its own jobs and modules may register such. What they write into the metadata proves nothing, so where the
-    environment holds the prefix the marks there don't count; elsewhere ours do. Configuration entries bear no mark.
+    Only its own jobs and modules may register them. What they write into the metadata proves nothing, so marks are
+    ignored where the environment holds the prefix; elsewhere ours count. Configuration entries have no mark.
     """
 
     kind: ClassVar[str] = SERVICES_KIND
@@ -61,7 +61,7 @@ class ServicesHandler:
         return Observation(Presence.OURS if ours or held else Presence.FOREIGN, shown + more)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Waits a moment for instances to leave by themselves, then takes ghosts out; then what is configured."""
+        """Waits a moment for instances to deregister, then removes the rest, then configuration entries."""
         failed = self._take_out(address, owner, run)
         if owner.holds(SERVICES_KIND, address):
             failed += self._unconfigure(address, run)
@@ -87,13 +87,13 @@ class ServicesHandler:
             try:
                 self._catalogue.deregister(instance)
             except BackendError as error:
-                failed.append(error)  # one that can't be taken out keeps no other in
+                failed.append(error)  # one that can't be removed must not keep the others
         if len(ours) > _NAMED:
             run.log(f"and {len(ours) - _NAMED} more")
         return failed
 
     def _unconfigure(self, address: str, run: StepRun) -> list[BackendError]:
-        """Removes entries until none is left, or none can be removed: those of one kind may refer to one another."""
+        """Removes entries until none is left or none can be removed: entries of one kind may refer to each other."""
         removed = 0
         left = self._catalogue.configured(address)
         while left:

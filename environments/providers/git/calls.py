@@ -41,8 +41,8 @@ _MOST_MEMORY = 2 << 30
 """Bytes of memory that git and each of its helpers may ask for."""
 
 _MOST_SAID = 64 << 10
-_LOOK_EVERY = 0.25
-"""Seconds between two looks at how much came."""
+_CHECK_INTERVAL = 0.25
+"""Seconds between two checks of how much was fetched."""
 
 _DENIED = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission denied|Host key verification failed"
@@ -99,7 +99,7 @@ class Git:
         """What git prints. Raises `SourceFailed` and its kin; `details["refused"]`: the server has no such name."""
         status, printed, said = self._call(arguments, given)
         if status != 0:
-            # A server says what it likes, the credential that it was shown included.
+            # A server may repeat anything in its messages, including the credential.
             raise _error(self._cleaner.clean(said))
         return printed
 
@@ -170,7 +170,7 @@ class Git:
             if left <= 0:
                 raise self._too_slow()
             try:
-                process.communicate(given, timeout=min(left, _LOOK_EVERY))
+                process.communicate(given, timeout=min(left, _CHECK_INTERVAL))
             except subprocess.TimeoutExpired:
                 given = None  # the rest of it is still sent
             if any(os.fstat(output).st_size > LARGEST_OUTPUT for output in outputs) or self._size() > LARGEST_FETCH:
@@ -195,7 +195,7 @@ class Git:
 
 
 def _passwords(credentials: Path | None) -> list[str]:
-    """What the file of credentials holds and nobody may read; an unreadable one is git's to complain about."""
+    """The secrets in the file of credentials; git itself reports a file that can't be read."""
     if credentials is None:
         return []
     try:
@@ -210,9 +210,9 @@ def _passwords(credentials: Path | None) -> list[str]:
 
 
 def _error(said: str) -> SourceFailed:
-    """What git's own words mean; what a server lets it show, which begins with `remote:`, means nothing."""
+    """The meaning of git's own messages; lines of the server, which begin with `remote:`, are ignored."""
     said = "\n".join(line for line in said.splitlines() if not line.startswith("remote:")) or said
-    # A host that is away is told in the same breath as a repository that isn't there, so it is looked for first.
+    # For an unreachable host git also says that there may be no repository, so check for the host first.
     if found := _AWAY.search(said):
         return SourceUnavailable(f"The git repository can't be reached: {_quote(said, found.start())}.")
     if found := _REFUSED.search(said):

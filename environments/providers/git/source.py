@@ -1,7 +1,7 @@
-"""Templates out of git repositories, through the program `git`, in a folder that is gone afterwards.
+"""Reads templates from git repositories with the program `git`, in a folder that is removed afterwards.
 
-Nothing is checked out: files are read from the commit's tree, so neither links, submodules nor filters of a repository
-do anything here.
+Nothing is checked out: files are read from the commit's tree, so links, submodules and filters of a repository have no
+effect.
 """
 
 import os
@@ -57,7 +57,7 @@ class GitRepositories:
         self._environ = environ
 
     def fetch(self, url: str, ref: str | None, path: str) -> Fetched:
-        """See `Repositories.fetch`. The same commit gives the same bundle as its folder would on somebody's disk."""
+        """See `Repositories.fetch`. A commit gives the same bundle as its folder on a disk."""
         self._check(url)
         program = shutil.which("git", path=self._environ.get("PATH"))
         if program is None:
@@ -140,7 +140,7 @@ def _get_commit(git: Git, url: str, commit: str) -> str:
     except SourceFailed as error:
         if error.transient or not error.details.get("refused"):
             raise
-    # Some servers give only what a branch or a tag points at: then everything is fetched, to look in it.
+    # Some servers only give what a branch or a tag points at: then fetch everything, and search in it.
     return _find_commit(git, url, commit)
 
 

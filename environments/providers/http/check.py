@@ -1,4 +1,4 @@
-"""`check.http`: asks a service over HTTP, at the address that Consul knows, whether it answers as it should."""
+"""`check.http`: checks over HTTP that a service, at the address that Consul knows, answers as it should."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _ONE_REQUEST = 5.0
 """Seconds that an answer may take."""
 
 _QUICK = 2.0
-"""Seconds that an answer may take when a plan only wants to know how things stand."""
+"""Seconds that an answer may take while a plan is made."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """A request had no answer: refused, too late, or a certificate that isn't trusted or has other names."""
+    """A request failed: refused, timed out, or with a certificate that isn't trusted or has other names."""
 
 
 class Web(Protocol):
@@ -126,7 +126,7 @@ class CheckHttp(OwnThingsOnly):
         return table({"service": TEXT, "instances": Shape(kind=list)})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """None: it only looks."""
+        """None: it makes nothing."""
         return []
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class CheckHttp(OwnThingsOnly):
         name = service_name(context.owner.name, options.service)
         limit = options.timeout.total_seconds() if options.timeout else None
         started = run.time_left
-        outcome, index, looked = f"Consul knows no healthy instance of {name}", 0, False
+        outcome, index, checked = f"Consul knows no healthy instance of {name}", 0, False
         try:
             while True:
                 run.before_effect()
@@ -148,8 +148,8 @@ class CheckHttp(OwnThingsOnly):
                 index, instances = self._catalogue.instances(name, index=index, wait=SLICE if index else 0.0)
                 passing = [found for found in instances if found.passing]
                 if not passing:
-                    if not (instances or looked):
-                        looked = True
+                    if not (instances or checked):
+                        checked = True
                         self._refuse_unwanted(context.owner.name, name, options.service)
                     continue
                 problem, urls = self._ask(passing, options, run)
@@ -165,9 +165,9 @@ class CheckHttp(OwnThingsOnly):
             ) from error
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """A service that doesn't answer as it should at a single look; `apply` would wait until it does.
+        """A service that doesn't answer as it should when asked once; `apply` would wait until it does.
 
-        Nothing for a service that nobody has registered: whoever runs it tells of that.
+        Nothing for a service that isn't registered: the step that runs it reports that.
         """
         options: CheckHttpOptions = context.options
         name = service_name(context.owner.name, options.service)

@@ -1,4 +1,4 @@
-"""Asking services over HTTP, with a CA of our own."""
+"""Requests to services over HTTP, with a private CA."""
 
 import ssl
 import threading
@@ -9,11 +9,11 @@ from environments.providers.backend.bounded import bounded_session, trusting
 from environments.providers.http.check import Answer, NoAnswer
 
 _LARGEST = 1024 * 1024
-"""Bytes of an answer that are looked at."""
+"""Bytes of an answer that are read."""
 
 
 class WebClient:
-    """Implements `Web`. Keeps no connections: every look is a new one, as a user's first would be."""
+    """Implements `Web`. Keeps no connections: each request opens a new one, as a user's first request does."""
 
     def __init__(self) -> None:
         self._contexts: dict[str, ssl.SSLContext] = {}

@@ -1,7 +1,7 @@
-"""All that the jobs of an environment can read, write and leave behind: claimed as a whole before the first one runs.
+"""What the jobs of an environment can read, write and leave behind, claimed as a whole before the first one runs.
 
-Nomad, Consul and OpenBao give a job its rights by the name of its namespace. So whoever has the namespace has all of
-it, whatever steps the environment is made of.
+Nomad, Consul and OpenBao give a job its rights by the name of its namespace. So an environment that has the namespace
+has all of these places, whatever its steps are.
 """
 
 import threading
@@ -57,9 +57,9 @@ def job_places(owner: Owner) -> list[Intended]:
 
 
 def reach(owner: Owner) -> list[Intended]:
-    """What a destroy of an environment that holds its namespace takes away, and its proof looks at; else nothing.
+    """What a destroy of an environment that holds its namespace removes and its proof observes; nothing for others.
 
-    Beside the places of jobs: a PKI role of the environment's name, whoever has made it, and what it has issued.
+    In addition to the places of jobs: a PKI role of the environment's name, whoever made it, and its certificates.
     """
     if not owner.holds(NAMESPACE_KIND, owner.name):
         return []
@@ -98,9 +98,9 @@ class ClaimedPlaces:
         return job_places(owner)
 
     def claim(self, owner: Owner, run: StepRun) -> None:
-        """Makes all of it the environment's, before a job of it runs; steps side by side may call it at once.
+        """Claims all of it for the environment before a job runs; parallel steps may call it at the same time.
 
-        Nothing of somebody else's is taken over or removed. Raises `ForeignResource`.
+        Nothing that is foreign is taken over or removed. Raises `ForeignResource`.
         """
         # One step of an environment at a time, so that none ends the logins of a job that another one has started.
         with self._claiming[hash(owner.id) % _LOCKS]:
@@ -119,7 +119,7 @@ class ClaimedPlaces:
             run.hold(held)
 
     def claim_services(self, owner: Owner) -> list[ResourceRef]:
-        """The names of services; gives what is to be written down as held. Raises `ForeignResource`."""
+        """The names of services; returns what is to be recorded as held. Raises `ForeignResource`."""
         check_services(self._catalogue, owner)
         return owner.unheld(ResourceRef(kind=SERVICES_KIND, address=service_prefix(owner.name)))
 
@@ -128,7 +128,7 @@ class ClaimedPlaces:
         check_services(self._catalogue, owner)
 
     def plan(self, owner: Owner) -> Sequence[Change]:
-        """What has to be made or mended of namespace and policy. Raises `ForeignResource` where `claim` would."""
+        """What has to be created or repaired of namespace and policy. Raises `ForeignResource` where `claim` would."""
         found = plan_namespace(self._nomad, owner)
         check_prefix(self._keys, owner)
         check_folder(self._secrets, owner)
@@ -137,18 +137,18 @@ class ClaimedPlaces:
         return [*found, *plan_policy(self._access, jobs_policy(owner), owner)]
 
     def notice_logins(self) -> None:
-        """After a job of the environment runs: its logins to OpenBao are there, and taking them away will be quicker.
+        """Notes the logins to OpenBao once a job of the environment runs, so that removing them takes less time.
 
-        That OpenBao can't be asked now doesn't matter.
+        Errors of OpenBao are ignored.
         """
         with suppress(BackendError):
             self._identities.notice()
 
     def _end_logins(self, owner: Owner, run: StepRun) -> None:
-        """Ends what is left of logins under the name: no job of that namespace can be running.
+        """Ends logins that an earlier environment of the name left: no job of that namespace can be running.
 
-        They give no more than the rights to read what this environment will write, and belong to nobody who has the
-        name. So they are the one thing that isn't refused but ended.
+        They only give the rights to read what this environment will write, and no environment that exists owns them.
+        So they are ended, while everything else that is foreign is refused.
         """
         found = end_identity(self._identities, AUTH_PATH, owner.name, run)
         if found.accessors or found.entities:

@@ -1,4 +1,4 @@
-"""`agent.local`: runs Consul, OpenBao or Nomad on this machine, or takes one that runs already elsewhere."""
+"""`agent.local`: runs Consul, OpenBao or Nomad on this machine, or uses one that already runs elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,14 +46,14 @@ class AgentHost(Protocol):
     """What this step needs of the machine."""
 
     def start(self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> RunningAgent:
-        """Brings the agent up until it can be used, or finds it so. Idempotent.
+        """Starts the agent and waits until it can be used. Idempotent.
 
         Raises `PortTaken`, `MachineError`, `BackendError`.
         """
         ...
 
     def adopt(self, agent: str, address: str, token_file: str, ca_file: str) -> RunningAgent:
-        """Takes an agent that somebody else runs; changes nothing in it. Raises `BackendError`, `InvalidInput`."""
+        """Connects to an existing agent; changes nothing in it. Raises `BackendError`, `InvalidInput`."""
         ...
 
     def find(self, agent: str) -> FoundAgent | None:
@@ -61,7 +61,7 @@ class AgentHost(Protocol):
         ...
 
     def remove(self, agent: str) -> None:
-        """Ends it and removes all of it: jobs, mounts, files. Raises `MachineError`."""
+        """Stops it and removes all of it: jobs, mounts, files. Raises `MachineError`."""
         ...
 
 
@@ -89,7 +89,7 @@ class AgentLocal(OwnThingsOnly):
     time_limit: ClassVar[timedelta] = timedelta(minutes=3)
     description: ClassVar[str] = "Runs Consul, OpenBao or Nomad on this machine, or uses one whose address is given."
     plans_itself: ClassVar[bool] = True
-    """An agent that runs may still have to be unsealed or set up: `apply` sees to it each time, and changes no more."""
+    """A running agent may still have to be unsealed or set up: `apply` does that each time, and nothing else."""
 
     def __init__(self, host: AgentHost) -> None:
         self._host = host
@@ -100,7 +100,7 @@ class AgentLocal(OwnThingsOnly):
         return faults(AgentLocalOptions, options)
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The agent, unless somebody else runs it."""
+        """The agent, unless it is an existing one."""
         options: AgentLocalOptions = context.options
         return [] if options.address else [Intended(ResourceRef(kind=AGENT_KIND, address=options.agent))]
 
@@ -118,7 +118,7 @@ class AgentLocal(OwnThingsOnly):
         return {"address": agent.address, "version": agent.version, "ca": agent.ca, "ours": not options.address}
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """Whether the agent would be started. One that somebody else runs is never changed."""
+        """Whether the agent would be started. An existing one is never changed."""
         options: AgentLocalOptions = context.options
         if options.address:
             return ()
@@ -146,14 +146,14 @@ class AgentHandler:
         self._host = host
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks for its processes and files."""
+        """Checks its processes and files."""
         found = self._host.find(address)
         if found is None:
             return ABSENT
         return Observation(Presence.OURS if found.owner in (None, owner.id) else Presence.FOREIGN, found.detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes it with everything that it has made on this machine."""
+        """Removes it with everything that it made on this machine."""
         if self.observe(address, owner).presence is Presence.OURS:
             run.before_effect()
             self._host.remove(address)

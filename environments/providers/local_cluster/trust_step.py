@@ -1,4 +1,4 @@
-"""`cluster.trust`: tells Consul, OpenBao and Nomad which rights a job has; on clusters of others it only looks."""
+"""`cluster.trust`: configures the rights of jobs in Consul, OpenBao and Nomad; existing clusters are only checked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from environments.steps.options import faults
 
 @dataclass(frozen=True)
 class Lack:
-    """Something that isn't as it must be: `what`, in which part (`where`), and the call or the words that mend it.
+    """A setting that is missing or wrong: `what`, in which part (`where`), and the call or the advice that fixes it.
 
-    `ours`: in a part that runs here, so we mend it ourselves.
+    `ours`: in a part that runs here, so the service fixes it.
     """
 
     what: str
@@ -38,7 +38,7 @@ class TrustKeeper(Protocol):
         ...
 
     def lacking(self) -> Sequence[Lack] | None:
-        """What is missing anywhere and must not be; None when there is no cluster yet. Changes nothing.
+        """All required settings that are missing; None when there is no cluster yet. Changes nothing.
 
         Raises `BackendError`.
         """
@@ -73,7 +73,7 @@ class ClusterTrust(OwnThingsOnly):
         return []
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives nothing. Raises `StepFailed` naming everything that somebody else has to mend."""
+        """Gives nothing. Raises `StepFailed` naming everything that an administrator of the cluster has to fix."""
         lacking = self._keeper.establish(run.before_effect, run.log)
         for lack in lacking:
             run.log(f"{lack.where} lacks {lack.what}. To fix it: {lack.mend}")

@@ -27,7 +27,7 @@ def wanted_policy(name: str, owner: Owner) -> NomadPolicy:
 
 
 def ensure_nomad_policy(access: NomadAccess, name: str, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Makes or mends the policy; gives what is to be written down as held. Raises `ForeignResource`."""
+    """Creates or repairs the policy, and returns what is to be recorded as held. Raises `ForeignResource`."""
     if plan_nomad_policy(access, name, owner):
         run.before_effect()
         access.write_policy(wanted_policy(name, owner))
@@ -59,7 +59,7 @@ class NomadPolicyHandler:
         self._access = access
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the mark in the description."""
+        """Reads the mark in the description."""
         return _observed(self._access.policy(address), owner)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
@@ -78,7 +78,7 @@ class NomadTokensHandler:
         self._access = access
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Counts them. They are ours unless the policy is somebody else's."""
+        """Counts them. They are ours unless the policy is foreign."""
         tokens = self._access.tokens(address)
         if not tokens:
             return ABSENT

@@ -1,4 +1,4 @@
-"""What Nomad answers, as the executors know it."""
+"""Nomad's answers, converted into the records of `ports`."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ def why_unplaced(metric: Mapping[str, Any]) -> str:
 
 
 def lacks_drivers(metric: Mapping[str, Any]) -> bool:
-    """Whether that is what every node lacks that was looked at."""
+    """Whether every node that was considered lacks the drivers."""
     lacking: int = (metric.get("ConstraintFiltered") or {}).get(_DRIVERS, 0)
     return 0 < lacking == metric.get("NodesEvaluated")
 

@@ -1,4 +1,4 @@
-"""What can be seen of a job file without Nomad: everything that would keep any environment's job from running."""
+"""Faults of a job file that can be found without Nomad: those that keep the job of any environment from running."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -37,7 +37,7 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
     broken = list(source.syntax())
     yield from broken
     if broken:
-        return  # what else would be told comes of it
+        return  # further faults would only follow from it
     yield from _job(source)
     yield from structure_faults(source)
     names = _names(source)
@@ -193,7 +193,7 @@ def _volumes(source: Source, template: Template) -> Iterator[Fault]:
 
 
 def _rights(source: Source) -> Iterator[Fault]:
-    """What `nomad_rules.adopt` refuses, where the file says it in plain words."""
+    """What `rules.adopt` refuses, where the file says it in plain words."""
     for block, around in source.tree.walk():
         body = block.body
         if block.kind == "job":

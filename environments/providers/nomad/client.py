@@ -1,4 +1,4 @@
-"""Nomad through python-nomad, and through its session where the library has no call for what we need."""
+"""Nomad through python-nomad, and through its session where the library lacks a call."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ _ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
 """What Nomad and its drivers answer to a signal for a task that has ended."""
 
 _WAITING = ("pending", "blocked")
-"""States of evaluations that something follows from."""
+"""States of evaluations that are followed by another one."""
 
 _CHAIN = 20
 """Evaluations of one chain that are followed at most."""
@@ -113,13 +113,13 @@ class NomadClient(NamespaceCalls):
 
     def newest_evaluation(self, namespace: str, job: str) -> str:
         """The id of the last evaluation of the job."""
-        # One that is cancelled was made needless by a newer one, which has decided already.
+        # A cancelled one was superseded by a newer one, which has been decided already.
         decided = [item for item in self._evaluations(namespace, job) if item["Status"] != "canceled"]
         newest = max(decided, key=lambda item: item["CreateIndex"], default=None)
         return "" if newest is None else str(newest["ID"])
 
     def goes_on(self, namespace: str, job: str) -> bool:
-        """Whether an evaluation waits: for its time, for room, or for the scheduler."""
+        """Whether an evaluation waits: for its time, for resources, or for the scheduler."""
         return any(item["Status"] in _WAITING for item in self._evaluations(namespace, job))
 
     def allocations(
@@ -203,7 +203,7 @@ class NomadClient(NamespaceCalls):
                 ),
             )
         except (Missing, BackendError):
-            # The log only adorns a message about a failure, which must not be lost for it.
+            # The log is an addition to a failure's message, which must be shown even without it.
             return ""
         return str(response.content.decode(errors="replace"))
 
@@ -234,7 +234,7 @@ class NomadClient(NamespaceCalls):
 
 
 def _rejected(error: BackendError) -> BackendError | InvalidJob:
-    """What Nomad says about a job that it doesn't want, as a fault of the job."""
+    """Nomad's reason for rejecting a job, as a fault of the job."""
     if error.transient or error.details.get("status") not in (400, 500):
         return error
     return InvalidJob(f"Nomad rejects the job: {error.details.get('said', error.message)}.")

@@ -1,9 +1,9 @@
-"""Jobs that end by themselves: whether one is done, for this environment and these inputs, whatever Nomad remembers.
+"""Jobs that end by themselves: whether one is done for these inputs, independent of what Nomad remembers.
 
-Nomad forgets a finished job after some hours, or at once when somebody collects its garbage; and it runs an equal job
-again when that is registered with another token, of which the service has a new one each hour. So that a job ran to its
-end is written into the inventory, with marks that stand for its inputs. The job that ran last is the one that counts:
-going back to earlier inputs runs them again.
+Nomad forgets a finished job after some hours, or at once after a garbage collection; and it runs an equal job again
+when that is registered with another token, of which the service has a new one each hour. So the
+inventory records that a job ran to its end, with marks that stand for its inputs. Only the last run counts: going back
+to earlier inputs runs the job again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from environments.steps.changes import fingerprint
 from environments.steps.hcl.tree import parse
 
 RUN = "calvinverse-run"
-"""Key of a job's metadata that makes Nomad run an equal job again; its value says which wish of a person that was."""
+"""Key of a job's metadata that makes Nomad run an equal job again; its value identifies the request."""
 
 _LATER = {"periodic": "starts on a schedule", "parameterized": "starts when it is dispatched"}
 _MARKS = 20
@@ -72,12 +72,12 @@ class Completion:
         return self._noted is None or bool(self._noted)
 
     def begins(self, run: StepRun) -> None:
-        """To be called before the job is registered: what it did before doesn't count from now on."""
+        """Must be called before the job is registered: earlier runs don't count from then on."""
         if self.applies and self.ran:
             run.finished(self._resource, ())
 
     def ended(self, run: StepRun) -> None:
-        """To be called when the job has run to its end, or is found to have done so."""
+        """Must be called when the job has run to its end, or is found to have done so."""
         marks = (*self._marks, *([f"run {self.run_again}"] if self.run_again else ()))
         if not self.applies or set(marks) <= set(self._noted or ()):
             return
@@ -102,7 +102,7 @@ def _text(bundle: Bundle, file: str) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Without what is empty: another version of Nomad may have more fields that nobody has filled."""
+    """Without empty fields: another version of Nomad may have more of them."""
     if isinstance(value, Mapping):
         return dict(_filled(value))
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What nobody's step made in an environment's Nomad namespace, and what happened to its containers."""
+"""What no step made in an environment's Nomad namespace, and what happened to its containers."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ VOLUME_KIND = "nomad.volume"
 
 
 class NomadDriftDetector:
-    """Jobs, what still runs of forgotten ones, variables and volumes in the environment's namespace."""
+    """Jobs, allocations of jobs that Nomad has forgotten, variables and volumes in the environment's namespace."""
 
     part: ClassVar[str] = "Nomad"
 
@@ -25,7 +25,7 @@ class NomadDriftDetector:
         self._nomad = nomad
 
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
-        """Nothing is told of the inside of a namespace that isn't ours, but that it is there."""
+        """Of a namespace that isn't ours only its presence is reported, not what is in it."""
         metadata = self._nomad.namespace(owner.name)
         if metadata is None:
             return ()
@@ -53,7 +53,7 @@ class NomadDriftDetector:
 
 
 class NomadIncidentSource:
-    """Tells of the containers of an environment's jobs."""
+    """Reports what happened to the containers of an environment's jobs."""
 
     part: ClassVar[str] = "Nomad"
 

@@ -1,4 +1,4 @@
-"""Nomad's stream of events, and the listings that it begins with.
+"""Nomad's event stream, and the listings that precede it.
 
 Measured with Nomad 1.10: a stream of all namespaces tells of those that were there when it was opened, and of no later
 one, whatever the token may do. Without an index it begins with what the server still has of the past (100

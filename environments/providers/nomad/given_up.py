@@ -1,4 +1,4 @@
-"""Whether Nomad has given a job up: something of it lacks, and Nomad starts nothing by itself any more."""
+"""Whether Nomad has given up a job: instances are missing, and Nomad won't start them by itself."""
 
 import time
 from collections import Counter
@@ -22,7 +22,7 @@ def given_up(nomad: NomadApi, namespace: str, present: Job) -> bool:
         waits = rollout.job_version == version and rollout.awaits_promotion
         return waits and canary_given_up(nomad, namespace, name, rollout)
     index, allocations = nomad.allocations(namespace, name)
-    # A moment after a failure nobody has decided yet what follows: that is a change, for which we wait.
+    # Right after a failure Nomad hasn't decided yet what follows: wait for that change.
     end = time.monotonic() + SLICE
     while _lacks(present, allocations):
         left = end - time.monotonic()

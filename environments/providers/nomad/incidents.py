@@ -1,9 +1,9 @@
-"""Containers that somebody other than their Nomad killed: how that shows, and what people are told.
+"""Containers that were not killed by their Nomad: how that is recognized, and what is reported.
 
-Measured with Nomad 1.10 and Docker 20.10: whoever removes a running container by force, as another Nomad on the same
+Measured with Nomad 1.10 and Docker 20.10: a running container that is removed by force, as another Nomad on the same
 engine does with those that it doesn't know, leaves `Terminated` with exit code 137 (SIGKILL) on the task, `oom_killed`
 false, and nothing before it by which Nomad asked for the end. A program that kills itself, or that a machine without
-memory ends, leaves the same; and the engine's record goes with the container. So the cause is told as the likely one.
+memory ends, leaves the same; and the engine's record goes with the container. So the cause is reported as likely.
 """
 
 from collections.abc import Iterable, Sequence

@@ -26,7 +26,7 @@ class JobHandler:
         return time_to_stop(self._nomad, namespace, [name], self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the job's mark, and counts what runs of it."""
+        """Reads the job's mark, and counts its running allocations."""
         namespace, name = address.split("/", 1)
         job = self._nomad.job(namespace, name)
         if job is None:

@@ -18,7 +18,7 @@ PAUSE = 0.05
 
 
 def ensure_namespace(nomad: NomadApi, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Makes the namespace, or mends its mark; gives what is to be written down as held. Raises `ForeignResource`."""
+    """Makes the namespace, or mends its mark; returns what is to be recorded as held. Raises `ForeignResource`."""
     if plan_namespace(nomad, owner):
         run.before_effect()
         nomad.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))
@@ -63,7 +63,7 @@ class NamespaceHandler:
         return time_to_stop(self._nomad, address, self._nomad.jobs(address), self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the mark, and counts the jobs."""
+        """Reads the mark, and counts the jobs."""
         metadata = self._nomad.namespace(address)
         if metadata is None:
             return ABSENT

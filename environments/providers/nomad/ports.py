@@ -176,7 +176,7 @@ class NomadApi(Protocol):
         ...
 
     def goes_on(self, namespace: str, job: str) -> bool:
-        """Whether Nomad will do something about the job by itself: later, when there is room, or in this moment."""
+        """Whether Nomad will act on the job by itself: now, later, or when there are resources."""
         ...
 
     def allocations(
@@ -201,7 +201,7 @@ class NomadApi(Protocol):
         ...
 
     def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
-        """The last `size` bytes of what a task wrote to its standard error; "" if there is nothing to be had."""
+        """The last `size` bytes of a task's standard error; "" if they can't be read."""
         ...
 
     def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
@@ -229,7 +229,7 @@ class NomadApi(Protocol):
         ...
 
     def remove_volume(self, namespace: str, volume: str) -> None:
-        """Deletes a volume that nothing uses with what is in it, if it is there; plugins may only forget it."""
+        """Deletes a volume that nothing uses, with its content, if it is there; plugins may only deregister it."""
         ...
 
     def variables(self, namespace: str) -> list[str]:
@@ -242,33 +242,33 @@ class NomadApi(Protocol):
 
 
 class JobPlaces(Protocol):
-    """All that the jobs of an environment can read, write and leave behind, beside what Nomad itself has of them."""
+    """What the jobs of an environment can read, write and leave behind outside of Nomad."""
 
     def resources(self, owner: Owner) -> list[Intended]:
         """What a step that runs jobs claims or leaves, as shared resources."""
         ...
 
     def claim(self, owner: Owner, run: StepRun) -> None:
-        """Makes all of it the environment's, before a job of it runs; steps side by side may call it at once.
+        """Claims all of it for the environment before a job runs; parallel steps may call it at the same time.
 
-        Nothing of somebody else's is taken over or removed. Raises `ForeignResource`.
+        Nothing that is foreign is taken over or removed. Raises `ForeignResource`.
         """
         ...
 
     def claim_services(self, owner: Owner) -> list[ResourceRef]:
-        """The names of services; gives what is to be written down as held. Raises `ForeignResource`."""
+        """The names of services; returns what is to be recorded as held. Raises `ForeignResource`."""
         ...
 
     def check_services(self, owner: Owner) -> None:
-        """Raises `ForeignResource` where somebody else has registered services under its names. Reads only."""
+        """Raises `ForeignResource` if foreign services are registered under its names. Reads only."""
         ...
 
     def plan(self, owner: Owner) -> Sequence[Change]:
-        """What has to be made or mended of it. Raises `ForeignResource` where `claim` would."""
+        """What has to be created or repaired of it. Raises `ForeignResource` where `claim` would."""
         ...
 
     def notice_logins(self) -> None:
-        """After a job of the environment runs: takes note of its logins. That they can't be seen doesn't matter."""
+        """Notes the logins of a running job of the environment; errors are ignored."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Watching a job until it is healthy, telling what happens to its tasks as it happens."""
+"""Follows a job until it is healthy, and reports what happens to its tasks meanwhile."""
 
 import math
 import time
@@ -19,7 +19,7 @@ from environments.providers.nomad.service_checks import Checks
 from environments.steps.base import StepRun
 
 _TAIL = 8000
-"""Bytes of a failed task's standard error that are looked at, of which the last lines are shown."""
+"""Bytes of a failed task's standard error that are read; the last lines are shown."""
 
 _TAIL_LINES = 5
 _UNTIL_COLLECTED = (0.1, 0.3, 1.0, 2.0, 2.0)
@@ -31,7 +31,7 @@ _ENDED_BADLY = frozenset({"failed", "cancelled"})
 class RolloutWatcher:
     """Follows one version of a job.
 
-    Nomad looks at Consul's checks twice a second and tells of it later still. So where a group asks for nothing but
+    Nomad reads Consul's checks twice a second and reports them with a delay. So where a group asks for nothing but
     passing checks (`min_healthy_time = "0s"`), the watcher asks Consul itself.
     """
 
@@ -46,10 +46,10 @@ class RolloutWatcher:
         *,
         promotes: bool = True,
     ) -> None:
-        """`words` are asked for when something that a task wrote is quoted: what has to be taken out of it.
+        """`words` gives what has to be removed from a task's output before it is quoted.
 
-        `known` events happened earlier, and aren't told again. `promotes`: canaries that are well are promoted;
-        otherwise they are left to wait for that.
+        `known` events happened earlier and aren't reported again. `promotes`: healthy canaries are promoted;
+        otherwise they wait for a person to do that.
         """
         self._nomad = nomad
         self._checks = Checks(catalogue, registered.job)
@@ -147,7 +147,7 @@ class RolloutWatcher:
         if self._job.runs_to_its_end:
             return allocation.client == "running" and not lacking
         if allocation.healthy is None and not allocation.terminal and self._checks.pass_for(allocation):
-            # Consul may know before Nomad's client has told its server that the task runs.
+            # Consul may know it before Nomad's client has reported to its server that the task runs.
             return not lacking or self._duties.alone(allocation.group)
         healthy = allocation.healthy is True or not self._has_rollout()
         return allocation.client == "running" and healthy and not lacking and not self._checks.missing(allocation)
@@ -210,7 +210,7 @@ class RolloutWatcher:
             raise self._failed(f"Job {self._job.id!r} failed: {self._reason()}.")
 
     def _is_over(self) -> bool:
-        """Whether Nomad starts nothing in place of what has failed: it decides that a moment after the failure."""
+        """Whether Nomad replaces nothing that has failed: it decides that a moment after the failure."""
         if self._nomad.goes_on(self._job.namespace, self._job.id):
             if not self._told_of_another:
                 self._run.log(f"job {self._job.id}: an instance has failed, and Nomad will start another one")
@@ -221,13 +221,13 @@ class RolloutWatcher:
         return failed_for_good(self._allocations)
 
     def _failed(self, sentence: str) -> StepFailed:
-        """With what to do about containers that were killed from outside, if any were."""
+        """The failure, with a hint if containers were killed from outside."""
         if killed_from_outside(self._allocations):
             return StepFailed(sentence, hint=f"{LIKELY_CAUSE}. Then `calvinverse env retry`.")
         return StepFailed(sentence)
 
     def _reason(self, otherwise: str = "") -> str:
-        """Which task is in trouble, and what it says."""
+        """Which task fails, and the end of its output."""
         if self._waits_for_promotion and all(map(self._good, self._live())):
             assert self._rollout is not None
             return self._promotion.reason(self._rollout, len(self._live()))
@@ -247,7 +247,7 @@ class RolloutWatcher:
         return otherwise.rstrip(".") or "nothing of it has been started"
 
     def _suspects(self) -> Sequence[tuple[Allocation, Task]]:
-        # The first that failed comes first: Nomad kills its siblings, which look as if they had failed, too.
+        # The task that failed first comes first: Nomad kills its siblings, which then appear as failed, too.
         tasks = [(one, task) for one in reversed(self._allocations) for task in sorted(one.tasks, key=_failed_at)]
         failed = [(found, task) for found, task in tasks if task.failed or any(event.failed for event in task.events)]
         lacking = [(found, task) for found in reversed(self._live()) for task in self._duties.lacking(found)]
@@ -259,7 +259,7 @@ class RolloutWatcher:
             words = self._words()
         except CalvinverseError:
             words = None
-        # It only adorns a message: where nobody can tell what is secret in it, it isn't quoted.
+        # Output is only quoted if all secrets are known that must be removed from it.
         return "" if words is None else Cleaner(words).clean(text)
 
     def _tail(self, allocation: Allocation, task: Task) -> str:

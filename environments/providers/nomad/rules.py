@@ -12,7 +12,7 @@ from environments.steps.hcl.tree import parse
 from environments.steps.marks import MARK, mark
 
 OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
-"""Whom an environment's workload identities may address; `nomad-manager` would be root of the cluster."""
+"""Audiences that workload identities of an environment may have; `nomad-manager` would be root of the cluster."""
 
 OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
@@ -136,7 +136,7 @@ def _volume_problems(volumes: Mapping[str, Any] | None, where: str, allowed: fro
     for volume in (volumes or {}).values():
         if volume.get("Type") != "host":
             continue
-        # A folder of the host belongs to nobody's environment; one of them holds the service's database.
+        # A folder of the host belongs to no environment; one of them holds the service's database.
         if volume.get("Source") not in allowed:
             yield f"{where} asks for the host volume {volume.get('Source')!r}, which its template doesn't declare"
         elif volume.get("PerAlloc"):
@@ -151,7 +151,7 @@ def _service_problems(service: Mapping[str, Any], owner: Owner, trusted: bool) -
         yield f"{where} doesn't begin with {prefix!r}"
         return
     try:
-        # A name that Nomad would interpolate makes it use its own token and slip past the environment's policy.
+        # For a name with an interpolation Nomad would use its own token, and so bypass the environment's policy.
         check_label(name.removeprefix(prefix), "a service")
         if len(name) > LONGEST_LABEL:
             yield f"{where} is longer than {LONGEST_LABEL} characters"

@@ -52,7 +52,7 @@ def _entry(service: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
 
 
 def _instance(catalogue: Catalogue, service: str, outcome: Outcome, run: StepRun) -> Instance:
-    """One that serves, as soon as Consul knows it.
+    """An instance that serves, as soon as Consul knows it.
 
     A service that only canaries have, which wait for promotion, is told of them.
     """

@@ -1,4 +1,4 @@
-"""What Consul says about the checks of a job's services, sooner than Nomad tells of it."""
+"""The checks of a job's services in Consul, which are known there sooner than in Nomad."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ _WHILE_STARTING = 0.25
 
 
 _OVERLOOKED = ("ignore", "ignore_warnings")
-"""Values of `on_update` with which a check that isn't passing is nothing to wait for."""
+"""Values of `on_update` with which a rollout doesn't wait for a check."""
 
 
 class Checks:
@@ -58,7 +58,7 @@ class Checks:
         if service is None:
             return False
         before = self._index.get(service, 0)
-        # Short while tasks are being started: what happens to them is told after each look.
+        # Short while tasks are being started: their events are reported after each query.
         wait = SLICE if all(found.client == "running" for found in live) else _WHILE_STARTING
         index, instances = self._catalogue.instances(service, index=before, wait=wait if before else 0.0)
         self._index[service] = index

@@ -1,4 +1,4 @@
-"""Stopping jobs: in which order, how long it may take, what is told meanwhile, what is done about hanging tasks."""
+"""Stopping jobs: the order, time limits, what is reported meanwhile, and what is done about hanging tasks."""
 
 import re
 import time
@@ -26,13 +26,13 @@ It renews no identities of an allocation that stops, and gives up waiting for on
 """
 
 _SLACK = timedelta(minutes=1)
-"""For everything beside the waiting that job files ask for."""
+"""For everything except the waiting times that job files ask for."""
 
 _QUIET = 3.0
-"""Seconds of waiting of which nothing is told: most tasks stop at once."""
+"""Seconds of waiting before anything is reported: most tasks stop at once."""
 
 _REMINDER = 60.0
-"""Seconds after which the same is told again."""
+"""Seconds after which the same line is reported again."""
 
 _KILLS_AFTER = re.compile(r"Waiting (\S+) before force killing")
 
@@ -150,7 +150,7 @@ class _Ending:
             return f"{began} after the others have stopped; it is killed after {limit}".lstrip(", ")
         if asked := _last(task, "Killing"):
             delay = f", after a shutdown_delay of {_told(duty.shutdown_delay)}" if duty.shutdown_delay else ""
-            # Nomad's clients have a limit of their own (`max_kill_timeout`), and tell what they go by.
+            # Nomad's clients have a limit of their own (`max_kill_timeout`), and report the time that they use.
             told = next((event.message for event in task.events if event.kind == "Killing"), "")
             limit = found[1] if (found := _KILLS_AFTER.search(told)) else _told(duty.kill_timeout)
             return f"to stop; it was asked to at {asked}, and its kill_timeout is {limit}{delay}"
@@ -193,7 +193,7 @@ def _unended(allocation: Allocation, known: Duties) -> list[Task]:
 
 
 def _last(task: Task, kind: str) -> str:
-    """When such an event was told last, for people; "" if never."""
+    """When such an event was reported last, for people; "" if never."""
     at = max((event.at for event in task.events if event.kind == kind), default=None)
     return "" if at is None else f"{datetime.fromtimestamp(at / 1e9, UTC):%H:%M:%S} UTC"
 

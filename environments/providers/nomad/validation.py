@@ -1,7 +1,7 @@
-"""What a connected Nomad thinks of the job files of a template, before there is an environment.
+"""Validates the job files of a template with a connected Nomad, before there is an environment.
 
-Nomad's own parser and validation find what no look from outside can: errors in expressions, cron specs, operators. They
-need values for the variables. Constants and expressions of defaults are known; what only an environment has (outputs of
+Nomad's own parser and validation find what static checks can't: errors in expressions, cron specs, operators. They need
+values for the variables. Constants and expressions of defaults are known; what only an environment has (outputs of
 steps, parameters without a default) is guessed. A template is never refused for a guess: then a fault counts only if
 two different guesses have it, and if what it is about can't depend on them.
 """
@@ -55,13 +55,13 @@ _PATIENCE = 20.0
 """Seconds for all job files of a template; a call that is under way is waited for."""
 
 _AT_ONCE = 2
-"""Templates that are judged at a time."""
+"""Templates that are validated at a time."""
 
 _GUESSES = (
     {"string": "placeholder", "number": 100, "bool": True, "list": [], "set": [], "map": {}, "": "1"},
     {"string": "example", "number": 200, "bool": False, "": "2"},
 )
-"""By the type of a variable; "" stands for a part of a list or table, whose type nobody looks at; a type that
+"""By the type of a variable; "" stands for a part of a list or table, whose type isn't checked; a type that
 isn't there has null."""
 
 _FREE = frozenset({"Env", "Config", "EmbeddedTmpl", "Meta", "Tags", "CPU", "MemoryMB"})
@@ -93,7 +93,7 @@ class NomadJudge:
         """`patience`: seconds for all job files of a template."""
         self._nomad = nomad
         self._patience = patience
-        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
 
     def __call__(self, bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
         """Faults of job files of which nothing bad is `found`; a warning when Nomad can't be asked."""
@@ -106,7 +106,7 @@ class NomadJudge:
         if not steps:
             return []
         until = time.monotonic() + self._patience
-        if not self._turns.acquire(timeout=self._patience):
+        if not self._slots.acquire(timeout=self._patience):
             return [_not_asked(steps[0][0], "too many templates are being checked")]
         told: dict[str, Fault] = {}
         try:
@@ -120,7 +120,7 @@ class NomadJudge:
         except (BackendError, MachineError) as error:
             return [*told.values(), _not_asked(file, error.message.rstrip("."))]
         finally:
-            self._turns.release()
+            self._slots.release()
         return list(told.values())
 
     def _judged(

@@ -1,4 +1,4 @@
-"""What a job says whatever the values are: all that Nomad acts on must be that, or stand in the job file.
+"""Which parts of a job don't depend on the values: what Nomad acts on must be such a part, or stand in the job file.
 
 Marks follow the characters of texts. What a job file makes of numbers, of lengths or by looking something up carries
 none: a file can make a dollar sign of 36. So the file is read with other values of the same shape as well. What comes

@@ -1,11 +1,11 @@
-"""A job file read with values that stay data: Nomad runs what was typed, or the job is refused.
+"""Reads a job file with values that stay data: Nomad runs what was typed, or the job is refused.
 
 A value could become code where Nomad parses the file (literals prevent that, see `hcl`), where it runs the job (it
 interpolates `${…}`, a driver's `config` is a template of HCL) and where it renders the job's templates. So the file is
-read twice: with the values, and with marks in their place (see `marking`). Where marks come out, a value stands,
+read twice: with the values, and with marks in their place (see `marked_values`). Where marks come out, a value stands,
 however many functions it went through. There it is written so that Nomad takes it as it is, or refused where that can't
 be done. What no mark can follow, because a job file makes it of numbers or of lengths, is seen by other values in their
-place (see `nomad_twins`).
+place (see `value_independence`).
 """
 
 import re

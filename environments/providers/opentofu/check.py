@@ -1,4 +1,4 @@
-"""What can be seen of a module without running tofu: syntax, blocks, names, and what a step gives to it."""
+"""Faults of a module that can be found without running tofu: syntax, blocks, names, and the options of the step."""
 
 from collections.abc import Iterator, Mapping
 from posixpath import join, normpath

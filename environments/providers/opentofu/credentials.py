@@ -46,12 +46,12 @@ class Where:
 
 
 def module_policy(environment: str) -> str:
-    """The policy of an environment's modules; no environment's name holds two hyphens, so it is no other's `env-`."""
+    """The policy of an environment's modules; names of environments have no two hyphens in a row, so it is unique."""
     return f"env-{environment}--module"
 
 
 def module_rules(environment: str) -> Rules:
-    """Its own keys and services; services and nodes of others can be found, as for jobs."""
+    """Its own keys and services; services and nodes of others can be discovered, as for jobs."""
     return {
         "key_prefix": {kv_prefix(environment): {"policy": "write"}},
         "service_prefix": {service_prefix(environment): {"policy": "write"}, "": {"policy": "read"}},
@@ -126,7 +126,7 @@ class ClusterCredentials:
         with ExitStack() as given:
             for name in parts:
                 part, where = self._parts[name], self._where(name)
-                if run.holder is not None:  # a plan finds everything there, or doesn't come this far
+                if run.holder is not None:  # a plan only gets here when everything exists
                     part.prepare(owner, run)
                 run.before_effect()
                 issued = part.issue(owner, limit)
@@ -138,7 +138,7 @@ class ClusterCredentials:
             if "nomad" in parts:
                 variables["NOMAD_NAMESPACE"] = owner.name
             if "openbao" in parts:
-                # Its provider would make a token of its own from this one, which this one may not.
+                # The provider would create a child token, which this token has no right to.
                 variables["TERRAFORM_VAULT_SKIP_CHILD_TOKEN"] = "true"
             yield IssuedCredentials(variables, certificates, tuple(secrets))
 
@@ -146,7 +146,7 @@ class ClusterCredentials:
         try:
             self._parts[name].revoke(accessor)
         except CalvinverseError as error:
-            # What the module did counts; the credential has an end of its own, and a destroy observes it.
+            # The result of the module counts; the credential expires, and a destroy observes it.
             run.log(
                 f"the module's credential for {_TITLES[name]} could not be revoked and ends by itself within "
                 f"{limit} s: {error.message}"
@@ -179,7 +179,7 @@ class _Consul:
         return [*plan_prefix(self._store, owner), *plan_policy(self._access, modules_policy(owner), owner)]
 
     def prepare(self, owner: Owner, run: StepRun) -> None:
-        # All of it is the environment's before a module can write there: so what it writes goes with the environment.
+        # Claim all of it before a module can write there, so that what it writes is removed with the environment.
         held = [*claim_prefix(self._store, owner, run), *self._places.claim_services(owner)]
         run.hold([*held, *ensure_policy(self._access, modules_policy(owner), owner, run)])
 
@@ -199,7 +199,7 @@ class _Nomad:
 
     def resources(self, owner: Owner) -> list[Intended]:
         policy = module_policy(owner.name)
-        # A module can run jobs, so that the environment has all that jobs have.
+        # A module can run jobs, so the environment needs all places of jobs.
         return [
             *self._places.resources(owner),
             _shared(NOMAD_POLICY_KIND, policy, 32),
@@ -221,7 +221,7 @@ class _Nomad:
 
 
 class _OpenBao:
-    """Deploy makes one policy for all environments: the service itself may make none."""
+    """Deploy creates one policy for all environments, because the service may create none."""
 
     token, ca, address = "VAULT_TOKEN", "VAULT_CACERT", "VAULT_ADDR"
 

@@ -1,8 +1,8 @@
-"""What went wrong in a run of tofu, as one of our errors.
+"""The failure of a run of tofu as one of the service's errors.
 
-A module and its providers choose words of their own, and may choose any. So words decide only where nobody but tofu can
-have chosen them: in complaints of no place and no resource, before it has worked on anything. Whether the state is to
-blame is found by asking for it.
+A module and its providers may write any text. So texts decide only where tofu itself must have written them: in errors
+without a place and a resource, before tofu has worked on anything. Whether the state is the cause is found by reading
+it.
 """
 
 import re

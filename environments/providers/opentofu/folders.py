@@ -1,4 +1,4 @@
-"""Where tofu works: a private folder for each run, gone afterwards; one run at a time for a step on this machine."""
+"""Where tofu works: a private folder for each run, removed afterwards; one run at a time for a step on this machine."""
 
 import fcntl
 import os
@@ -39,7 +39,7 @@ class Workplace:
     taken: int | None = None
 
     def take(self, wait: Callable[[float], None]) -> int:
-        """The lock, as a descriptor to hand on and close; who waits for it calls `wait`, which may raise.
+        """The lock, as a descriptor to pass on and close; while it is held elsewhere `wait` is called, which may raise.
 
         It is held for as long as any process has it open.
         """
@@ -49,8 +49,8 @@ class Workplace:
         while (handle := _take(self.lock)) is None:
             waited = time.monotonic() - began
             if waited > ORPHANS_AFTER and not _end_orphans(self.lock) and waited > STUCK_AFTER:
-                # A worker that was stopped just before it could start tofu: when it goes on, its time is over, which
-                # the watchdog sees. So it may keep a lock that is nobody's any more.
+                # A worker was paused just before it could start tofu. When it resumes, its time is over and the
+                # watchdog ends the run. So it may keep a lock on a file that is removed.
                 self.lock.unlink(missing_ok=True)
             wait(PAUSE)
         return handle
@@ -88,9 +88,9 @@ class WorkFolders:
     def for_run(
         self, owner: Owner, step: str, wait: Callable[[float], None], rescue: Callable[[bytes], None]
     ) -> Iterator[Workplace]:
-        """A place to change the world from. It waits until an earlier run on this machine has ended.
+        """A workplace for a run that changes something. Waits until an earlier run on this machine has ended.
 
-        `rescue` gets a state that a run which died before left behind.
+        `rescue` gets the state of an earlier run that died before it could save it.
         """
         with self._folder(owner, step, _RUN) as folder:
             place = Workplace(folder, folder.parent / "lock")
@@ -115,7 +115,7 @@ class WorkFolders:
         home = self._base / owner.id / step
         while True:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Another run may be tidying up this very moment.
+            # Another run may be removing folders at the same moment.
             with suppress(FileNotFoundError):
                 folder = Path(tempfile.mkdtemp(prefix=prefix, dir=home))
                 break
@@ -150,7 +150,7 @@ def _tidy(home: Path) -> None:
                 os.close(handle)
     with suppress(OSError):
         if [found.name for found in home.iterdir()] == ["lock"] and (handle := _take(home / "lock")) is not None:
-            # Whoever waits for this lock sees that the file is another one then.
+            # A process that waits for this lock notices that the file was replaced.
             (home / "lock").unlink()
             os.close(handle)
         home.rmdir()
@@ -178,7 +178,7 @@ def _holds(process: Path, lock: Path) -> bool:
     try:
         return any(handle.readlink() == lock for handle in (process / "fd").iterdir())
     except OSError:
-        # Of somebody else, or gone meanwhile.
+        # Of another user, or ended meanwhile.
         return False
 
 

@@ -1,4 +1,4 @@
-"""Which tofu runs, where its providers come from, and the environment that it gets."""
+"""Which tofu runs, where its providers come from, and its environment variables."""
 
 import json
 import os
@@ -105,7 +105,7 @@ class Installation:
 def environment(folder: Path, access: StateAccess, key: int | None) -> dict[str, str]:
     """All variables that a run of tofu in `folder` gets. `key` is a `key_file`; without one nothing is encrypted."""
     given = {
-        # Relative: the sockets of providers lie there, and the path of a socket has room for 107 characters.
+        # Relative: the sockets of providers are there, and the path of a socket has at most 107 characters.
         "TMPDIR": SOCKETS,
         "PATH": os.defpath,
         "HOME": str(folder),
@@ -143,7 +143,7 @@ def encryption(handle: int) -> str:
     """Settings of tofu (HCL): both state and plans are encrypted, and unencrypted ones are refused.
 
     The key is used as it is: tofu's `pbkdf2` would take 200,000 rounds, 0.2 s each time that something is read or
-    written, to stretch what has 256 random bits already.
+    written, to stretch a key that has 256 random bits already.
     """
     use = "method = method.aes_gcm.environment\n  enforced = true"
     return (

@@ -1,6 +1,6 @@
 """The key of an environment that encrypts what OpenTofu's modules keep: states, plans and run records.
 
-It lies beside the secrets of environments and not among them: jobs read `environments/<name>/*`, and not this.
+It is stored beside the secrets of environments, not among them: jobs can read `environments/<name>/*`, but not this.
 """
 
 import base64
@@ -21,7 +21,7 @@ _FIELD = "key"
 
 
 def module_key_resource(owner: Owner) -> Intended:
-    """The key in the inventory: it goes when nothing is left that it encrypts."""
+    """The key in the inventory: it is removed when nothing is left that it encrypts."""
     return Intended(ResourceRef(kind=MODULE_KEY_KIND, address=owner.name), shared=True, rank=0)
 
 
@@ -33,7 +33,7 @@ class VaultModuleKeys:
         self._random = random
 
     def key(self, owner: Owner) -> str:
-        """The key, made when there is none. Who makes it at the same time as another gets the other's.
+        """The key, created if there is none. Of two that create it at the same time, one gets the other's.
 
         Raises `ForeignResource`, `BackendError`.
         """
@@ -44,7 +44,7 @@ class VaultModuleKeys:
             self._store.mark(path, mark(owner))
         if head is None or head.version == 0:
             made = base64.b64encode(self._random(KEY_BYTES)).decode()
-            # Only as the first version: a key in use must never be replaced, for nothing could be read any more.
+            # Only as the first version: a key in use must never be replaced, or nothing could be read any more.
             if self._store.write(path, {_FIELD: made}, 0):
                 return made
             _check(self._store.head(path), owner)
@@ -76,7 +76,7 @@ class ModuleKeyHandler:
         self._store = store
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the metadata, which stay even when all versions are deleted."""
+        """Reads the metadata, which remain even when all versions are deleted."""
         head = self._store.head(_path(address))
         return ABSENT if head is None else Observation(whose(head.metadata, owner), f"version {head.version}")
 

@@ -1,4 +1,4 @@
-"""What tofu says with `-json`: lines for people without values, what it did, and what it complains of."""
+"""The output of tofu with `-json`: lines for people without values, what it did, and its errors."""
 
 import json
 from collections.abc import Mapping
@@ -40,8 +40,8 @@ class Diagnostic:
     def bare(self) -> bool:
         """Whether it is of no place in the module and of no resource.
 
-        What tofu says of itself (state, lock, providers that it can't have) is bare. What a module chose the words of
-        never is; what a provider says is as a rule not: it may be where a resource is no longer in the module.
+        Messages of tofu itself (state, lock, missing providers) are bare. Texts that a module chose never are; those of
+        a provider usually aren't, but may be where a resource is no longer in the module.
         """
         return not self.place and not self.address
 
@@ -54,11 +54,11 @@ class Diagnostic:
 
 @dataclass
 class Messages:
-    """Collects what matters of one run. `cleaner` knows the secrets that the run was given: none is passed on."""
+    """Collects the messages of one run. `cleaner` removes the secrets that the run was given."""
 
     cleaner: Cleaner = field(default=Cleaner(), repr=False)
     planned_before: bool = False
-    """Whether people have read already what is planned."""
+    """Whether the plan has been reported already."""
     planned: dict[str, list[str]] = field(default_factory=dict)
     """Address → actions, of managed resources."""
     began: set[str] = field(default_factory=set)
@@ -72,15 +72,15 @@ class Messages:
     declared: dict[str, bool] = field(default_factory=dict)
     """The outputs that the module has, by a plan: name → whether it is sensitive."""
     moves: bool = False
-    """Whether anything in the state changes, be it only an address."""
+    """Whether anything in the state changes, including addresses."""
     walked: bool = False
     """Whether tofu has begun to plan or to apply: it has read the state and found the module valid."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
-    """Lines that are no JSON: what tofu says when it breaks down, or when it isn't tofu."""
+    """Lines that are no JSON: output of a tofu that crashed, or of another program."""
 
     def take(self, line: bytes) -> str | None:
-        """Reads one line of tofu; a line for people where there is something to say."""
+        """Reads one line of tofu; returns a line for people, or None."""
         said = self._take(line)
         return None if said is None else self.clean(said)
 
@@ -133,7 +133,7 @@ class Messages:
         return Settlement(frozenset(self.began), frozenset(self.gone))
 
     def clean(self, text: str) -> str:
-        """The text with nothing secret in it, and nothing that a terminal would obey."""
+        """The text without secrets and without control characters."""
         return self.cleaner.clean(text)
 
     def output(self, told: Mapping[str, Any]) -> Output:

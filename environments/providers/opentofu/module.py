@@ -1,4 +1,4 @@
-"""`opentofu.module`: applies an OpenTofu module; its state lies with the service, encrypted and fenced."""
+"""`opentofu.module`: applies an OpenTofu module; the service stores its state, encrypted and fenced."""
 
 import base64
 import secrets
@@ -60,7 +60,7 @@ class OpenTofuModuleOptions(Options):
 
 
 class OpenTofuModule:
-    """Plans, writes down what will be made, applies that very plan, and gives the outputs."""
+    """Plans, records what will be made, applies exactly that plan, and gives the outputs."""
 
     kind: ClassVar[str] = "opentofu.module"
     options: ClassVar[type[Options]] = OpenTofuModuleOptions
@@ -100,7 +100,7 @@ class OpenTofuModule:
         return module_outputs(options, bundle)
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The state, the environment's key, what credentials need. The module's own are known once it was planned."""
+        """The state, the key, and what credentials need. The module's own resources are known after its plan."""
         owner, parts = context.owner, _parts(context.options)
         state = ResourceRef(kind=STATE_KIND, address=f"{owner.name}/{context.step}")
         return [module_key_resource(owner), *self._broker.resources(owner, parts), Intended(state)]
@@ -115,7 +115,7 @@ class OpenTofuModule:
         place = Place(owner, step, access, self._keys.key(owner))
         before = self._record(owner, step)
         if before is not None and before.in_flight and not before.matches(module):
-            # What a killed run of another version may have made can only be found with that version.
+            # What a killed run of another version may have made can only be recorded with that version.
             before = self.modules.adopt(place, before, run)
         carried = before.in_flight if before is not None else frozenset()
         if before is not None and before.module.files == module.files:
@@ -129,7 +129,7 @@ class OpenTofuModule:
                 replace(module, lock=planned.lock), carried | set(planned.made), made | set(planned.made)
             )
             self._records.save(owner, step, record.dump(), holder)
-            # Also those that an earlier run has made and could not say so: they are settled when this one is done.
+            # Includes resources of an earlier run that could not report them: this run settles them.
             run.intend([Intended(_ref(owner, step, address)) for address in sorted(record.made | set(planned.changed))])
             run.before_effect()
 
@@ -166,7 +166,7 @@ class OpenTofuModule:
             return [*missing, change(action, STATE_KIND, f"{owner.name}/{step}", details=[line])]
         if record is not None and record.module.files == module.files:
             module = replace(module, lock=record.module.lock)
-        # A plan makes nothing, no key either: where there is none, nothing is there that it would have to read.
+        # A plan makes nothing, not even a key: without a key there is nothing to read.
         key = self._keys.existing(owner) or base64.b64encode(secrets.token_bytes(32)).decode()
         place = Place(owner, step, self._backend.open(owner, step, None, encrypted=module.encrypted), key)
         with self.modules.with_credentials(place, module, run) as authorized:
@@ -179,7 +179,7 @@ class OpenTofuModule:
         ]
         outputs = [told for told in found if told.kind == OUTPUT_KIND and _is_given(context, told.address)]
         if outputs and (record is not None or not things):
-            # Of a module that is made as a whole, its things say enough.
+            # For a module that is created, the changes of its resources are enough.
             action = Action.CREATE if record is None else Action.CHANGE
             lines = [f"output {line}" for told in outputs for line in told.details]
             prints = [told.fingerprint for told in outputs]

@@ -12,7 +12,7 @@ _PARTS: dict[CredentialPart, Part] = {"consul": "consul", "nomad": "nomad", "ope
 
 
 class ConnectedPlaces:
-    """Tells it as the connections have it now."""
+    """Reads it from the current connections."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._connections = connections

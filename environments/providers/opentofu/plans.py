@@ -75,7 +75,7 @@ def _change(found: Mapping[str, Any], action: Action, drifted: bool, cleaner: Cl
 def _outputs(found: Mapping[str, Any], cleaner: Cleaner) -> Iterator[Change]:
     """Outputs that will differ, none that is sensitive.
 
-    One that is known later isn't told: it follows from resources, which are, or it is another one each time.
+    An output that is known later isn't reported: it follows from resources, which are, or differs each time.
     """
     for name, told in sorted(found.items()):
         hidden = told.get("before_sensitive") or told.get("after_sensitive")

@@ -11,7 +11,7 @@ from environments.domain.plan import Change
 from environments.steps.base import Holder, Intended, Owner, StepRun
 
 TIME_LIMIT = timedelta(minutes=30)
-"""What a module may take to be applied, or to go away, unless its step has a `timeout`."""
+"""How long applying or destroying a module may take, unless its step has a `timeout`."""
 
 STATE_KIND = "opentofu.state"
 """The state of a step's module; its address is `<environment>/<step>`."""
@@ -32,7 +32,7 @@ CredentialPart = Literal["consul", "nomad", "openbao"]
 
 @dataclass(frozen=True)
 class StateAccess:
-    """Where tofu's HTTP backend finds a state (the same address for LOCK and UNLOCK), and how it says who it is.
+    """Where tofu's HTTP backend finds a state (the same address for LOCK and UNLOCK), and its credential.
 
     `ca`: the certificates that the address is checked with (PEM); empty: those of the machine.
     """
@@ -44,16 +44,16 @@ class StateAccess:
 
 
 class StateBackend(Protocol):
-    """The way to the states of modules. `holder` is who holds the environment; writes of others are kept aside."""
+    """Stores the states of modules. `holder` is who holds the environment; states that others write are kept aside."""
 
     def open(self, owner: Owner, step: str, holder: Holder | None, *, encrypted: bool = True) -> StateAccess:
-        """Access for one run of tofu; for reading only without a holder. Unless it is told otherwise, it takes nothing
-        that isn't encrypted.
+        """Access for one run of tofu, read-only without a holder. Unless `encrypted` is False, unencrypted states are
+        refused.
         """
         ...
 
     def exists(self, owner: Owner, step: str) -> bool:
-        """Whether there is any state of the step, empty ones too; cheap."""
+        """Whether there is any state of the step, including an empty one; cheap."""
         ...
 
     def remove(self, owner: Owner, step: str, holder: Holder) -> None:
@@ -64,7 +64,7 @@ class StateBackend(Protocol):
         ...
 
     def keep_aside(self, owner: Owner, step: str, holder: Holder, content: bytes, why: str) -> None:
-        """Keeps a state that tofu could not hand in. Allowed to those who lost the environment, too."""
+        """Keeps a state that tofu could not save. Also allowed to a worker that lost the environment."""
         ...
 
     def aside(self, owner: Owner, step: str) -> bytes | None:
@@ -119,7 +119,7 @@ class Module:
 class IssuedCredentials:
     """Credentials for one use of tofu: variables of its process, and CAs (PEM) by the variable that names their file.
 
-    `secrets` are those of the values that nobody may read.
+    `secrets` are the values that must not be shown.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -141,7 +141,7 @@ class CredentialBroker(Protocol):
     def issue(
         self, owner: Owner, parts: Sequence[CredentialPart], seconds: float, run: StepRun
     ) -> AbstractContextManager[IssuedCredentials]:
-        """Makes what is missing, and credentials that end with this block, and in any case in about `seconds`.
+        """Makes what is missing, and credentials that are revoked after the block and expire in about `seconds` anyway.
 
         They live for a minute at least and an hour at most. Raises `ForeignResource`, `BackendError`, `Interrupted`.
         """
@@ -201,14 +201,14 @@ class Output:
 
 
 class UnsavedStates(Protocol):
-    """States of one module that tofu could not hand in."""
+    """States of one module that tofu could not save."""
 
     def keep(self, content: bytes, why: str) -> None:
-        """Keeps one, and says why."""
+        """Keeps one; `why` is for the log."""
         ...
 
     def newer(self) -> bytes | None:
-        """The one that goes on from the current state, if there is one: to be handed in before anything is planned."""
+        """The one that succeeds the current state, if any: it must be saved before anything is planned."""
         ...
 
 
@@ -221,11 +221,11 @@ class Settlement:
 
 
 Settled = Callable[[Settlement], None]
-"""Told once the state holds all that tofu did, also if it failed. Not when tofu was killed: then nobody knows."""
+"""Called once the state holds all that tofu did, also if it failed; not if tofu was killed, as then that is unknown."""
 
 
 class Tofu(Protocol):
-    """OpenTofu. Every method runs it to its end, or raises.
+    """OpenTofu. Every method waits for its end, or raises.
 
     When `run` has to stop, tofu is asked to stop, then killed, and has ended before the interruption is raised. Raises
     `InvalidTemplate` (the module is wrong), `BackendUnavailable` (state locked or away), `StepFailed` (a provider
@@ -243,7 +243,7 @@ class Tofu(Protocol):
         unsaved: UnsavedStates,
         targets: Sequence[str] = (),
     ) -> Mapping[str, Output]:
-        """Plans, calls `before` with the plan, and carries just that plan out; gives the outputs.
+        """Plans, calls `before` with the plan, and applies exactly that plan; gives the outputs.
 
         `targets` restricts it to those addresses and what they need.
         """

@@ -1,7 +1,7 @@
 """What `tofu init` made of a module, kept for the next run of the same: links to providers, and which modules it uses.
 
-It holds no secret: the backend is told by variables of the environment. It is only a short cut: tofu compares each
-provider with the hash in the lock file every time, and when something doesn't fit any more, `init` is run.
+It holds no secret: the backend is configured by environment variables. It only saves time: tofu compares each provider
+with the hash in the lock file every time, and when something doesn't match any more, `init` is run.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ DATA = ".terraform"
 LOCK_FILE = ".terraform.lock.hcl"
 
 MOST = 200
-"""Modules that are kept; the ones unused for longest go."""
+"""Modules that are kept; the least recently used are removed."""
 
 LARGEST = 4 * 1024 * 1024
 """Bytes; what is larger (modules fetched from elsewhere) is fetched again."""
@@ -52,7 +52,7 @@ class Prepared:
                 shutil.copyfile(kept / LOCK_FILE, folder / LOCK_FILE)
             os.utime(kept)
         except OSError:
-            # Somebody forgets it this very moment.
+            # Another run removes it at the same moment.
             shutil.rmtree(folder / DATA, ignore_errors=True)
             return False
         return True
@@ -76,7 +76,7 @@ class Prepared:
         self._limit()
 
     def forget(self, key: str) -> None:
-        """Keeps it no longer."""
+        """Removes it."""
         shutil.rmtree(self._base / key, ignore_errors=True)
 
     def _limit(self) -> None:

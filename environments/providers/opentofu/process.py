@@ -1,4 +1,4 @@
-"""One guarded run of tofu: its lines as they come, and its end before the deployment can be anybody else's."""
+"""One guarded run of tofu: its output line by line, and its end before another worker can hold the deployment."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ SAFETY = 1.0
 _COMPLAINTS = ".calvinverse-complaints"
 
 LONGEST_COMPLAINT = 64 * 1024
-"""Bytes of standard error that are checked at, from its end."""
+"""Bytes at the end of standard error that are read."""
 
 LONGEST_END = 20.0
 """Seconds that the watchdog may take to end after tofu's output has ended."""
@@ -85,13 +85,13 @@ class TimeLimit:
 
     @property
     def sure_for(self) -> float:
-        """Seconds, with some more to end in."""
+        """Seconds, including some in which tofu can end."""
         return self._end - time.monotonic() + 10.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run of tofu ended: its status, what it said on standard error, and why it had to stop, if it had to."""
+    """How a run of tofu ended: its status, its standard error, and why it had to stop, if it had to."""
 
     status: int
     complaint: str
@@ -99,7 +99,7 @@ class Ended:
 
     @property
     def killed(self) -> bool:
-        """Whether it could not end by itself: nobody knows what it was doing."""
+        """Whether it was killed: then it is unknown what it did."""
         return self.status > 128 or self.status < 0
 
 
@@ -134,7 +134,7 @@ def run_guarded(
     `lock` and `keep` are descriptors that all of them have open meanwhile. `lock` is closed here as soon as they have
     it: if this process is stopped, nobody has to wait for it.
 
-    `on_stop` hears of the first reason to stop, once tofu was told.
+    `on_stop` gets the first reason to stop, after tofu was asked to end.
 
     Raises only what `limit` raises before the program is started; later reasons to stop are in the answer.
     """
@@ -210,7 +210,7 @@ class _Guarded:
         self.interruption: CalvinverseError | None = None
 
     def tell(self, order: str) -> None:
-        # A watchdog that has ended hears nothing any more; the end of its output says so, too.
+        # A watchdog that has ended reads nothing any more; the end of its output is noticed separately.
         with contextlib.suppress(BrokenPipeError):
             self._orders.write(order.encode() + b"\n")
             self._orders.flush()
@@ -241,7 +241,7 @@ class _Guarded:
         except (Interrupted, StepTimeout, BackendUnavailable) as error:
             self._stop(error)
         except CalvinverseError:
-            # The database doesn't answer: the run goes on for as long as the lease is sure without it.
+            # The database doesn't answer: the run continues while the lease is certain without it.
             pass
         sure = self._limit.sure_for
         if sure > 0:
@@ -264,7 +264,7 @@ class _Guarded:
         try:
             return self._process.wait(timeout=LONGEST_END)
         except subprocess.TimeoutExpired:
-            # Stopped by somebody, or the machine is stuck: the kernel kills tofu with it.
+            # It is paused, or the machine hangs: the kernel kills tofu together with it.
             self._process.kill()
             return self._process.wait()
         finally:

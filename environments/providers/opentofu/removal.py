@@ -64,14 +64,14 @@ class Modules:
         self._observed: dict[tuple[str, str], tuple[float, ModuleObservation]] = {}
 
     def observe(self, owner: Owner, step: str) -> ModuleObservation:
-        """What is there now, or was a moment ago."""
+        """What is there now, at most `FRESH` seconds old."""
         with self._guard:
             at, seen = self._observed.get((owner.id, step), (0.0, None))
             if seen is not None and self._clock() - at < FRESH:
                 return seen
         seen = self._observe(owner, step)
         with self._guard:
-            # Those of other modules that have aged are of no use any more.
+            # Drop outdated observations of other modules.
             old = self._clock() - FRESH
             self._observed = {key: kept for key, kept in self._observed.items() if kept[0] > old}
             self._observed[owner.id, step] = (self._clock(), seen)
@@ -94,9 +94,10 @@ class Modules:
             self.forget(owner, step)
 
     def adopt(self, place: Place, record: RunRecord, run: StepRun) -> RunRecord:
-        """Has tofu record what a killed run may have made, by making it again; the run record with that settled.
+        """Has tofu record what a killed run may have made, by creating it again; returns the settled run record.
 
-        Right for what has an id that was known before: making it again finds it. Raises what tofu raises.
+        Works for resources whose id is known before they exist: creating them again finds them. Raises what tofu
+        raises.
         """
         owner, step, holder = place.owner, place.step, _holder(run)
         run.log(f"recording what may have been made when tofu was killed: {', '.join(sorted(record.in_flight))}")
@@ -116,7 +117,7 @@ class Modules:
 
     @contextmanager
     def with_credentials(self, place: Place, module: Module, run: StepRun) -> Iterator[Place]:
-        """The place with the credentials that the module works with, which end with this."""
+        """The place with the credentials of the module, which are revoked afterwards."""
         if not module.credentials:
             yield place
             return
@@ -124,7 +125,7 @@ class Modules:
             yield replace(place, credentials=issued)
 
     def unsaved(self, owner: Owner, step: str, run: StepRun) -> "ModuleUnsavedStates":
-        """The states that tofu could not hand in."""
+        """The states that tofu could not save."""
         return ModuleUnsavedStates(self._backend, owner, step, run)
 
     def _observe(self, owner: Owner, step: str) -> ModuleObservation:
@@ -179,7 +180,7 @@ class Modules:
             self._tofu.destroy(
                 authorized, record.module, run, _nothing_to_settle, unsaved=self.unsaved(owner, step, run)
             )
-        # What was adopted before the failure is gone with the rest, and what wasn't is still in nobody's state.
+        # What was adopted before the failure is destroyed with the rest; what wasn't is still in no state.
         left = self._recorded(owner, step, record)
         if left:
             raise StepFailed(
@@ -219,12 +220,12 @@ class ModuleUnsavedStates:
         self._run = run
 
     def keep(self, content: bytes, why: str) -> None:
-        """Keeps it with the service, also when the deployment is somebody else's by now."""
+        """Stores it with the service, also if another worker holds the deployment by now."""
         self._backend.keep_aside(self._owner, self._step, _holder(self._run), content, why)
         self._run.log(f"a state of the module is kept aside: {why}")
 
     def newer(self) -> bytes | None:
-        """The one that goes on from the current state."""
+        """The one that succeeds the current state."""
         return self._backend.aside(self._owner, self._step)
 
 
@@ -263,7 +264,7 @@ class ModuleResourceHandler:
         self._modules = modules
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks for it in the state."""
+        """Checks whether the state has it."""
         _, step, inner = address.split("/", 2)
         seen = self._modules.observe(owner, step)
         if inner in seen.recorded:
@@ -273,7 +274,7 @@ class ModuleResourceHandler:
         return ABSENT
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Destroys the whole module: tofu knows the right order, and takes them all away in one run."""
+        """Destroys the whole module: tofu knows the right order, and destroys everything in one run."""
         _, step, inner = address.split("/", 2)
         if self.observe(address, owner).presence is Presence.ABSENT:
             return

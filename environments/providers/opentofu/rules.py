@@ -1,4 +1,4 @@
-"""What can be seen of a module without running tofu: its files, what it declares, and what it may not say."""
+"""Rules for a module that need no run of tofu: its files, its declarations, and blocks that it must not have."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

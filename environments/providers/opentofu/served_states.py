@@ -37,11 +37,11 @@ class ServedStates:
         self._states.remove(owner.id, step, _holder(holder))
 
     def keep_aside(self, owner: Owner, step: str, holder: Holder, content: bytes, why: str) -> None:
-        """Keeps a state that tofu could not hand in."""
+        """Keeps a state that tofu could not save."""
         self._states.keep_aside(owner.id, step, _holder(holder), content, why)
 
     def aside(self, owner: Owner, step: str) -> bytes | None:
-        """The newest state kept aside that goes on from the current one."""
+        """The newest state kept aside that succeeds the current one."""
         return self._states.aside(owner.id, step)
 
 

@@ -80,12 +80,12 @@ class Session:
             work.write(_VARIABLES, json.dumps(self._module.variables).encode())
 
     def close(self) -> None:
-        """Lets the key go."""
+        """Closes the file with the key."""
         for handle in self._keep:
             os.close(handle)
 
     def ready(self) -> None:
-        """Has providers, modules and the backend ready: as an earlier run of the same left them, or by `init`."""
+        """Prepares providers, modules and the backend: from an earlier run of the same module, or by `init`."""
         self._key = self._prepared.key(self._program, self._settings, self._module)
         if not self._prepared.restore(self._key, self._workplace.folder):
             self._initialise()
@@ -104,13 +104,13 @@ class Session:
         )
 
     def carry_out(self, settled: Settled) -> Mapping[str, Output]:
-        """Applies the plan in the file; where nothing is to be done, it only reads the outputs, without a provider.
+        """Applies the plan in the file; if there is nothing to do, only reads the outputs, without a provider.
 
-        Tofu keeps no output that is null: those that the module declares and that aren't told are null.
+        Tofu stores no output that is null: declared outputs that it doesn't report are null.
         """
         self._forget_variables()
         nulls = {name: Output(None, sensitive) for name, sensitive in self._declared.items()}
-        # Outputs that are all null are as steady where there is no state yet, which only an apply makes.
+        # If all outputs are null, the plan doesn't tell whether there is a state yet, which only an apply creates.
         if self._nothing_to_do and (told := json.loads(self.read("output", "-json", "-no-color"))):
             said = Messages(self.cleaner)
             return nulls | {name: said.output(output) for name, output in told.items()}
@@ -118,12 +118,12 @@ class Session:
         return nulls | self._run(command, self.say, settled=settled, planned=True).outputs
 
     def destroy(self, settled: Settled) -> None:
-        """Destroys all that the state knows."""
+        """Destroys everything in the state."""
         command = ["destroy", *_QUIET, "-json", "-auto-approve", _WAIT_FOR_LOCK, self._parallel()]
         self._run(command, self.say, settled=settled, again=True)
 
     def catch_up(self, unsaved: UnsavedStates) -> None:
-        """Hands a state in that is newer than the current one, if one was kept aside."""
+        """Saves a newer state that was kept aside, if there is one."""
         if (state := unsaved.newer()) is None:
             return
         self._limit.check()
@@ -145,7 +145,7 @@ class Session:
 
     def _initialise(self) -> None:
         self._run(["init", *_QUIET, "-json", "-lock=false"], _silent)
-        # Once for a run that knows no lock file yet, and once for one that got it from the run before.
+        # One key for a run without a lock file, and one for a run that got the lock file from an earlier one.
         again = self._prepared.key(self._program, self._settings, replace(self._module, lock=self._lock()))
         for key in {self._key, again}:
             self._prepared.keep(key, self._workplace.folder)
@@ -159,9 +159,9 @@ class Session:
         again: bool = False,
         planned: bool = False,
     ) -> Messages:
-        """One run of tofu with `-json`. `again`: where what was ready has become stale, it is made ready once more.
+        """One run of tofu with `-json`. `again`: if what was prepared is outdated, it is prepared once more.
 
-        `planned`: what it plans has been said before.
+        `planned`: the plan has been reported already.
         """
         said = Messages(self.cleaner, planned_before=planned)
 
@@ -175,7 +175,7 @@ class Session:
             if error is None:
                 settled(said.settlement())
             else:
-                # What went wrong first is what matters; unsettled only means that more is observed later.
+                # The first error is the one to report; without a settlement more is observed later.
                 with suppress(CalvinverseError):
                     settled(said.settlement())
         if error is None:
@@ -218,7 +218,7 @@ class Session:
         return error_of(said, complaint, phase, unsaved=unsaved, ask=lambda: self._trouble(said, phase))
 
     def _trouble(self, said: Messages, phase: str) -> StateTrouble | None:
-        """What is wrong with the state: by the answer of who keeps it, and by whether tofu can list what it holds."""
+        """What is wrong with the state: by the service's answer, and by whether tofu can list its resources."""
         status = state_answer(self._access)
         if status is None or status == 429 or status >= 500:
             return "away"

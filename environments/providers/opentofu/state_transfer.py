@@ -1,4 +1,4 @@
-"""Asking for a state and handing one in as tofu would: `tofu state push` reads no encrypted ones."""
+"""Reads and saves a state as tofu would: `tofu state push` can't read encrypted ones."""
 
 import json
 import secrets
@@ -29,7 +29,7 @@ def hand_in(access: StateAccess, state: bytes) -> None:
 
 
 def state_answer(access: StateAccess) -> int | None:
-    """The status of the answer to who reads the state; None when there is no answer."""
+    """The status of the answer to a read of the state; None when there is no answer."""
     try:
         with _session(access, _READ_LIMIT) as session:
             return session.get(access.address).status_code

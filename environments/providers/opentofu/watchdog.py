@@ -1,15 +1,15 @@
-"""The watchdog: a small process between a worker and one run of tofu, which sees to it that tofu ends in time.
+"""The watchdog: a small process between a worker and one run of tofu, which ensures that tofu ends in time.
 
-The worker tells it, a line at a time on its standard input, until when the deployment is surely the worker's:
+The worker writes lines to its standard input that say how long the worker certainly holds the deployment:
 
     until <seconds>     a moment of CLOCK_BOOTTIME, which also runs while the machine sleeps
     stop <seconds>      end tofu now, and by force after so many seconds
 
-tofu is asked to end (SIGINT: it records what it is doing) when the worker says so, when the worker is gone, and when
-the moment is near and no later one came; at the moment it is killed, with everything that it started. So a worker that
-was killed, paused or cut off never leaves a tofu behind that works beside its successor's. If the watchdog itself is
-killed, the kernel kills tofu. It keeps the other end of tofu's output open: a worker that is gone would break the pipe,
-and that would kill tofu at its next word. The lock that the successor waits for is open in the watchdog, tofu and the
+tofu is asked to end (SIGINT: it saves its state) when the worker says so, when the worker has ended, and when the
+moment is near and no later one came; at that moment it is killed, with everything that it started. So a worker that was
+killed, paused or disconnected never leaves a tofu that runs beside its successor's. If the watchdog itself is killed,
+the kernel kills tofu. It keeps the other end of tofu's output open: without a reader the pipe would break, and tofu
+would be killed at its next write. The lock that the successor waits for is open in the watchdog, tofu and the
 providers.
 
 It is run by path with `python -I -S`, so that it starts in a few milliseconds: standard library only, and little of it.
@@ -33,7 +33,7 @@ NOT_STARTED = 122
 
 _SET_PDEATHSIG = 1
 _SET_CHILD_SUBREAPER = 36
-_LOOK_EVERY = 0.5
+_CHECK_INTERVAL = 0.5
 
 
 def clock() -> float:
@@ -42,7 +42,7 @@ def clock() -> float:
 
 
 class Orders:
-    """What the worker has said so far. `gone`: it says nothing more."""
+    """The orders of the worker so far. `gone`: it has ended, and sends no more."""
 
     def __init__(self) -> None:
         self.until = 0.0
@@ -51,7 +51,7 @@ class Orders:
         self._rest = b""
 
     def read(self) -> None:
-        """Takes what has come; returns at once if there is something, or the other end is closed."""
+        """Reads orders; returns at once if there are any, or if the other end is closed."""
         said = os.read(0, 65536)
         if not said:
             self.gone = True
@@ -98,8 +98,8 @@ def start(program: list[str], output: int, libc: ctypes.CDLL) -> int:
         os._exit(NOT_STARTED)
 
 
-def watch(child: int, output: int, orders: Orders) -> int:
-    """Waits for tofu's end, and brings it about where it has to; the status that it ended with."""
+def supervise(child: int, output: int, orders: Orders) -> int:
+    """Waits for tofu to end, and ends it in time; its exit status."""
     handle = os.pidfd_open(child)
     poll = select.poll()
     poll.register(handle, select.POLLIN)
@@ -116,14 +116,14 @@ def watch(child: int, output: int, orders: Orders) -> int:
             killed = True
             os.killpg(child, signal.SIGKILL)
         next_moment = orders.kill_at if asked else orders.ask_at
-        pause = _LOOK_EVERY if killed else min(max(next_moment - now, 0.001), _LOOK_EVERY)
+        pause = _CHECK_INTERVAL if killed else min(max(next_moment - now, 0.001), _CHECK_INTERVAL)
         ready = {number for number, _ in poll.poll(pause * 1000)}
         if handle in ready:
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if 0 in ready:
             orders.read()
             if orders.gone:
-                # Nobody else reads any more what tofu says.
+                # Nothing else reads the output of tofu any more.
                 poll.unregister(0)
                 poll.register(output, select.POLLIN)
         if output in ready:
@@ -131,7 +131,7 @@ def watch(child: int, output: int, orders: Orders) -> int:
 
 
 def sweep() -> None:
-    """Ends what tofu left: its orphans come to this process, whatever group they are in."""
+    """Kills the processes that tofu left: this process becomes the parent of its orphans, whatever their group."""
     own = f"/proc/self/task/{os.getpid()}/children"
     while True:
         with open(own) as children:  # noqa: PTH123 - pathlib takes longer to load than all the rest
@@ -157,7 +157,7 @@ def main(output: int, program: list[str]) -> int:
         orders.read()
     if orders.ask_at <= clock():
         return TOO_LATE
-    status = watch(start(program, output, libc), output, orders)
+    status = supervise(start(program, output, libc), output, orders)
     sweep()
     return status if status >= 0 else 128 - status
 

@@ -1,8 +1,8 @@
 """`vault.certificate`: the right to certificates for an environment's names, and their end.
 
 The step makes a role in OpenBao's PKI mount. A job gets its certificate from it with `pkiCert` in a template: the key
-never leaves the job, and Nomad renews the certificate while the job lives. With the environment the role goes, and
-every certificate that it issued is revoked.
+never leaves the job, and Nomad renews the certificate while the job lives. When the environment is destroyed,
+the role is removed and every certificate that it issued is revoked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ class VaultCertificate(OwnThingsOnly):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
-        """Unknown options, what OpenBao issues no certificate for, and a second step: an environment has one role."""
+        """Unknown options, names for which OpenBao issues no certificate, and a second step (there is one role)."""
         found = [*faults(VaultCertificateOptions, options), *certificate_faults(options)]
         if sum(step.uses == cls.kind for step in bundle.template().steps) > 1:
             message = f"a template has one step {cls.kind} at most; give all names there"
@@ -75,7 +75,7 @@ class VaultCertificate(OwnThingsOnly):
         return table({"path": TEXT, "common_name": TEXT, "alt_names": Shape(kind=list), "ttl": TEXT})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The certificates, and the role. The role goes first, so that nothing is issued after the revocation."""
+        """The certificates, and the role. The role is removed first, so that nothing is issued after the revocation."""
         name = context.owner.name
         return [
             Intended(ResourceRef(kind=CERTIFICATES_KIND, address=ISSUE + name)),
@@ -100,7 +100,7 @@ class VaultCertificate(OwnThingsOnly):
         }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """Whether the role would be made, or which of its fields would change. Certificates that are out stay."""
+        """Whether the role would be created, or which of its fields would change. Issued certificates stay valid."""
         options: VaultCertificateOptions = context.options
         address = ROLES + context.owner.name
         present, fields = self._present(context.owner), _fields(context)
@@ -138,7 +138,7 @@ class RoleHandler:
         self._authority = authority
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Ours is what puts our mark into certificates."""
+        """A role is ours if it puts our mark into certificates."""
         role = self._authority.role(address.removeprefix(ROLES))
         if role is None:
             return ABSENT
@@ -194,7 +194,7 @@ def _names(context: StepContext) -> list[str]:
     service = options.service
     own = [] if service is None else [f"{service_name(context.owner.name, service)}.service.consul"]
     for name in options.names:
-        # To OpenBao an asterisk stands for any text: the template's author may write one, a value may not hold one.
+        # To OpenBao an asterisk stands for any text: the template's author may write one, a value may not.
         if "*" in name and name not in context.bundle.text(TEMPLATE_FILE):
             raise InvalidTemplate(f"The name {name!r} of a certificate holds an asterisk that came from a value.")
     return [*own, *options.names]

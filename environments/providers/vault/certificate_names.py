@@ -1,4 +1,4 @@
-"""Names and lifetimes for which OpenBao issues no certificate, or one that nobody accepts."""
+"""Names and lifetimes for which OpenBao issues no certificate, or one that clients refuse."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ def certificate_faults(options: Mapping[str, Any]) -> Iterator[Fault]:
         try:
             length = parse_duration(ttl)
         except CalvinverseError:
-            return  # told by the options' own model
+            return  # reported by the options' own model
         if timedelta(minutes=1) <= length < SHORTEST:
             message = f"{ttl} is too short: a job gets its next certificate when a tenth of the time is left"
             yield _fault(("with", "ttl"), "with.ttl", message, f"give at least {format_duration(SHORTEST)}")

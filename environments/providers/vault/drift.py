@@ -1,4 +1,4 @@
-"""What nobody's step made in OpenBao: secrets in an environment's folder, and a PKI role of its name."""
+"""What no step made in OpenBao: secrets in an environment's folder, and a PKI role of its name."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,7 +13,7 @@ from environments.steps.base import Owner
 from environments.steps.drift import Known, is_known, undeclared
 
 _MOST = 1000
-"""Unexpected secrets that are told at most."""
+"""Unexpected secrets that are reported at most."""
 
 
 class OpenBaoDriftDetector:
@@ -26,7 +26,7 @@ class OpenBaoDriftDetector:
         self._authority = authority
 
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
-        """Names only: nothing is read of a secret."""
+        """Names only: secrets are not read."""
         role = f"{ROLES}{owner.name}"
         marker = folder_marker(owner.name)
         paths = self._store.paths(kv_prefix(owner.name), _MOST)

@@ -1,6 +1,6 @@
 """The folder of an environment in OpenBao: claimed as a whole before anything is written there.
 
-What modules and people write there bears no mark, and jobs read all of it. So the folder bears one.
+What modules and people write there has no mark, and jobs can read all of it. So the folder itself has a mark.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ FOLDER_KIND = "vault.folder"
 _MARKER = ".owner"
 _NAMED = 3
 _BATCH = 500
-"""Secrets that one look lists, and that are removed before the next."""
+"""Secrets that are listed and removed at a time."""
 
 _SIDE_BY_SIDE = 8
 
@@ -47,7 +47,7 @@ def held_by(owner: Owner) -> bool:
 
 
 def claim_folder(store: SecretStore, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Marks the folder as the environment's; gives what is to be written down as held. Raises `ForeignResource`."""
+    """Marks the folder as the environment's; returns what is to be recorded as held. Raises `ForeignResource`."""
     head = _check(store, owner)
     if head is None or head.metadata.get(MARK) != owner.id:
         run.before_effect()
@@ -56,7 +56,7 @@ def claim_folder(store: SecretStore, owner: Owner, run: StepRun) -> list[Resourc
 
 
 def check_folder(store: SecretStore, owner: Owner) -> None:
-    """Raises `ForeignResource` where `claim_folder` would: somebody else has secrets there. Reads only."""
+    """Raises `ForeignResource` where `claim_folder` would: if there are foreign secrets. Reads only."""
     _check(store, owner)
 
 
@@ -71,7 +71,7 @@ def plan_folder(store: SecretStore, owner: Owner) -> list[Change]:
 class FolderHandler:
     """Knows an environment's folder (`secret/environments/<name>/`), and every secret in it, whoever wrote that.
 
-    In a folder without a mark of its own, that the environment doesn't hold, only what bears its mark is its own.
+    If the folder has no mark and the environment doesn't hold it, only secrets with the environment's mark are its own.
     """
 
     kind: ClassVar[str] = FOLDER_KIND
@@ -97,7 +97,7 @@ class FolderHandler:
         return Observation(Presence.FOREIGN, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes all versions and the metadata of each, the marker last; what comes meanwhile goes as well."""
+        """Removes all versions and the metadata of each, including new ones, and the marker last."""
         before: list[str] = []
         while True:
             head = self._marker(address)
@@ -145,7 +145,7 @@ def _check(store: SecretStore, owner: Owner) -> SecretHead | None:
             strange.append(path.removeprefix(inside))
     if not strange:
         return None
-    # Another step of this environment may have claimed it between the two looks.
+    # Another step of this environment may have claimed it between the two reads.
     head = store.head(marker)
     if _whose(head, owner) is Presence.FOREIGN:
         raise foreign(f"a folder {address} in OpenBao", owner, strange)

@@ -17,13 +17,13 @@ from environments.steps.base import Issued
 _SETTLED = 1.0
 """Seconds that an accessor has been listed before its token is looked up.
 
-OpenBao writes a token before its lease, and takes a token without one for left over: whoever looks it up at that moment
-makes it revoke a token that somebody is just being given, of whatever environment (`lookupInternal` in its store).
+OpenBao writes a token before its lease, and treats a token without a lease as abandoned: a lookup at that moment makes
+it revoke a token that is just being issued, for whatever environment (`lookupInternal` in its store).
 """
 
 
 _BEING_MADE = 60.0
-"""Seconds after which an accessor without a token is taken for one that will never have one."""
+"""Seconds after which an accessor without a token is expected never to get one."""
 
 
 class Logins(ClientView):
@@ -47,18 +47,18 @@ class Logins(ClientView):
             entities = (entity,) if entity else ()
         issued = [f"create/{role}" for role in (OPENBAO_MODULES, OPENBAO_SECRETS)]
         origins = {(f"auth/{auth_path}/{made}", f"{auth_path}-{name}") for made in (*issued, "login")}
-        # Without an entity there is no login whose tokens could have any right: nothing that is worth waiting for.
+        # Without an entity no token of a login has any right, so there is nothing to wait for.
         accessors = self._accessors(wait=bool(entities))
         return Identity(entities, tuple(accessor for accessor in accessors if self._origin(accessor) in origins))
 
     def notice(self) -> None:
-        """Takes note of the tokens that are there now, so that a look at them later hasn't to wait."""
+        """Takes note of the tokens that are there now, so that finding them later takes less time."""
         self._accessors(wait=False)
 
     def issue(self, name: str, seconds: int, metadata: Mapping[str, str], *, role: str = OPENBAO_MODULES) -> Issued:
         """A token for the places of the environment of that name: the policy reads the name from the entity's alias.
 
-        `role` is one that gives the policy of its own name.
+        `role`: a token role that gives the policy of the same name.
         """
         made = self._link.call(
             "make a token",
@@ -99,7 +99,7 @@ class Logins(ClientView):
         return str(found["data"]["id"]) if isinstance(found, dict) and found.get("data") else None
 
     def _accessors(self, *, wait: bool) -> list[str]:
-        """All that are there, once those may be looked up of which nothing is known; without `wait` those that may."""
+        """All accessors, once new ones may be looked up; without `wait` only those that may be looked up already."""
         found = self._maybe("list tokens", lambda client: client.auth.token.list_accessors())
         accessors = list(found["data"]["keys"]) if found else []
         now = time.monotonic()
@@ -123,8 +123,8 @@ class Logins(ClientView):
         try:
             found = self._look_up(accessor)
         except BackendDenied:
-            # A server that was killed while it made a token lists an accessor of nothing from then on, and answers 403
-            # to each question about it. It must be told from a credential of ours that may not ask.
+            # A server that was killed while it made a token lists an accessor without a token from then on, and answers
+            # 403 to each lookup. That must be distinguished from a missing right of our own credential.
             if self._look_up(self._own_accessor()) is None:
                 raise
             with self._lock:

@@ -47,7 +47,7 @@ class Pki(ClientView):
 
     def revoke_leases(self, role: str) -> None:
         """Ends the leases and waits for it."""
-        # With a slash at its end, so that the leases of `a-b` don't go with those of `a`.
+        # With a slash at the end, so that the leases of `a-b` aren't revoked with those of `a`.
         self._link.call("revoke leases", lambda client: client.sys.revoke_prefix(f"{PKI}/issue/{role}/"))
 
     def unrevoked(self) -> list[Certificate]:

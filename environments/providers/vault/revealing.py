@@ -1,4 +1,4 @@
-"""Secrets and the CA for people: read from OpenBao when asked for, never kept."""
+"""Secrets and the CA for people: read from OpenBao on request, never stored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +17,9 @@ class Revealing:
         self._vault = vault
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
-        """The values, with a token that opens nothing but the environment's folder.
+        """The values, read with a token that is good for the environment's folder only.
 
-        A secret that bears another environment's mark, or none, is not read out.
+        A secret with another environment's mark, or without a mark, is refused.
         """
         with self._vault.secrets.of(environment.name) as folder:
             found = {path: folder.kept(path) for path in {reference.path for reference in references.values()}}

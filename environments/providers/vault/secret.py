@@ -130,7 +130,7 @@ class VaultSecret(OwnThingsOnly):
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """Which keys would be generated, written, changed or removed: by their names, never with a value.
 
-        The fingerprint knows the version that the change starts from, and nothing of the values either.
+        The fingerprint depends on the current version of the secret, and not on values.
         """
         path = _path(context)
         check_folder(self._store, context.owner)
@@ -168,7 +168,7 @@ class SecretHandler:
         self._store = store
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Looks at the metadata, which stay even when all versions are deleted."""
+        """Reads the metadata, which remain even when all versions are deleted."""
         head = self._store.head(address.removeprefix(f"{MOUNT}/"))
         if head is None:
             return ABSENT
@@ -200,7 +200,7 @@ def _given(context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list[str]:
-    """What will become of each key; nothing for those that stay. `lost`: what isn't kept was there, or should be."""
+    """What will happen to each key, except those that stay. `lost`: keys that are missing existed, or should exist."""
     options: VaultSecretOptions = context.options
     missing = "is missing, " if lost else ""
     lines = [f"{key}: {missing}will be generated" for key in options.generate if key not in kept]

@@ -1,4 +1,4 @@
-"""What an environment's secrets say, so that it can be taken out of what its jobs wrote before that is quoted."""
+"""The words of an environment's secrets, which are removed from the output of its jobs before that is quoted."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ SHORTEST = 8
 """Characters of a value that counts as a word: shorter ones, such as a user's name or a port, are in many texts."""
 
 MOST = 50
-"""Secrets that are looked at; who has more gets nothing quoted."""
+"""Secrets that are read; for environments with more, no output is quoted."""
 
 
 def secret_words(store: SecretStore) -> Words:

@@ -15,15 +15,15 @@ from environments.providers.vault.logins_client import Logins
 from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead
 
 ENVIRONMENTS = "environments"
-"""The folder of the mount `secret` that has one of each environment."""
+"""The folder of the mount `secret` that has a folder for each environment."""
 
 
 ISSUED_SECONDS = 60
-"""How long a token for the secrets of one environment lives, at most: a use takes a call or two."""
+"""Seconds after which a token for the secrets of one environment expires: a use takes a call or two."""
 
 
 class _Data(ClientView):
-    """What secrets say, as far as the token goes."""
+    """Reads and writes the data of secrets, as far as the token allows."""
 
     def kept(self, path: str) -> KeptSecret | None:
         """The newest version's data with the metadata, both of the same moment."""
@@ -58,8 +58,8 @@ class _Data(ClientView):
 class Secrets(ClientView):
     """Implements `SecretStore` on the KV v2 mount `secret`.
 
-    The service's own token sees metadata only. What secrets of an environment say is read and written with a token for
-    that environment's folder, which is made for one use.
+    The service's own token can read metadata only. The data of an environment's secrets is read and written with a
+    token for that environment's folder, which is made for one use.
     """
 
     def __init__(self, link: Link[hvac.Client], logins: Logins) -> None:
@@ -75,13 +75,13 @@ class Secrets(ClientView):
             with self._own.with_token(issued.secret) as link:
                 yield _Data(link)
         finally:
-            # Where it can't be revoked, it ends by itself in a minute.
+            # If it can't be revoked, it expires in a minute.
             with suppress(BackendError):
                 self._logins.revoke(issued.accessor)
 
     @contextmanager
     def _at(self, path: str) -> Iterator[_Data]:
-        """Likewise, by a path: that of an environment's secret, or one that is only the service's."""
+        """Likewise, by a path: of an environment's secret, or of one of the service itself."""
         kind, _, rest = path.partition("/")
         if kind != ENVIRONMENTS:
             yield _Data(self._own)

@@ -126,12 +126,12 @@ class Agent(ABC):
         write_if_changed(self.folder / "owner", owner + "\n")
 
     def owner(self) -> str | None:
-        """The id of the environment that it was started for; None if nobody has claimed it."""
+        """The id of the environment that it was started for; None if there is none."""
         path = self.folder / "owner"
         return path.read_text().strip() if path.exists() else None
 
     def start(self) -> None:
-        """Brings it up, whatever state it is in, until it can be used.
+        """Starts it, whatever its state is, and waits until it can be used.
 
         Raises `PortTaken`, `MachineError`, `BackendError`.
         """
@@ -153,7 +153,7 @@ class Agent(ABC):
             self._connect()
 
     def observe(self) -> AgentStatus:
-        """An independent look, without effects."""
+        """Observes it, without effects."""
         pid = self.pid()
         if pid is None:
             return AgentStatus(self.name, self.address, None, "", healthy=False, detail="it doesn't run")
@@ -168,14 +168,14 @@ class Agent(ABC):
         return self._supervisor.pid(self.name)
 
     def stop(self) -> None:
-        """Ends it; its data stay."""
+        """Stops it; its data stay."""
         if self._supervisor.answers():
             self._supervisor.stop(self.name)
         else:
             processes.stop(self._supervisor.strays(self.name), patience=self.patience)
 
     def remove(self) -> None:
-        """Ends it and removes its data and credentials: nothing of it is left."""
+        """Stops it and removes its data and credentials."""
         with self.locked():
             self.stop()
             self._disconnect()

@@ -93,7 +93,7 @@ class LocalCluster:
         return [Lack(fault.what, fault.where, fault.mend) for fault in missing]
 
     def lacking(self) -> Sequence[Lack] | None:
-        """What `establish` would make, and what somebody else has to. Raises `BackendError`."""
+        """What `establish` would make, and what an administrator has to make. Raises `BackendError`."""
         path = self._state / CONNECTIONS_FILE
         connections = Connections.load(path) if path.exists() else Connections()
         if None in (connections.consul, connections.vault, connections.nomad):
