@@ -354,6 +354,6 @@ def test_what_is_missing_is_named_and_mended(
 
     missing = trust.verify()
 
-    assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.mend for fault in missing)
+    assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.fix for fault in missing)
     trust.apply()
     assert trust.verify() == []

@@ -23,7 +23,7 @@ class Lack:
 
     what: str
     where: str
-    mend: str
+    fix: str
     ours: bool = False
 
 
@@ -76,7 +76,7 @@ class ClusterTrust(OwnThingsOnly):
         """Gives nothing. Raises `StepFailed` naming everything that an administrator of the cluster has to fix."""
         lacking = self._keeper.establish(run.before_effect, run.log)
         for lack in lacking:
-            run.log(f"{lack.where} lacks {lack.what}. To fix it: {lack.mend}")
+            run.log(f"{lack.where} lacks {lack.what}. To fix it: {lack.fix}")
         if lacking:
             raise _refusal(lacking)
         return {}
@@ -91,7 +91,7 @@ class ClusterTrust(OwnThingsOnly):
             raise _refusal(theirs)
         return [
             change(
-                Action.CHANGE, self.kind, f"{lack.where}: {lack.what}", after=lack.mend, details=["isn't as it must be"]
+                Action.CHANGE, self.kind, f"{lack.where}: {lack.what}", after=lack.fix, details=["isn't as it must be"]
             )
             for lack in lacking
         ]
@@ -101,6 +101,6 @@ def _refusal(lacking: Sequence[Lack]) -> StepFailed:
     names = "; ".join(f"{lack.what} ({lack.where})" for lack in lacking)
     return StepFailed(
         f"The existing cluster lacks what Calvinverse needs: {names}.",
-        hint="The log of this step says how to mend each; then retry.",
-        details={"missing": [{"what": lack.what, "where": lack.where, "mend": lack.mend} for lack in lacking]},
+        hint="The log of this step says how to fix each; then retry.",
+        details={"missing": [{"what": lack.what, "where": lack.where, "mend": lack.fix} for lack in lacking]},
     )

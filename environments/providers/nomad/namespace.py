@@ -18,7 +18,7 @@ PAUSE = 0.05
 
 
 def ensure_namespace(nomad: NomadApi, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Makes the namespace, or mends its mark; returns what is to be recorded as held. Raises `ForeignResource`."""
+    """Makes the namespace, or repairs its mark; returns what is to be recorded as held. Raises `ForeignResource`."""
     if plan_namespace(nomad, owner):
         run.before_effect()
         nomad.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))

@@ -149,7 +149,7 @@ def _label(source: Source, attribute: Attribute, rest: list[tuple[bool, str]]) -
 
 
 def _own_name(attribute: Attribute | None) -> str | None:
-    """The service's own part of the name, of a name without the right prefix as it is to be mended; None: not known."""
+    """The service's own part of the name, for a name whose prefix is to be corrected; None: not known."""
     parts = None if attribute is None else attribute.parts
     if not parts or any(code for code, _ in parts[1:]):
         return None

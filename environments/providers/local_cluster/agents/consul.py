@@ -118,7 +118,7 @@ class ConsulAgent(Agent):
             self._reread = False
 
     def _bootstrap(self, admin: Caller) -> None:
-        """From no tokens to the admin's; each call may have been made already by a start that was killed."""
+        """Creates the admin's token; a start that was killed may have made each of these calls already."""
         chosen = self.site.chosen
         bootstrap = self.caller(chosen.consul_bootstrap)
 
@@ -128,7 +128,7 @@ class ConsulAgent(Agent):
             except BackendUnavailable:
                 return False
             except BackendDenied:
-                return True  # it was done before
+                return True  # it exists already
             except BackendError as error:
                 return "not allowed" in error.message
             return True

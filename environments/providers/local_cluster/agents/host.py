@@ -90,7 +90,7 @@ class LocalCluster:
         path = self._state / CONNECTIONS_FILE
         trust = Trust(Connections.load(path))
         missing = trust.establish(self._ours(), before_effect, log)
-        return [Lack(fault.what, fault.where, fault.mend) for fault in missing]
+        return [Lack(fault.what, fault.where, fault.fix) for fault in missing]
 
     def lacking(self) -> Sequence[Lack] | None:
         """What `establish` would make, and what an administrator has to make. Raises `BackendError`."""
@@ -100,7 +100,7 @@ class LocalCluster:
             return None
         ours = {TITLES[part] for part in self._ours()}
         return [
-            Lack(fault.what, fault.where, fault.mend, fault.where in ours)
+            Lack(fault.what, fault.where, fault.fix, fault.where in ours)
             for fault in Trust(connections).verify()
             if fault.where in ours or not fault.optional
         ]

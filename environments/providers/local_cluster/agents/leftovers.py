@@ -1,4 +1,4 @@
-"""Clears away what a Nomad agent that ended leaves on the machine: containers, loggers, mounts, cgroup folders."""
+"""Removes what a Nomad agent that ended leaves on the machine: containers, loggers, mounts, cgroup folders."""
 
 import ctypes
 import json
@@ -23,9 +23,9 @@ _HELPERS = frozenset({b"logmon", b"docker_logger", b"executor"})
 def clear(data: Path, cgroups: Sequence[str]) -> None:
     """Removes everything that the agent with this data folder and these cgroups left. It must have ended itself.
 
-    Other agents may use the same Docker engine and the same machine, whether they run or not. So a thing goes only if
-    this data folder proves it ours: a container with a mount below it, a helper with an open file below it, a mount
-    point below it, a cgroup that is named after an allocation in it. `cgroups` are names that nobody else uses.
+    Other agents may use the same Docker engine and the same machine, whether they run or not. So a thing is removed
+    only if this data folder proves that it is ours: a container with a mount below it, a helper with an open file below
+    it, a mount point below it, a cgroup that is named after an allocation in it. Nothing else uses the names `cgroups`.
 
     Raises `MachineError` naming what can't be removed.
     """
@@ -76,7 +76,7 @@ def scopes_of(allocations: Collection[str]) -> list[Path]:
     """Cgroups of tasks of these allocations (`<allocation>.<task>`, with cgroup v2 `<allocation>.<task>.scope`).
 
     All agents of a machine share the folders around them, `nomad` or `nomad.slice` with what is in it for shared and
-    reserved cores. Those stay: nobody can tell whether another agent, perhaps stopped or in a container, needs them.
+    reserved cores. Those stay: another agent, perhaps stopped or in a container, may need them.
     """
     return [
         scope
@@ -122,7 +122,7 @@ def _remove_containers(find: Callable[[], list[str]]) -> None:
             with _docker() as client:
                 _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
     except httpx2.HTTPError:
-        return  # nor where it doesn't answer
+        return  # nor if it doesn't answer
 
 
 def _docker() -> httpx2.Client:
@@ -133,7 +133,7 @@ def _docker() -> httpx2.Client:
 def _answer(client: httpx2.Client, method: str, path: str) -> Any:
     response = client.request(method, path)
     if response.status_code in (404, 409):
-        return None  # gone, or going
+        return None  # removed, or being removed
     response.raise_for_status()
     return response.json() if response.content else None
 

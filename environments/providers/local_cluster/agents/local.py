@@ -47,7 +47,7 @@ class LocalAgents:
 
     @staticmethod
     def exist(state: Path) -> bool:
-        """Whether this state folder has, or had begun to have, a local cluster."""
+        """Whether this state folder has a local cluster, perhaps an incomplete one."""
         return chosen_file(state).exists()
 
     def all(self) -> Sequence[Agent]:
@@ -63,12 +63,12 @@ class LocalAgents:
 
     @property
     def connections(self) -> Connections:
-        """How to reach those that have come up."""
+        """The connections to those that have started."""
         path = self.site.connections_file
         return Connections.load(path) if path.exists() else Connections()
 
     def start(self) -> None:
-        """Brings all up, Consul and OpenBao side by side. Raises the first error when all that could has been done."""
+        """Starts all, Consul and OpenBao in parallel. Raises the first error after everything possible was done."""
         private_folder(self.site.folder)
         with ThreadPoolExecutor(max_workers=2) as pool:
             for started in [pool.submit(agent.start) for agent in (self.consul, self.openbao)]:
@@ -77,19 +77,19 @@ class LocalAgents:
         self.nomad.start()
 
     def observe(self) -> list[AgentStatus]:
-        """What each is doing, in the order of starting."""
+        """The state of each, in the order of starting."""
         return [agent.observe() for agent in self.all()]
 
     def stop(self) -> None:
-        """Ends all and supervisord; data stay, and so do running jobs, until the next start finds them again."""
+        """Stops all and supervisord; data and running jobs stay, and the next start finds them."""
         for agent in reversed(self.all()):
             agent.stop()
         self.supervisor.shut_down()
 
     def remove(self, *, progress: Callable[[str], None] = lambda line: None) -> None:
-        """Ends all and removes everything of the cluster, jobs, mounts and the service's data included.
+        """Stops all and removes everything of the cluster, including jobs, mounts and the service's data.
 
-        What else is in the state folder stays.
+        Everything else in the state folder stays.
         """
         for agent in reversed(self.all()):
             progress(f"removing {agent.title}")
@@ -99,7 +99,7 @@ class LocalAgents:
     def remove_one(self, name: str) -> None:
         """Removes one agent, and with the last of them what they share. Nomad goes before the two that it needs."""
         self.agent(name).remove()
-        with _removing:  # two that go at the same moment are both the last
+        with _removing:  # of two that are removed at the same moment, both are the last
             if self.site.folder.exists() and not any(agent.folder.exists() for agent in self.all()):
                 self._remove_shared()
 

@@ -60,7 +60,7 @@ class NomadAgent(Agent):
             private_folder(volume)
             if os.geteuid() == 0:
                 os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
-        # A build's own users, such as apt's, pass through it.
+        # Users of a build, such as apt's, need access to it.
         self.builds.chmod(0o711)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
 
@@ -104,7 +104,7 @@ class NomadAgent(Agent):
             "client": {
                 "enabled": True,
                 "network_interface": "lo",
-                # Nomad's own limit of 30 s would cut what job files ask for short, without a word.
+                # Nomad's own limit of 30 s would silently shorten what job files ask for.
                 "max_kill_timeout": "1h",
                 "alloc_mounts_dir": str(self.data / "alloc_mounts"),
                 "cgroup_parent": self.cgroup,
@@ -173,7 +173,7 @@ class NomadAgent(Agent):
         self.wait_until(lambda: self._is_ready(admin), "making its node ready", seconds=90)
 
     def _bootstrap(self, nobody: Caller) -> None:
-        """From no tokens to the admin's; Nomad chooses that one, so a start that was killed may have left it there."""
+        """Creates the admin's token. Nomad chooses it, so a start that was killed may have created it already."""
         secret = self.site.chosen.nomad_bootstrap
 
         def bootstrapped() -> bool:
@@ -213,7 +213,7 @@ class NomadAgent(Agent):
         if not self._unready(admin):
             return True
         # After a restart the client registers before the server has read its own log, is refused, and tries again after
-        # 15 to 30 s, or as soon as any other call of the client's has worked. To check our token is one.
+        # 15 to 30 s, or as soon as another call of the client succeeds. Checking our token is such a call.
         with contextlib.suppress(BackendError):
             admin.call("GET", "/v1/client/stats")
         return False
@@ -240,7 +240,7 @@ class NomadAgent(Agent):
     def remove(self) -> None:
         """Stops all jobs first; afterwards no container, mount, process, cgroup or file of it is left."""
         if self.pid() is not None:
-            with contextlib.suppress(CalvinverseError):  # if it isn't well, what it leaves is cleared away below
+            with contextlib.suppress(CalvinverseError):  # if it fails, what it leaves is removed below
                 self.empty(self.admin())
         self.stop()
         leftovers.clear(self.data, [self.cgroup])

@@ -67,7 +67,7 @@ class OpenBaoAgent(Agent):
 
     @property
     def unfinished_mark(self) -> Path:
-        """There from before initialising until its answer is on disk."""
+        """Exists from before initialising until the answer is on disk."""
         return self.folder / "initialising"
 
     def _configuration(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class OpenBaoAgent(Agent):
         write_private(self.recovery_file, json.dumps(kept, indent=2) + "\n")
 
     def _begin_again(self) -> None:
-        """Initialising happened, its answer was lost: nobody can ever have written anything, so the data may go."""
+        """It was initialised, but the answer was lost: nothing can have been written, so the data may be removed."""
         if not self.unfinished_mark.exists():
             raise MachineError(
                 f"OpenBao holds data, but its recovery key in {self.recovery_file} is missing.",
@@ -176,7 +176,7 @@ class OpenBaoAgent(Agent):
             return
         root = self.caller(kept.pop("root_token"))
         if _is_accepted(root):
-            admin.call("GET", "/v1/auth/token/lookup-self")  # never revoke the last key to the house
+            admin.call("GET", "/v1/auth/token/lookup-self")  # never revoke the only token that has access
             root.call("POST", "/v1/auth/token/revoke-self")
         write_private(self.recovery_file, json.dumps(kept, indent=2) + "\n")
 
@@ -212,14 +212,14 @@ class OpenBaoAgent(Agent):
         return str(health["version"]), "it isn't initialised" if not health["initialized"] else wrong
 
     def remove(self) -> None:
-        """Also its keys, which are worth nothing without the data."""
+        """Includes its keys, which are useless without the data."""
         super().remove()
         for path in (self._seal_key, self.recovery_file, self.site.ca_file):
             path.unlink(missing_ok=True)
 
 
 def _write_key(agent: OpenBaoAgent) -> None:
-    """32 random bytes, whole or not at all (0600)."""
+    """32 random bytes, written atomically (0600)."""
     path = agent._seal_key
     private_folder(path.parent)
     draft = path.with_suffix(".draft")

@@ -1,4 +1,4 @@
-"""Waiting with a limit that a busy machine doesn't use up: the same work takes longer there, and isn't stuck."""
+"""Time limits that adapt to the load: on a busy machine the same work takes longer, without being stuck."""
 
 import os
 import time
@@ -8,10 +8,10 @@ from collections.abc import Callable
 class Patience:
     """How long to wait for something, in seconds of a machine with nothing else to do.
 
-    While more wants to run than there are processors, time counts less: half where twice as much wants to run. So
-    nothing is given up on because of other work, and what is stuck on an idle machine is given up on in time.
+    While more processes are runnable than there are processors, time counts less: half if there are twice as many. So
+    waiting doesn't end because of other work, and on an idle machine it ends in time.
 
-    `load` gives how much wants to run per processor; `now` gives seconds of a clock that never goes back.
+    `load` gives the runnable processes per processor; `now` gives seconds of a monotonic clock.
     """
 
     def __init__(
@@ -24,13 +24,13 @@ class Patience:
         self._left = seconds
         self._load = load or load_per_processor
         self._now = now
-        self._looked = now()
+        self._checked_at = now()
 
     def is_over(self) -> bool:
         """Whether the time is used up. Call it again and again while waiting: each call counts since the last one."""
         now = self._now()
-        self._left -= (now - self._looked) / max(1.0, self._load())
-        self._looked = now
+        self._left -= (now - self._checked_at) / max(1.0, self._load())
+        self._checked_at = now
         return self._left <= 0
 
 

@@ -1,4 +1,4 @@
-"""Which ports the agents listen on, who else has one of them, and free ones for tests."""
+"""The ports of the agents, which other process has one of them, and free ports for tests."""
 
 import contextlib
 import random
@@ -14,7 +14,7 @@ from environments.providers.local_cluster.agents.patience import wait_for
 LOOPBACK = "127.0.0.1"
 
 _ENDING_SECONDS = 5.0
-"""How long a port may stay taken that no living process is seen to hold: its last one may be ending."""
+"""How long a port may stay taken although no process holds it: its last one may be ending."""
 
 
 class Ports(BaseModel):
@@ -86,7 +86,7 @@ def is_free(address: str, port: int) -> bool:
 def require_free(title: str, setting: str, address: str, port: int) -> None:
     """Raises `PortTaken`, naming the port and, where the rights suffice, the process that has it.
 
-    Waits for a port that no process is seen to hold: one that was killed gives it back when its last thread has ended.
+    Waits for a port that no process holds: one that was killed frees it when its last thread has ended.
     """
     holder = None
 

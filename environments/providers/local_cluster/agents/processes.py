@@ -1,8 +1,8 @@
-"""Processes of this machine, found by what they were started with: a pid file may lie after a crash, /proc doesn't.
+"""Processes of this machine, found by their command lines: after a crash a pid file may be wrong, /proc never is.
 
 A process that was killed ends thread by thread, in any order, and on a busy machine slowly. Until its last thread has
 ended it keeps its files, their locks, and its ports. Its first thread may have ended long before: then /proc/pid shows
-a zombie without arguments and open files. So all threads are looked at (proc(5), /proc/pid/task).
+a zombie without arguments and open files. So all threads are checked (proc(5), /proc/pid/task).
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _KILLED = 1 << (signal.SIGKILL - 1)
 def started_with(*arguments: str) -> list[int]:
     """Ids of the processes whose command line ends with exactly these arguments.
 
-    One alone, such as a path, may be found with anybody who reads that file.
+    A single argument, such as a path, may also be that of a process that reads the file.
     """
     wanted = [*(argument.encode() for argument in arguments), b""]
     return [pid for pid, words in command_lines() if words[-len(wanted) :] == wanted and len(words) > len(wanted)]
@@ -41,7 +41,7 @@ def holding_files_below(folder: Path) -> list[int]:
 def open_files(pid: int) -> list[str]:
     """What a process has open (`/a/path`, `socket:[inode]`, …) and the folder that it works in.
 
-    Empty where it has ended, or we may not look.
+    Empty if it has ended, or if reading it isn't allowed.
     """
     threads = _threads(pid)
     for thread in threads:
@@ -69,7 +69,7 @@ def is_alive(pid: int) -> bool:
 
 
 def is_ending(pid: int) -> bool:
-    """Whether the process has ended or will, as soon as the kernel gets to it: it runs no code of its own any more."""
+    """Whether the process has ended, or was killed and runs no code of its own any more."""
     threads = _threads(pid)
     return any(map(_is_killed, threads)) or all(
         state in ("Z", "X") or flags & _EXITING for state, flags in map(_state, threads)

@@ -25,7 +25,7 @@ def _uuid() -> str:
 
 
 class Chosen(BaseModel):
-    """Values that are on disk before a backend hears of them: a crash in between loses nothing.
+    """Values that are written to disk before a backend gets them, so that a crash loses nothing.
 
     `gossip_key` is 32 bytes in base64; accessors and tokens of Consul and Nomad are UUIDs.
     """
@@ -77,7 +77,7 @@ class Site:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of the cluster's CA; there once OpenBao has come up for the first time."""
+        """The certificate of the cluster's CA; exists after OpenBao's first start."""
         return self.credentials / "ca.pem"
 
     def token_file(self, agent: str) -> Path:
@@ -91,7 +91,7 @@ def chosen_file(state: Path) -> Path:
 
 
 def choose(state: Path, ports: Ports | None) -> Chosen:
-    """What was chosen for this state folder; chosen now if it is new.
+    """The values of this state folder; chosen now if it is new.
 
     Raises `InvalidInput` for other ports than then, and `MachineError` for a damaged file.
     """

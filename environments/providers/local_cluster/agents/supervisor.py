@@ -1,4 +1,4 @@
-"""Runs the agents under one supervisord of our own, told what to do over its socket (XML-RPC, 0600, no TCP)."""
+"""Runs the agents under a supervisord of their own, controlled over its socket (XML-RPC, 0600, no TCP)."""
 
 import configparser
 import hashlib
@@ -25,7 +25,7 @@ _CALL_SECONDS = 60.0
 """Stopping an agent is one call, which lasts until it has ended."""
 
 _START_SECONDS = 120.0
-"""supervisord goes into the background within a second, on a busy machine within many."""
+"""supervisord becomes a daemon within a second, or some seconds on a busy machine."""
 
 _LONGEST_SOCKET_PATH = 80
 """Bytes; a Unix socket's path holds 107, and supervisord binds a longer name before it renames it."""
@@ -35,7 +35,7 @@ _RUNNING = ("STARTING", "RUNNING", "BACKOFF")
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. The last word of the command is its configuration file, by which its process is known.
+    """A program. The last word of the command is its configuration file, by which its process is found.
 
     `umask` as in chmod; `patience` in seconds, to end in.
     """
@@ -47,7 +47,7 @@ class Program:
 
 
 class Supervisor:
-    """One supervisord with its programs; nothing starts by itself, everything that was started is started again.
+    """One supervisord with its programs; it starts none by itself, and restarts those that were started.
 
     `folder` holds its configuration, log and socket; `environment` is the whole environment of all programs.
     """
@@ -60,24 +60,24 @@ class Supervisor:
         self.socket = _socket_path(folder)
 
     def start(self, name: str) -> None:
-        """Runs that program, with the present configuration; a running one goes on unless its configuration changed."""
+        """Runs that program with the current configuration; a running one is kept unless its configuration changed."""
         with locked(self._folder / "lock"):
             self._ensure()
-            # Somebody else may have asked it to stop, and died before it had.
+            # Another process may have asked it to stop, and died before it did.
             wait_for(lambda: self._state(name) != "STOPPING", self._programs[name].patience + 5)
             if self._state(name) not in _RUNNING:
                 processes.stop(self.strays(name), patience=30)
                 self._call("supervisor.startProcess", name, False)
 
     def stop(self, name: str) -> None:
-        """Ends that program, also one that a killed supervisord left behind."""
+        """Stops that program, also one that a killed supervisord left behind."""
         with locked(self._folder / "lock"):
             if self.answers() and self._state(name) in _RUNNING:
                 self._call("supervisor.stopProcess", name, True)
             processes.stop(self.strays(name), patience=30)
 
     def restart(self, name: str) -> None:
-        """Ends that program and runs it again."""
+        """Restarts that program."""
         self.stop(name)
         self.start(name)
 
@@ -91,7 +91,7 @@ class Supervisor:
         return processes.started_with(*self._programs[name].command[-2:])
 
     def is_wanted(self, name: str) -> bool:
-        """Whether the program is to run: it was started, and nobody has stopped it."""
+        """Whether the program should run: it was started, and not stopped."""
         return self.answers() and self._state(name) in _RUNNING
 
     def failed_start(self, name: str) -> int | None:
@@ -102,7 +102,7 @@ class Supervisor:
         return None if info["statename"] in ("STARTING", "RUNNING", "STOPPING") else int(info["start"])
 
     def log_tail(self, name: str, size: int = 2000) -> str:
-        """The last `size` bytes of what the program said."""
+        """The last `size` bytes of the program's log."""
         try:
             with self._programs[name].log.open("rb") as file:
                 file.seek(max(0, file.seek(0, io.SEEK_END) - size))
@@ -111,7 +111,7 @@ class Supervisor:
             return ""
 
     def shut_down(self) -> None:
-        """Ends supervisord and every program; afterwards none of these processes is left."""
+        """Stops supervisord and every program; afterwards none of these processes is left."""
         with locked(self._folder / "lock"):
             processes.stop(processes.started_with("-c", str(self.config)), patience=40)
             for name in self._programs:
@@ -121,7 +121,7 @@ class Supervisor:
                 self.socket.parent.rmdir()
 
     def answers(self) -> bool:
-        """Whether our supervisord is there."""
+        """Whether our supervisord runs."""
         try:
             return bool(self._call("supervisor.getState"))
         except MachineError:
@@ -240,12 +240,12 @@ class _SocketTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: object) -> http.client.HTTPConnection:
         connection = _SocketConnection(self._path)
-        self._connection = (str(host), connection)  # where the base class looks for what to close
+        self._connection = (str(host), connection)  # the base class closes what is here
         return connection
 
 
 def _socket_path(folder: Path) -> Path:
-    """Beside the configuration, or in the folder for temporary files where that path is too long for a socket."""
+    """Beside the configuration, or in the folder for temporary files if that path is too long for a socket."""
     path = folder / "supervisor.sock"
     if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
         return path

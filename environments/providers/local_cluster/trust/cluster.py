@@ -1,7 +1,7 @@
-"""What Consul, OpenBao and Nomad must be told so that a job has the rights of its environment, and nothing more.
+"""The settings of Consul, OpenBao and Nomad with which a job has the rights of its environment, and nothing more.
 
-On a cluster that we started, `apply` makes it so. On one that belongs to a user only `verify` is called: it says what
-is missing and how to mend it.
+`apply` makes them on a cluster that the service started. On an existing cluster only `verify` is called: it says what
+is missing and how to fix it.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -33,7 +33,7 @@ class Trust:
         self._jwks_url = f"{nomad_address or self._nomad.address}/.well-known/jwks.json"
 
     def settings(self) -> Iterator[Setting]:
-        """Everything that must be so, in the order of making; a later one may look at what an earlier one made."""
+        """All settings, in the order of making; a later one may depend on an earlier one."""
         yield from consul_settings(self._consul, self._jwks_url)
         yield from openbao_settings(self._vault, self._jwks_url)
         yield from nomad_settings(self._nomad, self._jwks_url)
@@ -43,11 +43,11 @@ class Trust:
         self.establish(_ALL)
 
     def verify(self) -> list[Missing]:
-        """What isn't as it must be, without changing anything; empty if all is well. Raises `BackendUnavailable`.
+        """All settings that are missing or wrong; usually none. Changes nothing. Raises `BackendUnavailable`.
 
         Also what is optional.
         """
-        return [fault for setting in self.settings() if (fault := _look(setting)) is not None]
+        return [fault for setting in self.settings() if (fault := _check(setting)) is not None]
 
     def establish(
         self,
@@ -62,9 +62,9 @@ class Trust:
         missing = []
         for setting in self.settings():
             if setting.caller.part not in ours:
-                fault = _look(setting)
+                fault = _check(setting)
                 if fault is not None and fault.optional:
-                    log(f"{fault.where} lacks {fault.what}, so {fault.lost}. To have it: {fault.mend}")
+                    log(f"{fault.where} lacks {fault.what}, so {fault.lost}. To have it: {fault.fix}")
                 elif fault is not None:
                     missing.append(fault)
             elif not setting.present():
@@ -74,11 +74,11 @@ class Trust:
         return missing
 
 
-def _look(setting: Setting) -> Missing | None:
+def _check(setting: Setting) -> Missing | None:
     try:
         if setting.present():
             return None
     except BackendDenied as error:
         advice = f"let our credential read it: {error.message}"
         return Missing(setting.what, setting.where, advice, setting.lost)
-    return Missing(setting.what, setting.where, setting.mend, setting.lost)
+    return Missing(setting.what, setting.where, setting.fix, setting.lost)

@@ -24,7 +24,7 @@ agent_prefix "" { policy = "read" }
 
 
 def consul_settings(consul: Caller, jwks_url: str) -> Iterator[Setting]:
-    """Everything that must be so in Consul."""
+    """All settings of Consul."""
     config = {
         "JWKSURL": jwks_url,
         "JWTSupportedAlgs": ["RS256"],
@@ -67,7 +67,7 @@ def consul_settings(consul: Caller, jwks_url: str) -> Iterator[Setting]:
 
 
 def _policies(consul: Caller) -> list[str]:
-    """A policy of that name with other rules: it can't be written over without its id."""
+    """A policy of that name with other rules: it can't be overwritten without its id."""
     policy = consul.get(f"/v1/acl/policy/name/{CONSUL_MANAGER}")
     return [f"/v1/acl/policy/{policy['ID']}"] if policy else []
 

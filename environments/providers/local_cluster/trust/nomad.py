@@ -19,7 +19,7 @@ from environments.providers.local_cluster.trust.setting import Setting, holds
 
 
 def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
-    """Everything that must be so in Nomad."""
+    """All settings of Nomad."""
     yield from _configured(nomad)
     method = {
         "Name": NOMAD_MANAGER,
@@ -61,7 +61,7 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
 
 
 def _configured(nomad: Caller) -> Iterator[Setting]:
-    """What only the configuration files of Nomad's agents can say."""
+    """Settings that only the configuration files of Nomad's agents can have."""
 
     def servers(kind: str) -> Any:
         entries = nomad.call("GET", "/v1/agent/self")["config"].get(kind) or []

@@ -1,4 +1,4 @@
-"""OpenBao: one templated policy serves all environments, and the service gets what it needs and no more."""
+"""OpenBao: one templated policy serves all environments, and the service gets only the rights that it needs."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ _UNLENT = "modules get no credentials of OpenBao"
 
 
 def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
-    """Everything that must be so in OpenBao or Vault."""
+    """All settings of OpenBao or Vault."""
     yield _mount(vault, "secret", {"type": "kv", "options": {"version": "2"}}, "the KV store (version 2) for secrets")
     yield _mount(vault, "pki", {"type": "pki"}, "the mount for certificates")
     yield Setting(
@@ -71,7 +71,7 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
     config = {"jwks_url": jwks_url, "jwt_supported_algs": ["RS256"], "default_role": OPENBAO_WORKLOADS}
     yield _written(vault, "the keys of Nomad", f"/v1/auth/{OPENBAO_LOGIN}/config", config)
     accessor = _accessor(vault)
-    if accessor is not None:  # else its absence has been named already
+    if accessor is not None:  # else its absence has been reported already
         rules = _workload_rules(accessor)
         yield _policy(vault, OPENBAO_WORKLOADS_POLICY, rules, "the one policy of all environments")
     # The entity must be the environment's: by the job's name, jobs of two environments would share one and its rights.
@@ -89,7 +89,7 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
     yield from _modules(vault)
     yield from _secrets(vault)
     yield _policy(vault, OPENBAO_MANAGER_POLICY, _MANAGER_RULES, "the policy of the provisioning service")
-    # `sub` holds colons, so this entity is never that of an environment.
+    # `sub` contains colons, so this entity is never that of an environment.
     manager = {
         "role_type": "jwt",
         "bound_audiences": [OPENBAO_AUDIENCE],
@@ -103,7 +103,7 @@ def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
     yield _written(vault, f"the role {OPENBAO_MANAGER} of the service", f"{path}/{OPENBAO_MANAGER}", manager)
     signing = _mount(vault, OPENBAO_SIGNING, {"type": "transit"}, "the transit engine that signs images")
     yield replace(signing, lost=_UNSIGNED)
-    # Neither to be exported nor copied: who may use it asks OpenBao for each signature.
+    # It can't be exported or copied: each signature is a call of OpenBao.
     key = {"type": "ed25519", "exportable": False, "allow_plaintext_backup": False}
     path = f"/v1/{OPENBAO_SIGNING}/keys/{OPENBAO_SIGNING_KEY}"
     yield replace(_written(vault, f"the key {OPENBAO_SIGNING_KEY} that signs images", path, key), lost=_UNSIGNED)
@@ -130,7 +130,7 @@ def _lending(policy: str, seconds: int) -> dict[str, Any]:
     return {
         "allowed_policies": [policy],
         "allowed_entity_aliases": ["*"],
-        # The service's own token is replaced within the hour, and its children would end with it.
+        # The service's own token is replaced within an hour, and its child tokens would be revoked with it.
         "orphan": True,
         "renewable": False,
         "token_type": "service",
@@ -140,7 +140,7 @@ def _lending(policy: str, seconds: int) -> dict[str, Any]:
 
 
 def _secrets(vault: Caller) -> Iterator[Setting]:
-    """What the service reads and writes an environment's secrets with: one policy, and a role that makes its tokens."""
+    """How the service reads and writes an environment's secrets: one policy, and a role that makes its tokens."""
     environment = _named_by_token(vault)
     rules = f"""# The service works with the secrets of the one environment that the token was made for.
 path "secret/data/environments/{environment}/*" {{ capabilities = ["create", "read", "update"] }}

@@ -1,4 +1,4 @@
-"""One thing that must be so in a backend, how to see whether it is, and the call that makes it so."""
+"""A setting of a backend: how to check it, and the call that makes it."""
 
 import json
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from environments.providers.backend.calls import TITLES, Caller
 
 @dataclass(frozen=True)
 class Missing:
-    """Something that isn't as it must be: `what`, `where` (the part), and `mend`, the call that makes it so.
+    """A setting that is missing or wrong: `what`, `where` (the part), and `fix`, the call that corrects it.
 
-    Without what is `optional` environments are whole; `lost` says what can't be done then.
+    Environments work without `optional` settings; `lost` says what can't be done then.
     """
 
     what: str
     where: str
-    mend: str
+    fix: str
     lost: str = ""
 
     @property
@@ -28,10 +28,10 @@ class Missing:
 
 @dataclass(frozen=True)
 class Setting:
-    """`method`, `path` and `body` are the one call that makes it so, and what a person is told to do.
+    """`method`, `path` and `body` are the call that makes it, and what a person is told to do.
 
-    `rivals` gives the paths of things that must not be there beside it. `advice` is for what no call can make. `lost`
-    says what can't be done without it, for what a cluster of others may do without.
+    `rivals` gives the paths of things that must not exist beside it. `advice` is for settings that no call can make.
+    `lost` says what can't be done without it, for settings that an existing cluster may lack.
     """
 
     what: str
@@ -49,7 +49,7 @@ class Setting:
         return TITLES[self.caller.part]
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         if self.advice:
             return self.advice
         steps = [f"DELETE {self.caller.address}{path}" for path in self.rivals()]
@@ -65,7 +65,7 @@ class Setting:
 
 
 def holds(expected: Any, actual: Any) -> bool:
-    """Whether everything expected is there; what else there is doesn't matter, nor does the order of a list."""
+    """Whether everything expected is there; additional values and the order of lists don't matter."""
     if isinstance(expected, dict):
         return isinstance(actual, dict) and all(holds(value, actual.get(key)) for key, value in expected.items())
     if isinstance(expected, list):
