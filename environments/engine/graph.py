@@ -17,7 +17,7 @@ class Outcome:
 
 
 def ancestors(needs: Mapping[str, Iterable[str]], name: str) -> set[str]:
-    """All that a node needs, directly or not."""
+    """All nodes that a node needs, directly or not."""
     found: set[str] = set()
     queue = list(needs[name])
     while queue:
@@ -29,7 +29,7 @@ def ancestors(needs: Mapping[str, Iterable[str]], name: str) -> set[str]:
 
 
 def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
-    """The nodes, each after all that it needs and otherwise as early as `needs` has it. Raises `CycleError`."""
+    """The nodes, each after all that it needs and otherwise in the order of `needs`. Raises `CycleError`."""
     positions = {name: position for position, name in enumerate(needs)}
     names, sorter = list(needs), _sorter(needs)
     ready: list[int] = []
@@ -43,7 +43,7 @@ def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def _sorter(needs: Mapping[str, Iterable[str]]) -> TopologicalSorter[str]:
-    """Prepared; of nodes that are ready at the same moment it gives the first in `needs` first. Raises `CycleError`."""
+    """A prepared sorter, which returns nodes that are ready together in the order of `needs`. Raises `CycleError`."""
     sorter = TopologicalSorter[str](dict.fromkeys(needs, ()))
     for name, parents in needs.items():
         sorter.add(name, *(parent for parent in parents if parent in needs))
@@ -59,7 +59,7 @@ def run_graph(
     stop_on_error: bool | Callable[[str, BaseException], bool] = True,
     before_start: Callable[[set[str], str], None] = lambda done, name: None,
 ) -> Outcome:
-    """Calls `work` for every node that is not in `done`, once all that it needs is done.
+    """Calls `work` for each node that is not in `done`, after all nodes that it needs are done.
 
     After an error, no node starts that needs the failed one. With `stop_on_error`, or if it returns True for a node and
     its error, no other node starts at all. Returns when all running nodes have ended. `before_start(done, name)` is

@@ -1,4 +1,4 @@
-"""Tells what a change will do, by looking at the world: step by step, in the order in which it will be done."""
+"""Plans a change by observing the world: what each step will do, in the order in which the steps will run."""
 
 import threading
 import time
@@ -35,10 +35,10 @@ from environments.steps.registry import StepRegistry
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 LONGEST_STEP_PLAN = 120.0
-"""Seconds that one step may be looked at."""
+"""Seconds that the plan of one step may take."""
 
 LONGEST_PLAN = 240.0
-"""Seconds that all of an environment may be looked at for a plan; a client waits 300 s."""
+"""Seconds that the plan of an environment may take; a client waits 300 s."""
 
 
 class WorldPlanner:
@@ -50,7 +50,7 @@ class WorldPlanner:
         self._longest = longest
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
-        """What has to be done so that the world is as the target says; for a destroy, what is there to be destroyed."""
+        """What to do so that the world is as the target says; for a destroy, the resources that exist."""
         budget = _Budget(self._longest)
         with self._storage.read() as tx:
             history = read_history(tx, target.environment.id)
@@ -96,7 +96,7 @@ class WorldPlanner:
         return tuple(plan for plan in plans if plan.changes)
 
     def _reached(self, owner: Owner, history: History) -> list[Resource]:
-        """What a destroy will look for beside what is in the inventory."""
+        """The resources that a destroy observes in addition to the inventory."""
         known = {found.ref for found in history.inventory}
         return [
             Resource(
@@ -113,7 +113,7 @@ class WorldPlanner:
 
 
 class _Budget:
-    """The time that all looks of one plan share."""
+    """The time that all observations of one plan share."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -125,7 +125,7 @@ class _Budget:
         return self._end - time.monotonic()
 
     def check(self) -> None:
-        """Raises `BackendUnavailable` when there is none left."""
+        """Raises `BackendUnavailable` if none is left."""
         if self.left <= 0:
             raise BackendUnavailable(
                 f"Observing the environment took longer than {self._seconds:g} s.",
@@ -134,7 +134,7 @@ class _Budget:
 
 
 class _Draft:
-    """One plan in the making. `outputs` are what steps gave that nothing will change."""
+    """One plan while it is made. `outputs` are those of steps that nothing will change."""
 
     def __init__(
         self,
@@ -184,13 +184,13 @@ class _Draft:
             except (NotFound, StepFailed) as error:
                 if not unknown:
                     raise
-                self._put_off(step, unknown, f" ({error.message})")  # what it asks for may well be made by then
+                self._put_off(step, unknown, f" ({error.message})")  # the missing resource may exist by then
                 return
         except CalvinverseError as error:
             self._trouble(step.name, error)
             return
         before = self._history.latest.get(step.name)
-        # Outputs from before inputs were kept are taken as they are: a plan shows, and the step is applied anyway.
+        # Records of early versions have no inputs: their outputs are used, since the step is applied anyway.
         if not changes and before and before.state is StepState.DONE and before.inputs in ("", prepared.inputs):
             self._outputs[step.name] = before.outputs
 
@@ -222,7 +222,7 @@ class _Draft:
 
     @property
     def _open(self) -> str:
-        """The steps whose claims aren't known yet, in words; empty when all are."""
+        """The names of the steps whose claims are unknown, joined by commas; empty if there are none."""
         return ", ".join(
             name
             for name, plan in self._plans.items()
@@ -279,7 +279,7 @@ class _Draft:
         return (*changes, *to_destroy(self._inspector, resources))
 
     def _becomes_anothers(self, change: Change) -> bool:
-        """Whether a kept step will have written the same thing, such as a key, before it would go."""
+        """Whether a step of the template writes the same resource, such as a key, before it would be removed."""
         return change.action is Action.DESTROY and any(
             (other.kind, other.address) == (change.kind, change.address) and other.action is not Action.DESTROY
             for plan in self._plans.values()

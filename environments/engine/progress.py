@@ -1,4 +1,4 @@
-"""What the engine offers to a step while it runs, and how it tries again what may pass by itself."""
+"""The interface of the engine to a step while it runs, and retries of transient errors."""
 
 import time
 from abc import ABC, abstractmethod
@@ -15,13 +15,13 @@ from environments.engine.recorder import Recorder
 from environments.steps.base import Holder, Intended, StepRun
 
 _POLL = 0.25
-"""Seconds between two looks at the lease while a step sleeps."""
+"""Seconds between two checks of the lease while a step sleeps."""
 
 PATIENCE = 30.0
-"""Seconds for which a part that can't be reached is tried again within a step."""
+"""Seconds for which a step retries an unavailable backend."""
 
 RETRY_PAUSE = 2.0
-"""Seconds before the first further attempt at a step; doubled with each, `LONGEST_RETRY_PAUSE` at most."""
+"""Seconds before the first retry of a step; doubled with each, `LONGEST_RETRY_PAUSE` at most."""
 
 LONGEST_RETRY_PAUSE = 60.0
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _Timed(ABC):
-    """Time that runs out, and sleep that is interrupted by whatever `before_effect` raises."""
+    """A time limit, and a sleep that is interrupted by whatever `before_effect` raises."""
 
     def __init__(self, time_limit: float) -> None:
         self._limit = time_limit
@@ -45,7 +45,7 @@ class _Timed(ABC):
         """See `StepRun`."""
 
     def wait(self, seconds: float) -> None:
-        """Sleeps, and looks in between whether to go on."""
+        """Sleeps, calling `before_effect` in between."""
         end = time.monotonic() + min(seconds, max(self.time_left, 0))
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _POLL))
@@ -59,7 +59,7 @@ class Progress(_Timed):
     def __init__(
         self, recorder: Recorder, logs: LogWriter, step: str, time_limit: float, *, ended: bool = False
     ) -> None:
-        """`ended`: the step is done, and this comes after it; then lines are the deployment's, for its own are over."""
+        """`ended`: the step is done already; then log lines belong to the deployment, not to the step."""
         super().__init__(time_limit)
         self._logs_as = None if ended else step
         self._recorder = recorder
@@ -67,7 +67,7 @@ class Progress(_Timed):
         self._logs = logs
         self._step = step
         self.intended: list[ResourceRef] = []
-        """What the step wrote down beside the resources that were known before it began."""
+        """Resources that the step recorded in addition to those known before it began."""
 
     @property
     def holder(self) -> Holder | None:
@@ -76,31 +76,31 @@ class Progress(_Timed):
 
     @property
     def sure_for(self) -> float:
-        """Seconds for which the lease is ours, whatever happens."""
+        """Seconds for which no other worker can take the lease."""
         return self._lease.sure_for
 
     def intend(self, resources: Sequence[Intended]) -> None:
-        """Writes resources into the inventory, as this step's or as shared ones."""
+        """Records resources in the inventory, as this step's or as shared ones."""
         with self._lease.write(going_on=True) as tx:
             self._recorder.intend(tx, self._step, resources)
         self.intended += [item.ref for item in resources]
 
     def hold(self, resources: Sequence[ResourceRef]) -> None:
-        """Writes into the inventory that the environment holds them, before anything is put there."""
+        """Records in the inventory that the environment holds these places, before anything is written there."""
         if not resources:
             return
         with self._lease.write(going_on=True) as tx:
             tx.inventory.hold(self._lease.environment.id, [(ref.kind, ref.address) for ref in resources])
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
-        """Writes into the inventory that resources are gone, and tells it."""
+        """Records in the inventory that resources are gone, with an event for each."""
         with self._lease.write() as tx:
             for ref in resources:
                 self._recorder.resource(tx, ref, ResourceStatus.GONE, step=self._step)
         self.intended = [ref for ref in self.intended if ref not in resources]
 
     def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
-        """Writes into the inventory that something ran to its end, or is about to run."""
+        """Records in the inventory that something ran to its end, or is about to run."""
         with self._lease.write(going_on=not marks) as tx:
             tx.inventory.finish(self._lease.environment.id, resource.kind, resource.address, marks)
 
@@ -117,7 +117,7 @@ class Progress(_Timed):
 
 
 class PlanRun(_Timed):
-    """A step while it is only looked at: see `environments.steps.base.StepRun`. Nothing may be changed."""
+    """A step that is only planned: see `environments.steps.base.StepRun`. It must not change anything."""
 
     def __init__(
         self,
@@ -136,38 +136,38 @@ class PlanRun(_Timed):
 
     @property
     def sure_for(self) -> float:
-        """As long as there is time: there is nothing that somebody else could get in the way of."""
+        """The time left: a plan holds no lease that it could lose."""
         return max(self.time_left, 0.0)
 
     def intend(self, resources: Sequence[Intended]) -> None:
-        """Nothing is made while somebody looks."""
+        """A plan makes nothing."""
         raise AssertionError("a plan makes nothing")
 
     def hold(self, resources: Sequence[ResourceRef]) -> None:
-        """Nothing is claimed while somebody looks."""
+        """A plan claims nothing."""
         raise AssertionError("a plan claims nothing")
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
-        """Nothing is taken away either."""
+        """A plan removes nothing."""
         raise AssertionError("a plan takes nothing away")
 
     def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
-        """Nothing runs."""
+        """A plan runs nothing."""
         raise AssertionError("a plan runs nothing")
 
     def before_effect(self) -> None:
-        """Raises `StepTimeout`, and what the engine has against going on."""
+        """Raises `StepTimeout`, and whatever the engine's own check raises."""
         self._check()
         if self.time_left <= 0:
             raise StepTimeout(f"Planning took longer than {format_seconds(self._limit)}.")
 
     def log(self, line: str) -> None:
-        """A line for whoever waits for this; nobody does where a plan is made only to be shown."""
+        """Logs a line, if the plan is part of a deployment."""
         self._log(line)
 
 
 def persist(run: StepRun, call: Callable[[], T], patience: float | None = None) -> T:
-    """What `call` gives; while it raises something transient it is called again, with growing pauses.
+    """The result of `call`, which is retried with growing pauses while it raises transient errors.
 
     The last error is raised when `patience` (in seconds; None: `PATIENCE`) or the step's time is over.
     """
@@ -186,9 +186,9 @@ def persist(run: StepRun, call: Callable[[], T], patience: float | None = None) 
 
 
 def pause_before(attempt: int, chance: float) -> float:
-    """Seconds before the further attempt of that number (from 1), half to all of a growing time by `chance` (0 to 1).
+    """Seconds before the retry number `attempt` (from 1): half to all of a growing time, by `chance` (0 to 1).
 
-    So that many that failed at the same moment don't all come back at the same moment.
+    The random part spreads retries of steps that failed at the same moment.
     """
     longest = min(RETRY_PAUSE * 2.0 ** min(attempt - 1, 10), LONGEST_RETRY_PAUSE)
     return longest * (0.5 + chance / 2)

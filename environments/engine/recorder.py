@@ -1,4 +1,4 @@
-"""Writes down how a deployment goes: every change with its event, in one fenced transaction."""
+"""Records the course of a deployment: each change with its event, in one fenced transaction."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ class Recorder:
         self.clock = clock
         self._environment = lease.environment
         self.cleaner = PLAIN
-        """Knows the secrets that the deployment was given: failures and log lines are cleaned of them."""
+        """Removes the deployment's secrets from failures and log lines."""
 
     @property
     def state(self) -> State:
@@ -32,7 +32,7 @@ class Recorder:
         return self._environment.state
 
     def check(self, tx: Transaction, *, despite_cancel: bool = False) -> None:
-        """Raises `LeaseLost`, `Superseded` and `Cancelled`; with `despite_cancel` the last one not."""
+        """Raises `LeaseLost`, `Superseded` and, without `despite_cancel`, `Cancelled`."""
         try:
             tx.deployments.check(*self.lease.holder)
         except Cancelled:
@@ -40,7 +40,7 @@ class Recorder:
                 raise
 
     def move(self, tx: Transaction, state: State, *, despite_cancel: bool = False, **changes: Any) -> None:
-        """The environment's next state. Raises `NotAllowedNow`, and what `check` raises."""
+        """Changes the environment's state. Raises `NotAllowedNow`, and what `check` raises."""
         self.check(tx, despite_cancel=despite_cancel)
         deployment_id = self.lease.deployment.id
         self._environment = transitions.move(
@@ -48,7 +48,7 @@ class Recorder:
         )
 
     def step(self, tx: Transaction, name: str, state: StepState, *, unchanged: bool = False, **values: Any) -> None:
-        """A line of the journal. `unchanged`: everything was as the step makes it, so nothing was done."""
+        """Writes a row of the journal. `unchanged`: the step found nothing to change."""
         failure: Failure | None = values.get("failure")
         tx.journal.set(self.lease.deployment.id, name, state, self.clock(), **values)
         data: dict[str, Any] = {"state": state.value}
@@ -61,10 +61,10 @@ class Recorder:
 
     @contextmanager
     def failing(self, logs: LogWriter, name: str, begun: Callable[[], bool] = lambda: True) -> Iterator[None]:
-        """What is raised in here is the end of that step, and goes on being raised.
+        """Records an error raised in here as the step's failure, and raises it again.
 
-        Not what interrupts the deployment or keeps us from writing: then the line stays as it is, and whoever goes on
-        with the deployment does the step again. `begun` tells whether the journal has the step's beginning.
+        Errors that interrupt the deployment or prevent writes are only raised: the row stays as it is, and the worker
+        that resumes the deployment runs the step again. `begun` tells whether the journal has the step as running.
         """
         try:
             yield
@@ -79,7 +79,7 @@ class Recorder:
             raise
 
     def intend(self, tx: Transaction, step: str, intended: Sequence[Intended]) -> None:
-        """Writes down what a step is about to make, as its own or as shared."""
+        """Records the resources that a step is about to make, as its own or as shared."""
         now = self.clock()
         resources = [
             Resource(
@@ -96,7 +96,7 @@ class Recorder:
         tx.inventory.intend(resources, {f"{item.ref.kind} {item.ref.address}": item.rank for item in intended})
 
     def awaiting_promotion(self, tx: Transaction, steps: Sequence[str]) -> None:
-        """Tells that a ready environment waits for a person."""
+        """Writes the event that a ready environment awaits promotion."""
         name = self.lease.environment.name
         message = f"{name} awaits promotion of {', '.join(steps)}: `calvinverse env promote {name}`"
         self._event(tx, EventType.ENVIRONMENT_AWAITING_PROMOTION, message, {"steps": list(steps)})
@@ -110,7 +110,7 @@ class Recorder:
         *,
         step: str | None = None,
     ) -> None:
-        """What is known of a resource now; `step` found it out."""
+        """Records the status of a resource; `step` observed it."""
         kind, address = ref.kind, ref.address
         tx.inventory.set(self.lease.environment.id, kind, address, status, detail, self.clock())
         text = f"{kind} {address}: {status.value}{f' ({detail})' if detail else ''}"
@@ -118,11 +118,11 @@ class Recorder:
         self._event(tx, EventType.RESOURCE_STATUS, text, data, step=step)
 
     def begin(self, tx: Transaction) -> None:
-        """The deployment runs here now."""
+        """Records that this worker carries out the deployment."""
         transitions.begin(tx, self.lease.deployment, self.clock())
 
     def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None, note: str = "") -> None:
-        """The deployment has ended, for good. `note` is told beside its state."""
+        """Records the end of the deployment. `note` is added to its state in the event."""
         transitions.end(tx, self.lease.deployment, self.lease.holder, state, failure, self.clock(), note)
 
     def _event(

@@ -1,4 +1,4 @@
-"""Claims deployments and runs them: destroys in a lane of their own, so that nothing keeps one waiting."""
+"""Claims deployments and carries them out. Destroys have a lane of their own, so that others never delay them."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -35,22 +35,22 @@ from environments.service.storage.transaction import Storage
 from environments.steps.registry import StepRegistry
 
 SLOTS: Mapping[Lane, int] = {Lane.DEPLOY: 8, Lane.DESTROY: 8}
-"""How many deployments run side by side in each lane, unless a worker is told otherwise."""
+"""How many deployments run in parallel in each lane by default."""
 
 _IDLE = 1.0
-"""Seconds between two looks for leases that ran out; new work is noticed at once."""
+"""Seconds between two checks for expired leases; new work is noticed at once."""
 
 _GRACE = 8.0
-"""Seconds that running steps get to stop when the service stops."""
+"""Seconds that running steps have to stop when the service stops."""
 
 _UNREADABLE_AGAIN = 600.0
-"""Seconds until a destroy that couldn't be read is looked at again."""
+"""Seconds until a destroy that couldn't be read is claimed again."""
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """Runs in threads of the service's process. `name` must be unique to each start."""
+    """Runs in threads of the service's process. `name` must be unique for each start."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Worker:
             return len(self._running)
 
     def start(self) -> None:
-        """Begins to claim."""
+        """Starts to claim deployments."""
         self._started = True
         self._logs.start()
         self._heartbeat.start()
@@ -134,7 +134,7 @@ class Worker:
             except CalvinverseError as error:
                 log.warning("claim.failed", reason=error.message)
                 self._stopping.wait(_IDLE)
-            except Exception as error:  # a lane must never end: what it can't read now it may read later
+            except Exception as error:  # a lane must not end: what can't be read now may be readable later
                 log.error("claim.fault", exc_info=error)
                 self._stopping.wait(_IDLE)
             if claim is None:
@@ -160,7 +160,7 @@ class Worker:
             return None
 
     def _set_aside(self, unreadable: UnreadableDeployment) -> None:
-        """One that can't be read is in nobody else's way."""
+        """Takes a deployment that can't be read out of the queue."""
         log.error("deployment.unreadable", deployment=unreadable.deployment_id, exc_info=unreadable)
         failure = Failure(
             code=StorageError.code,
@@ -206,7 +206,7 @@ class Worker:
             with lease.write() as tx:
                 recorder.end(tx, DeploymentState.SUPERSEDED, None)
         except Stopping:
-            # Also when somebody has cancelled it: whoever goes on with it sees that first.
+            # A cancelled deployment is released too: the worker that resumes it ends it.
             lease.release()
             raise
 
@@ -218,7 +218,7 @@ class Worker:
             else:
                 Deploy(recorder, self._registry, self._sealer, self._logs).run()
         except InvalidTemplate as error:
-            # Nothing was begun: the template is one that this version can't read any more.
+            # No step has begun: this version can't read the template.
             failure = failure_of(error)
             with lease.write() as tx:
                 if lease.deployment.kind is not DeploymentKind.DESTROY:

@@ -127,14 +127,14 @@ def _line() -> Select[Any]:
 
 
 _LINE = _line()
-"""Built once: it is asked with nearly every request, and building it takes longer than running it."""
+"""Built once: nearly every request runs it, and building it takes longer than running it."""
 
 
 def _made_with(token_id: str) -> Select[Any]:
     """The ids of a token and of all that were made with it, and so on."""
     ended = select(tokens.c.id).where(tokens.c.id == token_id).cte("ended", recursive=True)
     younger = tokens.alias("younger")
-    # UNION and not UNION ALL: a circle, which nobody makes, ends too.
+    # UNION and not UNION ALL, so that the query ends even if there were a cycle.
     ended = ended.union(select(younger.c.id).where(younger.c.parent_id == ended.c.id))
     return select(ended.c.id)
 

@@ -1,4 +1,4 @@
-"""The database's own clock: leases are judged by it alone, whatever the workers' clocks say."""
+"""The database's clock, which alone decides about leases, whatever the workers' clocks say."""
 
 from sqlalchemy import ColumnElement, Connection, Double, cast, extract, func, literal_column
 
@@ -10,5 +10,5 @@ NOW: dict[str, ColumnElement[float]] = {
 
 
 def database_clock(connection: Connection) -> ColumnElement[float]:
-    """The present moment in seconds, as the database tells it: leases are judged by one clock."""
+    """The present moment in seconds, by the database's clock."""
     return NOW[connection.dialect.name]

@@ -1,4 +1,4 @@
-"""JSON in columns: only what can be read again is written; what can't be read as it stands is read as near as can be.
+"""JSON in columns: only values that can be read again are written; damaged values are read as well as possible.
 
 A row that nobody can read would be in the way of every list and every claim that comes by it.
 """
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DontWrapMixin
 from environments.domain.errors import InvalidInput
 
 _HALF = re.compile("[\ud800-\udfff]")
-"""Half a character: UTF-16 has them in pairs, and UTF-8 not at all."""
+"""A lone surrogate: UTF-16 uses them in pairs, and UTF-8 can't encode them."""
 
 
 class _Unstorable(DontWrapMixin, InvalidInput):
@@ -21,7 +21,7 @@ class _Unstorable(DontWrapMixin, InvalidInput):
 
 
 def write_column(value: Any) -> str:
-    """The text of a JSON column. Raises `InvalidInput` for what `read_column` would have to mend or to refuse."""
+    """The text of a JSON column. Raises `InvalidInput` for values that `read_column` would have to repair or refuse."""
     try:
         text = json.dumps(value, allow_nan=False)
         from_json(text)
@@ -34,7 +34,7 @@ def write_column(value: Any) -> str:
 
 
 def read_column(text: str | bytes) -> Any:
-    """What a JSON column holds; U+FFFD stands for half characters. Raises `ValueError` for what isn't JSON at all."""
+    """The value of a JSON column, with U+FFFD for lone surrogates. Raises `ValueError` for anything but JSON."""
     try:
         return from_json(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The queue of deployments: claims under leases, judged by the database's own clock, and fenced writes."""
+"""The queue of deployments: claims under leases, by the database's clock, and fenced writes."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -167,8 +167,8 @@ class SqlDeployments:
         return [_ref(row) for row in ended]
 
     def _admit(self, lane: Lane, now: datetime) -> str | None:
-        """The first in the order of the lane that may start."""
-        # Those that are being ended at this moment are passed over: the heads of other owners come after them.
+        """The first deployment, in the order of the lane, that may start."""
+        # Deployments that another transaction is ending are skipped; the next owners' come after them.
         for waiting in starts(self._queue.heads(lane, now), now):
             if self._queue.take(waiting.id):
                 self._queue.count_turn(lane, waiting.owner)
@@ -240,7 +240,7 @@ class SqlDeployments:
             )
 
     def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
-        if self._dialect == POSTGRESQL:  # the environment first, as everybody does: see `stores.locks`
+        if self._dialect == POSTGRESQL:  # the environment first, as in every transaction: see `stores.locks`
             self._connection.execute(_ITS_ENVIRONMENT, {"deployment": deployment_id})
         if self._connection.execute(_FENCE, _holder(deployment_id, worker, epoch)).one_or_none() is None:
             raise LeaseLost("Another worker has taken this deployment over.")
@@ -278,7 +278,7 @@ def _holder(deployment_id: str, worker: str, epoch: int) -> dict[str, Any]:
 
 
 def _lanes(kinds: Iterable[DeploymentKind]) -> list[Lane]:
-    """The lanes of these kinds, each once, in their order."""
+    """The lanes of these kinds, in order, without duplicates."""
     return list(dict.fromkeys(lane_of(kind) for kind in kinds))
 
 

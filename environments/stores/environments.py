@@ -63,7 +63,7 @@ def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
 
 
 looked_for = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
-"""Given up, and nobody has proven yet that nothing of it is left: its name stays reserved."""
+"""Abandoned, and something of it may be left: its name stays reserved."""
 
 _UNREAD = {
     dialect: select(*(_unread(column, dialect) for column in _RECORD)).order_by(
@@ -71,22 +71,22 @@ _UNREAD = {
     )
     for dialect in (SQLITE, POSTGRESQL)
 }
-"""The same columns, the id first, as the driver gives them: nothing is parsed. By dialect."""
+"""The same columns, the id first, as the driver returns them, unparsed. By dialect."""
 
 _AT_ONCE = 500
-"""How many rows one query names."""
+"""How many ids one query has."""
 
 _MOST_KNOWN = 20_000
-"""Rows that are remembered; beyond that everything is read anew."""
+"""How many rows are cached; if there are more, the cache is emptied."""
 
 _MOST_KNOWN_BYTES = 32 * 1024 * 1024
-"""Likewise, of all that is remembered, as it is stored."""
+"""The same limit in bytes, as they are stored."""
 
 RawRow = tuple[Any, ...]
 
 
 class KnownRows:
-    """Environments read before, beside their rows as the driver gave them. Used by several threads.
+    """A cache of environments by their unparsed rows. Used by several threads.
 
     A list finds most environments unchanged, and parsing is most of its time. Nothing is forgotten when something
     is written: an environment counts only while its row is the same to the last value.
@@ -99,7 +99,7 @@ class KnownRows:
     def environments(
         self, rows: Sequence[RawRow], read: Callable[[Sequence[str]], Sequence[Environment]]
     ) -> list[Environment]:
-        """The environments of these rows, in their order; `read` parses those with the given ids, in the same view.
+        """The environments of these rows, in order; `read` parses those with the given ids, in the same transaction.
 
         One that `read` doesn't give is left out.
         """
@@ -110,7 +110,7 @@ class KnownRows:
         anew = {environment.id: environment for environment in read([row[0] for row in rows if row[0] not in found])}
         remembered = {row[0]: (row, anew[row[0]]) for row in rows if row[0] in anew}
         known.update(remembered)
-        self._bytes += sum(size_of(row) for row, _ in remembered.values())  # also of rows that took another's place
+        self._bytes += sum(size_of(row) for row, _ in remembered.values())  # includes replaced rows
         return [one for row in rows if (one := found.get(row[0]) or anew.get(row[0])) is not None]
 
 
@@ -125,7 +125,7 @@ class SqlEnvironments:
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
         row = plain({name: getattr(environment, name) for name in Environment.model_fields})
         if environment.destroyed_at is None:
-            # From the look to the end of the transaction: the index below knows nothing of what was given up.
+            # Held to the end of the transaction: the unique index doesn't cover names of abandoned environments.
             self._locks.text(f"name {environment.name}")
             self.check_free(environment.name)
         try:
@@ -189,7 +189,7 @@ class SqlEnvironments:
         return found
 
     def _each(self, query: Select[Any], otherwise: "_Otherwise") -> list[Environment]:
-        """The environments of a query on `_RECORD`; of a row that can't be read, what `otherwise` makes of it."""
+        """The environments of a query on `_RECORD`; for a row that can't be read, the result of `otherwise`."""
         try:
             return [_environment(row) for row in self._connection.execute(query)]
         except ValueError:
@@ -243,7 +243,7 @@ class SqlEnvironments:
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
         found = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again)
         query = found.order_by(table.c.deadline).limit(limit)
-        # Who changes one of them now is not waited for: the next look comes within a second.
+        # Rows that another transaction changes are skipped: the scheduler asks again within a second.
         return self._each(self._locks.rows(query, skip=True), _nothing)
 
     def to_warn(self, now: datetime) -> list[Environment]:
@@ -316,7 +316,7 @@ def _given_up(name: str) -> NameTaken:
 
 
 def _is_of_name(error: IntegrityError) -> bool:
-    """Whether it is the name that is there already, by the constraint's name or, for SQLite, by its words."""
+    """Whether the name exists already, by the constraint's name or, for SQLite, by the error's text."""
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     return constraint == _LIVE_NAME or str(error.orig) == "UNIQUE constraint failed: environments.name"
 
@@ -325,12 +325,12 @@ _Otherwise = Callable[[Connection, str], Environment | None]
 
 
 def _nothing(_connection: Connection, _environment_id: str) -> None:
-    """For what would be done to an environment: nobody knows with what."""
+    """Skips an environment that can't be read, where it would be changed."""
     return
 
 
 def _stand_in(connection: Connection, environment_id: str) -> Environment | None:
-    """For lists: what can be read of it, and that the rest can't be. None where that isn't enough."""
+    """For lists: the columns that can be read, with a failure that says so. None if those aren't enough."""
     row = connection.execute(select(*_PLAIN).where(table.c.id == environment_id)).one_or_none()
     failure = Failure(code=StorageError.code, message="What is stored of it can't be read.")
     try:

@@ -69,7 +69,7 @@ class SqlEvents:
         self.last = self.newest()
 
     def flush(self) -> None:
-        """Writes what was kept; the last thing that a transaction does before it is committed."""
+        """Writes the collected events; the last statement of a transaction before the commit."""
         if not self._kept:
             return
         self._locks.events()

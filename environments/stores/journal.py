@@ -118,7 +118,7 @@ class SqlInventory:
             elif known[key] != ResourceStatus.PRESENT.value:
                 self.set(*_key(resource), resource.status, "", resource.updated_at)
                 if known[key] == ResourceStatus.GONE.value:
-                    # It has to be claimed again, and what it did is gone.
+                    # It has to be claimed again, and the record of its last run is out of date.
                     self._change(resource.environment_id, *key, held=False, finished=[])
             if None not in (resource.step, steps_of.get(key)) and resource.step != steps_of[key]:
                 self._hand_over(resource)
@@ -126,7 +126,7 @@ class SqlInventory:
             self._connection.execute(resources.insert(), new)
 
     def _hand_over(self, resource: Resource) -> None:
-        """The thing is another step's from now on: the template calls the step otherwise, or gave the thing to it."""
+        """Assigns the resource to another step: the template has renamed the step, or moved the resource to it."""
         self._change(*_key(resource), step=resource.step)
 
     def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> Page[Resource]:

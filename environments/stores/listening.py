@@ -1,4 +1,4 @@
-"""What other processes commit: PostgreSQL tells of it (LISTEN), and when it can't, we look."""
+"""Commits of other processes: PostgreSQL notifies of them (LISTEN); a poll replaces lost notifications."""
 
 import threading
 import time
@@ -10,10 +10,10 @@ from environments.domain.errors import CalvinverseError
 from environments.stores.postgres_calls import ConnectionMaker, LimitedConnection, storage_errors
 
 CHANNEL = "calvinverse_events"
-"""Told, with the id of the newest event, of each commit that wrote events."""
+"""The channel on which each commit with events sends the id of its newest event."""
 
 POLLED_EVERY = 1.0
-"""Seconds without a word after which we look: a word may be lost, as when a pool stands between."""
+"""Seconds without a notification after which the database is polled: a connection pooler may lose notifications."""
 
 _STOPS_WITHIN = 0.5
 _LONGEST_PAUSE = 2.0
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """One thread with a connection of its own, made again when it is lost."""
+    """A thread with a connection of its own, which is opened again when it is lost."""
 
     def __init__(self, maker: ConnectionMaker, tell: Callable[[int], None]) -> None:
         self._maker = maker
@@ -32,11 +32,11 @@ class Listener:
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begins to listen."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends."""
+        """Stops the thread."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -58,7 +58,7 @@ class Listener:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _listen(self, connection: LimitedConnection) -> None:
-        # What was committed while nobody listened.
+        # For what was committed while there was no connection.
         self._poll(connection)
         known = time.monotonic()
         while not self._stopping.is_set():

@@ -1,4 +1,4 @@
-"""What a writing transaction takes hold of on PostgreSQL, where many write at once. SQLite has one writer at a time.
+"""The locks of a writing transaction on PostgreSQL, where many write at once. SQLite has one writer at a time.
 
 Transactions take hold in one order, so that no two wait for each other: the Idempotency-Key, the environment, its
 deployments, what hangs on them, and last, when all else is written, the events. Claims stand apart: they take hold of
@@ -13,7 +13,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 """Names of dialects."""
 
 _FAMILY = 0x0CA1
-"""First half of the keys of our advisory locks. The second half is one of these, or the hash of a text."""
+"""First half of the keys of Calvinverse's advisory locks. The second half is one of these, or the hash of a text."""
 MIGRATION, EVENTS, LEADER, CLAIMS = 1, 2, 3, 4
 _TEXTS = 0x0CA2
 
@@ -30,7 +30,7 @@ _HOLD_TEXT = select(
 
 
 class Locks:
-    """The locks of one transaction, held until it ends. A reading one takes none."""
+    """The locks of one transaction, held until it ends. A reading transaction takes none."""
 
     def __init__(self, connection: Connection, writes: bool) -> None:
         self._connection = connection
@@ -38,24 +38,24 @@ class Locks:
         self._claims = False
 
     def rows(self, query: Select[Any], *, skip: bool = False) -> Select[Any]:
-        """The query, made to wait for whoever changes these environments, and to keep others from it.
+        """The query, with a lock on the environments that it returns: it waits for transactions that change them.
 
         With `skip` it leaves out those that somebody changes now.
         """
         return query.with_for_update(key_share=True, skip_locked=skip) if self.needed else query
 
     def claims(self) -> None:
-        """One claim at a time: it counts what earlier ones have taken."""
+        """Allows one claim at a time, because a claim counts what earlier ones have taken."""
         if self.needed and not self._claims:
             self._connection.execute(_HOLD, {"which": CLAIMS})
             self._claims = True
 
     def events(self) -> None:
-        """From the first id of an event to the commit: a reader that saw an id has missed none below it."""
+        """Held from the first event's id to the commit, so that ids become visible in order."""
         if self.needed:
             self._connection.execute(_HOLD, {"which": EVENTS})
 
     def text(self, text: str) -> None:
-        """One transaction at a time for the same text."""
+        """Allows one transaction at a time for the same text."""
         if self.needed:
             self._connection.execute(_HOLD_TEXT, {"text": text})

@@ -1,4 +1,4 @@
-"""Bringing a database to the version of this program, by Alembic."""
+"""Migrates a database to the version of this program, with Alembic."""
 
 from pathlib import Path
 
@@ -39,6 +39,6 @@ def missing(connection: Connection, where: str) -> tuple[str | None, str | None]
 
 
 def upgrade(connection: Connection) -> None:
-    """Brings the database to the newest version and commits."""
+    """Migrates the database to the newest version and commits."""
     command.upgrade(alembic_config(connection), "head")
     connection.commit()

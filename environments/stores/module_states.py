@@ -78,7 +78,7 @@ def _of(table: Table, environment_id: str, step: str) -> ColumnElement[bool]:
 
 
 def _living(environment_id: str, step: str) -> ColumnElement[bool]:
-    """The versions since it was said that there is no state."""
+    """The versions since the state was last deleted."""
     end = table.alias("end")
     last = select(func.coalesce(func.max(end.c.id), 0)).where(
         end.c.environment_id == environment_id, end.c.step == step, func.length(end.c.content) == 0

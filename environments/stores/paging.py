@@ -1,4 +1,4 @@
-"""Pages of lists: read row by row until they are full, and from where one goes on."""
+"""Pages of lists, which are read row by row until they are full, and their start."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from environments.domain.errors import NotFound
 from environments.service.pages import Page, ended_in_time
 
 _BUFFERED = 50
-"""Rows that the driver of PostgreSQL brings at once; that of SQLite brings each when it is asked for."""
+"""Rows that PostgreSQL's driver fetches at once; that of SQLite fetches each row on demand."""
 
 
 def older_than(
@@ -40,7 +40,7 @@ def read_page(connection: Connection, query: Select[Any], limit: int | None) -> 
 
 
 def size_of(row: Row[Any] | tuple[Any, ...]) -> int:
-    """Of a row, about, in bytes."""
+    """The approximate size of a row in bytes."""
     return sum(map(_size, row))
 
 

@@ -28,7 +28,7 @@ POOL_SIZE = 8
 """Connections that a process keeps open."""
 
 POOL_OVERFLOW = 16
-"""More of them while much goes on at once."""
+"""Further connections under load."""
 
 POOL_TIMEOUT = 10.0
 """Seconds that a call waits for a free connection."""
@@ -89,7 +89,7 @@ def open_postgres(url: str, password_file: Path | None) -> PostgresDatabase:
     maker = ConnectionMaker(url, password_file)
 
     def connect() -> LimitedConnection:
-        # SQLAlchemy tells the driver of its own (de)serialisers only where it makes the connection itself.
+        # SQLAlchemy passes its (de)serialisers to the driver only if it opens the connection itself.
         connection = maker.connect()
         set_json_dumps(write_column, connection)
         set_json_loads(read_column, connection)
@@ -126,7 +126,7 @@ def _migrate(engine: Engine, maker: ConnectionMaker) -> None:
             return
         connection.rollback()
         with migration_limits(driver):
-            # Of several that start at once, one migrates; the others wait for it and find nothing to do.
+            # If several processes start at once, one migrates; the others wait and have nothing to do.
             first, second = advisory_key(MIGRATION)
             connection.execute(text(f"SELECT pg_advisory_xact_lock({first}, {second})"))
             if missing(connection, maker.where)[1] is not None:

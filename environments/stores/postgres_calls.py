@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL on which every call has a time limit, and the driver's errors in our words."""
+"""Connections to PostgreSQL with a time limit for every call, and the driver's errors as Calvinverse's."""
 
 import re
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ STATEMENT_TIMEOUT = 15.0
 """Seconds after which the server ends a statement."""
 
 LOCK_TIMEOUT = 10.0
-"""Seconds that a statement waits for who holds what it needs."""
+"""Seconds that a statement waits for a lock."""
 
 IDLE_TIMEOUT = 8.0
-"""Seconds after which the server ends a transaction in which nothing happens: its process hangs, and holds locks."""
+"""Seconds after which the server ends an idle transaction: its process hangs, and holds locks."""
 
 ANSWER_TIMEOUT = 20.0
-"""Seconds after which we give a connection up that doesn't answer: the server hangs, or the network is cut."""
+"""Seconds after which a connection without an answer is closed: the server hangs, or the network is cut."""
 
 MIGRATION_TIMEOUT = 600.0
 """Seconds for each statement of a migration."""
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """Gives up, and closes, when the server doesn't answer in time; the server's own limits don't help there."""
+    """Closes the connection if the server doesn't answer in time; then the server's own limits don't help."""
 
     answer_timeout = ANSWER_TIMEOUT
 
@@ -63,7 +63,7 @@ class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
 
 @contextmanager
 def migration_limits(connection: LimitedConnection) -> Iterator[None]:
-    """In the transaction that begins here statements may take as long as a migration takes."""
+    """Raises the time limit of statements in the present transaction to that of a migration."""
     limit = f"'{MIGRATION_TIMEOUT:.0f}s'"
     connection.answer_timeout = MIGRATION_TIMEOUT + ANSWER_TIMEOUT
     try:
@@ -75,7 +75,7 @@ def migration_limits(connection: LimitedConnection) -> Iterator[None]:
 
 
 class ConnectionMaker:
-    """Makes connections to one database. The password is read anew for each, so that it can be changed."""
+    """Opens connections to one database. The password is read for each, so that it can be changed."""
 
     def __init__(self, url: str, password_file: Path | None) -> None:
         """Raises `InvalidInput`."""
@@ -97,7 +97,7 @@ class ConnectionMaker:
         """For people: the name of the database and its server."""
 
     def connect(self) -> LimitedConnection:
-        """A new connection. Raises the driver's errors, and `DatabaseDenied` when there is no password to be read."""
+        """A new connection. Raises the driver's errors, and `DatabaseDenied` if the password can't be read."""
         limits = {
             "statement_timeout": STATEMENT_TIMEOUT,
             "lock_timeout": LOCK_TIMEOUT,
@@ -120,7 +120,7 @@ class ConnectionMaker:
         return LimitedConnection.connect(**arguments)
 
     def connect_alone(self) -> LimitedConnection:
-        """One that isn't pooled, for what lasts as long as a session; each statement is a transaction of its own."""
+        """An unpooled connection, for locks that last as long as the session; each statement is its own transaction."""
         connection = self.connect()
         connection.autocommit = True
         return connection
@@ -136,7 +136,7 @@ class ConnectionMaker:
 
 @contextmanager
 def storage_errors(where: str) -> Iterator[None]:
-    """Turns the driver's errors into ours; `where` names the database."""
+    """Converts the driver's errors to `StorageError`s; `where` names the database."""
     try:
         yield
     except NoConnection as error:
@@ -176,7 +176,7 @@ def _ours(error: Exception, where: str) -> StorageError | InvalidInput:
         # Names in quotes are those of hosts, databases and users.
         plain = re.sub(r'"[^"]*"', '""', said)
         if "password" in plain or "authentication" in plain:
-            # Of a refusal while connecting the driver keeps the words only.
+            # For a refused connection the driver only has a text.
             return DatabaseDenied(f"The database {where} refuses us: {said}.")
         if any(words in plain for words in _FULL):
             return DatabaseUnavailable(

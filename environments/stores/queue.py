@@ -1,4 +1,4 @@
-"""The queue as the database has it: who waits, who runs, whose turn it was."""
+"""The queue as the database has it: what waits, what runs, and which owner started last."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,12 +36,12 @@ def _of_lane(lane: Lane) -> ColumnElement[bool]:
 
 
 def _template(deployment: FromClause, environment: FromClause) -> ColumnElement[str]:
-    """Deployments from before they had a template of their own have their environment's."""
+    """Deployments of versions that didn't store a template have their environment's."""
     return func.coalesce(func.nullif(deployment.c.template, ""), environment.c.template)
 
 
 def _all(lane: Lane, *more: ColumnElement[Any]) -> Select[Any]:
-    """Everything that waits in the lane, with what its place depends on."""
+    """Everything that waits in the lane, with the columns that decide its place."""
     mine = and_(turns.c.owner == environments.c.owner, turns.c.lane == lane.value)
     limit = [table.c.template_limit.label("limit")] if lane is Lane.DEPLOY else []
     return (
@@ -62,7 +62,7 @@ def _all(lane: Lane, *more: ColumnElement[Any]) -> Select[Any]:
 
 
 def _heads(lane: Lane) -> Select[Any]:
-    """Of each owner what may start first, for a person and for a machine: the first of all is one of them."""
+    """The first deployment of each owner, for people and for machines: the next to start is one of them."""
     running = table.alias("running")
     busy = select(running.c.environment_id).where(running.c.state == _RUNNING)
     machine = and_(table.c.by_machine, table.c.requested_at > _YOUNG)
@@ -120,17 +120,17 @@ class SqlQueue:
         self._locks = locks
 
     def anything(self, lane: Lane) -> bool:
-        """Whether something waits in the lane; it may still be held up."""
+        """Whether something waits in the lane; it may not be allowed to start yet."""
         return self._connection.execute(_SOME_QUEUED[lane]).one_or_none() is not None
 
     def overdue(self, lane: Lane) -> str | None:
-        """The oldest running deployment whose lease has run out, held: it was admitted long ago, and just goes on."""
+        """The oldest running deployment whose lease has expired, locked: it was admitted before, and is resumed."""
         query = self._locks.rows(_OVERDUE[self._dialect][lane], skip=True)
         found: str | None = self._connection.execute(query).scalar_one_or_none()
         return found
 
     def take(self, deployment_id: str) -> bool:
-        """Holds a waiting deployment; False if somebody ends it at this moment."""
+        """Locks a waiting deployment; False if another transaction is ending it."""
         query = select(table.c.id).where(table.c.id == deployment_id, table.c.state == _QUEUED)
         return self._connection.execute(self._locks.rows(query, skip=True)).one_or_none() is not None
 
@@ -150,7 +150,7 @@ class SqlQueue:
         )
 
     def count_turn(self, lane: Lane, owner: str) -> None:
-        """It was this owner's turn. Called by one claim at a time."""
+        """Records that this owner has started a deployment. Called by one claim at a time."""
         turn = self._connection.execute(_NEWEST_TURN[lane]).scalar_one() + 1
         mine = and_(turns.c.lane == lane.value, turns.c.owner == owner)
         if self._connection.execute(turns.update().where(mine).values(turn=turn)).rowcount == 0:

@@ -67,7 +67,7 @@ class Outputs(TypeDecorator[Any]):
 
 
 Long = BigInteger().with_variant(Integer, "sqlite")
-"""A number that doesn't run out; SQLite's integers don't anyway, and count by themselves by that name only."""
+"""A 64-bit number. SQLite's integers have 64 bits, and increment by themselves only by the name INTEGER."""
 
 metadata = MetaData(
     naming_convention={
@@ -171,7 +171,7 @@ owner_turns = Table(
     Column("owner", String(200), primary_key=True),
     Column("turn", Integer, nullable=False),
 )
-"""In which order owners began a deployment last, by lane: the one with the smallest turn has waited longest."""
+"""The order in which owners last started a deployment, by lane: the smallest turn has waited longest."""
 
 plans = Table(
     "plans",
@@ -198,7 +198,7 @@ workers = Table(
     Column("seen_at", Moment, nullable=False),
     Column("lease_until", Double, nullable=False),
 )
-"""Every start of a worker that was heard of lately; `lease_until` by the database's clock."""
+"""Each start of a worker that wrote a heartbeat lately; `lease_until` by the database's clock."""
 
 module_states = Table(
     "module_states",
@@ -307,7 +307,7 @@ events = Table(
     Index("ix_events_at", "at"),
     sqlite_autoincrement=True,
 )
-"""Ids are never used again (autoincrement), so a reader can go on from the last one that it saw."""
+"""Ids are never reused (autoincrement), so a reader can continue after the last one that it saw."""
 
 bundles = Table(
     "bundles",

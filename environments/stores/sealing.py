@@ -53,7 +53,7 @@ class KeyFileSealer:
         except (OSError, ValueError) as error:
             raise StorageError(f"The key {self._path} can't be used: {error}.") from error
         try:
-            # Several processes may make it at once: it appears whole, and only one of theirs does.
+            # Several processes may make it at once: the file appears complete, and one of them wins.
             file, part = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
             try:
                 with os.fdopen(file, "wb") as out:

@@ -116,7 +116,7 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves: the driver would begin late, and only for writes
+        connection.isolation_level = None  # BEGIN is sent explicitly: the driver would begin late, and only for writes
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # the inventory must survive a power cut: it is written ahead
         connection.execute("PRAGMA foreign_keys = ON")
@@ -144,7 +144,7 @@ def _migrate(engine: Engine, path: Path) -> None:
             return
         copy = None if now is None else _copy(path, f"{path.name}.before-{head}")
         upgrade(connection)
-    # What a migration deleted because nobody should read it stays neither in the log of writes nor in the copy.
+    # What a migration deleted for secrecy must remain neither in the write-ahead log nor in the copy.
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     if copy is not None:
@@ -152,7 +152,7 @@ def _migrate(engine: Engine, path: Path) -> None:
 
 
 def _forget_requests(copy: Path) -> None:
-    """Takes what stands for requests out of a copy: in older versions anybody could guess their secrets by it."""
+    """Deletes the hashes of requests from a copy: those of older versions allowed guesses at secrets."""
     connection = sqlite3.connect(copy)
     try:
         connection.execute("PRAGMA secure_delete = ON")
@@ -181,7 +181,7 @@ def _copy(path: Path, name: str) -> Path:
 
 @contextmanager
 def _storage_errors(path: Path | None = None) -> Iterator[None]:
-    """Turns the driver's errors into ours."""
+    """Converts the driver's errors to `StorageError`s."""
     try:
         yield
     except NoConnection as error:
