@@ -134,7 +134,7 @@ class Contexts:
     def outputs(self, outputs: Outputs, *, whole: bool) -> dict[str, Any]:
         """The environment's outputs as they are stored. Raises `InvalidTemplate`, `ImageNotPublished`.
 
-        Unless the steps are done as a `whole`, outputs that can't be told without the missing ones are left out. A text
+        Unless the steps are done as a `whole`, outputs that depend on missing steps are left out. A text
         with a null in it, such as the address of a service without instances, is null as a whole.
         """
         names = self._names(outputs, set(outputs))

@@ -141,7 +141,7 @@ class Destroy:
             own = [resource for resource in reversed(resources) if resource.step is not None]
             for resource in (*own, *shared):
                 if (resource.kind, resource.address) in again:
-                    run.log(f"{resource.kind} {resource.address} is still there, and is taken away once more.")
+                    run.log(f"{resource.kind} {resource.address} is still there and will be removed again.")
                     self._removal.remove(resource, run)
             found_left = self._left(resources, run)
         if found_left:

@@ -13,9 +13,9 @@ _OF_NOMAD = "_nomad-"
 
 
 def forgotten(world: KnownWorld, kind: str, watched: Watched) -> Iterator[tuple[str, str]]:
-    """Kinds and addresses of jobs that are told for a run that failed, and that have begun no run since.
+    """Kinds and addresses of jobs that are reported for a failed run, and that have started no run since.
 
-    Nomad forgets runs after some hours. That mends nothing: only another run can go well.
+    Nomad deletes runs after some hours. That repairs nothing: only a successful run does.
     """
     for one in watched.degraded:
         namespace, _, name = one.address.partition("/")

@@ -7,7 +7,7 @@ from environments.service.storage.transaction import Storage
 
 
 class FaultInjection:
-    """What a worker tells of itself; this class ignores it. Tests derive from it to fail writes and to end threads."""
+    """Hooks of a worker, which do nothing here. Tests override them to fail writes and to end threads."""
 
     def storage(self, storage: Storage) -> Storage:
         """The storage that a worker and all its parts use; given as it is."""

@@ -1,7 +1,7 @@
 """A worker's lease on one deployment: renewed while the worker is alive, checked before each effect and each write.
 
 While the database is away the worker pauses: it asks again for as long as the lease is surely its own. Where an answer
-was lost it doesn't: the deployment is interrupted, and goes on at the interrupted step when its lease is over.
+was lost it does not: the deployment is interrupted, and is resumed at the interrupted step when its lease is over.
 """
 
 import threading

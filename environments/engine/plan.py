@@ -91,7 +91,7 @@ class WorldPlanner:
         ]
         plans = []
         for name, uses, resources in [*rows, (SHARED, SHARED, [*self._reached(owner, history), *shared])]:
-            changes = _told(troubles, name, partial(to_destroy, inspector, resources))
+            changes = _or_trouble(troubles, name, partial(to_destroy, inspector, resources))
             plans.append(StepPlan(step=name, uses=uses, changes=changes))
         return tuple(plan for plan in plans if plan.changes)
 
@@ -232,7 +232,7 @@ class _Draft:
     def _with_outdated(self, step: Step, plan: StepPlan) -> StepPlan:
         if plan.deferred or (self._troubles is not None and step.name in self._troubles):
             return plan
-        changes = _told(self._troubles, step.name, lambda: self._outdated(step))
+        changes = _or_trouble(self._troubles, step.name, lambda: self._outdated(step))
         return plan.model_copy(update={"changes": (*plan.changes, *changes)})
 
     def _outdated(self, step: Step) -> tuple[Change, ...]:
@@ -253,7 +253,7 @@ class _Draft:
         order, uses = steps_to_remove(self._history, names)
         for name in order:
             plan = StepPlan(step=name, uses=uses[name][0], removed=True)
-            changes = _told(self._troubles, name, partial(self._of_removed, name, uses[name]))
+            changes = _or_trouble(self._troubles, name, partial(self._of_removed, name, uses[name]))
             if changes:
                 yield plan.model_copy(update={"changes": changes})
         plan = StepPlan(step=SHARED, uses=SHARED, removed=True)
@@ -263,7 +263,7 @@ class _Draft:
         if self._open:
             yield plan.model_copy(update={"deferred": f"decided when {self._open} is done"})
             return
-        changes = _told(self._troubles, SHARED, lambda: to_destroy(self._inspector, shared))
+        changes = _or_trouble(self._troubles, SHARED, lambda: to_destroy(self._inspector, shared))
         if changes:
             yield plan.model_copy(update={"changes": changes})
 
@@ -294,7 +294,7 @@ def _as_ours(changes: Sequence[Change]) -> list[Change]:
     return [change.model_copy(update={"fingerprint": OUTDATED}) for change in changes]
 
 
-def _told(
+def _or_trouble(
     troubles: MutableMapping[str, str] | None,
     step: str,
     observe: Callable[[], tuple[Change, ...]],

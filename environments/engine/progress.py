@@ -180,7 +180,7 @@ def persist(run: StepRun, call: Callable[[], T], patience: float | None = None) 
             left = min(end - time.monotonic(), run.time_left)
             if not error.transient or left <= pause:
                 raise
-            run.log(f"{error.message} Trying again for {format_seconds(left)}.")
+            run.log(f"{error.message} Retrying for {format_seconds(left)}.")
         run.wait(pause)
         pause = min(pause * 2, 4.0)
 

@@ -160,12 +160,12 @@ def left(found: Sequence[tuple[Resource, Observation]], hint: str = "") -> StepF
     ]
     if any(seen.presence is Presence.FOREIGN for _, seen in found):
         hint = (
-            "Somebody has marked it as another environment's: put the mark right by hand, or remove what is there. "
-            "It will be tried again automatically; `calvinverse env retry` tries at once."
+            "Somebody has marked it as another environment's: correct the mark by hand, or remove what is there. "
+            "The destroy will be retried automatically; `calvinverse env retry` retries at once."
         )
     return StepFailed(
         f"Still there: {'; '.join(parts)}.",
-        hint=hint or "It will be tried again automatically; `calvinverse env retry` tries at once.",
+        hint=hint or "The destroy will be retried automatically; `calvinverse env retry` retries at once.",
         details={"left": parts},
     )
 

@@ -45,7 +45,7 @@ class Steps:
         """Steps that an earlier worker began in this deployment."""
         self._plan_guard = plan_guard
         self._tried: dict[str, int] = {}
-        """How many further attempts each step had."""
+        """How many retries each step had."""
 
     def do(self, step: Step) -> None:
         """Runs one step to its end and records the result."""
@@ -144,8 +144,8 @@ class Steps:
                     raise
                 self._tried[step.name] = tried
                 pause = pause_before(tried, random.random())  # noqa: S311 - only spreads attempts over time
-                again = f"attempt {tried} of {step.retries} more in {format_seconds(pause)}"
-                self._log(step, f"{error.message} The step will be tried again: {again}.")
+                again = f"retry {tried} of {step.retries} in {format_seconds(pause)}"
+                self._log(step, f"{error.message} The step will be retried: {again}.")
             Progress(self._recorder, self._logs, step.name, pause + self._limit(step, executor)).wait(pause)
             with self._lease.write(going_on=True) as tx:
                 self._recorder.step(tx, step.name, StepState.RUNNING)

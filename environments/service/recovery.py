@@ -97,7 +97,7 @@ class Recovery:
                 environment,
                 State.ABANDONED,
                 now,
-                message=f"{principal.owner} gave up {environment.name} with {len(left)} things that may be left: "
+                message=f"{principal.owner} abandoned {environment.name} with {len(left)} resources that may be left: "
                 f"{reason}. Its name stays reserved until nothing of it is found",
                 data={
                     "reason": reason,

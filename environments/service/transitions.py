@@ -92,9 +92,9 @@ def claim(tx: Transaction, worker: str, lease: float, kinds: Iterable[Deployment
 
 
 def begin(tx: Transaction, deployment: Deployment, now: datetime) -> None:
-    """Tells that a claimed deployment begins, or goes on with another worker, and resets what was observed before."""
+    """Tells that a claimed deployment has started, or resumed on another worker; clears what was observed before."""
     tx.environments.change(deployment.environment_id, drift=None, awaiting_promotion=(), degraded=())
-    text = "goes on" if deployment.epoch > 1 else "begins"
+    text = "resumed" if deployment.epoch > 1 else "started"
     _tell(tx, deployment, DeploymentState.RUNNING, text, now)
 
 
@@ -130,7 +130,7 @@ def request_cancel(tx: Transaction, deployment: Deployment, by: str, now: dateti
         return False
     if deployment.cancel_requested_at is None or (force and not deployment.cancel_forced):
         how = " without grace" if force else ""
-        _tell(tx, deployment, DeploymentState.RUNNING, f"{by} asks it to stop{how}", now)
+        _tell(tx, deployment, DeploymentState.RUNNING, f"{by} requested cancellation{how}", now)
     return True
 
 

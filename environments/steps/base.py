@@ -1,9 +1,9 @@
 """What every step kind is made of.
 
 A step kind is an `Executor`. It names the resources that it will make before it makes them (`resources`), so that the
-engine can write them into the inventory first; then it makes them (`apply`), which must be idempotent: after a crash
-the same step is applied again. Resources are taken away by `ResourceHandler`s, one per kind of resource, which need
-nothing but the address and the owner: destroying works even if the step's options can't be read any more.
+engine can record them in the inventory first. Then it makes them (`apply`), which must be idempotent: after a crash
+the same step is applied again. Resources are removed by `ResourceHandler`s, one for each kind of resource, which need
+only the address and the owner: a destroy works even if the step's options can't be read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +31,11 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Owner:
-    """The environment that a thing belongs to: `id` is its mark on everything we make.
+    """The environment that a resource belongs to. `id` is the ownership mark on everything that Calvinverse makes.
 
-    Rights go by `name`, which one environment has at a time. `held` are the resources (kind, address) that our database
-    knows to be the environment's: there a mark that is lost or unreadable changes nothing, since nobody else can have
-    them. Elsewhere only a mark counts.
+    Rights are given by `name`, which one environment has at a time. `held` are the resources (kind, address) that are
+    the environment's according to the database: they are its own even if their mark is lost or unreadable, since no
+    other environment can have them. For all others only the mark counts.
     """
 
     id: str
@@ -43,17 +43,17 @@ class Owner:
     held: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False, repr=False)
 
     def holds(self, kind: str, address: str) -> bool:
-        """Whether our database says so."""
+        """Whether the resource is among `held`."""
         return (kind, address) in self.held
 
     def unheld(self, *resources: ResourceRef) -> list[ResourceRef]:
-        """Those of which it doesn't."""
+        """Those that aren't among `held`."""
         return [ref for ref in resources if not self.holds(ref.kind, ref.address)]
 
 
 @dataclass(frozen=True)
 class Intended:
-    """A resource that a step is about to make. Shared ones serve the whole environment and go after all steps.
+    """A resource that a step is about to make. Shared ones belong to the whole environment, and are removed last.
 
     Shared resources are destroyed in reverse order of `rank`.
     """
@@ -64,7 +64,7 @@ class Intended:
 
 
 class Presence(StrEnum):
-    """What an independent look at a resource found."""
+    """The result of an independent observation of a resource."""
 
     ABSENT = "absent"
     OURS = "ours"
@@ -73,7 +73,7 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True)
 class Observation:
-    """What is there now; `detail` says in a few words what was found (`2 allocations still running`)."""
+    """An observation of a resource; `detail` says in a few words what was found (`2 allocations still running`)."""
 
     presence: Presence
     detail: str = ""
@@ -81,7 +81,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who carries out a deployment now: what a fenced write outside of the database names as well."""
+    """The lease under which a deployment is carried out. Fenced writes outside of the database name it too."""
 
     deployment: str
     worker: str
@@ -98,44 +98,41 @@ class StepRun(Protocol):
 
     @property
     def holder(self) -> Holder | None:
-        """Who carries the deployment out; None while a plan is made: then nothing may be changed."""
+        """The lease of the deployment; None while a plan is made: then nothing may be changed."""
         ...
 
     @property
     def sure_for(self) -> float:
-        """Seconds from now for which nobody else can hold the deployment, whatever happens; zero or less: not sure.
+        """Seconds from now for which no other worker can take the deployment; zero or less: not sure.
 
-        For what goes on by itself, such as a process that was started: it must end before that time is over.
+        For anything that runs by itself, such as a started process: it must end before that time is over.
         """
         ...
 
     def intend(self, resources: Sequence[Intended]) -> None:
-        """Writes down what the step is about to make beside its `resources`, before this returns; known only now.
-
-        Raises `LeaseLost`.
-        """
+        """Records resources that the step is about to make, and that `resources` couldn't know. Raises `LeaseLost`."""
         ...
 
     def hold(self, resources: Sequence[ResourceRef]) -> None:
-        """Writes down that some of the step's `resources` are proven to be the environment's. Raises `LeaseLost`."""
+        """Records that some of the step's `resources` are proven to be the environment's. Raises `LeaseLost`."""
         ...
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
-        """Writes down that the step has taken some of its own resources away. Raises `LeaseLost`."""
+        """Records that the step has removed some of its own resources. Raises `LeaseLost`."""
         ...
 
     def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
-        """Writes down that something of the step ran to its end; `marks` stand for its inputs, each one for all.
+        """Records that a resource of the step ran to its end; each of `marks` identifies all of its inputs.
 
-        Without any: it is about to run, and what it did before doesn't count any more. Raises `LeaseLost`.
+        Without marks: it is about to run, which makes the record of its last run invalid. Raises `LeaseLost`.
         """
         ...
 
     def before_effect(self) -> None:
         """To be called before each change of the outside world, and in every waiting loop.
 
-        Raises `Interrupted` when the lease is lost, a request to destroy came or the service stops, and `StepTimeout`
-        when the time is over.
+        Raises `Interrupted` when the lease is lost, a request to destroy has come or the service stops, and
+        `StepTimeout` when the time is over.
         """
         ...
 
@@ -144,22 +141,22 @@ class StepRun(Protocol):
         ...
 
     def log(self, line: str) -> None:
-        """A line for people: stored and streamed as it comes. Never a secret."""
+        """Stores and streams a log line for people. It must not have secrets."""
         ...
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """All that a step may know. `options` are rendered and read by the executor's own model.
+    """Everything that a step may use. `options` are rendered and validated by the executor's model.
 
     `secrets` are the environment's secret parameters; only kinds that take secrets get them. `host_volumes` are those
     that the template declares: jobs get no others. `promotes`: somebody asked for what waits to be promoted.
-    `inputs` stands for the rendered options: equal for equal ones.
+    `inputs` is a hash of the rendered options.
 
-    `finished` are the environment's resources (kind, address) with the marks that were written down when they last ran
-    to their end (`StepRun.finished`); None: made by a version that wrote nothing down. For those `before` is the
-    template of the deployment that did the step last, if that was with equal options. `run_again` isn't empty when a
-    person wants the step's work done again; it stays the same until that is done.
+    `finished` are the environment's resources (kind, address) with the marks that were recorded when they last ran to
+    their end (`StepRun.finished`); None: made by a version that recorded none. For those `before` is the template of
+    the deployment that last did the step, if that had equal options. `run_again` isn't empty if a person has requested
+    that the step's work runs again; it stays the same until that is done.
     """
 
     owner: Owner
@@ -202,27 +199,27 @@ class Executor(Protocol):
     """One sentence for the reference."""
 
     def check(self, options: Mapping[str, Any], bundle: Bundle) -> Sequence[Fault | str]:
-        """Faults of a template that can be seen before anything is rendered or run; usually none.
+        """Faults of a template that can be found before anything is rendered or run; usually none.
 
-        `options` are the raw ones, still with expressions inside. See `environments.service.inspecting.StepKind`.
+        `options` are the raw ones, with expressions. See `environments.service.inspecting.StepKind`.
         """
         ...
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """Everything that `apply` may make, known beforehand, in the order of making. No effects."""
+        """Everything that `apply` may make, as far as known beforehand, in the order of creation. No effects."""
         ...
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Makes or mends the resources and gives the outputs (JSON values; secrets only as `SecretReference`s).
+        """Makes or repairs the resources and returns the outputs (JSON values; secrets only as `SecretReference`s).
 
-        Idempotent. Raises `CalvinverseError`; `ForeignResource` when something of that name isn't ours.
+        Idempotent. Raises `CalvinverseError`; `ForeignResource` if a resource of that name isn't the environment's.
         """
         ...
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """What `apply` would do to the world as it is now; nothing when it would change nothing.
+        """The changes that `apply` would make now; none if it would change nothing.
 
-        Reads only. Also tells what of this step's own things would go (keys that it doesn't write any more). Raises
+        Reads only. Includes what it would remove of the step's own (keys that it no longer writes). Raises
         `CalvinverseError`; `ForeignResource` where `apply` would.
         """
         ...
@@ -240,64 +237,63 @@ class Executor(Protocol):
 
 
 class ResourceHandler(Protocol):
-    """Knows one kind of resource: whether it is there, and how it goes away.
+    """Observes and removes resources of one kind.
 
-    A handler with the attribute `inner = True` is one of things inside of another resource of their step, which
-    executors write down while they run: `Executor.resources` doesn't name them, and an update doesn't take them for
-    outdated because of that.
+    A handler with the attribute `inner = True` is for resources inside another resource of their step, which executors
+    record while they run: `Executor.resources` doesn't name them, which doesn't make them obsolete.
 
-    One with a `time_needed(address) -> timedelta` is given at least that long to take a resource away.
+    A handler with a method `time_needed(address) -> timedelta` gets at least that long to remove a resource.
 
-    One with `place = True` is of what the rights of an environment's jobs go by: as long as anything is there, be it
-    marked as somebody else's, an environment that held it isn't destroyed.
+    A handler with `place = True` is for places to which the rights of an environment's jobs apply. As long as anything
+    is there, even with another environment's mark, an environment that held the place isn't destroyed.
     """
 
     kind: ClassVar[str]
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """An independent look, without effects. Raises `BackendUnavailable` when nobody can tell."""
+        """An independent observation, without effects. Raises `BackendUnavailable`."""
         ...
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Takes it away and waits until it is gone; nothing happens when it is absent or foreign.
+        """Removes it and waits until it is gone; does nothing if it is absent or foreign.
 
-        Idempotent. Raises `CalvinverseError` when it can't be removed.
+        Idempotent. Raises `CalvinverseError` if it can't be removed.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A token that was made: what it is found and revoked by, and the token itself."""
+    """An issued token: the accessor, by which it is found and revoked, and the token itself."""
 
     accessor: str
     secret: str = field(repr=False)
 
 
 class DriftDetector(Protocol):
-    """Looks for things in an environment's namespace or prefixes that none of its steps made."""
+    """Finds resources in an environment's namespace or prefixes that none of its steps made."""
 
     part: ClassVar[str]
-    """Where it looks, for people: `Nomad`, `Consul`, `OpenBao`."""
+    """The backend that it asks, for people: `Nomad`, `Consul`, `OpenBao`."""
 
     def unexpected(self, owner: Owner, known: frozenset[ResourceRef], steps: frozenset[str]) -> Sequence[Unexpected]:
-        """What is there beside `known` (the inventory) and what `steps` (names) made; reads only.
+        """Resources that are neither in `known` (the inventory) nor made by `steps` (names); reads only.
 
-        Raises `BackendUnavailable` when nobody can tell.
+        Raises `BackendUnavailable`.
         """
         ...
 
 
 class IncidentSource(Protocol):
-    """Remembers what was done to an environment from outside, also when it is over."""
+    """Lists what others did to an environment, including what is over."""
 
     part: ClassVar[str]
-    """Whom it asks, for people."""
+    """The backend that it asks, for people."""
 
     def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
-        """What happened to things of the inventory; reads only. Raises `BackendUnavailable` when nobody can tell."""
+        """Incidents of resources of the inventory; reads only. Raises `BackendUnavailable`."""
         ...
 
 
 Clock = Callable[[], datetime]
-"""Gives the present moment in UTC."""
+"""Returns the present moment in UTC."""

@@ -1,4 +1,4 @@
-"""What the executors' plans are made of: changes with lines for people and a fingerprint for machines."""
+"""Builds the changes of executors' plans, with lines for people and a fingerprint for machines."""
 
 import hashlib
 import json
@@ -9,21 +9,21 @@ from environments.domain.plan import Action, Change
 from environments.steps.base import Owner, StepRun
 
 LONGEST_VALUE_SHOWN = 60
-"""Characters of a value that a line of a plan repeats."""
+"""Characters of a value that a line of a plan shows."""
 
 LINES = 20
-"""Lines that one change has at most; the rest is counted."""
+"""Maximum lines of one change; further ones are counted."""
 
 
 class OwnThingsOnly:
-    """For step kinds that leave nothing of their own inside of what a whole environment shares."""
+    """For step kinds that write nothing into shared resources."""
 
     def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
-        """Nothing: all that such a step makes is in the inventory as its own."""
+        """None: everything that such a step makes is in the inventory as its own."""
         return ()
 
     def remove(self, step: str, owner: Owner, run: StepRun) -> None:
-        """Nothing is to be done."""
+        """Does nothing."""
 
 
 def change(
@@ -35,7 +35,7 @@ def change(
     after: Any = None,
     details: Iterable[str] = (),
 ) -> Change:
-    """A change from `before` to `after`: JSON values that stand for everything that decides it, and hold no secret."""
+    """A change from `before` to `after`: JSON values that have everything that decides it, and no secret."""
     lines = tuple(details)
     if len(lines) > LINES:
         lines = (*lines[: LINES - 1], f"and {len(lines) - LINES + 1} more")
@@ -44,7 +44,7 @@ def change(
 
 
 def fingerprint(content: Any) -> str:
-    """SHA-256 of a JSON value, written in the one way that has no choices."""
+    """SHA-256 of a JSON value in canonical form."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -55,7 +55,7 @@ def moved(name: str, before: Any, after: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a plan shows it: texts as they are where that is clear, other values as JSON, bytes as their text."""
+    """A value as a plan shows it: plain texts unquoted, other values as JSON, bytes as their text."""
     if isinstance(value, bytes):
         try:
             value = value.decode()
@@ -66,5 +66,5 @@ def shown(value: Any) -> str:
         text = json.dumps(text, ensure_ascii=False)
     if len(text) <= LONGEST_VALUE_SHOWN:
         return text
-    # The end is kept, too: that is where digests and numbered names differ.
+    # The end is kept too, because digests and numbered names differ there.
     return f"{text[: LONGEST_VALUE_SHOWN - 20]}…{text[-19:]}"

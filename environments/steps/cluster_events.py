@@ -1,6 +1,6 @@
-"""What happens in the cluster, as Nomad and Consul tell of it themselves: the ports of the engine's one stream.
+"""Events of the cluster, from Nomad's event stream and Consul's health: the ports of the engine's `World`.
 
-Listings and happenings have the same records. Each knows the index at which it was true: of two the newer counts.
+Listings and events have the same records. Each has the index at which it was true: of two, the newer one counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 ENDED = frozenset({"complete", "failed", "lost"})
-"""Client states of allocations of which nothing runs any more."""
+"""Client states of allocations that have ended."""
 
 
 @dataclass(frozen=True)
 class SeenTask:
-    """A task of an instance. Moments are in nanoseconds since 1970, 0: never.
+    """A task of an instance. Times are in nanoseconds since 1970, 0: never.
 
     `begun`: Nomad has begun to set it up. `failed_at`, `failure`: when it last failed by itself, and what Nomad says of
     that; not when somebody asked it to end. `started_at`: when it last started.
@@ -49,19 +49,19 @@ class SeenInstance:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether it has ended."""
         return self.client in ENDED
 
     @property
     def given_up(self) -> bool:
-        """Whether it failed, and Nomad starts nothing in its place."""
+        """Whether it failed, and Nomad doesn't replace it."""
         failed = self.client in ("failed", "lost")
         return failed and self.desired == "run" and not self.replaced and not self.delayed
 
 
 @dataclass(frozen=True)
 class SeenJob:
-    """A job. `count`: instances of all groups together. `starts_later`: it runs nothing but children.
+    """A job. `count`: instances of all groups together. `starts_later`: it only runs children.
 
     `parent`: the job that it is a run of, "" if none; `submitted`: when it was registered, in nanoseconds since 1970.
     """
@@ -79,7 +79,7 @@ class SeenJob:
 
 @dataclass(frozen=True)
 class GoneJob:
-    """A job that Nomad has forgotten."""
+    """A job that Nomad has deleted."""
 
     namespace: str
     id: str
@@ -98,34 +98,34 @@ class Listing:
 
 
 class JobStream(Protocol):
-    """An open stream of what happens. Used by one thread, but for `close`.
+    """An open stream of events. Used by one thread, except for `close`.
 
-    `namespaces` are those of which it tells: what was there when it was opened. It tells of no later one, ever.
+    `namespaces` are those that it covers: all that existed when it was opened. It never covers later ones.
     """
 
     namespaces: frozenset[str]
 
     def listing(self) -> Listing:
-        """How things are. What happens from the opening of the stream on comes in `batches`. Raises `BackendError`."""
+        """The present state. Events since the stream was opened come in `batches`. Raises `BackendError`."""
         ...
 
     def batches(self) -> Iterator[Sequence[Happening]]:
-        """What happens, in order, some of it perhaps twice; an empty batch is a sign of life, every few seconds.
+        """Events in order, some of them possibly twice; an empty batch is a sign of life, every few seconds.
 
-        Ends when the stream is closed here. Raises `BackendUnavailable` when it is cut or silent, and `BackendError`.
+        Ends when `close` is called. Raises `BackendUnavailable` if the stream is cut or silent, and `BackendError`.
         """
         ...
 
     def close(self) -> None:
-        """Ends the stream; may be called by any thread, and again."""
+        """Closes the stream; may be called by any thread, and repeatedly."""
         ...
 
 
 class JobFeed(Protocol):
-    """Nomad's own stream of events."""
+    """Nomad's event stream."""
 
     def open(self) -> JobStream:
-        """A stream that tells of everything from now on. Raises `BackendError`, and `MachineError` without a Nomad."""
+        """A stream of all events from now on. Raises `BackendError`, and `MachineError` without a Nomad."""
         ...
 
 
@@ -141,7 +141,7 @@ class Check:
 
 
 class CheckFeed(Protocol):
-    """Consul's health, as a blocking query over everything."""
+    """Consul's health, as a blocking query over all services."""
 
     def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
         """All critical checks of services of environments, and an index; waits for a change from `index` (0: doesn't).
@@ -153,4 +153,4 @@ class CheckFeed(Protocol):
 
 
 MOST_CHECKS = 100
-"""Critical checks that are told of one environment: who registers more of them gets no more attention for it."""
+"""Maximum critical checks of one environment: further ones are ignored."""

@@ -1,4 +1,4 @@
-"""Looking for what nobody's step made: how an address is compared with the inventory, and how a find is told.
+"""Helpers of drift detectors: compare an address with the inventory, and describe what no step made.
 
 Addresses are those that a step of that kind would give: a key that somebody wrote over by hand is both a change of its
 step and unexpected, under one kind and address, until a repair has put it right.
@@ -7,7 +7,7 @@ step and unexpected, under one kind and address, until a repair has put it right
 from environments.domain.environment import ResourceRef, Unexpected
 
 Known = frozenset[ResourceRef]
-"""What the inventory says the environment has."""
+"""The environment's resources according to the inventory."""
 
 
 def is_known(known: Known, kind: str, address: str) -> bool:
@@ -16,5 +16,5 @@ def is_known(known: Known, kind: str, address: str) -> bool:
 
 
 def undeclared(kind: str, address: str, detail: str = "") -> Unexpected:
-    """A find; without a detail it says that no step made it."""
+    """An unexpected resource; without a detail it says that no step made it."""
     return Unexpected(kind=kind, address=address, detail=detail or "no step of this environment made it")

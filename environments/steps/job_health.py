@@ -1,4 +1,4 @@
-"""Whether a job of a ready environment still works, by what Nomad tells of it: a rule without effects.
+"""Decides whether a job of a ready environment works, from Nomad's records: a rule without effects.
 
 - A *service* job works while as many instances run as it wants, and none of their tasks has just failed by itself. An
   instance runs when its tasks do; one that waits for its restart doesn't.
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from environments.steps.cluster_events import SeenInstance, SeenJob, SeenTask
 
 SETTLED = 20.0
-"""Seconds that a task has to run after it failed by itself until it counts as well again."""
+"""Seconds that a task has to run after a failure until it counts as healthy."""
 
 GRACE = 5.0
-"""Seconds that an instance may be missing: Nomad needs a moment to start another one where it moves it."""
+"""Seconds that an instance may be missing: Nomad needs a moment to start a replacement."""
 
 _AT_ONCE = 1.0
-"""Likewise for what doesn't mend itself."""
+"""Likewise for troubles that need a person."""
 
 TASK_KIND = "nomad.task"
 
 RUN = "Its newest run ("
-"""How what is said of a run begins that failed."""
+"""How the reason of a failed run begins."""
 
 _SECOND = 1_000_000_000
 
@@ -50,7 +50,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class JobFacts:
-    """All that is known of a job: itself (None: Nomad has none), its instances, and its runs if it starts such.
+    """Everything known of a job: its record (None: Nomad has none), its instances, and the runs that it started.
 
     `may_be_forgotten`: whether it ran to its end, so that Nomad need not have it, or nobody can tell.
     """
@@ -62,7 +62,7 @@ class JobFacts:
 
 
 def job_troubles(kind: str, address: str, facts: JobFacts, since: int, now: int) -> list[Trouble]:
-    """What is wrong with the job of that resource; `since` is when its environment got ready, both in ns since 1970."""
+    """The troubles of a job. `since`: when its environment became ready, in ns since 1970, as `now`."""
     job = facts.job
     if job is None:
         if facts.may_be_forgotten:
@@ -81,7 +81,7 @@ def job_troubles(kind: str, address: str, facts: JobFacts, since: int, now: int)
         found = _of_system(kind, address, facts.instances, since)
     if found is not None:
         return [found]
-    # As many run as the job wants: what failed beside them is of a new version that waits for its promotion.
+    # The job has all its instances: further failed ones are of a new version that waits for promotion.
     canaries = _failed_for_good(kind, address, facts.instances, since, "A canary") if job.type == "service" else ()
     return [*canaries, *_of_tasks(address, facts.instances, since, now)]
 
@@ -116,7 +116,7 @@ def _runs(found: SeenInstance) -> bool:
 
 
 def _waits(task: SeenTask) -> bool:
-    """Whether a task should run and doesn't: it is being set up, or waits for its restart.
+    """Whether a task should run and doesn't: it is being prepared, or waits for its restart.
 
     Nomad has begun nothing yet of one that comes after the others (poststop).
     """
@@ -124,7 +124,7 @@ def _waits(task: SeenTask) -> bool:
 
 
 def _why(instances: Sequence[SeenInstance], since: int) -> tuple[str, str, bool]:
-    """Why instances are missing, as the end of a sentence, with what Nomad says of it, and whether it is for good."""
+    """Why instances are missing, as the end of a sentence, with Nomad's message, and whether that is permanent."""
     unknown = [found for found in instances if found.client in ("unknown", "lost") and found.at > since]
     for_good = any(found.given_up and found.at > since for found in instances)
     failed = max(
@@ -145,7 +145,7 @@ def _why(instances: Sequence[SeenInstance], since: int) -> tuple[str, str, bool]
 
 
 def _of_tasks(address: str, instances: Sequence[SeenInstance], since: int, now: int) -> Iterator[Trouble]:
-    """Tasks that run again, but failed by themselves a moment ago: one trouble for each name."""
+    """Tasks that run again, but failed a moment ago: one trouble for each name."""
     told: set[str] = set()
     settled = int(SETTLED * _SECOND)
     for found in instances:

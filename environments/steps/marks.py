@@ -1,4 +1,4 @@
-"""How our things are marked as an environment's: by its id, wherever a backend has a place for it."""
+"""Ownership marks: an environment's id on its resources, wherever a backend has a place for it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ MARK = "calvinverse-environment"
 """Key of the mark in Nomad's and OpenBao's metadata; its value is the environment's id."""
 
 MENDS_MARK = "doesn't bear this environment's mark any more, and gets it again"
-"""What a plan says of a thing whose mark was lost or overwritten."""
+"""What a plan says of a resource whose mark was lost or overwritten."""
 
 _POLICY = "calvinverse environment "
 _UNIT = "calvinverse "
@@ -35,7 +35,7 @@ def certificate_unit(owner: Owner) -> str:
 
 
 def whose_id(found: Any, owner: Owner, *, held: bool = False) -> Presence:
-    """Whether a thing that bears that id is ours. `held`: our database says so.
+    """Whether a resource with that id as its mark is the owner's. `held`: it is, according to the database.
 
     Then only another environment's id makes it foreign: a mark that is gone, or is no id at all, was lost.
     """
@@ -46,7 +46,7 @@ def whose_id(found: Any, owner: Owner, *, held: bool = False) -> Presence:
 
 
 def whose(metadata: Mapping[str, Any] | None, owner: Owner, *, held: bool = False) -> Presence:
-    """Likewise for a thing with that metadata."""
+    """Likewise for a resource with that metadata."""
     return whose_id((metadata or {}).get(MARK), owner, held=held)
 
 
@@ -62,7 +62,7 @@ def whose_units(units: Any, owner: Owner, *, held: bool = False) -> Presence:
 
 
 def foreign(what: str, owner: Owner, holds: Iterable[str] = ()) -> ForeignResource:
-    """The refusal to touch a thing that isn't the environment's; `what` is a noun with its article.
+    """The error for a resource that isn't the environment's; `what` is a noun with its article.
 
     `holds` names what is in it.
     """

@@ -1,4 +1,4 @@
-"""Checks of a step's raw options, whose strings may still hold expressions."""
+"""Checks of a step's raw options, whose strings may have expressions."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def has_expression(value: Any) -> bool:
-    """Whether an expression is anywhere inside."""
+    """Whether the value has an expression at any depth."""
     if isinstance(value, str):
         return "{{" in value or "{%" in value
     if isinstance(value, Mapping):
@@ -25,7 +25,7 @@ def has_expression(value: Any) -> bool:
 
 
 def faults(model: type[Options], options: Mapping[str, Any]) -> list[Fault]:
-    """What is wrong with raw options: unknown and missing ones, wrong values where nothing is rendered."""
+    """Faults of raw options: unknown and missing ones, and wrong values without expressions."""
     try:
         model.model_validate(dict(options))
     except ValidationError as error:
@@ -53,7 +53,7 @@ def _meant(model: type[BaseModel], place: Path) -> str | None:
 
 
 def _known(model: type[BaseModel], place: Path) -> Collection[str]:
-    """The names that may stand in the table of a place."""
+    """The names that are allowed in the table at a path."""
     if len(place) == 1:
         return model.model_fields
     field = model.model_fields.get(str(place[0]))

@@ -1,4 +1,4 @@
-"""Every step kind and everything that belongs to one, by name: what bootstrap makes and the engine works with."""
+"""The registry of step kinds and everything that belongs to them, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -99,6 +99,6 @@ def step_registry(
 
 
 def why_not_again(executors: Mapping[str, Executor], step: Step, bundle: Bundle) -> str:
-    """Why a step can't be run again on a person's wish, in words; empty: it can, or only its deployment will tell."""
+    """Why a step can't be run again on request; empty if it can, or if only its deployment will tell."""
     ask: Callable[[Mapping[str, Any], Bundle], str] | None = getattr(executors.get(step.uses), "why_not_again", None)
     return f"{step.uses} only does what isn't as it should be" if ask is None else ask(step.options, bundle)

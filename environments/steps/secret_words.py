@@ -1,13 +1,13 @@
-"""The words of an environment's secrets, which are taken out of what its jobs wrote before that is quoted."""
+"""The words of an environment's secrets, which are removed from its jobs' output before that is quoted."""
 
 from collections.abc import Callable, Sequence
 
 from environments.steps.base import Owner
 
 Words = Callable[[Owner], Sequence[str] | None]
-"""The words of an environment; None where they can't all be told. Raises `BackendError`."""
+"""The words of an environment; None if not all are known. Raises `BackendError`."""
 
 
 def no_words(_owner: Owner) -> Sequence[str]:
-    """For who has no secrets."""
+    """No words, for what has no secrets."""
     return ()

@@ -62,7 +62,7 @@ def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
     return type_coerce(column, NullType()).label(column.name)
 
 
-looked_for = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
+observed_abandoned = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
 """Abandoned, and something of it may be left: its name stays reserved."""
 
 _UNREAD = {
@@ -137,10 +137,10 @@ class SqlEnvironments:
 
     def check_free(self, name: str) -> None:
         living = table.c.destroyed_at.is_(None)
-        query = select(living).where(table.c.name == name, living | looked_for).order_by(living.desc()).limit(1)
+        query = select(living).where(table.c.name == name, living | observed_abandoned).order_by(living.desc()).limit(1)
         found = self._connection.execute(query).scalar_one_or_none()
         if found is not None:
-            raise _taken(name) if found else _given_up(name)
+            raise _taken(name) if found else _reserved(name)
 
     def get(self, environment_id: str) -> Environment | None:
         return self._one(select(*_RECORD).where(table.c.id == environment_id))
@@ -306,12 +306,12 @@ def _taken(name: str) -> NameTaken:
     return NameTaken(f"There is an environment named {name!r} already.")
 
 
-def _given_up(name: str) -> NameTaken:
+def _reserved(name: str) -> NameTaken:
     return NameTaken(
         f"The name {name!r} is reserved: an environment of that name was abandoned, and what may be left of it could "
         "read what a new one keeps there.",
-        hint="Choose another name. This one is free as soon as a look finds that nothing is left: once somebody has "
-        "removed it, abandon that environment again to have it looked for at once.",
+        hint="Choose another name. This one becomes free when an observation finds that nothing is left: once somebody "
+        "has removed the rest, abandon that environment again to have it observed at once.",
     )
 
 

@@ -1,8 +1,8 @@
 """Events and log lines, in the order in which they are committed.
 
-A reader goes on from the last id it saw, so an id must never be committed below one that can be read already. SQLite
-has one writer at a time. On PostgreSQL a transaction keeps its events until all else is written; then it takes the lock
-on events, which gives it ids above all others', and commits.
+A reader continues after the last id that it saw, so an id must never be committed below one that is visible already.
+SQLite has one writer at a time. On PostgreSQL a transaction keeps its events until all else is written; then it takes
+the lock on events, which gives it ids above all others', and commits.
 """
 
 from collections.abc import Mapping, Sequence

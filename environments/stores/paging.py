@@ -17,13 +17,13 @@ def older_than(
 ) -> ColumnElement[bool]:
     """What is older than the row with that id, by its column `moment`; those of one moment in the order of ids.
 
-    The row is looked for only `among` what the asker may see: that others have one of that id is not to be told.
+    Only rows `among` those that the principal may see count, so that no error tells of others' rows.
     Raises `NotFound`; `what` says in the message what there is none of.
     """
     there = and_(table.c.id == id, *among)
     found: Any = connection.execute(select(table.c[moment]).where(there)).scalar_one_or_none()
     if found is None:
-        raise NotFound(f"There is no {what} {id!r} to go on from.")
+        raise NotFound(f"There is no {what} {id!r} to continue from.")
     return tuple_(table.c[moment], table.c.id) < (found, id)
 
 

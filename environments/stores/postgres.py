@@ -60,7 +60,7 @@ class PostgresDatabase(Database):
             yield connection
 
     def follow(self, tell: Callable[[int], None]) -> None:
-        """See `Database.follow`: our own commits at once, those of others as the database tells of them."""
+        """See `Database.follow`: this process's commits at once, those of others by notification."""
         self.on_commit.append(tell)
         if self._listener is None:
             self._listener = Listener(self._maker, self._tell_all)

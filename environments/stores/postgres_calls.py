@@ -141,7 +141,7 @@ def storage_errors(where: str) -> Iterator[None]:
         yield
     except NoConnection as error:
         raise DatabaseUnavailable(
-            f"No connection to the database {where} is free: too much goes on at once."
+            f"No connection to the database {where} is free: there are too many requests at once."
         ) from error
     except DBAPIError as error:
         raise _ours(error.orig if isinstance(error.orig, psycopg.Error) else error, where) from error

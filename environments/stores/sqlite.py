@@ -185,7 +185,9 @@ def _storage_errors(path: Path | None = None) -> Iterator[None]:
     try:
         yield
     except NoConnection as error:
-        raise DatabaseUnavailable("The database has no free connection: too much goes on at once.") from error
+        raise DatabaseUnavailable(
+            "The database has no free connection: there are too many requests at once."
+        ) from error
     except (DBAPIError, sqlite3.Error, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         text = str(cause)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, not_, select
 from environments.service.leadership import Leadership
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.deployments import SqlDeployments
-from environments.stores.environments import KnownRows, SqlEnvironments, looked_for
+from environments.stores.environments import KnownRows, SqlEnvironments, observed_abandoned
 from environments.stores.events import SqlEvents
 from environments.stores.journal import SqlInventory, SqlJournal
 from environments.stores.locks import Locks
@@ -42,7 +42,7 @@ class SqlTransaction:
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
         done = self._connection.execute(
-            environments.delete().where(environments.c.destroyed_at < before, not_(looked_for))
+            environments.delete().where(environments.c.destroyed_at < before, not_(observed_abandoned))
         )
         self._connection.execute(
             idempotency.delete().where(idempotency.c.environment_id.not_in(select(environments.c.id)))

@@ -154,7 +154,7 @@ def test_a_place_that_is_not_there_is_told(http: httpx2.Client) -> None:
     for path in ("/v1/environments", "/v1/environments/demo/deployments", "/v1/tokens"):
         answer = http.get(path, params={"before": "nothing"})
         assert answer.status_code == 404
-        assert "'nothing' to go on from" in answer.json()["detail"]
+        assert "'nothing' to continue from" in answer.json()["detail"]
 
 
 def test_a_page_keeps_what_was_asked_for(http: httpx2.Client, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_running_deployment_is_asked_to_stop_and_then_forced(api: Served, clie
     assert deployment.cancel_forced
     assert any("root asked it" in reason and "without grace" in reason for reason in client.why(running).reasons)
     messages = [event.message for event in client.history("one")]
-    assert messages[-2:] == ["create: root asks it to stop", "create: root asks it to stop without grace"]
+    assert messages[-2:] == ["create: root requested cancellation", "create: root requested cancellation without grace"]
 
 
 def test_what_cannot_be_cancelled(client: HttpClient) -> None:

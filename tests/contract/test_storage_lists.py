@@ -123,7 +123,7 @@ def test_the_newest_comes_first_also_of_one_moment(setting: Setting) -> None:
 def test_a_place_that_is_not_there_is_told(setting: Setting) -> None:
     with setting.database.read() as tx:
         for ask in (lambda: tx.deployments.of("env-1", before="x"), lambda: tx.tokens.all(None, before="x")):
-            with pytest.raises(NotFound, match="'x' to go on from"):
+            with pytest.raises(NotFound, match="'x' to continue from"):
                 ask()
 
 
