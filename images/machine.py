@@ -82,9 +82,7 @@ def examine(deployed: Collection[Listener] = ()) -> list[Check]:
         try:
             checks += group()
         except Exception as error:  # noqa: BLE001 - doctor must tell the rest even when one look fails
-            checks.append(
-                Check(name, "warn", f"This couldn't be checked: {error}", "Report this, it is a mistake of ours.")
-            )
+            checks.append(Check(name, "warn", f"This couldn't be checked: {error}", "Report this: it is a bug."))
     return checks
 
 
@@ -227,7 +225,10 @@ def disk() -> Iterator[Check]:
             yield Check("disk", "ok", f"{size(free)} are free at {place}.")
         else:
             yield Check(
-                "disk", "warn", f"Only {size(free)} are free at {place}.", f"Make room: {size(needed)} may be needed."
+                "disk",
+                "warn",
+                f"Only {size(free)} are free at {place}.",
+                f"Free some space: {size(needed)} may be needed.",
             )
 
 

@@ -55,7 +55,7 @@ def database_parameters(choice: Choice, image: str | None, before: Mapping[str, 
             )
         return {"database": kind}
     if image is None:
-        raise ImageNotBuilt(f"There is no good image {IMAGE!r} for PostgreSQL.", hint=f"Run `doit build:{IMAGE}`.")
+        raise ImageNotBuilt(f"There is no validated image {IMAGE!r} for PostgreSQL.", hint=f"Run `doit build:{IMAGE}`.")
     given = {"workers": choice.workers, "database_port": choice.port}
     return {
         "database": kind,

@@ -140,13 +140,13 @@ def _create_or_repair(
     local: Client, meta: EnvironmentView | None, parameters: dict[str, Any], tell: Tell
 ) -> EnvironmentView:
     if meta is not None and meta.state in BUSY:
-        tell(f"An earlier deployment was interrupted while it was {meta.state.value}; it goes on first.")
+        tell(f"An earlier deployment was interrupted while it was {meta.state.value}; it is continued first.")
         meta = _after_interrupted(local, tell)
     if meta is None or meta.state is State.DESTROYED:
-        tell("Making the meta environment.")
+        tell("Creating the meta environment.")
         local.create(CreateRequest(name=META, template=META, parameters=parameters))
     elif meta.state in (State.READY, State.FAILED):
-        tell("Looking after the meta environment.")
+        tell("Checking the meta environment.")
         local.update(META, UpdateRequest(parameters=parameters))
     else:
         raise NotAllowedNow(

@@ -110,7 +110,7 @@ def _stop(run: Dispatched, report: Report, on_line: dispatched.OnLine) -> None:
     except DispatchFailed as error:
         report(f"{error.message} It may run on: `nomad job stop {run.job}` ends it.")
         return
-    report("The build was stopped there; nothing half made is left." if ended else f"{run.job} hasn't stopped yet.")
+    report("The build was stopped there; nothing incomplete is left." if ended else f"{run.job} hasn't stopped yet.")
 
 
 def _import_results(

@@ -158,7 +158,7 @@ class Dispatched:
         blocked = evaluation.get("BlockedEval")
         failed = (evaluation.get("FailedTGAllocs") or {}).values()
         reasons = [reason for metric in failed for reason in reasons_of(metric)]
-        return "; ".join(reasons) or ("it waits for room" if blocked else str(evaluation.get("Status")))
+        return "; ".join(reasons) or ("it waits for resources" if blocked else str(evaluation.get("Status")))
 
     def _pass_on(self, on_line: OnLine) -> bool:
         """Reads new content of both logs; whether there was any."""

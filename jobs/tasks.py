@@ -91,7 +91,7 @@ def undeploy(destroy_environments: bool = False, force: bool = False) -> None:
     """Remove everything that deploy made."""
     report = console()
     if remove(places(), report, destroy_environments=destroy_environments, force=force):
-        report("Everything that deploy made is gone. Built images and tools stay.")
+        report("Everything that deploy made is removed. Built images and tools are kept.")
     else:
         report("Nothing is deployed from here.")
 

@@ -49,7 +49,7 @@ def _clear(where: Places, meta: EnvironmentView, tell: Tell, destroy: bool) -> N
             others = [found for found in deployed.environments() if found.managed_by is None]
         except ServiceUnavailable as error:
             raise ServiceUnavailable(
-                f"Nobody can say whether other environments exist: {error.message}",
+                f"It is unknown whether other environments exist: {error.message}",
                 hint="Bring the service back with `doit deploy`, or remove all with `doit undeploy --force`.",
             ) from error
         if not others:

@@ -43,7 +43,7 @@ def drift(
     app,
     "env",
     "why",
-    more="People go before the clock, owners take turns, and destroys have a lane of their own.",
+    more="People's requests go before the scheduler's, owners alternate, and destroys have their own lane.",
     examples="calvinverse env why demo",
 )
 def why(session: Session, name: Name) -> None:

@@ -83,7 +83,7 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
     if view.destroy_again_at is not None:
         facts.append(("tried again at", moment(view.destroy_again_at, zone)))
     if view.deployment is not None and is_being_cancelled(view.deployment):
-        facts.append(("cancel", f"asked for by {view.deployment.cancel_requested_by or 'somebody'}"))
+        facts.append(("cancel", f"requested by {view.deployment.cancel_requested_by or 'somebody'}"))
     yield from pairs(facts)
     if view.failure is not None:
         yield from section("Failure", failure_lines(view.failure))

@@ -215,7 +215,7 @@ def _check_name_is_first(name: str) -> None:
     from environments.domain.errors import InvalidInput
 
     if name.startswith("-"):
-        raise InvalidInput(f"{name!r} stands where the name belongs.", hint="Write the name first.")
+        raise InvalidInput(f"{name!r} is given where the name is expected.", hint="Write the name first.")
 
 
 def _deadline(session: Session, view: "EnvironmentView") -> str:

@@ -33,14 +33,14 @@ class Extension:
 IMAGES = Extension(
     path=("image",),
     module="images.cli.commands",
-    missing="Images are known where they are built, and this isn't such a place.",
+    missing="Images are only known in the checkout that built them.",
     hint="Run it in a checkout; `calvinverse image published` shows what the service deploys.",
 )
 TUI = Extension(
     path=("tui",),
     module="tui.cli",
     missing="The terminal UI is not installed here.",
-    hint="Run it where it is; `calvinverse env list` and `calvinverse env watch` need no terminal UI.",
+    hint="Run it on a machine that has it; `calvinverse env list` and `calvinverse env watch` need no terminal UI.",
 )
 
 

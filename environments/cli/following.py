@@ -67,8 +67,8 @@ def finish_cancel(session: Session, view: EnvironmentView, deployment: Deploymen
         session.say(f"Cancellation of {view.name} was requested. Next: `calvinverse env watch {view.name}`.")
     elif deployment.state is DeploymentState.CANCELLED and view.state is State.FAILED:
         session.say(
-            f"The {deployment.kind.value} of {view.name} was cancelled. Next: `calvinverse env retry {view.name}` goes "
-            f"on with it, `calvinverse env repair {view.name} --plan`, or `calvinverse env destroy {view.name}`."
+            f"The {deployment.kind.value} of {view.name} was cancelled. Next: `calvinverse env retry {view.name}` "
+            f"continues it, `calvinverse env repair {view.name} --plan`, or `calvinverse env destroy {view.name}`."
         )
     elif deployment.state is DeploymentState.CANCELLED:
         session.say(f"The {deployment.kind.value} was cancelled before it began. {next_step(view)}")

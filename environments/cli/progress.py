@@ -97,7 +97,7 @@ def follow(
         for item in stream:
             if isinstance(item, Disconnected):
                 if not away:
-                    session.say(f"  … {item.error.message} The deployment goes on; trying again.")
+                    session.say(f"  … {item.error.message} The deployment continues; retrying.")
                 away = True
                 if not isinstance(item.error, TooManyRequests):
                     continue  # otherwise the service is there, and each attempt shows the progress

@@ -61,7 +61,7 @@ def create(
         session.say(f"The token of {owner} is in {to}. Use it with --token-file or CALVINVERSE_TOKEN_FILE.")
         return
     session.show(made, lambda: [made.secret])
-    session.say(f"This is the token {made.token.id} of {owner}; it is shown this once.")
+    session.say(f"This is the token {made.token.id} of {owner}; it is shown only once.")
 
 
 @command(app, "token", "list", examples="calvinverse token list")

@@ -243,7 +243,7 @@ def _signed_by(data: bytes, signatures: Iterable[tuple[str, bytes]], keys: Mappi
     if any(claim in keys for claim in claimed):
         raise ImageTampered("The provenance of this image isn't what was signed: it was changed afterwards.")
     raise ImageSignerUnknown(
-        f"The provenance of this image is signed with {', '.join(claimed)} and with no key that we know.",
+        f"The provenance of this image is signed with {', '.join(claimed)}, and with no known key.",
         details={"signed_with": claimed, "known": list(keys)},
     )
 

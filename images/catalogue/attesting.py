@@ -51,7 +51,7 @@ def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, s
         verified = verify(text, keys, subjects(_name(record), record.image_id, _digests(record)))
     except ImageUnsigned as error:
         raise ImageUnsigned(
-            f"Nobody has signed {record.reference} yet: OpenBao didn't run when it was made.",
+            f"No key has signed {record.reference} yet: OpenBao didn't run when it was built.",
             hint=f"If it was made on this machine, `calvinverse image sign {record.image} {record.build}` signs it. "
             "Images that are made while OpenBao runs are signed automatically.",
         ) from error

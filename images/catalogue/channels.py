@@ -168,7 +168,7 @@ class Catalogue:
             return next((record for record in fits if record.usable), fits[0])
         if which.startswith("~") and any(record.usable for record in found):
             raise UnknownBuild(
-                f"There are not so many good builds of {name}.", hint=f"`calvinverse image show {name}` lists them."
+                f"There are fewer validated builds of {name}.", hint=f"`calvinverse image show {name}` lists them."
             )
         self.check_known(name)
         if not found:

@@ -15,7 +15,7 @@ def promote(catalogue: Catalogue, name: str, which: str = Channel.QA) -> BuildRe
     if not record.usable:
         raise NotPromoted(
             f"The build {record.build} of {name} is {record.status}: only a validated image can be promoted.",
-            hint=f"Prove it with `doit validate:{name}`.",
+            hint=f"Validate it with `doit validate:{name}`.",
         )
     if not catalogue.has_image(record):
         raise ImageNotBuilt(f"The image {record.reference} is no longer in the Docker engine.")

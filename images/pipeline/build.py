@@ -129,7 +129,7 @@ class Build:
             return "building for the first time"
         changed = self.inputs.changed_since(before.inputs)
         if not changed:
-            return "building again, for the image is gone"
+            return "building again: the image no longer exists"
         shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
         return f"building, for these inputs changed: {shown}"
 

@@ -80,7 +80,7 @@ def debian_packages(preparation: Preparation) -> None:
     if shutil.which("apt-get") is None:
         raise ImageBuildFailed(
             f"The image {recipe.name} is made with Debian packages, and this machine has no apt to get them with.",
-            hint="Make it on a Debian or Ubuntu.",
+            hint="Build it on Debian or Ubuntu.",
         )
     if not (work / SOURCES).exists():
         debian_sources(preparation)

@@ -57,4 +57,4 @@ def _what_moved(known: list[str] | None, found: list[str]) -> str:
         if before.get(name) != after.get(name)
     ]
     more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
-    return f"the mirror has left the list of packages behind: {', '.join(moved[:SHOWN])}{more}"
+    return f"the mirror has other packages than the list: {', '.join(moved[:SHOWN])}{more}"

@@ -47,7 +47,7 @@ def digests_of_tests(recipe: Recipe, checkout: Path) -> dict[str, str]:
     try:
         return {file.relative_to(checkout).as_posix(): digest(file) for file in files_of_tests(recipe, checkout)}
     except FileNotFoundError as error:
-        raise InvalidRecipe(f"{error.filename} is missing: without it no image is proven.") from error
+        raise InvalidRecipe(f"{error.filename} is missing: without it no image can be validated.") from error
 
 
 def digest_of_tests(recipe: Recipe, checkout: Path) -> str:
@@ -106,7 +106,7 @@ def validate(
         )
     if failures or ended.status != 0 or not names:
         what = failures[0] if failures else f"pytest ended with status {ended.status} and {len(names)} tests"
-        raise ImageValidationFailed(f"The image {recipe.name} isn't what it should be: {what}.", hint=_where(log))
+        raise ImageValidationFailed(f"The image {recipe.name} failed its tests: {what}.", hint=_where(log))
     found = Validation(
         tests=digest_of_tests(recipe, checkout),
         files=digests_of_tests(recipe, checkout),

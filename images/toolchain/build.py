@@ -35,7 +35,7 @@ class Job:
     tool: Tool
     cache: Path
     stop: Stop = field(default_factory=Stop)
-    phase: str = "waits for its turn"
+    phase: str = "waiting"
     seconds: float | None = None
     began: float | None = None
     built_here: bool = False
@@ -64,7 +64,7 @@ class Job:
         except OSError as error:
             raise ToolBuildFailed(
                 f"Building {self.tool.name} failed: {error.filename or self.cache}: {error.strerror}.",
-                hint="Make room, or name another folder in CALVINVERSE_CACHE.",
+                hint="Free some space, or name another folder in CALVINVERSE_CACHE.",
             ) from error
         self.seconds = self.elapsed()
         return program

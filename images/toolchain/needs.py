@@ -57,7 +57,7 @@ def missing_error(missing: Mapping[Tool, NotFound], builders: Builders) -> Tools
     """The error that names every missing tool, and two ways to get each."""
     lines = [line for tool, seen in missing.items() for line in _ways(tool, seen, builders)]
     return ToolsMissing(
-        f"{_tools(tool.name for tool in missing)} missing: neither on the PATH in a fitting version nor built yet.",
+        f"{_tools(tool.name for tool in missing)} missing: neither on the PATH in a suitable version nor built yet.",
         hint="\n".join(lines),
         details={
             "tools": [{"name": tool.name, "wanted": str(tool.wanted), "lacks": builders.lack(tool)} for tool in missing]

@@ -202,7 +202,7 @@ def test_an_interrupted_build_is_stopped_there(service: ServiceProcess, cluster:
     status, output, said = running.end()
     assert status != 0
     assert output == []
-    assert "The build was stopped there; nothing half made is left." in said
+    assert "The build was stopped there; nothing incomplete is left." in said
     assert "base: interrupted" in said
     assert left_by_builds(cluster) == []
 

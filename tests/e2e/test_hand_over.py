@@ -184,7 +184,7 @@ def test_deploy_makes_environments_and_undeploy_leaves_nothing(machine: Machine)
             assert time.monotonic() < end
             time.sleep(0.1)
         assert client.environment("demo").state is State.READY
-    assert "Looking after the meta environment." in machine.deployed()  # again: nothing is lost
+    assert "Checking the meta environment." in machine.deployed()  # again: nothing is lost
     with connect(context) as client:
         assert client.environment("demo").state is State.READY
 

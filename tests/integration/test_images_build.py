@@ -197,7 +197,7 @@ def test_an_image_that_was_removed_is_built_again(checkout: Checkout) -> None:
 
     assert again.key == record.key
     assert id_of(again.reference) == again.image_id
-    assert any("the image is gone" in line for line in checkout.said)
+    assert any("the image no longer exists" in line for line in checkout.said)
 
 
 def test_a_failed_validation_leaves_the_last_good_image(checkout: Checkout) -> None:

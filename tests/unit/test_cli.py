@@ -555,7 +555,7 @@ def test_update_takes_the_flags_of_the_template_as_create_does(cli: CommandLine)
         (["flagged", "--replica", "4"], "there is no parameter 'replica'"),
         (["flagged", "more"], "one too many"),
         (["flagged", "--message"], "The parameter --message has no value."),
-        (["--message", "flagged"], "'--message' stands where the name belongs."),
+        (["--message", "flagged"], "'--message' is given where the name is expected."),
     ):
         wrong = cli("env", "update", *arguments, "--no-wait")
         assert wrong.status == 2

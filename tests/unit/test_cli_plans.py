@@ -352,7 +352,7 @@ def test_history_names_plans_and_the_last_good_deployment(cli: Commands) -> None
 def test_a_cancel_in_progress_is_shown(cli: Commands) -> None:
     asked = deployment(DeploymentState.RUNNING, cancel_requested_at=NOW, cancel_requested_by="grace")
     cli.client.put(environment_view("busy", State.UPDATING, deployment=asked))
-    assert "cancel    asked for by grace" in cli("env", "show", "busy")[0]
+    assert "cancel    requested by grace" in cli("env", "show", "busy")[0]
     assert "◐ running, being cancelled" in cli("env", "history", "busy")[0]
 
 
