@@ -24,9 +24,10 @@ StateTrouble = Literal["refused", "away", "unreadable"]
 """What is wrong with a state: the service refuses the credential, it doesn't answer, or tofu can't read what it has."""
 
 _LOCKED = "Error acquiring the state lock"
+_NOT_INSTALLED = "Failed to install provider"
 _PROVIDERS = (
     "Failed to query available provider packages",
-    "Failed to install provider",
+    _NOT_INSTALLED,
     "Failed to resolve provider packages",
     "Required plugins are not installed",
     "Inconsistent dependency lock file",
@@ -43,12 +44,24 @@ _OUTDATED = (
     "Module version requirements have changed",
 )
 _SAVING = "Failed to save state"
+_PANICKED = 2
+"""The exit status of a Go program that panics; an error of tofu's is 1."""
 _ANSWER = re.compile(r"HTTP error: (\d{3})\b")
 
 
 def nothing_wrong() -> StateTrouble | None:
     """For whom the state can't be to blame."""
     return None
+
+
+def disturbed(status: int, said: Messages) -> bool:
+    """Whether `init` failed as it does where another run fills the shared cache of providers at the same moment.
+
+    It replaces what is there, and who looks meanwhile misses the provider that it has just installed: OpenTofu 1.12
+    panics or says so (internal/providercache/installer.go, ensureProviderVersionInstalled).
+    """
+    errors = said.errors()
+    return status == _PANICKED if not errors else any(found.summary == _NOT_INSTALLED for found in errors)
 
 
 def outdated(said: Messages) -> bool:

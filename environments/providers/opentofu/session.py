@@ -11,7 +11,7 @@ from pathlib import Path
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import BackendUnavailable, CalvinverseError, LeaseLost
 from environments.providers.opentofu import watchdog
-from environments.providers.opentofu.faults import StateTrouble, error_of, outdated
+from environments.providers.opentofu.faults import StateTrouble, disturbed, error_of, outdated
 from environments.providers.opentofu.folders import Workplace
 from environments.providers.opentofu.installation import SETTINGS, SOCKETS, Installation, environment, key_file
 from environments.providers.opentofu.messages import Messages
@@ -27,6 +27,7 @@ PLAN_FILE = "calvinverse.plan"
 _ENDS = 'terraform {\n  backend "http" {}\n}\n'
 _QUIET = ("-input=false", "-no-color")
 _WAIT_FOR_LOCK = "-lock-timeout=15s"
+_INIT_TRIES = 3
 STATE_LIST = "state list"
 _UNREAD = "Error refreshing state"
 """What `init` says when it can't read the state: it knows no place of the module and no provider yet."""
@@ -144,7 +145,7 @@ class Session:
         return b"\n".join(lines)
 
     def _initialise(self) -> None:
-        self._run(["init", *_QUIET, "-json", "-lock=false"], _silent)
+        self._run(["init", *_QUIET, "-json", "-lock=false"], _silent, tries=_INIT_TRIES)
         # One key for a run without a lock file, and one for a run that got the lock file from an earlier one.
         again = self._prepared.key(self._program, self._settings, replace(self._module, lock=self._lock()))
         for key in {self._key, again}:
@@ -158,10 +159,11 @@ class Session:
         settled: Settled | None = None,
         again: bool = False,
         planned: bool = False,
+        tries: int = 1,
     ) -> Messages:
         """One run of tofu with `-json`. `again`: if what was prepared is outdated, it is prepared once more.
 
-        `planned`: the plan has been reported already.
+        `planned`: the plan has been reported already. `tries`: how often to run it where runs disturb each other.
         """
         said = Messages(self.cleaner, planned_before=planned)
 
@@ -180,6 +182,9 @@ class Session:
                     settled(said.settlement())
         if error is None:
             return said
+        if tries > 1 and not ended.killed and disturbed(ended.status, said):
+            self._limit.check()
+            return self._run(command, say, tries=tries - 1)
         if again and outdated(said):
             self._prepared.forget(self._key)
             self._initialise()
