@@ -163,9 +163,17 @@ def until(service: ServiceProcess, true: Callable[[EnvironmentView], bool], seco
 
 
 def container(nomad: NomadClient) -> str:
-    """The container of the instance that runs; Nomad names it after task and allocation."""
-    (running,) = [found for found in nomad.allocations(NAME, "web")[1] if found.client == "running"]
-    return f"web-{running.id}"
+    """The container of the instance that runs; Nomad names it after task and allocation.
+
+    Waits for it: an environment is ready when Consul's checks pass, which Nomad's server may hear of later.
+    """
+
+    def running() -> list[str]:
+        return [found.id for found in nomad.allocations(NAME, "web")[1] if found.client == "running"]
+
+    assert wait_for(lambda: len(running()) == 1, 60), nomad.allocations(NAME, "web")
+    (found,) = running()
+    return f"web-{found}"
 
 
 def docker(*arguments: str) -> None:
