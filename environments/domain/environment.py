@@ -145,7 +145,7 @@ class Deployment(_Record):
     rollback_to: str | None = None
     """The earlier deployment that it goes back to; None: it goes on to something new."""
     by_machine: bool = False
-    """Asked for by the clock or a trigger: people go first."""
+    """Requested by the scheduler or a trigger: people go first."""
     template_limit: int | None = None
     """How many deployments of its template may run at once."""
     run_again: dict[str, str] = Field(default_factory=dict)

@@ -29,8 +29,9 @@ from environments.domain.errors import NameTaken, NotFound, StorageError, Unknow
 from environments.domain.lifecycle import ENDED, ResourceStatus, State
 from environments.service.pages import Page
 from environments.service.storage.environments import Watched
+from environments.stores.known_rows import KnownRows
 from environments.stores.locks import POSTGRESQL, SQLITE, Locks
-from environments.stores.paging import older_than, read_page, size_of
+from environments.stores.paging import older_than, read_page
 from environments.stores.schema import Outputs, resources
 from environments.stores.schema import environments as table
 
@@ -75,43 +76,6 @@ _UNREAD = {
 
 _AT_ONCE = 500
 """How many ids one query has."""
-
-_MOST_KNOWN = 20_000
-"""How many rows are cached; if there are more, the cache is emptied."""
-
-_MOST_KNOWN_BYTES = 32 * 1024 * 1024
-"""The same limit in bytes, as they are stored."""
-
-RawRow = tuple[Any, ...]
-
-
-class KnownRows:
-    """A cache of environments by their unparsed rows. Used by several threads.
-
-    A list finds most environments unchanged, and parsing is most of its time. Nothing is forgotten when something
-    is written: an environment counts only while its row is the same to the last value.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[RawRow, Environment]] = {}
-        self._bytes = 0
-
-    def environments(
-        self, rows: Sequence[RawRow], read: Callable[[Sequence[str]], Sequence[Environment]]
-    ) -> list[Environment]:
-        """The environments of these rows, in order; `read` parses those with the given ids, in the same transaction.
-
-        One that `read` doesn't give is left out.
-        """
-        if len(self._known) > _MOST_KNOWN or self._bytes > _MOST_KNOWN_BYTES:
-            self._known, self._bytes = {}, 0
-        known = self._known
-        found = {row[0]: seen[1] for row in rows if (seen := known.get(row[0])) is not None and seen[0] == row}
-        anew = {environment.id: environment for environment in read([row[0] for row in rows if row[0] not in found])}
-        remembered = {row[0]: (row, anew[row[0]]) for row in rows if row[0] in anew}
-        known.update(remembered)
-        self._bytes += sum(size_of(row) for row, _ in remembered.values())  # includes replaced rows
-        return [one for row in rows if (one := found.get(row[0]) or anew.get(row[0])) is not None]
 
 
 class SqlEnvironments:

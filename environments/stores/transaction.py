@@ -10,9 +10,10 @@ from sqlalchemy import Connection, not_, select
 from environments.service.leadership import Leadership
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.deployments import SqlDeployments
-from environments.stores.environments import KnownRows, SqlEnvironments, observed_abandoned
+from environments.stores.environments import SqlEnvironments, observed_abandoned
 from environments.stores.events import SqlEvents
 from environments.stores.journal import SqlInventory, SqlJournal
+from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
 from environments.stores.module_states import SqlModuleStates
 from environments.stores.plans import SqlPlans

@@ -1,4 +1,4 @@
-"""What many environments cost: list, show and the clock's sweep, from 100 to 10,000 of them."""
+"""What many environments cost: list, show and a sweep by the scheduler, from 100 to 10,000 of them."""
 
 import logging
 import time
@@ -63,7 +63,7 @@ def scale(folder: Path, template: Path, count: int) -> Scale:
 
 
 def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, int]:
-    # The clock says of each environment that it destroys it.
+    # The scheduler logs each environment that it destroys.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     database = open_filled(service)
     try:

@@ -140,7 +140,7 @@ def test_a_deadline_comes_although_the_clock_was_killed(fleet: Fleet) -> None:
     fleet.create("due")
     fleet.open("due")
     fleet.ready("due")
-    until(lambda: any(worker.leads for worker in fleet.workers), otherwise="nobody is the clock")
+    until(lambda: any(worker.leads for worker in fleet.workers), otherwise="no worker leads")
     clock = next(worker for worker in fleet.workers if worker.leads)
     clock.kill()
     fleet.client.extend("due", ExtendRequest(ttl="3s"))

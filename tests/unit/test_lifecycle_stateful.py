@@ -1,4 +1,4 @@
-"""The whole life of environments, by dice: whatever people, the clock, faults and crashes do, the promises hold.
+"""The whole life of environments, by dice: whatever people, the scheduler, faults and crashes do, the promises hold.
 
 By default a few lives with a fixed seed; CALVINVERSE_LIVES says how many, then with other dice each time.
 """
