@@ -597,6 +597,6 @@ def _encoded(bundle: object) -> bytes:
 
 @pytest.mark.parametrize("folder", ["environments/templates/web", "jobs/meta", "jobs/build"])
 def test_shipped_templates_have_no_faults(folder: str) -> None:
-    root = Path(__file__).parents[2] / folder
+    root = Path(__file__).parents[3] / folder
     files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     assert [*map(str, template_faults(make_bundle(files), STEP_KINDS))] == []

@@ -21,9 +21,9 @@ from environments.engine.plan import WorldPlanner
 from environments.providers.consul.ports import CONFIG_KINDS, ConfigEntry, Instance, Policy, Put, Remove, RemoveTree
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
+from tests.component.engine.test_services import HEAD, JOB, SERVICE, Cluster
 from tests.support.engine_harness import ADMIN
 from tests.support.step_harness import World
-from tests.unit.test_services import HEAD, JOB, SERVICE, Cluster
 
 KEYS = "environments/alpha/"
 TINY = """

@@ -196,7 +196,7 @@ def test_a_nomad_of_others_is_known_by_its_configuration(
 
 def test_every_nomad_that_we_configure_has_that_from_one_place() -> None:
     """A second place that writes the configuration of an agent would have to be held to the same."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[4]
     folders = ("environments", "images", "jobs")
     places = [
         str(path.relative_to(root))

@@ -40,7 +40,7 @@ from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_access import MemoryNomadAcl
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 from tests.support.step_harness import Run
-from tests.unit.test_opentofu import ALPHA, PLACE, FakeTofu, House
+from tests.unit.providers.opentofu.test_module import ALPHA, PLACE, FakeTofu, House
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
 POLICY = "env-alpha--module"

@@ -347,7 +347,7 @@ class TestProvenance:
     def test_openssl_comes_to_the_same_result(self, tmp_path: Path, signer: MemorySigner, signed: str) -> None:
         (tmp_path / "provenance.dsse.json").write_text(signed)
         (tmp_path / "key.pem").write_text("".join(signer.public_keys().values()))
-        page = Path(__file__).parents[2] / "docs" / "how-to" / "verify-an-image.md"
+        page = Path(__file__).parents[3] / "docs" / "how-to" / "verify-an-image.md"
         script = next(part for part in page.read_text(encoding="utf-8").split("```") if "openssl pkeyutl" in part)
         done = subprocess.run(
             ["sh", "-euc", script.removeprefix("sh\n")],

@@ -17,10 +17,10 @@ from environments.domain.template_parts import Template
 from environments.providers.vault.secret_words import secret_words
 from environments.service.parameters import check_parameters
 from environments.steps.base import Owner
+from tests.component.engine.test_services import Cluster, shown
 from tests.support.engine_harness import ADMIN
-from tests.unit.test_services import Cluster, shown
 
-CASE = Path(__file__).parent.parent / "cases" / "templates" / "secret"
+CASE = Path(__file__).parents[2] / "cases" / "templates" / "secret"
 SECRETS: dict[str, Any] = json.loads((CASE / "values.json").read_text())
 KEPT = {**SECRETS, "n": 5432, "f": 1, "t": True}
 

@@ -13,7 +13,7 @@ from images.web.app.certificates import CertificateFiles
 from images.web.app.content import Content
 from images.web.app.server import Server
 from images.web.app.settings import Settings, read_settings
-from tests.unit.test_images_web import variables, write_certificate
+from tests.unit.images.test_web import variables, write_certificate
 
 
 @pytest.fixture

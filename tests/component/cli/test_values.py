@@ -14,7 +14,7 @@ from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.words import clean
-from tests.unit.test_cli import CommandLine, api, cli
+from tests.component.cli.test_cli import CommandLine, api, cli
 
 __all__ = ["api", "cli"]
 

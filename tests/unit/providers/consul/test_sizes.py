@@ -14,7 +14,7 @@ from environments.steps.base import Owner
 from tests.fakes.backends.consul import MemoryConsul
 from tests.support.step_harness import ALPHA, Run, World, bundle
 
-CASES = Path(__file__).parent.parent / "cases" / "templates"
+CASES = Path(__file__).parents[3] / "cases" / "templates"
 PREFIX = "environments/alpha/"
 LARGE = "x" * 450_000
 
