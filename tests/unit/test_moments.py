@@ -1,7 +1,6 @@
 """Moments from the year 1 to 9999 in every zone: read, refused in words, and shown without a fault."""
 
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,14 +12,11 @@ from hypothesis import strategies as st
 
 from environments.cli.arguments import read_lifetime
 from environments.cli.environment_tables import deadline_line, details
-from environments.domain.commands import CreateEnvironment
 from environments.domain.deadline import LONGEST, later, parse_moment
 from environments.domain.errors import InvalidLifetime
-from environments.domain.lifecycle import State
 from environments.moments import coarse, countdown, in_zone, local_zone, moment, taken, time_of_day, zone_name
 from environments.wire.environments import EnvironmentView
 from tests.fakes.client import NOW, environment_view
-from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
 from tui.clock import Clock
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -136,32 +132,3 @@ def test_nothing_is_later_than_the_last_year() -> None:
     assert later(FIRST, timedelta(days=1)).day == 2
     with pytest.raises(InvalidLifetime, match="3660d after 9999-12-31 is later than the year 9999"):
         later(LAST, LONGEST)
-
-
-@pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
-    setting.push(TEMPLATE)
-    yield setting
-    setting.database.close()
-
-
-def test_an_environment_with_the_last_deadline_there_is_can_be_read_and_moved(setting: Setting) -> None:
-    """One that an older version took."""
-    setting.requests.create(ADMIN, CreateEnvironment(name="one", template="things", parameters={"code": "swordfish"}))
-    environment = setting.environment("one")
-    with setting.database.write() as tx:
-        tx.environments.change(environment.id, deadline=LAST, maximum_deadline=None)
-    assert setting.environment("one").deadline == LAST
-    setting.scheduler.tick()
-    for asked in ({"by": "3660d"}, {"until": LAST}):
-        with pytest.raises(InvalidLifetime):
-            setting.requests.extend(ADMIN, "one", **asked)
-    for text in ("99999999999w", "1d" * 20 + "99999999999w", "0s", "9" * 100_000 + "d"):
-        with pytest.raises(InvalidLifetime) as refused:
-            setting.requests.extend(ADMIN, "one", ttl=text)
-        assert len(refused.value.message) < 400
-    moved = setting.requests.extend(ADMIN, "one", ttl="2h")
-    assert moved.deadline is not None
-    assert moved.deadline < LAST
-    assert setting.environment("one").state is State.REQUESTED

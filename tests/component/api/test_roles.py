@@ -8,32 +8,8 @@ import pytest
 
 from environments.api.app import create_app
 from environments.api.worker import create_worker_app
-from environments.domain.errors import InvalidInput, StorageError
-from environments.settings import read_settings
 from environments.stores.sealing import KeyFileSealer
 from tests.fakes.service import make_service
-
-SHARED = {"CALVINVERSE_DATABASE": "postgresql://me@db/calvinverse", "CALVINVERSE_SEALING_KEY": "/keys/key"}
-
-
-@pytest.mark.parametrize("role", ["api", "worker"])
-@pytest.mark.parametrize("lacking", sorted(SHARED))
-def test_processes_that_share_need_what_they_share(role: str, lacking: str) -> None:
-    given = {"CALVINVERSE_ROLE": role, **SHARED}
-    assert read_settings({}, given).role == role
-    del given[lacking]
-    with pytest.raises(InvalidInput, match=lacking):
-        read_settings({}, given)
-
-
-def test_an_unknown_role_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="role"):
-        read_settings({"role": "boss"}, SHARED)
-
-
-def test_the_key_lies_beside_the_database_unless_another_is_named(tmp_path: Path) -> None:
-    assert read_settings({"data": tmp_path}, {}).key_file == tmp_path / "parameters.key"
-    assert read_settings({"data": tmp_path, "sealing_key": tmp_path / "shared"}, {}).key_file == tmp_path / "shared"
 
 
 def test_of_many_that_make_the_key_at_once_all_get_the_same(tmp_path: Path) -> None:
@@ -54,12 +30,6 @@ def test_of_many_that_make_the_key_at_once_all_get_the_same(tmp_path: Path) -> N
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
 
 
-def test_another_key_is_told(tmp_path: Path) -> None:
-    sealed = KeyFileSealer(tmp_path / "one").seal({"code": "swordfish"})
-    with pytest.raises(StorageError, match="is not the key they were sealed with"):
-        KeyFileSealer(tmp_path / "other").unseal(sealed)
-
-
 @pytest.mark.anyio
 async def test_a_worker_says_how_it_is_and_nothing_else(tmp_path: Path) -> None:
     service = make_service(tmp_path)
@@ -74,8 +44,3 @@ async def test_a_worker_says_how_it_is_and_nothing_else(tmp_path: Path) -> None:
                 assert (await client.get("/v1/environments", headers=token)).status_code == versioned
     finally:
         service.database.close()
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"

@@ -18,11 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import typer
 
-from environments import actions
-from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED, EXIT_STATUSES
-from environments.cli.program import build, run
+from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED
+from environments.cli.program import run
 from environments.client import HttpClient
 from environments.context import Context, write_context
 from environments.domain.commands import CreateEnvironment
@@ -131,48 +129,6 @@ def deploy(service: FakeService, name: str) -> None:
     reference = service.keep_secret(name, "p", "p", "hunter2")
     service.outputs(name, {"url": {"value": URL}, "password": {"value": reference, "secret": True}})
     service.finish(name, State.READY)
-
-
-# --- the tree of commands ---------------------------------------------------------------------------------------------
-
-
-def tree() -> dict[tuple[str, ...], Any]:
-    """Every command by its path."""
-    found: dict[tuple[str, ...], Any] = {}
-
-    def walk(command: Any, path: tuple[str, ...]) -> None:
-        for name, child in getattr(command, "commands", {}).items():
-            walk(child, (*path, name))
-        if not hasattr(command, "commands"):
-            found[path] = command
-
-    walk(typer.main.get_command(build()), ())
-    return found
-
-
-def test_the_commands_are_those_of_the_registry() -> None:
-    assert set(tree()) == {action.command for action in actions.commands()}
-
-
-@pytest.mark.parametrize("path", sorted(tree()))
-def test_each_help_says_what_it_does_and_how_it_is_used(
-    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run([*path, "--help"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    action = actions.for_command(*path)
-    assert action.help in shown
-    assert f"Examples: calvinverse {' '.join(path)}" in shown
-    assert ("Destructive" in shown) == (action.risk is actions.Risk.DESTRUCTIVE)
-    assert "--output" in shown
-
-
-def test_every_exit_status_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {exit_status(cls) for cls in all_errors()} <= set(EXIT_STATUSES)
-    run(["--help"])
-    shown = capsys.readouterr().out
-    for status, meaning in EXIT_STATUSES.items():
-        assert f"{status}  {meaning}" in shown
 
 
 def test_help_waits_for_nothing_heavy() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.cli.extensions import IMAGES, TUI, find_module
+from environments.cli.extensions import IMAGES, TUI
 
 WITHOUT = """
 import sys
@@ -52,15 +52,3 @@ def test_what_needs_no_other_package_works(tmp_path: Path) -> None:
     doctor = calvinverse("doctor", "--address", "http://127.0.0.1:9", code=WITHOUT, state=tmp_path)
     assert "The machine itself is not checked: that needs a checkout." in doctor.stderr
     assert doctor.stdout.startswith("VERDICT")
-
-
-def test_an_error_inside_of_a_package_is_not_taken_for_its_absence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "brought").mkdir()
-    (tmp_path / "brought" / "cli.py").write_text("import no_such_module_anywhere")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert find_module("brought.nothing") is None
-    assert find_module("no_such_package.cli") is None
-    with pytest.raises(ModuleNotFoundError, match="no_such_module_anywhere"):
-        find_module("brought.cli")

@@ -13,10 +13,7 @@ import pytest
 from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.words import clean
-from tests.component.cli.test_cli import CommandLine, api, cli
-
-__all__ = ["api", "cli"]
+from tests.component.cli.test_cli import CommandLine
 
 EXACT = "a\tb\u00a0c👩‍👩‍👧 \x1b[31mred\x1b[0m\r\n\u2028é\u0301"
 TEMPLATE = """
@@ -62,13 +59,6 @@ def test_an_output_is_printed_as_it_is(cli: CommandLine) -> None:
     as_json = cli("env", "outputs", "exact", "-o", "json").json
     assert {name: found["value"] for name, found in as_json.items()} == values
     assert cli("env", "outputs", "exact", "text", "-o", "json").json == EXACT
-
-
-def test_what_people_read_keeps_joined_characters_and_loses_control() -> None:
-    assert clean("👩‍👩‍👧 🏴\U000e0067\U000e0062\U000e007f\u00a0\u3000\u200c") == (
-        "👩‍👩‍👧 🏴\U000e0067\U000e0062\U000e007f\u00a0\u3000\u200c"
-    )
-    assert clean("a\tb\x1b[2J\x9b\u202e\u2066\u2028\ufeff\x7f") == "a b�[2J������"
 
 
 def test_what_is_typed_for_a_parameter_arrives_with_its_type(cli: CommandLine) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from environments.domain.commands import CreateEnvironment, MakePlan
-from environments.domain.deadline import destroy_again_after, observe_again_after
 from environments.domain.errors import BackendError, BackendUnavailable, NameTaken, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.abandoned import AbandonedObserver
@@ -56,13 +55,6 @@ def statuses(setting: Setting) -> dict[str, ResourceStatus]:
         environment = tx.environments.named("one")
         assert environment is not None
         return {found.address: found.status for found in tx.inventory.of(environment.id)}
-
-
-def test_the_pauses_grow_from_seconds_to_half_an_hour() -> None:
-    pauses = [destroy_again_after(attempts).total_seconds() / 60 for attempts in range(1, 10)]
-    assert pauses == [1 / 6, 1, 2, 4, 8, 16, 30, 30, 30]
-    looks = [observe_again_after(timedelta(hours=hours)) for hours in (0, 1, 30)]
-    assert looks == [timedelta(minutes=10), timedelta(hours=1), timedelta(days=1)]
 
 
 def test_what_is_left_is_named_with_its_reason(setting: Setting) -> None:

@@ -10,10 +10,8 @@ from environments.domain.environment import Drift, EventType, Incident
 from environments.domain.errors import BackendUnavailable, InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.plan import Action
-from environments.domain.template_parts import DriftSchedule
 from environments.engine.observe import UNEXPECTED, WorldObserver
 from environments.engine.plan import WorldPlanner
-from environments.service.cron import next_run, schedule_fault
 from environments.service.drift import Drifting
 from environments.service.planning import Target
 from tests.fakes.world import thing_registry
@@ -173,28 +171,6 @@ def test_the_schedule_fires_once_at_each_moment(setting: Setting, drifting: Drif
     assert found.drift.found
     assert found.observe_at == moment + timedelta(days=1)
     assert drifting.observe_due() == []
-
-
-def test_a_rule_is_read_in_its_zone_also_when_clocks_change() -> None:
-    rule = DriftSchedule(schedule="30 2 * * *", zone="Europe/Berlin")
-    before = datetime(2026, 10, 24, 12, tzinfo=UTC)
-    first = next_run(rule, before)
-    assert first == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # summer time; 2:30 comes twice that night
-    assert next_run(rule, first) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
-    assert next_run(DriftSchedule(), before) is None
-
-
-@pytest.mark.parametrize(
-    ("rule", "words"),
-    [
-        (DriftSchedule(schedule="whenever"), "no cron expression"),
-        (DriftSchedule(schedule="0 0 31 2 *"), "whose moment comes"),
-        (DriftSchedule(schedule="0 4 * * *", zone="Mars/Olympus"), "no time zone"),
-        (DriftSchedule(zone="../etc"), "no time zone"),
-    ],
-)
-def test_a_rule_that_cannot_be_is_refused(rule: DriftSchedule, words: str) -> None:
-    assert words in (schedule_fault(rule) or "")
 
 
 def test_a_template_with_such_a_rule_is_not_pushed(setting: Setting) -> None:

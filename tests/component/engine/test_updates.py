@@ -15,7 +15,6 @@ from environments.domain.environment import Drift, EventType, StepRecord, Unexpe
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, NotFound, StepFailed
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.engine import progress
-from environments.engine.progress import pause_before
 from tests.fakes.world import ThingExecutor, ThingHandler
 from tests.support.crashes import Dead
 from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
@@ -555,12 +554,6 @@ def test_what_will_not_pass_is_not_tried_again(setting: Setting) -> None:
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.FAILED)
     assert len(tries) == 1
-
-
-def test_pauses_between_attempts_grow_to_an_end_and_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "RETRY_PAUSE", 2.0)
-    assert [pause_before(attempt, 1.0) for attempt in (1, 2, 3, 20)] == [2.0, 4.0, 8.0, 60.0]
-    assert pause_before(1, 0.0) == 1.0
 
 
 def test_destroy_cuts_a_pause_between_attempts_short(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

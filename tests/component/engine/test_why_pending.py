@@ -10,7 +10,7 @@ import pytest
 from environments.domain.admission import KINDS, Lane
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.errors import NotFound
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import DeploymentState, State
 from environments.engine.worker import Worker
 from environments.service.authorization import Principal
 from environments.service.records import Pending
@@ -262,7 +262,3 @@ def test_a_worker_keeps_to_its_slots(setting: Setting) -> None:
         setting.wait_for(State.READY, name=name)
     worker.stop()
     assert most == [2]
-
-
-def test_kinds_of_the_lanes() -> None:
-    assert sorted(kind for lane in Lane for kind in KINDS[lane]) == sorted(DeploymentKind)

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from images import machine
-from images.docker_engine import Engine
-from images.errors import RightsMissing
 from images.machine import Check, Listener, examine, ports
 from images.toolchain import NAMES
 from tests.support.service_process import free_port
@@ -49,34 +47,6 @@ def test_a_look_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.Monk
     assert "disk" in checks
 
 
-def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
-    checks = by_name(list(machine.toolchain()))
-    assert checks["nomad"].verdict == "bad"
-    assert "Go 1.24.7 or later" in checks["nomad"].hint
-    assert checks["go"].verdict == "bad"
-    # It comes in a wheel: no Go is needed.
-    assert checks["bao"].verdict == "warn"
-
-
-def test_a_missing_engine_is_bad_unless_we_can_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "ask_engine", lambda: Engine("", "it isn't running"))
-    monkeypatch.setattr(machine, "can_install_packages", lambda: False)
-    assert next(iter(machine.docker())).verdict == "bad"
-    monkeypatch.setattr(machine, "can_install_packages", lambda: True)
-    assert next(iter(machine.docker())).verdict == "warn"
-
-
-def test_a_user_without_rights_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "is_root", lambda: False)
-    (check,) = machine.rights()
-    assert check.verdict == "warn"
-    assert "as root" in check.hint
-    with pytest.raises(RightsMissing, match="isn't root"):
-        machine.require_client_rights()
-
-
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -109,9 +79,3 @@ def test_the_ports_of_what_is_deployed_are_its_own() -> None:
     assert "Nothing listens on port" in found[2].sentence
     assert [check.verdict for check in alone] == ["ok", "warn"], "what isn't deployed needs its usual port"
     assert "`doit deploy --first-port N`" in alone[1].hint
-
-
-def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "SPACE_NEEDED", 1 << 60)
-    checks = list(machine.disk())
-    assert any(check.verdict == "warn" and "may be needed" in check.hint for check in checks)

@@ -1,7 +1,6 @@
 """The health check of the example service, against the real server without a container."""
 
 import dataclasses
-import http.client
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from images.web.app.certificates import CertificateFiles
 from images.web.app.content import Content
 from images.web.app.server import Server
 from images.web.app.settings import Settings, read_settings
-from tests.unit.images.test_web import variables, write_certificate
+from tests.component.images.test_web import variables, write_certificate
 
 
 @pytest.fixture
@@ -45,32 +44,3 @@ def test_another_service_at_its_address_is_not_healthy(served: Settings, tmp_pat
     write_certificate(tmp_path / "other.pem")
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
         health.ask(dataclasses.replace(served, certificate_file=tmp_path / "other.pem"))
-
-
-@pytest.mark.parametrize(
-    ("answer", "status", "said"),
-    [
-        ((200, "ok"), 0, "ok\n"),
-        ((503, "the message is missing"), 1, "the message is missing\n"),
-        (ConnectionRefusedError("refused"), 1, "it doesn't answer: refused\n"),
-        (http.client.BadStatusLine("x"), 1, "it doesn't answer: x\n"),
-    ],
-)
-def test_the_engine_is_told_by_the_exit_status(
-    answer: tuple[int, str] | Exception,
-    status: int,
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def ask(settings: Settings) -> tuple[int, str]:
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    for name, value in variables(tmp_path, 8443).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(health, "ask", ask)
-    assert health.main() == status
-    assert capsys.readouterr().out == said

@@ -8,12 +8,10 @@ import pytest
 
 from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import Environment
-from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage, InvalidTemplate
+from environments.domain.errors import Forbidden
 from environments.domain.lifecycle import State
 from environments.service.images import Images
-from environments.service.rendering import fault, render, scope
-from environments.wire.images import PublishImageRequest
-from tests.fakes.client import NOW, FakeClient
+from tests.fakes.client import NOW
 from tests.support.engine_harness import ADMIN, USER, Setting
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
@@ -33,10 +31,6 @@ with = { says = "{{ images['build-agent'] if 'build-agent' in images else 'none'
 image = "{{ steps.left.said }}"
 agent = "{{ steps.right.said }}"
 """
-
-
-def request(reference: str, channel: str = "qa") -> PublishImageRequest:
-    return PublishImageRequest(reference=reference, channel=channel)
 
 
 @pytest.fixture
@@ -87,31 +81,6 @@ def test_a_withdrawn_image_is_not_published(setting: Setting, images: Images) ->
     assert failure.code == "image_not_published"
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("{{ images.web }}", ONE),
-        ('{{ images["build-agent"] }}', TWO),
-        ("x {{ images.items }}", "x " + TWO),
-        ("{{ 'web' in images }}", True),
-        ("{{ 'nope' in images }}", False),
-    ],
-)
-def test_a_reference_is_found_by_name(text: str, value: Any) -> None:
-    names = {"web": ONE, "build-agent": TWO, "items": TWO}
-    assert fault(text) is None
-    assert render(text, scope(environment(), {}, {}, names), "here") == value
-
-
-@pytest.mark.parametrize("text", ["{{ images.get }}", "{{ images.nope }}", "a {{ images['nope'] }}", "{{ images[1] }}"])
-def test_an_unknown_name_is_told_with_its_place(text: str) -> None:
-    with pytest.raises(ImageNotPublished, match=r"^here: No image") as refused:
-        render(text, scope(environment(), {}, {}, {"web": ONE}), "here")
-    assert "doit deploy" in refused.value.hint
-    with pytest.raises(InvalidTemplate):
-        render("{{ image.web }}", scope(environment(), {}, {}, {"web": ONE}), "here")
-
-
 def test_only_admins_publish_and_withdraw(setting: Setting, images: Images) -> None:
     images.publish(ADMIN, "web", ONE, "qa")
     with pytest.raises(Forbidden):
@@ -119,22 +88,6 @@ def test_only_admins_publish_and_withdraw(setting: Setting, images: Images) -> N
     with pytest.raises(Forbidden):
         images.withdraw(USER, "web")
     assert [image.reference for image in images.images()] == [ONE]
-
-
-def test_the_fake_client_follows_the_same_rules() -> None:
-    client = FakeClient()
-    with pytest.raises(InvalidImage, match="tag"):
-        client.publish_image("web", request("calvinverse/web:qa"))
-    first = client.publish_image("web", request(ONE, "qa"))
-    assert client.publish_image("web", request(ONE, "qa")) is first
-    client.publish_image("web", request(TWO, "production"))
-    assert client.image("web").reference == TWO
-    assert [image.reference for image in client.images()] == [TWO]
-    client.withdraw_image("web")
-    assert client.images() == []
-    with pytest.raises(ImageNotPublished):
-        client.image("web")
-    assert [image.reference for image in client.image_history("web")] == [TWO, ONE]
 
 
 def said(environment: Environment) -> dict[str, Any]:

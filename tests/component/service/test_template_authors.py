@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
-from environments.domain.errors import Forbidden, InvalidJob, InvalidTemplate
+from environments.domain.errors import Forbidden, InvalidTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import Bundle, make_bundle
-from environments.providers.nomad.rules import adopt
 from environments.service.authorization import Principal
-from environments.steps.base import Owner
 from tests.fakes.service import WEB, FakeService, make_service
 
 EVE = Principal("eve", "user", "tok-eve")
@@ -31,40 +28,12 @@ def mounting(*volumes: str) -> Bundle:
     return make_bundle({"template.toml": WEB.replace("[lifetime]", f"host_volumes = [{names}]\n[lifetime]").encode()})
 
 
-def job(*sources: str, **more: Any) -> dict[str, Any]:
-    """A job that asks for host volumes."""
-    volumes = {f"v{number}": {"Type": "host", "Source": source, **more} for number, source in enumerate(sources)}
-    return {"ID": "web", "TaskGroups": [{"Name": "web", "Volumes": volumes, "Tasks": []}]}
-
-
 def test_a_user_makes_environments_from_templates_but_pushes_none(service: FakeService) -> None:
     before = service.catalogue.template("web").digest
     with pytest.raises(Forbidden):
         service.catalogue.push(EVE, make_bundle({"template.toml": WEB.encode(), "x": b""}))
     assert service.catalogue.template("web").digest == before
     service.requests.create(EVE, CreateEnvironment(name="hers", template="web"))
-
-
-def test_a_job_gets_no_host_volume_unless_it_is_the_services_own() -> None:
-    asking = job("calvinverse-data")
-    with pytest.raises(InvalidJob, match="asks for the host volume 'calvinverse-data'"):
-        adopt(asking, "web", Owner("env-1", "alpha"))
-    assert adopt(asking, "web", Owner("env-0", "meta"), trusted=True)["Namespace"] == "meta"
-
-
-def test_a_job_gets_the_host_volumes_that_its_template_declares_and_no_others() -> None:
-    alpha = Owner("env-1", "alpha")
-    declared = frozenset({"docker-socket", "builds"})
-    assert adopt(job("docker-socket", "builds"), "web", alpha, volumes=declared)
-    for asking, allowed in (
-        (job("docker-socket"), frozenset({"builds"})),
-        (job("builds", "calvinverse-data"), declared | {"calvinverse-data"}),
-        (job("builds", PerAlloc=True), declared),
-        (job("${node.unique.name}"), declared),
-        (job(""), declared),
-    ):
-        with pytest.raises(InvalidJob, match="volume"):
-            adopt(asking, "web", alpha, volumes=allowed)
 
 
 def test_only_an_admin_makes_environments_whose_jobs_get_host_volumes(service: FakeService) -> None:

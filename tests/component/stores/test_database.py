@@ -16,7 +16,6 @@ from environments.domain.errors import (
     DatabaseDenied,
     DatabaseFromFuture,
     DatabaseUnavailable,
-    InvalidInput,
     StorageError,
 )
 from environments.service.storage.tokens import TokenRecord
@@ -192,14 +191,6 @@ def test_a_database_that_does_not_exist_is_told(postgres: Postgres, tmp_path: Pa
     with pytest.raises(StorageError, match="does not exist") as caught:
         open_database(tmp_path, postgres.address("nothing"), postgres.password_file)
     assert "createdb" in caught.value.hint
-
-
-def test_a_password_in_the_address_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="holds a password") as caught:
-        open_database(tmp_path, "postgresql://me:swordfish@127.0.0.1/some")
-    assert "swordfish" not in str(caught.value)
-    with pytest.raises(InvalidInput, match="can't be read"):
-        open_database(tmp_path, "postgresql://me@127.0.0.1/some?nonsense=1")
 
 
 def test_too_many_connections_pass(postgres: Postgres, address: str, tmp_path: Path) -> None:

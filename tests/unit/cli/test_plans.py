@@ -3,8 +3,6 @@
 import io
 import json
 import sys
-import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +11,10 @@ from typing import Any
 import pytest
 
 from environments.cli.program import run
-from environments.domain.environment import Drift, EventType, Incident, Unexpected
+from environments.domain.environment import Drift, Incident, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
 from environments.domain.plan import StepPlan
-from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
+from environments.wire.deployments import DeploymentView, PendingView, WorkerView
 from environments.wire.environments import AbandonRequest, ResourceView, RollbackRequest
 from environments.wire.plans import PlanRequest
 from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps
@@ -131,35 +129,6 @@ def test_a_plan_is_data_for_machines_and_says_when_there_is_nothing_to_do(cli: C
     assert "[unknown_plan]" in err
 
 
-def test_a_saved_plan_is_applied_and_followed(cli: Commands) -> None:
-    cli("env", "repair", "demo", "--plan")
-    engine = threading.Thread(target=finish, args=(cli.client, "demo"))
-    engine.start()
-    out, err = cli("plan", "apply", "plan-1")
-    engine.join()
-    assert "● ready" in out
-    assert err.endswith("demo is ready. Next: `calvinverse env outputs demo`.\n")
-    assert ("apply_plan", "plan-1") in cli.client.calls
-
-
-def finish(
-    client: FakeClient,
-    name: str,
-    outcome: DeploymentState = DeploymentState.SUCCEEDED,
-    state: State = State.READY,
-) -> None:
-    """What an engine does once it was asked."""
-    end = time.monotonic() + 10
-    while not any(not stream.closed for stream in client.streams):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    view = client.views[name]
-    assert view.deployment is not None
-    done = view.deployment.model_copy(update={"state": outcome})
-    client.put(view.model_copy(update={"state": state, "deployment": done}))
-    client.tell(EventType.DEPLOYMENT_STATE, name, deployment_id=done.id, data={"state": outcome.value})
-
-
 def test_a_stale_plan_is_refused_with_what_moved(cli: Commands) -> None:
     cli("env", "repair", "demo", "--plan")
     cli.client.moved = ["the job web was changed by somebody"]
@@ -197,30 +166,6 @@ def test_repair_and_rollback_are_asked_for(cli: Commands) -> None:
     cli.client.put(environment_view("demo", State.FAILED, last_good="dep-0"))
     cli("env", "rollback", "demo", "--to", "dep-0", "--no-wait")
     assert ("rollback", "demo", RollbackRequest(deployment="dep-0")) in cli.client.calls
-
-
-def test_cancel_waits_until_it_has_stopped_and_says_what_can_be_done_then(cli: Commands) -> None:
-    cli.client.put(environment_view("busy", State.UPDATING, deployment=deployment(DeploymentState.RUNNING)))
-    engine = threading.Thread(target=finish, args=(cli.client, "busy", DeploymentState.CANCELLED, State.FAILED))
-    engine.start()
-    out, err = cli("env", "cancel", "busy")
-    engine.join()
-    assert "✗ failed" in out
-    assert "`calvinverse env cancel busy --force` stops them at once." in err
-    assert "The update of busy was cancelled. Next: `calvinverse env retry busy`" in err
-    _, err = cli("env", "cancel", "busy", status=4)
-    assert "No deployment of environment 'env-busy' is queued or running." in err
-    assert ("cancel", "env-busy", CancelRequest(force=False)) in cli.client.calls
-
-
-def test_what_was_cancelled_before_it_began_leaves_the_environment_as_it_was(cli: Commands) -> None:
-    waiting = deployment(DeploymentState.QUEUED)
-    cli.client.put(environment_view("busy", deployment=waiting))
-    engine = threading.Thread(target=finish, args=(cli.client, "busy", DeploymentState.CANCELLED, State.READY))
-    engine.start()
-    _, err = cli("env", "cancel", "busy")
-    engine.join()
-    assert "The update was cancelled before it began. busy is ready." in err
 
 
 def test_who_waits_for_a_cancelled_deployment_is_told(cli: Commands) -> None:

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import shutil
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,6 @@ import pytest
 from cyclonedx.model.bom import Bom
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidInput
 from images.catalogue import packages
@@ -27,12 +23,11 @@ from images.catalogue.attestation import (
     subjects,
     verify,
 )
-from images.catalogue.difference import Change, compare, difference
+from images.catalogue.difference import Change, difference
 from images.catalogue.packages import Package
 from images.catalogue.sbom import cyclonedx, purl
 from images.catalogue.transit import find_signer
 from images.errors import (
-    CommandFailed,
     ImageMismatch,
     ImageRecordUnreadable,
     ImageSignerUnknown,
@@ -75,21 +70,6 @@ class TestPackages:
         with pytest.raises(ImageRecordUnreadable, match="Line 2"):
             packages.from_text(f"{packages.to_text([ADDUSER])}{line}\n")
 
-    def test_the_look_needs_nothing_but_a_shell_and_finds_this_machines_own(self) -> None:
-        class Here:
-            """Runs the command here, not in a container."""
-
-            def exec(self, container: str, command: Sequence[str], *, user: str, limit: float) -> str:
-                assert user == "0"
-                command = [*command[:2], command[2].replace("find / -xdev", f"find {Path(pytest.__file__).parents[1]}")]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-                if done.returncode:
-                    raise CommandFailed(done.stderr)
-                return done.stdout
-
-        found = packages.list_packages(Here(), "any")  # type: ignore[arg-type]  # only exec is called
-        assert Package("pypi", "pytest", pytest.__version__) in found
-
 
 class TestBillOfMaterials:
     def document(self, *found: Package) -> str:
@@ -124,11 +104,6 @@ class TestBillOfMaterials:
 
 def deb(version: str, name: str = "a", architecture: str = "amd64") -> Package:
     return Package("deb", name, version, architecture)
-
-
-_VERSION = st.from_regex(
-    r"([0-9]:)?[0-9]([a-z0-9.+~]{0,4}[a-z0-9])?(-[0-9]([a-z0-9+.~]{0,3}[a-z0-9])?)?", fullmatch=True
-)
 
 
 class TestDifference:
@@ -174,16 +149,6 @@ class TestDifference:
         assert several.upgraded == (Change(Package("pypi", "p", "1"), Package("pypi", "p", "3")),)
         split = difference([Package("pypi", "p", "1")], [Package("pypi", "p", "2"), Package("pypi", "p", "3")])
         assert (len(split.removed), len(split.added)) == (1, 2)
-
-    @pytest.mark.skipif(shutil.which("dpkg") is None, reason="only Debian can say what Debian's order is")
-    @settings(max_examples=60, deadline=None)
-    @given(_VERSION, _VERSION)
-    def test_the_order_is_dpkgs(self, one: str, other: str) -> None:
-        def says(relation: str) -> bool:
-            return subprocess.run(["dpkg", "--compare-versions", one, relation, other], check=False).returncode == 0
-
-        expected = -1 if says("lt") else 1 if says("gt") else 0
-        assert compare(deb(one), deb(other)) == expected
 
 
 FILES = {"packages.tsv": "1" * 64, "sbom.cdx.json": "2" * 64}
@@ -343,23 +308,6 @@ class TestProvenance:
             with pytest.raises(InvalidInput):
                 public_keys(file)
 
-    @pytest.mark.skipif(shutil.which("openssl") is None, reason="what the how-to does by hand")
-    def test_openssl_comes_to_the_same_result(self, tmp_path: Path, signer: MemorySigner, signed: str) -> None:
-        (tmp_path / "provenance.dsse.json").write_text(signed)
-        (tmp_path / "key.pem").write_text("".join(signer.public_keys().values()))
-        page = Path(__file__).parents[3] / "docs" / "how-to" / "verify-an-image.md"
-        script = next(part for part in page.read_text(encoding="utf-8").split("```") if "openssl pkeyutl" in part)
-        done = subprocess.run(
-            ["sh", "-euc", script.removeprefix("sh\n")],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert "Verified Successfully" in done.stdout, done.stderr
-        assert json.loads((tmp_path / "statement").read_text()) == statement(MADE)
-
 
 class TestFindingTheSigner:
     def test_without_a_cluster_there_is_none_and_why(self, tmp_path: Path) -> None:
@@ -368,28 +316,6 @@ class TestFindingTheSigner:
         assert found.reason == "There is no OpenBao yet."
         with pytest.raises(SignerUnavailable):
             found.required()
-
-    @pytest.mark.parametrize(
-        ("content", "reason"),
-        [
-            ("{", "doesn't hold connections"),
-            ("[]", "doesn't hold connections"),
-            ('{"vault": null}', "no OpenBao yet"),
-            (
-                '{"vault": {"address": "http://127.0.0.1:9", "authentication": {"jwt_file": "x"}}}',
-                "names no token file",
-            ),
-            ('{"vault": {"address": "http://127.0.0.1:9", "authentication": {"token_file": "x"}}}', "can't be read"),
-            (
-                '{"vault": {"address": "http://127.0.0.1:9", "authentication": {"token_file": "token"}}}',
-                "can't be reached",
-            ),
-        ],
-    )
-    def test_what_is_wrong_with_the_connections_is_said(self, tmp_path: Path, content: str, reason: str) -> None:
-        (tmp_path / "token").write_text("t")
-        (tmp_path / "connections.json").write_text(content)
-        assert reason in find_signer(tmp_path, {}).reason
 
     def test_the_variable_names_another_file(self, tmp_path: Path) -> None:
         file = tmp_path / "elsewhere.json"

@@ -1,32 +1,12 @@
 """Cases of `doit test:upgrade` that a version refuses: left out by the table alone, and never silently."""
 
-import subprocess
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.support.attack_harness import Person
-from tests.upgrade.refused import NAME, Refusal, push, refusals, refused_by
-
-
-@pytest.fixture
-def commits(tmp_path: Path) -> list[str]:
-    """Three commits in a repository at `tmp_path`, the oldest first."""
-
-    def git(*arguments: str) -> str:
-        who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
-        asked = ["git", *who, *arguments]
-        return subprocess.run(
-            asked, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
-        ).stdout.strip()
-
-    git("init", "--quiet")
-    made = []
-    for number in range(3):
-        git("commit", "--quiet", "--allow-empty", "--message", str(number))
-        made.append(git("rev-parse", "HEAD"))
-    return made
+from tests.upgrade.refused import NAME, Refusal, push, refusals
 
 
 def table(folder: Path, since: str, case: str = "pattern") -> Path:
@@ -34,15 +14,6 @@ def table(folder: Path, since: str, case: str = "pattern") -> Path:
     path = folder / "refused.toml"
     path.write_text(f'[{case}]\nsince = "{since}"\ncode = "invalid_template"\n')
     return path
-
-
-def test_a_case_is_refused_from_its_commit_on(tmp_path: Path, commits: list[str]) -> None:
-    path = table(tmp_path, commits[1])
-    assert refused_by(commits[0], path, tmp_path) == {}
-    for commit in commits[1:]:
-        assert refused_by(commit, path, tmp_path) == {"pattern": Refusal(commits[1], "invalid_template")}
-    with pytest.raises(AssertionError, match="git can't tell"):
-        refused_by("f" * 40, path, tmp_path)
 
 
 def test_each_line_of_the_table_is_of_a_case(tmp_path: Path) -> None:

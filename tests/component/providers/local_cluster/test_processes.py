@@ -13,7 +13,7 @@ import pytest
 
 from environments.domain.errors import PortTaken
 from environments.providers.local_cluster.agents import ports, processes
-from environments.providers.local_cluster.agents.patience import Patience, wait_for
+from environments.providers.local_cluster.agents.patience import wait_for
 
 FIRST_THREAD_ENDS = """
 import ctypes, os, socket, sys, threading, time
@@ -97,22 +97,3 @@ def test_a_port_that_stays_taken_is_refused_without_a_name(monkeypatch: pytest.M
     monkeypatch.setattr(ports, "_ENDING_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTaken, match=r"is taken\.$"):
         ports.require_free("Consul", "consul_http", "127.0.0.1", port)
-
-
-def test_time_counts_less_while_the_machine_is_busy() -> None:
-    now, load = 0.0, 0.5
-    patience = Patience(10, load=lambda: load, now=lambda: now)
-    now = 4.0
-    assert not patience.is_over()  # an idle machine: 6 s are left
-    now, load = 24.0, 4.0
-    assert not patience.is_over()  # 20 s at four times what it can do count 5
-    now = 27.0
-    assert not patience.is_over()
-    now = 28.0
-    assert patience.is_over()
-
-
-def test_a_wait_ends_with_its_condition_or_its_time() -> None:
-    answers = iter([False, False, True])
-    assert wait_for(lambda: next(answers), 60, pause=0.001)
-    assert not wait_for(lambda: False, 0.01, pause=0.001)

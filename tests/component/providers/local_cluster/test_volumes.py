@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from environments.providers.local_cluster.agents import engine
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.nomad import NomadAgent
 
@@ -43,17 +42,6 @@ def test_the_engines_socket_is_offered_with_its_group(nomad: NomadAgent, listeni
     }
 
 
-@pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "unix:///dev/null", "tcp://127.0.0.1:2375"])
-def test_without_a_socket_there_is_no_such_volume(
-    nomad: NomadAgent, monkeypatch: pytest.MonkeyPatch, host: str
-) -> None:
-    monkeypatch.setenv("DOCKER_HOST", host)
-    assert engine.socket() is None
-    client = nomad._configuration()["client"]
-    assert sorted(client["host_volume"]) == ["builds", "calvinverse-data", "calvinverse-postgres"]
-    assert list(client["meta"]) == ["calvinverse_builds"]
-
-
 def test_a_change_of_the_volumes_is_a_change_of_the_configuration(
     nomad: NomadAgent, listening: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,13 +51,3 @@ def test_a_change_of_the_volumes_is_a_change_of_the_configuration(
     assert stat.S_IMODE(nomad.site.volumes.stat().st_mode) == 0o700
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     assert nomad.configure()
-
-
-def test_jobs_get_docker_alone_without_privileges_and_without_host_paths(nomad: NomadAgent) -> None:
-    configuration = nomad._configuration()
-    assert configuration["client"]["options"]["driver.allowlist"] == "docker"
-    assert list(configuration["plugin"]) == ["docker"]
-    docker = configuration["plugin"]["docker"]["config"]
-    assert docker["allow_privileged"] is False
-    assert docker["volumes"] == {"enabled": False}
-    assert set(docker) <= {"allow_privileged", "volumes", "gc", "infra_image", "extra_labels"}

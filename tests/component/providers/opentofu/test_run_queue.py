@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.errors import Interrupted, TooManyRequests
+from environments.domain.errors import TooManyRequests
 from environments.domain.plan import Change
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.installation import Installation
@@ -95,17 +95,6 @@ def test_a_run_that_gets_no_slot_in_time_says_so(folder: Path) -> None:
     assert list(runs.plan(place(1), MODULE, Run(limit=60))) == list[Change]()
 
 
-def test_runs_that_only_read_leave_a_slot_to_deployments() -> None:
-    queue = RunQueue(2)
-    with queue.slot(reads=True, wait=time.sleep):
-        with pytest.raises(Interrupted), queue.slot(reads=True, wait=_refuse):
-            pass
-        with queue.slot(reads=False, wait=_refuse):
-            pass
-    with queue.slot(reads=True, wait=_refuse):  # what gave up is in nobody's way
-        pass
-
-
 def test_runs_start_in_the_order_of_asking_and_tell_the_position() -> None:
     queue, came, told = RunQueue(1), list[int](), list[str]()
     begun = threading.Event()
@@ -124,7 +113,3 @@ def test_runs_start_in_the_order_of_asking_and_tell_the_position() -> None:
         thread.join(30)
     assert came == [0, 1, 2]
     assert told[0] == "Waiting for OpenTofu: 1 runs at once, 2 more before this one."
-
-
-def _refuse(seconds: float) -> None:
-    raise Interrupted("Another run has the slot.")

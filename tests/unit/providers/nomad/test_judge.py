@@ -1,25 +1,19 @@
 """What a connected Nomad thinks of job files: which of its words become faults, and where."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from environments.domain.errors import BackendUnavailable, InvalidJob, InvalidTemplate, NotConnected
+from environments.domain.errors import BackendUnavailable, InvalidJob, NotConnected
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.nomad.ports import Job
 from environments.providers.nomad.reported_faults import diagnostics, told_of_job
 from environments.providers.nomad.validation import NomadJudge
-from environments.service.catalogue import Catalogue
-from environments.service.checking import DirectChecks
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import parse
 from tests.fakes.backends.nomad import MemoryNomad
-from tests.fakes.kinds import AnyKind
-from tests.fakes.service import WEB, make_service
 
 HEAD = '[template]\nname = "judged"\nversion = "1"\n'
 STEP = '[[steps]]\nname = "app"\nuses = "nomad.job"\nwith = {{ file = "app.nomad.hcl", variables = {{ {0} }} }}\n'
@@ -164,29 +158,3 @@ def test_the_consequences_and_the_end_that_is_cut_off_are_not_told() -> None:
     long = f"Nomad rejects the job: Failed to parse job: {first} input.hcl:14,1-2: {'x ' * 200}"[:323]
     assert [item.line for item in diagnostics(long)] == [13]
     assert diagnostics("Nomad rejects the job: nothing is right.")[0].said == "nothing is right"
-
-
-def test_who_checks_a_template_and_who_pushes_one_hears_what_the_judge_says(tmp_path: Path) -> None:
-    service = make_service(tmp_path)
-    nine = make_bundle({"template.toml": WEB.replace('version = "1"', 'version = "9"').encode()})
-    told = [Fault(message="it is wrong", file="web.nomad.hcl", line=3), Fault(message="who knows", warning=True)]
-    asked: list[dict[str, str]] = []
-
-    def judge(bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
-        assert bundle.digest == nine.digest
-        asked.append(dict(images))
-        return told
-
-    try:
-        checks = DirectChecks({"fake": AnyKind()})
-        catalogue = Catalogue(service.database, checks, lambda: datetime.now(UTC), judge)
-        assert [fault.message for fault in catalogue.validate(service.admin, nine)] == ["who knows", "it is wrong"]
-        with pytest.raises(InvalidTemplate, match="it is wrong"):
-            catalogue.push(service.admin, nine)
-        catalogue.push_shipped(service.admin, nine)
-        assert catalogue.template("web").digest == nine.digest
-        del told[0]
-        assert catalogue.push(service.admin, nine).digest == nine.digest
-        assert asked == [{}] * 3
-    finally:
-        service.database.close()

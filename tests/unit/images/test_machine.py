@@ -1,0 +1,46 @@
+"""What `calvinverse doctor` sees, and what it says where things are missing."""
+
+import pytest
+
+from images import machine
+from images.docker_engine import Engine
+from images.errors import RightsMissing
+from images.machine import Check
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
+    checks = by_name(list(machine.toolchain()))
+    assert checks["nomad"].verdict == "bad"
+    assert "Go 1.24.7 or later" in checks["nomad"].hint
+    assert checks["go"].verdict == "bad"
+    # It comes in a wheel: no Go is needed.
+    assert checks["bao"].verdict == "warn"
+
+
+def test_a_missing_engine_is_bad_unless_we_can_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "ask_engine", lambda: Engine("", "it isn't running"))
+    monkeypatch.setattr(machine, "can_install_packages", lambda: False)
+    assert next(iter(machine.docker())).verdict == "bad"
+    monkeypatch.setattr(machine, "can_install_packages", lambda: True)
+    assert next(iter(machine.docker())).verdict == "warn"
+
+
+def test_a_user_without_rights_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "is_root", lambda: False)
+    (check,) = machine.rights()
+    assert check.verdict == "warn"
+    assert "as root" in check.hint
+    with pytest.raises(RightsMissing, match="isn't root"):
+        machine.require_client_rights()
+
+
+def test_a_full_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "SPACE_NEEDED", 1 << 60)
+    checks = list(machine.disk())
+    assert any(check.verdict == "warn" and "may be needed" in check.hint for check in checks)

@@ -1,0 +1,25 @@
+"""The task graph, how failures of tasks are shown, and how tests are counted."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from images.places import CHECKOUT
+from tests.suite import Count, read_report
+
+
+def test_errors_count_as_failures_and_skipped_tests_as_neither(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="9" failures="1" errors="2" skipped="3"/></testsuites>')
+    assert read_report(report) == Count(passed=3, failed=3, skipped=3)
+    assert str(read_report(report)) == "3 passed, 3 failed"
+    assert read_report(tmp_path / "none") == Count()
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "images/provisioning/requirements.lock"])
+def test_locks_hold_hashes_for_everything_and_no_address(lock: str) -> None:
+    text = (CHECKOUT / lock).read_text()
+    assert "://" not in text
+    pinned = re.findall(r"^([a-z0-9][^=\s]*)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[a-zA-Z0-9]", text, re.MULTILINE)) > 30
