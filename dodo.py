@@ -29,7 +29,8 @@ TESTED = [*PARTS, "postgres"]
 """What has to be there before tests on the real parts run."""
 
 KINDS = {
-    "unit": ("test the rules and everything that needs no other part", ["postgres"]),
+    "unit": ("test the rules and everything that needs nothing but the locked packages", []),
+    "component": ("test what needs a database, threads, or the API in process", ["postgres"]),
     "contract": ("test that fakes and real adapters behave alike", TESTED),
     "integration": ("test single parts of ours on the real ones", TESTED),
     "images": ("test what is inside the images", TESTED),

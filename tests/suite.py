@@ -15,7 +15,7 @@ from doit.exceptions import TaskFailed
 from images.commands import run
 from images.places import CHECKOUT, state_folder
 
-KINDS = ("unit", "contract", "integration", "images", "snapshots", "cases", "attack", "fuzz", "e2e")
+KINDS = ("unit", "component", "contract", "integration", "images", "snapshots", "cases", "attack", "fuzz", "e2e")
 """The folders of tests, the quick ones first."""
 
 WAITING = ("integration", "cases", "e2e")
