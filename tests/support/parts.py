@@ -1,6 +1,7 @@
 """What providers get, for tests that need no service: the clients of a cluster, or twins in memory."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,7 @@ from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_access import MemoryNomadAcl
 from tests.fakes.backends.vault import MemoryVault
+from tests.fakes.inline_executor import InlineExecutor
 
 _NO_STATES = cast(ModuleStates, None)
 """A module can't be applied."""
@@ -31,8 +33,9 @@ def memory_parts(
     nomad: MemoryNomad | None = None,
     vault: MemoryVault | None = None,
     clock: Callable[[], datetime] = now,
+    pool: Callable[[], Executor] = InlineExecutor,
 ) -> Parts:
-    """Twins in memory."""
+    """Twins in memory. Calls that may run side by side do so in `pool`."""
     consul, vault = consul or MemoryConsul(), vault or MemoryVault()
     nomad = nomad or MemoryNomad(consul)
     return Parts(
@@ -43,7 +46,7 @@ def memory_parts(
         nomad=nomad,
         nomad_access=MemoryNomadAcl(),
         vault=vault,
-        places=job_places.connect(consul, nomad, vault),
+        places=job_places.connect(consul, nomad, vault, pool),
         words=secret_words(vault.secrets),
         states=_NO_STATES,
         state_address=lambda: "",

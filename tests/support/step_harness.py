@@ -1,7 +1,8 @@
 """All step kinds of an environment on twins in memory: what the executors' unit tests stand on."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ from environments.steps.registry import StepRegistry, registry_of
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets, MemoryVault
+from tests.fakes.inline_executor import InlineExecutor
 from tests.support.parts import memory_parts
 
 ALPHA = Owner("env-1", "alpha")
@@ -141,9 +143,9 @@ class FakeWeb:
 
 
 class World:
-    """One cluster in memory, and the registry on it."""
+    """One cluster in memory, and the registry on it. Calls that may run side by side do so in `pool`."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Callable[[], futures.Executor] = InlineExecutor) -> None:
         self.consul = MemoryConsul()
         self.nomad = MemoryNomad(self.consul)
         self.secrets = MemorySecrets()
@@ -151,7 +153,8 @@ class World:
         self.logins = MemoryLogins()
         self.finished: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self.web = FakeWeb()
-        parts = memory_parts(self.consul, self.nomad, MemoryVault(self.secrets, self.pki, self.logins), lambda: NOW)
+        vault_api = MemoryVault(self.secrets, self.pki, self.logins)
+        parts = memory_parts(self.consul, self.nomad, vault_api, lambda: NOW, pool)
         registry = registry_of([provider.provide(parts) for provider in (nomad, consul, vault, http, job_places)])
         own: list[Executor] = [
             VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),

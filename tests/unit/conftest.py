@@ -16,13 +16,14 @@ REFUSED = {
     "os.fork": "start a process",
     "os.forkpty": "start a process",
 }
-"""What no unit test does, by Python's audit events. PostgreSQL's driver needs a socket, a pool of workers needs threads."""
+"""What no unit test does, by Python's audit events."""
 
 _guarded = threading.local()
+"""Whether a unit test runs in this thread."""
 
 
-def refuse(deed: str) -> None:
-    """Fails the unit test that is running in this thread. Nothing that catches exceptions hides it."""
+def _refuse(deed: str) -> None:
+    """Fails the unit test that is running in this thread; handlers of exceptions don't catch this failure."""
     if getattr(_guarded, "on", False):
         pytest.fail(f"A unit test must not {deed}. Tests that do are in tests/component.")
 
@@ -30,7 +31,7 @@ def refuse(deed: str) -> None:
 def _audit(event: str, _: tuple[object, ...]) -> None:
     deed = REFUSED.get(event)
     if deed is not None:
-        refuse(deed)
+        _refuse(deed)
 
 
 sys.addaudithook(_audit)
@@ -38,7 +39,7 @@ _start_thread = threading.Thread.start
 
 
 def _refuse_thread(thread: threading.Thread) -> None:
-    refuse("start a thread")
+    _refuse("start a thread")
     _start_thread(thread)
 
 

@@ -5,9 +5,10 @@ has all of these places, whatever its steps are.
 """
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
@@ -34,6 +35,9 @@ from environments.providers.vault.ports import CertificateAuthority, SecretStore
 from environments.steps.base import Intended, Owner, StepRun
 
 _LOCKS = 64
+
+THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 3)
+"""Makes a pool for the calls of one claim."""
 
 
 def job_places(owner: Owner) -> list[Intended]:
@@ -83,7 +87,9 @@ class ClaimedPlaces:
         secrets: SecretStore,
         authority: CertificateAuthority,
         identities: Identities,
+        pool: Callable[[], Executor] = THREADS,
     ) -> None:
+        """Each claim takes a pool, in which calls that don't depend on each other run side by side."""
         self._nomad = nomad
         self._access = access
         self._catalogue = catalogue
@@ -91,6 +97,7 @@ class ClaimedPlaces:
         self._secrets = secrets
         self._authority = authority
         self._identities = identities
+        self._pool = pool
         self._claiming = [threading.Lock() for _ in range(_LOCKS)]
 
     def resources(self, owner: Owner) -> list[Intended]:
@@ -105,7 +112,7 @@ class ClaimedPlaces:
         # One step of an environment at a time, so that none ends the logins of a job that another one has started.
         with self._claiming[hash(owner.id) % _LOCKS]:
             check_role(self._authority, owner)
-            with ThreadPoolExecutor(3) as pool:
+            with self._pool() as pool:
                 claims = [
                     pool.submit(claim_prefix, self._keys, owner, run),
                     pool.submit(claim_folder, self._secrets, owner, run),

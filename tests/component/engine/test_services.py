@@ -1,6 +1,7 @@
 """Plans and updates with the real step kinds on twins in memory: single services of an environment come and go."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ class Cluster(Setting):
     """A service on a cluster in memory."""
 
     def __init__(self, folder: Path) -> None:
-        self.cluster = step_harness.World()
+        self.cluster = step_harness.World(ThreadPoolExecutor)
         super().__init__(folder)
 
     def make_registry(self) -> StepRegistry:

@@ -39,6 +39,7 @@ from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_access import MemoryNomadAcl
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
+from tests.fakes.inline_executor import InlineExecutor
 from tests.support.step_harness import Run
 from tests.unit.providers.opentofu.test_module import ALPHA, PLACE, FakeTofu, House
 
@@ -56,7 +57,9 @@ class Cluster:
         self.logins = MemoryLogins()
         self.secrets = MemorySecrets()
         pki = MemoryPki()
-        places = ClaimedPlaces(self.nomad, self.consul, self.consul, self.consul, self.secrets, pki, self.logins)
+        places = ClaimedPlaces(
+            self.nomad, self.consul, self.consul, self.consul, self.secrets, pki, self.logins, InlineExecutor
+        )
         self.broker = ClusterCredentials(
             self.consul, self.consul, self.acl, self.logins, self.secrets, places, self._where
         )
