@@ -1,9 +1,11 @@
-"""Unit tests need nothing but the locked packages: starting or opening anything else fails them."""
+"""Unit tests need nothing but the locked packages: one that starts or opens anything else fails."""
 
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any, NoReturn
 
+import psycopg
 import pytest
 
 REFUSED = {
@@ -16,37 +18,42 @@ REFUSED = {
     "os.fork": "start a process",
     "os.forkpty": "start a process",
 }
-"""What no unit test does, by Python's audit events."""
+"""What no unit test does, by Python's audit events. Threads and PostgreSQL's driver have none."""
 
 _guarded = threading.local()
 """Whether a unit test runs in this thread."""
 
 
-def _refuse(deed: str) -> None:
-    """Fails the unit test that is running in this thread; handlers of exceptions don't catch this failure."""
-    if getattr(_guarded, "on", False):
-        pytest.fail(f"A unit test must not {deed}. Tests that do are in tests/component.")
+def refuse(deed: str) -> NoReturn:
+    """Fails the test; handlers of exceptions don't catch this failure."""
+    pytest.fail(f"A unit test must not {deed}. Tests that do are in tests/component.")
 
 
 def _audit(event: str, _: tuple[object, ...]) -> None:
-    deed = REFUSED.get(event)
-    if deed is not None:
-        _refuse(deed)
+    if event in REFUSED and getattr(_guarded, "on", False):
+        refuse(REFUSED[event])
 
 
 sys.addaudithook(_audit)
-_start_thread = threading.Thread.start
 
 
-def _refuse_thread(thread: threading.Thread) -> None:
-    _refuse("start a thread")
-    _start_thread(thread)
+def _refuse_thread(*_: object) -> NoReturn:
+    refuse("start a thread")
+
+
+def _refuse_database(*_: object, **__: Any) -> NoReturn:
+    refuse("connect to a database")
+
+
+_patches = pytest.MonkeyPatch()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup() -> Iterator[None]:
     """Guards the test and all its fixtures, those of a session included, until its teardown is over."""
-    threading.Thread.start = _refuse_thread  # type: ignore[method-assign]
+    _patches.setattr(threading.Thread, "start", _refuse_thread)
+    _patches.setattr(psycopg.Connection, "connect", _refuse_database)
+    _patches.setattr(psycopg, "connect", _refuse_database)
     _guarded.on = True
     yield
 
@@ -58,4 +65,4 @@ def pytest_runtest_teardown() -> Iterator[None]:
         yield
     finally:
         _guarded.on = False
-        threading.Thread.start = _start_thread  # type: ignore[method-assign]
+        _patches.undo()

@@ -4,7 +4,8 @@ What modules and people write there has no mark, and jobs can read all of it. So
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import ClassVar
 
 from environments.domain.environment import ResourceRef
@@ -23,7 +24,8 @@ _NAMED = 3
 _BATCH = 500
 """Secrets that are listed and removed at a time."""
 
-_SIDE_BY_SIDE = 8
+THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 8)
+"""Makes a pool for removals."""
 
 
 def folder(environment: str) -> str:
@@ -77,8 +79,10 @@ class FolderHandler:
     kind: ClassVar[str] = FOLDER_KIND
     place: ClassVar[bool] = True
 
-    def __init__(self, store: SecretStore) -> None:
+    def __init__(self, store: SecretStore, pool: Callable[[], Executor] = THREADS) -> None:
+        """Secrets are removed side by side, in a pool for each batch."""
         self._store = store
+        self._pool = pool
 
     def observe(self, address: str, owner: Owner) -> Observation:
         """Lists them; metadata stay even when all versions are deleted."""
@@ -111,7 +115,7 @@ class FolderHandler:
                 names = ", ".join(repr(path)[1:-1] for path in some[:_NAMED])
                 raise BackendError(f"OpenBao keeps secrets although they were removed: {names}.")
             before = some
-            _side_by_side(self._store.remove, some, run)
+            _side_by_side(self._pool(), self._store.remove, some, run)
         if head is not None:
             run.before_effect()
             self._store.remove(marker)
@@ -152,12 +156,12 @@ def _check(store: SecretStore, owner: Owner) -> SecretHead | None:
     return head
 
 
-def _side_by_side(remove: Callable[[str], None], paths: Sequence[str], run: StepRun) -> None:
+def _side_by_side(pool: Executor, remove: Callable[[str], None], paths: Sequence[str], run: StepRun) -> None:
     def one(path: str) -> None:
         run.before_effect()
         remove(path)
 
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+    with pool:
         for done in [pool.submit(one, path) for path in paths]:
             done.result()
 

@@ -1,4 +1,4 @@
-"""What the providers give, as the service and the checking processes see it."""
+"""What is loaded with the step kinds of the providers."""
 
 import subprocess
 import sys

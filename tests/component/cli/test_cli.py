@@ -10,17 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED
-from environments.cli.program import run
 from environments.client import HttpClient
 from environments.context import Context, write_context
 from environments.domain.commands import CreateEnvironment
@@ -30,63 +27,12 @@ from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
 from environments.exit_statuses import exit_status
 from environments.private_files import write_private
-from tests.fakes.service import FakeService, Served, served
+from tests.fakes.service import FakeService
+from tests.support.command_line import CommandLine
 from tests.support.service_process import free_port
 
 URL = "https://127.0.0.1:20001"
 PROGRAM = (sys.executable, "-c", "from environments.cli import main; main()")
-
-
-@dataclass
-class Result:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Its data."""
-        return json.loads(self.out)
-
-
-@dataclass
-class CommandLine:
-    """Runs commands against a service."""
-
-    api: Served
-    capture: pytest.CaptureFixture[str]
-
-    @property
-    def service(self) -> FakeService:
-        """The service behind."""
-        return self.api.service
-
-    def __call__(self, *arguments: str) -> Result:
-        self.capture.readouterr()
-        status = run(arguments)
-        return Result(status, *self.capture.readouterr())
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One service for all tests; each uses environments of its own names."""
-    with served(tmp_path_factory.mktemp("service")) as running:
-        yield running
-
-
-@pytest.fixture
-def cli(
-    api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    token = tmp_path / "token"
-    token.write_text(api.token)
-    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("CALVINVERSE_ADDRESS", api.address)
-    monkeypatch.setenv("CALVINVERSE_TOKEN_FILE", str(token))
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    return CommandLine(api, capsys)
 
 
 def beside(act: Callable[[], None]) -> threading.Thread:

@@ -13,7 +13,7 @@ import pytest
 from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from tests.component.cli.test_cli import CommandLine
+from tests.support.command_line import CommandLine
 
 EXACT = "a\tb\u00a0c👩‍👩‍👧 \x1b[31mred\x1b[0m\r\n\u2028é\u0301"
 TEMPLATE = """

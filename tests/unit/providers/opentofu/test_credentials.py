@@ -72,7 +72,7 @@ class Cluster:
             NomadTokensHandler(self.acl),
             IdentityHandler(self.logins, self.nomad),
             SecretHandler(self.secrets),
-            FolderHandler(self.secrets),
+            FolderHandler(self.secrets, InlineExecutor),
             ServicesHandler(self.consul),
         ]
         self.handlers = {handler.kind: handler for handler in handlers}
