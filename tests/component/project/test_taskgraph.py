@@ -77,7 +77,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
 
 
 def test_arguments_for_pytest_may_follow(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "doit", "test:unit", "--", "--collect-only", "-q", "-k", "test_ids"]
+    command = [sys.executable, "-m", "doit", "test:unit", "--", "--collect-only", "-q", "-k", "test_ids.py"]
     env = {**os.environ, "CALVINVERSE_STATE": str(tmp_path)}
     ended = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=60, check=True)
     assert [line.rpartition("::")[2] for line in ended.stdout.splitlines() if "::" in line] == [
