@@ -1,7 +1,11 @@
-"""Turns problem documents (RFC 9457) back into errors."""
+"""Turns problem documents (RFC 9457) back into errors, and says what a failed connection may mean."""
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+import httpx2
+
+from environments.context import CA_FILE_VARIABLE, DEFAULT_ADDRESS
 from environments.domain.errors import (
     CalvinverseError,
     Conflict,
@@ -57,3 +61,31 @@ def error_from(address: str, status: int, document: Any) -> CalvinverseError:
         details.setdefault("code", code)
     message = document.get("detail") or document.get("title") or f"The service answered with status {status}."
     return cls(str(message), hint=str(document.get("hint") or ""), details=details)
+
+
+def wrong_protocol(address: str, error: Exception) -> tuple[str, str] | None:
+    """What is wrong and what to do, if the address has the wrong protocol, port or CA; None otherwise."""
+    said = str(error)
+    parts = urlsplit(address)
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        why = said.partition("CERTIFICATE_VERIFY_FAILED] ")[2].partition(" (_ssl")[0] or said
+        return (
+            f"The certificate of the service at {address} isn't trusted: {why}.",
+            f"Name the CA that signed it with {CA_FILE_VARIABLE}, and the host as the certificate does.",
+        )
+    if parts.scheme == "https" and isinstance(error, httpx2.ConnectError) and "SSL" in said.upper():
+        plain = urlunsplit(parts._replace(scheme="http"))
+        return f"What answers at {address} doesn't speak TLS.", f"If the service has no TLS there, give {plain}."
+    if parts.scheme == "http" and isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError):
+        secured = urlunsplit(parts._replace(scheme="https"))
+        return (
+            f"What answers at {address} dropped the connection.",
+            f"If the service speaks TLS there, give {secured}; else see `doit status`, and try again.",
+        )
+    if isinstance(error, httpx2.ConnectError) and parts.port is None:
+        ours = urlsplit(DEFAULT_ADDRESS).port
+        return (
+            f"Nothing answers at {address}, port {443 if parts.scheme == 'https' else 80}.",
+            f"Give the port too; the service listens on {ours} unless it is told otherwise.",
+        )
+    return None

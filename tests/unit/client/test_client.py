@@ -8,7 +8,7 @@ import pytest
 
 from environments.api.statuses import http_status
 from environments.client import HttpClient, read_bundle
-from environments.client.http import ANSWER_SECONDS, LOOK_SECONDS
+from environments.client.connection import ANSWER_SECONDS, OBSERVE_SECONDS
 from environments.client.problems import error_from
 from environments.client.stream import parse_events
 from environments.context import Context, find_context, stored_context, write_context
@@ -218,7 +218,7 @@ def test_what_asks_every_part_of_the_world_may_take_longer_than_other_answers() 
         ):
             with pytest.raises(UnknownEnvironment):
                 ask()
-    assert limits["/v1/environments/demo/plan"] == limits["/v1/environments/demo/observe"] == LOOK_SECONDS
+    assert limits["/v1/environments/demo/plan"] == limits["/v1/environments/demo/observe"] == OBSERVE_SECONDS
     assert limits["/v1/environments/demo/drift"] == ANSWER_SECONDS
 
 
