@@ -14,7 +14,7 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Duration
 from environments.providers.consul.ports import Catalogue, Instance
-from environments.providers.nomad.ports import SLICE, Job
+from environments.providers.nomad.ports import SLICE, NomadApi
 from environments.providers.nomad.registered_services import listed, services_of
 from environments.providers.nomad.rules import group_services
 from environments.service.shapes import TEXT, Shape, table
@@ -61,18 +61,6 @@ class CertificateChain(Protocol):
         ...
 
 
-class Jobs(Protocol):
-    """Nomad's jobs, as `NomadApi` has them."""
-
-    def jobs(self, namespace: str) -> list[str]:
-        """Ids of all jobs of a namespace."""
-        ...
-
-    def job(self, namespace: str, job: str) -> Job | None:
-        """The registered job, None if there is none."""
-        ...
-
-
 class CheckHttpOptions(Options):
     """`service`: its name without the environment's. `contains`: a text that the answer must hold."""
 
@@ -100,11 +88,11 @@ class CheckHttp(OwnThingsOnly):
     time_limit: ClassVar[timedelta] = timedelta(seconds=60)
     description: ClassVar[str] = "Asks every instance of a service over HTTP, with TLS verified against OpenBao's CA."
 
-    def __init__(self, catalogue: Catalogue, web: Web, authority: CertificateChain, jobs: Jobs) -> None:
+    def __init__(self, catalogue: Catalogue, web: Web, authority: CertificateChain, nomad: NomadApi) -> None:
         self._catalogue = catalogue
         self._web = web
         self._authority = authority
-        self._jobs = jobs
+        self._nomad = nomad
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
@@ -184,7 +172,7 @@ class CheckHttp(OwnThingsOnly):
         return [change(Action.CHANGE, self.kind, name, after=options.model_dump(mode="json"), details=[problem])]
 
     def _refuse_unwanted(self, namespace: str, name: str, label: str) -> None:
-        found = (self._jobs.job(namespace, job) for job in self._jobs.jobs(namespace))
+        found = (self._nomad.job(namespace, job) for job in self._nomad.jobs(namespace))
         groups = [
             group
             for job in found

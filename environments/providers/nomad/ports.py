@@ -129,7 +129,7 @@ class JobPlan:
 
 
 class NomadApi(Protocol):
-    """What the executors need of Nomad.
+    """What the steps need of Nomad.
 
     All calls raise `BackendUnavailable`, `BackendDenied` or `BackendError`.
     """
