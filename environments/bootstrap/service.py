@@ -23,7 +23,7 @@ from environments.engine.plan import WorldPlanner
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
 from environments.engine.world import World
-from environments.providers.backend.health import Parts
+from environments.providers.backend.health import BackendHealth
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
@@ -156,7 +156,7 @@ def build(settings: Settings) -> Service:
             database,
             revealing,
             revealing,
-            Parts(connections, settings.database or str(settings.data_folder)),
+            BackendHealth(connections, settings.database or str(settings.data_folder)),
             tools.executors,
             now,
             version,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from environments.providers.backend.calls import Part
-from environments.providers.backend.health import Parts
+from environments.providers.backend.health import BackendHealth
 from environments.providers.consul.client import ConsulClient
 from environments.providers.nomad.client import NomadClient
 from environments.providers.vault.client import VaultClient
@@ -62,7 +62,7 @@ def test_a_flood_of_connections_keeps_the_service_working(cluster: Cluster, part
 
     def service() -> None:
         """New connections to all parts, as a service that has just started makes them."""
-        assert Parts(lambda: connections, "").troubles() == {}
+        assert BackendHealth(lambda: connections, "").troubles() == {}
         ConsulClient(lambda: connections).tree("environments/nobody/")
         NomadClient(lambda: connections).jobs("default")
         VaultClient(lambda: connections).secrets.head("environments/nobody/secret")

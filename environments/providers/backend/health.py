@@ -15,7 +15,7 @@ _HEALTH: dict[Part, str] = {
 _TIME_LIMIT = 2.0
 
 
-class Parts:
+class BackendHealth:
     """See `environments.service.reading.Parts`."""
 
     def __init__(self, connections: Callable[[], Connections], database: str) -> None:

@@ -12,7 +12,7 @@ from environments.domain.errors import BackendError, BackendUnavailable, Calvinv
 from environments.providers.backend.bounded import bounded_session
 from environments.providers.backend.calls import Caller, FixedToken
 from environments.providers.backend.connections import Connections, Endpoint, TokenFile
-from environments.providers.backend.health import Parts
+from environments.providers.backend.health import BackendHealth
 from environments.providers.consul import client as consul_module
 from environments.providers.consul.client import ConsulClient
 from environments.providers.http.check import NoAnswer
@@ -118,7 +118,7 @@ def test_a_call_of_a_part_ends_with_its_limit(talk: Talk, part_of: Callable[[str
         with soon(), pytest.raises(BackendUnavailable):
             Caller("vault", server.address, timeout=LIMIT).get("/v1/secret/data/x")
         with soon():
-            assert set(Parts(lambda: part_of(server.address), "").troubles()) == {"consul", "nomad", "vault"}
+            assert set(BackendHealth(lambda: part_of(server.address), "").troubles()) == {"consul", "nomad", "vault"}
 
 
 @pytest.mark.parametrize("talk", [*FLOODS.values(), servers.deep], ids=[*FLOODS, "deep JSON"])
