@@ -41,7 +41,7 @@ from tests.fakes.backends.nomad_access import MemoryNomadAcl
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 from tests.fakes.inline_executor import InlineExecutor
 from tests.support.step_harness import Run
-from tests.unit.providers.opentofu.test_module import ALPHA, PLACE, FakeTofu, House
+from tests.unit.providers.opentofu.test_module import ALPHA, PLACE, FakeTofu, Harness
 
 ALL: tuple[CredentialPart, ...] = ("consul", "nomad", "openbao")
 POLICY = "env-alpha--module"
@@ -108,8 +108,8 @@ class Cluster:
 class CredentialTofu(FakeTofu):
     """Remembers what it was issued, and observes what is good meanwhile."""
 
-    def __init__(self, house: House, cluster: Cluster) -> None:
-        super().__init__(house.states)
+    def __init__(self, harness: Harness, cluster: Cluster) -> None:
+        super().__init__(harness.states)
         self.credentials: list[IssuedCredentials] = []
         self.good: list[list[int]] = []
         self._cluster = cluster
@@ -134,7 +134,7 @@ class CredentialTofu(FakeTofu):
         self.good.append(self._cluster.tokens())
 
 
-class WithBroker(House):
+class WithBroker(Harness):
     """The executor with a broker."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class WithBroker(House):
 
 
 @pytest.fixture
-def house() -> WithBroker:
+def harness() -> WithBroker:
     return WithBroker()
 
 
@@ -306,8 +306,8 @@ def test_changed_rules_are_told_and_mended(cluster: Cluster) -> None:
     assert cluster.broker.missing(ALPHA, ALL) == []
 
 
-def test_all_that_issuing_makes_is_known_beforehand_and_shared(house: WithBroker) -> None:
-    found = house.executor.resources(house.context(credentials=list(ALL)))
+def test_all_that_issuing_makes_is_known_beforehand_and_shared(harness: WithBroker) -> None:
+    found = harness.executor.resources(harness.context(credentials=list(ALL)))
     assert [(item.ref.kind, item.ref.address) for item in found if item.shared] == [
         ("vault.module_key", "alpha"),
         ("consul.kv", "environments/alpha/"),
@@ -326,35 +326,35 @@ def test_all_that_issuing_makes_is_known_beforehand_and_shared(house: WithBroker
     ]
 
 
-def test_each_use_of_tofu_has_its_own_credentials_and_a_destroy_too(house: WithBroker) -> None:
-    house.apply(credentials=["nomad", "consul", "nomad"])
-    house.executor.plan(house.context(credentials=["nomad", "consul"]), Run())
-    house.state.destroy("alpha/net", ALPHA, Run())
-    assert house.recording.good == [[1, 1, 0]] * 3
-    assert len({issued.variables["NOMAD_TOKEN"] for issued in house.recording.credentials}) == 3
-    assert house.cluster.tokens() == [0, 0, 0]
+def test_each_use_of_tofu_has_its_own_credentials_and_a_destroy_too(harness: WithBroker) -> None:
+    harness.apply(credentials=["nomad", "consul", "nomad"])
+    harness.executor.plan(harness.context(credentials=["nomad", "consul"]), Run())
+    harness.state.destroy("alpha/net", ALPHA, Run())
+    assert harness.recording.good == [[1, 1, 0]] * 3
+    assert len({issued.variables["NOMAD_TOKEN"] for issued in harness.recording.credentials}) == 3
+    assert harness.cluster.tokens() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("reason", [StepFailed("no"), Interrupted("The worker stops.")])
-def test_a_failed_apply_ends_its_credentials(house: WithBroker, reason: CalvinverseError) -> None:
-    house.recording.fails = reason
+def test_a_failed_apply_ends_its_credentials(harness: WithBroker, reason: CalvinverseError) -> None:
+    harness.recording.fails = reason
     with pytest.raises(type(reason)):
-        house.apply(credentials=list(ALL))
-    assert house.recording.good == [[1, 1, 1]]
-    assert house.cluster.tokens() == [0, 0, 0]
+        harness.apply(credentials=list(ALL))
+    assert harness.recording.good == [[1, 1, 1]]
+    assert harness.cluster.tokens() == [0, 0, 0]
 
 
-def test_a_module_without_the_option_gets_nothing(house: WithBroker) -> None:
-    house.apply()
-    house.executor.plan(house.context(), Run())
-    house.state.destroy("alpha/net", ALPHA, Run())
-    assert house.recording.credentials == [IssuedCredentials()] * 3
-    assert house.cluster.left() == []
+def test_a_module_without_the_option_gets_nothing(harness: WithBroker) -> None:
+    harness.apply()
+    harness.executor.plan(harness.context(), Run())
+    harness.state.destroy("alpha/net", ALPHA, Run())
+    assert harness.recording.credentials == [IssuedCredentials()] * 3
+    assert harness.cluster.left() == []
 
 
-def test_a_plan_makes_nothing_to_issue_credentials(house: WithBroker) -> None:
+def test_a_plan_makes_nothing_to_issue_credentials(harness: WithBroker) -> None:
     run = Run()
-    found = house.executor.plan(house.context(credentials=list(ALL)), run)
+    found = harness.executor.plan(harness.context(credentials=list(ALL)), run)
     assert [told.kind for told in found] == [
         "consul.kv",
         "consul.policy",
@@ -366,8 +366,8 @@ def test_a_plan_makes_nothing_to_issue_credentials(house: WithBroker) -> None:
         "opentofu.state",
     ]
     assert run.effects == 0
-    assert house.recording.credentials == []
-    assert house.cluster.left() == []
+    assert harness.recording.credentials == []
+    assert harness.cluster.left() == []
 
 
 def test_who_only_looks_is_lent_credentials_and_claims_nothing(cluster: Cluster) -> None:
@@ -378,22 +378,22 @@ def test_who_only_looks_is_lent_credentials_and_claims_nothing(cluster: Cluster)
 
 
 def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_run_issued(
-    house: WithBroker,
+    harness: WithBroker,
 ) -> None:
-    context = house.context(credentials=["consul"])
-    shown = house.executor.plan(context, Run())
-    with house.cluster.broker.issue(ALPHA, ["consul"], 300, Run()):
+    context = harness.context(credentials=["consul"])
+    shown = harness.executor.plan(context, Run())
+    with harness.cluster.broker.issue(ALPHA, ["consul"], 300, Run()):
         pass
-    assert house.executor.plan(context, Run()) == shown[-1:]
-    house.recording.dies = True
+    assert harness.executor.plan(context, Run()) == shown[-1:]
+    harness.recording.dies = True
     with pytest.raises(BackendUnavailable):
-        house.apply(credentials=["consul"])
-    (resumed,) = house.executor.plan(context, Run())
+        harness.apply(credentials=["consul"])
+    (resumed,) = harness.executor.plan(context, Run())
     assert (resumed.kind, resumed.address) == ("opentofu.state", "alpha/net")
-    house.recording.dies = False
-    house.apply(credentials=["consul"])
-    assert [told.kind for told in house.executor.plan(context, Run())] == ["opentofu.resource"]
-    more = house.executor.plan(house.context(credentials=["consul", "nomad"]), Run())
+    harness.recording.dies = False
+    harness.apply(credentials=["consul"])
+    assert [told.kind for told in harness.executor.plan(context, Run())] == ["opentofu.resource"]
+    more = harness.executor.plan(harness.context(credentials=["consul", "nomad"]), Run())
     assert [told.kind for told in more] == [
         "nomad.namespace",
         "consul.policy",
@@ -402,34 +402,34 @@ def test_a_plan_of_a_first_apply_is_the_same_whatever_other_steps_or_a_killed_ru
     ]
 
 
-def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_then(house: WithBroker) -> None:
-    house.recording.dies = True
+def test_what_a_killed_run_may_have_made_is_recorded_with_the_credentials_of_then(harness: WithBroker) -> None:
+    harness.recording.dies = True
     with pytest.raises(BackendUnavailable):
-        house.apply(credentials=["consul"])
-    house.recording.dies = False
-    house.apply(variables={"size": 2})
-    assert house.recording.good == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+        harness.apply(credentials=["consul"])
+    harness.recording.dies = False
+    harness.apply(variables={"size": 2})
+    assert harness.recording.good == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
 
 
-def test_a_run_record_of_before_credentials_can_be_read(house: WithBroker) -> None:
-    house.apply()
-    content = house.states.records[PLACE].replace(b', "credentials": []', b"")
+def test_a_run_record_of_before_credentials_can_be_read(harness: WithBroker) -> None:
+    harness.apply()
+    content = harness.states.records[PLACE].replace(b', "credentials": []', b"")
     assert b"credentials" not in content
     assert RunRecord.load(content).module.credentials == ()
 
 
-def test_other_parts_are_refused(house: WithBroker) -> None:
+def test_other_parts_are_refused(harness: WithBroker) -> None:
     files = {
-        **house.context().bundle.files,
+        **harness.context().bundle.files,
         "template.toml": b'[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "b"\n',
     }
-    assert house.executor.check({"folder": "net", "credentials": ["docker"]}, make_bundle(files))
+    assert harness.executor.check({"folder": "net", "credentials": ["docker"]}, make_bundle(files))
 
 
 def test_a_service_without_a_cluster_says_so() -> None:
-    house = House()
+    harness = Harness()
     with pytest.raises(MachineError, match="no cluster"):
-        house.apply(credentials=["consul"])
+        harness.apply(credentials=["consul"])
 
 
 def test_another_owners_tokens_are_not_ours(cluster: Cluster) -> None:

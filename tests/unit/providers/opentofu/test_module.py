@@ -121,7 +121,7 @@ class FakeTofu:
         self.states.drop_lock(key, "1")
 
 
-class House:
+class Harness:
     """The executor and its handlers on a fake tofu."""
 
     def __init__(self) -> None:
@@ -146,177 +146,176 @@ class House:
         """What is kept for the destroy."""
         return RunRecord.load(self.states.records[PLACE])
 
-    def look(self) -> Presence:
+    def observe(self) -> Presence:
         """At the state, anew."""
         self.executor.modules.forget(ALPHA, "net")
         return self.state.observe("alpha/net", ALPHA).presence
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> Harness:
+    return Harness()
 
 
 def ref(address: str) -> ResourceRef:
     return ResourceRef(kind="opentofu.resource", address=f"alpha/net/{address}")
 
 
-def test_what_will_be_made_is_written_down_first(house: House) -> None:
+def test_what_will_be_made_is_written_down_first(harness: Harness) -> None:
     run = Run()
-    house.tofu.dies = True
+    harness.tofu.dies = True
     with pytest.raises(BackendUnavailable):
-        house.apply(run)
+        harness.apply(run)
     assert run.intended == [ref("x.a")]
-    assert house.record().in_flight == {"x.a"}
-    assert house.record().module.lock == b"lock"
-    assert house.look() is Presence.OURS
-    assert house.resource.observe("alpha/net/x.a", ALPHA).presence is Presence.OURS
+    assert harness.record().in_flight == {"x.a"}
+    assert harness.record().module.lock == b"lock"
+    assert harness.observe() is Presence.OURS
+    assert harness.resource.observe("alpha/net/x.a", ALPHA).presence is Presence.OURS
 
 
-def test_the_state_and_the_key_are_known_beforehand(house: House) -> None:
-    found = {
-        item.ref.kind: (item.ref.address, item.shared, item.rank) for item in house.executor.resources(house.context())
-    }
+def test_the_state_and_the_key_are_known_beforehand(harness: Harness) -> None:
+    resources = harness.executor.resources(harness.context())
+    found = {item.ref.kind: (item.ref.address, item.shared, item.rank) for item in resources}
     assert found == {"vault.module_key": ("alpha", True, 0), "opentofu.state": ("alpha/net", False, 0)}
 
 
-def test_what_ended_by_itself_is_not_in_flight(house: House) -> None:
-    house.tofu.fails = StepFailed("no")
+def test_what_ended_by_itself_is_not_in_flight(harness: Harness) -> None:
+    harness.tofu.fails = StepFailed("no")
     with pytest.raises(StepFailed):
-        house.apply()
-    assert house.record().in_flight == frozenset()
-    house.tofu.fails = None
-    house.apply()
-    house.tofu.wants = ["x.b"]
+        harness.apply()
+    assert harness.record().in_flight == frozenset()
+    harness.tofu.fails = None
+    harness.apply()
+    harness.tofu.wants = ["x.b"]
     run = Run()
     run.intended = [ref("x.a")]
-    house.apply(run)
+    harness.apply(run)
     assert run.intended == [ref("x.b")]
 
 
-def test_what_an_earlier_run_made_and_could_not_settle_is_settled_with_the_next(house: House) -> None:
-    house.apply()
+def test_what_an_earlier_run_made_and_could_not_settle_is_settled_with_the_next(harness: Harness) -> None:
+    harness.apply()
     run = Run()
-    house.apply(run)
+    harness.apply(run)
     assert run.intended == [ref("x.a")]
 
 
-def test_a_resumed_apply_of_the_same_just_goes_on(house: House) -> None:
-    house.tofu.dies = True
+def test_a_resumed_apply_of_the_same_just_goes_on(harness: Harness) -> None:
+    harness.tofu.dies = True
     with pytest.raises(BackendUnavailable):
-        house.apply()
-    house.tofu.dies = False
-    house.apply()
-    assert house.tofu.calls == ["apply", "apply"]
-    assert house.record().in_flight == frozenset()
+        harness.apply()
+    harness.tofu.dies = False
+    harness.apply()
+    assert harness.tofu.calls == ["apply", "apply"]
+    assert harness.record().in_flight == frozenset()
 
 
 @pytest.mark.parametrize("options", [{"variables": {"size": 2}}, {"content": MODULE + b"\n"}])
-def test_another_version_first_has_recorded_what_was_in_flight(house: House, options: dict[str, Any]) -> None:
-    house.tofu.dies = True
+def test_another_version_first_has_recorded_what_was_in_flight(harness: Harness, options: dict[str, Any]) -> None:
+    harness.tofu.dies = True
     with pytest.raises(BackendUnavailable):
-        house.apply()
-    house.tofu.dies = False
-    house.tofu.wants = ["x.b"]
-    house.apply(**options)
-    assert house.tofu.calls == ["apply", "apply x.a", "apply"]
-    assert house.tofu.seen[1].variables == {"size": 1}
-    assert house.tofu.world == {"x.b"}
+        harness.apply()
+    harness.tofu.dies = False
+    harness.tofu.wants = ["x.b"]
+    harness.apply(**options)
+    assert harness.tofu.calls == ["apply", "apply x.a", "apply"]
+    assert harness.tofu.seen[1].variables == {"size": 1}
+    assert harness.tofu.world == {"x.b"}
 
 
-def test_destroy_records_what_was_in_flight_destroys_looks_and_forgets(house: House) -> None:
-    house.tofu.dies = True
+def test_destroy_records_what_was_in_flight_destroys_looks_and_forgets(harness: Harness) -> None:
+    harness.tofu.dies = True
     with pytest.raises(BackendUnavailable):
-        house.apply()
-    house.tofu.dies = False
-    house.tofu.calls.clear()
-    house.resource.destroy("alpha/net/x.a", ALPHA, Run())
-    assert house.tofu.calls == ["apply x.a", "destroy", "look"]
-    assert house.tofu.world == set()
-    assert house.states.records == {}
-    assert house.look() is Presence.ABSENT
-    house.tofu.calls.clear()
-    house.resource.destroy("alpha/net/x.a", ALPHA, Run())
-    house.state.destroy("alpha/net", ALPHA, Run())
-    assert house.tofu.calls == []
+        harness.apply()
+    harness.tofu.dies = False
+    harness.tofu.calls.clear()
+    harness.resource.destroy("alpha/net/x.a", ALPHA, Run())
+    assert harness.tofu.calls == ["apply x.a", "destroy", "look"]
+    assert harness.tofu.world == set()
+    assert harness.states.records == {}
+    assert harness.observe() is Presence.ABSENT
+    harness.tofu.calls.clear()
+    harness.resource.destroy("alpha/net/x.a", ALPHA, Run())
+    harness.state.destroy("alpha/net", ALPHA, Run())
+    assert harness.tofu.calls == []
 
 
-def test_what_cannot_be_recorded_is_named_and_kept_in_mind(house: House) -> None:
-    house.apply()
-    house.tofu.wants, house.tofu.dies = ["x.a", "x.b"], True
+def test_what_cannot_be_recorded_is_named_and_kept_in_mind(harness: Harness) -> None:
+    harness.apply()
+    harness.tofu.wants, harness.tofu.dies = ["x.a", "x.b"], True
     with pytest.raises(BackendUnavailable):
-        house.apply()
-    house.tofu.dies, house.tofu.fails = False, StepFailed("quota exceeded")
+        harness.apply()
+    harness.tofu.dies, harness.tofu.fails = False, StepFailed("quota exceeded")
     with pytest.raises(StepFailed, match=r"x\.b may have been made.*quota exceeded") as caught:
-        house.state.destroy("alpha/net", ALPHA, Run())
+        harness.state.destroy("alpha/net", ALPHA, Run())
     assert caught.value.details == {"left": ["x.b"]}
-    assert house.look() is Presence.OURS
+    assert harness.observe() is Presence.OURS
     # The other one is gone: nothing is wrong with it.
-    house.resource.destroy("alpha/net/x.a", ALPHA, Run())
+    harness.resource.destroy("alpha/net/x.a", ALPHA, Run())
     with pytest.raises(StepFailed):
-        house.resource.destroy("alpha/net/x.b", ALPHA, Run())
+        harness.resource.destroy("alpha/net/x.b", ALPHA, Run())
 
 
-def test_a_state_without_a_kit_is_only_forgotten_when_it_is_empty(house: House) -> None:
-    house.apply()
-    record = house.states.records.pop(PLACE)
+def test_a_state_without_a_kit_is_only_forgotten_when_it_is_empty(harness: Harness) -> None:
+    harness.apply()
+    record = harness.states.records.pop(PLACE)
     with pytest.raises(StepFailed, match=r"is lost.*x\.a"):
-        house.state.destroy("alpha/net", ALPHA, Run())
-    house.states.records[PLACE] = record
-    house.keys.keys.clear()
+        harness.state.destroy("alpha/net", ALPHA, Run())
+    harness.states.records[PLACE] = record
+    harness.keys.keys.clear()
     with pytest.raises(StepFailed, match="key of environment 'alpha' is gone"):
-        house.state.destroy("alpha/net", ALPHA, Run())
+        harness.state.destroy("alpha/net", ALPHA, Run())
 
 
-def test_a_module_without_resources_leaves_a_state_until_it_is_destroyed(house: House) -> None:
-    house.tofu.wants = []
-    house.apply()
-    assert house.look() is Presence.OURS
-    house.state.destroy("alpha/net", ALPHA, Run())
-    assert house.look() is Presence.ABSENT
+def test_a_module_without_resources_leaves_a_state_until_it_is_destroyed(harness: Harness) -> None:
+    harness.tofu.wants = []
+    harness.apply()
+    assert harness.observe() is Presence.OURS
+    harness.state.destroy("alpha/net", ALPHA, Run())
+    assert harness.observe() is Presence.ABSENT
 
 
-def test_many_looks_at_one_module_are_one(house: House) -> None:
-    house.apply()
-    house.tofu.calls.clear()
+def test_many_looks_at_one_module_are_one(harness: Harness) -> None:
+    harness.apply()
+    harness.tofu.calls.clear()
     for _ in range(5):
-        house.resource.observe("alpha/net/x.a", ALPHA)
-    assert house.tofu.calls == ["look"]
+        harness.resource.observe("alpha/net/x.a", ALPHA)
+    assert harness.tofu.calls == ["look"]
 
 
-def test_sensitive_outputs_are_not_given_on(house: House) -> None:
-    house.tofu.outputs = {"id": Output(1), "password": Output(None, sensitive=True)}
+def test_sensitive_outputs_are_not_given_on(harness: Harness) -> None:
+    harness.tofu.outputs = {"id": Output(1), "password": Output(None, sensitive=True)}
     run = Run()
-    assert house.apply(run) == {"id": 1}
+    assert harness.apply(run) == {"id": 1}
     assert run.lines == ["not given on, because they are sensitive: password"]
     again = Run()
-    assert house.apply(again) == {"id": 1}
+    assert harness.apply(again) == {"id": 1}
     assert again.lines == []
-    assert house.apply(outputs=["id"]) == {"id": 1}
-    house.tofu.outputs = {}
+    assert harness.apply(outputs=["id"]) == {"id": 1}
+    harness.tofu.outputs = {}
     with pytest.raises(StepFailed, match="no output 'id'"):
-        house.apply(outputs=["id"])
+        harness.apply(outputs=["id"])
 
 
-def test_a_plan_makes_nothing_and_names_the_environment(house: House) -> None:
-    (change,) = house.executor.plan(house.context(), Run())
+def test_a_plan_makes_nothing_and_names_the_environment(harness: Harness) -> None:
+    (change,) = harness.executor.plan(harness.context(), Run())
     assert change.address == "alpha/net/x.a"
-    assert house.keys.keys == {}
-    assert house.states.records == {}
+    assert harness.keys.keys == {}
+    assert harness.states.records == {}
 
 
-def test_a_plan_tells_outputs_that_change_although_no_resource_does(house: House) -> None:
-    house.tofu.planned_outputs = [
+def test_a_plan_tells_outputs_that_change_although_no_resource_does(harness: Harness) -> None:
+    harness.tofu.planned_outputs = [
         Change(kind="opentofu.output", address=name, action=Action.CHANGE, details=(f"{name}: 1 → 2",))
         for name in ("id", "small")
     ]
-    planned = house.executor.plan(house.context(), Run())
+    planned = harness.executor.plan(harness.context(), Run())
     assert [change.kind for change in planned] == ["opentofu.resource"]  # of what is made as a whole, things say enough
-    house.tofu.wants = []
-    (made,) = house.executor.plan(house.context(), Run())
+    harness.tofu.wants = []
+    (made,) = harness.executor.plan(harness.context(), Run())
     assert (made.kind, made.address, made.action) == ("opentofu.state", "alpha/net", Action.CREATE)
-    house.apply()
-    (changed,) = house.executor.plan(house.context(outputs=["id"]), Run())
+    harness.apply()
+    (changed,) = harness.executor.plan(harness.context(outputs=["id"]), Run())
     assert (changed.action, changed.details) == (Action.CHANGE, ("output id: 1 → 2",))
 
 
@@ -374,12 +373,12 @@ def test_what_the_module_does_not_declare_is_named() -> None:
     ]
 
 
-def test_a_template_is_checked_when_it_is_pushed(house: House) -> None:
+def test_a_template_is_checked_when_it_is_pushed(harness: Harness) -> None:
     template = b'[template]\nname = "x"\n[[steps]]\nname = "net"\nuses = "opentofu.module"\n'
     bundle = Bundle(files={"net/main.tf": MODULE, "template.toml": template})
 
     def check(options: dict[str, Any], bundle: Bundle) -> list[str]:
-        return [fault.sentence for fault in house.executor.check(options, bundle)]
+        return [fault.sentence for fault in harness.executor.check(options, bundle)]
 
     assert check({"folder": "net", "variables": {"size": "{{ parameters.size }}"}}, bundle) == []
     assert check({"folder": "{{ x }}"}, bundle) == []
@@ -387,7 +386,7 @@ def test_a_template_is_checked_when_it_is_pushed(house: House) -> None:
     assert "with.folder" in check({}, bundle)[0]
     assert module_files(bundle, ".").keys() == {"net/main.tf", "template.toml"}
     with pytest.raises(InvalidTemplate, match="declares no variable"):
-        house.apply(variables={"size": 1, "other": 2})
+        harness.apply(variables={"size": 1, "other": 2})
 
 
 def diagnostic(summary: str, detail: str = "", **more: Any) -> bytes:
@@ -628,6 +627,6 @@ def test_how_long_tofu_may_take_to_end_depends_on_why() -> None:
     assert grace(Cancelled("x", details={"forced": True})) < grace(Cancelled("x"))
 
 
-def test_holders_are_told(house: House) -> None:
-    house.apply()
-    assert [who for _, who in house.states.passwords.values()] == [(1, Holder("dep-1", "worker-1", 1))]
+def test_holders_are_told(harness: Harness) -> None:
+    harness.apply()
+    assert [who for _, who in harness.states.passwords.values()] == [(1, Holder("dep-1", "worker-1", 1))]
