@@ -51,7 +51,7 @@ _REGISTRATIONS = 5
 class NomadJobOptions(Options):
     """`file`: the job file in HCL, in the template's folder. `variables`: values of the variables that it declares.
 
-    `promotion`: whether healthy canaries are promoted at once, or when somebody asks for it.
+    `promotion`: whether healthy canaries are promoted at once, or on request.
     """
 
     file: str
@@ -67,7 +67,7 @@ class NomadJob(OwnThingsOnly):
     time_limit: ClassVar[timedelta] = timedelta(minutes=5)
     description: ClassVar[str] = "Runs a Nomad job in the environment's namespace and waits until it is healthy."
     plans_itself: ClassVar[bool] = True
-    """Nomad keeps an unchanged job as the version that it is; and its services may have moved to other ports since."""
+    """Registering an unchanged job makes no new version, and its services may have moved to other ports since."""
 
     promotes: ClassVar[bool] = True
 
@@ -80,9 +80,9 @@ class NomadJob(OwnThingsOnly):
         trusted: frozenset[str] = frozenset({"meta"}),
         words: Words = no_words,
     ) -> None:
-        """`trusted`: environments whose jobs may ask for any identity; people can't make environments of such names.
+        """`trusted`: environments whose jobs may ask for any identity; people can't create environments of such names.
 
-        `words` of an environment's secrets are taken out of what its tasks wrote, where that is quoted.
+        `words` of an environment's secrets are removed from quoted output of its tasks.
         """
         self._nomad = nomad
         self._catalogue = catalogue
@@ -92,7 +92,7 @@ class NomadJob(OwnThingsOnly):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
-        """Unknown options, a missing file, and all that can be seen of the job file."""
+        """Unknown options, a missing file, and all faults of the job file that static checks find."""
         found = faults(NomadJobOptions, options)
         file = options.get("file")
         if not isinstance(file, str) or has_expression(file):
@@ -114,7 +114,7 @@ class NomadJob(OwnThingsOnly):
         try:
             label = job_label(bundle.text(file))
         except CalvinverseError:
-            return {}  # what is wrong there is told as such
+            return {}  # faults there are reported elsewhere
         return {f"the Nomad job {label!r}": ("with", "file")}
 
     @classmethod
@@ -127,12 +127,12 @@ class NomadJob(OwnThingsOnly):
 
     @classmethod
     def why_not_again(cls, options: Mapping[str, Any], bundle: Bundle) -> str:
-        """Only a job that ends by itself can be run again, and only one that is started by being registered."""
+        """Only a job that ends by itself and starts when it is registered can be run again."""
         file = options.get("file")
         return why_not_again(bundle.text(file)) if isinstance(file, str) and not has_expression(file) else ""
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The job, and what the environment has because of it: all that the job can read, write and leave behind."""
+        """The job, and the places that the job can read, write and leave things in."""
         label = job_label(context.bundle.text(context.options.file))
         job = Intended(ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}"))
         return [*self._places.resources(context.owner), job]
@@ -154,7 +154,7 @@ class NomadJob(OwnThingsOnly):
             refuse_failed(self._nomad, owner.name, job["ID"])
         present, outcome, new = self._present(job["ID"], owner), Outcome(), False
         if not completion.done:
-            # What has happened to instances that are there already was told when it happened.
+            # Earlier events of existing instances were reported when they happened.
             known = event_marks(self._nomad.allocations(owner.name, job["ID"])[1]) if present else frozenset()
             registered = self._register(job, completion, owner, run)
             new = registered.new
@@ -173,16 +173,16 @@ class NomadJob(OwnThingsOnly):
         }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """What would be made or changed of the job, by Nomad's own plan, and of the namespace and policy around it.
+        """What would be created or changed of the job, by Nomad's own plan, and of its namespace and policy.
 
-        A job of this step that its options don't define any more isn't told here: the engine knows it from the
+        A job of this step that its options don't define any more isn't reported here: the engine knows it from the
         inventory and destroys it after the step.
         """
         owner = context.owner
         job, completion = self._read(context)
         shared = self._places.plan(owner)
         address = f"{owner.name}/{job['ID']}"
-        # In a namespace that isn't there, there is nothing to be asked for.
+        # A namespace that doesn't exist has no job.
         missing = any((found.kind, found.action) == (NAMESPACE_KIND, Action.CREATE) for found in shared)
         present = None if missing else self._present(job["ID"], owner)
         if completion.done:
@@ -220,7 +220,7 @@ class NomadJob(OwnThingsOnly):
         return job, Completion(context, text, job, resource)
 
     def _register(self, job: Job, completion: Completion, owner: Owner, run: StepRun) -> Registered:
-        """The job as Nomad has it: registered now, unless it is there as it should be."""
+        """The job as Nomad has it; registers it, unless it is up to date."""
         name = job["ID"]
         for attempt in range(_REGISTRATIONS):
             present = self._present(name, owner)
@@ -238,7 +238,7 @@ class NomadJob(OwnThingsOnly):
                 index = present["JobModifyIndex"] if present else 0
                 evaluation = self._nomad.register(owner.name, wanted, index)
             except InvalidJob:
-                # Somebody else registered it in between: look again.
+                # It was registered by another one in between: read it again.
                 found = self._nomad.job(owner.name, name)
                 if attempt == _REGISTRATIONS - 1 or (found["JobModifyIndex"] if found else 0) == index:
                     raise
@@ -250,7 +250,7 @@ class NomadJob(OwnThingsOnly):
         raise AssertionError("unreachable")
 
     def _is_there(self, wanted: Job, present: Job, owner: Owner) -> bool:
-        """Whether Nomad has this very job already: then it isn't registered.
+        """Whether Nomad has exactly this job already: then it isn't registered.
 
         Nomad keeps with a job which token registered it. Ours changes each hour and with each start of the service, and
         the same job with another token is a new version: instances get it, and what has completed runs once more.
@@ -259,7 +259,7 @@ class NomadJob(OwnThingsOnly):
             return False
         if not ends_by_itself(wanted) or present.get("Status") != "dead":
             return True
-        # Nothing of it runs: it has ended, or whatever ran of this version is forgotten, and nobody knows.
+        # Nothing of it runs: it has ended, or Nomad has forgotten what ran of this version.
         version = present.get("Version", 0)
         return any(found.job_version == version for found in self._nomad.allocations(owner.name, wanted["ID"])[1])
 
@@ -273,7 +273,7 @@ class NomadJob(OwnThingsOnly):
         return present
 
     def _retry(self, present: Job | None, owner: Owner) -> dict[str, str]:
-        """The mark that starts a failed version anew; the same as before if nothing has failed."""
+        """The mark that restarts a failed version; unchanged if nothing has failed."""
         if present is None:
             return {}
         if not present.get("Stop") and given_up(self._nomad, owner.name, present):
@@ -291,6 +291,6 @@ def _marked(job: Job, present: Job | None, retry: Mapping[str, str], run_again: 
 
 
 def _run(present: Job | None, run_again: str) -> dict[str, str]:
-    """The mark that runs an equal job again; the same as before if nobody wants that."""
+    """The mark that runs an equal job again; unchanged without such a request."""
     mark = run_again or ((present or {}).get("Meta") or {}).get(RUN)
     return {RUN: mark} if mark else {}

@@ -1,7 +1,7 @@
 """Which tasks of an instance have to run, and which have to have ended, by their `lifecycle` block.
 
-Nomad's own word "healthy" isn't enough: with `min_healthy_time = "0s"` it says so as soon as the checks pass, although
-another task of the group still waits for its image or its templates.
+Nomad's own "healthy" isn't enough: with `min_healthy_time = "0s"` an instance is healthy as soon as its checks pass,
+although another task of the group still waits for its image or its templates.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,19 +38,19 @@ class Duties:
         self._groups = {group["Name"]: duties(group) for group in job.get("TaskGroups") or []}
 
     def of(self, group: str, task: str) -> Duty:
-        """The duty of a task; one that the job doesn't have (any more) counts as a main task."""
+        """The duty of a task; a task that the job doesn't have (any more) counts as a main task."""
         return next((duty for duty in self._groups.get(group, ()) if duty.name == task), Duty(task))
 
     def alone(self, group: str) -> bool:
-        """Whether the group has one task: what that serves proves that it runs."""
+        """Whether the group has one task: if its service answers, the task runs."""
         return len(self._groups.get(group, ())) == 1
 
     def lacking(self, allocation: Allocation) -> list[Task]:
-        """Tasks that aren't as they should be yet; pending ones of which Nomad has told nothing as well.
+        """Tasks that aren't in their wanted state yet, including pending ones that Nomad hasn't reported.
 
-        A task that ends by itself has to have ended well, any other one to run. Sidecars of a job that ends don't
-        count: Nomad stops them after its main tasks. Nor does what runs after the others have stopped, unless the job
-        ends: then it has to have ended too.
+        A task that ends by itself must have succeeded, any other one must run. Sidecars of a job that ends don't
+        count: Nomad stops them after its main tasks. Poststop tasks don't count either, unless the job ends: then they
+        must have ended too.
         """
         states = {task.name: task for task in allocation.tasks}
         ending = self._type in _ENDS

@@ -1,8 +1,8 @@
-"""Values whose characters can be told from an author's own after Nomad has read a job file with them.
+"""Values whose characters can be distinguished from an author's own after Nomad has read a job file with them.
 
-Each character is exchanged for one that stands nowhere else, one to one. Order and upper and lower case of letters are
-kept, so that functions such as `sort`, `upper` and `split` carry the characters along. What still holds such characters
-in the job that Nomad gives back came from a value.
+Each character is replaced by one that is used nowhere else, one to one. Order and case of letters are kept, so that
+functions such as `sort`, `upper` and `split` preserve the marks. Texts with such characters in the job that Nomad
+returns came from a value.
 """
 
 import base64
@@ -32,14 +32,14 @@ CONTROLS = frozenset(map(chr, [*range(9), *range(10, 32), 127]))
 """Characters that end a line, or that no template's text should hold."""
 
 _LOW = 0xE000  # what comes before "A": digits, blanks, most punctuation; for some marks all of ASCII
-_CAPITALS = 0x10400  # Deseret, the only script with enough letters in two cases that nobody's job file is written in
+_CAPITALS = 0x10400  # Deseret, the only script with enough letters in two cases that job files don't use
 _SMALL = 0x10428
 _SMALL_BETWEEN = _SMALL + 26  # what `lower` makes of those between, which follow the capitals
 _ABOVE = 0xF0000  # what comes after "z"
 _RESERVED = re.compile(r"[\ue000-\ue07f\U00010400-\U0001044f\U000f0000-\U0010ffff]")
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)
 _DEPTH = 3
-"""How often a text is looked into that may be encoded more than once."""
+"""How many encodings of a text are decoded that may be nested."""
 
 
 def reserved(text: str) -> bool:

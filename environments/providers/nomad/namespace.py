@@ -1,4 +1,4 @@
-"""The Nomad namespace of an environment: made before its first job, gone after its last."""
+"""The Nomad namespace of an environment: created before its first job, removed after its last."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -38,12 +38,12 @@ def plan_namespace(nomad: NomadApi, owner: Owner) -> list[Change]:
 
 
 def whose_namespace(metadata: Mapping[str, str] | None, owner: Owner) -> Presence:
-    """Whose the namespace of the environment's name is, by its metadata."""
+    """Who owns the namespace of the environment's name, by its metadata."""
     return whose(metadata, owner, held=owner.holds(NAMESPACE_KIND, owner.name))
 
 
 def whose_job(job: Mapping[str, Any], namespace: str, owner: Owner) -> Presence:
-    """Whose a job is: in a namespace that the environment holds a mark that is lost changes nothing."""
+    """Who owns a job: in a namespace that the environment holds, a missing mark makes no difference."""
     return whose(job.get("Meta"), owner, held=owner.holds(NAMESPACE_KIND, namespace))
 
 
@@ -74,7 +74,7 @@ class NamespaceHandler:
         return Observation(presence, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Stops what still runs there (such as jobs that were dispatched), then removes all that is in it, and it."""
+        """Stops what still runs there (such as dispatched jobs), removes its content, and then the namespace."""
         metadata = self._nomad.namespace(address)
         if metadata is None or whose_namespace(metadata, owner) is Presence.FOREIGN:
             return
@@ -92,7 +92,7 @@ class NamespaceHandler:
                 self._nomad.remove_namespace(address)
                 return
             except BackendError as error:
-                # Nomad's servers learn of the end of an allocation a moment after its client.
+                # Nomad's servers know of the end of an allocation a moment after its client.
                 # Nomad quotes the namespace, whose name may be any.
                 if error.transient or "non-terminal" not in error.message.replace(f'"{address}"', ""):
                     raise

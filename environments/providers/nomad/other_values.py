@@ -1,4 +1,4 @@
-"""Other values of the same shape, to see what of a job depends on those that were given."""
+"""Other values of the same shape, to find out what of a job depends on the given ones."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from environments.providers.nomad.marked_values import decoded, encoded
 
 @dataclass(frozen=True)
 class _Way:
-    """How each part of a value is exchanged."""
+    """How each part of a value is replaced."""
 
     number: Callable[[Any], Any] = lambda number: number
     truth: Callable[[bool], bool | None] = lambda truth: truth
@@ -66,7 +66,7 @@ _WAYS = (
 
 
 def aspects(value: Any) -> set[str]:
-    """In which ways a value can be another one: `number`, `truth`, `text`, `length`, `items`, `keys`."""
+    """The ways in which a value can be varied: `number`, `truth`, `text`, `length`, `items`, `keys`."""
     found: set[str] = set()
     for part in _parts(value):
         if isinstance(part, bool):
@@ -83,7 +83,7 @@ def aspects(value: Any) -> set[str]:
 
 
 def others(value: Any) -> Iterator[tuple[Any, set[str]]]:
-    """Other values of the shape, each with the aspects in which it is another one."""
+    """Other values of the shape, each with the ways in which it differs."""
     for way in _WAYS:
         changes: set[str] = set()
         yield _changed(value, way, changes, 0), changes

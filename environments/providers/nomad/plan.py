@@ -1,4 +1,4 @@
-"""What registering a job would change, in lines for people."""
+"""What registering a job would change, as lines for people."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -13,7 +13,7 @@ from environments.providers.nomad.rules import services
 from environments.steps.changes import change, moved, shown
 
 RETRY = "calvinverse-retry"
-"""Key of a job's metadata that makes Nomad start a version anew that has failed; its value is that version."""
+"""Key of a job's metadata that makes Nomad restart a failed version; its value is that version."""
 
 Place = tuple[tuple[str, ...], str]
 """An edit's `place` and `field`."""
@@ -25,35 +25,35 @@ _PLAIN = {"Count": "count", "Type": "type"}
 
 
 def why_again(completion: Completion) -> str | None:
-    """Why a job that ends by itself runs once more, in words; None for others."""
+    """Why a job that ends by itself runs again, in words; None for others."""
     if not completion.applies:
         return None
     return "runs again, as requested" if completion.run_again else _AGAIN
 
 
 def created(kind: str, address: str, job: Job, other: Job, again: str | None = None) -> Change:
-    """The plan of a job that isn't there; `again` says that such a job has run.
+    """The plan of a job that doesn't exist; `again` says that such a job has run.
 
-    `other` is the same job file read once more: what differs then decides nothing.
+    `other` is the same job file read again: what differs between the two isn't part of the fingerprint.
     """
     lines = [*([again] if again else ()), *_contents(job)]
     return change(Action.CREATE, kind, address, after=_steady(job, other), details=lines)
 
 
 def restless(plan: JobPlan, other: JobPlan) -> frozenset[Place]:
-    """Where a job has another value each time that its file is read: what the two plans of one file disagree on."""
+    """Places whose value differs each time that the job file is read: the differences of two plans of one file."""
     one, two = (_values(found.edits) for found in (plan, other))
     return frozenset(place for place, values in one.items() if two.get(place) != values)
 
 
 def of_another_kind(present: Job, wanted: Job) -> bool:
-    """Whether Nomad refuses to make the one out of the other: of another type, or started in another way."""
+    """Whether Nomad refuses to change the one into the other: another type, or started in another way."""
     started = any(bool(present.get(field)) != bool(wanted.get(field)) for field in ("Periodic", "ParameterizedJob"))
     return started or present.get("Type") != wanted.get("Type")
 
 
 def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
-    """The plan with an edit that makes a new version, and that Nomad doesn't tell: of the spreads of the job itself."""
+    """The plan with an edit that Nomad doesn't report though it makes a new version: of the spreads of the job."""
     before, after = present.get("Spreads") or None, wanted.get("Spreads") or None
     edits = [] if before == after else [Edit(("Spread",), "", json.dumps(before), json.dumps(after))]
     return replace(plan, edits=(*plan.edits, *edits))
@@ -68,15 +68,15 @@ def changed(
     *,
     replaces: bool = False,
 ) -> list[Change]:
-    """The plan of a job that is there, and may be different; nothing when it isn't.
+    """The plan of an existing job; nothing when it doesn't differ.
 
-    `again` says that it runs once more because of that. Which values it gets in `restless` places decides nothing.
-    `replaces`: it is destroyed and made once more.
+    `again` says that it runs again because of that. Values in `restless` places aren't part of the fingerprint.
+    `replaces`: it is destroyed and created again.
     """
     if not plan.edits:
         return []
-    # Everything that differs counts, also what isn't shown; what stays the same doesn't decide anything.
-    # Nor does which wish to run it again it is.
+    # The fingerprint depends on all differences, also on those that aren't shown, and on nothing else.
+    # Nor on which request to run it again it is.
     wish = f"Meta[{RUN}]"
     edits = [replace(edit, new=_EACH_TIME) if _place(edit) in restless else edit for edit in plan.edits]
     differing = sorted(
@@ -92,13 +92,13 @@ def changed(
 
 
 def promoted(kind: str, address: str, rollout: Rollout) -> Change:
-    """The plan of a job that is there as it is to be, but for the promotion of its canaries."""
+    """The plan of a job that is up to date except for the promotion of its canaries."""
     line = f"version {rollout.job_version} is promoted: it takes the place of the version before"
     return change(Action.CHANGE, kind, address, after=["promote", rollout.job_version], details=[line])
 
 
 def _steady(one: Any, other: Any) -> Any:
-    """What is the same in two JSON values."""
+    """The common parts of two JSON values."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return {key: _steady(value, other.get(key)) for key, value in one.items()}
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
@@ -139,7 +139,7 @@ def _lines(edits: Sequence[Edit]) -> Iterator[str]:
     for edit in edits:
         if edit.field in (f"Meta[{DOLLAR}]", f"Meta[{RUN}]"):
             continue
-        # Of a template only its place is told: what stands in it may be long, and more than a plan has to say.
+        # Of a template only its place is reported: its text may be long.
         if "Template" in edit.place:
             yield _template(edit)
         elif edit.field == "Stop" and not edit.place:
@@ -162,7 +162,7 @@ def _template(edit: Edit) -> str:
 
 
 def _where(edit: Edit) -> str:
-    # `image` says enough without the `config` block that it stands in.
+    # `image` is clear without the `config` block around it.
     blocks = [block for block in edit.place if block != "Config"]
     return ", ".join([*blocks, _PLAIN.get(edit.field, edit.field)] if edit.field else blocks)
 

@@ -17,14 +17,14 @@ SLICE = 1.0
 """Seconds that one blocking query waits at most, so that a step can be stopped."""
 
 ASKS_TO_END = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
-"""Kinds of a task's events by which Nomad asks it to end, or hands on somebody's signal."""
+"""Kinds of a task's events by which Nomad asks it to end, or passes on a signal."""
 
 
 @dataclass(frozen=True)
 class TaskEvent:
     """Something that happened to a task; `at` in nanoseconds since 1970.
 
-    `from_outside`: its container was killed, neither by Nomad nor for want of memory.
+    `from_outside`: its container was killed, neither by Nomad nor because it ran out of memory.
     """
 
     at: int
@@ -49,7 +49,7 @@ class Allocation:
     """An instance of a task group. `healthy` is None until the deployment has judged it.
 
     `client` is pending, running, complete, failed, lost or unknown; `desired` run, stop or evict. `replaced` says that
-    another allocation stands or will stand in for it.
+    another allocation replaces or will replace it.
     """
 
     id: str
@@ -85,9 +85,9 @@ _OVER = frozenset({"successful", "failed", "cancelled"})
 
 @dataclass(frozen=True)
 class Rollout:
-    """A deployment in Nomad's sense, of one version of a job.
+    """A deployment of Nomad, of one version of a job.
 
-    `unpromoted` has for each group whose canaries nobody has promoted how many of them it wants; `canaries` are the
+    `unpromoted` has for each group with unpromoted canaries how many of them it wants; `canaries` are the
     allocations that were placed as such. `promotes_itself`: Nomad promotes all of them once they are healthy.
     """
 
@@ -101,7 +101,7 @@ class Rollout:
 
     @property
     def awaits_promotion(self) -> bool:
-        """Whether it goes on only when its canaries are promoted."""
+        """Whether it waits for the promotion of its canaries."""
         return bool(self.unpromoted) and self.status not in _OVER
 
 
@@ -110,8 +110,8 @@ class Edit:
     """A difference between the registered job and another one.
 
     `place` leads to it by the kinds and names of blocks (`group web`, `task web`, `Template`). `field` is the vendor's
-    name of the field there (`Count`, `Env[X]`), or "" when the whole block is new (`old` None) or gone (`new` None);
-    then the other side stands for its content. With "" and two texts the block differs, and nobody says in what.
+    name of the field there (`Count`, `Env[X]`), or "" when the whole block is added (`old` None) or removed (`new`
+    None); then the other side stands for its content. With "" and two texts the block differs in a way that is unknown.
     """
 
     place: tuple[str, ...]
@@ -161,7 +161,7 @@ class NomadApi(Protocol):
         ...
 
     def validate(self, job: Job) -> list[str]:
-        """What Nomad finds wrong with a job, each in Nomad's own words; registers nothing. None: it would take the job.
+        """The faults that Nomad finds in a job, in Nomad's own words; registers nothing. None: it would accept the job.
 
         The namespace that the job names must exist.
         """
@@ -184,7 +184,7 @@ class NomadApi(Protocol):
     ) -> tuple[int, list[Allocation]]:
         """The job's allocations, and an index for the next call, which then waits for a change: `wait` seconds at most.
 
-        None for a job that was purged, whatever still runs of it.
+        Empty for a purged job, even if allocations of it still run.
         """
         ...
 

@@ -12,10 +12,10 @@ _MOVED = ("healthy allocations", "terminal status")
 
 
 class Promotion:
-    """Promotes the canaries of a deployment (Nomad's), unless that is left to a person."""
+    """Promotes the canaries of a deployment of Nomad, unless a person has to do it."""
 
     def __init__(self, nomad: NomadApi, namespace: str, *, promotes: bool, tell: bool) -> None:
-        """`tell`: the version is new, so that its canaries wait from now on."""
+        """`tell`: the version is new, so the wait of its canaries is reported."""
         self._nomad = nomad
         self._namespace = namespace
         self._promotes = promotes
@@ -23,7 +23,7 @@ class Promotion:
         self._promoted: set[str] = set()
 
     def decide(self, rollout: Rollout, run: StepRun) -> bool:
-        """Whether healthy canaries stay as they are; otherwise they are promoted, by us or by Nomad itself."""
+        """Whether healthy canaries wait; otherwise they are promoted, by the service or by Nomad itself."""
         if not self._promotes:
             if self._tell:
                 run.log(f"version {rollout.job_version} has healthy canaries, which wait for promotion")
@@ -42,7 +42,7 @@ class Promotion:
         return False
 
     def reason(self, rollout: Rollout, placed: int) -> str:
-        """What a deployment waits for whose canaries do what they should."""
+        """What a deployment with healthy canaries waits for."""
         wanted = sum(rollout.unpromoted.values())
         if placed < wanted:
             return f"{placed} of {wanted} canaries run, which have to be healthy before promotion"
@@ -69,7 +69,7 @@ def _canaries(job: Job) -> Iterator[tuple[str, int, bool]]:
 def refuse_failed(nomad: NomadApi, namespace: str, job: str) -> None:
     """Raises `StepFailed` if canaries of the job waited for promotion and have failed meanwhile.
 
-    Others, which nobody has looked at, must not be promoted in their place.
+    Others, which were not reviewed, must not be promoted in their place.
     """
     rollout = nomad.rollout(namespace, job)
     why = ""

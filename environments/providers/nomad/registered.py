@@ -7,9 +7,9 @@ from environments.providers.nomad.ports import Allocation, Job
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a watch has ended. `serving`: the instances that serve from now on.
+    """How a rollout has ended. `serving`: the instances that serve from now on.
 
-    `awaiting`: the canaries of the version are well, and wait for a person to promote them; others serve.
+    `awaiting`: the canaries of the version are healthy and wait for a person to promote them; others serve.
     """
 
     serving: tuple[Allocation, ...] = ()
@@ -18,9 +18,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Registered:
-    """A job as Nomad has it: what it takes to watch it. `evaluation` is "" if there is none.
+    """A registered job, with what is needed to follow it. `evaluation` is "" if there is none.
 
-    `new`: the version was made by being registered for this.
+    `new`: the version was created by this registration.
     """
 
     job: Job

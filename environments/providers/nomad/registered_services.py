@@ -1,4 +1,4 @@
-"""Which services a job file registers, as far as its text tells, and whether they have names that they may have."""
+"""Which services a job file registers, as far as its text tells, and whether their names are allowed."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ ENVIRONMENT_VARIABLE = "environment"
 JOB_STEPS = "nomad.job"
 _OWN = (True, f"var.{ENVIRONMENT_VARIABLE}")
 _RUN_TIME = ("NOMAD_", "env.", "attr.", "node.", "meta.")
-"""What Nomad puts in when the job runs, by what it begins with."""
+"""What Nomad inserts when the job runs, by its prefix."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """The services of a job: those whose names are known, each with whether it has a `url` (None: nobody can tell).
+    """The services of a job: those whose names are known, each with whether it has a `url` (None: unknown).
 
     `open`: there may be more.
     """
@@ -174,7 +174,7 @@ def _provider(service: Body) -> str | None:
 
 
 def _has_url(service: Body) -> bool | None:
-    """Whether it is known how to talk to it: its check, a tag or its metadata say it. None: nobody can tell."""
+    """Whether it is known how to talk to it: its check, a tag or its metadata say it. None: unknown."""
     if any(block.kind in ("meta", "dynamic") for block in service.blocks) or service.attribute("meta") is not None:
         return None
     tags = service.attribute("tags")

@@ -1,4 +1,4 @@
-"""What the jobs of an environment leave in OpenBao by logging in: tokens with their leases, an entity and its aliases.
+"""What logins of an environment's jobs leave in OpenBao: tokens with their leases, an entity and its aliases.
 
 Nomad 1.10 never revokes the tokens of workloads, and OpenBao keeps entities for ever.
 """
@@ -21,7 +21,7 @@ AUTH_PATH = "jwt-nomad"
 
 
 def end_identity(identities: Identities, auth_path: str, name: str, run: StepRun) -> Identity:
-    """Revokes the tokens of a name, then removes its entities; gives what there was."""
+    """Revokes the tokens of a name, then removes its entities; returns what it found."""
     found = identities.find(auth_path, name)
     for accessor in found.accessors:
         run.before_effect()
@@ -40,7 +40,7 @@ def issuing_resource(owner: Owner) -> Intended:
 class IdentityHandler:
     """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of issued tokens (`token/<name>`).
 
-    It bears no mark of its own: it is foreign as long as a namespace of that name is.
+    It has no mark of its own: it is foreign while a foreign namespace has that name.
     """
 
     kind: ClassVar[str] = IDENTITY_KIND
