@@ -1,7 +1,7 @@
 """Helpers of drift detectors: compare an address with the inventory, and describe what no step made.
 
-Addresses are those that a step of that kind would give: a key that somebody wrote over by hand is both a change of its
-step and unexpected, under one kind and address, until a repair has put it right.
+Addresses are those that a step of that kind would use: a key that somebody overwrote by hand is both a change of its
+step and unexpected, under one kind and address, until a repair has restored it.
 """
 
 from environments.domain.environment import ResourceRef, Unexpected

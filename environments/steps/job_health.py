@@ -1,13 +1,13 @@
 """Decides whether a job of a ready environment works, from Nomad's records: a rule without effects.
 
-- A *service* job works while as many instances run as it wants, and none of their tasks has just failed by itself. An
+- A *service* job works while all its instances run, and none of their tasks has just failed by itself. An
   instance runs when its tasks do; one that waits for its restart doesn't.
 - A *system* job works while none of its instances has failed on a node where no other one runs.
-- *Batch* and *sysbatch* jobs are done when their environment gets ready, so Nomad may forget them. A run that fails for
-  good after that, because somebody started it again, is told.
-- *Periodic* and *parameterized* jobs work while they are there, not stopped, and their newest run hasn't failed.
+- *Batch* and *sysbatch* jobs are done when their environment becomes ready, so Nomad may delete them. A run that fails
+  permanently after that, because somebody started it again, is reported.
+- *Periodic* and *parameterized* jobs work while they exist and aren't stopped, and their newest run hasn't failed.
 
-What failed before the environment got ready last was part of getting there, and isn't told.
+Failures before the environment last became ready were part of its deployment, and aren't reported.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,10 +34,10 @@ _SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that is wrong. `kind` and `address` tell it from others; `said` is a sentence in our words.
+    """A trouble. `kind` and `address` identify it; `said` is a sentence by Calvinverse.
 
-    `quote`: a stranger's words to be put behind it, once cleaned. It counts when it has lasted `grace` seconds.
-    `until`: when it is over if nothing else happens, in nanoseconds since 1970; 0: it isn't.
+    `quote`: output of a job or a check, to be added after it is cleaned. It counts after it has lasted `grace` seconds.
+    `until`: when it ends unless something else happens, in nanoseconds since 1970; 0: it doesn't.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Trouble:
 class JobFacts:
     """Everything known of a job: its record (None: Nomad has none), its instances, and the runs that it started.
 
-    `may_be_forgotten`: whether it ran to its end, so that Nomad need not have it, or nobody can tell.
+    `may_be_forgotten`: Nomad may have deleted the job, because it ran to its end or because that is unknown.
     """
 
     job: SeenJob | None
@@ -118,7 +118,7 @@ def _runs(found: SeenInstance) -> bool:
 def _waits(task: SeenTask) -> bool:
     """Whether a task should run and doesn't: it is being prepared, or waits for its restart.
 
-    Nomad has begun nothing yet of one that comes after the others (poststop).
+    A task that runs after the others (poststop) has not begun.
     """
     return task.state == "pending" and task.begun
 

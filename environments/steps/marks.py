@@ -37,7 +37,7 @@ def certificate_unit(owner: Owner) -> str:
 def whose_id(found: Any, owner: Owner, *, held: bool = False) -> Presence:
     """Whether a resource with that id as its mark is the owner's. `held`: it is, according to the database.
 
-    Then only another environment's id makes it foreign: a mark that is gone, or is no id at all, was lost.
+    Then only another environment's id makes it foreign: a missing mark, or one that is no id, was lost.
     """
     if found == owner.id:
         return Presence.OURS

@@ -15,8 +15,8 @@ from environments.steps.base import DriftDetector, Executor, IncidentSource, Int
 class StepRegistry:
     """Every executor and handler of a service, by kind, the drift detectors, and the sources of incidents.
 
-    `hosted_by` says for a kind of resource in which other resource (kind, address) such things are, if the same
-    environment made that: when that is gone, so is what was in it, and nobody is left to ask. `reach` gives what
+    `hosted_by` has, for a kind of resource, the resource (kind, address) inside of which such resources are if the same
+    environment made that: when the host is gone, so are they, and no backend is left to ask. `reach` returns what
     the jobs of an environment that holds those resources can read, write and leave behind, whatever its steps are.
     `expressions` evaluates expressions of templates that could cost more than their size.
     """

@@ -1,11 +1,11 @@
-"""Whether tokens are an expression of HCL ("Expressions" of its syntax specification). Nothing is evaluated."""
+"""Checks that tokens are an expression of HCL ("Expressions" of its syntax specification), without evaluating it."""
 
 from collections.abc import Sequence
 
 from environments.steps.hcl.tokens import Broken, Kind, Token
 
 _DEEPEST = 60
-"""Values in values; what is deeper isn't looked at."""
+"""Maximum depth of nested values; deeper ones aren't checked."""
 
 _BINARY = frozenset({"+", "-", "*", "/", "%", "==", "!=", "<", ">", "<=", ">=", "&&", "||"})
 
@@ -18,7 +18,7 @@ class _Found(Exception):
 
 
 def expression_fault(name: Token, tokens: Sequence[Token]) -> Broken | None:
-    """The first fault of the tokens behind `name =`; None without any."""
+    """The first fault of the tokens after `name =`; None if there is none."""
     reader = _Reader(name, tokens)
     try:
         reader.value(lines=True)
@@ -36,13 +36,13 @@ class _Reader:
         self._depth = 0
 
     def all_read(self) -> None:
-        """Raises `_Found` if something stands behind the value."""
+        """Raises `_Found` if tokens follow the value."""
         if self._number < len(self._tokens):
             token = self._tokens[self._number]
             self._wrong(token, f"a line end or an operator is missing before {token.text[:40]!r}")
 
     def value(self, *, lines: bool) -> None:
-        """Reads an expression. `lines`: the end of a line ends it."""
+        """Reads an expression. `lines`: it ends with its line."""
         self._depth += 1
         if self._depth > _DEEPEST:
             raise _Found(None)
@@ -82,7 +82,7 @@ class _Reader:
         self._parts(lines)
 
     def _name(self, lines: bool) -> None:
-        """What may stand behind a word: parts of the name of a function, and its arguments."""
+        """Reads what may follow a word: the rest of a function's name, and its arguments."""
         while self._is(self._peek(lines), ":") and self._is(self._peek(lines, 1), ":"):
             self._take(lines)
             self._take(lines)
@@ -99,7 +99,7 @@ class _Reader:
             self._take(False)
 
     def _parts(self, lines: bool) -> None:
-        """`.name`, `.0`, `.*`, `[…]` and `[*]` behind a value."""
+        """Reads `.name`, `.0`, `.*`, `[…]` and `[*]` after a value."""
         while True:
             token = self._peek(lines)
             if self._is(token, "."):
@@ -176,7 +176,7 @@ class _Reader:
             self.value(lines=False)
 
     def _text(self) -> None:
-        """Reads a text up to its end, with the code in it."""
+        """Reads a string to its end, with the code in it."""
         while self._number < len(self._tokens):
             token = self._tokens[self._number]
             self._number += 1

@@ -1,4 +1,4 @@
-"""Faults of an HCL file, whatever it is for: its syntax, and names that it uses and doesn't declare."""
+"""Faults of any HCL file: syntax errors, and names that it uses and doesn't declare."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -7,17 +7,17 @@ from environments.steps.hcl.tokens import Kind, Token, chains
 from environments.steps.hcl.tree import Attribute, Tree
 
 _MOST_PROBLEMS = 5
-"""Faults of syntax that are told: the first ones cause the others."""
+"""Maximum syntax errors that are reported: later ones are mostly caused by the first."""
 
 _LOOP_WORDS = frozenset({"in", "if", "for", "else", "endif", "endfor"})
-"""Words of loops and conditions that may stand before a bracket."""
+"""Keywords of loops and conditions that may precede a bracket."""
 
 _TYPES = frozenset({"list", "set", "map", "object", "tuple", "optional", "any"})
-"""What looks like a function in the type of a variable."""
+"""Type constructors, which look like functions."""
 
 
 class Source:
-    """A file of a template, to tell faults of."""
+    """A file of a template, whose faults are collected."""
 
     def __init__(self, file: str, tree: Tree) -> None:
         self.file = file
@@ -29,12 +29,12 @@ class Source:
         return Fault(message=message, suggestion=suggestion, file=self.file, line=line, column=column, warning=warning)
 
     def syntax(self) -> Iterator[Fault]:
-        """What isn't HCL."""
+        """The syntax errors."""
         for found in self.tree.problems[:_MOST_PROBLEMS]:
             yield self.fault(found.at, found.message)
 
     def undeclared(self, known: Mapping[str, Iterable[str]], noun: Mapping[str, str]) -> Iterator[Fault]:
-        """Names such as `var.image` that are none of `known`, by the word they begin with. `noun`: what each is."""
+        """Names such as `var.image` that aren't in `known`, by their first word. `noun`: what such a name is called."""
         told: set[tuple[str, ...]] = set()
         for attribute in self.tree.attributes():
             own = {"for"} & {token.text for token in attribute.tokens} and _loop_names(attribute.tokens)
@@ -47,7 +47,7 @@ class Source:
                 yield self.fault(at, f"{root}.{name} is used, but no {noun[root]} {name!r} is declared", suggestion)
 
     def calls(self, functions: frozenset[str], refused: Mapping[str, str]) -> Iterator[Fault]:
-        """Functions that don't exist. `refused`: those that do and can't be used, with why."""
+        """Functions that don't exist. `refused`: functions that exist and can't be used, with the reason."""
         for attribute in self.tree.attributes():
             if attribute.name == "type":
                 continue
@@ -69,7 +69,7 @@ def _called(attribute: Attribute) -> Iterator[tuple[str, int]]:
 
 
 def _loop_names(tokens: Sequence[Token]) -> set[str]:
-    """The names that `for a, b in` gives."""
+    """The names that `for a, b in` declares."""
     names: set[str] = set()
     for number, token in enumerate(tokens):
         if token.kind is Kind.WORD and token.text == "for":

@@ -41,13 +41,13 @@ def literal(value: Any) -> str:
 
 
 _KEPT_UP_TO = 0x10FFF
-"""Escapes of characters up to this one are kept, so that values can't fill the memory with them."""
+"""Escapes of characters up to this one are cached: a limit, so that values can't fill the memory."""
 
 
 class _Escapes(dict[int, str]):
     """For `str.translate`: how each character is written.
 
-    `$` and `%` are written as code points, so that no `${` or `%{` ever stands in the text (HCL syntax specification,
+    `$` and `%` are written as code points, so that the text never has `${` or `%{` (HCL syntax specification,
     "Template Expressions").
     """
 

@@ -1,8 +1,8 @@
 """The tokens of an HCL file (of OpenTofu or Nomad), read in one pass without evaluating anything.
 
-Comments, strings, heredocs and the templates inside of them are told apart as HCL's syntax specification does it
+Comments, strings, heredocs and the templates in them are distinguished as in HCL's syntax specification
 ("Lexical Elements", "Template Expressions"): a brace or a word in one of them is no block. Each step moves forward by
-at least one character and looks at no more than what it moves over, so the work grows linearly with the text.
+at least one character and reads only the characters that it moves over, so the work grows linearly with the text.
 """
 
 import re
@@ -13,26 +13,26 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """What a token is."""
+    """The kind of a token."""
 
     WORD = "word"
     NUMBER = "number"
     SIGN = "sign"
     """An operator, a brace, a bracket, a comma …"""
     LINE = "line"
-    """The end of a line, outside of texts."""
+    """The end of a line, outside of strings."""
     OPEN = "open"
-    """Begins a text: a quote, or the head of a heredoc."""
+    """Begins a string: a quote, or the head of a heredoc."""
     TEXT = "text"
     CODE = "code"
-    """Begins code in a text: `${` or `%{`."""
+    """Begins code in a string: `${` or `%{`."""
     END = "end"
     """Ends such code."""
     CLOSE = "close"
 
 
 class Token(NamedTuple):
-    """A token, and where it is in the file."""
+    """A token and its position in the file."""
 
     kind: Kind
     text: str
@@ -40,7 +40,7 @@ class Token(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """What ends too early."""
+    """Something that isn't closed."""
 
     at: int
     message: str
@@ -72,7 +72,7 @@ class _Heredoc:
 
 @dataclass
 class _Code:
-    """Code of the file itself, or (`inner`) in a text, which ends with its brace."""
+    """Code of the file itself, or (`inner`) in a string, where it ends with its brace."""
 
     inner: bool
     begin: int = 0
@@ -80,7 +80,7 @@ class _Code:
 
 
 class Scanner:
-    """Reads a file once. `broken` says, after it was read, what has no end."""
+    """Reads a file once. After that, `broken` has what isn't closed."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -88,7 +88,7 @@ class Scanner:
         self._stack: list[_Code | _Quoted | _Heredoc] = [_Code(inner=False)]
         self.broken: list[Broken] = []
         self.steps = 0
-        """How many steps it took, for the test that they grow linearly."""
+        """The number of steps, for the test that it grows linearly."""
 
     def tokens(self) -> Iterator[Token]:
         """The tokens from the first to the last."""
@@ -186,7 +186,7 @@ class Scanner:
 
 
 def chains(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Every path of two words and more in tokens, and where it begins."""
+    """Every path of two or more words in tokens, with its position."""
     number = 0
     while number < len(tokens):
         token, part_of = tokens[number], number > 0 and tokens[number - 1].text == "."
@@ -207,7 +207,7 @@ def chains(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, ...], int]]:
 
 
 def unescaped(text: str) -> str:
-    """A quoted text as it is meant."""
+    """The value of a quoted string."""
 
     def character(found: "re.Match[str]") -> str:
         if found[4]:

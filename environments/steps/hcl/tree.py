@@ -1,7 +1,7 @@
 """An HCL file as a tree: its blocks and arguments, each with its line. Expressions stay tokens.
 
 It reads what HCL's syntax specification calls the structural language ("Bodies", "Attribute Definitions", "Blocks").
-What isn't HCL is told in `problems`, and the rest is read as far as it can be.
+Syntax errors are listed in `problems`, and the rest is read as far as possible.
 """
 
 import re
@@ -24,13 +24,13 @@ class Attribute:
 
     @property
     def text(self) -> str | None:
-        """The value if it is a text without code in it."""
+        """The value if it is a string without code in it."""
         parts = self.parts
         return None if parts is None or any(code for code, _ in parts) else "".join(text for _, text in parts)
 
     @property
     def parts(self) -> list[tuple[bool, str]] | None:
-        """If the value is one text: its parts, each with whether it is code, as it is written. None otherwise."""
+        """The parts of a value that is one string, as written, each with whether it is code. None for other values."""
         tokens = self.tokens
         if len(tokens) < 2 or tokens[0].kind is not Kind.OPEN:
             return None
@@ -64,13 +64,13 @@ class Attribute:
         return words[0].text if len(words) == 1 and words[0].kind in (Kind.WORD, Kind.NUMBER) else None
 
     def chains(self) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Every path such as `("var", "image")` in the expression, and where it begins."""
+        """Every path such as `("var", "image")` in the expression, with its position."""
         yield from chains(self.tokens)
 
 
 @dataclass
 class Body:
-    """What stands between the braces of a block, or in the file itself."""
+    """The content of a block, or of the file."""
 
     attributes: list[Attribute] = field(default_factory=list)
     blocks: "list[Block]" = field(default_factory=list)
@@ -96,7 +96,7 @@ class Block:
 
 @dataclass
 class Tree:
-    """A file that was read."""
+    """A parsed file."""
 
     body: Body
     problems: list[Broken]
@@ -108,7 +108,7 @@ class Tree:
         return line, at - self.lines[line - 1] + 1
 
     def walk(self) -> Iterator[tuple[Block, Block | None]]:
-        """Every block, with the one around it, as they begin in the file."""
+        """Every block with its parent, in the order of the file."""
         waiting: list[tuple[Block, Block | None]] = [(block, None) for block in reversed(self.body.blocks)]
         while waiting:
             block, around = waiting.pop()
@@ -138,7 +138,7 @@ def parse(text: str) -> Tree:
 
 @dataclass
 class _Around:
-    """A block that is being read. `line`: what it holds begins in the line of its brace; `refused`: that was told."""
+    """A block that is being read. `line`: its content begins in the line of its brace; `refused`: that was reported."""
 
     body: Body
     block: Block | None
@@ -156,7 +156,7 @@ class _Parser:
         self._number = 0
         self.problems: list[Broken] = []
         self.open: list[Broken] = []
-        """Blocks without an end."""
+        """Reports blocks that aren't closed."""
 
     def file(self) -> Body:
         top = Body()
@@ -194,7 +194,7 @@ class _Parser:
         return self._number >= len(self._tokens) or self._tokens[self._number].kind is Kind.LINE
 
     def _ended(self, inner: "_Around", what: str) -> None:
-        """Notes it if behind an argument or a block in `inner` the line goes on, or ends where the block had to."""
+        """Reports if tokens follow an argument or a block in its line, or if the line ends where the block had to."""
         closes = self._number < len(self._tokens) and _is(self._tokens[self._number], "}")
         if inner.line and not closes:
             self._too_much(self._tokens[self._number - 1].at, inner)
@@ -208,12 +208,12 @@ class _Parser:
         inner.line, inner.refused = False, True
 
     def _told(self, at: int, message: str) -> None:
-        """Notes it, if nothing is noted there."""
+        """Reports a problem, unless one is reported at that position."""
         if not self.problems or self.problems[-1].at != at:
             self.problems.append(Broken(at, message))
 
     def _item(self, first: Token) -> Attribute | Block | None:
-        """The argument or the head of the block that begins here; None, and moved on, if it is neither."""
+        """The argument or the head of the block that begins here; if it is neither, skips it and returns None."""
         if first.kind is Kind.OPEN:
             self._wrong(first, "here must be the name of an argument or a block, without quotes")
             return None
@@ -275,7 +275,7 @@ class _Parser:
         return found
 
     def _wrong(self, token: Token, message: str) -> None:
-        """Notes it, and goes on behind the line."""
+        """Reports a problem, and skips the line."""
         self.problems.append(Broken(token.at, message))
         self._number += 1
         while self._number < len(self._tokens) and self._tokens[self._number].kind is not Kind.LINE:

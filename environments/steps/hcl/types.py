@@ -1,6 +1,6 @@
-"""Whether a value fits the type that a variable of an HCL file declares, as far as both are known.
+"""Checks whether a value fits the declared type of an HCL variable, as far as both are known.
 
-HCL converts numbers and booleans to texts, and texts to numbers and booleans if they read as such ("Type
+HCL converts numbers and booleans to strings, and strings to numbers and booleans if they have that form ("Type
 Conversions and Unification" of its specification).
 """
 
@@ -37,7 +37,7 @@ def declared_type(variable: Block) -> tuple[str, ...]:
 
 
 def type_fault(variable: Block) -> str | None:
-    """Why Nomad can't take the type of a `variable` block, which must be exact."""
+    """Why Nomad refuses the type of a `variable` block, which must be exact."""
     attribute = variable.body.attribute("type")
     tokens = [] if attribute is None else [token for token in attribute.tokens if token.kind is not Kind.LINE]
     if tokens and tokens[0].kind is Kind.OPEN:
@@ -56,7 +56,7 @@ def type_fault(variable: Block) -> str | None:
 
 
 def default_fits(variable: Block) -> bool:
-    """Whether a default that is written out can be of the type of its variable."""
+    """Whether a literal default can be of the type of its variable."""
     default = variable.body.attribute("default")
     kind = declared_type(variable)
     if default is None or not kind:
@@ -72,7 +72,7 @@ def default_fits(variable: Block) -> bool:
 
 
 def _bracket(texts: Sequence[str]) -> str:
-    """The bracket that begins with the first of the tokens and ends with the last; empty without one."""
+    """The bracket that encloses all of the tokens; empty if there is none."""
     depth = 0
     for number, text in enumerate(texts):
         depth += (text in ("[", "{", "(", "${", "%{")) - (text in ("]", "}", ")"))
@@ -82,7 +82,7 @@ def _bracket(texts: Sequence[str]) -> str:
 
 
 def wanted(kind: tuple[str, ...]) -> str:
-    """The type for people."""
+    """The type as people read it."""
     head = kind[0] if kind else "any"
     if head in _LISTS:
         return "a list"
@@ -92,7 +92,7 @@ def wanted(kind: tuple[str, ...]) -> str:
 
 
 def fits(kind: tuple[str, ...], value: Any) -> bool:
-    """Whether a JSON value, as it stands in a template, can be a variable of that type."""
+    """Whether a JSON value from a template can be a variable of that type."""
     head = kind[0] if kind else "any"
     if value is None:
         return True
@@ -113,7 +113,7 @@ def fits(kind: tuple[str, ...], value: Any) -> bool:
 
 
 def schema_fits(kind: tuple[str, ...], schema: Mapping[str, Any]) -> bool:
-    """Whether some value of a parameter with that JSON Schema can be."""
+    """Whether any value of a parameter with that JSON Schema can be one."""
     types = schema.get("type")
     names = types if isinstance(types, list) else [types]
     head = kind[0] if kind else "any"
@@ -130,7 +130,7 @@ def schema_fits(kind: tuple[str, ...], schema: Mapping[str, Any]) -> bool:
 
 
 def told(schema: Mapping[str, Any]) -> str:
-    """The type of a parameter for people."""
+    """The type of a parameter as people read it."""
     types = schema.get("type")
     names = types if isinstance(types, list) else [types]
     return " or ".join(_SCHEMA_TYPES.get(str(name), str(name)) for name in names)
