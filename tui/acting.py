@@ -7,7 +7,8 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.wire.environments import Accepted, EnvironmentView
 from environments.wire.plans import PlanRequest
-from tui.dialogs import DeadlineDialog, DestroyDialog
+from tui.deadline_dialog import DeadlineDialog
+from tui.dialogs import DestroyDialog
 from tui.plan_dialog import PlanDialog
 from tui.recovery_dialogs import AbandonDialog, CancelDialog
 from tui.screen import AppScreen

@@ -9,7 +9,8 @@ from environments.domain.errors import NotAllowedNow
 from environments.wire.environments import ExtendRequest
 from tests.fakes.driving import Driver, drive
 from tests.fakes.scenes import everything
-from tui.dialogs import DeadlineDialog, DestroyDialog, Dialog
+from tui.deadline_dialog import DeadlineDialog
+from tui.dialogs import DestroyDialog, Dialog
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.help import HelpScreen
