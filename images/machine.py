@@ -81,7 +81,7 @@ def examine(deployed: Collection[Listener] = ()) -> list[Check]:
     for name, group in groups:
         try:
             checks += group()
-        except Exception as error:  # noqa: BLE001 - doctor must tell the rest even when one look fails
+        except Exception as error:  # noqa: BLE001 - doctor must tell the rest even if one check fails
             checks.append(Check(name, "warn", f"This couldn't be checked: {error}", "Report this: it is a bug."))
     return checks
 

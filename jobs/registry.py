@@ -12,7 +12,7 @@ import httpx2
 from jobs.errors import DispatchFailed
 
 REPOSITORY = "calvinverse/source"
-"""Where the build agent looks for sources."""
+"""The repository from which the build agent reads sources."""
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"

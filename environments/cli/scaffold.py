@@ -87,7 +87,7 @@ job "app" {
   group "app" {
     count = var.replicas
 
-    # A fault that restarts don't mend fails the deployment within seconds.
+    # A fault that restarts don't fix fails the deployment within seconds.
     restart {
       attempts = 2
       interval = "2m"

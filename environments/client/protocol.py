@@ -50,7 +50,7 @@ class EventStream(Protocol):
     def __iter__(self) -> Iterator[StreamItem]:
         """Blocks until there is an item.
 
-        Raises only what trying again can't mend: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`, `InvalidInput`.
+        Raises only what a retry can't fix: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`, `InvalidInput`.
         """
         ...
 
@@ -140,7 +140,7 @@ class Client(Protocol):
         ...
 
     def abandon(self, name: str, request: AbandonRequest) -> EnvironmentView:
-        """Abandons what can't be destroyed; it is recorded, and the service still looks for it."""
+        """Abandons what can't be destroyed; it is recorded, and the service still observes it."""
         ...
 
     def drift(self, name: str) -> DriftView:
