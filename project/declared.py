@@ -1,4 +1,4 @@
-"""What pyproject.toml declares: the version, what the wheel needs, and the dependency groups (PEP 735)."""
+"""What pyproject.toml declares: the version, what the wheel needs, its extras, and the dependency groups (PEP 735)."""
 
 import tomllib
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ class Declared:
     version: str
     requires_python: str
     dependencies: tuple[str, ...]
+    extras: dict[str, tuple[str, ...]]
     groups: dict[str, tuple[str, ...]]
 
 
@@ -31,6 +32,7 @@ def read_declared() -> Declared:
         project["version"],
         project["requires-python"],
         tuple(project["dependencies"]),
+        {name: tuple(requirements) for name, requirements in project["optional-dependencies"].items()},
         {name: tuple(dict.fromkeys(expand(groups, name))) for name in groups},
     )
 

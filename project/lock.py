@@ -10,10 +10,10 @@ from images.places import CHECKOUT, state_folder
 from project.declared import GROUP, read_declared
 
 LOCK = "requirements.lock"
-"""What the wheel needs, and the dependency group `dev`."""
+"""What the wheel needs, with its extras, and the dependency group `dev`."""
 
 RUNTIME_LOCK = "images/provisioning/requirements.lock"
-"""What the wheel needs and nothing else: the service's image and releases are installed from it."""
+"""What the wheel needs without its extras: the service's image and releases are installed from it."""
 
 AGENT = "images/build-agent/requirements"
 
@@ -33,7 +33,8 @@ def _compile_checkout(upgrade: bool) -> None:
     declared = read_declared()
     folder = state_folder() / "lock"
     folder.mkdir(parents=True, exist_ok=True)
-    requirements = [*declared.dependencies, *declared.groups[GROUP]]
+    extras = (requirement for extra in declared.extras.values() for requirement in extra)
+    requirements = [*declared.dependencies, *extras, *declared.groups[GROUP]]
     lines = ["[project]"]
     for key, value in {"name": declared.name, "version": declared.version, "dependencies": requirements}.items():
         lines.append(f"{key} = {json.dumps(value)}")

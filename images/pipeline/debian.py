@@ -68,8 +68,9 @@ def mirrors(listed: str) -> list[str]:
 def debian_packages(preparation: Preparation) -> None:
     """Fills `debs` with the recipe's `packages` and their dependencies that the parent lacks, `unpacked` with others.
 
-    Both hold `*.deb`; those of `unpacked` come without what they need, for an install script that wants single files.
-    `debs` is empty when the parent has everything. Raises InvalidRecipe for an image that starts from nothing,
+    What `without` names is left out, with all that nothing else needs; dpkg has to be told (`--ignore-depends`). Both
+    hold `*.deb`; those of `unpacked` come without what they need, for an install script that wants single files. `debs`
+    is empty when the parent has everything. Raises InvalidRecipe for an image that starts from nothing,
     ImageBuildFailed where apt is missing or knows no mirror, CommandFailed when apt or Docker fails.
     """
     recipe, work = preparation.recipe, preparation.work
@@ -89,6 +90,7 @@ def debian_packages(preparation: Preparation) -> None:
     apt.make(installed=_installed_packages(preparation.parent), sources=sources)
     for folder in ("debs", "unpacked"):
         (work / folder).mkdir()
+    apt.assume(recipe.build.without)
     if recipe.build.packages:
         wanted = ["--yes", "--download-only", "--no-install-recommends", "install", *recipe.build.packages]
         apt.run(wanted, "Getting Debian packages failed")
@@ -122,13 +124,31 @@ class Private:
         (self.folder / "apt.conf").write_text(self._configuration(), encoding="utf-8")
         self.run(["update"], "Getting the lists of Debian packages failed", limit=UPDATE_LIMIT)
 
+    def assume(self, names: Iterable[str]) -> None:
+        """Counts packages as installed, in the version that would be. Raises ImageBuildFailed for an unknown one."""
+        with (self.folder / "var/lib/dpkg/status").open("a", encoding="utf-8") as status:
+            for name in names:
+                policy = self._cache("policy", name)
+                version = next(iter(re.findall(r"^ *Candidate: (.*)$", policy, re.MULTILINE)), "(none)")
+                told = "" if version == "(none)" else self._cache("show", f"{name}={version}")
+                known = re.findall(r"^(?:Package|Version|Architecture|Multi-Arch|Provides): .*$", told, re.MULTILINE)
+                if not known:
+                    raise ImageBuildFailed(f"There is no Debian package {name!r} that could be left out.")
+                status.write("\n" + "\n".join([*known, "Status: hold ok installed", ""]))
+
     def run(
         self, arguments: Iterable[str], failed: str, *, limit: float = DOWNLOAD_LIMIT, cwd: Path | None = None
     ) -> None:
         """Runs apt-get. Raises CommandFailed with `failed` as the message."""
-        settings = {"APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
-        ended = run(["apt-get", "-q", *arguments], limit=limit, env={**os.environ, **settings}, cwd=cwd, log=self.log)
+        ended = run(["apt-get", "-q", *arguments], limit=limit, env=self._environment, cwd=cwd, log=self.log)
         ended.check(failed, log=self.log)
+
+    def _cache(self, *arguments: str) -> str:
+        return output(["apt-cache", *arguments], limit=60, env=self._environment) or ""
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
     def _configuration(self) -> str:
         """The host's access to the mirrors, such as its proxy and passwords; everything else is our own."""

@@ -41,8 +41,8 @@ INTERPRETER = 3
 """PT_INTERP: the program header that names a dynamic loader."""
 
 WHEELS = "wheels"
-PACKAGES = ("environments", "tui")
-"""The packages of this project in the service's image: the service, its command line and the terminal UI."""
+PACKAGES = ("environments",)
+"""The packages of this project in the service's image: the service and its command line."""
 
 
 def wheelhouse(preparation: Preparation) -> None:

@@ -57,9 +57,9 @@ class Build(_Part):
 
     `inputs` are globs from the top of the checkout; `prepare` names steps of images/pipeline/prepare.py that run on the
     host first; `tools` are host tools whose versions go into the key. For the steps: `binaries` are tools of the
-    toolchain that are put into the image, `packages` Debian packages with all that they need, `unpacked` Debian
-    packages of which only files are wanted. `recipe` is the sub-folder with the Packer recipe; `variables` are given
-    to it.
+    toolchain that are put into the image; `packages` are Debian packages with all that they need, except what `without`
+    names; `unpacked` are Debian packages of which only files are wanted. `recipe` is the sub-folder with the Packer
+    recipe; `variables` are given to it.
     """
 
     inputs: tuple[str, ...] = ()
@@ -67,6 +67,7 @@ class Build(_Part):
     tools: tuple[str, ...] = ()
     binaries: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     unpacked: tuple[str, ...] = ()
     recipe: str = "."
     variables: Mapping[str, str] = Field(default_factory=dict)

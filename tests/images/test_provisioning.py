@@ -3,12 +3,45 @@
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 LIMIT = 30.0
 DATA = "/var/lib/calvinverse"
+
+LARGEST = 350 * 1024 * 1024
+"""Bytes that the image may take, its parent included: nodes fetch it before they can run the service."""
+
+IMPORT_ALL = """
+import importlib, json, pkgutil, environments
+missing = {}
+for module in pkgutil.walk_packages(environments.__path__, "environments."):
+    if not module.name.endswith("__main__") and ".migrations." not in module.name:
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            missing[module.name] = error.name
+print(json.dumps(missing))
+"""
+
+GIT = """
+set -eu
+cd "$(mktemp -d)"
+git init --quiet --initial-branch=main source
+cd source
+echo hello >file
+git add file
+git -c user.name=n -c user.email=e@example.org commit --quiet --message=first
+cd ..
+git init --quiet --bare --initial-branch=none --template= copy
+git -C copy ls-remote --quiet "file://$PWD/source" HEAD >refs
+git -C copy fetch --quiet --depth=1 --no-tags --no-write-fetch-head "file://$PWD/source" +refs/heads/main:refs/it
+git -C copy ls-tree -r -z --long --full-tree refs/it: >tree
+echo refs/it:file | git -C copy cat-file --batch | grep -x hello
+rm -rf "$PWD"
+"""
 
 FETCH = """
 import json, sys, urllib.error, urllib.request
@@ -65,6 +98,34 @@ def test_its_command_line_is_there(host: Host) -> None:
     assert host.run("calvinverse --help").rc == 0
 
 
+def test_it_is_no_larger_than_it_may_be(image: dict[str, Any]) -> None:
+    size = image["Size"] / 1024 / 1024
+    assert image["Size"] <= LARGEST, f"{size:.1f} MiB; `doit bench:sizes` says of what"
+
+
+def test_it_has_what_the_service_imports_and_no_terminal_ui(host: Host) -> None:
+    missing: dict[str, str] = json.loads(host.check_output("/opt/calvinverse/bin/python -c %s", IMPORT_ALL))
+    assert {package.split(".")[0] for package in missing.values()} <= {"images", "jobs"}, missing
+    for package in ("tui", "textual", "rich"):
+        assert host.run("/opt/calvinverse/bin/python -c 'import %s'", package).failed
+
+
+def test_it_says_that_it_has_no_terminal_ui(host: Host) -> None:
+    told = host.run("calvinverse tui")
+    assert told.rc == 9
+    assert told.stderr.startswith("error: The terminal UI is not installed here.")
+
+
+def test_it_has_no_providers_but_those_that_modules_are_given(host: Host) -> None:
+    found = host.check_output("find / -xdev -name 'terraform-provider-*' -type f 2>/dev/null; true").split()
+    assert [path.rpartition("/")[2].partition("_v")[0] for path in found] == ["terraform-provider-time"]
+
+
+def test_it_has_neither_perl_nor_tests_of_libraries(host: Host) -> None:
+    assert not any(host.package(name).is_installed for name in ("perl", "liberror-perl", "git-man"))
+    assert host.check_output("find /opt/calvinverse -type d '(' -name tests -o -name testing ')'") == ""
+
+
 def test_it_holds_nothing_to_build_with(host: Host) -> None:
     assert host.run("PATH=$PATH:/opt/calvinverse/bin; command -v pip pip3 gcc cc").stdout == ""
 
@@ -77,6 +138,10 @@ def test_it_reads_git_repositories_over_https_and_ssh(host: Host) -> None:
         assert "refused" in told.stderr or "connect" in told.stderr, told.stderr
 
 
+def test_git_does_all_that_the_service_asks_of_it(host: Host) -> None:
+    assert host.check_output("sh -c %s", GIT) == "hello"
+
+
 def test_opentofu_applies_a_module_with_the_providers_that_are_there(host: Host) -> None:
     """Nothing is fetched: the container has no network that leads anywhere."""
     folder = host.check_output("mktemp -d")
@@ -85,11 +150,9 @@ def test_opentofu_applies_a_module_with_the_providers_that_are_there(host: Host)
     module = """
 terraform {
   required_providers {
-    restapi = { source = "Mastercard/restapi" }
-    time    = { source = "hashicorp/time" }
+    time = { source = "hashicorp/time" }
   }
 }
-provider "restapi" { uri = "http://127.0.0.1:1" }
 resource "time_static" "now" {}
 output "year" { value = time_static.now.year }
 """

@@ -1,11 +1,25 @@
 #!/bin/sh
-# Installs the service from the uploaded wheels, without a network, where its user can run but not change it.
+# Installs the service from the uploaded wheels, without a network, where its user can run but not change it. Leaves out
+# what the service doesn't use: tests/images/test_provisioning.py says how large the image may be.
 set -eu
 
 # git reads templates out of repositories, over https or ssh; neither needs rights that its user lacks.
-DEBIAN_FRONTEND=noninteractive dpkg --install /tmp/debs/*.deb >/dev/null
-chmod ug-s /usr/bin/ssh-agent /usr/lib/openssh/ssh-keysign
+DEBIAN_FRONTEND=noninteractive dpkg --install --ignore-depends=git-man,liberror-perl,perl /tmp/debs/*.deb >/dev/null
 rm -f /var/log/*.log /var/lib/dpkg/*-old /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /etc/*-
+
+# Of both, what reads repositories: of git no servers, no mail, nothing in Perl, and its program once; of ssh no agent, no
+# copying, and no keys on devices.
+(
+  cd /usr/lib/git-core
+  rm -f git-daemon git-http-backend git-http-fetch git-http-push git-imap-send git-sh-i18n--envsubst git-shell scalar
+  grep -lI '^#! */usr/bin/perl' ./* 2>/dev/null | xargs rm -f
+  cmp git /usr/bin/git
+  ln -sf ../../bin/git git
+)
+rm -rf /usr/share/gitweb /usr/lib/openssh
+cd /usr/bin
+rm -f git-shell scalar scp sftp ssh-add ssh-agent ssh-argv0 ssh-copy-id
+cd /
 
 python3 -m venv --without-pip /opt/calvinverse
 pip() {
@@ -14,6 +28,14 @@ pip() {
 pip install --quiet --no-index --no-compile --find-links /tmp/wheels --require-hashes -r /tmp/requirements.lock
 pip install --quiet --no-index --no-compile --no-deps /tmp/own/calvinverse-*.whl
 pip check
+# typer draws frames with rich if it is asked to, which our command line doesn't do. Nothing else may miss these.
+pip uninstall --quiet --yes --root-user-action ignore rich markdown-it-py mdurl pygments
+missing=$(pip check 2>&1 | grep -v '^typer [^ ]* requires rich, which is not installed\.$' || true)
+if [ -n "$missing" ]; then
+  echo "Error: $missing" >&2
+  exit 1
+fi
+find /opt/calvinverse/lib -type d \( -name tests -o -name testing \) -prune -exec rm -rf {} +
 
 # OpenTofu, and a mirror of providers in the layout that it reads.
 install -m 0755 /tmp/bin/* /usr/local/bin/

@@ -59,7 +59,8 @@ def test_a_group_that_includes_itself_is_refused() -> None:
 @pytest.mark.parametrize("lock", ["requirements.lock", "images/provisioning/requirements.lock"])
 def test_what_is_declared_is_locked(lock: str) -> None:
     project = read_declared()
-    requirements = (*project.dependencies, *(project.groups[GROUP] if "images" not in lock else ()))
+    extras = (requirement for extra in project.extras.values() for requirement in extra)
+    requirements = (*project.dependencies, *((*extras, *project.groups[GROUP]) if "images" not in lock else ()))
     locked = set(re.findall(r"^([a-z0-9][^=\s]*)==", (CHECKOUT / lock).read_text(encoding="utf-8"), re.MULTILINE))
     assert {_distribution(requirement) for requirement in requirements} - locked == set()
 
