@@ -190,6 +190,13 @@ def test_it_listens_on_loopback_alone_and_keeps_its_files_to_itself(server: Serv
     assert server.host.check_output(f"stat -c '%U %a' {server.folder}/data") == "calvinverse 700"
 
 
+def test_a_costly_query_runs_without_a_compiler(server: Server) -> None:
+    told = server.sql("SET jit = on; SET jit_above_cost = 0; SELECT sum(i) FROM generate_series(1, 1000) i")
+    assert told.stdout.split()[-1] == "500500", told.stderr
+    assert server.sql("SELECT pg_jit_available()").stdout.strip() == "f"
+    assert server.host.check_output("find / -xdev -name 'libLLVM*' 2>/dev/null; true") == ""
+
+
 def test_no_database_and_no_key_came_with_the_packages(root: Host, container: dict[str, Any]) -> None:
     found = root.run("ls -d /var/lib/postgresql /etc/postgresql/15 /etc/ssl/private/*")
     assert found.stdout == ""

@@ -7,7 +7,9 @@ set -eu
 install -d -m 0755 /etc/postgresql-common
 echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
 
-DEBIAN_FRONTEND=noninteractive dpkg --install /tmp/debs/*.deb >/dev/null
+DEBIAN_FRONTEND=noninteractive dpkg --install --ignore-depends=libllvm14 /tmp/debs/*.deb >/dev/null
+# The compiler of queries and its intermediate code: without LLVM they are of no use.
+rm -rf /usr/lib/postgresql/15/lib/llvmjit* /usr/lib/postgresql/15/lib/bitcode
 rm -f /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
 find /etc/ssl/certs -xtype l -delete
 rm -rf /var/lib/postgresql /var/log/postgresql /run/postgresql
