@@ -1,13 +1,16 @@
 """The recipes of this checkout on the real Packer, what they are given, and that `base` can be made again."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from images.catalogue.records import BuildRecord
 from images.docker import Docker
+from images.errors import ImageBuildFailed
 from images.pipeline.builder import Builder
 from images.pipeline.packer import PackerCommand
 from images.pipeline.packer import build as packer_build
@@ -127,6 +130,31 @@ def test_debian_packages_come_with_what_the_parent_lacks_and_no_more(base: Build
     run = ["docker", "run", "--rm", "-i", "--network=none", "--user=0", base.image_id, "sh", "-c", command]
     done = subprocess.run(run, input=packed.stdout, capture_output=True, check=False, timeout=120)
     assert done.stdout == b"[1]\n", done.stderr.decode()
+
+
+def test_debian_packages_come_without_what_is_left_out(base: BuildRecord, work: Path) -> None:
+    build = {"prepare": ["debian-packages"], "packages": ["jq"], "without": ["libjq1"]}
+    content: dict[str, Any] = {"name": "x", "folder": work.parent, "image": {"title": "T", "description": "D"}}
+    content["image"]["parent"] = "base"
+
+    prepare(
+        Preparation(
+            Recipe.model_validate({**content, "build": build}), work, work.parent / "log", CHECKOUT, base.image_id
+        ),
+        print,
+    )
+
+    (jq,) = (work / "debs").iterdir()
+    command = "cat >/tmp/jq.deb && dpkg --install --ignore-depends=libjq1 /tmp/jq.deb >&2 && dpkg-query --show jq"
+    run = ["docker", "run", "--rm", "-i", "--network=none", "--user=0", base.image_id, "sh", "-c", command]
+    done = subprocess.run(run, input=jq.read_bytes(), capture_output=True, check=False, timeout=120)
+    assert done.stdout.startswith(b"jq\t"), done.stderr.decode()
+
+    shutil.rmtree(work / "debs")
+    shutil.rmtree(work / "unpacked")
+    unknown = Recipe.model_validate({**content, "build": {**build, "without": ["no-such-package"]}})
+    with pytest.raises(ImageBuildFailed, match="no-such-package"):
+        prepare(Preparation(unknown, work, work.parent / "log", CHECKOUT, base.image_id), print)
 
 
 def test_programs_of_the_toolchain_are_given_to_recipes(work: Path) -> None:
