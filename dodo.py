@@ -252,6 +252,11 @@ def task_bench_images():
     }
 
 
+def task_bench_sizes():
+    """measure what is in each image, by component"""
+    return {"basename": "bench:sizes", "actions": [lazy_action("tests.bench.sizes:main")], "task_dep": PARTS}
+
+
 def task_dispatch():
     """make images in a build environment, follow the log, and bring the records home"""
     return {

@@ -67,6 +67,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
     expected |= {
         "validate:recipes",
         "bench:images",
+        "bench:sizes",
         "dispatch",
         *(f"test:{kind}" for kind in (*suite.KINDS, "crash", "kill-matrix", "upgrade")),
     }
