@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
     state: Path = Field(default_factory=state_folder, description="Folder of all state on this machine")
     role: Literal["all", "api", "worker"] = Field(
-        "all", description="What this process does: `api` answers, `worker` carries out and keeps time, `all` does both"
+        "all", description="What this process does: `api` answers requests, `worker` runs deployments, `all` does both"
     )
     data: Path | None = Field(
         None,
@@ -37,43 +37,43 @@ class Settings(BaseModel):
         "password; default: SQLite in the data folder",
     )
     database_password_file: Path | None = Field(
-        None, description="File that holds the password for it; read again for each connection"
+        None, description="File with its password; read again for each connection"
     )
     sealing_key: Path | None = Field(
         None,
-        description="File with the key that secret parameters wait under, the same for all processes of a database; "
-        "made if need be; default: `parameters.key` in the data folder",
+        description="File with the key that seals secret parameters, the same for all processes of a database; "
+        "made if it doesn't exist; default: `parameters.key` in the data folder",
     )
-    slots_deploy: int = Field(8, ge=1, le=64, description="Deployments that a worker runs side by side")
-    slots_destroy: int = Field(8, ge=1, le=64, description="Destroys that it runs beside those")
+    slots_deploy: int = Field(8, ge=1, le=64, description="Deployments that a worker runs in parallel")
+    slots_destroy: int = Field(8, ge=1, le=64, description="Destroys that a worker runs in parallel, in addition")
     worker_host: str = Field("", description="Where a worker runs, as lists show it; default: the name of the machine")
-    host: str = Field("127.0.0.1", description="Address to listen on; beyond loopback TLS is needed")
-    port: int = Field(8400, ge=0, le=65535, description="Port to listen on; 0: any free one")
+    host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs TLS")
+    port: int = Field(8400, ge=0, le=65535, description="Port to listen on; 0: any free port")
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate and its chain")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
     connections: Path | None = Field(
-        None, description="File that says where Consul, OpenBao and Nomad are; default: in the state folder"
+        None, description="File with the addresses of Consul, OpenBao and Nomad; default: in the state folder"
     )
     templates: Path | None = Field(
-        _SHIPPED, description="Folder whose templates are put into the catalogue when the service starts"
+        _SHIPPED, description="Folder with templates that the service adds to the catalogue when it starts"
     )
-    tofu: str = Field("tofu", description="OpenTofu that applies modules: its path, or its name on the PATH")
+    tofu: str = Field("tofu", description="OpenTofu for modules: its path, or its name on the PATH")
     modules_at_once: int = Field(
         2,
         ge=1,
         le=64,
-        description="Runs of OpenTofu that a process has side by side: deployments, plans and looks together; each "
+        description="Runs of OpenTofu in parallel in a process: deployments, plans and observations together; each "
         "takes 150 MB and more",
     )
     providers: Path | None = Field(
         None,
-        description="Folder with providers of OpenTofu, laid out as for its `filesystem_mirror`; those that it lacks "
+        description="Folder with providers of OpenTofu, in the layout of its `filesystem_mirror`; others "
         "come from their registry",
     )
     git_protocols: str = Field(
         "https,ssh",
         pattern=r"^(https|ssh|http|file)(,(https|ssh|http|file))*$",
-        description="How templates may be read from git repositories: `https`, `ssh`, `http`, `file`",
+        description="Protocols by which templates may be read from git: `https`, `ssh`, `http`, `file`",
     )
     git_credentials: Path | None = Field(
         None,
@@ -81,8 +81,10 @@ class Settings(BaseModel):
         "of templates; ssh uses the keys of the service's user",
     )
     deployer: str = Field("", description="Owner of the token that deploy made for its user")
-    deployer_token: str = Field("", description="That token's prefix and SHA-256, with a colon between")
-    log_format: str = Field("", pattern="^(|console|json)$", description="`console`, `json`, or empty: by the terminal")
+    deployer_token: str = Field("", description="That token's prefix and SHA-256, separated by a colon")
+    log_format: str = Field(
+        "", pattern="^(|console|json)$", description="`console`, `json`, or empty: `console` on a terminal"
+    )
     keep_logs: Duration = Field(timedelta(days=14), description="How long log lines of steps are kept")
     keep_events: Duration = Field(timedelta(days=90), description="How long other events are kept")
     keep_ended: Duration = Field(timedelta(days=90), description="How long ended environments are kept")

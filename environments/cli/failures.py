@@ -27,8 +27,8 @@ EXIT_STATUSES = {
     7: "the service doesn't answer, or is overloaded",
     8: "the database of the service can't be used",
     9: "this machine lacks something",
-    exit_status(BackendError): "a part such as Nomad, or a git repository, failed when it was asked; nothing was done",
-    exit_status(Interrupted): "the deployment was cancelled, or a request to destroy took its place",
+    exit_status(BackendError): "a backend such as Nomad, or a git repository, failed; nothing was done",
+    exit_status(Interrupted): "the deployment was cancelled, or a request to destroy replaced it",
     INTERRUPTED: "interrupted with Ctrl-C; a deployment continues",
     BROKEN_PIPE: "the reader of the output has gone, as after `| head`; that is no error",
 }

@@ -86,7 +86,7 @@ def _service(session: Session) -> Iterator[Finding]:
         hint = "Update the older of the two."
         yield Finding("version", "warn", f"The service is of version {info.version}, this command of {own}.", hint)
     for part, trouble in readiness.problems.items():
-        yield Finding(part, "bad", trouble, "See `doit status`, and the log of that part.")
+        yield Finding(part, "bad", trouble, "See `doit status`, and the log of that backend.")
 
 
 def _minor(version: str) -> str:

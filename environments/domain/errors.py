@@ -16,7 +16,7 @@ class CalvinverseError(Exception):
 
     code: ClassVar[str] = "internal"
     transient: ClassVar[bool] = False
-    default_hint: ClassVar[str] = "Look at the log of the service, and report this if it comes back."
+    default_hint: ClassVar[str] = "Read the log of the service, and report this if it happens again."
 
     def __init__(self, message: str, *, hint: str = "", details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class CalvinverseError(Exception):
 
 
 class InvalidInput(CalvinverseError):
-    """The request can't be carried out as it stands."""
+    """The request is not valid."""
 
     code = "invalid_input"
     default_hint = "Correct the value and try again."
@@ -39,66 +39,66 @@ class InvalidName(InvalidInput):
     """A name is not a DNS label, holds a double hyphen, or makes names of services that are too long."""
 
     code = "invalid_name"
-    default_hint = "Use 1 to 40 lower-case letters, digits and single hyphens, beginning with a letter."
+    default_hint = "Use 1 to 40 lower-case letters, digits and single hyphens, starting with a letter."
 
 
 class InvalidParameters(InvalidInput):
-    """Parameters are missing, unknown, of the wrong type or out of range; all of them are named at once."""
+    """Parameters are missing, unknown, of the wrong type or out of range; the error names all of them."""
 
     code = "invalid_parameters"
     default_hint = "See which parameters the template takes with `calvinverse template show`."
 
 
 class InvalidLifetime(InvalidInput):
-    """A duration or a moment can't be read, lies in the past, or is over the template's maximum."""
+    """A duration or a moment is not valid, is in the past, or exceeds the template's maximum."""
 
     code = "invalid_lifetime"
     default_hint = "Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
 
 
 class InvalidTemplate(InvalidInput):
-    """A template doesn't hold together; `details["problems"]` lists every fault."""
+    """A template is not valid; `details["problems"]` lists every fault."""
 
     code = "invalid_template"
     default_hint = "Fix the template and check it with `calvinverse template validate`."
 
 
 class InvalidJob(InvalidTemplate):
-    """Nomad rejects a job file, or the job asks for what its environment may not have."""
+    """Nomad rejects a job file, or the job requests what its environment may not have."""
 
     code = "invalid_job"
     default_hint = "Fix the job file and check it with `nomad job validate`."
 
 
 class SchemaUnsupported(InvalidTemplate):
-    """A parameter's schema in a pushed template has a pattern or a reference that the service doesn't run.
+    """A parameter's schema in a pushed template has a pattern or a reference that the service doesn't support.
 
     `details` has the `parameter`, and the `keyword` and `value` to change.
     """
 
     code = "schema_unsupported"
     default_hint = (
-        "An admin changes it and pushes the template again (docs/how-to/new-template.md, Patterns and limits). "
-        "Environments made from it can be destroyed as they are."
+        "An admin has to change it and push the template again (docs/how-to/new-template.md, Patterns and limits). "
+        "Environments made from it can still be destroyed."
     )
 
 
 class CheckTooCostly(InvalidInput):
-    """A check of what somebody sent takes more time or memory than one may; `details["place"]` says where it was."""
+    """A check takes more time or memory than allowed; `details["place"]` names what was checked."""
 
     code = "check_too_costly"
     default_hint = "Make the value or the template simpler: docs/how-to/new-template.md, Patterns and limits."
 
 
 class InvalidSource(InvalidInput):
-    """A git repository is named in a way that can't be taken: its address, the revision or the folder in it."""
+    """The address of a git repository, the revision or the folder in it is not valid."""
 
     code = "invalid_source"
     default_hint = "Give an address such as https://host/team/templates.git or ssh://git@host/team/templates.git."
 
 
 class InvalidImage(InvalidInput):
-    """An image isn't named by its content: what stands behind a tag can change."""
+    """An image isn't named by its content; a tag can move to another image."""
 
     code = "invalid_image"
     default_hint = "Name it as sha256:<64 hex digits> (its id in the engine) or <repository>@sha256:<64 hex digits>."
@@ -108,7 +108,7 @@ class NotFound(CalvinverseError):
     """There is no such thing, or you may not see it."""
 
     code = "not_found"
-    default_hint = "See what there is with the matching `list` command."
+    default_hint = "See the matching `list` command."
 
 
 class UnknownTemplate(NotFound):
@@ -122,7 +122,7 @@ class UnknownRevision(NotFound):
     """A git repository has no such tag, branch or commit."""
 
     code = "unknown_revision"
-    default_hint = "See what there is with `git ls-remote URL`."
+    default_hint = "List tags, branches and commits with `git ls-remote URL`."
 
 
 class ImageNotPublished(NotFound):
@@ -143,48 +143,48 @@ class UnknownRoute(NotFound):
     """The API has no such path."""
 
     code = "unknown_route"
-    default_hint = "See /openapi.json for what there is."
+    default_hint = "See /openapi.json for all paths."
 
 
 class MethodNotAllowed(InvalidInput):
-    """The API knows the path, but not this method on it."""
+    """The path of the API doesn't have this method."""
 
     code = "method_not_allowed"
-    default_hint = "See /openapi.json for what there is."
+    default_hint = "See /openapi.json for the methods of each path."
 
 
 class UnknownParameter(InvalidInput):
     """The path takes no query parameter of that name; `details["known"]` lists those that it takes."""
 
     code = "unknown_parameter"
-    default_hint = "See /openapi.json for what there is."
+    default_hint = "See /openapi.json for the parameters of each path."
 
 
 class RequestTooLarge(InvalidInput):
-    """The body of a request is larger than any that makes sense here."""
+    """The body of a request is larger than the limit."""
 
     code = "request_too_large"
     default_hint = "Send less."
 
 
 class RequestTooSlow(InvalidInput):
-    """The body of a request takes too long to come."""
+    """The body of a request takes too long to arrive."""
 
     code = "request_too_slow"
     default_hint = "Send it again over a faster connection."
 
 
 class NotJson(InvalidInput):
-    """The body of a request is of another type than JSON."""
+    """The body of a request is not JSON."""
 
     code = "not_json"
     default_hint = "Send application/json."
 
 
 class TooManyRequests(CalvinverseError):
-    """Too much of a kind is asked for at once, by one owner or by all; nothing was done.
+    """Too many requests of one kind run at once, of one owner or of all; nothing was done.
 
-    `details["retry_after"]`, if given: seconds after which another try makes sense.
+    `details["retry_after"]`, if given: seconds after which to try again.
     """
 
     code = "too_many_requests"
@@ -193,27 +193,26 @@ class TooManyRequests(CalvinverseError):
 
 
 class Conflict(CalvinverseError):
-    """The request doesn't fit the present state."""
+    """The request doesn't fit the current state."""
 
     code = "conflict"
-    default_hint = "Look at the present state and decide again."
+    default_hint = "Check the current state and decide again."
 
 
 class NameTaken(Conflict):
-    """Another live environment has this name, or one that was given up and may be left in part."""
+    """Another environment has this name, or an abandoned one of which something may be left."""
 
     code = "name_taken"
     default_hint = (
-        "Choose another name. If `calvinverse env list` shows the other environment, it can be destroyed first; else "
-        "it is somebody else's."
+        "Choose another name. If `calvinverse env list` shows the other environment, you can destroy it first; else "
+        "it belongs to another owner."
     )
 
 
 class TemplateInUse(Conflict):
-    """A template isn't deleted while an environment made from it stands.
+    """Environments made from the template exist, so it can't be deleted.
 
-    `details` has the names in `environments`, as far as the asking person may see them, and how many there are in
-    `count`.
+    `details` has the names that the caller may see in `environments`, and the number of all in `count`.
     """
 
     code = "template_in_use"
@@ -221,17 +220,17 @@ class TemplateInUse(Conflict):
 
 
 class NotAllowedNow(Conflict):
-    """The lifecycle has no such move from the present state."""
+    """The current state doesn't allow this."""
 
     code = "not_allowed_now"
-    default_hint = "`calvinverse env show` says in which state it is."
+    default_hint = "`calvinverse env show` shows the state."
 
 
 class PlanStale(Conflict):
-    """What a saved plan was made for has moved since; `details["moved"]` says what."""
+    """Something has changed since the plan was made; `details["moved"]` says what."""
 
     code = "plan_stale"
-    default_hint = "Make a new plan, look at it, and apply that one."
+    default_hint = "Make a new plan, review it, and apply that one."
 
 
 class UnknownPlan(NotFound):
@@ -242,24 +241,24 @@ class UnknownPlan(NotFound):
 
 
 class ManagedOutside(Conflict):
-    """The environment is shown here but owned by somebody else."""
+    """Another service manages the environment; here it is read-only."""
 
     code = "managed_outside"
     default_hint = "On the machine that deployed it, `doit deploy` changes and repairs it, `doit undeploy` removes it."
 
 
 class StateRefused(Conflict):
-    """A state of an OpenTofu module isn't written, locked or given: who asks holds the deployment no more."""
+    """The state of an OpenTofu module can't be read, written or locked: the caller has lost the deployment."""
 
     code = "state_refused"
-    default_hint = "Nothing is lost: what was sent is kept aside, and the deployment goes on with another worker."
+    default_hint = "Nothing is lost: the state is kept aside, and another worker resumes the deployment."
 
 
 class StateNotEncrypted(InvalidInput):
-    """A state of an OpenTofu module came as plain text, and was not kept."""
+    """The state of an OpenTofu module was plain text, and was not kept."""
 
     code = "state_not_encrypted"
-    default_hint = "Let the step's module be run by OpenTofu with its state encryption, which Terraform doesn't have."
+    default_hint = "Run the module with OpenTofu and its state encryption, which Terraform doesn't have."
 
 
 class IdempotencyMismatch(Conflict):
@@ -279,13 +278,13 @@ class Unauthenticated(CalvinverseError):
 
 
 class Forbidden(CalvinverseError):
-    """The token is good, but not for this."""
+    """The token is valid, but not for this."""
 
     code = "forbidden"
     default_hint = "Ask an admin."
 
 
-# --- the world around us ---------------------------------------------------------------------------------------------
+# --- backends, steps and the database --------------------------------------------------------------------------------
 
 
 class ForeignResource(Conflict):
@@ -296,32 +295,32 @@ class ForeignResource(Conflict):
 
 
 class BackendError(CalvinverseError):
-    """Nomad, Consul, OpenBao or another part refused or failed."""
+    """Nomad, Consul, OpenBao or another backend refused the call or failed."""
 
     code = "backend_failed"
-    default_hint = "See `calvinverse doctor` and the log of that part."
+    default_hint = "See `calvinverse doctor` and the log of that backend."
 
 
 class BackendUnavailable(BackendError):
-    """A part can't be reached, is sealed, or has no leader."""
+    """A backend can't be reached, is sealed, or has no leader."""
 
     code = "backend_unavailable"
     transient = True
     default_hint = (
-        "Start it again (`doit status` shows what runs), then do the same again; a failed deployment goes on with "
-        "`calvinverse env retry`."
+        "Start it again (`doit status` shows what runs), then repeat the command; `calvinverse env retry` resumes a "
+        "failed deployment."
     )
 
 
 class BackendDenied(BackendError):
-    """A part refuses our credential."""
+    """A backend refuses our credential."""
 
     code = "backend_denied"
     default_hint = "Run `doit deploy` again to renew the credentials and policies."
 
 
 class CredentialUnknown(BackendDenied):
-    """A part doesn't know our credential: revoked, or the part has just started and hasn't read its state."""
+    """A backend doesn't know our credential: it was revoked, or the backend has just started and not read its state."""
 
     code = "credential_unknown"
     transient = True
@@ -335,7 +334,7 @@ class SourceFailed(BackendError):
 
 
 class SourceDenied(SourceFailed):
-    """A git repository isn't there, or not for the service."""
+    """A git repository doesn't exist, or refuses the service."""
 
     code = "source_denied"
     default_hint = "Give the service access: a key for ssh, or a token in the file of CALVINVERSE_GIT_CREDENTIALS."
@@ -346,11 +345,11 @@ class SourceUnavailable(SourceFailed):
 
     code = "source_unavailable"
     transient = True
-    default_hint = "Try again later; what was pushed before stays as it is."
+    default_hint = "Try again later; templates that were pushed before are not affected."
 
 
 class StepFailed(CalvinverseError):
-    """A step ran and its outcome is wrong: a job isn't healthy, a check doesn't pass."""
+    """A step ran and its result is wrong: a job isn't healthy, a check doesn't pass."""
 
     code = "step_failed"
     default_hint = "See `calvinverse env logs`, fix the cause, then `calvinverse env retry`."
@@ -371,7 +370,7 @@ class ServiceUnavailable(CalvinverseError):
 
 
 class StorageError(CalvinverseError):
-    """The database can't be used: corrupt, of a future version, in use, or the disk is full."""
+    """The database can't be used: it is corrupt, of a newer version or in use, or the disk is full."""
 
     code = "storage_failed"
     default_hint = "Free space or restore the copy beside the database, then start the service again."
@@ -402,7 +401,7 @@ class DatabaseUnavailable(StorageError):
 
     code = "database_unavailable"
     transient = True
-    default_hint = "Start the database again if it is down; the service goes on by itself when it answers."
+    default_hint = "Start the database again if it is down; the service continues when the database answers."
 
 
 class DatabaseDenied(StorageError):
@@ -430,14 +429,14 @@ class MachineError(CalvinverseError):
 
 
 class NotConnected(MachineError):
-    """The service has no address of a part that is needed."""
+    """The service has no address of a backend that is needed."""
 
     code = "not_connected"
     default_hint = "Run `doit deploy`, or give the address of an existing cluster."
 
 
 class PortTaken(MachineError):
-    """Another process listens on a port that is needed."""
+    """Another process uses a port that is needed."""
 
     code = "port_taken"
     default_hint = "Stop that process or choose another port."
@@ -454,41 +453,41 @@ class UnsafeAddress(InvalidInput):
 
 
 class Interrupted(CalvinverseError):
-    """A step must stop now; the deployment goes on elsewhere, or gives way to a request to destroy."""
+    """A step must stop now; another worker resumes the deployment, or a request to destroy replaces it."""
 
     code = "interrupted"
-    default_hint = "Nothing to do: the deployment goes on, or a request to destroy took its place."
+    default_hint = "Nothing to do: the deployment is resumed, or a request to destroy replaced it."
 
 
 class LeaseLost(Interrupted):
-    """Another worker holds the deployment now; this one may not touch it again."""
+    """Another worker holds the deployment now; this worker may not change it."""
 
     code = "lease_lost"
 
 
 class Superseded(Interrupted):
-    """Somebody asked to destroy the environment while it was being deployed."""
+    """The environment was to be destroyed while it was being deployed."""
 
     code = "superseded"
 
 
 class Cancelled(Interrupted):
-    """Somebody asked to cancel the deployment; the environment fails, and can be repaired, updated or destroyed."""
+    """A person cancelled the deployment; the environment fails, and can be repaired, updated or destroyed."""
 
     code = "cancelled"
-    default_hint = "`calvinverse env retry`, `env repair` or `env destroy`, as you like."
+    default_hint = "Run `calvinverse env retry`, `env repair` or `env destroy`."
 
 
 class Stopping(Interrupted):
-    """The service is being stopped; the deployment goes on when it is back."""
+    """The service is stopping; the deployment continues when it runs again."""
 
     code = "stopping"
 
 
 def all_errors() -> list[type[CalvinverseError]]:
-    """Every class of the tree with a code of its own, for the reference and its test.
+    """Every class of the tree that defines a code, for the reference and its test.
 
-    Those that others make of one for themselves, wherever they are imported, are told as that one.
+    Subclasses without a code, in whatever module, are reported with the code of their base.
     """
     found: list[type[CalvinverseError]] = []
     queue: list[type[CalvinverseError]] = [CalvinverseError]

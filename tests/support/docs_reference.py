@@ -221,8 +221,8 @@ def api() -> str:
         "`/openapi.json`, with the patterns of names, ids and durations.",
         "`HEAD` works wherever `GET` does. `OPTIONS` and each answer 405 name all methods of a path in `Allow`. A "
         "query parameter that a path doesn't take is refused with 422 `unknown_parameter`, one that is given twice "
-        "with 422 `invalid_input`. A part that is away (Nomad, "
-        "Consul, OpenBao, a git host, the database) is answered with 503; `Retry-After` says when to ask again.",
+        "with 422 `invalid_input`. A backend that is unavailable (Nomad, "
+        "Consul, OpenBao, a git host, the database) is answered with 503; `Retry-After` says when to try again.",
         *sections,
     )
 
