@@ -144,7 +144,7 @@ ACTIONS: tuple[Action, ...] = (
         id="environment.extend",
         title="Extend",
         help="Move an environment's deadline by a duration.",
-        detail="The template's maximum lifetime counts from creation and can't be passed.",
+        detail="The template's maximum lifetime counts from creation and can't be exceeded.",
         risk=Risk.CHANGE,
         command=("env", "extend"),
         keys=("e",),
@@ -226,7 +226,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.why",
         title="Why it waits",
-        help="Explain why an environment's deployment is waiting, and show its place in the queue.",
+        help="Explain why an environment's deployment is waiting, and show its position in the queue.",
         risk=Risk.READ,
         command=("env", "why"),
     ),
@@ -253,8 +253,8 @@ ACTIONS: tuple[Action, ...] = (
         id="environment.abandon",
         title="Abandon",
         help="Abandon what can't be destroyed: what may be left is recorded, and its name reserved until that is gone.",
-        detail="What may be left is still looked for, and you have to remove it by hand. Abandon it again to have it "
-        "looked for at once.",
+        detail="You have to remove by hand what may be left; the service still observes it. Abandon it again to "
+        "observe at once.",
         risk=Risk.DESTRUCTIVE,
         command=("env", "abandon"),
         keys=("A",),
@@ -440,7 +440,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="service.serve",
         title="Serve",
-        help="Run the provisioning service: API, worker and clock in one process.",
+        help="Run the provisioning service: API, worker and scheduler in one process.",
         risk=Risk.CHANGE,
         command=("serve",),
     ),
@@ -504,7 +504,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         id="view.reload",
         title="Reload",
-        help="Ask the service again, at once.",
+        help="Reload from the service at once.",
         risk=Risk.READ,
         keys=("ctrl+r",),
         places=_BOTH,

@@ -83,7 +83,7 @@ class AbandonDialog(Dialog):
             Content.assemble(
                 (view.name, "bold"),
                 " can't be destroyed, and won't be tried again. Its name stays reserved until nothing of it is "
-                "found. What may be left of it is recorded and still looked for, but ",
+                "found. What may be left of it is recorded and still observed, but ",
                 ("you have to remove it by hand.", "bold"),
             ),
             classes="paragraph",

@@ -2,26 +2,26 @@
 
 WORDS = """\
 A step is **done** when it has made what its options say, and that works. An environment is **ready** when the steps
-of its last deployment are done. A step with `on_failure = "continue"` that fails is left out, and the deployment says
+of its last deployment are done. A step with `on_failure = "continue"` that fails is skipped, and the deployment says
 so.
 
-A step of a plan is **unchanged** when what its options say is there as it should be. Applying such a plan writes
-nothing, registers nothing, runs nothing again, and adds no log line. That goes by what is wanted and what is there: a
-restart of the service, an upgrade of it, or a new token that it shows to Nomad changes nothing.
+A step of a plan is **unchanged** when everything that its options say exists as wanted. Applying such a plan writes
+nothing, registers nothing, runs nothing again, and adds no log line. The plan compares what is wanted with what
+exists: a restart or an upgrade of the service, or another token for Nomad, changes nothing.
 
-**Degraded** is a flag of a ready environment: something of it worked when it became ready, and fails now. Each reason
-says what fails, in which step, and since when. `calvinverse env list`, `env show`, the terminal UI and events tell it
-within seconds, because the service listens to Nomad's events and Consul's checks; nobody has to ask. The flag goes
-when all works again, or when a deployment of the environment begins. The service repairs nothing by itself; Nomad
-restarts tasks as their job file says. Only jobs and their checks are watched so. `calvinverse env drift --observe`
-looks at all steps ([drift](../how-to/drift.md))."""
+**Degraded** is a flag of a ready environment: something of it worked when it became ready, and is failing. Each reason
+says what fails, in which step, and since when. `calvinverse env list`, `env show`, the terminal UI and events show it
+within seconds, because the service follows Nomad's events and Consul's checks. The flag is cleared
+when everything works again, or when a deployment of the environment starts. The service repairs nothing automatically;
+Nomad restarts tasks as their job file says. The flag covers only jobs and their checks. `calvinverse env drift
+--observe` observes all steps ([drift](../how-to/drift.md))."""
 
 JOB_TYPES = (
     (
         "`service`",
         "Each group runs as many instances as its `count`: every task does what its `lifecycle` says (below), "
         "all checks of its services pass, and Nomad calls the instance healthy, after the `min_healthy_time` of "
-        "its `update` block. With `count = 0` there is nothing to wait for, and `address`, `port` and `url` of its "
+        "its `update` block. With `count = 0` the step waits for nothing, and `address`, `port` and `url` of its "
         "services are null",
         "the job that Nomad has is the one that the file and the variables give",
         "fewer instances run than wanted, or a check is critical, for 5 s; a task failed by itself less than 20 s ago; "
@@ -29,17 +29,17 @@ JOB_TYPES = (
     ),
     (
         "`system`",
-        "One instance of each group does so on every node that fits",
+        "One instance of each group is as for `service` on every node that fits",
         "as for `service`",
-        "on a node where an instance should run none does, for 5 s; otherwise as for `service`",
+        "no instance runs on a node where one should, for 5 s; otherwise as for `service`",
     ),
     (
         "`batch`",
-        "All instances have run to their end with exit code 0. Then the job is done for this environment and these "
-        "inputs: options and job file. It stays done when Nomad forgets the job, which it does after some hours",
-        "it is done with these inputs, whatever Nomad remembers of it. `calvinverse env update NAME --run-again STEP` "
-        "runs it again; other inputs do too, also those of an earlier deployment",
-        "a run that somebody has started again in Nomad fails for good. That it has ended is no failure",
+        "All instances have run to completion with exit code 0. Then the job is done for this environment and these "
+        "inputs: options and job file. It stays done after Nomad has forgotten the job, which happens after some hours",
+        "it is done with these inputs, whether or not Nomad still knows the job. `calvinverse env update NAME "
+        "--run-again STEP` runs it again; so do other inputs, also those of an earlier deployment",
+        "a run that somebody has started again in Nomad fails for good. A job that has ended is not degraded",
     ),
     ("`sysbatch`", "as for `batch`, on every node that fits", "as for `batch`", "as for `batch`"),
     (
@@ -79,33 +79,33 @@ LIFECYCLE = (
     (
         "`poststop`",
         "doesn't count while the instance runs; in a `batch` or `sysbatch` job it has ended with exit code 0. A "
-        "destroy waits until it has ended, says so, and kills it after 2 minutes, or after its `kill_timeout` if that "
-        "is longer. In a group with `consul` or `vault` Nomad takes a minute to start it, each time: with a `restart` "
-        "block whose `interval` is that short, Nomad starts it again however often it is killed",
+        "destroy waits until it has ended, logs that, and kills it after 2 minutes, or after its `kill_timeout` if "
+        "that is longer. In a group with `consul` or `vault` Nomad takes a minute to start it, each time: if the "
+        "`interval` of the `restart` block is that short, Nomad starts it again however often it is killed",
     ),
 )
 """Task, and what it does when its instance counts as running."""
 
 KINDS = {
     "agent.local": (
-        "the agent answers, set up as the options say; with `address`, what is there answers to the token",
+        "the agent answers, configured as the options say; with `address`, the existing agent accepts the token",
         "it runs with the same settings",
-        "not watched: `doit status` tells",
+        "never: `doit status` shows it",
     ),
     "check.http": (
         "every instance of the service answers as wanted",
-        "never called unchanged: a check makes nothing, and runs with each deployment",
-        "not asked again; checks of the service in Consul are watched with its job",
+        "never: a check makes nothing, and runs with each deployment",
+        "never; checks of the service in Consul count with its job",
     ),
     "cluster.trust": (
-        "all policies, roles and keys of the cluster are as they should be, or it is said what is missing",
+        "all policies, roles and keys of the cluster exist as wanted; otherwise it fails and names what is missing",
         "nothing is missing",
-        "not watched",
+        "never",
     ),
     "consul.kv": (
         "all keys have their values",
         "all keys have their values, and the folder bears the environment's mark",
-        "not watched",
+        "never",
     ),
     "nomad.job": (
         "by the type of the job, above",
@@ -113,20 +113,20 @@ KINDS = {
         "by the type of the job, above",
     ),
     "opentofu.module": (
-        "the module is applied, and its state is kept",
-        "OpenTofu's plan changes no resource and no output that the step gives. Providers are asked for that",
-        "not watched",
+        "the module is applied, and its state is stored",
+        "OpenTofu's plan, which asks its providers, changes no resource and no output that the step gives",
+        "never",
     ),
     "vault.certificate": (
-        "the PKI role is there. Jobs get certificates by it when they start",
+        "the PKI role exists. Jobs get their certificates from it when they start",
         "the role is as the options say. Certificates that jobs get don't count",
-        "not watched, but a job that gets no certificate doesn't run",
+        "never, but a job that gets no certificate doesn't run",
     ),
     "vault.secret": (
         "the secret has all keys",
-        "given values are the same, and what was generated is there. Secret parameters that a request doesn't give "
+        "given values are the same, and generated values exist. Secret parameters that a request doesn't give "
         "stay as they are",
-        "not watched",
+        "never",
     ),
 }
 """Kind → when a step of it is done, unchanged, and degrades its environment."""
