@@ -143,7 +143,7 @@ def test_a_key_is_made_when_it_is_first_asked_for(scene: Scene) -> None:
     assert scene.keys.key(scene.owner) == key
 
 
-def test_a_kit_is_replaced_by_the_holder_and_goes_with_the_state(scene: Scene) -> None:
+def test_a_run_record_is_replaced_by_the_holder_and_goes_with_the_state(scene: Scene) -> None:
     first = scene.claim("w1")
     assert scene.records.load(scene.owner, "app") is None
     scene.records.save(scene.owner, "app", b"one", first)

@@ -103,7 +103,7 @@ def test_a_key_of_others_is_not_used_and_a_broken_one_not_replaced(
     secrets.remove(path)
 
 
-def test_kits_are_sealed_for_one_step_and_written_by_who_holds_the_deployment(tmp_path: Path) -> None:
+def test_run_records_are_sealed_for_one_step_and_written_by_who_holds_the_deployment(tmp_path: Path) -> None:
     service = make_service(tmp_path)
     try:
         made = service.requests.create(service.admin, CreateEnvironment(name="demo", template="web")).environment

@@ -352,7 +352,7 @@ def test_a_state_that_the_service_does_not_take_is_kept_and_taken_up(
     served.broken = False
     run = StoppableRun()
     site.apply(["a", "b"], run)
-    assert "took up the state that an earlier run could not hand in" in run.lines
+    assert "saved the state that an earlier run could not save" in run.lines
     assert things.asked["POST", "b"] == 1
     assert site.recorded() == {"time_static.made", thing("a"), thing("b")}
 

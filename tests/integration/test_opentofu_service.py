@@ -91,7 +91,7 @@ def test_a_stale_workers_state_is_kept_aside_and_taken_up_by_its_successor(scene
             applied.result()
     assert scene.refusals()
     assert scene.apply(["a"], second) == {"ids": ["a"]}
-    assert "took up the state that an earlier run could not hand in" in second.lines
+    assert "saved the state that an earlier run could not save" in second.lines
     assert scene.things.asked["POST", "a"] == 1
 
 

@@ -249,7 +249,7 @@ def _written(template: Template) -> dict[str, frozenset[str]]:
 def _unwritten(source: Source, found: Read, known: Collection[str]) -> Fault:
     what = "step of the kind vault.secret has the name" if found.function == "secret" else "step writes the key"
     return Fault(
-        message=f"no {what} {found.path[:100]!r}; the task waits until somebody writes it",
+        message=f"no {what} {found.path[:100]!r}; the task waits until it is written",
         suggestion=meant(found.path, known),
         file=source.file,
         line=found.line,

@@ -16,7 +16,7 @@ KILLED_FROM_OUTSIDE = "its container was killed (SIGKILL), and its Nomad didn't 
 LIKELY_CAUSE = (
     "Unless the program did that itself or the machine ran out of memory: another Nomad on the same Docker engine "
     "removes, every 5 minutes, containers that it doesn't know. Set `gc { dangling_containers { enabled = false } }` "
-    "in its docker plugin; `calvinverse doctor` on that machine looks for one"
+    "in its docker plugin; `calvinverse doctor` on that machine finds it"
 )
 """Why, most likely, and what to do."""
 

@@ -75,7 +75,7 @@ def _read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
     if reserved(file):
         raise InvalidJob(
             "The job file holds characters for private use, or of the Deseret script.",
-            hint="With them values can't be told from the file's own text; write something else.",
+            hint="With them values can't be distinguished from the file's own text; write something else.",
         )
     return _Reading(parse, file, variables, job).checked()
 

@@ -203,8 +203,8 @@ class Modules:
         key = self._keys.existing(owner)
         if key is None:
             raise StepFailed(
-                f"The key of environment {owner.name!r} is gone from OpenBao: nobody can read its modules' states.",
-                hint="Bring the key back from a snapshot of OpenBao; or remove what the modules made by hand, then "
+                f"The key of environment {owner.name!r} is gone from OpenBao, so its modules' states can't be read.",
+                hint="Restore the key from a snapshot of OpenBao; or remove what the modules made by hand, then "
                 "`calvinverse env abandon`.",
             )
         return key

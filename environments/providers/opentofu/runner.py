@@ -83,7 +83,7 @@ class OpenTofu:
         program = self._installation.program(encrypted=module.encrypted)
 
         def rescue(state: bytes) -> None:
-            unsaved.keep(state, "left behind by a run that died before it could hand the state in")
+            unsaved.keep(state, "left behind by a run that died before it could save the state")
 
         with (
             self._queue.slot(reads=False, wait=run.wait, say=run.log),

@@ -18,7 +18,7 @@ from environments.providers.opentofu.messages import Messages
 from environments.providers.opentofu.ports import Module, Output, Place, Planned, Settled, UnsavedStates
 from environments.providers.opentofu.prepared import Prepared
 from environments.providers.opentofu.process import Ended, RunLimit, run_guarded
-from environments.providers.opentofu.state_transfer import hand_in, state_answer
+from environments.providers.opentofu.state_transfer import save_state, state_answer
 
 LOCK_FILE = ".terraform.lock.hcl"
 
@@ -128,8 +128,8 @@ class Session:
         if (state := unsaved.newer()) is None:
             return
         self._limit.check()
-        hand_in(self._access, state)
-        self.say("took up the state that an earlier run could not hand in")
+        save_state(self._access, state)
+        self.say("saved the state that an earlier run could not save")
 
     def read(self, *command: str) -> bytes:
         """The whole standard output of a command that knows no `-json` lines."""

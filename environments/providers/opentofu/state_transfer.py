@@ -16,7 +16,7 @@ _LARGEST = 64 * 1024
 """Bytes of an answer; only its status counts."""
 
 
-def hand_in(access: StateAccess, state: bytes) -> None:
+def save_state(access: StateAccess, state: bytes) -> None:
     """Makes a state the current one, under the lock. Raises `BackendUnavailable`, `BackendError`."""
     lock = secrets.token_hex(16)
     info = json.dumps({"ID": lock, "Operation": "reconcile", "Who": "calvinverse"}).encode()
@@ -51,7 +51,7 @@ def _send(session: requests.Session, method: str, address: str, content: bytes) 
     try:
         answer = session.request(method, address, data=content)
     except requests.RequestException as error:
-        raise BackendUnavailable(f"The module's state can't be reached to be handed in: {error}.") from error
+        raise BackendUnavailable(f"The module's state can't be saved: {error}.") from error
     if answer.status_code == 423 or answer.status_code >= 500:
         raise BackendUnavailable(f"The module's state is locked or away: {method} was answered {answer.status_code}.")
     if not 200 <= answer.status_code < 300:

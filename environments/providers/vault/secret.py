@@ -121,7 +121,7 @@ class VaultSecret(OwnThingsOnly):
         if not _same(data, kept):
             run.before_effect()
             if not self._store.write(path, data, head.version if head else 0):
-                raise BackendError(f"Somebody else writes the secret {MOUNT}/{path} in OpenBao at the same time.")
+                raise BackendError(f"The secret {MOUNT}/{path} in OpenBao is being written at the same time.")
         return {
             "path": f"{MOUNT}/data/{path}",
             "references": {key: SecretReference(context.owner.id, context.step, path, key) for key in data},

@@ -143,7 +143,7 @@ class ConsulAgent(Agent):
             bootstrap.call("PUT", "/v1/acl/token", body)
         except BackendDenied as error:
             raise BackendDenied(
-                "Consul's access control was set up by somebody else, and refuses our tokens.",
+                "Consul's access control was not set up by this service, and refuses its tokens.",
                 hint=f"Restore {self.site.credentials} from a copy, or run `doit undeploy` and deploy again.",
             ) from error
         self.wait_until(lambda: _is_accepted(admin), "accepting the admin's token")

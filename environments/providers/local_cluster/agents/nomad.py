@@ -191,7 +191,7 @@ class NomadAgent(Agent):
             tokens = bootstrap.call("GET", "/v1/acl/tokens")
         except BackendDenied as error:
             raise BackendDenied(
-                "Nomad's access control was set up by somebody else, or the admin's token got lost.",
+                "Nomad's access control was not set up by this service, or the admin's token is lost.",
                 hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy again.",
             ) from error
         known = [token["AccessorID"] for token in tokens if token["Name"] == _ADMIN_NAME]

@@ -256,7 +256,7 @@ def test_what_cannot_be_recorded_is_named_and_kept_in_mind(harness: Harness) -> 
         harness.resource.destroy("alpha/net/x.b", ALPHA, Run())
 
 
-def test_a_state_without_a_kit_is_only_forgotten_when_it_is_empty(harness: Harness) -> None:
+def test_a_state_without_a_run_record_is_only_forgotten_when_it_is_empty(harness: Harness) -> None:
     harness.apply()
     record = harness.states.records.pop(PLACE)
     with pytest.raises(StepFailed, match=r"is lost.*x\.a"):
@@ -319,7 +319,7 @@ def test_a_plan_tells_outputs_that_change_although_no_resource_does(harness: Har
     assert (changed.action, changed.details) == (Action.CHANGE, ("output id: 1 → 2",))
 
 
-def test_a_kit_says_all_again() -> None:
+def test_a_run_record_is_read_as_it_was_written() -> None:
     module = Module({"main.tf": b"\xff\0", "a/b": b""}, {"x": [1, {"y": None}]}, False, 3, b"lock")
     record = RunRecord(module, frozenset({"x.a"}), frozenset({"x.a", "x.b"}))
     assert RunRecord.load(record.dump()) == record
