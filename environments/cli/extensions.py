@@ -40,7 +40,8 @@ TUI = Extension(
     path=("tui",),
     module="tui.cli",
     missing="The terminal UI is not installed here.",
-    hint="Run it on a machine that has it; `calvinverse env list` and `calvinverse env watch` need no terminal UI.",
+    hint="Run it in a checkout, or where `calvinverse[tui]` is installed, with the `--address` of the service; "
+    "`calvinverse env list` and `calvinverse env watch` need no terminal UI.",
 )
 
 
