@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,7 @@ def test_a_critical_check_of_an_own_service_degrades_and_no_other_one_does(
 
     def talkative(self: MemoryCheckFeed, index: int, wait: float) -> Any:
         newest, found = critical(self, index, wait)
-        return newest, [type(one)(one.service, one.service_id, one.check, said) for one in found]
+        return newest, [replace(one, output=said) for one in found]
 
     monkeypatch.setattr(MemoryCheckFeed, "critical", talkative)
     cluster.process()
