@@ -86,7 +86,7 @@ def test_deployments_enter_the_queue_in_one_place_only() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("deployments.add")
     }
-    assert places == {"service/enqueue.py"}
+    assert places == {"service/transitions.py"}
 
 
 def test_who_gets_an_environment_to_change_it_says_what_for() -> None:
