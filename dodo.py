@@ -197,6 +197,11 @@ def task_test_kinds():
         }
 
 
+def task_test_quick():
+    """run the static checks and the tests that need no real part: unit, component, snapshots"""
+    return {"basename": "test:quick", "actions": [lazy_action("tests.suite:quick")], "task_dep": ["postgres"]}
+
+
 def task_test_crash():
     """kill the service at many random moments and look for what is left or doubled"""
     return {"basename": "test:crash", "actions": [lazy_action("tests.suite:crash")], "task_dep": TESTED}

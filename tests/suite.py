@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +18,18 @@ from images.places import CHECKOUT, state_folder
 KINDS = ("unit", "component", "contract", "integration", "images", "snapshots", "cases", "attack", "fuzz", "e2e")
 """The folders of tests, the quick ones first."""
 
-WAITING = ("integration", "cases", "e2e")
-"""Those that mostly wait for real parts: they run beside all others, which mostly compute."""
+LANES: dict[str, tuple[str, ...]] = {
+    "rules": ("unit", "component", "contract", "snapshots", "fuzz"),
+    "parts": ("integration", "cases"),
+    "whole": ("images", "attack", "e2e"),
+}
+"""Kinds that run in one process and share its cluster and its PostgreSQL. Lanes run side by side."""
+
+QUICK = ("unit", "component")
+"""Kinds without real parts, beside `snapshots`. Their files are spread over all cores."""
+
+SLOWEST = 20
+"""How many of the slowest tests are listed."""
 
 LIMIT = 75 * 60.0
 """Seconds that all tests together may take."""
@@ -64,19 +74,30 @@ def lint() -> object:
 def everything() -> object:
     """Run the static checks and all kinds of tests; the last line, also kept for `.ci/run`, counts them.
 
-    Two lines of tests run side by side. Each line of output says which it comes from.
+    Each line of output says which lane it comes from.
     """
     summary = state_folder() / "tests" / "summary"
     summary.parent.mkdir(parents=True, exist_ok=True)
     summary.unlink(missing_ok=True)
     count = check()
-    with ThreadPoolExecutor(2) as pool:
-        waiting = pool.submit(pytest, WAITING, tell=partial(_say_from, "waiting  "))
-        computing = pool.submit(
-            pytest, tuple(name for name in KINDS if name not in WAITING), tell=partial(_say_from, "computing")
-        )
-        count += computing.result() + waiting.result()
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        lanes = [pool.submit(pytest, kinds, tell=partial(_say_from, name)) for name, kinds in LANES.items()]
+        for lane in lanes:
+            count += lane.result()
+    _tell_durations(LANES.values())
     summary.write_text(f"{count}\n")
+    return _end(count)
+
+
+def quick() -> object:
+    """Run what needs no real part but PostgreSQL: static checks and snapshots beside the tests of `QUICK`."""
+    spread = ("-q", "-n", "auto", "--dist", "loadfile")
+    with ThreadPoolExecutor(2) as pool:
+        tests = pool.submit(pytest, QUICK, spread, tell=partial(_say_from, "tests"))
+        count = check()
+        count += pytest(("snapshots",), tell=partial(_say_from, "snapshots"))
+        count += tests.result()
+    _tell_durations([QUICK, ("snapshots",)])
     return _end(count)
 
 
@@ -125,7 +146,7 @@ def pytest(kinds: Sequence[str], arguments: Sequence[str] = (), tell: Callable[[
 
     A run that ends otherwise than by its tests (a crash, the time limit, nothing collected) counts as one failure.
     """
-    report = state_folder() / "tests" / f"{'-'.join(kinds)}.xml"
+    report = _report(kinds)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     tell = tell or say
@@ -168,7 +189,30 @@ def say(text: str) -> None:
 
 
 def _say_from(source: str, text: str) -> None:
-    say(f"{source} | {text}")
+    say(f"{source:9} | {text}")
+
+
+def _report(kinds: Sequence[str]) -> Path:
+    """The JUnit file of a run of pytest."""
+    return state_folder() / "tests" / f"{'-'.join(kinds)}.xml"
+
+
+def _tell_durations(runs: Iterable[Sequence[str]]) -> None:
+    """Say how many tests of each kind ran and how long they took together, and which were the slowest."""
+    tests = [
+        (float(case.get("time", "0")), f"{case.get('classname')}.{case.get('name')}")
+        for path in map(_report, runs)
+        if path.is_file()
+        for case in ET.parse(path).getroot().iter("testcase")  # noqa: S314 - we have just had pytest write it
+    ]
+    for kind in KINDS:
+        took = [seconds for seconds, name in tests if name.startswith(f"tests.{kind}.")]
+        if took:
+            say(f"{kind}: {len(took)} tests in {sum(took):.0f} s")
+    if tests:
+        say(f"The slowest {SLOWEST}:")
+    for seconds, name in sorted(tests, reverse=True)[:SLOWEST]:
+        say(f"{seconds:6.1f} s  {name}")
 
 
 def _end(count: Count) -> object:

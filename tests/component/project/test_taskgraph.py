@@ -69,7 +69,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "bench:images",
         "bench:sizes",
         "dispatch",
-        *(f"test:{kind}" for kind in (*suite.KINDS, "crash", "kill-matrix", "upgrade")),
+        *(f"test:{kind}" for kind in (*suite.KINDS, "quick", "crash", "kill-matrix", "upgrade")),
     }
     expected |= {"bench:engine"}
     images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}
@@ -146,10 +146,10 @@ def test_the_last_line_counts_and_a_failure_is_the_line_itself(
 
     monkeypatch.setattr(suite, "pytest", run)
     assert suite.everything() is True
-    assert capsys.readouterr().out == "2 skipped\n14 passed, 0 failed\n"
+    assert capsys.readouterr().out == "3 skipped\n19 passed, 0 failed\n"
     assert sorted(asked) == sorted(suite.KINDS)
     ended = Count(5, 1)
     failed = suite.everything()
     assert isinstance(failed, TaskFailed)
-    assert failed.message == "14 passed, 2 failed"
-    assert (tmp_path / "tests" / "summary").read_text() == "14 passed, 2 failed\n"
+    assert failed.message == "19 passed, 3 failed"
+    assert (tmp_path / "tests" / "summary").read_text() == "19 passed, 3 failed\n"
