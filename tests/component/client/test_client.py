@@ -1,4 +1,4 @@
-"""The client over HTTP: errors as themselves, one request however often the wire breaks, and no endless waiting."""
+"""The client on real connections: retries, streams, and no endless waiting."""
 
 import contextlib
 import json

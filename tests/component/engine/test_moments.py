@@ -1,4 +1,4 @@
-"""Moments from the year 1 to 9999 in every zone: read, refused in words, and shown without a fault."""
+"""The last deadline there is, in an environment."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What is kept of a token, and what a deployment tells of it."""
+"""What is kept of a token."""
 
 import base64
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who goes next: people before machines, owners in turn, limits kept, nothing lost; in words, and in the database."""
+"""Admission in the database: a claim takes what the rules say, also when many claim at once."""
 
 import threading
 from collections.abc import Iterator

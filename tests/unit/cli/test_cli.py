@@ -1,4 +1,4 @@
-"""The command line against the real API: data, talk, exit statuses, and nothing lost when it is interrupted."""
+"""The tree of commands: its help, its examples and its exit statuses."""
 
 import json
 from collections.abc import Iterator

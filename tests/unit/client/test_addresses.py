@@ -1,4 +1,4 @@
-"""Addresses that lead nowhere: each says what is wrong with it, and which one is meant."""
+"""Which address the client takes, and what is wrong with one that it cannot use."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The client over HTTP: errors as themselves, one request however often the wire breaks, and no endless waiting."""
+"""The client over HTTP, with answers from memory: errors as themselves, and retries."""
 
 from collections.abc import Callable
 from pathlib import Path

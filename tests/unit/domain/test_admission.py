@@ -1,4 +1,4 @@
-"""Who goes next: people before machines, owners in turn, limits kept, nothing lost; in words, and in the database."""
+"""Which deployment is admitted next: people before machines, owners in turn, limits kept."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Secret parameters that are no texts keep their type from the request to OpenBao, and never stand in an error."""
+"""Secret parameters that are not texts keep their type, and never stand in an error."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What can't be destroyed is named, tried again ever more rarely, and can be given up; then it is still looked for."""
+"""The pauses between attempts to destroy."""
 
 from datetime import timedelta
 

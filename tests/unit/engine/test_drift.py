@@ -1,4 +1,4 @@
-"""Drift: detected on request and on the template's schedule, listed, and repaired."""
+"""Rules of drift schedules: read in their zone, or refused."""
 
 from datetime import UTC, datetime
 

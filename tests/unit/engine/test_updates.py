@@ -1,4 +1,4 @@
-"""Updates on a small world: only what differs, steps that go, going back, what failures of steps mean, repair."""
+"""The pauses between attempts of a step."""
 
 import pytest
 

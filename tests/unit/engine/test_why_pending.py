@@ -1,4 +1,4 @@
-"""Why a deployment waits, in words; and that the place that is told is the one that a claim keeps to."""
+"""Which kinds of deployments a lane runs."""
 
 from environments.domain.admission import KINDS, Lane
 from environments.domain.lifecycle import DeploymentKind

@@ -1,4 +1,4 @@
-"""The health check of the example service, against the real server without a container."""
+"""The health check of the example service, without a server."""
 
 import http.client
 from pathlib import Path

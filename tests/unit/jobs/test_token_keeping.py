@@ -1,4 +1,4 @@
-"""What is kept of a token, and what a deployment tells of it."""
+"""A deployment tells the service no token."""
 
 import json
 from pathlib import Path

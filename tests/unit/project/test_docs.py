@@ -1,4 +1,4 @@
-"""The docs: the reference says what the code says, every link leads somewhere, every page is found from the index."""
+"""The docs: every link leads somewhere, and every page is found from the index."""
 
 import re
 from pathlib import Path
