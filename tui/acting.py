@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
-from environments.actions import Action, Place, Risk, action, refusal
+from environments.actions.action import Action, Place, Risk
+from environments.actions.refusal import refusal
+from environments.actions.registry import action
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.wire.environments import Accepted, EnvironmentView

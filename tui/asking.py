@@ -1,6 +1,6 @@
 """Further requests of the detail screen: drift, the reason for waiting, a newer template version."""
 
-from environments.actions import action
+from environments.actions.registry import action
 from environments.domain.environment import Drift
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED, DeploymentState, State

@@ -7,7 +7,8 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
-from environments.actions import Place, action
+from environments.actions.action import Place
+from environments.actions.registry import action
 from environments.domain.lifecycle import ENDED
 from environments.wire.environments import EnvironmentView
 from environments.words import STATES

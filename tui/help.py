@@ -10,7 +10,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from environments.actions import ACTIONS, Place, Risk
+from environments.actions.action import Place, Risk
+from environments.actions.registry import ACTIONS
 from environments.words import AWAITING, DEGRADED, DRIFTED, STATES, WARNING
 from tui.keys import written
 from tui.sections import STYLES

@@ -2,7 +2,8 @@
 
 from textual.binding import Binding, BindingType
 
-from environments.actions import Action, Place, at
+from environments.actions.action import Action, Place
+from environments.actions.registry import at
 
 _WRITTEN = {
     "slash": "/",

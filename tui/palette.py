@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from environments.actions import ACTIONS, Action, at, refusal
+from environments.actions.action import Action
+from environments.actions.refusal import refusal
+from environments.actions.registry import ACTIONS, at
 from environments.words import STATES
 from tui.acting import ActingScreen
 from tui.keys import handler, written

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from environments.actions import for_command
+from environments.actions.registry import for_command
 from environments.cli.environments_reading import app
 from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command

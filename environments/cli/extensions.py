@@ -11,7 +11,7 @@ from types import ModuleType
 
 import typer
 
-from environments.actions import commands
+from environments.actions.registry import commands
 from environments.cli.session import Session, command
 from environments.domain.errors import MachineError
 

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 import environments.cli.drift
 import environments.cli.environments
 import environments.cli.recovery  # noqa: F401 - these three add commands to `env`
-from environments import actions
+from environments.actions import registry
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.extensions import TUI, extend
 from environments.cli.failures import (
@@ -241,7 +241,7 @@ def _commands(group: Any, typed: str) -> list[str]:
     if near(typed, here):
         return here
     return [
-        " ".join(path) for path in (action.command for action in actions.commands()) if path and path[1:] == (typed,)
+        " ".join(path) for path in (action.command for action in registry.commands()) if path and path[1:] == (typed,)
     ]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from environments.actions import for_command
+from environments.actions.registry import for_command
 from environments.cli.environments_reading import app
 from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command
@@ -145,7 +145,7 @@ def abandon(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")],
     yes: Yes = False,
 ) -> None:
-    from environments.actions import refusal
+    from environments.actions.refusal import refusal
     from environments.cli.environment_tables import details, inventory
     from environments.domain.errors import InvalidInput, NotAllowedNow
     from environments.domain.lifecycle import ResourceStatus

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from environments import moments, words
-from environments.actions import Action, Risk, for_command
+from environments.actions.action import Action, Risk
+from environments.actions.registry import for_command
 from environments.domain.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from environments.actions import for_command
+from environments.actions.registry import for_command
 from environments.cli.options import Yes
 from environments.cli.session import Session, command
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from textual.binding import Binding
 
-from environments.actions import ACTIONS, Action, Place, Risk, action, at, commands, for_command, refusal
+from environments.actions.action import Action, Place, Risk
+from environments.actions.refusal import refusal
+from environments.actions.registry import ACTIONS, action, at, commands, for_command
 from environments.domain.lifecycle import State
 from tests.fakes.client import environment_view
 from tui.environment_detail import DetailScreen
@@ -70,7 +72,7 @@ def reference() -> str:
         "# Actions",
         "",
         "Everything a person can do, made from the one registry that the command line, the terminal UI's keys, its",
-        "palette and its help read (`environments/actions.py`). Risk: *read* changes nothing, *change* can be undone",
+        "palette and its help read (`environments/actions`). Risk: *read* changes nothing, *change* can be undone",
         "or done again, *destructive* asks first.",
         "",
         "| what | command | key in the terminal UI | risk |",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import typer
 
-from environments import actions
+from environments.actions import registry
+from environments.actions.action import Risk
 from environments.cli.failures import EXIT_STATUSES
 from environments.cli.program import build, run
 from environments.domain.errors import all_errors
@@ -87,7 +88,7 @@ def tree() -> dict[tuple[str, ...], Any]:
 
 
 def test_the_commands_are_those_of_the_registry() -> None:
-    assert set(tree()) == {action.command for action in actions.commands()}
+    assert set(tree()) == {action.command for action in registry.commands()}
 
 
 @pytest.mark.parametrize("path", sorted(tree()))
@@ -96,10 +97,10 @@ def test_each_help_says_what_it_does_and_how_it_is_used(
 ) -> None:
     assert run([*path, "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    action = actions.for_command(*path)
+    action = registry.for_command(*path)
     assert action.help in shown
     assert f"Examples: calvinverse {' '.join(path)}" in shown
-    assert ("Destructive" in shown) == (action.risk is actions.Risk.DESTRUCTIVE)
+    assert ("Destructive" in shown) == (action.risk is Risk.DESTRUCTIVE)
     assert "--output" in shown
 
 

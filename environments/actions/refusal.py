@@ -1,0 +1,49 @@
+"""Whether an action fits the present state of an environment, so that every front end answers alike."""
+
+from typing import TYPE_CHECKING
+
+from environments.actions.action import PROGRAM, Action, Risk
+from environments.domain.lifecycle import BUSY, ENDED_DEPLOYMENTS, State
+
+if TYPE_CHECKING:  # the command line reads the registry to say `--help`, and shouldn't have to wait for pydantic
+    from environments.wire.environments import EnvironmentView
+
+
+def refusal(action: Action, environment: "EnvironmentView") -> str | None:
+    """One sentence that says why this can't be done to the environment now; None when it can."""
+    if action.risk is Risk.READ or action.states is None:
+        return None
+    if environment.managed_by is not None:
+        return f"{environment.name} is managed from outside ({environment.managed_by}) and read-only here."
+    if environment.state not in action.states:
+        state = environment.state.value.replace("_", " ")
+        return f"{environment.name} is {state}: {action.title.lower()} isn't possible now."
+    if action.id == "environment.promote" and not environment.awaiting_promotion:
+        return f"Nothing of {environment.name} awaits promotion."
+    if action.id == "environment.rollback":
+        return _no_way_back(environment)
+    return _nothing_runs(environment) if action.id == "environment.cancel" else None
+
+
+def _nothing_runs(environment: "EnvironmentView") -> str | None:
+    """Why there is nothing to cancel; None when there is, or may be: the state says nothing of an update that waits."""
+    newest = environment.deployment
+    if environment.state in BUSY or newest is None or newest.state not in ENDED_DEPLOYMENTS:
+        return None
+    return f"No deployment of {environment.name} is queued or running."
+
+
+def _no_way_back(environment: "EnvironmentView") -> str | None:
+    """Why there is nothing to go back to; None when there is.
+
+    A ready environment is as its last good deployment made it: going further back needs that deployment's id.
+    """
+    name = environment.name
+    if environment.last_good is None:
+        return f"{name} was never ready: there is nothing to roll back to."
+    if environment.state is State.READY and not environment.awaiting_promotion:
+        return (
+            f"{name} is as its last good deployment made it; `{PROGRAM} env rollback {name} --to DEPLOYMENT` goes "
+            "further back."
+        )
+    return None

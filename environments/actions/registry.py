@@ -1,0 +1,36 @@
+"""The registry of what a person can do: the command line, the TUI's keys, palette and help, and the docs read it.
+
+An action that has a `command` is a command of `calvinverse`; one that has `keys` or places can be done in the TUI.
+"""
+
+from collections.abc import Iterator
+
+from environments.actions.action import Action, Place
+from environments.actions.in_tui import VIEW_ACTIONS
+from environments.actions.on_catalogue import CATALOGUE_ACTIONS
+from environments.actions.on_environments import ENVIRONMENT_ACTIONS
+
+ACTIONS = (*ENVIRONMENT_ACTIONS, *CATALOGUE_ACTIONS, *VIEW_ACTIONS)
+
+_BY_ID = {action.id: action for action in ACTIONS}
+_BY_COMMAND = {action.command: action for action in ACTIONS if action.command is not None}
+
+
+def action(id: str) -> Action:
+    """The action of this id. Raises `KeyError`: ids are written in code, never typed by people."""
+    return _BY_ID[id]
+
+
+def for_command(*path: str) -> Action:
+    """The action of a command: `for_command("env", "destroy")`. Raises `KeyError` like `action`."""
+    return _BY_COMMAND[path]
+
+
+def commands() -> Iterator[Action]:
+    """Every action that the command line has."""
+    return (action for action in ACTIONS if action.command is not None)
+
+
+def at(place: Place) -> Iterator[Action]:
+    """Every action that can be done on this screen of the TUI."""
+    return (action for action in ACTIONS if place in action.places)
