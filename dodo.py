@@ -26,16 +26,16 @@ PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
 
 TESTED = [*PARTS, "postgres"]
-"""What has to be there before tests on the real parts run."""
+"""What has to be there before tests on the real backends run."""
 
 KINDS = {
     "unit": ("test the rules and everything that needs nothing but the locked packages", []),
     "component": ("test what needs a database, threads, or the API in process", ["postgres"]),
     "contract": ("test that fakes and real adapters behave alike", TESTED),
-    "integration": ("test single parts of ours on the real ones", TESTED),
+    "integration": ("test single modules on the real backends", TESTED),
     "images": ("test what is inside the images", TESTED),
-    "snapshots": ("test what the TUI looks like", []),
-    "cases": ("make, update, look at and destroy an environment of each template of tests/cases", TESTED),
+    "snapshots": ("compare the TUI's screens with their snapshots", []),
+    "cases": ("create, update, observe and destroy an environment of each template of tests/cases", TESTED),
     "attack": ("attack a deployed service as its users, its neighbours and a hostile job would", TESTED),
     "fuzz": ("send anything to the API, and make anything of templates, for ten minutes", TESTED),
     "e2e": ("test everything together on a real cluster", TESTED),
@@ -76,7 +76,7 @@ def task_build_image():
 
 
 def task_validate_recipes():
-    """look for what is wrong in recipes of images before anything is built"""
+    """check image.toml and recipes of images for faults before anything is built"""
     return {
         "basename": "validate:recipes",
         "actions": [lazy_action("images.tasks:recipes")],
@@ -181,7 +181,7 @@ def task_lint():
 
 
 def task_test():
-    """run the static checks and every test on the real parts"""
+    """run the static checks and every test on the real backends"""
     return {"actions": [lazy_action("tests.suite:everything")], "task_dep": TESTED}
 
 
@@ -203,12 +203,12 @@ def task_test_quick():
 
 
 def task_test_crash():
-    """kill the service at many random moments and look for what is left or doubled"""
+    """kill the service at many random moments and check that nothing is left or doubled"""
     return {"basename": "test:crash", "actions": [lazy_action("tests.suite:crash")], "task_dep": TESTED}
 
 
 def task_test_kill_matrix():
-    """kill the worker, and each part, at every point of every step, and write the table of what came of it"""
+    """kill the worker, and each backend, at every point of every step, and write the table of results"""
     return {"basename": "test:kill-matrix", "actions": [lazy_action("tests.suite:kill_matrix")], "task_dep": TESTED}
 
 
@@ -263,13 +263,13 @@ def task_bench_sizes():
 
 
 def task_dispatch():
-    """make images in a build environment, follow the log, and bring the records home"""
+    """build images in a build environment, follow the log, and fetch the records"""
     return {
         "actions": [lazy_action("jobs.tasks:dispatch")],
         "params": [
             {"name": "environment", "long": "environment", "default": "", "help": "which, if there are several"},
             {"name": "images", "long": "images", "default": "", "help": "names with commas between; default: all"},
-            _flag("anew", "make them even if they are there"),
+            _flag("anew", "build them even if they exist"),
         ],
     }
 

@@ -155,4 +155,4 @@ class RecordsRefused(MachineError):
     """Records of builds from elsewhere are incomplete or not valid; none of them was imported."""
 
     code = "records_refused"
-    default_hint = "Build again, and look at who else may write where the records came from."
+    default_hint = "Build again, and check who else may write to the source of the records."

@@ -21,12 +21,12 @@ def deployment_routes(service: Service) -> APIRouter:
 
     @router.get("/deployments/{deployment_id}/why", responses=problems(NotFound))
     def explain_deployment(caller: Caller, deployment_id: str) -> PendingView:
-        """Tells why a deployment doesn't run yet, with its place in the queue; or what it does, or how it ended."""
+        """Says why a deployment waits, with its position in the queue; or what it does, or how it ended."""
         return presenting.pending(service.queueing.why(caller, deployment_id))
 
     @router.post("/environments/{name}/cancel", responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside))
     def cancel_deployment(caller: Caller, name: str, request: CancelRequest | None = None) -> DeploymentView:
-        """Ends the deployment that waits, or asks the one that runs to stop; with `force` it gets no more grace.
+        """Cancels the queued or running deployment; with `force` running steps get no grace period.
 
         A destroy can't be cancelled.
         """

@@ -25,7 +25,7 @@ def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
 
     @router.get("/environments/{name}/drift", responses=problems(UnknownEnvironment))
     def show_drift(caller: Caller, name: str) -> DriftView:
-        """Shows what the last look found; asks nobody."""
+        """Shows the result of the last observation; makes no new one."""
         return presenting.drift(service.drifting.show(caller, name))
 
     @router.post(
@@ -33,7 +33,7 @@ def drift_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside, BackendError, BackendUnavailable),
     )
     async def observe_environment(caller: Caller, name: str) -> DriftView:
-        """Looks now: every step compares, and things that no step made are listed. Changes nothing in the world."""
+        """Observes now: every step compares, and things that no step made are listed. Changes no resource."""
         found = await backend_calls.run(caller.owner, partial(service.drifting.observe, caller, name))
         return presenting.drift(found)
 

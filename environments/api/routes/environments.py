@@ -104,7 +104,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         response: Response,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     ) -> Accepted:
-        """Asks for an environment, and answers at once with the deployment to follow.
+        """Requests an environment, and answers at once with the deployment to follow.
 
         The same Idempotency-Key (of a token) with the same body makes one environment, however often it is sent.
         """
@@ -138,12 +138,12 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         ),
     )
     def update_environment(caller: Caller, name: str, request: UpdateRequest) -> Accepted:
-        """Applies the newest (or the named) version of the template, and changed parameters."""
+        """Applies the newest or the named version of the template, and changed parameters."""
         return presenting.accepted(requests.update(caller, name, UpdateEnvironment(**dict(request))))
 
     @router.post("/environments/{name}/retry", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def retry_environment(caller: Caller, name: str) -> Accepted:
-        """Goes on with a creation or destruction that failed."""
+        """Retries a create or destroy that failed."""
         return presenting.accepted(requests.retry(caller, name))
 
     @router.post(
@@ -157,7 +157,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
 
     @router.post("/environments/{name}/destroy", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:
-        """Destroys now. Asked again while it is being destroyed, it answers with the running deployment."""
+        """Destroys now. A second request during the destruction gets the running deployment."""
         reason = "" if request is None else request.reason
         return presenting.accepted(requests.destroy(caller, name, reason))
 

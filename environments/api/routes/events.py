@@ -57,7 +57,7 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
         ] = None,
         last_event_id: Annotated[str | None, Header(description="Like `after`, and stronger.")] = None,
     ) -> StreamingResponse:
-        """Streams what happens: `id` is the event's id, `event` its type, `data` the event as JSON.
+        """Streams events: `id` is the event's id, `event` its type, `data` the event as JSON.
 
         An owner has at most 100 streams open at once, and all together 500.
         """

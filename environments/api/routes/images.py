@@ -26,14 +26,14 @@ def image_routes(service: Service) -> APIRouter:
         limit: Limit = PAGE,
         after: Annotated[str, Query(description="Only those whose names come behind this one.")] = "",
     ) -> list[ImageView]:
-        """Lists the images that deployments get now, by name."""
+        """Lists the images that deployments use, by name."""
         found = images.images(after=after, limit=limit)
         link_next(request, response, found, limit, after=found[-1].name if found else after)
         return [presenting.image(one) for one in found]
 
     @router.get("/images/{name}", responses=problems(ImageNotPublished))
     def show_image(caller: Caller, name: str) -> ImageView:
-        """Shows which image stands behind a name now."""
+        """Shows the image that is published under a name."""
         return presenting.image(images.image(name))
 
     @router.get("/images/{name}/history", responses=problems(ImageNotPublished))
@@ -47,7 +47,7 @@ def image_routes(service: Service) -> APIRouter:
 
     @router.put("/images/{name}", responses=problems(Forbidden, InvalidName, InvalidImage))
     def publish_image(caller: Caller, name: str, request: PublishImageRequest) -> ImageView:
-        """Puts an image behind a name, for deployments from now on; the same again changes nothing. Admins only.
+        """Publishes an image under a name, for later deployments; the same image again changes nothing. Admins only.
 
         The reference must be an id or a digest: a tag is refused.
         """
@@ -56,7 +56,7 @@ def image_routes(service: Service) -> APIRouter:
 
     @router.delete("/images/{name}", responses=problems(Forbidden, ImageNotPublished))
     def withdraw_image(caller: Caller, name: str) -> ImageView:
-        """Takes an image away from deployments; what runs it goes on. Admins only."""
+        """Withdraws an image from deployments; jobs that run it continue. Admins only."""
         return presenting.image(images.withdraw(caller, name))
 
     return router

@@ -63,7 +63,7 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         ),
     )
     async def make_plan(caller: Caller, name: str, request: PlanRequest, response: Response) -> PlanView:
-        """Tells what a change would do, step by step, and saves it to be applied as shown. Changes nothing.
+        """Plans a change, step by step, and saves the plan to be applied as shown. Changes nothing.
 
         A plan to create names the environment that would be made.
         """
@@ -100,7 +100,7 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         plan_id: str,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
     ) -> Accepted:
-        """Does what a plan shows, once. Refuses when something has moved since, and `details.moved` says what.
+        """Applies a plan, once. Refuses if something has changed since, and `details.moved` says what.
 
         What has moved in the world is only seen by the steps themselves: then the deployment fails with `plan_stale`,
         and the step that saw it has changed nothing.

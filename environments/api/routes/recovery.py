@@ -28,7 +28,7 @@ def recovery_routes(service: Service) -> APIRouter:
         responses=problems(*_CHANGED),
     )
     def repair_environment(caller: Caller, name: str) -> Accepted:
-        """Makes an environment again what its steps made; what is as it should be stays untouched."""
+        """Restores what differs from what an environment's steps made; the rest stays untouched."""
         return presenting.accepted(service.recovery.repair(caller, name))
 
     @router.post(
@@ -37,7 +37,7 @@ def recovery_routes(service: Service) -> APIRouter:
         responses=problems(*_CHANGED),
     )
     def promote_environment(caller: Caller, name: str) -> Accepted:
-        """Puts new versions that await promotion in the place of those before them."""
+        """Promotes new versions that await promotion: they replace the old ones."""
         return presenting.accepted(service.recovery.promote(caller, name))
 
     @router.post(
@@ -46,13 +46,13 @@ def recovery_routes(service: Service) -> APIRouter:
         responses=problems(*_CHANGED, NotFound, Forbidden),
     )
     def roll_back_environment(caller: Caller, name: str, request: RollbackRequest | None = None) -> Accepted:
-        """Goes back to the template version and parameters of the last good deployment, or of the one that is named."""
+        """Rolls back to the template version and parameters of the last good deployment, or of the named one."""
         deployment = None if request is None else request.deployment
         return presenting.accepted(service.recovery.rollback(caller, name, deployment))
 
     @router.post("/environments/{name}/abandon", responses=problems(*_CHANGED))
     def abandon_environment(caller: Caller, name: str, request: AbandonRequest) -> EnvironmentView:
-        """Gives up what can't be destroyed: it is written down what may be left, and looked for further on."""
+        """Abandons what can't be destroyed: records what may be left, and still observes it."""
         return presenting.environment(service.recovery.abandon(caller, name, request.reason))
 
     return router

@@ -23,7 +23,7 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
 
     @router.get("/self/info", responses=problems())
     def show_info(caller: Caller) -> Info:
-        """Tells the version, who asks, and where the parts are."""
+        """Gives the version, the caller, and the addresses of the backends."""
         return presenting.info(reading.info(caller))
 
     @router.get("/self/liveness", openapi_extra={"security": []})
@@ -37,7 +37,7 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
         responses={503: {"description": "The service can't do its work.", "model": Readiness}},
     )
     async def readiness(request: Request, response: Response) -> Readiness:
-        """Tells whether the service can do its work; needs no token, but says what is wrong only to who has one."""
+        """Says whether the service is ready; needs no token, but gives the reasons only to callers with one."""
         known = "principal" in request.scope["state"]
         troubles = await ready.troubles(fresh=known)
         if troubles:
@@ -48,7 +48,7 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
 
     @router.get("/self/started", responses=problems())
     async def started(caller: Caller) -> dict[str, bool]:
-        """Answers once the service has started: the database is migrated, interrupted deployments go on."""
+        """Answers once the service has started: the database is migrated, interrupted deployments are resumed."""
         return {"started": True}
 
     @router.get(
@@ -57,7 +57,7 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
         responses={**problems(), 200: {"description": "Text format of Prometheus.", "content": {"text/plain": {}}}},
     )
     def show_metrics(caller: Caller) -> Response:
-        """Gives the service's numbers to Prometheus."""
+        """Gives the service's metrics in Prometheus' format."""
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     @router.get(

@@ -58,7 +58,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         "/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge, CheckTooCostly, TooManyRequests)
     )
     def push_template(caller: Caller, request: PushRequest) -> TemplateView:
-        """Adds a version of a template, used for new environments; the same content changes nothing. Admins only."""
+        """Adds a version of a template for new environments; the same content changes nothing. Admins only."""
         return presenting.template(catalogue.push(caller, _bundle(request)))
 
     @router.post(
@@ -79,7 +79,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     async def push_template_from_git(caller: Caller, request: GitPushRequest) -> TemplateView:
         """Reads a template from a git repository, pins its commit, and adds it like one that was pushed. Admins only.
 
-        Asked again it reads again; the same content from the same commit changes nothing.
+        Each request reads again; the same content from the same commit changes nothing.
         """
         push = partial(sources.push, caller, request.url, request.ref, request.path)
         return presenting.template(await backend_calls.run(caller.owner, push))
@@ -105,7 +105,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         name: str,
         digest: Annotated[str | None, Query(description="Only this version; default: every one.")] = None,
     ) -> TemplateDeletionView:
-        """Takes a template out of the catalogue, unless an environment made from it stands. Admins only.
+        """Deletes a template from the catalogue, unless environments made from it exist. Admins only.
 
         With a digest it counts which environments are at that version. What destroys and rollbacks need is kept; a plan
         to create or update with a deleted version can't be applied. What is deleted already is unknown. It can be

@@ -33,13 +33,13 @@ def token_routes(service: Service) -> APIRouter:
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidLifetime))
     def create_token(caller: Caller, request: TokenRequest) -> NewToken:
-        """Makes a token; its secret is in this answer and nowhere else."""
+        """Creates a token; only this answer holds its secret."""
         made = access.create_token(caller, request.owner, request.role, note=request.note, ttl=request.ttl)
         return presenting.new_token(made)
 
     @router.delete("/tokens/{token_id}", responses=problems(NotFound))
     def revoke_token(caller: Caller, token_id: str) -> TokenView:
-        """Ends a token, at once and for good."""
+        """Revokes a token, at once and for good."""
         return presenting.token(access.revoke(caller, token_id))
 
     return router

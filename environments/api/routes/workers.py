@@ -18,7 +18,7 @@ def worker_routes(service: Service) -> APIRouter:
     def list_workers(
         caller: Caller, request: Request, response: Response, limit: Limit = PAGE, skip: Skip = 0
     ) -> list[WorkerView]:
-        """Lists the workers that were heard of lately, newest first, and the caller's deployments that they run."""
+        """Lists the workers with a recent heartbeat, newest first, and the caller's deployments that they run."""
         found = service.queueing.workers(caller, limit=limit, skip=skip)
         link_next(request, response, found, limit, skip=skip + len(found))
         return [presenting.worker(one) for one in found]
