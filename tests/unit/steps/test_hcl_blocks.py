@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
 from environments.providers.nomad.rules import declared, job_label
-from environments.providers.opentofu.rules import _terraform_blocks, module_faults
+from environments.providers.opentofu.rules import _terraform_blocks
 from environments.steps.hcl.tokens import Scanner
 from environments.steps.hcl.tree import parse
 
@@ -136,10 +136,3 @@ def test_repeated_parts_cost_as_much_each_as_once(part: str) -> None:
 
     few, many = work(500), work(5000)
     assert many <= 11 * few + 50
-
-
-def test_a_module_of_half_a_megabyte_of_marks_is_looked_at() -> None:
-    """Four megabytes is what a template may have; a look that grew with the square would take days."""
-    for part in ("/*", "<<m1x\n", "a ", "${", 'x = "', "{"):
-        text = part * (500_000 // len(part))
-        list(module_faults({"main.tf": text.encode()}, {}, []))
