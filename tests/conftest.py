@@ -1,5 +1,6 @@
 """What every kind of test may use."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,14 @@ def _patient_databases() -> Iterator[None]:
         patch.setattr(stores_postgres, "POOL_TIMEOUT", DATABASE_LIMIT)
         patch.setattr(sqlite, "BUSY_TIMEOUT", DATABASE_LIMIT)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _services_in_process() -> Iterator[None]:
+    """Ends the services that a test has started in this process."""
+    yield
+    if (module := sys.modules.get("tests.support.in_process")) is not None:
+        module.shut_down_all()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,8 +87,11 @@ CA = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n"
 class World:
     """Secrets, CA, parts, sealing and looks, as far as the use cases ask for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self.secrets: dict[tuple[str, str], str] = {}
+        self.drifts: dict[str, Drift] = {}
+        """Environment (name) → what every look finds there, in place of `steps`."""
         self.troubled: dict[str, str] = {}
         self.steps: tuple[StepPlan, ...] = ()
         """What every plan and every look from now on finds to do."""
@@ -103,7 +106,9 @@ class World:
     def observe(self, environment: Environment) -> Drift:
         if self.fault is not None:
             raise self.fault
-        return Drift(observed_at=datetime.now(UTC), steps=self.steps)
+        if (drift := self.drifts.get(environment.name)) is not None:
+            return drift.model_copy(update={"observed_at": self._clock()})
+        return Drift(observed_at=self._clock(), steps=self.steps)
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, str]:
         try:
@@ -239,28 +244,37 @@ def _move(tx: Transaction, name: str, state: State, message: str, failure: Failu
     tx.events.add(EventType.ENVIRONMENT_STATE, environment.id, now, message=message, data={"state": state.value})
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def make_service(
-    folder: Path, checks: Checks | None = None, opened: Callable[[Path], Database] = open_database
+    folder: Path,
+    checks: Checks | None = None,
+    opened: Callable[[Path], Database] = open_database,
+    *,
+    clock: Callable[[], datetime] = _now,
+    new_id: Callable[[str], str] | None = None,
+    kinds: Collection[str] = ("fake",),
+    template: str = WEB,
 ) -> FakeService:
     """A service with the template `web`, on a new database in `folder` unless `opened` opens another.
 
-    `checks`: others than without limits.
+    `checks`: others than without limits. `kinds`: the step kinds, which find nothing wrong with any step.
     """
     database = opened(folder)
     feed = Feed()
     database.on_commit.append(feed.publish)
-    world = World()
+    world = World(clock)
     numbers = itertools.count(1)
 
-    def clock() -> datetime:
-        return datetime.now(UTC)
-
-    def new_id(kind: str) -> str:
+    def shaped_id(kind: str) -> str:
         """Of the shape of real ids, in the order of making."""
         return f"{kind}-{next(numbers):0{ID_LENGTH}}".replace("0", "a").replace("1", "b")
 
-    kinds = {"fake": AnyKind()}
-    checks = DirectChecks(kinds) if checks is None else checks
+    new_id = new_id or shaped_id
+    step_kinds = {kind: AnyKind() for kind in kinds}
+    checks = DirectChecks(step_kinds) if checks is None else checks
     catalogue = Catalogue(database, checks, clock)
     service = FakeService(
         database=database,
@@ -270,7 +284,7 @@ def make_service(
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
         requests=Requests(database, world, clock, new_id, checks),
-        reading=Reading(database, world, world, world, kinds, clock, "0.1.0"),
+        reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0"),
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
@@ -278,7 +292,7 @@ def make_service(
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
     )
-    service.catalogue.push(service.admin, make_bundle({"template.toml": WEB.encode()}))
+    service.catalogue.push(service.admin, make_bundle({"template.toml": template.encode()}))
     return service
 
 
