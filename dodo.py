@@ -225,6 +225,15 @@ def task_test_upgrade():
     }
 
 
+def task_coverage():
+    """measure which statements and branches the tests run, over all processes, and write the page of the docs"""
+    return {
+        "actions": [lazy_action("tests.coverage_page:main")],
+        "params": [{"name": "kinds", "long": "kinds", "default": "", "help": "folders of tests, separated by commas"}],
+        "task_dep": TESTED,
+    }
+
+
 def task_bench():
     """measure what we add to a plain script that makes the same calls, and the API with 1,000 environments"""
     return {
