@@ -54,6 +54,6 @@ def test_looks_at_a_dripping_service_hold_up_nobody(
     assert slowest < SLOWEST
     until(lambda: len(codes) == LOOKS, "looks at a dripping service never end", 150)
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert 500 not in codes
     assert 0 not in codes

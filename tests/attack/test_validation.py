@@ -68,7 +68,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", hits
     server.shutdown()
-    thread.join(10)
+    thread.join(120)
     server.server_close()
 
 

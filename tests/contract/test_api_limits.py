@@ -20,10 +20,13 @@ from environments.api.concurrency import OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
 from environments.domain.errors import TooManyRequests
+from environments.providers.local_cluster.agents.patience import load_per_processor
 from tests.fakes.service import Served, served
 
-SOON = 10.0
-"""Seconds within which what isn't kept waiting is answered, also on a busy machine."""
+
+def soon() -> float:
+    """Seconds within which what isn't kept waiting is answered: more on a busy machine."""
+    return 10.0 * max(1.0, load_per_processor())
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ class Gate:
         return ()
 
     def until(self, count: int) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.inside < count:
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -151,7 +154,7 @@ def test_made_up_tokens_keep_no_good_one_waiting(api: Served, monkeypatch: pytes
             began = time.monotonic()
             assert grace.get("/v1/environments").status_code == 200
             assert stranger.get("/self/liveness").status_code == 200
-            assert time.monotonic() - began < SOON
+            assert time.monotonic() - began < soon()
             assert gate.most == 4
         finally:
             gate.opened.set()
@@ -223,7 +226,7 @@ def test_a_body_in_pieces_of_a_byte_keeps_nobody_waiting(api: Served) -> None:
         while sending.is_alive():
             began = time.monotonic()
             assert stranger.get("/self/liveness").status_code == 200
-            assert time.monotonic() - began < SOON
+            assert time.monotonic() - began < soon()
             sending.join(0.05)
     assert said.startswith((b"HTTP/1.1 202", b"HTTP/1.1 422")), said[:200]
 
@@ -268,7 +271,7 @@ def test_large_bodies_share_a_limited_room(tmp_path: Path, monkeypatch: pytest.M
             small = admin.post("/v1/templates", content=json.dumps({"files": {}}).ljust(LARGEST_BODY - 1).encode())
             assert small.status_code == 415  # looked at: there is room for small ones
             first.close()
-            end = time.monotonic() + 30
+            end = time.monotonic() + 120
             while admin.post("/v1/templates", json={"files": {"x": "A" * (2 << 20)}}).status_code == 429:
                 assert time.monotonic() < end
 
@@ -293,7 +296,7 @@ def test_slow_plans_of_one_keep_nobody_else_waiting(api: Served, monkeypatch: py
             ):
                 began = time.monotonic()
                 assert client.get(path).status_code == 200
-                assert time.monotonic() - began < SOON
+                assert time.monotonic() - began < soon()
             hers = pool.submit(grace.post, "/v1/environments/hers/plan", json=plan)
             gate.until(3)
             refused = [found for found in asked if found.done()]
@@ -330,7 +333,7 @@ def test_slow_requests_of_one_leave_threads_for_others(api: Served, monkeypatch:
             began = time.monotonic()
             assert grace.get("/v1/environments").status_code == 200
             assert grace.post("/v1/environments", json={"name": "hers", "template": "web"}).status_code == 202
-            assert time.monotonic() - began < SOON
+            assert time.monotonic() - began < soon()
             assert gate.most == EACH_AT_ONCE
         finally:
             gate.opened.set()

@@ -279,5 +279,5 @@ def children(pool: CheckPool) -> list[int]:
 
 def busy(pids: list[int]) -> bool:
     """Whether one of them has a child."""
-    listed = subprocess.run(["ps", "-A", "-o", "ppid="], capture_output=True, text=True, check=True, timeout=30).stdout
+    listed = subprocess.run(["ps", "-A", "-o", "ppid="], capture_output=True, text=True, check=True, timeout=120).stdout
     return bool({int(pid) for pid in listed.split()} & set(pids))

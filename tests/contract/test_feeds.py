@@ -53,7 +53,7 @@ def namespace(sides: Sides, name: str) -> Iterator[str]:
     yield name
     for job in sides.nomad.jobs(name):
         sides.nomad.deregister(name, job, purge=True)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while sides.nomad.namespace(name) is not None and time.monotonic() < end:
         with contextlib.suppress(Exception):
             sides.nomad.remove_namespace(name)
@@ -83,7 +83,7 @@ class Heard:
 
     def close(self) -> None:
         self._stream.close()
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=120)
         assert self.ended
 
 
@@ -161,7 +161,7 @@ def test_a_stream_tells_nothing_of_a_namespace_that_is_newer(sides: Sides, name:
         after.close()
     finally:
         sides.nomad.deregister(newer, "app", purge=True)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while sides.nomad.namespace(newer) is not None and time.monotonic() < end:
             with contextlib.suppress(Exception):
                 sides.nomad.remove_namespace(newer)

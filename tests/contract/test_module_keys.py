@@ -62,7 +62,7 @@ def test_all_who_ask_at_once_get_the_same_key(secrets: Secrets | MemorySecrets, 
 
     def ask(_: int) -> str:
         keys = VaultModuleKeys(secrets)
-        barrier.wait(10)
+        barrier.wait(120)
         return keys.key(owner)
 
     with ThreadPoolExecutor(8) as pool:

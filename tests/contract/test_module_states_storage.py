@@ -90,7 +90,7 @@ def test_of_many_runs_at_once_one_gets_the_lock(scene: Scene) -> None:
     barrier = threading.Barrier(6)
 
     def take(number: int) -> bool:
-        barrier.wait(20)
+        barrier.wait(120)
         return scene.states.lock(caller, {"ID": f"lock-{number}"}) is None
 
     with ThreadPoolExecutor(6) as pool:
@@ -107,7 +107,7 @@ def test_a_write_and_a_take_over_come_one_after_the_other(scene: Scene) -> None:
     refused: list[int] = []
 
     def write() -> None:
-        barrier.wait(20)
+        barrier.wait(120)
         for serial in range(1, 40):
             try:
                 scene.states.write(stale, "a", state(serial))
@@ -116,7 +116,7 @@ def test_a_write_and_a_take_over_come_one_after_the_other(scene: Scene) -> None:
                 refused.append(serial)
 
     def take_over() -> bytes | None:
-        barrier.wait(20)
+        barrier.wait(120)
         caller = scene.open(scene.claim("w2"))
         return scene.states.read(caller)
 

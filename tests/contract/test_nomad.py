@@ -92,7 +92,7 @@ def namespace(nomad: NomadApi, name: str) -> Iterator[str]:
         nomad.deregister(name, job, purge=False)
         _until(nomad, name, job, lambda found: all(item.terminal for item in found))
         nomad.deregister(name, job, purge=True)
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while nomad.namespace(name) is not None:
         assert time.monotonic() < end
         nomad.remove_namespace(name)
@@ -371,7 +371,7 @@ def _parsed(nomad: NomadApi, namespace: str, file: str = JOB, **variables: Any) 
 
 def _until(nomad: NomadApi, namespace: str, job: str, enough: Callable[[list[Allocation]], bool]) -> list[Allocation]:
     index, found = nomad.allocations(namespace, job)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not enough(found):
         assert time.monotonic() < end, found
         index, found = nomad.allocations(namespace, job, index=index, wait=1.0)

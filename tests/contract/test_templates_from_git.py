@@ -57,7 +57,7 @@ class Repository:
         names = {f"GIT_{who}_{what}": "ada@example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         environ = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **names}
         done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, env=environ, capture_output=True, text=True, timeout=30, check=True
+            ["git", *arguments], cwd=self.folder, env=environ, capture_output=True, text=True, timeout=120, check=True
         )
         return done.stdout.strip()
 
@@ -224,7 +224,7 @@ def test_what_is_not_there_is_named(repository: Repository) -> None:
         assert "sub/web" in missing.value.hint
         assert "--path" in missing.value.hint
     empty = repository.folder.parent / "empty"
-    subprocess.run(["git", "init", "--quiet", "--bare", str(empty)], check=True, timeout=30)
+    subprocess.run(["git", "init", "--quiet", "--bare", str(empty)], check=True, timeout=120)
     with pytest.raises(UnknownRevision):
         git().fetch(str(empty), None, "")
 
@@ -403,4 +403,4 @@ def _serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]
             yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(120)

@@ -125,7 +125,7 @@ def left_by_builds(cluster: Cluster) -> list[str]:
     catalogue = Catalogue(cluster.state)
     builds = [record.build for name in catalogue.names() for record in catalogue.records(name).all()]
     names = subprocess.run(
-        ["docker", "ps", "--all", "--format", "{{.Names}}"], check=True, capture_output=True, text=True, timeout=20
+        ["docker", "ps", "--all", "--format", "{{.Names}}"], check=True, capture_output=True, text=True, timeout=120
     ).stdout.split()
     found = [name for name in names if name.endswith(tuple(builds))]
     return [*found, *(str(path) for path in (cluster.state / "volumes" / "builds").iterdir())]
@@ -139,7 +139,7 @@ def names_at(registry: str) -> list[str]:
         check=True,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     return [name for name in listed.stdout.split() if "<none>" not in name]
 
@@ -184,7 +184,7 @@ def run_once(cluster: Cluster, image: str) -> list[dict[str, Any]]:
     nomad = cluster.connections.caller("nomad")
     job = nomad.call("POST", "/v1/jobs/parse", {"JobHCL": RUNNER % image, "Canonicalize": True})
     nomad.call("POST", "/v1/jobs?namespace=builds", {"Job": {**job, "Namespace": "builds"}})
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         allocations = nomad.get("/v1/job/pulled/allocations?namespace=builds") or []
         if allocations and allocations[0]["ClientStatus"] in ("complete", "failed"):

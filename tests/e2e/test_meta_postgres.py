@@ -130,7 +130,7 @@ def _no_password_is_to_be_seen(deployment: Deployment) -> None:
     found = containers(deployment.where.state)
     assert len(found) == 4
     for name, container in found.items():
-        logs = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=30, check=True)
+        logs = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=120, check=True)
         told = json.dumps([container["Config"], container["Args"]]) + logs.stdout + logs.stderr
         assert [secret for secret in secrets if secret in told] == [], name
         # Shared memory goes with a container only if it is the container's own.

@@ -48,7 +48,7 @@ class CountingServer:
         self.release()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=120)
 
     @property
     def address(self) -> str:

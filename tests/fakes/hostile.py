@@ -59,7 +59,7 @@ def hostile(talk: Talk, pause: float = 0.05, *, listen_first: bool = True) -> It
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for thread in [accepting, *threads]:
-            thread.join(20)
+            thread.join(120)
 
 
 def dripping_body(_: socket.socket) -> Iterator[bytes]:

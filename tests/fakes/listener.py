@@ -37,7 +37,7 @@ class Listener:
 
     def until(self, condition: Callable[["Listener"], object]) -> None:
         """Waits until something holds of what was read."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not condition(self):
             assert time.monotonic() < end, (self.items, self.error)
             time.sleep(0.01)
@@ -45,7 +45,7 @@ class Listener:
     def close(self) -> None:
         """Ends the stream; the thread has to follow at once."""
         self._stream.close()
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._thread.is_alive()
 
 

@@ -339,5 +339,5 @@ def listening(service: FakeService, port: int = 0) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(15)
+        thread.join(120)
         assert not thread.is_alive(), "the server did not stop"

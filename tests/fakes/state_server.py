@@ -32,7 +32,7 @@ class StateServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=120)
 
 
 class _Server(ThreadingHTTPServer):

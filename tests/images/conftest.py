@@ -32,7 +32,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def container(host: Host) -> dict[str, Any]:
     """What the engine knows of the container under test."""
     command = ["docker", "container", "inspect", host.backend.name]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=30)
+    done = subprocess.run(command, check=True, capture_output=True, timeout=120)
     found: dict[str, Any] = json.loads(done.stdout)[0]
     return found
 
@@ -41,7 +41,7 @@ def container(host: Host) -> dict[str, Any]:
 def image(container: dict[str, Any]) -> dict[str, Any]:
     """What the engine knows of the image that the container was made from."""
     command = ["docker", "image", "inspect", container["Image"]]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=30)
+    done = subprocess.run(command, check=True, capture_output=True, timeout=120)
     found: dict[str, Any] = json.loads(done.stdout)[0]
     return found
 

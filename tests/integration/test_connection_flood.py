@@ -72,7 +72,7 @@ def test_a_flood_of_connections_keeps_the_service_working(cluster: Cluster, part
         assert not answers(address)  # the flood does what it is for
         for _ in range(5):
             service()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not answers(address):
         assert time.monotonic() < end
         time.sleep(0.1)

@@ -137,7 +137,7 @@ class Follower:
 
     def close(self) -> None:
         self._stream.close()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=120)
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def container(nomad: NomadClient) -> str:
 
 
 def docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run(["docker", *arguments], check=True, capture_output=True, timeout=120)
 
 
 def test_an_environment_is_degraded_and_recovers_without_anybody_asking(

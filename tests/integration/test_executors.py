@@ -140,7 +140,7 @@ def test_web_is_made_proven_changed_and_leaves_nothing(
         ["curl", "--silent", "--show-error", "--fail", "--cacert", str(ca), made.url],
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=120,
     )
     assert said.returncode == 0, said.stderr
     assert "good morning" in said.stdout

@@ -307,7 +307,7 @@ def start(checkout: Checkout, control: str = CONTROL, *names: str) -> subprocess
     command = [sys.executable, "-c", control, str(checkout.folder), str(checkout.state), *wanted]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(containers_of(checkout)) < len(wanted) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(containers_of(checkout)) == len(wanted)

@@ -68,7 +68,7 @@ def test_every_recipe_is(recipe: Recipe, folder: Path, command: list[str], packe
         env={**os.environ, **packer.environment, **{f"PKR_VAR_{name}": value for name, value in values.items()}},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -126,7 +126,7 @@ def test_debian_packages_come_with_what_the_parent_lacks_and_no_more(base: Build
     assert [file.name.split("_")[0] for file in (work / "unpacked").iterdir()] == ["git"]
     # They suffice: dpkg can install them where there is no network.
     command = "mkdir /tmp/d && cd /tmp/d && tar x && dpkg -i *.deb >&2 && echo '[1]' | jq -c ."
-    packed = subprocess.run(["tar", "c", "-C", str(work / "debs"), "."], capture_output=True, check=True, timeout=60)
+    packed = subprocess.run(["tar", "c", "-C", str(work / "debs"), "."], capture_output=True, check=True, timeout=120)
     run = ["docker", "run", "--rm", "-i", "--network=none", "--user=0", base.image_id, "sh", "-c", command]
     done = subprocess.run(run, input=packed.stdout, capture_output=True, check=False, timeout=120)
     assert done.stdout == b"[1]\n", done.stderr.decode()
@@ -161,6 +161,6 @@ def test_programs_of_the_toolchain_are_given_to_recipes(work: Path) -> None:
     recipe = RECIPES["registry"]
     prepare(Preparation(recipe, work, work.parent / "log", CHECKOUT, "sha256:0"), print)
     said = subprocess.run(
-        [str(work / "bin" / "registry"), "--version"], capture_output=True, text=True, check=True, timeout=60
+        [str(work / "bin" / "registry"), "--version"], capture_output=True, text=True, check=True, timeout=120
     )
     assert said.stdout.split()[-1] == "v3.1.2"

@@ -120,9 +120,9 @@ def made(cluster: Cluster) -> Iterator[Made]:
 def container(cluster: Cluster) -> dict[str, Any]:
     """What the engine knows of the PostgreSQL that works on the cluster's files; empty if there is none."""
     command = ["docker", "ps", "--quiet", "--filter", "name=^/postgres-"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     for found in listed.stdout.split():
-        done = subprocess.run(["docker", "inspect", found], capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run(["docker", "inspect", found], capture_output=True, text=True, check=False, timeout=120)
         for item in json.loads(done.stdout or "[]"):
             if any(mount["Source"].startswith(f"{cluster.state}/") for mount in item["Mounts"]):
                 return dict(item)
@@ -157,8 +157,8 @@ def test_postgresql_runs_there_keeps_what_it_has_and_leaves_nothing(
 
     made.apply(steps, **parameters)  # again: the same password, the same container
     assert container(cluster)["Id"] == first["Id"]
-    subprocess.run(["docker", "kill", "--signal=KILL", first["Id"]], check=True, capture_output=True, timeout=20)
-    until(lambda: container(cluster).get("Id", first["Id"]) != first["Id"], seconds=30)
+    subprocess.run(["docker", "kill", "--signal=KILL", first["Id"]], check=True, capture_output=True, timeout=120)
+    until(lambda: container(cluster).get("Id", first["Id"]) != first["Id"], seconds=120)
 
     def word() -> object:
         try:
@@ -167,7 +167,7 @@ def test_postgresql_runs_there_keeps_what_it_has_and_leaves_nothing(
         except psycopg.OperationalError:
             return None
 
-    until(lambda: word() == ("here",), seconds=30)
+    until(lambda: word() == ("here",), seconds=120)
     assert files_of_postgres.joinpath("data", "PG_VERSION").read_text() == "15\n"
 
     made.destroy()

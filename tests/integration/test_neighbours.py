@@ -135,18 +135,18 @@ def mark() -> Iterator[str]:
         [*command, "--entrypoint=/usr/bin/sleep", images_here.reference("base"), "3600"],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     yield mark
     for container in running(f"{LABEL}={mark}", lambda item: True):
-        subprocess.run(["docker", "rm", "--force", container], check=False, capture_output=True, timeout=60)
+        subprocess.run(["docker", "rm", "--force", container], check=False, capture_output=True, timeout=120)
 
 
 def running(label: str, ours: Callable[[list[str]], bool]) -> set[str]:
     """Ids of the running containers with that label whose mounts' sources satisfy."""
     form = "{{.ID}} {{.Mounts}}"
     command = ["docker", "ps", "--no-trunc", "--filter", f"label={label}", "--format", form]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     found = [line.partition(" ") for line in done.stdout.splitlines()]
     return {container for container, _, mounts in found if ours(mounts.split(","))}
 

@@ -53,7 +53,7 @@ def test_packer_finds_its_docker_plugin_and_no_other() -> None:
     packer = require("packer")["packer"]
     env = {**os.environ, **packer_environment()}
     command = [str(packer), "plugins", "installed"]
-    said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    said = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout.split()
     assert len(said) == 1
     assert Path(said[0]).name.startswith("packer-plugin-docker_v1.")
 

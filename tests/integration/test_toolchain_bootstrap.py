@@ -39,7 +39,7 @@ def make(checkout: Path, *goals: str) -> "subprocess.CompletedProcess[str]":
     # Neither variables of an outer make nor of this machine.
     env = {"PATH": str(checkout / "bin"), "HOME": str(checkout)}
     return subprocess.run(
-        [program, *goals], cwd=checkout, env=env, capture_output=True, text=True, timeout=60, check=False
+        [program, *goals], cwd=checkout, env=env, capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -188,7 +188,7 @@ class Taker:
 
 
 def _docker(*arguments: str) -> list[str]:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout.splitlines()
 
 

@@ -31,7 +31,7 @@ class CrashInjection(FaultInjection):
         for thread, wake in self._threads:  # grows while lanes begin what they have claimed
             wake()
             if thread is not threading.current_thread():
-                thread.join(timeout=10)
+                thread.join(timeout=120)
 
 
 class _MortalStorage:

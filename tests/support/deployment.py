@@ -84,7 +84,7 @@ class Deployment:
 
 def docker(*arguments: str) -> list[str]:
     """The lines that the engine answers with."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout.split("\n")[:-1]
 
 
@@ -95,7 +95,7 @@ def containers(state: Path) -> dict[str, dict[str, Any]]:
     """
     ids = docker("ps", "--all", "--quiet", "--filter", "label=com.hashicorp.nomad.alloc_id")
     command = ["docker", "inspect", *ids]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False) if ids else None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False) if ids else None
     found = json.loads(done.stdout or "[]") if done is not None else []
     return {
         item["Name"].strip("/"): item

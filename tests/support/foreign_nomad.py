@@ -151,7 +151,7 @@ def foreign_nomad(folder: Path, plugin: Mapping[str, Any], shows: Callable[[Cont
             yield door
         finally:
             agent.terminate()
-            agent.wait(timeout=60)
+            agent.wait(timeout=120)
             door.shutdown()
 
 

@@ -87,7 +87,7 @@ class Checkout:
 
 
 def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True, timeout=120)
     return done.stdout.strip()
 
 

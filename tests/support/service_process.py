@@ -109,13 +109,13 @@ class ServiceProcess:
         """SIGKILL."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=120)
 
     def stop(self) -> None:
         """SIGTERM, as Nomad does it; fails the test if it doesn't end."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(timeout=60)
+            self._process.wait(timeout=120)
         if self._client is not None:
             self._client.close()
             self._client = None

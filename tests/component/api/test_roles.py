@@ -17,14 +17,14 @@ def test_of_many_that_make_the_key_at_once_all_get_the_same(tmp_path: Path) -> N
     sealed: list[bytes] = []
 
     def seal() -> None:
-        start.wait(10)
+        start.wait(120)
         sealed.append(KeyFileSealer(tmp_path / "key").seal({"code": "swordfish"}))
 
     threads = [threading.Thread(target=seal) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert [KeyFileSealer(tmp_path / "key").unseal(item) for item in sealed] == [{"code": "swordfish"}] * 8
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600

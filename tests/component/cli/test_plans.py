@@ -150,7 +150,7 @@ def finish(
     state: State = State.READY,
 ) -> None:
     """What an engine does once it was asked."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while not any(not stream.closed for stream in client.streams):
         assert time.monotonic() < end
         time.sleep(0.01)

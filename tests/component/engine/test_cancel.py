@@ -19,7 +19,7 @@ from tests.support.postgres import Postgres
 SECRET = {"code": "swordfish"}
 GRACE = Principal("grace", "admin", "tok-3")
 SLOW = TEMPLATE.replace(
-    'name = "right"\nuses = "test.thing"', 'name = "right"\nuses = "test.thing"\nwith = { waits = 15.0 }'
+    'name = "right"\nuses = "test.thing"', 'name = "right"\nuses = "test.thing"\nwith = { waits = 120.0 }'
 )
 
 
@@ -50,7 +50,7 @@ class Gate:
     def _hold(self, verb: str, address: str) -> None:
         if address == self._address and not self._open.is_set():
             self.reached.set()
-            assert self._open.wait(15)
+            assert self._open.wait(120)
 
     def open(self) -> None:
         self._open.set()
@@ -125,7 +125,7 @@ def test_in_a_step_that_waits(setting: Setting) -> None:
     setting.until(lambda: steps_of(setting, newest(setting).id)["left"].state is StepState.DONE)
     first = cancel(setting)
     assert first.state is DeploymentState.RUNNING
-    environment = setting.wait_for(State.FAILED, seconds=5)  # of the 15 s that the step would take
+    environment = setting.wait_for(State.FAILED, seconds=60)  # of the 120 s that the step would take
     assert environment.failure is not None
     assert environment.failure.message == "ada cancelled the create while right ran."
     deployment = ended(setting)
@@ -151,7 +151,7 @@ def test_in_an_effect_which_ends_first(setting: Setting, address: str) -> None:
     gate = Gate(setting, address)
     setting.worker.start()
     setting.create(parameters=SECRET)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(120)
     cancel(setting)
     gate.open()
     setting.wait_for(State.FAILED)
@@ -166,14 +166,14 @@ def test_in_an_effect_which_ends_first(setting: Setting, address: str) -> None:
 
 def test_when_only_the_checks_are_left(setting: Setting) -> None:
     gate = Gate(setting, "nothing")
-    setting.push(TEMPLATE.replace('uses = "check.thing"', 'uses = "check.thing"\nwith = { waits = 15.0 }'))
+    setting.push(TEMPLATE.replace('uses = "check.thing"', 'uses = "check.thing"\nwith = { waits = 120.0 }'))
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.VALIDATING)
     setting.until(lambda: steps_of(setting, newest(setting).id)["check"].state is StepState.RUNNING)
     cancel(setting)
     gate.open()
-    setting.wait_for(State.FAILED, seconds=5)
+    setting.wait_for(State.FAILED, seconds=60)
     assert ended(setting).state is DeploymentState.CANCELLED
     setting.requests.destroy(ADMIN, "one")
     setting.wait_for(State.DESTROYED)
@@ -240,7 +240,7 @@ def test_an_update_that_runs(setting: Setting) -> None:
     setting.wait_for(State.READY)
     gate = Gate(setting, "one/left")
     setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"}))
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(120)
     cancel(setting)
     gate.open()
     setting.wait_for(State.FAILED)
@@ -264,7 +264,7 @@ def test_asked_again_it_answers_the_same_and_force_cuts_the_grace(setting: Setti
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(120)
     first = cancel(setting)
     setting.clock.ahead += timedelta(minutes=1)
     again = cancel(setting, who=GRACE)
@@ -310,7 +310,7 @@ def test_a_request_to_destroy_wins_over_a_cancel(setting: Setting) -> None:
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(120)
     cancel(setting)
     setting.requests.destroy(ADMIN, "one")
     gate.open()
@@ -325,13 +325,13 @@ def test_a_cancel_is_not_lost_when_the_service_stops_too(setting: Setting) -> No
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(120)
     cancel(setting)
     stopping = threading.Thread(target=setting.stop)
     stopping.start()
     setting.until(lambda: setting.worker.stopping)
     gate.open()
-    stopping.join(20)
+    stopping.join(120)
     setting.open()
     made = list(setting.world.made)
     setting.worker.start()
@@ -346,7 +346,7 @@ def test_a_cancel_of_what_a_dead_worker_ran_is_carried_out_by_the_next(setting: 
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(120)
     cancel(setting)
     threading.Timer(0.2, gate.open).start()
     setting.crash()

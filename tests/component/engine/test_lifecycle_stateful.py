@@ -198,7 +198,7 @@ class Lives(RuleBasedStateMachine):
 
         def pause(verb: str, address: str) -> None:
             reached.set()
-            go_on.wait(10)
+            go_on.wait(120)
             self._watch(verb, address)
 
         self.setting.world.before = pause

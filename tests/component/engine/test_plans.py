@@ -302,7 +302,7 @@ def test_a_crash_in_the_middle_of_a_planned_deployment_goes_on(ready: Setting, e
     ready.world.before = die
     accepted = ready.planning.apply(ADMIN, made.id)
     if effects < 3:  # left, everybody, top
-        assert dying.wait(10)
+        assert dying.wait(120)
         ready.crash()
         ready.world.before = lambda verb, address: None
         ready.open()

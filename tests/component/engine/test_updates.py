@@ -345,7 +345,7 @@ def test_a_crash_while_steps_are_taken_away_goes_on(setting: Setting, effects: i
 
     setting.world.before = die
     accepted = setting.planning.apply(ADMIN, plan.id)
-    assert dying.wait(10)
+    assert dying.wait(120)
     setting.crash()
     allow(setting)
     setting.open()
@@ -568,7 +568,7 @@ def test_destroy_cuts_a_pause_between_attempts_short(setting: Setting, monkeypat
     began = time.monotonic()
     setting.requests.destroy(ADMIN, "one")
     setting.wait_for(State.DESTROYED)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 # --- repair -----------------------------------------------------------------------------------------------------------

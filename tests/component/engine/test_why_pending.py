@@ -150,12 +150,12 @@ def test_what_runs(setting: Setting) -> None:
     def hold(verb: str, address: str) -> None:
         if address == "ada-1/left":
             reached.set()
-            assert gate.wait(15)
+            assert gate.wait(120)
 
     setting.world.before = hold
     setting.worker.start()
     (running,) = ask(setting, "ada-1")
-    assert reached.wait(10)
+    assert reached.wait(120)
     view = why(setting, running)
     assert (view.state, view.position) == (DeploymentState.RUNNING, None)
     assert view.reasons[0].startswith("Worker worker-1 on ")
@@ -202,7 +202,7 @@ def test_workers_come_and_go(setting: Setting) -> None:
 
     def hold(verb: str, address: str) -> None:
         held.set()
-        assert gate.wait(15)
+        assert gate.wait(120)
 
     setting.world.before = hold
     worker = Worker(
@@ -218,7 +218,7 @@ def test_workers_come_and_go(setting: Setting) -> None:
     )
     worker.start()
     (running,) = ask(setting, "ada-1")
-    assert held.wait(10)
+    assert held.wait(120)
     setting.until(lambda: len(setting.queueing.workers(ADMIN)) == 1)
     (view,) = setting.queueing.workers(ADMIN)
     assert (view.record.name, view.record.host, view.record.version, view.record.alive) == ("w-9", "rack-4", "7", True)
@@ -241,7 +241,7 @@ def test_a_worker_keeps_to_its_slots(setting: Setting) -> None:
         with guard:
             together[0] += 1
             most[0] = max(most[0], together[0])
-        pair.wait(10)  # no fewer than two at once
+        pair.wait(120)  # no fewer than two at once
         with guard:
             together[0] -= 1
 

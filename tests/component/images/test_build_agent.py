@@ -208,7 +208,7 @@ class TestBuild:
     @pytest.mark.parametrize("status", [0, 9])
     def test_ends_as_the_pipeline_does(self, running: Any, registry: Any, tmp_path: Path, status: int) -> None:
         done = running(status=str(status))
-        out, err = done.communicate(timeout=30)
+        out, err = done.communicate(timeout=120)
         assert done.returncode == status, err
         assert out == f"arguments build base web --push {registry[0]} --anew\n"
         assert "amounts to root of this node" in err.splitlines()[0]

@@ -108,7 +108,7 @@ class TestProvenance:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert "Verified Successfully" in done.stdout, done.stderr

@@ -145,6 +145,6 @@ def commit(checkout: Path, message: str, at: str) -> str:
     }
     git = ["git", "-C", str(checkout), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", message]):
-        subprocess.run([*git, *arguments], env=environment, check=True, timeout=30)
-    done = subprocess.run([*git, "rev-parse", "HEAD"], env=environment, check=True, timeout=30, capture_output=True)
+        subprocess.run([*git, *arguments], env=environment, check=True, timeout=120)
+    done = subprocess.run([*git, "rev-parse", "HEAD"], env=environment, check=True, timeout=120, capture_output=True)
     return done.stdout.decode().strip()

@@ -258,11 +258,11 @@ def test_a_build_that_takes_too_long_is_stopped(
     machine: Machine, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "BUILD_LIMIT", 0.3)
-    machine.go(seconds=60)
+    machine.go(seconds=120)
     began = time.monotonic()
     with pytest.raises(ToolBuildFailed, match="took too long"):
         ensure(["packer"], said.append)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert machine.left() == []
 
 
@@ -289,7 +289,7 @@ def test_a_cache_that_cannot_be_written_is_said(
 def test_two_checkouts_at_the_same_time_build_once(machine: Machine) -> None:
     machine.go(seconds=1)
     both = [machine.ensure_in_process("packer") for _ in range(2)]
-    ended = [(*process.communicate(timeout=60), process.returncode) for process in both]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in both]
     assert [status for *_, status in ended] == [0, 0], ended
     assert ended[0][0] == ended[1][0]
     assert len(machine.builds) == 1
@@ -300,11 +300,11 @@ def test_after_a_kill_the_next_one_waits_for_the_orphaned_compiler_and_builds_an
     killed = machine.ensure_in_process("packer")
     wait_until(lambda: len(machine.builds) == 1)
     killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=10)
+    killed.communicate(timeout=120)
     machine.go()
     began = time.monotonic()
     follower = machine.ensure_in_process("packer")
-    output, errors = follower.communicate(timeout=60)
+    output, errors = follower.communicate(timeout=120)
     assert follower.returncode == 0, errors
     assert time.monotonic() - began > 1
     assert len(machine.builds) == 2
@@ -317,7 +317,7 @@ def test_an_interrupt_stops_the_compiler_and_keeps_nothing(machine: Machine) -> 
     process = machine.ensure_in_process("packer")
     wait_until(lambda: len(machine.builds) == 1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Stopped" in errors
     assert "Traceback" not in errors
@@ -365,7 +365,7 @@ def test_nothing_is_removed_without_being_asked(machine: Machine, capsys: pytest
 
 def test_the_command_line_shows_the_error_without_a_traceback(machine: Machine) -> None:
     process = machine.ensure_in_process()
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == exit_status(ToolsMissing)
     assert output == ""
     assert errors.startswith("The tools consul, nomad, packer, packer-plugin-docker, registry, tofu, terraform-")
@@ -408,7 +408,7 @@ def test_the_pinned_version_is_the_one_whose_sources_are_committed(name: str) ->
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < limit, "this took too long"
         time.sleep(0.02)

@@ -23,7 +23,7 @@ print(*sorted({module.partition(".")[0] for module in sys.modules}))
 def loaded(*packages: str) -> set[str]:
     command = [sys.executable, "-c", LIST, *packages]
     return set(
-        subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+        subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=True).stdout.split()
     )
 
 

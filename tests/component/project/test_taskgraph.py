@@ -41,12 +41,12 @@ def doit(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         "CALVINVERSE_STATE": str(folder / "state"),
     }
     command = [sys.executable, "-m", "doit", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_every_task_is_listed_with_one_line_of_help() -> None:
     command = [sys.executable, "-m", "doit", "list"]
-    listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True).stdout
+    listed = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=True).stdout
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in listed.splitlines())
     expected = {
         "tools",
@@ -80,7 +80,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
 def test_arguments_for_pytest_may_follow(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "doit", "test:unit", "--", "--collect-only", "-q", "-k", "test_ids.py"]
     env = {**os.environ, "CALVINVERSE_STATE": str(tmp_path)}
-    ended = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=120, check=True)
     assert [line.rpartition("::")[2] for line in ended.stdout.splitlines() if "::" in line] == [
         "test_every_id_of_an_environment_has_the_shape_that_is_no_name"
     ]

@@ -16,7 +16,7 @@ def commits(tmp_path: Path) -> list[str]:
         who = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
         asked = ["git", *who, *arguments]
         return subprocess.run(
-            asked, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
+            asked, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120
         ).stdout.strip()
 
     git("init", "--quiet")

@@ -218,7 +218,7 @@ def test_a_limit_holds_while_many_claim_at_once(database: Database, round: int) 
     start = threading.Barrier(8)
 
     def take(worker: int) -> list[str]:
-        start.wait(10)
+        start.wait(120)
         taken = []
         while (found := claim(database, worker=f"w-{worker}")) is not None:
             taken.append(found.id)

@@ -72,7 +72,7 @@ def test_of_many_that_start_at_once_one_migrates(postgres: Postgres, address: st
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert failed == []
     for database in opened:
         with database.read() as tx:

@@ -90,7 +90,7 @@ def test_of_many_who_ask_at_once_one_gets_the_name(database: Database) -> None:
     begin = threading.Barrier(8)
 
     def ask(number: int) -> None:
-        begin.wait(30)
+        begin.wait(120)
         try:
             with database.write() as tx:
                 tx.environments.add(environment(f"env-{number}"))

@@ -26,12 +26,16 @@ class Patience:
         self._now = now
         self._checked_at = now()
 
-    def is_over(self) -> bool:
-        """Whether the time is used up. Call it again and again while waiting: each call counts since the last one."""
+    def left(self) -> float:
+        """What is left of it. Call it again and again while waiting: each call counts since the last one."""
         now = self._now()
         self._left -= (now - self._checked_at) / max(1.0, self._load())
         self._checked_at = now
-        return self._left <= 0
+        return self._left
+
+    def is_over(self) -> bool:
+        """Whether the time is used up; see `left`."""
+        return self.left() <= 0
 
 
 def load_per_processor() -> float:

@@ -132,7 +132,7 @@ def test_only_helpers_of_the_agent_are_ended(
             assert processes.is_alive(process.pid) is not ends
         finally:
             process.kill()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
 
 
 def test_who_reads_an_agents_configuration_is_not_taken_for_the_agent(tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_who_reads_an_agents_configuration_is_not_taken_for_the_agent(tmp_path: 
             assert processes.is_alive(reader.pid)
         finally:
             reader.kill()
-            reader.wait(timeout=20)
+            reader.wait(timeout=120)

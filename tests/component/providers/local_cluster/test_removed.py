@@ -20,7 +20,7 @@ def test_two_that_go_at_the_same_moment_remove_what_they_share_once(
 
     def remove(agent: Agent) -> None:
         agent.folder.rmdir()
-        both_gone.wait(timeout=60)
+        both_gone.wait(timeout=120)
 
     shared: list[Path] = []
     monkeypatch.setattr(Agent, "remove", remove)

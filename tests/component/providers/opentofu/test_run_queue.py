@@ -110,6 +110,6 @@ def test_runs_start_in_the_order_of_asking_and_tell_the_position() -> None:
             while len(queue._waiting) < number or (number == 3 and not told):
                 begun.wait(0.01)
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert came == [0, 1, 2]
     assert told[0] == "Waiting for OpenTofu: 1 runs at once, 2 more before this one."

@@ -71,7 +71,7 @@ class Guarded:
 
     def status(self) -> int:
         """How it ended."""
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def gone(process: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -239,7 +239,7 @@ class TestFolders:
             orphan = subprocess.Popen(["/bin/sleep", "600"], cwd=first.folder, pass_fds=(handle,))
             os.close(handle)
             with work.for_run(ALPHA, "net", time.sleep, _lost):
-                assert orphan.wait(timeout=10) == -signal.SIGKILL
+                assert orphan.wait(timeout=120) == -signal.SIGKILL
 
 
 def _never(_seconds: float) -> None:

@@ -56,7 +56,7 @@ def test_an_environment_named_like_a_reason_is_not_waited_for() -> None:
         raise BackendError(f'Nomad failed to delete a namespace: namespace "{name}" is in use by a quota.')
 
     world.nomad.remove_namespace = refuse  # type: ignore[method-assign]
-    run = Run(limit=5.0)
+    run = Run(limit=60.0)
     with pytest.raises(BackendError, match="in use by a quota"):
         NamespaceHandler(world.nomad).destroy(owner.name, owner, run)
 

@@ -134,20 +134,20 @@ def test_a_system_job_is_ready_when_its_checks_pass(
             world.apply("nomad.job", OPTIONS, Run(limit=0.3))
         (instance,) = world.consul.instances("alpha--web")[1]
         world.consul.register(replace(instance, passing=True))
-    assert world.apply("nomad.job", OPTIONS, Run(limit=5))["services"]["web"]["port"]
+    assert world.apply("nomad.job", OPTIONS, Run(limit=60))["services"]["web"]["port"]
 
 
 def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: World) -> None:
-    run = Run(limit=5)
+    run = Run(limit=60)
     none = {**OPTIONS, "variables": {"text": "hello", "count": 0}}
     outputs = world.apply("nomad.job", none, run)
     assert outputs["services"] == {"web": {"name": "alpha--web", "address": None, "port": None}}
     assert any("service web has no address: its group has count = 0" in line for line in run.lines)
-    again = Run(limit=5)
+    again = Run(limit=60)
     assert world.apply("nomad.job", none, again) == outputs
     assert again.lines == []
     with pytest.raises(StepFailed, match="The service 'web' can't answer: its group has count = 0"):
-        world.apply("check.http", {"service": "web"}, Run(limit=5))
+        world.apply("check.http", {"service": "web"}, Run(limit=60))
     assert world.apply("nomad.job", OPTIONS)["services"]["web"]["port"]
     assert world.apply("nomad.job", none)["services"]["web"]["port"] is None
     assert versions(world) == []
