@@ -1,7 +1,6 @@
 """A service without HTTP, on a database in a temporary folder and a small world: what the engine's tests stand on."""
 
 import itertools
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +17,7 @@ from environments.engine.feed import Feed
 from environments.engine.plan import WorldPlanner
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
+from environments.providers.local_cluster.agents.patience import wait_for
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
@@ -111,10 +111,7 @@ class Setting:
 
     def until(self, true: Callable[[], bool], seconds: float = 60) -> None:
         """Waits until something holds; fails the test when it doesn't in time."""
-        end = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < end, f"timed out; {self.environment()!r}"
-            time.sleep(0.01)
+        assert wait_for(true, seconds, pause=0.01), f"timed out; {self.environment()!r}"
 
     def ended(self, deployment_id: str | None) -> DeploymentState:
         """How a deployment ends, once it has."""
