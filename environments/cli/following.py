@@ -47,12 +47,12 @@ def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView)
         session.say(f"It goes {newest.reason}, in deployment {newest.id}. Next: `calvinverse env watch {name}`.")
     elif view.state is State.FAILED:
         session.say(
-            f"{name} has failed; what it made is kept. Next: `calvinverse env retry {name}` tries again, "
+            f"{name} has failed; what it made is kept. Next: `calvinverse env retry {name}` retries, "
             f"`calvinverse env destroy {name}` removes it."
         )
     elif view.state is State.DESTROY_FAILED:
         session.say(
-            f"{name} can't be destroyed yet; it will be tried again automatically. Next: `calvinverse env show {name} "
+            f"{name} can't be destroyed yet; the service retries automatically. Next: `calvinverse env show {name} "
             f"--resources` lists what is left, `calvinverse env retry {name}` tries at once."
         )
 

@@ -131,11 +131,11 @@ def way_on(environment: str, now: State) -> str:
     if now is State.DESTROYED:
         return f"It is gone, and its name is free: {command}create {environment}` makes a new one."
     if now is State.ABANDONED:
-        return f"It was given up: {command}show {environment} --resources` lists what may be left."
+        return f"It was abandoned: {command}show {environment} --resources` lists what may be left."
     if now is State.DESTROYING:
         return f"{command}watch {environment}` follows it until it is gone."
     if now is State.DESTROY_FAILED:
-        return f"Destroying is tried again by itself; {command}retry {environment}` tries at once."
+        return f"The service retries the destroy automatically; {command}retry {environment}` retries at once."
     if now in BUSY:
         return (
             f"{command}watch {environment}` follows what runs, {command}cancel {environment}` stops it, and "
@@ -146,7 +146,7 @@ def way_on(environment: str, now: State) -> str:
             f"Nothing has to be tried again: {command}update {environment}` applies changes, {command}repair "
             f"{environment}` restores what differs from what was made."
         )
-    return f"{command}show {environment}` says why, {command}retry {environment}` tries again."
+    return f"{command}show {environment}` says why, {command}retry {environment}` retries."
 
 
 def state_when_running(kind: DeploymentKind) -> State:

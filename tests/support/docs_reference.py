@@ -182,7 +182,7 @@ def error_codes() -> str:
         "A code never changes its meaning. The API gives it in a problem document (RFC 9457) with the HTTP status; the "
         "command line ends with the exit status, or with 6 when a deployment that it follows fails with the code. The "
         "hint may be more exact than the one here. A transient error may "
-        "pass by itself: a step tries again for 30 s before it fails.",
+        "pass by itself: a step retries for 30 s before it fails.",
         _table(("Code", "HTTP", "Exit", "Transient", "Meaning", "Hint"), rows),
     )
 

@@ -191,7 +191,7 @@ class Modules:
             raise StepFailed(
                 f"{', '.join(sorted(record.in_flight))} may have been made when tofu was killed, and making it again, "
                 f"to have it recorded and destroyed, failed: {why}",
-                hint="It will be tried again. If it was never made, `calvinverse env abandon` ends the attempts.",
+                hint="The step is retried. If it was never made, `calvinverse env abandon` ends the attempts.",
                 details={"left": sorted(record.in_flight)},
             )
 

@@ -214,7 +214,7 @@ class Session:
         if killed:
             return BackendUnavailable(
                 f"tofu was killed from outside during its {phase}.",
-                hint="It will be tried again. If it happens again, see whether this machine runs out of memory.",
+                hint="The step is retried. If it happens again, see whether this machine runs out of memory.",
             )
         return self._fault(said, complaint, phase)
 

@@ -242,7 +242,7 @@ def test_create_fails_with_what_the_deployment_failed_with(cli: CommandLine) -> 
     assert result.status == DEPLOYMENT_FAILED
     assert "✗ app       failed  The job is sick." in result.err
     assert result.err.endswith("error: Step 'app': The job is sick.  [invalid_job]\nhint:  Mend it.\n")
-    assert "Next: `calvinverse env retry sick` tries again, `calvinverse env destroy sick` removes it." in result.err
+    assert "Next: `calvinverse env retry sick` retries, `calvinverse env destroy sick` removes it." in result.err
     assert "✗ failed" in cli("env", "show", "sick").out
     assert cli("env", "watch", "sick").status == DEPLOYMENT_FAILED
     told = json.loads(cli("env", "watch", "sick", "-o", "json").err.splitlines()[-1])["error"]

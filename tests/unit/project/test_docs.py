@@ -17,6 +17,8 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^(```).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _TOP = "docs|environments|images|jobs|project|tests|tui"
 _INNER = "api|bootstrap|checking|cli|client|domain|engine|providers|service|steps|stores|templates|wire"
+_REPLACED = re.compile(r"(?<!-)\b(after-look|alarm|leavings|lending|lookouts?|mending|spares|warden)\b", re.IGNORECASE)
+"""Words for which the glossary has another one."""
 _GONE = "adapters|executors"
 _NAMED = re.compile(rf"`((?:(?:{_TOP}|{_INNER}|{_GONE})/[a-z0-9_./-]*[a-z0-9])|(?:{_TOP})(?:\.\w+)+)/?`")
 
@@ -44,6 +46,12 @@ def test_a_file_that_is_not_there_is_seen(tmp_path: Path) -> None:
         "`engine/worker.py` `engine/none.py` `environments/steps/` `environments.engine.none` `docs/index.md`\n"
     )
     assert [name for name in named(page) if not there(name)] == ["engine/none.py", "environments.engine.none"]
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_a_page_uses_the_words_of_the_glossary(page: Path) -> None:
+    prose = re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert _REPLACED.findall(prose) == []
 
 
 def test_every_failure_is_explained_with_what_to_do() -> None:
