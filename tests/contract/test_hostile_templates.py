@@ -14,13 +14,17 @@ import pytest
 from environments.checking.pool import CheckPool
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
+from environments.providers.local_cluster.agents.patience import load_per_processor
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
 
 HEAD = '[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "fake"\n'
 DEEP = f'{{"name": "a", "template": "web", "parameters": {{"message": {"[" * 300}{"]" * 300}}}}}'
-WAITS = 30.0
-"""Seconds after which an answer is lost, on a machine that is busy with others."""
+
+
+def waits() -> float:
+    """Seconds after which an answer is lost: more on a busy machine."""
+    return 30.0 * max(1.0, load_per_processor())
 
 
 class Door:
@@ -28,7 +32,7 @@ class Door:
 
     def __init__(self, api: Served, token: str) -> None:
         self.http = httpx2.Client(
-            base_url=api.address, headers={"Authorization": f"Bearer {token}"}, timeout=httpx2.Timeout(WAITS)
+            base_url=api.address, headers={"Authorization": f"Bearer {token}"}, timeout=httpx2.Timeout(waits())
         )
 
     def post(self, path: str, body: Any) -> httpx2.Response:
@@ -315,4 +319,4 @@ def test_others_are_answered_while_somebody_attacks(api: Served, admin: Door, ma
         for thread in threads:
             thread.join()
     assert codes == {"too_many_requests", "check_too_costly"}
-    assert max(loud[len(quiet) :]) < WAITS / 2, json.dumps(loud)
+    assert max(loud[len(quiet) :]) < waits() / 2, json.dumps(loud)
