@@ -564,7 +564,7 @@ def test_destroy_cuts_a_pause_between_attempts_short(setting: Setting, monkeypat
     setting.create(parameters={"code": "swordfish"})
     with setting.database.read() as tx:
         deployment = tx.deployments.of(setting.environment().id)[0]
-    setting.until(lambda: any("tried again" in line for line in logs(setting, deployment.id, "right")))
+    setting.until(lambda: any("will be retried" in line for line in logs(setting, deployment.id, "right")))
     began = time.monotonic()
     setting.requests.destroy(ADMIN, "one")
     setting.wait_for(State.DESTROYED)
