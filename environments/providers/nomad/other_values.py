@@ -50,7 +50,7 @@ def _fewer(items: list[Any]) -> list[Any]:
 
 
 _GROWING = 3
-"""Depth of lists and objects that grow: each level makes more copies of those below."""
+"""Depth of lists and objects that are copied: each level makes more copies of those below. Deeper ones grow by one."""
 
 _WAYS = (
     _Way(lambda number: 2 if number == 1 else 1, _flip, _as_long),
@@ -110,16 +110,25 @@ def _changed(value: Any, way: _Way, changes: set[str], depth: int) -> Any:
         return other
     if isinstance(value, Mapping):
         other = {key: _changed(item, way, changes, depth + 1) for key, item in value.items()}
-        if way.more_keys and other and depth < _GROWING:
+        if way.more_keys and other:
             changes.add("keys")
-            other |= {f"{key}xyz": item for key, item in other.items()}
+            more = other if depth < _GROWING else {key: _without_items(other[key]) for key in [*other][:1]}
+            other |= {f"{key}xyz": item for key, item in more.items()}
         return other
     if isinstance(value, list | tuple):
-        change = way.items if depth < _GROWING else _fewer
-        other = change([_changed(item, way, changes, depth + 1) for item in value])
+        items = [_changed(item, way, changes, depth + 1) for item in value]
+        if way.items is _twice and depth >= _GROWING:
+            other = [*items, *map(_without_items, items[:1])]
+        else:
+            other = way.items(items)
         changes |= {"items"} if len(other) != len(value) else set()
         return other
     return value
+
+
+def _without_items(value: Any) -> Any:
+    """The value, but an empty one for a list or an object: to add it without copies of what it holds."""
+    return type(value)() if isinstance(value, list | dict) else value
 
 
 def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | None:
@@ -127,6 +136,8 @@ def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | 
     other: str | None
     if text.lstrip().startswith(("{", "[", '"')) and (held := _held(text)) is not None:
         other = json.dumps(_changed(held, way, set(), depth + 1), ensure_ascii=False)
+        if other == text:
+            other = _changed_json(text, held, way)
     elif inside := decoded(text):
         found = _changed_text(inside, way, set(), depth + 1)
         other = None if found is None else encoded(found)
@@ -137,6 +148,20 @@ def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | 
     if other is None or len(other) != len(text):
         changes.add("length")
     return other
+
+
+def _changed_json(text: str, held: Any, way: _Way) -> str | None:
+    """Another text for JSON in which the way changes nothing: an empty list or object has no parts.
+
+    It has an item, or is no JSON, or says the same: a job file can read at least one of these, whether it decodes the
+    text or not.
+    """
+    if held == [] and way.items is _twice:
+        return "[1]"
+    if held == {} and way.more_keys:
+        return '{"xyz": 1}'
+    other = way.text(text)
+    return f" {text}" if other == text else other
 
 
 def _held(text: str) -> Any:

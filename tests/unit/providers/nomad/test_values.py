@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidJob
@@ -43,6 +43,14 @@ def text(value: Any) -> str:
 
 @settings(deadline=None)
 @given(hostile)
+@example("{}")
+@example("[]")
+@example("[{}]")
+@example('{"a": {}}')
+@example('""')
+@example('"{}"')
+@example("e30=")
+@example("")
 def test_an_environment_variable_is_what_was_typed(typed: str) -> None:
     job = read(lambda v: one_task(Env={"A": v["x"], "B": f"port ${{NOMAD_PORT_http}} {v['x']} end"}), x=typed)
     assert environment(job) == {"A": typed, "B": f"port 8080 {typed} end"}
@@ -50,6 +58,11 @@ def test_an_environment_variable_is_what_was_typed(typed: str) -> None:
 
 @settings(deadline=None)
 @given(hostile)
+@example("{}")
+@example("[]")
+@example("[[]]")
+@example('"[]"')
+@example("W10=")
 def test_an_argument_is_what_was_typed(typed: str) -> None:
     job = read(lambda v: one_task(Config={"args": [v["x"], f"${{NOMAD_PORT_http}}: {v['x']}."]}), x=typed)
     assert [configured(found) for found in task(job)["Config"]["args"]] == [typed, f"8080: {typed}."]
@@ -69,6 +82,26 @@ def test_values_of_each_type_and_depth_are_what_was_typed(typed: Any) -> None:
         assert "{" in json.dumps(typed).replace("${", "")
     else:
         assert json.loads(environment(job)["JSON"]) == typed
+
+
+@pytest.mark.parametrize("collection", [{}, [], [{}], {"xy": []}, ["{}"], {"{}": "[]"}, [[[{"xy": {}}]]], [[[[1]]]]])
+def test_the_authors_names_stand_beside_collections_without_characters(collection: Any) -> None:
+    def build(v: dict[str, Any]) -> Any:
+        return one_task(Env={"A": f"${{NOMAD_PORT_http}} {json.dumps(v['x'], ensure_ascii=False)}"})
+
+    # The name does not stand in the job file.
+    assert environment(read(build, x=collection)) == {"A": f"8080 {json.dumps(collection)}"}
+    held = json.dumps(collection)
+    assert environment(read(lambda v: build({"x": json.loads(v["x"])}), x=held)) == {"A": f"8080 {held}"}
+
+
+@pytest.mark.parametrize("empty", ["{}", "[]"])
+def test_the_size_of_an_empty_collection_makes_no_code(empty: str) -> None:
+    def build(v: dict[str, Any]) -> Any:
+        return one_task(Env={"A": chr(36 + len(json.loads(v["x"]))) + "{VAULT_TOKEN}"})
+
+    with pytest.raises(InvalidJob, match="'x'"):
+        read(build, x=empty)
 
 
 @settings(deadline=None)
