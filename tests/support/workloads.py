@@ -71,11 +71,12 @@ def prepare(backends: Backends, name: str) -> str:
 
 @contextmanager
 def environment(backends: Backends, name: str) -> Iterator[None]:
-    """What `prepare` makes, gone afterwards."""
+    """What `prepare` makes, gone afterwards, with the jobs of the namespace and their services in Consul."""
     policy = prepare(backends, name)
 
     def remove() -> None:
         _remove_jobs(backends.nomad, name)
+        _remove_services(backends.consul, f"{name}--")
         backends.nomad.call("DELETE", f"/v1/namespace/{name}")
         backends.consul.call("DELETE", f"/v1/acl/policy/{policy}")
         backends.consul.call("DELETE", f"/v1/kv/environments/{name}?recurse=true")
@@ -171,3 +172,23 @@ def _remove_jobs(nomad: Caller, namespace: str) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"the allocations of {namespace} don't end")
+
+
+def _remove_services(consul: Caller, prefix: str) -> None:
+    """Takes services out of Consul that their ended jobs left there.
+
+    An agent takes a service out of the catalog with the service's own token. If that is gone already, the service stays
+    until the agent compares itself with the catalog, minutes later.
+    """
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        found = [name for name in consul.call("GET", "/v1/catalog/services") if name.startswith(prefix)]
+        if not found:
+            return
+        for instance in (item for name in found for item in consul.call("GET", f"/v1/catalog/service/{name}")):
+            # Nomad may take it out at the same moment.
+            consul.call("PUT", f"/v1/agent/service/deregister/{instance['ServiceID']}", missing_ok=True)
+            entry = {"Node": instance["Node"], "ServiceID": instance["ServiceID"]}
+            consul.call("PUT", "/v1/catalog/deregister", entry)
+        time.sleep(0.1)
+    raise AssertionError(f"the services {', '.join(found)} stay in Consul")
