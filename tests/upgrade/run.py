@@ -17,7 +17,7 @@ from tests.suite import say
 from tests.upgrade import world
 from tests.upgrade.old import IMAGES, OldCheckout, undeploy, upgrade
 
-BEFORE = "c539d67"
+BEFORE = "8febc38"
 """The newest commit of the issue before."""
 
 DATABASES = ("sqlite", "postgresql")
