@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from environments.providers.nomad import env_file
-from environments.providers.nomad.go_template import Place, places
+from environments.providers.nomad.go_template import Place, places, unclosed
 
 DOLLAR = "calvinverse_dollar"
 """Key of a job's metadata whose value is a dollar sign."""
@@ -83,13 +83,18 @@ class Author:
         unquoted = file.replace('\\"', '"').replace("$${", "${").replace("%%{", "%{").replace("\\n", "\n")
         self._texts = [" ".join(found.split()) for found in (file, unquoted, unquoted.replace("\\\\", "\\"))]
 
-    def strange(self, code: str, text: Text) -> bool:
-        """Whether a value might stand unnoticed in that code of a text: the author didn't write it."""
+    def strange(self, code: str, text: Text, *, closed: bool) -> bool:
+        """Whether a value might stand unnoticed in that code of a text: the author didn't write it.
+
+        `closed`: whether the code has its end. Without it, any longer code of the job file would contain it.
+        """
         many = max(len(self._words), len(text.words)) > MANY_WORDS
         if text.origin is Origin.WHOLE and not many:
             words = self._words | _pieces(text.words)
             if not (words and self.decodes) and not any(word in code.casefold() for word in words):
                 return False
+        if not closed:
+            return True
         code = " ".join(code.split())
         if name := _PLAIN_NAME.fullmatch(code):
             # HCL allows a name without braces, too.
@@ -199,7 +204,7 @@ def written(field: Field, text: Text, author: Author, beside: Beside) -> Written
         raise ValueError(f"holds {active[0][0]}, which a function made of a value and Nomad would act on")
     for found in active:
         values = text.foreign[found.start() : found.end()]
-        if not any(values) and author.strange(found[0], text):
+        if not any(values) and author.strange(found[0], text, closed=found[0].endswith("}")):
             raise ValueError(f"holds {found[0]}, which doesn't stand in the job file and Nomad would act on")
         if any(values) and not values[0]:
             raise ValueError(f"has a value inside of {found[0]}, which Nomad would act on")
@@ -232,7 +237,8 @@ def _in_config(text: Text) -> str:
 
 def _in_template(field: Field, text: Text, author: Author, beside: Beside) -> Written:
     (left, own_left), (right, own_right) = beside("LeftDelim"), beside("RightDelim")
-    lost = text.origin is Origin.LOST and author.strange(text.text, text)
+    open_end = unclosed(text.text, left, right)
+    lost = text.origin is Origin.LOST and author.strange(text.text, text, closed=not open_end)
     if text.text and (lost or not own_left or not own_right):
         raise ValueError("is made of a value by functions, so that the value could change the template")
     where = places(text.text, left, right)
@@ -248,8 +254,10 @@ def _in_template(field: Field, text: Text, author: Author, beside: Beside) -> Wr
         env_file.check(text.text, text.foreign, where)
     for start, end in actions(where):
         code = "".join(text.text[n] for n in range(start, end) if where[n] is Place.CODE)
-        if author.strange(code, text) and author.strange(text.text[start:end], text):
-            raise ValueError(f"has the code {text.text[start:end]}, which doesn't stand in the job file")
+        whole = text.text[start:end]
+        closed = not (open_end and end == len(text.text))
+        if author.strange(code, text, closed=closed) and author.strange(whole, text, closed=closed):
+            raise ValueError(f"has the code {whole}, which doesn't stand in the job file")
     return Written(text.text)
 
 

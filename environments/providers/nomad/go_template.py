@@ -43,6 +43,11 @@ def actions(text: str, left: str = "", right: str = "") -> Iterator[Action]:
         position = found.end
 
 
+def unclosed(text: str, left: str = "", right: str = "") -> bool:
+    """Whether the last action has no end. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
+    return any(action.open for action in actions(text, left, right))
+
+
 def places(text: str, left: str = "", right: str = "") -> list[Place]:
     """The place of each character. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
     found = [Place.TEXT] * len(text)

@@ -12,7 +12,7 @@ from typing import Any
 
 from environments.domain.errors import InvalidJob
 from environments.providers.nomad.fields import Field, Path, Text, actions
-from environments.providers.nomad.go_template import LEFT, RIGHT, Place, places
+from environments.providers.nomad.go_template import LEFT, RIGHT, Place, places, unclosed
 from environments.providers.nomad.other_values import aspects, others
 from environments.providers.nomad.ports import Job
 from environments.providers.nomad.texts import leaves
@@ -73,14 +73,15 @@ class Twins:
         return any(literal.search(found) for found in self._written)
 
     def _elsewhere(self, field: Field, text: Text) -> None:
-        patterns = [_ANY, _DOCKER] if "logging" in field.path else [_ANY]
-        for pattern in patterns:
+        patterns = [(_ANY, "}"), (_DOCKER, RIGHT)] if "logging" in field.path else [(_ANY, "}")]
+        for pattern, end in patterns:
 
             def own(found: str, pattern: re.Pattern[str] = pattern) -> list[str]:
                 return pattern.findall(found)
 
             for item in pattern.finditer(text.text):
-                if any(text.foreign[item.start() : item.end()]) or self._stands(item[0]):
+                closed = item[0].endswith(end)
+                if any(text.foreign[item.start() : item.end()]) or (closed and self._stands(item[0])):
                     continue
                 if not self._contain(field.path, own, item[0]):
                     raise ValueError(f"holds {item[0]}, which doesn't stand in the job file and Nomad would act on")
@@ -92,7 +93,11 @@ class Twins:
 
         where = places(text.text, left, right)
         made = [text.text[start:end] for start, end in actions(where)]
-        made = [code for code in made if not self._stands(code) and not self._fills(code, left, right)]
+        made = [
+            code
+            for code in made
+            if unclosed(code, left, right) or not (self._stands(code) or self._fills(code, left, right))
+        ]
         if made and not self._same(field.path, codes, text):
             raise ValueError(f"has the code {made[0]}, which doesn't stand in the job file")
         if not field.in_env_file:
@@ -114,7 +119,7 @@ class Twins:
             names.add(name)
 
     def _stands(self, code: str) -> bool:
-        """Whether the author wrote that code in the job file."""
+        """Whether the author wrote that code in the job file. Only code with its end says so: others begin the same."""
         code = " ".join(code.split())
         if name := _NAME.fullmatch(code):
             # HCL allows a name without braces, too.

@@ -177,6 +177,8 @@ def _decoded(x: str) -> str:
 @pytest.mark.parametrize("function", FUNCTIONS)
 @settings(deadline=None)
 @given(typed=hostile)
+@example(typed="ba")
+@example(typed="bba")
 def test_no_function_makes_a_value_code(function: str, typed: str) -> None:
     give, change = FUNCTIONS[function]
     value = give(typed)
@@ -339,6 +341,41 @@ def test_what_the_author_wrote_may_depend_on_numbers() -> None:
     for tls in (True, False):
         job = read(build, file, tls=tls, n=3, name="alpha")
         assert task(job)["Env"] == {"N": "3 of ${NOMAD_ALLOC_INDEX}", "P": f"${{NOMAD_PORT_http{'s' if tls else ''}}}"}
+
+
+BEGINNINGS: dict[str, Callable[[str], Any]] = {
+    "an argument": lambda found: one_task(Config={"args": [f"${{NOMAD_PORT_http}} {found}"]}),
+    "an environment variable": lambda found: one_task(Env={"A": f"${{NOMAD_PORT_http}} {found}"}),
+    "a tag": lambda found: one_task(Services=[{"Name": "a", "Tags": [f"${{NOMAD_PORT_http}} {found}"]}]),
+    "a template": lambda found: one_task(Templates=[{"EmbeddedTmpl": f'{{{{ env "A" }}}} {found}'}]),
+    "a template after an action": lambda found: one_task(Templates=[{"EmbeddedTmpl": f'{{{{ env "A" }}}}{found}'}]),
+    "a tag of Docker": lambda found: one_task(Config={"logging": [{"config": [{"tag": f"{{{{.ID}}}} {found}"}]}]}),
+}
+
+
+@pytest.mark.parametrize("place", BEGINNINGS)
+@pytest.mark.parametrize("how", ["replace", "numbers"])
+def test_the_beginning_of_the_authors_code_is_not_the_authors(place: str, how: str) -> None:
+    file = 'replace "${NOMAD_PORT_http} " "{{ env "A" }} " "{{ env "A" }}" "{{.ID}} "'
+    begin = "{{" if "template" in place or "Docker" in place else "${"
+    values: dict[str, tuple[Any, Callable[[Any], str]]] = {
+        "replace": (
+            begin.replace("$", "b").replace("{", "a"),
+            lambda x: x.replace("b", "$").replace("a", "{"),
+        ),
+        "numbers": ([*map(ord, begin)], lambda x: "".join(map(chr, x))),
+    }
+    value, change = values[how]
+    with pytest.raises(InvalidJob, match="doesn't stand in the job file"):
+        read(lambda v: BEGINNINGS[place](change(v["x"])), file, x=value)
+
+
+@pytest.mark.parametrize("place", BEGINNINGS)
+def test_a_beginning_that_no_value_makes_is_the_authors(place: str) -> None:
+    begin = "{{" if "template" in place or "Docker" in place else "${"
+    job = BEGINNINGS[place](begin)
+    job["Priority"] = 50
+    assert read(lambda v: {**job, "Priority": v["n"]}, "", n=50) == job
 
 
 def test_what_comes_out_whatever_the_values_are_is_the_authors() -> None:
