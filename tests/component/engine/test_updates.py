@@ -537,7 +537,7 @@ def test_a_transient_failure_is_tried_again_as_often_as_the_step_says(setting: S
     with setting.database.read() as tx:
         deployment = tx.deployments.of(environment.id)[0]
     assert journal(setting, deployment.id)["right"].attempts == 3
-    assert sum("attempt" in line for line in logs(setting, deployment.id, "right")) == 2
+    assert sum("retry " in line for line in logs(setting, deployment.id, "right")) == 2
 
 
 def test_what_will_not_pass_is_not_tried_again(setting: Setting) -> None:

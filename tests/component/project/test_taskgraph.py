@@ -62,6 +62,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "lock",
         "release",
         "bench",
+        "coverage",
         "tidy",
     }
     expected |= {
