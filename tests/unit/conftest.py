@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -66,3 +67,16 @@ def pytest_runtest_teardown() -> Iterator[None]:
     finally:
         _guarded.on = False
         _patches.undo()
+
+
+@pytest.fixture(autouse=True)
+def _sleep_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sleep moves the monotonic clock on at once: waits and time limits run as they would, and nobody waits."""
+    slept, monotonic = 0.0, time.monotonic
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += seconds
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + slept)
