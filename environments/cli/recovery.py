@@ -148,7 +148,7 @@ def abandon(
     from environments.actions.refusal import refusal
     from environments.cli.environment_tables import details, inventory
     from environments.domain.errors import InvalidInput, NotAllowedNow
-    from environments.domain.lifecycle import ResourceStatus
+    from environments.domain.lifecycle import ENDED, ResourceStatus, way_on
     from environments.wire.environments import AbandonRequest
 
     if not reason.strip():
@@ -157,7 +157,9 @@ def abandon(
     view = session.client.environment(name)
     why_not = refusal(action, view)
     if why_not is not None:
-        raise NotAllowedNow(why_not, hint=f"`calvinverse env destroy {view.name}` comes first.")
+        gone = view.state in ENDED
+        hint = way_on(view.name, view.state) if gone else f"`calvinverse env destroy {view.name}` comes first."
+        raise NotAllowedNow(why_not, hint=hint)
     found = session.client.resources(view.id)
     left = [one for one in found if one.status is not ResourceStatus.GONE]
     for line in inventory(left):

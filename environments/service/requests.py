@@ -115,7 +115,7 @@ class Requests:
 
     def destroy(self, principal: Principal, name: str, reason: str = "") -> Accepted:
         """Queues a destroy in place of whatever runs; a running destroy is returned as it is."""
-        reason = reason or f"asked for by {principal.owner}"
+        reason = reason or f"requested by {principal.owner}"
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)

@@ -9,7 +9,7 @@ from environments.domain.plan import Action, Change
 from environments.providers.consul.ports import AccessControl, Policy, Rules
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
+from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, policy_description, whose_policy
 
 POLICY_KIND = "consul.policy"
 TOKENS_KIND = "consul.tokens"
@@ -116,7 +116,7 @@ class TokensHandler:
         tokens = self._access.tokens(policy.id) if policy else []
         if policy is None or not tokens:
             return ABSENT
-        return Observation(_observed(policy, owner).presence, f"{len(tokens)} tokens")
+        return Observation(_observed(policy, owner).presence, counted(len(tokens), "token"))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes them."""

@@ -20,7 +20,7 @@ from environments.providers.consul.ports import (
 )
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MENDS_MARK, foreign, whose_id
+from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, whose_id
 
 PREFIX_KIND = "consul.kv"
 MARKER = ".owner"
@@ -136,7 +136,7 @@ class PrefixHandler:
             return ABSENT
         marker = self._store.entry(address + MARKER)
         presence = whose_prefix(marker, owner)
-        return Observation(presence, f"{len(keys)} keys{_other(marker, address, presence)}")
+        return Observation(presence, f"{counted(len(keys), 'key')}{_other(marker, address, presence)}")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Deletes all keys and the marker in one transaction, however many they are and whatever they are called."""

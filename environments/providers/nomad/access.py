@@ -8,7 +8,7 @@ from environments.domain.plan import Action, Change
 from environments.providers.nomad.access_ports import NomadAccess, NomadPolicy
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
+from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, policy_description, whose_policy
 
 NOMAD_POLICY_KIND = "nomad.policy"
 NOMAD_TOKENS_KIND = "nomad.tokens"
@@ -84,7 +84,7 @@ class NomadTokensHandler:
             return ABSENT
         policy = self._access.policy(address)
         presence = Presence.OURS if policy is None else _observed(policy, owner).presence
-        return Observation(presence, f"{len(tokens)} tokens")
+        return Observation(presence, counted(len(tokens), "token"))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes them."""

@@ -11,7 +11,7 @@ from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
+from environments.steps.marks import ABSENT, MARK, MENDS_MARK, counted, foreign, mark, whose
 
 NAMESPACE_KIND = "nomad.namespace"
 PAUSE = 0.05
@@ -68,7 +68,7 @@ class NamespaceHandler:
         if metadata is None:
             return ABSENT
         presence = whose_namespace(metadata, owner)
-        detail = f"{len(self._nomad.jobs(address))} jobs"
+        detail = counted(len(self._nomad.jobs(address)), "job")
         if presence is Presence.FOREIGN:
             detail += f"; its {MARK} is {str(metadata.get(MARK, ''))[:60]!r}"
         return Observation(presence, detail)

@@ -10,7 +10,7 @@ from environments.providers.nomad.access_ports import Identities, Identity
 from environments.providers.nomad.namespace import whose_namespace
 from environments.providers.nomad.ports import NomadApi
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
-from environments.steps.marks import ABSENT
+from environments.steps.marks import ABSENT, counted
 
 IDENTITY_KIND = "vault.identity"
 TOKEN_PATH = "token"
@@ -55,7 +55,8 @@ class IdentityHandler:
         found = self._identities.find(auth_path, name)
         if not found.entities and not found.accessors:
             return ABSENT
-        detail = f"{len(found.entities)} entities, {len(found.accessors)} tokens"
+        entities = len(found.entities)
+        detail = f"{entities} entit{'y' if entities == 1 else 'ies'}, {counted(len(found.accessors), 'token')}"
         return Observation(Presence.FOREIGN if self._foreign(name, owner) else Presence.OURS, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:

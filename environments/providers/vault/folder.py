@@ -15,7 +15,7 @@ from environments.domain.plan import Action, Change
 from environments.providers.vault.ports import MOUNT, SecretHead, SecretStore
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MARK, foreign, mark, whose
+from environments.steps.marks import ABSENT, MARK, counted, foreign, mark, whose
 
 FOLDER_KIND = "vault.folder"
 
@@ -92,7 +92,7 @@ class FolderHandler:
         head = self._marker(address)
         names = sorted(path.removeprefix(_path(address)) for path in first)
         shown = ", ".join(repr(name)[1:-1] for name in names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-        detail = f"{len(first)}{' or more' if len(first) == _BATCH else ''} secrets: {shown}"
+        detail = f"{counted(len(first), 'secret', more=len(first) == _BATCH)}: {shown}"
         if _whose(head, owner) is Presence.OURS:
             return Observation(Presence.OURS, detail)
         if head is not None:

@@ -435,7 +435,7 @@ def test_a_service_without_a_cluster_says_so() -> None:
 def test_another_owners_tokens_are_not_ours(cluster: Cluster) -> None:
     with cluster.broker.issue(ALPHA, ["nomad"], 300, Run()):
         handler = cluster.handlers["nomad.tokens"]
-        assert handler.observe(POLICY, ALPHA).detail == "1 tokens"
+        assert handler.observe(POLICY, ALPHA).detail == "1 token"
         other = Owner("env-2", "alpha")
         assert handler.observe(POLICY, other).presence is Presence.FOREIGN
         handler.destroy(POLICY, other, Run())
