@@ -120,7 +120,8 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str] = os.envi
         return Settings.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {reason(fault)}"
+            # What holds between several settings has no place of its own.
+            ": ".join(filter(None, (".".join(str(part) for part in fault["loc"]), reason(fault).rstrip("."))))
             for fault in error.errors(include_url=False, include_input=False)
         )
         raise InvalidInput(f"The settings don't fit: {faults}.", hint="See docs/reference/settings.md.") from error

@@ -26,6 +26,20 @@ def test_an_unknown_role_is_refused() -> None:
         read_settings({"role": "boss"}, SHARED)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"role": "api"}, "The settings don't fit: the roles api and worker share a database, so they need "),
+        ({"keep_logs": "5x"}, "The settings don't fit: keep_logs: '5x' is not a duration."),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(given: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_settings(given, {})
+    assert refused.value.message.startswith(message)
+    assert not refused.value.message.endswith("..")
+
+
 def test_the_key_lies_beside_the_database_unless_another_is_named(tmp_path: Path) -> None:
     assert read_settings({"data": tmp_path}, {}).key_file == tmp_path / "parameters.key"
     assert read_settings({"data": tmp_path, "sealing_key": tmp_path / "shared"}, {}).key_file == tmp_path / "shared"
