@@ -135,13 +135,12 @@ class Session:
         """The whole standard output of a command that knows no `-json` lines."""
         lines: list[bytes] = []
         ended = self._guarded(command, lines.append, _silent)
-        if ended.interruption is not None:
-            raise ended.interruption
-        if ended.status != 0:
-            self._limit.check()
-            said = Messages(self.cleaner)
-            _take_prose(said, ended.complaint)
-            raise self._fault(said, ended.complaint, " ".join(command[:2]))
+        said = Messages(self.cleaner)
+        _take_prose(said, ended.complaint)
+        phase = " ".join(command[:2])
+        error = self._error(ended.interruption, ended.status, ended.killed, said, ended.complaint, phase)
+        if error is not None:
+            raise error
         return b"\n".join(lines)
 
     def _initialise(self) -> None:
