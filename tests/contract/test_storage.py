@@ -26,12 +26,12 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import Plan
 from environments.domain.references import SecretReference
 from environments.service.leadership import Leadership
+from environments.service.records import Accepted
 from environments.service.requests import Requests
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
 from environments.stores import events, leader_lock, listening, postgres_calls
 from environments.stores.database import Database, open_database
-from environments.wire.environments import Accepted
 from tests.fakes.client import NOW
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 from tests.support.postgres import Postgres
