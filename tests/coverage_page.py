@@ -41,6 +41,7 @@ class Place:
     """A function or method with statements that no test runs."""
 
     missing: int
+    module: str
     name: str
     statements: int
 
@@ -82,9 +83,11 @@ def page(report: Mapping[str, Any], kinds: Sequence[str], moment: datetime) -> s
         )
         lines.append(f"| {item.name} | {item.statements} | {run_statements} | {item.branches} | {run_branches} |")
     lines += ["", f"The {LARGEST} functions with the most statements that no test runs:", ""]
-    lines += ["| function | statements | not run |", "| --- | --: | --: |"]
-    for place in sorted(places(report["files"]), key=lambda place: (-place.missing, place.name))[:LARGEST]:
-        lines.append(f"| `{place.name}` | {place.statements} | {place.missing} |")
+    lines += ["| module | function | statements | not run |", "| --- | --- | --: | --: |"]
+    for place in sorted(places(report["files"]), key=lambda place: (-place.missing, place.module, place.name))[
+        :LARGEST
+    ]:
+        lines.append(f"| `{place.module}` | `{place.name}` | {place.statements} | {place.missing} |")
     return "\n".join(lines)
 
 
@@ -110,7 +113,7 @@ def places(files: Mapping[str, Any]) -> Iterator[Place]:
         for name, function in (found.get("functions") or {}).items():
             missing = function["summary"]["missing_lines"]
             if name and missing:
-                yield Place(missing, f"{module}.{name}", function["summary"]["num_statements"])
+                yield Place(missing, module, name, function["summary"]["num_statements"])
 
 
 def _total(found: Sequence[Package]) -> Package:

@@ -45,6 +45,6 @@ def test_the_page_sums_up_and_names_what_lacks_most_first() -> None:
     assert "| all | 210 | 83 % | 20 | 75 % |" in text
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == [
-        "| `environments.providers.nomad.job.run` | 20 | 10 |",
-        "| `environments.engine.worker.Worker.run` | 10 | 5 |",
+        "| `environments.providers.nomad.job` | `run` | 20 | 10 |",
+        "| `environments.engine.worker` | `Worker.run` | 10 | 5 |",
     ]
