@@ -32,7 +32,7 @@ from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
 from environments.stores import events, leader_lock, listening, postgres_calls
 from environments.stores.database import Database, open_database
-from tests.fakes.client import NOW
+from tests.fakes.plans import NOW
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
 from tests.support.postgres import Postgres
 

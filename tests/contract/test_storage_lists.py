@@ -14,7 +14,7 @@ from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
-from tests.fakes.client import NOW
+from tests.fakes.plans import NOW
 from tests.support.engine_harness import DATABASES, Setting, open_setting
 
 MANY = 5

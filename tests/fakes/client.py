@@ -7,7 +7,7 @@ with `tell`.
 
 import queue
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from environments.client.protocol import Connected, Disconnected, StreamItem
@@ -37,7 +37,7 @@ from environments.domain.lifecycle import (
     check_request,
 )
 from environments.domain.names import BY_ID, BY_NAME, check_environment_name
-from environments.domain.plan import Action, Change, StepPlan
+from environments.domain.plan import StepPlan
 from environments.domain.references import MASK
 from environments.domain.template import Bundle
 from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, StepView, WorkerView
@@ -65,8 +65,7 @@ from environments.wire.templates import (
     Validation,
 )
 from environments.wire.tokens import NewToken, TokenRequest, TokenView
-
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+from tests.fakes.plans import NOW, plan_steps
 
 
 def web_template() -> TemplateView:
@@ -117,39 +116,6 @@ def environment_view(name: str = "demo", state: State = State.READY, **changes: 
         "maximum_deadline": NOW + timedelta(days=14),
     }
     return EnvironmentView(**{**values, **changes})
-
-
-def plan_steps() -> tuple[StepPlan, ...]:
-    """What a plan shows that has everything in it."""
-
-    def step(name: str, uses: str, *changes: Change, **more: Any) -> StepPlan:
-        return StepPlan(step=name, uses=uses, changes=changes, **more)
-
-    message = Change(
-        kind="consul.kv",
-        address="environments/checkout-fix/message",
-        action=Action.CHANGE,
-        details=("value: Hello → Good morning",),
-    )
-    limit = Change(kind="consul.kv", address="environments/checkout-fix/limit", action=Action.CREATE)
-    job = Change(
-        kind="nomad.job", address="web", action=Action.CHANGE, details=("group web, count: 1 → 3", "variable replicas")
-    )
-    disk = Change(
-        kind="opentofu.resource",
-        address="restapi_object.disk",
-        action=Action.REPLACE,
-        details=("size: 10 → 20 (can't be changed in place)",),
-    )
-    token = Change(kind="vault.secret", address="environments/checkout-fix/token", action=Action.DESTROY)
-    return (
-        step("settings", "consul.kv", message, limit),
-        step("certificate", "vault.certificate"),
-        step("disk", "opentofu.module", disk),
-        step("app", "nomad.job", job),
-        step("answers", "check.http", deferred="decided when app is done"),
-        step("token", "vault.secret", token, removed=True),
-    )
 
 
 class FakeStream:

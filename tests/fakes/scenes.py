@@ -8,7 +8,8 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, Resou
 from environments.domain.references import MASK
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
-from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps, web_template
+from tests.fakes.client import FakeClient, environment_view, web_template
+from tests.fakes.plans import NOW, plan_steps
 from tui.app import CalvinverseApp
 from tui.clock import Clock
 

@@ -12,7 +12,7 @@ from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.vault.client import VaultClient
 from environments.providers.vault.revealing import Revealing
-from tests.fakes.client import NOW
+from tests.fakes.plans import NOW
 from tests.support.cluster import Cluster
 from tests.support.web_harness import Made, new_owner, tools
 from tests.support.workloads import Backends, await_done

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from environments.domain.environment import Deployment, Drift, Environment, Even
 from environments.domain.errors import CalvinverseError, PlanStale, ServiceUnavailable
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.names import ID_ALPHABET, ID_LENGTH
-from environments.domain.plan import Action, Change, StepPlan
+from environments.domain.plan import StepPlan
 from environments.domain.references import SecretReference
 from environments.domain.template import make_bundle
 from environments.stores.database import Database, open_database
@@ -35,10 +35,10 @@ from environments.stores.sqlite import FILE
 from environments.stores.transaction import SqlTransaction
 from environments.wire.deployments import DeploymentView, PendingView, WorkerView
 from environments.wire.environments import Accepted, EnvironmentView, ResourceView
+from tests.fakes.plans import NOW, plan_steps
 from tests.fakes.service import FakeService, make_service
 from tests.support.asgi import AsgiTransport, Loop
 
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ADDRESS = "http://127.0.0.1:8400"
 
 KINDS = ("consul.kv", "nomad.job", "vault.secret", "vault.certificate", "check.http", "opentofu.module")
@@ -122,39 +122,6 @@ def environment_view(name: str = "demo", state: State = State.READY, **changes: 
         "maximum_deadline": NOW + timedelta(days=14),
     }
     return EnvironmentView(**{**values, **changes})
-
-
-def plan_steps() -> tuple[StepPlan, ...]:
-    """What a plan shows that has everything in it."""
-
-    def step(name: str, uses: str, *changes: Change, **more: Any) -> StepPlan:
-        return StepPlan(step=name, uses=uses, changes=changes, **more)
-
-    message = Change(
-        kind="consul.kv",
-        address="environments/checkout-fix/message",
-        action=Action.CHANGE,
-        details=("value: Hello → Good morning",),
-    )
-    limit = Change(kind="consul.kv", address="environments/checkout-fix/limit", action=Action.CREATE)
-    job = Change(
-        kind="nomad.job", address="web", action=Action.CHANGE, details=("group web, count: 1 → 3", "variable replicas")
-    )
-    disk = Change(
-        kind="opentofu.resource",
-        address="restapi_object.disk",
-        action=Action.REPLACE,
-        details=("size: 10 → 20 (can't be changed in place)",),
-    )
-    token = Change(kind="vault.secret", address="environments/checkout-fix/token", action=Action.DESTROY)
-    return (
-        step("settings", "consul.kv", message, limit),
-        step("certificate", "vault.certificate"),
-        step("disk", "opentofu.module", disk),
-        step("app", "nomad.job", job),
-        step("answers", "check.http", deferred="decided when app is done"),
-        step("token", "vault.secret", token, removed=True),
-    )
 
 
 @cache

@@ -19,7 +19,8 @@ from environments.domain.plan import StepPlan
 from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
 from environments.wire.environments import AbandonRequest, ResourceView, RollbackRequest
 from environments.wire.plans import PlanRequest
-from tests.support.in_process import BUNDLE, NOW, InProcessClient, environment_id, environment_view, plan_steps
+from tests.fakes.plans import NOW, plan_steps
+from tests.support.in_process import BUNDLE, InProcessClient, environment_id, environment_view
 
 
 @dataclass

@@ -1,8 +1,6 @@
 """The build agent's own program, on a registry in memory and without an engine."""
 
-import hashlib
 import importlib.util
-import io
 import os
 import signal
 import socket
@@ -19,9 +17,7 @@ from typing import Any
 
 import pytest
 
-import images
-
-PROGRAM = Path(images.__file__).parent / "build-agent" / "agent.py"
+from tests.support.build_agent_harness import PROGRAM, archive, digest, order
 
 PIPELINE = """
 import os, pathlib, signal, sys, time
@@ -51,25 +47,6 @@ agent.PYTHON = sys.executable
 tempfile.tempdir = sys.argv[2]
 sys.exit(agent.main([]))
 """
-
-
-def digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def archive(files: dict[str, str | tarfile.TarInfo]) -> bytes:
-    """A tar.gz of files by name, or of entries without content."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as opened:
-        for name, content in files.items():
-            if isinstance(content, tarfile.TarInfo):
-                opened.addfile(content)
-                continue
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content.encode())
-            entry.mode = 0o755 if name.endswith(".sh") else 0o600
-            opened.addfile(entry, io.BytesIO(content.encode()))
-    return packed.getvalue()
 
 
 @pytest.fixture
@@ -132,20 +109,6 @@ def engine(tmp_path: Path) -> Iterator[str]:
         yield f"unix://{path}"
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
-
-
-def order(**changed: str) -> dict[str, str]:
-    """Variables of a good order."""
-    return {
-        "NOMAD_META_source": f"sha256:{'a' * 64}",
-        "NOMAD_META_images": "base web",
-        "NOMAD_META_anew": "true",
-        "REGISTRY": "127.0.0.1:5000",
-        "BUILDS": "/builds",
-        "NOMAD_ALLOC_ID": "0123",
-        "NOMAD_ALLOC_DIR": "/alloc",
-        **changed,
-    }
 
 
 class TestFetching:

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from images.catalogue import packages
 from images.catalogue.attestation import (
-    BuildFacts,
     encode,
     envelope,
     statement,
@@ -25,9 +23,7 @@ from images.errors import (
     CommandFailed,
 )
 from tests.fakes.signer import MemorySigner
-
-NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-DIGEST = "sha256:" + "ab" * 32
+from tests.support.images_catalogue import MADE, deb
 
 
 class TestPackages:
@@ -47,10 +43,6 @@ class TestPackages:
         assert Package("pypi", "pytest", pytest.__version__) in found
 
 
-def deb(version: str, name: str = "a", architecture: str = "amd64") -> Package:
-    return Package("deb", name, version, architecture)
-
-
 _VERSION = st.from_regex(
     r"([0-9]:)?[0-9]([a-z0-9.+~]{0,4}[a-z0-9])?(-[0-9]([a-z0-9+.~]{0,3}[a-z0-9])?)?", fullmatch=True
 )
@@ -66,26 +58,6 @@ class TestDifference:
 
         expected = -1 if says("lt") else 1 if says("gt") else 0
         assert compare(deb(one), deb(other)) == expected
-
-
-FILES = {"packages.tsv": "1" * 64, "sbom.cdx.json": "2" * 64}
-MADE = BuildFacts(
-    image="web",
-    name="calvinverse/web",
-    reference="calvinverse/web:0123456789ab",
-    image_id=DIGEST,
-    build="20261101T120000-0123456789ab-0f0f",
-    key="0123456789ab" + "0" * 52,
-    version="0.1.0",
-    started=NOON,
-    finished=NOON + timedelta(seconds=30),
-    commit="c" * 40,
-    files=FILES,
-    inputs={"images/web/image.toml": "3" * 64, "images/web/provision/install.sh": "4" * 64 + "+x"},
-    tools={"packer": "1.12.0", "mmdebstrap": "mmdebstrap 1.3.5"},
-    parent="calvinverse/base:ba9876543210",
-    parent_id="sha256:" + "5" * 64,
-)
 
 
 class TestProvenance:

@@ -12,7 +12,7 @@ from images.web.app.certificates import CertificateFiles
 from images.web.app.content import Content
 from images.web.app.server import Server
 from images.web.app.settings import Settings, read_settings
-from tests.component.images.test_web import variables, write_certificate
+from tests.support.web_image import variables, write_certificate
 
 
 @pytest.fixture

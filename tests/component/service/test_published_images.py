@@ -11,7 +11,7 @@ from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden
 from environments.domain.lifecycle import State
 from environments.service.images import Images
-from tests.fakes.client import NOW
+from tests.fakes.plans import NOW
 from tests.support.engine_harness import ADMIN, USER, Setting
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")

@@ -24,7 +24,7 @@ from environments.stores.database import Database, open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.schema import metadata
 from environments.stores.sqlite import FILE
-from tests.fakes.client import NOW
+from tests.fakes.plans import NOW
 from tests.support.postgres import Postgres
 from tests.support.service_process import free_port
 

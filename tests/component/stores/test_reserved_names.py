@@ -16,7 +16,7 @@ from environments.domain.lifecycle import State
 from environments.stores.database import Database, open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
-from tests.fakes.client import NOW
+from tests.fakes.plans import NOW
 from tests.support.postgres import Postgres
 
 DATABASES = ("sqlite", "postgresql")

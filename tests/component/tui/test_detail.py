@@ -8,8 +8,8 @@ import pytest
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentState, State, StepState
 from environments.wire.environments import OutputView
-from tests.fakes.client import NOW
 from tests.fakes.driving import Driver, drive
+from tests.fakes.plans import NOW
 from tests.fakes.scenes import URL, deploying, everything, ready
 from tui import environment_detail, log
 from tui.dialogs import RevealDialog

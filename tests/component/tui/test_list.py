@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
-from tests.fakes.client import NOW, FakeClient, environment_view
+from tests.fakes.client import FakeClient, environment_view
 from tests.fakes.driving import Driver, drive
+from tests.fakes.plans import NOW
 from tests.fakes.scenes import clock, everything, many
 from tui.clock import Clock
 from tui.create import CreateScreen

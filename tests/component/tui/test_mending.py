@@ -11,8 +11,9 @@ from environments.domain.plan import StepPlan
 from environments.wire.deployments import CancelRequest, DeploymentView, PendingView
 from environments.wire.environments import AbandonRequest
 from environments.wire.plans import PlanRequest
-from tests.fakes.client import NOW, FakeClient, environment_view, plan_steps
+from tests.fakes.client import FakeClient, environment_view
 from tests.fakes.driving import Driver, drive
+from tests.fakes.plans import NOW, plan_steps
 from tests.fakes.scenes import deploying, everything, failed, ready
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen

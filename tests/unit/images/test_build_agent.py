@@ -1,6 +1,5 @@
 """The build agent's own program, on a registry in memory and without an engine."""
 
-import hashlib
 import importlib.util
 import io
 import json
@@ -15,28 +14,7 @@ from types import ModuleType
 
 import pytest
 
-import images
-
-PROGRAM = Path(images.__file__).parent / "build-agent" / "agent.py"
-
-
-def digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def archive(files: dict[str, str | tarfile.TarInfo]) -> bytes:
-    """A tar.gz of files by name, or of entries without content."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as opened:
-        for name, content in files.items():
-            if isinstance(content, tarfile.TarInfo):
-                opened.addfile(content)
-                continue
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content.encode())
-            entry.mode = 0o755 if name.endswith(".sh") else 0o600
-            opened.addfile(entry, io.BytesIO(content.encode()))
-    return packed.getvalue()
+from tests.support.build_agent_harness import PROGRAM, archive, order
 
 
 def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
@@ -81,20 +59,6 @@ def engine(tmp_path: Path) -> Iterator[str]:
         yield f"unix://{path}"
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
-
-
-def order(**changed: str) -> dict[str, str]:
-    """Variables of a good order."""
-    return {
-        "NOMAD_META_source": f"sha256:{'a' * 64}",
-        "NOMAD_META_images": "base web",
-        "NOMAD_META_anew": "true",
-        "REGISTRY": "127.0.0.1:5000",
-        "BUILDS": "/builds",
-        "NOMAD_ALLOC_ID": "0123",
-        "NOMAD_ALLOC_DIR": "/alloc",
-        **changed,
-    }
 
 
 class TestOrder:

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from cyclonedx.validation.json import JsonStrictValidator
 from environments.domain.errors import InvalidInput
 from images.catalogue import packages
 from images.catalogue.attestation import (
-    BuildFacts,
     encode,
     envelope,
     public_keys,
@@ -36,9 +34,7 @@ from images.errors import (
     SignerUnavailable,
 )
 from tests.fakes.signer import MemorySigner
-
-NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-DIGEST = "sha256:" + "ab" * 32
+from tests.support.images_catalogue import DIGEST, FILES, MADE, NOON, deb
 
 SAID = """deb\tinstalled\tlibc6\t2.36-9+deb12u10\tamd64\tglibc\t2.36-9+deb12u10
 deb\tinstalled\tadduser\t3.134\tall\tadduser\t3.134
@@ -102,10 +98,6 @@ class TestBillOfMaterials:
         assert json.loads(self.document(LIBC))["serialNumber"] == json.loads(self.document(YAML))["serialNumber"]
 
 
-def deb(version: str, name: str = "a", architecture: str = "amd64") -> Package:
-    return Package("deb", name, version, architecture)
-
-
 class TestDifference:
     def test_it_tells_what_came_what_went_and_which_way_the_others_moved(self) -> None:
         found = difference(
@@ -151,24 +143,6 @@ class TestDifference:
         assert (len(split.removed), len(split.added)) == (1, 2)
 
 
-FILES = {"packages.tsv": "1" * 64, "sbom.cdx.json": "2" * 64}
-MADE = BuildFacts(
-    image="web",
-    name="calvinverse/web",
-    reference="calvinverse/web:0123456789ab",
-    image_id=DIGEST,
-    build="20261101T120000-0123456789ab-0f0f",
-    key="0123456789ab" + "0" * 52,
-    version="0.1.0",
-    started=NOON,
-    finished=NOON + timedelta(seconds=30),
-    commit="c" * 40,
-    files=FILES,
-    inputs={"images/web/image.toml": "3" * 64, "images/web/provision/install.sh": "4" * 64 + "+x"},
-    tools={"packer": "1.12.0", "mmdebstrap": "mmdebstrap 1.3.5"},
-    parent="calvinverse/base:ba9876543210",
-    parent_id="sha256:" + "5" * 64,
-)
 ABOUT = subjects(MADE.name, MADE.image_id, FILES)
 
 

@@ -14,36 +14,11 @@ from images.errors import InvalidRecipe, UnknownImage
 from images.pipeline.archive import Configuration, write_archive
 from images.pipeline.check import check_recipes
 from images.pipeline.history import source_address
-from images.pipeline.inputs import Inputs, image_inputs
 from images.pipeline.packer import _Transcript
 from images.pipeline.prepare import STEPS, mirrors, mounts_below
 from images.pipeline.recipe import load_recipes, with_parents
 from images.places import CHECKOUT
-
-ABOUT = '[image]\ntitle = "T"\ndescription = "D"\n'
-
-
-def recipe(checkout: Path, name: str, content: str) -> Path:
-    """Writes the folder of an image and returns it."""
-    folder = checkout / "images" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "image.toml").write_text(content)
-    if not (checkout / "pyproject.toml").exists():
-        (checkout / "pyproject.toml").write_text('[project]\nversion = "1"\n')
-    return folder
-
-
-def inputs(checkout: Path, version: str = "1.0") -> dict[str, Inputs]:
-    """The inputs of every image; as id of the image that one starts from stands its key."""
-    found: dict[str, Inputs] = {}
-    for name, each in load_recipes(checkout).items():
-        parent = found[each.image.parent].key if each.image.parent else ""
-        found[name] = image_inputs(each, parent, lambda _: version, checkout)
-    return found
-
-
-def keys(checkout: Path, version: str = "1.0") -> dict[str, str]:
-    return {name: found.key for name, found in inputs(checkout, version).items()}
+from tests.support.image_recipes import ABOUT, keys, recipe
 
 
 class TestRecipes:

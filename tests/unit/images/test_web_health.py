@@ -7,7 +7,7 @@ import pytest
 
 from images.web.app import health
 from images.web.app.settings import Settings
-from tests.unit.images.test_web import variables
+from tests.support.web_image import variables
 
 
 @pytest.mark.parametrize(

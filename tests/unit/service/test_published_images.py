@@ -9,7 +9,8 @@ from environments.domain.errors import ImageNotPublished, InvalidImage, InvalidT
 from environments.domain.lifecycle import State
 from environments.service.rendering import fault, render, scope
 from environments.wire.images import PublishImageRequest
-from tests.fakes.client import NOW, FakeClient
+from tests.fakes.client import FakeClient
+from tests.fakes.plans import NOW
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 

@@ -15,7 +15,8 @@ from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from environments.domain.plan import Action
 from environments.moments import coarse, countdown, local_zone, taken
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, PLAN_ACTIONS, RESOURCES, STATES, STEPS, clean
-from tests.fakes.client import NOW, environment_view
+from tests.fakes.client import environment_view
+from tests.fakes.plans import NOW
 from tests.fakes.scenes import clock
 from tui.clock import Clock
 from tui.fields import index_of, labels
