@@ -1,9 +1,10 @@
 """The build agent's own program, on a registry in memory and without an engine."""
 
+import contextlib
 import importlib.util
 import os
 import signal
-import socket
+import socketserver
 import subprocess
 import sys
 import tarfile
@@ -86,28 +87,32 @@ def registry() -> Iterator[tuple[str, dict[str, bytes]]]:
         thread.join()
 
 
+class _Alive(socketserver.StreamRequestHandler):
+    """Answers each request of a connection with OK."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while self.rfile.readline():
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+
+
+class _Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """A thread for each connection: clients of Docker open some that they never use."""
+
+    daemon_threads = True
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[str]:
     """The address of an engine that answers that it is alive, and nothing else."""
     path = tmp_path / "engine.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(4096)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
-
-        thread = threading.Thread(target=serve)
+    with _Engine(str(path), _Alive) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"unix://{path}"
-        listener.shutdown(socket.SHUT_RDWR)
+        server.shutdown()
         thread.join()
 
 
