@@ -38,7 +38,7 @@ def _patient_databases() -> Iterator[None]:
 def _services_in_process() -> Iterator[None]:
     """Ends the services that a test has started in this process."""
     yield
-    if (module := sys.modules.get("tests.support.in_process")) is not None:
+    if (module := sys.modules.get("tests.support.in_process.client")) is not None:
         module.shut_down_all()
 
 

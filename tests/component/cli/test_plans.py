@@ -20,7 +20,8 @@ from environments.wire.deployments import CancelRequest, DeploymentView, Pending
 from environments.wire.environments import AbandonRequest, ResourceView, RollbackRequest
 from environments.wire.plans import PlanRequest
 from tests.fakes.plans import NOW, plan_steps
-from tests.support.in_process import BUNDLE, InProcessClient, environment_id, environment_view
+from tests.support.in_process.client import InProcessClient
+from tests.support.views import BUNDLE, environment_id, environment_view
 
 
 @dataclass
@@ -274,7 +275,7 @@ def test_drift_says_what_differs_what_is_unexpected_and_what_to_do(cli: Commands
     assert out == "observed  never since its last deployment\n"
     assert err == "Next: `calvinverse env drift demo --observe` observes it now.\n"
     cli.client.now = datetime.now(UTC) - timedelta(minutes=3, seconds=30)
-    cli.client.looks["demo"] = Drift(
+    cli.client.observed["demo"] = Drift(
         observed_at=NOW,
         steps=plan_steps()[:2],
         unexpected=(Unexpected(kind="nomad.job", address="stranger", detail="running"),),
@@ -298,17 +299,17 @@ def test_drift_says_what_differs_what_is_unexpected_and_what_to_do(cli: Commands
 
 
 def test_drift_without_differences(cli: Commands) -> None:
-    cli.client.looks["demo"] = Drift(observed_at=NOW, steps=(StepPlan(step="a", uses="consul.kv"),))
+    cli.client.observed["demo"] = Drift(observed_at=NOW, steps=(StepPlan(step="a", uses="consul.kv"),))
     assert cli("env", "drift", "demo")[1] == "demo is as its steps made it.\n"
-    cli.client.looks["demo"] = Drift(observed_at=NOW, unexpected=(Unexpected(kind="consul.kv", address="x"),))
+    cli.client.observed["demo"] = Drift(observed_at=NOW, unexpected=(Unexpected(kind="consul.kv", address="x"),))
     assert "there is more" in cli("env", "drift", "demo")[1]
-    cli.client.looks["demo"] = Drift(observed_at=NOW, troubles={"app": "Nomad is away."})
+    cli.client.observed["demo"] = Drift(observed_at=NOW, troubles={"app": "Nomad is away."})
     assert "not everything could be observed" in cli("env", "drift", "demo")[1]
 
 
 def test_what_was_done_from_outside_is_told_though_nothing_differs(cli: Commands) -> None:
     incident = Incident(at=NOW, kind="nomad.job", address="demo/web", detail="its container was killed.")
-    cli.client.looks["demo"] = Drift(observed_at=NOW, incidents=(incident,))
+    cli.client.observed["demo"] = Drift(observed_at=NOW, incidents=(incident,))
     out, err = cli("env", "drift", "demo")
     assert out.splitlines()[-2] == "Done to it from outside since its last deployment"
     assert out.splitlines()[-1].endswith("demo/web, its container was killed.")
