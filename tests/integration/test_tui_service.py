@@ -12,8 +12,8 @@ from environments.context import Context
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.moments import local_zone
-from tests.fakes.driving import until
 from tests.support.service_process import ServiceProcess
+from tests.support.tui_driver import until
 from tui.app import CalvinverseApp
 from tui.clock import Clock, utc_now
 from tui.create import CreateScreen

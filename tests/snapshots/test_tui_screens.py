@@ -12,8 +12,8 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.fakes.client import FakeClient
-from tests.fakes.driving import until
-from tests.fakes.scenes import drift_away, everything, make_app
+from tests.support.tui_driver import until
+from tests.support.tui_scenes import drift_away, everything, make_app
 from tui.app import CalvinverseApp
 from tui.create import CreateScreen
 from tui.dialogs import DestroyDialog

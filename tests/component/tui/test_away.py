@@ -8,8 +8,8 @@ from environments.domain.environment import EventType
 from environments.domain.errors import ServiceUnavailable, Unauthenticated
 from environments.domain.lifecycle import State
 from tests.fakes.client import FakeClient, environment_view
-from tests.fakes.driving import Driver, drive, until
-from tests.fakes.scenes import clock, everything
+from tests.support.tui_driver import Driver, drive, until
+from tests.support.tui_scenes import clock, everything
 from tui import live
 from tui.app import CalvinverseApp
 from tui.bars import AwayBanner

@@ -7,8 +7,8 @@ from textual.widgets import Button, Input
 from environments.domain.errors import InvalidParameters, NameTaken, ServiceUnavailable
 from environments.wire.environments import CreateRequest
 from tests.fakes.client import FakeClient, web_template
-from tests.fakes.driving import Driver, drive
-from tests.fakes.scenes import everything
+from tests.support.tui_driver import Driver, drive
+from tests.support.tui_scenes import everything
 from tui.create import CreateScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen

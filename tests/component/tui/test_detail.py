@@ -8,9 +8,9 @@ import pytest
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentState, State, StepState
 from environments.wire.environments import OutputView
-from tests.fakes.driving import Driver, drive
 from tests.fakes.plans import NOW
-from tests.fakes.scenes import URL, deploying, everything, ready
+from tests.support.tui_driver import Driver, drive
+from tests.support.tui_scenes import URL, deploying, everything, ready
 from tui import environment_detail, log
 from tui.dialogs import RevealDialog
 from tui.environment_detail import DetailScreen

@@ -7,8 +7,8 @@ from textual.widgets import Button, Input
 
 from environments.domain.errors import NotAllowedNow
 from environments.wire.environments import ExtendRequest
-from tests.fakes.driving import Driver, drive
-from tests.fakes.scenes import everything
+from tests.support.tui_driver import Driver, drive
+from tests.support.tui_scenes import everything
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog, Dialog
 from tui.environment_detail import DetailScreen

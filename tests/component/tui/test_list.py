@@ -5,9 +5,9 @@ from datetime import timedelta
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
 from tests.fakes.client import FakeClient, environment_view
-from tests.fakes.driving import Driver, drive
 from tests.fakes.plans import NOW
-from tests.fakes.scenes import clock, everything, many
+from tests.support.tui_driver import Driver, drive
+from tests.support.tui_scenes import clock, everything, many
 from tui.clock import Clock
 from tui.create import CreateScreen
 from tui.environment_list import ListScreen

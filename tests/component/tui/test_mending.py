@@ -12,9 +12,9 @@ from environments.wire.deployments import CancelRequest, DeploymentView, Pending
 from environments.wire.environments import AbandonRequest
 from environments.wire.plans import PlanRequest
 from tests.fakes.client import FakeClient, environment_view
-from tests.fakes.driving import Driver, drive
 from tests.fakes.plans import NOW, plan_steps
-from tests.fakes.scenes import deploying, everything, failed, ready
+from tests.support.tui_driver import Driver, drive
+from tests.support.tui_scenes import deploying, everything, failed, ready
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.plan_dialog import PlanDialog

@@ -17,7 +17,7 @@ from environments.moments import coarse, countdown, local_zone, taken
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, PLAN_ACTIONS, RESOURCES, STATES, STEPS, clean
 from tests.fakes.client import environment_view
 from tests.fakes.plans import NOW
-from tests.fakes.scenes import clock
+from tests.support.tui_scenes import clock
 from tui.clock import Clock
 from tui.fields import index_of, labels
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime

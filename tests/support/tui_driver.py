@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from tests.fakes.client import FakeClient
-from tests.fakes.scenes import make_app
+from tests.support.tui_scenes import make_app
 from tui.app import CalvinverseApp
 from tui.clock import Clock
 
