@@ -15,14 +15,14 @@ from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
 from environments.domain.template import TEMPLATE_FILE
 from environments.engine.abandoned import AbandonedObserver
-from environments.engine.degrading import Degrading
+from environments.engine.cluster_follower import ClusterFollower
+from environments.engine.degradation import DegradationDetector
 from environments.engine.feed import Feed
-from environments.engine.observe import WorldObserver
+from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
-from environments.engine.plan import WorldPlanner
+from environments.engine.plan import BackendPlanner
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
-from environments.engine.world import World
 from environments.providers.backend.health import BackendHealth
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.git.source import GitRepositories
@@ -78,8 +78,8 @@ class Service:
     worker: Worker
     scheduler: Scheduler
     observation: PeriodicObservation
-    world: World
-    degrading: Degrading
+    cluster_follower: ClusterFollower
+    degradation: DegradationDetector
 
     @property
     def works(self) -> bool:
@@ -94,14 +94,14 @@ class Service:
             self.worker.start()
             self.scheduler.start()
             self.observation.start()
-            self.degrading.start()
-            self.world.start()
+            self.degradation.start()
+            self.cluster_follower.start()
 
     def stop(self) -> None:
         """Stops everything; deployments that run are resumed at the next start."""
         if self.works:
-            self.world.stop()
-            self.degrading.stop()
+            self.cluster_follower.stop()
+            self.degradation.stop()
             self.observation.stop()
             self.scheduler.stop()
             self.worker.stop()
@@ -132,17 +132,17 @@ def build(settings: Settings) -> Service:
     shared = parts.make_parts(settings, connections, module_states, lambda: state_server.address)
     tools = replace(parts.make_registry(shared), expressions=checks.expression)
     revealing = Revealing(shared.vault)
-    planner = WorldPlanner(database, tools)
-    drifting = Drifting(database, WorldObserver(database, tools, planner, now), now)
+    planner = BackendPlanner(database, tools)
+    drifting = Drifting(database, BackendObserver(database, tools, planner, now), now)
     again = partial(why_not_again, tools.executors)
     requests = Requests(database, sealer, now, new_id, checks, again)
     catalogue = Catalogue(database, checks, now, NomadJudge(shared.nomad))
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
     scheduler = Scheduler(database, requests, now, retention, database.leadership())
-    world = World(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
-    degrading = Degrading(database, JOB_KIND, shared.words, now, world.want)
-    world.subscribe(degrading)
-    database.follow(degrading.published)
+    cluster_follower = ClusterFollower(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
+    degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
+    cluster_follower.subscribe(degradation)
+    database.follow(degradation.published)
     service = Service(
         settings=settings,
         version=version,
@@ -182,8 +182,8 @@ def build(settings: Settings) -> Service:
         ),
         scheduler=scheduler,
         observation=PeriodicObservation([drifting.observe_due, AbandonedObserver(database, tools, now).observe_due]),
-        world=world,
-        degrading=degrading,
+        cluster_follower=cluster_follower,
+        degradation=degradation,
     )
     if settings.role == "worker":
         return service

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from environments.engine.degraded_texts import short
-from environments.engine.known_world import KnownWorld
+from environments.engine.known_cluster import KnownCluster
 from environments.service.storage.environments import Watched
 from environments.steps.job_health import GRACE, RUN, Trouble, job_troubles
 
@@ -12,7 +12,7 @@ _OF_NOMAD = "_nomad-"
 """How the ids of services that Nomad registers begin; they contain the allocation's id."""
 
 
-def forgotten(world: KnownWorld, kind: str, watched: Watched) -> Iterator[tuple[str, str]]:
+def forgotten(world: KnownCluster, kind: str, watched: Watched) -> Iterator[tuple[str, str]]:
     """Kinds and addresses of jobs that are reported for a failed run, and that have started no run since.
 
     Nomad deletes runs after some hours. That repairs nothing: only a successful run does.
@@ -26,7 +26,9 @@ def forgotten(world: KnownWorld, kind: str, watched: Watched) -> Iterator[tuple[
                 yield one.kind, one.address
 
 
-def troubles_of(world: KnownWorld, kind: str, watched: Watched, now: datetime) -> Iterator[tuple[Trouble, str | None]]:
+def troubles_of(
+    world: KnownCluster, kind: str, watched: Watched, now: datetime
+) -> Iterator[tuple[Trouble, str | None]]:
     """Each trouble with the step that made the resource, if known. `kind`: the kind of resources that are jobs."""
     since, until = (int(moment.timestamp() * 1e9) for moment in (watched.state_since, now))
     for address, step in watched.made.items():

@@ -27,7 +27,7 @@ _LONGEST = 500
 log = structlog.get_logger()
 
 
-class WorldObserver:
+class BackendObserver:
     """See `environments.service.drift.Observer`."""
 
     def __init__(

@@ -41,7 +41,7 @@ LONGEST_PLAN = 240.0
 """Seconds that the plan of an environment may take; a client waits 300 s."""
 
 
-class WorldPlanner:
+class BackendPlanner:
     """Plans changes: see `environments.service.planning.Planner`."""
 
     def __init__(self, storage: Storage, registry: StepRegistry, longest: float = LONGEST_PLAN) -> None:

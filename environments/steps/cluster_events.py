@@ -1,4 +1,4 @@
-"""Events of the cluster, from Nomad's event stream and Consul's health: the ports of the engine's `World`.
+"""Events of the cluster, from Nomad's event stream and Consul's health: the ports of the engine's `ClusterFollower`.
 
 Listings and events have the same records. Each has the index at which it was true: of two, the newer one counts.
 """

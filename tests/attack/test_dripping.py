@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.attack_harness import Person, Target, until
 
-LOOKS = 45
+VALIDATIONS = 45
 """More than there are threads for requests."""
 
 SLOWEST = 15.0
@@ -31,15 +31,15 @@ def test_looks_at_a_dripping_service_hold_up_nobody(
     bodies: list[tuple[str, Any]] = [("observe", None), ("plan", {"kind": "update", "parameters": {"message": "x"}})]
     codes: list[int] = []
 
-    def look(number: int) -> None:
+    def validate(number: int) -> None:
         what, body = bodies[number % len(bodies)]
         try:
             response = mallory.http.post(f"/v1/environments/drip/{what}", json=body, timeout=180)
             codes.append(response.status_code)
-        except Exception:  # noqa: BLE001 - a look that breaks is counted below
+        except Exception:  # noqa: BLE001 - a validation that breaks is counted below
             codes.append(0)
 
-    threads = [threading.Thread(target=look, args=(number,)) for number in range(LOOKS)]
+    threads = [threading.Thread(target=validate, args=(number,)) for number in range(VALIDATIONS)]
     for thread in threads:
         thread.start()
     slowest, end = 0.0, time.monotonic() + 12
@@ -52,7 +52,7 @@ def test_looks_at_a_dripping_service_hold_up_nobody(
     alice.made("drip-neighbour", "attack-notes")
     alice.destroy("drip-neighbour")
     assert slowest < SLOWEST
-    until(lambda: len(codes) == LOOKS, "looks at a dripping service never end", 150)
+    until(lambda: len(codes) == VALIDATIONS, "validations with a dripping service never end", 150)
     for thread in threads:
         thread.join(120)
     assert 500 not in codes

@@ -20,7 +20,7 @@ from tests.support.service_process import ServiceProcess
 SIZES = (100, 1000, 10_000)
 """Environments in the database."""
 
-LOOKS = 100
+READS = 100
 WHOLE = 5
 """Whole lists: nobody waits for one of 10,000 often."""
 
@@ -54,7 +54,7 @@ def scale(folder: Path, template: Path, count: int) -> Scale:
     names = fill(service, template, count)
     service.start()
     try:
-        pages, shows = measure(service, names, LOOKS, PAGE)
+        pages, shows = measure(service, names, READS, PAGE)
         lists, _ = measure(service, names, WHOLE)
     finally:
         service.stop()

@@ -22,7 +22,7 @@ PAIRS = 30
 """What the page in the docs is made from; fewer show a tendency."""
 
 ENVIRONMENTS = 1000
-LOOKS = 200
+READS = 200
 COMMANDS = 10
 
 PAGE = CHECKOUT / "docs" / "reference" / "performance.md"
@@ -33,7 +33,7 @@ def main(pairs: int = PAIRS) -> bool:
     """Measures, prints the figures on standard output, and writes them into the docs if there were enough pairs."""
     report, load = console(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as folder:
-        looks = _looks(Path(folder) / "reading", report)
+        reads = _reads(Path(folder) / "reading", report)
         ours, theirs = _pairs(Path(folder) / "pairs", pairs, report)
     samples = [
         Sample("create to job registered, Calvinverse", [times.registered for times in ours]),
@@ -42,15 +42,15 @@ def main(pairs: int = PAIRS) -> bool:
         Sample("create to ready, plain script", [times.ready for times in theirs]),
         Sample("destroy, Calvinverse", [times.destroyed for times in ours]),
         Sample("destroy, plain script", [times.destroyed for times in theirs]),
-        *looks,
+        *reads,
     ]
     medians = [sample.median for sample in samples]
     figures = [
         Figure("create to job registered: our median minus the script's", medians[0] - medians[1], 150),
         Figure("create to ready: our median minus the script's", medians[2] - medians[3], 250),
         Figure("destroy: our median minus the script's", medians[4] - medians[5]),
-        Figure(f"list {ENVIRONMENTS} environments, p95", looks[0].p95, 50),
-        Figure(f"show one of {ENVIRONMENTS} environments, p95", looks[1].p95, 50),
+        Figure(f"list {ENVIRONMENTS} environments, p95", reads[0].p95, 50),
+        Figure(f"show one of {ENVIRONMENTS} environments, p95", reads[1].p95, 50),
     ]
     text = table(figures, samples, machine(load, datetime.now(UTC)))
     print(text)
@@ -63,13 +63,13 @@ def main(pairs: int = PAIRS) -> bool:
     return True
 
 
-def _looks(folder: Path, report: Report) -> list[Sample]:
+def _reads(folder: Path, report: Report) -> list[Sample]:
     report(f"List and show with {ENVIRONMENTS} environments in the database.")
     service = ServiceProcess(folder)
     names = fill(service, WEB, ENVIRONMENTS)
     try:
         service.start()
-        lists, shows = measure(service, names, LOOKS)
+        lists, shows = measure(service, names, READS)
         commands = measure_command(service, COMMANDS)
     finally:
         service.stop()

@@ -247,12 +247,12 @@ class Life:
             self.faults.append(f"after the change old allocations are still wanted: {found}")
 
     def _observed(self) -> None:
-        """A look finds that everything is as its steps made it, and it isn't called degraded."""
+        """An observation finds that everything is as its steps made it, and it isn't called degraded."""
         found = self.client.observe(self.name).drift
         if found is None:
-            self.faults.append("a look found nothing out")
+            self.faults.append("an observation has no time")
         elif found.found or found.troubles:
-            self.faults.append(f"a look found: {found.model_dump_json(exclude_defaults=True)}")
+            self.faults.append(f"an observation found: {found.model_dump_json(exclude_defaults=True)}")
         time.sleep(_HELD)
         end = time.monotonic() + _RECOVERED
         while (reasons := self.client.environment(self.name).degraded) and time.monotonic() < end:
@@ -302,10 +302,10 @@ def _shown(steps: Any) -> str:
     return f"{summary(steps)}: {changes}"
 
 
-def _wait(look: Callable[[], DeploymentView], done: Callable[[DeploymentView], bool]) -> DeploymentView:
+def _wait(read: Callable[[], DeploymentView], done: Callable[[DeploymentView], bool]) -> DeploymentView:
     end = time.monotonic() + _LIMIT
     while True:
-        found = look()
+        found = read()
         if done(found):
             return found
         if time.monotonic() > end:

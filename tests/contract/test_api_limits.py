@@ -104,11 +104,11 @@ def test_made_up_methods_make_no_metrics(api: Served) -> None:
 
 
 def test_strangers_that_ask_for_readiness_share_one_look(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = 0
+    reads = 0
 
     def slow() -> dict[str, str]:
-        nonlocal looks
-        looks += 1
+        nonlocal reads
+        reads += 1
         time.sleep(0.3)
         return {}
 
@@ -118,7 +118,7 @@ def test_strangers_that_ask_for_readiness_share_one_look(api: Served, monkeypatc
         answers = list(pool.map(lambda _: stranger.get("/self/readiness").status_code, range(100)))
         took = time.monotonic() - began
     assert answers == [200] * 100
-    assert looks <= 2 + took / 2
+    assert reads <= 2 + took / 2
 
 
 def test_an_asker_of_readiness_with_a_token_gets_a_look_of_its_own_time() -> None:

@@ -35,7 +35,7 @@ Port = ConsulClient | MemoryConsul
 
 
 @dataclass
-class Setting:
+class ConsulHarness:
     """A port, and what others do in Consul meanwhile."""
 
     port: Port
@@ -47,14 +47,14 @@ class Setting:
 
 
 @pytest.fixture(params=["memory", "real"])
-def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Setting:
+def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> ConsulHarness:
     if request.param == "memory":
         twin = MemoryConsul()
 
         def register(service: str, identifier: str) -> None:
             twin.register(Instance(identifier, service, "node", "127.0.0.1", 4711, ("https",), {"mark": "x"}))
 
-        return Setting(twin, twin.log_in, register, twin.configure, lambda: set(twin._instances))
+        return ConsulHarness(twin, twin.log_in, register, twin.configure, lambda: set(twin._instances))
     caller = real().caller("consul")
 
     def log_in(policy: str) -> str:
@@ -72,12 +72,12 @@ def consul(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> S
         }
         caller.call("PUT", "/v1/config", {"Kind": entry.kind, "Name": entry.name, **more.get(entry.kind, {})})
 
-    return Setting(
+    return ConsulHarness(
         ConsulClient(real), log_in, register_service, configure, lambda: set(caller.get("/v1/agent/services"))
     )
 
 
-def test_keys_are_written_listed_and_deleted_together(consul: Setting, name: str) -> None:
+def test_keys_are_written_listed_and_deleted_together(consul: ConsulHarness, name: str) -> None:
     port = consul.port
     assert port.tree(f"{name}/") == {}
     assert port.commit([Create(f"{name}/.owner", b"me"), Put(f"{name}/a", "ä\n".encode(), 7), Put(f"{name}/b/c", b"")])
@@ -93,13 +93,15 @@ def test_keys_are_written_listed_and_deleted_together(consul: Setting, name: str
     assert port.tree(f"{name}/") == {}
 
 
-def test_flags_hold_63_bits(consul: Setting, name: str) -> None:
+def test_flags_hold_63_bits(consul: ConsulHarness, name: str) -> None:
     consul.port.commit([Put(f"{name}/a", b"1", 2**63 - 1)])
     assert consul.port.tree(f"{name}/")[f"{name}/a"].flags == 2**63 - 1
     consul.port.commit([RemoveTree(f"{name}/")])
 
 
-def test_values_of_every_size_up_to_the_limit_are_written_changed_and_taken_away(consul: Setting, name: str) -> None:
+def test_values_of_every_size_up_to_the_limit_are_written_changed_and_taken_away(
+    consul: ConsulHarness, name: str
+) -> None:
     """Consul counts a value in bytes, and a transaction with all its values in base64."""
     owner, port = Owner(f"env-{name}", name), consul.port
     step = ConsulKv(port)
@@ -144,7 +146,7 @@ def test_values_of_every_size_up_to_the_limit_are_written_changed_and_taken_away
     assert port.tree(kv_prefix(name)) == {}
 
 
-def test_a_key_is_replaced_only_as_it_was(consul: Setting, name: str) -> None:
+def test_a_key_is_replaced_only_as_it_was(consul: ConsulHarness, name: str) -> None:
     port, key = consul.port, f"{name}/large"
     assert not port.replace(key, b"1", 7, 4711)
     assert port.entry(key) is None
@@ -162,7 +164,7 @@ def test_a_key_is_replaced_only_as_it_was(consul: Setting, name: str) -> None:
     assert port.entry(key) is None
 
 
-def test_a_commit_whose_condition_fails_changes_nothing(consul: Setting, name: str) -> None:
+def test_a_commit_whose_condition_fails_changes_nothing(consul: ConsulHarness, name: str) -> None:
     port = consul.port
     assert port.commit([Create(f"{name}/.owner", b"me")])
     before = port.tree(f"{name}/")
@@ -177,7 +179,7 @@ def test_a_commit_whose_condition_fails_changes_nothing(consul: Setting, name: s
     assert not port.commit([Unchanged(f"{name}/.owner", index), Put(f"{name}/a", b"1")])
 
 
-def test_a_policy_is_made_once_changed_and_removed(consul: Setting, name: str) -> None:
+def test_a_policy_is_made_once_changed_and_removed(consul: ConsulHarness, name: str) -> None:
     port, policy = consul.port, f"env-{name}"
     assert port.policy(policy) is None
     assert port.create_policy(policy, "calvinverse environment env-1", policy_rules(name))
@@ -194,7 +196,7 @@ def test_a_policy_is_made_once_changed_and_removed(consul: Setting, name: str) -
     assert port.policy(policy) is None
 
 
-def test_tokens_are_found_by_their_policy_and_removed(consul: Setting, name: str) -> None:
+def test_tokens_are_found_by_their_policy_and_removed(consul: ConsulHarness, name: str) -> None:
     port = consul.port
     port.create_policy(f"env-{name}", "", {})
     policy = port.policy(f"env-{name}")
@@ -209,7 +211,7 @@ def test_tokens_are_found_by_their_policy_and_removed(consul: Setting, name: str
     port.remove_policy(policy.id)
 
 
-def test_a_token_that_is_made_is_found_by_its_policy(consul: Setting, name: str) -> None:
+def test_a_token_that_is_made_is_found_by_its_policy(consul: ConsulHarness, name: str) -> None:
     port = consul.port
     port.create_policy(f"env-{name}--module", "", {})
     policy = port.policy(f"env-{name}--module")
@@ -225,7 +227,7 @@ def test_a_token_that_is_made_is_found_by_its_policy(consul: Setting, name: str)
     port.remove_policy(policy.id)
 
 
-def test_instances_are_found_with_their_health_and_taken_out(consul: Setting, name: str) -> None:
+def test_instances_are_found_with_their_health_and_taken_out(consul: ConsulHarness, name: str) -> None:
     port, service = consul.port, f"{name}--web"
     assert port.services(f"{name}--") == []
     assert port.instances(service)[1] == []
@@ -262,7 +264,9 @@ ODD = [
 """Names and ids that a job may choose: none of them is a path."""
 
 
-def test_instances_with_odd_names_and_ids_are_found_and_taken_out_of_the_agent(consul: Setting, name: str) -> None:
+def test_instances_with_odd_names_and_ids_are_found_and_taken_out_of_the_agent(
+    consul: ConsulHarness, name: str
+) -> None:
     port = consul.port
     assert port.registered(f"{name}--") == []
     for number, odd in enumerate(ODD):
@@ -281,7 +285,9 @@ def test_instances_with_odd_names_and_ids_are_found_and_taken_out_of_the_agent(c
     port.deregister(other)
 
 
-def test_configuration_entries_with_odd_names_are_found_and_removed_in_their_order(consul: Setting, name: str) -> None:
+def test_configuration_entries_with_odd_names_are_found_and_removed_in_their_order(
+    consul: ConsulHarness, name: str
+) -> None:
     port = consul.port
     assert port.configured(f"{name}--") == []
     odd = [ConfigEntry("service-resolver", f"{name}--{odd}") for odd in ODD]
@@ -298,7 +304,7 @@ def test_configuration_entries_with_odd_names_are_found_and_removed_in_their_ord
     port.unconfigure(other)
 
 
-def test_keys_are_listed_without_their_values_and_read_one_by_one(consul: Setting, name: str) -> None:
+def test_keys_are_listed_without_their_values_and_read_one_by_one(consul: ConsulHarness, name: str) -> None:
     port = consul.port
     assert (port.keys(f"{name}/"), port.entry(f"{name}/a")) == ([], None)
     odd = [f"{name}/{key}" for key in ("a", "../b", "a//b", "a b", "%2F", "new\nline", "ü/☃", "?a=b")]
@@ -311,7 +317,7 @@ def test_keys_are_listed_without_their_values_and_read_one_by_one(consul: Settin
     assert port.keys(f"{name}/") == []
 
 
-def test_a_blocking_look_ends_with_the_change(consul: Setting, name: str) -> None:
+def test_a_blocking_look_ends_with_the_change(consul: ConsulHarness, name: str) -> None:
     port, service = consul.port, f"{name}--web"
     index, _ = port.instances(service)
     timer = threading.Timer(0.2, consul.register, (service, f"{name}-1"))
@@ -325,17 +331,17 @@ def test_a_blocking_look_ends_with_the_change(consul: Setting, name: str) -> Non
     port.deregister(instances[0])
 
 
-def test_a_blocking_look_without_a_change_ends_in_time(consul: Setting, name: str) -> None:
+def test_a_blocking_look_without_a_change_ends_in_time(consul: ConsulHarness, name: str) -> None:
     index, _ = consul.port.instances(f"{name}--web")
     began = time.monotonic()
     consul.port.instances(f"{name}--web", index=index, wait=0.2)
     assert time.monotonic() - began < 20
 
 
-def _until(look: Callable[[], list[Instance]]) -> list[Instance]:
+def _until(read: Callable[[], list[Instance]]) -> list[Instance]:
     end = time.monotonic() + 120
-    found = look()
+    found = read()
     while not found and time.monotonic() < end:
         time.sleep(0.02)
-        found = look()
+        found = read()
     return found

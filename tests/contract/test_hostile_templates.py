@@ -27,7 +27,7 @@ def waits() -> float:
     return 30.0 * max(1.0, load_per_processor())
 
 
-class Door:
+class Caller:
     """The service over HTTP, as one person."""
 
     def __init__(self, api: Served, token: str) -> None:
@@ -71,24 +71,24 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def admin(api: Served) -> Iterator[Door]:
-    door = Door(api, api.token)
-    with door.http:
-        yield door
+def admin(api: Served) -> Iterator[Caller]:
+    caller = Caller(api, api.token)
+    with caller.http:
+        yield caller
 
 
 @pytest.fixture
-def mallory(api: Served) -> Iterator[Door]:
-    door = Door(api, api.service.access.create_token(api.service.admin, owner="mallory").secret)
-    with door.http:
-        yield door
+def mallory(api: Served) -> Iterator[Caller]:
+    caller = Caller(api, api.service.access.create_token(api.service.admin, owner="mallory").secret)
+    with caller.http:
+        yield caller
 
 
 def parameter(schema: str, name: str = "x") -> str:
     return f"{HEAD.replace(chr(34) + 'x', chr(34) + name, 1)}[parameters.p]\n{schema}\n"
 
 
-def test_only_admins_have_templates_looked_at(admin: Door, mallory: Door) -> None:
+def test_only_admins_have_templates_looked_at(admin: Caller, mallory: Caller) -> None:
     for text in (HEAD, "[", parameter('type = "string"\n"$ref" = "file:///etc/passwd"')):
         refused = mallory.validate(text)
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
@@ -96,7 +96,7 @@ def test_only_admins_have_templates_looked_at(admin: Door, mallory: Door) -> Non
 
 
 @pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef", "$schema", "$id"])
-def test_nothing_is_fetched_for_a_template(admin: Door, keyword: str) -> None:
+def test_nothing_is_fetched_for_a_template(admin: Caller, keyword: str) -> None:
     paths: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -131,7 +131,7 @@ def test_nothing_is_fetched_for_a_template(admin: Door, keyword: str) -> None:
 @pytest.mark.parametrize(
     "expression", ["'x' * 10**10", "('x' * 10**10) | length", "parameters.p ~ 'x' * 10**10", "'x' | center(10**10)"]
 )
-def test_a_constant_that_can_never_be_made_is_a_fault(admin: Door, expression: str) -> None:
+def test_a_constant_that_can_never_be_made_is_a_fault(admin: Caller, expression: str) -> None:
     """Such a template would be taken, and each of its environments would fail."""
     text = (
         parameter('type = "string"')
@@ -142,7 +142,9 @@ def test_a_constant_that_can_never_be_made_is_a_fault(admin: Door, expression: s
     assert admin.validate(text.replace(expression, "'x' * 10")).json()["problems"] == []
 
 
-def test_an_older_template_with_what_is_not_run_says_what_to_change(api: Served, admin: Door, mallory: Door) -> None:
+def test_an_older_template_with_what_is_not_run_says_what_to_change(
+    api: Served, admin: Caller, mallory: Caller
+) -> None:
     """It can't be pushed any more. What was made from it is destroyed like anything else."""
     for name, schema, value in (
         ("old-ref", 'type = "string"\n"$ref" = "http://127.0.0.1:1/x"', "http://127.0.0.1:1/x"),
@@ -164,7 +166,7 @@ def test_an_older_template_with_what_is_not_run_says_what_to_change(api: Served,
         assert plan.json()["code"] == "schema_unsupported"
 
 
-def test_an_environment_of_such_a_template_is_destroyed(api: Served, admin: Door) -> None:
+def test_an_environment_of_such_a_template_is_destroyed(api: Served, admin: Caller) -> None:
     admin.must_push(parameter('type = "string"\ndefault = "a"', "aged"))
     made = admin.create("aged-one", "aged")
     assert made.status_code == 202, made.text
@@ -205,7 +207,7 @@ HOSTILE_TEMPLATES = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_TEMPLATES)
-def test_a_hostile_template_is_answered_in_words(admin: Door, name: str) -> None:
+def test_a_hostile_template_is_answered_in_words(admin: Caller, name: str) -> None:
     answer = admin.validate(HOSTILE_TEMPLATES[name])
     document = answer.json()
     if answer.status_code == 200:
@@ -216,7 +218,7 @@ def test_a_hostile_template_is_answered_in_words(admin: Door, name: str) -> None
 
 
 @pytest.mark.parametrize("part", ["/*", "<<m1x\n", "a ", "${", 'x = "', "terraform {"])
-def test_a_hostile_module_or_job_file_is_answered_in_words(admin: Door, part: str) -> None:
+def test_a_hostile_module_or_job_file_is_answered_in_words(admin: Caller, part: str) -> None:
     text = part * (400_000 // len(part))
     steps = '[[steps]]\nname = "m"\nuses = "opentofu.module"\nwith = { folder = "." }\n'
     steps += '[[steps]]\nname = "j"\nuses = "nomad.job"\nwith = { file = "job.hcl" }\n'
@@ -226,7 +228,7 @@ def test_a_hostile_module_or_job_file_is_answered_in_words(admin: Door, part: st
         assert any(problem.startswith("job.hcl:1: ") for problem in answer.json()["problems"])
 
 
-def test_hostile_parameters_are_answered_in_words(admin: Door, mallory: Door) -> None:
+def test_hostile_parameters_are_answered_in_words(admin: Caller, mallory: Caller) -> None:
     schemas = {
         "unique": ('type = "array"\nuniqueItems = true', [{"a": [n]} for n in range(9_000)]),
         "number": ('type = "number"\nmultipleOf = 0.1', 10**300),
@@ -253,7 +255,7 @@ def test_hostile_parameters_are_answered_in_words(admin: Door, mallory: Door) ->
     ['{"name": "a", "template": "web", "parameters": {"replicas": 1e999}}', "[" * 100_000, DEEP],
     ids=["number", "open", "deep"],
 )
-def test_numbers_beyond_all_others_and_deep_bodies_are_no_json(mallory: Door, body: str) -> None:
+def test_numbers_beyond_all_others_and_deep_bodies_are_no_json(mallory: Caller, body: str) -> None:
     answer = mallory.http.post("/v1/environments", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
@@ -263,7 +265,7 @@ def test_numbers_beyond_all_others_and_deep_bodies_are_no_json(mallory: Door, bo
     ["9" * 5000 + "d", "1d" * 50_000, "9" * 200_000, "99999999999w"],
     ids=["days", "parts", "digits", "weeks"],
 )
-def test_a_lifetime_of_many_digits_is_none(mallory: Door, ttl: str) -> None:
+def test_a_lifetime_of_many_digits_is_none(mallory: Caller, ttl: str) -> None:
     answer = mallory.post("/v1/environments", {"name": "long", "template": "web", "ttl": ttl})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_lifetime")
 
@@ -273,7 +275,7 @@ def test_a_lifetime_of_many_digits_is_none(mallory: Door, ttl: str) -> None:
     ["2026-12-01T18:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z", "9" * 5000],
     ids=["no offset", "before year 1", "after year 9999", "too far", "digits"],
 )
-def test_a_moment_has_an_offset_and_is_within_ten_years(mallory: Door, until: str) -> None:
+def test_a_moment_has_an_offset_and_is_within_ten_years(mallory: Caller, until: str) -> None:
     for path, asked in (
         ("/v1/environments", {"name": "long", "template": "web"}),
         ("/v1/environments/long/plan", {"kind": "create", "template": "web"}),
@@ -283,7 +285,7 @@ def test_a_moment_has_an_offset_and_is_within_ten_years(mallory: Door, until: st
         assert answer.json()["code"] in ("invalid_input", "invalid_lifetime")
 
 
-def test_others_are_answered_while_somebody_attacks(api: Served, admin: Door, mallory: Door) -> None:
+def test_others_are_answered_while_somebody_attacks(api: Served, admin: Caller, mallory: Caller) -> None:
     """Many at once, by one person: that one is told to wait, and the others' requests go on as before."""
     admin.must_push(parameter('type = "array"\nuniqueItems = true', "slow"))
     ended = threading.Event()
@@ -292,10 +294,10 @@ def test_others_are_answered_while_somebody_attacks(api: Served, admin: Door, ma
     value = [{"a": [n]} for n in range(15_000)]
 
     def attack() -> None:
-        door = Door(api, token)
-        with door.http:
+        caller = Caller(api, token)
+        with caller.http:
             while not ended.is_set():
-                codes.add(door.create("slow", "slow", p=value).json()["code"])
+                codes.add(caller.create("slow", "slow", p=value).json()["code"])
 
     def ask(times: list[float]) -> None:
         began = time.monotonic()

@@ -74,7 +74,7 @@ class Scene:
 
     api: Served
     owner: Owner
-    doors: ServedStates
+    states: ServedStates
     speak: Callable[[Holder | None], Tofu]
 
     def claim(self, worker: str) -> Holder:
@@ -104,14 +104,14 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         with api.client() as client:
             environment = client.create(CreateRequest(name="demo", template="web")).environment
         owner = Owner(environment.id, environment.name)
-        doors = ServedStates(api.service.module_states, lambda: api.address)
+        states = ServedStates(api.service.module_states, lambda: api.address)
 
         def speak(holder: Holder | None) -> Tofu:
-            spoken.append(Tofu(doors.open(owner, "app", holder)))
+            spoken.append(Tofu(states.open(owner, "app", holder)))
             return spoken[-1]
 
         try:
-            yield Scene(api, owner, doors, speak)
+            yield Scene(api, owner, states, speak)
         finally:
             for tofu in spoken:
                 tofu.close()
@@ -127,7 +127,7 @@ def problem_of(response: httpx2.Response) -> Problem:
 
 def test_a_state_is_locked_written_read_and_unlocked_and_every_version_is_kept(scene: Scene) -> None:
     tofu = scene.speak(scene.claim("w1"))
-    assert not scene.doors.exists(scene.owner, "app")
+    assert not scene.states.exists(scene.owner, "app")
     assert (tofu.get().status_code, tofu.get().content) == (204, b"")
     assert tofu.lock("a").status_code == 200
     assert tofu.lock("a").status_code == 200, "the answer may have got lost"
@@ -141,7 +141,7 @@ def test_a_state_is_locked_written_read_and_unlocked_and_every_version_is_kept(s
     assert tofu.unlock("a").status_code == 200, "the answer may have got lost"
     assert tofu.lock("b").status_code == 200
     assert scene.versions() == [None, None]
-    assert scene.doors.exists(scene.owner, "app")
+    assert scene.states.exists(scene.owner, "app")
     assert scene.log() == []
 
 
@@ -219,7 +219,7 @@ def test_a_deployment_of_another_environment_opens_nothing(scene: Scene) -> None
     with scene.api.client() as client:
         other = client.create(CreateRequest(name="other", template="web")).environment
     with pytest.raises(LeaseLost):
-        scene.doors.open(Owner(other.id, other.name), "app", holder)
+        scene.states.open(Owner(other.id, other.name), "app", holder)
 
 
 def test_what_is_kept_aside_is_found_when_it_goes_on_from_the_state(scene: Scene) -> None:
@@ -228,23 +228,23 @@ def test_what_is_kept_aside_is_found_when_it_goes_on_from_the_state(scene: Scene
     stale.lock("a")
     stale.post(state(1), "a")
     holder = scene.claim("w2")
-    find = scene.doors.aside
+    find = scene.states.aside
     assert find(scene.owner, "app") is None
     stale.post(state(2), "a")
     assert find(scene.owner, "app") == state(2)
-    scene.doors.keep_aside(scene.owner, "app", stale_holder, state(3), "the service was away")
-    scene.doors.keep_aside(scene.owner, "app", stale_holder, state(9, "other"), "the service was away")
-    scene.doors.keep_aside(scene.owner, "app", stale_holder, b"\0cut sh", "the service was away")
+    scene.states.keep_aside(scene.owner, "app", stale_holder, state(3), "the service was away")
+    scene.states.keep_aside(scene.owner, "app", stale_holder, state(9, "other"), "the service was away")
+    scene.states.keep_aside(scene.owner, "app", stale_holder, b"\0cut sh", "the service was away")
     assert find(scene.owner, "app") == state(3)
     tofu = scene.speak(holder)
     tofu.lock("b")
     tofu.post(state(4), "b")
     assert find(scene.owner, "app") is None
-    scene.doors.remove(scene.owner, "app", holder)
-    assert not scene.doors.exists(scene.owner, "app")
+    scene.states.remove(scene.owner, "app", holder)
+    assert not scene.states.exists(scene.owner, "app")
     assert scene.versions() == []
-    scene.doors.keep_aside(scene.owner, "app", stale_holder, state(1, "late"), "it came too late")
-    assert scene.doors.exists(scene.owner, "app"), "something may be there again"
+    scene.states.keep_aside(scene.owner, "app", stale_holder, state(1, "late"), "it came too late")
+    assert scene.states.exists(scene.owner, "app"), "something may be there again"
     assert find(scene.owner, "app") == state(1, "late")
 
 
@@ -253,12 +253,12 @@ def test_a_deleted_state_is_not_there_and_its_versions_are(scene: Scene) -> None
     tofu = scene.speak(holder)
     tofu.lock("a")
     tofu.post(state(1), "a")
-    scene.doors.keep_aside(scene.owner, "app", holder, state(2), "lost")
+    scene.states.keep_aside(scene.owner, "app", holder, state(2), "lost")
     assert tofu.delete().status_code == 200
     assert tofu.delete().status_code == 200
     assert tofu.get().status_code == 204
-    assert not scene.doors.exists(scene.owner, "app")
-    assert scene.doors.aside(scene.owner, "app") is None
+    assert not scene.states.exists(scene.owner, "app")
+    assert scene.states.aside(scene.owner, "app") is None
     assert scene.versions() == [None, "lost", None]
     assert tofu.post(state(5, "new"), "a").status_code == 200
     assert tofu.get().content == state(5, "new")
@@ -266,14 +266,14 @@ def test_a_deleted_state_is_not_there_and_its_versions_are(scene: Scene) -> None
 
 def test_removing_is_for_the_holder_and_can_be_done_twice(scene: Scene) -> None:
     stale = scene.claim("w1")
-    scene.doors.keep_aside(scene.owner, "app", stale, state(1), "lost")
+    scene.states.keep_aside(scene.owner, "app", stale, state(1), "lost")
     holder = scene.claim("w2")
     with pytest.raises(LeaseLost):
-        scene.doors.remove(scene.owner, "app", stale)
-    assert scene.doors.exists(scene.owner, "app")
-    scene.doors.remove(scene.owner, "app", holder)
-    scene.doors.remove(scene.owner, "app", holder)
-    assert not scene.doors.exists(scene.owner, "app")
+        scene.states.remove(scene.owner, "app", stale)
+    assert scene.states.exists(scene.owner, "app")
+    scene.states.remove(scene.owner, "app", holder)
+    scene.states.remove(scene.owner, "app", holder)
+    assert not scene.states.exists(scene.owner, "app")
 
 
 def test_reading_only_is_reading_only(scene: Scene) -> None:
@@ -290,9 +290,9 @@ def test_reading_only_is_reading_only(scene: Scene) -> None:
 
 def test_a_credential_is_for_one_holder_one_step_and_one_environment(scene: Scene) -> None:
     holder = scene.claim("w1")
-    access = scene.doors.open(scene.owner, "app", holder)
-    reading = scene.doors.open(scene.owner, "app", None)
-    other_step = scene.doors.open(scene.owner, "db", holder)
+    access = scene.states.open(scene.owner, "app", holder)
+    reading = scene.states.open(scene.owner, "app", None)
+    other_step = scene.states.open(scene.owner, "db", holder)
     other = scene.api.service.module_states.open("env-other", "app", None)
     deployment, worker, epoch, opened = access.username.split(".")
     shown = [
@@ -363,7 +363,7 @@ def test_what_is_no_encrypted_state_is_refused_and_not_kept(scene: Scene, body: 
 
 def test_a_step_may_say_that_its_state_is_plain(scene: Scene) -> None:
     plain = json.dumps({"version": 4, "serial": 1, "lineage": "one", "resources": []}).encode()
-    tofu = Tofu(scene.doors.open(scene.owner, "app", scene.claim("w1"), encrypted=False))
+    tofu = Tofu(scene.states.open(scene.owner, "app", scene.claim("w1"), encrypted=False))
     try:
         tofu.lock("a")
         assert tofu.post(plain, "a").status_code == 200
@@ -386,7 +386,7 @@ def test_a_state_that_was_cut_short_on_its_way_is_refused(scene: Scene) -> None:
     ids=["nothing", "cut", "list", "none", "empty", "number", "long"],
 )
 def test_locks_without_an_id_are_refused(scene: Scene, body: bytes) -> None:
-    access = scene.doors.open(scene.owner, "app", scene.claim("w1"))
+    access = scene.states.open(scene.owner, "app", scene.claim("w1"))
     with httpx2.Client(auth=(access.username, access.password), trust_env=False, timeout=60) as http:
         for method in ("LOCK", "UNLOCK"):
             refused = http.request(method, access.address, content=body, headers={"Content-Type": "application/json"})
@@ -428,8 +428,8 @@ def test_beside_a_worker_states_are_served_on_loopback_until_it_has_ended(scene:
     tofu: Tofu | None = None
     try:
         assert server.address.startswith("http://127.0.0.1:")
-        doors = ServedStates(scene.api.service.module_states, lambda: server.address)
-        tofu = Tofu(doors.open(scene.owner, "app", scene.claim("w1")))
+        states = ServedStates(scene.api.service.module_states, lambda: server.address)
+        tofu = Tofu(states.open(scene.owner, "app", scene.claim("w1")))
         assert tofu.lock("a").status_code == 200
         assert tofu.post(state(1), "a").status_code == 200
         assert scene.speak(None).get().content == state(1), "the API gives the same"

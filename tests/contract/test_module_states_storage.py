@@ -13,13 +13,13 @@ from environments.domain.errors import LeaseLost, StateRefused
 from environments.domain.lifecycle import DeploymentKind
 from environments.service.module_access import StateCaller, StateHolder
 from environments.service.module_states import ModuleStates
-from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 
 
 class Scene:
     """An environment and the states of its step `app`."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: EngineHarness) -> None:
         self.database = setting.database
         setting.push(TEMPLATE)
         request = CreateEnvironment(name="demo", template="things", parameters={"code": "swordfish"})
@@ -40,7 +40,7 @@ class Scene:
 
 @pytest.fixture(params=DATABASES)
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    setting = open_setting(request, tmp_path / "data")
+    setting = open_harness(request, tmp_path / "data")
     yield Scene(setting)
     setting.database.close()
 

@@ -33,7 +33,7 @@ from environments.service.storage.transaction import Transaction
 from environments.stores import events, leader_lock, listening, postgres_calls
 from environments.stores.database import Database, open_database
 from tests.fakes.plans import NOW
-from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 from tests.support.postgres import Postgres
 
 KINDS = tuple(DeploymentKind)
@@ -42,16 +42,16 @@ PATIENCE = 20.0
 
 
 @pytest.fixture(params=DATABASES)
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHarness]:
     """A service whose worker doesn't run."""
-    setting = open_setting(request, tmp_path / "data")
+    setting = open_harness(request, tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.database.close()
 
 
 @pytest.fixture
-def other(setting: Setting) -> Iterator[Database]:
+def other(setting: EngineHarness) -> Iterator[Database]:
     """The same database as another process has it open; SQLite lets only one process in, so there it is the same."""
     if not setting.database.shared:
         yield setting.database
@@ -115,7 +115,7 @@ def at_once(*calls: Callable[[], object]) -> list[object]:
         return list(pool.map(begin, calls))
 
 
-def test_what_fails_leaves_nothing(setting: Setting) -> None:
+def test_what_fails_leaves_nothing(setting: EngineHarness) -> None:
     def fail() -> None:
         with setting.database.write() as tx:
             tx.environments.add(environment(1))
@@ -129,7 +129,7 @@ def test_what_fails_leaves_nothing(setting: Setting) -> None:
         assert told(tx) == []
 
 
-def test_names_and_ids_are_two_namespaces(setting: Setting) -> None:
+def test_names_and_ids_are_two_namespaces(setting: EngineHarness) -> None:
     later, ended = NOW + timedelta(hours=1), {"state": State.DESTROYED, "destroyed_at": NOW}
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
@@ -153,7 +153,7 @@ def test_names_and_ids_are_two_namespaces(setting: Setting) -> None:
             assert (named("name-1"), named("name-1", "eve"), named("env-1", "ada")) == ("env-1", "env-5", None)
 
 
-def test_events_come_with_the_owner_as_it_is_now(setting: Setting) -> None:
+def test_events_come_with_the_owner_as_it_is_now(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
         tx.events.add(EventType.LOG, "env-1", NOW, message="first")
@@ -170,7 +170,7 @@ REFERENCE = SecretReference("env-1", "password", "environments/name-1/password",
 
 
 @pytest.mark.parametrize("written_before", [False, True])
-def test_references_to_secrets_are_kept_as_what_they_are(setting: Setting, written_before: bool) -> None:
+def test_references_to_secrets_are_kept_as_what_they_are(setting: EngineHarness, written_before: bool) -> None:
     """Those of the environment's own steps, in outputs and in the journal; also as version 1 wrote them, as texts."""
     lookalike = {"$secret": {"environment": "env-1", "step": "a", "path": "b", "key": "c"}}
     outputs = {"a": {"value": REFERENCE, "secret": True}, "b": {"value": lookalike, "secret": False}}
@@ -199,7 +199,7 @@ def test_references_to_secrets_are_kept_as_what_they_are(setting: Setting, writt
         assert tx.journal.references("env-2") == [], "its step is not done"
 
 
-def test_a_view_does_not_change_while_it_is_read(setting: Setting, other: Database) -> None:
+def test_a_view_does_not_change_while_it_is_read(setting: EngineHarness, other: Database) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
     with setting.database.read() as view:
@@ -213,7 +213,7 @@ def test_a_view_does_not_change_while_it_is_read(setting: Setting, other: Databa
         assert found.warned
 
 
-def test_a_list_shows_what_another_process_changed(setting: Setting, other: Database) -> None:
+def test_a_list_shows_what_another_process_changed(setting: EngineHarness, other: Database) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1, parameters={"one": [1, 2]}))
         tx.environments.add(environment(2))
@@ -227,7 +227,7 @@ def test_a_list_shows_what_another_process_changed(setting: Setting, other: Data
             assert found["env-1"].parameters == {"one": [1, 2]}
 
 
-def test_a_name_is_taken_by_a_live_environment_only(setting: Setting) -> None:
+def test_a_name_is_taken_by_a_live_environment_only(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
     with pytest.raises(NameTaken), setting.database.write() as tx:
@@ -237,7 +237,7 @@ def test_a_name_is_taken_by_a_live_environment_only(setting: Setting) -> None:
         tx.environments.add(environment(2, name="name-1"))
 
 
-def test_another_clash_is_not_taken_for_one_of_names(setting: Setting) -> None:
+def test_another_clash_is_not_taken_for_one_of_names(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
     with pytest.raises(StorageError) as caught, setting.database.write() as tx:
@@ -245,7 +245,7 @@ def test_another_clash_is_not_taken_for_one_of_names(setting: Setting) -> None:
     assert type(caught.value) is StorageError
 
 
-def test_ids_of_events_become_readable_in_order(setting: Setting, other: Database) -> None:
+def test_ids_of_events_become_readable_in_order(setting: EngineHarness, other: Database) -> None:
     """A reader goes on from the last id that it saw: what is committed later must not have a smaller one."""
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
@@ -270,7 +270,7 @@ def test_ids_of_events_become_readable_in_order(setting: Setting, other: Databas
     assert seen == ["first", "second"]
 
 
-def test_a_reader_misses_no_event_of_many_writers(setting: Setting, other: Database) -> None:
+def test_a_reader_misses_no_event_of_many_writers(setting: EngineHarness, other: Database) -> None:
     with setting.database.write() as tx:
         for number in range(4):
             tx.environments.add(environment(number))
@@ -300,7 +300,7 @@ def test_a_reader_misses_no_event_of_many_writers(setting: Setting, other: Datab
     assert [message for message in seen if message.startswith("0 ")] == [f"0 {count}" for count in range(25)]
 
 
-def test_log_lines_may_hold_anything(setting: Setting) -> None:
+def test_log_lines_may_hold_anything(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
         tx.events.add_logs([("env-1", "dep-1", None, NOW, "a\0b"), ("env-1", "dep-1", None, NOW, "ünï ✓ '; --")])
@@ -308,7 +308,7 @@ def test_log_lines_may_hold_anything(setting: Setting) -> None:
         assert told(tx) == ["a\N{REPLACEMENT CHARACTER}b", "ünï ✓ '; --"]
 
 
-def test_old_events_are_forgotten_some_at_a_time(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_events_are_forgotten_some_at_a_time(setting: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_FORGOTTEN_AT_ONCE", 3)
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
@@ -324,7 +324,9 @@ def test_old_events_are_forgotten_some_at_a_time(setting: Setting, monkeypatch: 
         assert told(tx) == ["kept longer"]
 
 
-def test_commits_of_others_are_told_at_once(setting: Setting, other: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commits_of_others_are_told_at_once(
+    setting: EngineHarness, other: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listening, "POLLED_EVERY", 60.0)
     heard: list[int] = []
     changed = threading.Event()
@@ -345,7 +347,7 @@ def test_commits_of_others_are_told_at_once(setting: Setting, other: Database, m
         assert heard[-1] == tx.events.newest() > 0
 
 
-def test_the_same_key_makes_one_environment(setting: Setting, other: Database) -> None:
+def test_the_same_key_makes_one_environment(setting: EngineHarness, other: Database) -> None:
     second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         request = CreateEnvironment(name=f"name-{number}", template="things", parameters=SECRET)
@@ -358,7 +360,7 @@ def test_the_same_key_makes_one_environment(setting: Setting, other: Database) -
         assert (first.environment, first.deployment_id) == (again.environment, again.deployment_id)
 
 
-def test_one_of_two_gets_the_name(setting: Setting, other: Database) -> None:
+def test_one_of_two_gets_the_name(setting: EngineHarness, other: Database) -> None:
     second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         request = CreateEnvironment(name=f"name-{number}", template="things", parameters=SECRET)
@@ -369,7 +371,7 @@ def test_one_of_two_gets_the_name(setting: Setting, other: Database) -> None:
         assert sorted(isinstance(item, NameTaken) for item in given) == [False, True]
 
 
-def ready(setting: Setting, name: str) -> str:
+def ready(setting: EngineHarness, name: str) -> str:
     """An environment that is ready, as if deployed; its id."""
     setting.create(name, parameters=SECRET)
     environment = setting.environment(name)
@@ -386,7 +388,7 @@ def claimed(tx: Transaction, worker: str, lease: float = 30.0) -> Deployment:
     return claim.deployment
 
 
-def test_two_who_destroy_get_the_same_deployment(setting: Setting, other: Database) -> None:
+def test_two_who_destroy_get_the_same_deployment(setting: EngineHarness, other: Database) -> None:
     second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         name = f"name-{number}"
@@ -403,7 +405,7 @@ def test_two_who_destroy_get_the_same_deployment(setting: Setting, other: Databa
             tx.deployments.end(claim.id, "cleaner", claim.epoch, DeploymentState.SUCCEEDED, None, NOW)
 
 
-def test_a_destroy_wins_over_an_update(setting: Setting, other: Database) -> None:
+def test_a_destroy_wins_over_an_update(setting: EngineHarness, other: Database) -> None:
     second = Requests(other, setting.requests._sealer, setting.clock, setting.new_id, setting.checks)
     for number in range(8):
         name = f"name-{number}"
@@ -421,7 +423,7 @@ def test_a_destroy_wins_over_an_update(setting: Setting, other: Database) -> Non
             tx.deployments.end(claim.id, "cleaner", claim.epoch, DeploymentState.SUCCEEDED, None, NOW)
 
 
-def test_a_deployment_is_claimed_once(setting: Setting, other: Database) -> None:
+def test_a_deployment_is_claimed_once(setting: EngineHarness, other: Database) -> None:
     with setting.database.write() as tx:
         for number in range(24):
             tx.environments.add(environment(number))
@@ -441,7 +443,7 @@ def test_a_deployment_is_claimed_once(setting: Setting, other: Database) -> None
     assert sorted(taken) == sorted(f"dep-{number}" for number in range(24))
 
 
-def test_an_environment_has_one_running_deployment(setting: Setting, other: Database) -> None:
+def test_an_environment_has_one_running_deployment(setting: EngineHarness, other: Database) -> None:
     with setting.database.write() as tx:
         for number in range(8):
             tx.environments.add(environment(number))
@@ -462,7 +464,7 @@ def test_an_environment_has_one_running_deployment(setting: Setting, other: Data
     assert sorted(taken) == sorted(f"env-{number}" for number in range(8))
 
 
-def test_the_database_itself_refuses_a_second_running_one(setting: Setting) -> None:
+def test_the_database_itself_refuses_a_second_running_one(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
         tx.deployments.add(deployment(1, 1).model_copy(update={"state": DeploymentState.RUNNING}))
@@ -471,7 +473,7 @@ def test_the_database_itself_refuses_a_second_running_one(setting: Setting) -> N
         tx.deployments.add(deployment(3, 1).model_copy(update={"state": DeploymentState.RUNNING}))
 
 
-def test_who_lost_its_lease_writes_nothing_more(setting: Setting, other: Database) -> None:
+def test_who_lost_its_lease_writes_nothing_more(setting: EngineHarness, other: Database) -> None:
     with setting.database.write() as tx:
         tx.environments.add(environment(1))
         tx.deployments.add(deployment(1, 1))
@@ -494,7 +496,7 @@ def test_who_lost_its_lease_writes_nothing_more(setting: Setting, other: Databas
         tx.deployments.check(second.id, "next", second.epoch)
 
 
-def test_a_destroy_waits_for_what_a_worker_writes_and_neither_gives_up(setting: Setting, other: Database) -> None:
+def test_a_destroy_waits_for_what_a_worker_writes_and_neither_gives_up(setting: EngineHarness, other: Database) -> None:
     """Both lock the environment and its deployment; in different orders each would wait for the other."""
     setting.create("one", parameters=SECRET)
     with setting.database.write() as tx:
@@ -636,7 +638,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_what_an_owner_may_still_use_is_counted(setting: Setting) -> None:
+def test_what_an_owner_may_still_use_is_counted(setting: EngineHarness) -> None:
     soon, later = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
 
     def plan(number: int, owner: str, expires_at: datetime) -> Plan:
@@ -679,14 +681,14 @@ def test_what_an_owner_may_still_use_is_counted(setting: Setting) -> None:
         assert tx.tokens.living("ada", later)[0].id == "used"
 
 
-def test_what_could_not_be_read_again_is_not_written(setting: Setting) -> None:
+def test_what_could_not_be_read_again_is_not_written(setting: EngineHarness) -> None:
     with pytest.raises(InvalidInput, match="half a character"), setting.database.write() as tx:
         tx.environments.add(environment(1, parameters={"word": "\ud800"}))
     with setting.database.read() as tx:
         assert tx.environments.all() == []
 
 
-def test_a_name_with_a_character_that_cannot_be_stored_is_refused_or_unknown(setting: Setting) -> None:
+def test_a_name_with_a_character_that_cannot_be_stored_is_refused_or_unknown(setting: EngineHarness) -> None:
     """PostgreSQL keeps no U+0000 in a text."""
     with pytest.raises((UnknownEnvironment, InvalidInput)):
         setting.requests.retry(ADMIN, "on\0e")
@@ -694,7 +696,7 @@ def test_a_name_with_a_character_that_cannot_be_stored_is_refused_or_unknown(set
         assert tx.environments.all() == []
 
 
-def test_a_value_of_a_parameter_may_have_any_character(setting: Setting) -> None:
+def test_a_value_of_a_parameter_may_have_any_character(setting: EngineHarness) -> None:
     word = "a\0b\u2028👩‍👩‍👧\x1b"
     given = {"code": "sword", "word": word}
     setting.requests.create(ADMIN, CreateEnvironment(name="any", template="things", parameters=given))

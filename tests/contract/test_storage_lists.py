@@ -15,7 +15,7 @@ from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
 from tests.fakes.plans import NOW
-from tests.support.engine_harness import DATABASES, Setting, open_setting
+from tests.support.engine_harness import DATABASES, EngineHarness, open_harness
 
 MANY = 5
 
@@ -24,8 +24,8 @@ Read = Callable[[Transaction, Any, int | None], list[Any]]
 
 
 @pytest.fixture(params=DATABASES)
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
-    setting = open_setting(request, tmp_path / "data")
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = open_harness(request, tmp_path / "data")
     yield setting
     setting.database.close()
 
@@ -91,7 +91,7 @@ BEHIND_MANY: dict[str, Read] = {
 
 
 @pytest.mark.parametrize("what", [*BEHIND_LAST, *BEHIND_MANY])
-def test_pages_follow_each_other_without_gap(setting: Setting, what: str) -> None:
+def test_pages_follow_each_other_without_gap(setting: EngineHarness, what: str) -> None:
     with setting.database.write() as tx:
         fill(tx)
     with setting.database.read() as tx:
@@ -111,7 +111,7 @@ def test_pages_follow_each_other_without_gap(setting: Setting, what: str) -> Non
             assert len(found) >= MANY
 
 
-def test_the_newest_comes_first_also_of_one_moment(setting: Setting) -> None:
+def test_the_newest_comes_first_also_of_one_moment(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         fill(tx)
     with setting.database.read() as tx:
@@ -120,14 +120,14 @@ def test_the_newest_comes_first_also_of_one_moment(setting: Setting) -> None:
         assert [one.id for one in tx.tokens.all(None)] == [f"tok-{number}" for number in (4, 3, 2, 1, 0)]
 
 
-def test_a_place_that_is_not_there_is_told(setting: Setting) -> None:
+def test_a_place_that_is_not_there_is_told(setting: EngineHarness) -> None:
     with setting.database.read() as tx:
         for ask in (lambda: tx.deployments.of("env-1", before="x"), lambda: tx.tokens.all(None, before="x")):
             with pytest.raises(NotFound, match="'x' to continue from"):
                 ask()
 
 
-def test_tokens_know_their_line_and_are_revoked_with_it(setting: Setting) -> None:
+def test_tokens_know_their_line_and_are_revoked_with_it(setting: EngineHarness) -> None:
     early = NOW - timedelta(hours=1)
     with setting.database.write() as tx:
         for made in (token(1), token(2, 1), token(3, 2), token(4, 1, early), token(5)):
@@ -144,7 +144,7 @@ def test_tokens_know_their_line_and_are_revoked_with_it(setting: Setting) -> Non
     assert ended == {"tok-1": NOW, "tok-2": NOW, "tok-3": NOW, "tok-4": early, "tok-5": None}
 
 
-def test_a_circle_of_tokens_has_an_end(setting: Setting) -> None:
+def test_a_circle_of_tokens_has_an_end(setting: EngineHarness) -> None:
     with setting.database.write() as tx:
         tx.tokens.add(token(1, 2))
         tx.tokens.add(token(2, 1))

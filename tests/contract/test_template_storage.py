@@ -14,7 +14,7 @@ from environments.domain.template import make_bundle
 from environments.service.catalogue import Catalogue
 from environments.stores.database import Database, open_database
 from environments.wire.environments import CreateRequest
-from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 
 SECRET = {"code": "swordfish"}
 PATIENCE = 20.0
@@ -25,16 +25,16 @@ FIRST, SECOND = (
 
 
 @pytest.fixture(params=DATABASES)
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHarness]:
     """A service whose worker doesn't run."""
-    setting = open_setting(request, tmp_path / "data")
+    setting = open_harness(request, tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.database.close()
 
 
 @pytest.fixture
-def other(setting: Setting) -> Iterator[Database]:
+def other(setting: EngineHarness) -> Iterator[Database]:
     """The same database as another process has it open; SQLite lets only one process in, so there it is the same."""
     if not setting.database.shared:
         yield setting.database
@@ -44,7 +44,7 @@ def other(setting: Setting) -> Iterator[Database]:
     other.close()
 
 
-def test_versions_are_deleted_and_remembered(setting: Setting) -> None:
+def test_versions_are_deleted_and_remembered(setting: EngineHarness) -> None:
     now = setting.clock()
     with setting.database.write() as tx:
         tx.templates.push("things", SECOND, "ada", now)
@@ -66,7 +66,7 @@ def test_versions_are_deleted_and_remembered(setting: Setting) -> None:
         assert tx.templates.newest() == []
 
 
-def test_names_and_users_of_what_stands(setting: Setting) -> None:
+def test_names_and_users_of_what_stands(setting: EngineHarness) -> None:
     for name in ("one", "two", "three"):
         setting.create(name, parameters=SECRET)
     with setting.database.write() as tx:
@@ -83,7 +83,7 @@ def test_names_and_users_of_what_stands(setting: Setting) -> None:
         assert tx.environments.made_from("things", "sha256:other") == tx.environments.made_from("others") == []
 
 
-def test_a_template_is_deleted_or_something_is_made_from_it(setting: Setting, other: Database) -> None:
+def test_a_template_is_deleted_or_something_is_made_from_it(setting: EngineHarness, other: Database) -> None:
     catalogue = Catalogue(other, setting.checks, setting.clock)
     for number in range(8):
         name = f"name-{number}"

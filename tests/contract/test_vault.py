@@ -24,7 +24,7 @@ from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
 
 
 @dataclass
-class Setting:
+class VaultHarness:
     """The three ports, and what a workload does: have a certificate issued by a role, which gives its serial."""
 
     secrets: Secrets | MemorySecrets
@@ -34,10 +34,10 @@ class Setting:
 
 
 @pytest.fixture(params=["memory", "real"])
-def vault(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Setting:
+def vault(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> VaultHarness:
     if request.param == "memory":
         pki = MemoryPki(datetime.now(UTC))
-        return Setting(MemorySecrets(), pki, MemoryLogins(), lambda role: pki.issue(role).serial)
+        return VaultHarness(MemorySecrets(), pki, MemoryLogins(), lambda role: pki.issue(role).serial)
     caller = real().caller("vault")
 
     def issue(role: str) -> str:
@@ -45,7 +45,7 @@ def vault(request: pytest.FixtureRequest, real: Callable[[], Connections]) -> Se
         return str(caller.call("POST", f"/v1/pki/issue/{role}", body)["data"]["serial_number"])
 
     client = VaultClient(real)
-    return Setting(client.secrets, client.pki, client.logins, issue)
+    return VaultHarness(client.secrets, client.pki, client.logins, issue)
 
 
 def _role(name: str) -> dict[str, object]:
@@ -62,7 +62,7 @@ def _role(name: str) -> dict[str, object]:
     }
 
 
-def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Setting, name: str) -> None:
+def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: VaultHarness, name: str) -> None:
     secrets, path = vault.secrets, f"environments/{name}/db"
     assert secrets.head(path) is None
     assert secrets.read(path) is None
@@ -83,7 +83,7 @@ def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Set
     assert secrets.head(path) is None
 
 
-def test_values_of_a_secret_keep_their_types(vault: Setting, name: str) -> None:
+def test_values_of_a_secret_keep_their_types(vault: VaultHarness, name: str) -> None:
     data = {
         "text": "line1\n\ttab\u00a0nbsp é👩‍👩‍👧 \0<&>",
         "true": True,
@@ -102,7 +102,7 @@ def test_values_of_a_secret_keep_their_types(vault: Setting, name: str) -> None:
     vault.secrets.remove(path)
 
 
-def test_secrets_below_a_folder_are_listed_with_those_of_its_folders(vault: Setting, name: str) -> None:
+def test_secrets_below_a_folder_are_listed_with_those_of_its_folders(vault: VaultHarness, name: str) -> None:
     secrets, folder = vault.secrets, f"environments/{name}/"
     assert secrets.paths(folder) == []
     for path in ("db", "deep/er/key", "deep-sea"):
@@ -114,7 +114,7 @@ def test_secrets_below_a_folder_are_listed_with_those_of_its_folders(vault: Sett
     assert secrets.paths(folder) == []
 
 
-def test_a_role_is_read_as_it_was_written_and_removed(vault: Setting, name: str) -> None:
+def test_a_role_is_read_as_it_was_written_and_removed(vault: VaultHarness, name: str) -> None:
     assert vault.pki.role(name) is None
     vault.pki.write_role(name, _role(name))
     role = vault.pki.role(name)
@@ -126,7 +126,7 @@ def test_a_role_is_read_as_it_was_written_and_removed(vault: Setting, name: str)
 
 
 def test_certificates_are_known_by_their_mark_until_they_are_revoked_with_their_leases(
-    vault: Setting, name: str
+    vault: VaultHarness, name: str
 ) -> None:
     for role in (name, f"{name}-b"):
         vault.pki.write_role(role, _role(role))
@@ -150,18 +150,20 @@ def test_certificates_are_known_by_their_mark_until_they_are_revoked_with_their_
     vault.pki.remove_role(f"{name}-b")
 
 
-def test_the_ca_is_text(vault: Setting) -> None:
+def test_the_ca_is_text(vault: VaultHarness) -> None:
     assert vault.pki.chain().startswith("-----BEGIN CERTIFICATE-----")
 
 
-def test_nobody_has_logged_in_and_removing_nothing_is_fine(vault: Setting, name: str) -> None:
+def test_nobody_has_logged_in_and_removing_nothing_is_fine(vault: VaultHarness, name: str) -> None:
     found = vault.logins.find("jwt-nomad", name)
     assert (found.entities, found.accessors) == ((), ())
     vault.logins.revoke("no-such-accessor")
     vault.logins.remove_entity("no-such-entity")
 
 
-def test_tokens_for_modules_are_found_by_the_environments_name_with_their_entity(vault: Setting, name: str) -> None:
+def test_tokens_for_modules_are_found_by_the_environments_name_with_their_entity(
+    vault: VaultHarness, name: str
+) -> None:
     logins = vault.logins
     issued = [logins.issue(environment, 60, {"owner": "me"}) for environment in (name, name, f"{name}-b")]
     assert len({made.secret for made in issued}) == 3
@@ -179,11 +181,11 @@ def test_tokens_for_modules_are_found_by_the_environments_name_with_their_entity
     assert logins.find("token", name).entities == ()
 
 
-def _of(vault: Setting, name: str) -> list[Certificate]:
+def _of(vault: VaultHarness, name: str) -> list[Certificate]:
     return [found for found in vault.pki.unrevoked() if found.unit == f"calvinverse {name}"]
 
 
-def test_secrets_are_read_and_written_with_tokens_that_are_gone_afterwards(vault: Setting, name: str) -> None:
+def test_secrets_are_read_and_written_with_tokens_that_are_gone_afterwards(vault: VaultHarness, name: str) -> None:
     """What is left of them is the identity `token/<name>`, which the inventory has."""
     secrets, path = vault.secrets, f"environments/{name}/db"
     secrets.mark(path, {"owner": "me"})

@@ -84,19 +84,19 @@ url = "{{ steps.app.url }}"
 CA = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n"
 
 
-class World:
-    """Secrets, CA, parts, sealing and looks, as far as the use cases ask for them."""
+class FakeBackends:
+    """Secrets, the CA, parts, sealing, plans and observations, as far as the use cases ask for them."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self.secrets: dict[tuple[str, str], str] = {}
         self.drifts: dict[str, Drift] = {}
-        """Environment (name) → what every look finds there, in place of `steps`."""
+        """Environment (name) → what every observation finds there, in place of `steps`."""
         self.troubled: dict[str, str] = {}
         self.steps: tuple[StepPlan, ...] = ()
-        """What every plan and every look from now on finds to do."""
+        """The steps that every plan and every observation finds from now on."""
         self.fault: CalvinverseError | None = None
-        """Raised by every plan and look from now on."""
+        """Raised by every plan and every observation from now on."""
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
         if self.fault is not None:
@@ -141,7 +141,7 @@ class FakeService:
     """What `environments.api.ports.Service` asks for, and handles for tests."""
 
     database: Database
-    world: World
+    world: FakeBackends
     access: Access
     catalogue: Catalogue
     sources: Sources
@@ -265,7 +265,7 @@ def make_service(
     database = opened(folder)
     feed = Feed()
     database.on_commit.append(feed.publish)
-    world = World(clock)
+    world = FakeBackends(clock)
     numbers = itertools.count(1)
 
     def shaped_id(kind: str) -> str:

@@ -16,8 +16,8 @@ from environments.domain.errors import BackendError, NameTaken
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.engine.abandoned import AbandonedObserver
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.providers.backend.connections import Connections
 from environments.providers.consul.client import ConsulClient
 from environments.providers.consul.ports import Put, RemoveTree
@@ -28,7 +28,7 @@ from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.steps.registry import StepRegistry
 from tests.support import images_here
-from tests.support.engine_harness import ADMIN, Setting
+from tests.support.engine_harness import ADMIN, EngineHarness
 from tests.support.step_harness import Run
 from tests.support.web_harness import leftovers, tools
 
@@ -117,7 +117,7 @@ def connections(request: pytest.FixtureRequest) -> Connections:
     return found
 
 
-class Scene(Setting):
+class Scene(EngineHarness):
     """A service on the real cluster, and one name."""
 
     def __init__(self, folder: Path, connections: Connections) -> None:
@@ -138,10 +138,10 @@ class Scene(Setting):
         return f"{kind}-{uuid4().hex[:12]}"
 
     def open(self) -> None:
-        """With looks for drift and for what was given up."""
+        """Also observes drift and what was abandoned."""
         super().open()
-        planner = WorldPlanner(self.database, self.box)
-        observer = WorldObserver(self.database, self.box, planner, self.clock)
+        planner = BackendPlanner(self.database, self.box)
+        observer = BackendObserver(self.database, self.box, planner, self.clock)
         self.drifting = Drifting(self.database, observer, self.clock)
         self.after = AbandonedObserver(self.database, self.box, self.clock)
 

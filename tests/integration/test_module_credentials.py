@@ -39,7 +39,7 @@ JOB = {
 }
 
 
-class World:
+class CredentialsHarness:
     """The broker and the handlers on the real cluster."""
 
     def __init__(self, connections: Connections, state: Path) -> None:
@@ -88,8 +88,8 @@ def caller(issued: IssuedCredentials, part: Part) -> Caller:
 
 
 @pytest.fixture
-def world(cluster: Cluster, tmp_path: Path) -> Iterator[World]:
-    world = World(cluster.connections, tmp_path / "state")
+def world(cluster: Cluster, tmp_path: Path) -> Iterator[CredentialsHarness]:
+    world = CredentialsHarness(cluster.connections, tmp_path / "state")
     yield world
     for owner in (RED, BLUE, ALPHA):
         world.destroy(owner)
@@ -103,7 +103,7 @@ def things() -> Iterator[CountingServer]:
 
 
 @pytest.fixture
-def site(world: World, things: CountingServer, tmp_path: Path) -> Iterator[Site]:
+def site(world: CredentialsHarness, things: CountingServer, tmp_path: Path) -> Iterator[Site]:
     """Real tofu, with the broker."""
     base = tmp_path / "site"
     base.mkdir()
@@ -114,12 +114,12 @@ def site(world: World, things: CountingServer, tmp_path: Path) -> Iterator[Site]
 
 
 @pytest.fixture
-def issued(world: World) -> Iterator[IssuedCredentials]:
+def issued(world: CredentialsHarness) -> Iterator[IssuedCredentials]:
     with world.broker.issue(BLUE, ALL, 120, Run()), world.broker.issue(RED, ALL, 120, Run()) as issued:
         yield issued
 
 
-def test_the_environments_own_places_are_open(world: World, issued: IssuedCredentials) -> None:
+def test_the_environments_own_places_are_open(world: CredentialsHarness, issued: IssuedCredentials) -> None:
     consul, nomad, vault = (caller(issued, part) for part in ("consul", "nomad", "vault"))
     consul.call("PUT", "/v1/kv/environments/red/by-the-module", "x")
     assert consul.get("/v1/kv/environments/red/by-the-module")
@@ -188,7 +188,7 @@ def test_a_job_of_a_module_gets_no_host_volume(issued: IssuedCredentials) -> Non
         caller(issued, "nomad").call("POST", "/v1/jobs?namespace=red", {"Job": job})
 
 
-def test_afterwards_they_are_dead(world: World) -> None:
+def test_afterwards_they_are_dead(world: CredentialsHarness) -> None:
     with world.broker.issue(RED, ALL, 120, Run()) as issued:
         assert len(world.tokens(RED)) == 3
         caller(issued, "vault").call("GET", "/v1/auth/token/lookup-self")
@@ -203,7 +203,7 @@ def test_afterwards_they_are_dead(world: World) -> None:
             caller(issued, part).call("GET", path)
 
 
-def test_those_of_a_killed_worker_end_by_themselves_and_go_with_the_environment(world: World) -> None:
+def test_those_of_a_killed_worker_end_by_themselves_and_go_with_the_environment(world: CredentialsHarness) -> None:
     left = world.broker.issue(RED, ALL, 61, Run())
     issued = left.__enter__()
     for part in ("consul", "nomad"):
@@ -216,13 +216,15 @@ def test_those_of_a_killed_worker_end_by_themselves_and_go_with_the_environment(
     assert world.tokens(RED) == []
 
 
-def test_another_environments_loan_outlives_a_destroy(world: World) -> None:
+def test_another_environments_loan_outlives_a_destroy(world: CredentialsHarness) -> None:
     with world.broker.issue(BLUE, ALL, 120, Run()), world.broker.issue(RED, ALL, 120, Run()):
         world.destroy(RED)
         assert len(world.tokens(BLUE)) == 3
 
 
-def test_the_process_of_tofu_has_them_and_nothing_else_has(world: World, things: CountingServer, site: Site) -> None:
+def test_the_process_of_tofu_has_them_and_nothing_else_has(
+    world: CredentialsHarness, things: CountingServer, site: Site
+) -> None:
     run = StoppableRun()
     things.hold("a")
     with ThreadPoolExecutor(1) as pool:
@@ -243,7 +245,7 @@ def test_the_process_of_tofu_has_them_and_nothing_else_has(world: World, things:
     assert site.leftovers() == []
 
 
-def test_a_cancelled_module_loses_them(world: World, things: CountingServer, site: Site) -> None:
+def test_a_cancelled_module_loses_them(world: CredentialsHarness, things: CountingServer, site: Site) -> None:
     run = StoppableRun()
     things.hold("a")
     with ThreadPoolExecutor(1) as pool:

@@ -70,7 +70,7 @@ class Backend:
 
     service: FakeService
     owner: Owner
-    doors: ServedStates
+    states: ServedStates
     folder: Path
     program: Path
     children: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Backend:
 
     def open(self, holder: Holder | None) -> StateAccess:
         """The way to the state."""
-        return self.doors.open(self.owner, "app", holder)
+        return self.states.open(self.owner, "app", holder)
 
     def start(self, access: StateAccess, *arguments: str, encryption: str = ENCRYPTION) -> subprocess.Popen[str]:
         """Runs tofu with that way to its state."""
@@ -138,8 +138,8 @@ def backend(tmp_path: Path) -> Iterator[Backend]:
     folder.mkdir()
     (folder / "main.tf").write_text(MODULE)
     made = service.requests.create(ADMIN, CreateEnvironment(name="demo", template="web")).environment
-    doors = ServedStates(service.module_states, lambda: server.address)
-    found = Backend(service, Owner(made.id, made.name), doors, folder, program)
+    states = ServedStates(service.module_states, lambda: server.address)
+    found = Backend(service, Owner(made.id, made.name), states, folder, program)
     server.start()
     try:
         yield found
@@ -229,7 +229,7 @@ def test_a_write_of_a_stale_worker_is_kept_aside(backend: Backend) -> None:
     assert why
     assert set(why) <= {None, "worker w1 holds the deployment no more"}
     assert why[-1] is not None
-    aside = backend.doors.aside(backend.owner, "app")
+    aside = backend.states.aside(backend.owner, "app")
     assert aside is not None
     assert b"encrypted_data" in aside
     (backend.folder / "errored.tfstate").unlink()

@@ -215,11 +215,11 @@ def test_neighbours_on_one_engine(
         quiet = stack.enter_context(foreign_nomad(tmp_path / "quiet", plugin(), ours))
         loud = stack.enter_context(foreign_nomad(tmp_path / "loud", plugin(enabled=True), ours))
         quiet.open.set()
-        assert [leaves_others_alone(configuration(door.nomad)) for door in (quiet, loud)] == [True, False]
-        at_first = (quiet.looks, loud.looks)
-        # The first look comes after the grace; the one that started later has looked several times by then.
-        until(lambda: loud.looks >= at_first[1] + 3, "the foreign Nomad's looks at the engine")
-        assert quiet.looks == at_first[0]
+        assert [leaves_others_alone(configuration(proxy.nomad)) for proxy in (quiet, loud)] == [True, False]
+        at_first = (quiet.listings, loud.listings)
+        # The first listing comes after the grace; the agent that started later has listed several times by then.
+        until(lambda: loud.listings >= at_first[1] + 3, "listings of the engine by the foreign Nomad")
+        assert quiet.listings == at_first[0]
         assert quiet.removed == []
         assert all_of_us() == before
 

@@ -127,10 +127,10 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
     vault.call("POST", f"/v1/sys/leases/revoke-prefix/{prefix}")
     vault.call("DELETE", "/v1/pki/roles/of-the-service")
     assert vault.call("GET", "/v1/auth/token/accessors?list=true")["data"]["keys"]
-    lent = vault.call("POST", "/v1/auth/token/create/calvinverse-module", {"entity_alias": "of-the-service"})["auth"]
-    assert (lent["policies"], lent["orphan"], lent["renewable"]) == (["calvinverse-module"], True, False)
-    vault.call("POST", "/v1/auth/token/revoke-accessor", {"accessor": lent["accessor"]})
-    vault.call("DELETE", f"/v1/identity/entity/id/{lent['entity_id']}")
+    created = vault.call("POST", "/v1/auth/token/create/calvinverse-module", {"entity_alias": "of-the-service"})["auth"]
+    assert (created["policies"], created["orphan"], created["renewable"]) == (["calvinverse-module"], True, False)
+    vault.call("POST", "/v1/auth/token/revoke-accessor", {"accessor": created["accessor"]})
+    vault.call("DELETE", f"/v1/identity/entity/id/{created['entity_id']}")
     for body in ({"policies": ["calvinverse-service"]}, {"policies": ["root"]}):
         with pytest.raises(BackendError):  # the role makes tokens with its one policy only
             vault.call("POST", "/v1/auth/token/create/calvinverse-module", body)
@@ -233,9 +233,9 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     made += [module_key_resource(owner), *broker.resources(owner, ["openbao"])]
     broker.missing(owner, ["openbao"])
     with broker.issue(owner, ["openbao"], 60, run) as issued:
-        lent = _as(cluster, "vault", issued.variables["VAULT_TOKEN"])
-        assert lent.call("GET", "/v1/secret/data/environments/rights/db")["data"]["data"]["user"] == "eve"
-        lent.call("POST", "/v1/secret/data/environments/rights/deep/of-the-module", {"data": {"a": "b"}})
+        module = _as(cluster, "vault", issued.variables["VAULT_TOKEN"])
+        assert module.call("GET", "/v1/secret/data/environments/rights/db")["data"]["data"]["user"] == "eve"
+        module.call("POST", "/v1/secret/data/environments/rights/deep/of-the-module", {"data": {"a": "b"}})
     for detector in tools.drift_detectors:
         if detector.part == "OpenBao":
             assert (

@@ -12,8 +12,8 @@ from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvi
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.template import make_bundle
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.providers.backend.connections import Connections, TokenFile
 from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.done import RUN
@@ -21,7 +21,7 @@ from environments.steps.registry import StepRegistry
 from environments.stores.schema import resources
 from tests.support import images_here
 from tests.support.cluster import Cluster
-from tests.support.engine_harness import ADMIN, Setting
+from tests.support.engine_harness import ADMIN, EngineHarness
 from tests.support.web_harness import new_owner, tools
 
 JOB = """
@@ -81,7 +81,7 @@ with = {{ file = "{name}.hcl", variables = {{ command = "{command}" }} }}
 """
 
 
-class RealSetting(Setting):
+class RealEngineHarness(EngineHarness):
     """A service in this process on the real cluster; with each `reopen` it shows another token to Nomad."""
 
     connections: Connections
@@ -126,14 +126,14 @@ class RealSetting(Setting):
 
 
 @pytest.fixture
-def setting(cluster: Cluster, tmp_path: Path) -> Iterator[RealSetting]:
-    setting = RealSetting(tmp_path, cluster)
+def setting(cluster: Cluster, tmp_path: Path) -> Iterator[RealEngineHarness]:
+    setting = RealEngineHarness(tmp_path, cluster)
     setting.worker.start()
     yield setting
     setting.close()
 
 
-def push(setting: RealSetting, jobs: Iterable[str] = KINDS, **files: str) -> None:
+def push(setting: RealEngineHarness, jobs: Iterable[str] = KINDS, **files: str) -> None:
     """The template with these jobs, some with other files than the usual ones."""
     texts = {"template.toml": TEMPLATE + "".join(_step(name) for name in jobs)}
     texts |= {f"{name}.hcl": files.get(name) or file(name) for name in jobs}
@@ -156,7 +156,7 @@ def _step(name: str) -> str:
     return STEP.format(name=name, command=command)
 
 
-def registered(setting: RealSetting, name: str) -> dict[str, Any]:
+def registered(setting: RealEngineHarness, name: str) -> dict[str, Any]:
     """For each job its version, the ids of its allocations, and its index."""
     found = {}
     for job in KINDS:
@@ -167,27 +167,27 @@ def registered(setting: RealSetting, name: str) -> dict[str, Any]:
     return found
 
 
-def lines(setting: RealSetting) -> list[str]:
+def lines(setting: RealEngineHarness) -> list[str]:
     with setting.database.read() as tx:
         events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
     return [f"{event.step}: {event.message}" for event in events if event.type is EventType.LOG]
 
 
-def updated(setting: RealSetting, name: str, **request: Any) -> None:
+def updated(setting: RealEngineHarness, name: str, **request: Any) -> None:
     accepted = setting.requests.update(ADMIN, name, UpdateEnvironment(**request))
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED, setting.environment(name).failure
 
 
-def differences(setting: RealSetting, name: str) -> list[str]:
-    """What a look at the world finds."""
-    planner = WorldPlanner(setting.database, setting.tools)
-    drift = WorldObserver(setting.database, setting.tools, planner, setting.clock).observe(setting.environment(name))
+def differences(setting: RealEngineHarness, name: str) -> list[str]:
+    """What an observation of the backends finds."""
+    planner = BackendPlanner(setting.database, setting.tools)
+    drift = BackendObserver(setting.database, setting.tools, planner, setting.clock).observe(setting.environment(name))
     assert not drift.troubles
     assert not drift.unexpected
     return [f"{step.step}: {change.details}" for step in drift.steps for change in step.changes]
 
 
-def collect_garbage(setting: RealSetting, name: str) -> None:
+def collect_garbage(setting: RealEngineHarness, name: str) -> None:
     """Makes Nomad forget what has ended, as it does by itself after some hours."""
     end = time.monotonic() + 60
     while any(setting.nomad.job(name, job) is not None for job in ENDED):
@@ -196,7 +196,7 @@ def collect_garbage(setting: RealSetting, name: str) -> None:
         time.sleep(0.2)
 
 
-def test_nothing_that_is_there_is_registered_and_nothing_that_has_run_runs_again(setting: RealSetting) -> None:
+def test_nothing_that_is_there_is_registered_and_nothing_that_has_run_runs_again(setting: RealEngineHarness) -> None:
     push(setting)
     name = new_owner("u").name
     setting.requests.create(ADMIN, CreateEnvironment(name=name, template="kinds"))
@@ -265,7 +265,7 @@ def test_nothing_that_is_there_is_registered_and_nothing_that_has_run_runs_again
     assert setting.nomad.namespace(name) is None
 
 
-def _settled(setting: RealSetting, name: str) -> bool:
+def _settled(setting: RealEngineHarness, name: str) -> bool:
     """Whether what was registered last runs or has run."""
     for job, ended in (("seed", True), ("app", False)):
         present = setting.nomad.job(name, job)
@@ -276,7 +276,7 @@ def _settled(setting: RealSetting, name: str) -> bool:
     return True
 
 
-def test_what_nomad_tells_nobody_is_changed_all_the_same(setting: RealSetting) -> None:
+def test_what_nomad_tells_nobody_is_changed_all_the_same(setting: RealEngineHarness) -> None:
     """Nomad's own plan leaves some parts of a job out."""
     name = new_owner("u").name
     group, task = (
@@ -300,7 +300,7 @@ def test_what_nomad_tells_nobody_is_changed_all_the_same(setting: RealSetting) -
     setting.wait_for(State.DESTROYED, State.DESTROY_FAILED, name=name)
 
 
-def test_what_nomad_gave_up_is_started_again_and_what_it_tries_again_is_awaited(setting: RealSetting) -> None:
+def test_what_nomad_gave_up_is_started_again_and_what_it_tries_again_is_awaited(setting: RealEngineHarness) -> None:
     once = 'restart {\n attempts = 0\n mode = "fail"\n}\n'
     keeps = once + "ephemeral_disk {\n sticky = true\n migrate = true\n size = 110\n}\n"
     never = once + "reschedule {\n attempts = 0\n unlimited = false\n}\n"

@@ -1,7 +1,7 @@
-"""`calvinverse serve` that kills itself with SIGKILL at a chosen point of a step: nothing of it outlives that moment.
+"""`calvinverse serve` that kills itself with SIGKILL at a chosen point of a step.
 
-CALVINVERSE_KILL holds a `Point` as JSON. From outside nobody can kill a process between two lines of its own code, so
-the pen of the engine is watched here, and only here.
+CALVINVERSE_KILL holds a `Point` as JSON. No other process can kill this one between two lines of its code, so this
+module follows what the engine writes.
 """
 
 import os

@@ -14,7 +14,7 @@ from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
 from environments.engine.feed import Feed
-from environments.engine.plan import WorldPlanner
+from environments.engine.plan import BackendPlanner
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
 from environments.providers.local_cluster.agents.patience import wait_for
@@ -28,7 +28,7 @@ from environments.service.requests import Requests
 from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
-from tests.fakes.world import World, thing_registry
+from tests.fakes.things import FakeThings, thing_registry
 from tests.support.crashes import CrashInjection
 from tests.support.postgres import Postgres
 
@@ -46,7 +46,7 @@ class MovableClock:
         return datetime.now(UTC) + self.ahead
 
 
-class Setting:
+class EngineHarness:
     """Everything of one service; `restart` stands for a new process on the same database."""
 
     def __init__(self, folder: Path, url: str | None = None, password_file: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class Setting:
         self.folder = folder
         self._place = (folder, url, password_file)
         folder.mkdir(parents=True, exist_ok=True)
-        self.world = World()
+        self.world = FakeThings()
         self.clock = MovableClock()
         self._ids = itertools.count(1)
         self._worker_ids = itertools.count(1)
@@ -72,7 +72,7 @@ class Setting:
         again = partial(why_not_again, registry.executors)
         self.requests = Requests(self.database, sealer, self.clock, self.new_id, self.checks, again)
         self.planning = Planning(
-            self.database, WorldPlanner(self.database, registry), sealer, self.clock, self.new_id, self.checks, again
+            self.database, BackendPlanner(self.database, registry), sealer, self.clock, self.new_id, self.checks, again
         )
         self.recovery = Recovery(self.database, self.clock, self.new_id)
         self.queueing = Queueing(self.database, self.clock)
@@ -137,15 +137,15 @@ class Setting:
 
 
 DATABASES = ("sqlite", "postgresql")
-"""Parameters of a fixture that gives what `open_setting` does."""
+"""Parameters of a fixture that gives what `open_harness` does."""
 
 
-def open_setting(request: pytest.FixtureRequest, folder: Path) -> Setting:
+def open_harness(request: pytest.FixtureRequest, folder: Path) -> EngineHarness:
     """On the database that the parameter of the asking fixture names, in which there is nothing yet."""
     if request.param == "sqlite":
-        return Setting(folder)
+        return EngineHarness(folder)
     postgres: Postgres = request.getfixturevalue("postgres")
-    return Setting(folder, postgres.new_database(), postgres.password_file)
+    return EngineHarness(folder, postgres.new_database(), postgres.password_file)
 
 
 TEMPLATE = """

@@ -1,7 +1,7 @@
-"""A Nomad that isn't ours, on the same Docker engine: an agent behind a door that shows it the containers of a test.
+"""A Nomad that isn't ours, on the same Docker engine: an agent behind a proxy that shows it the containers of a test.
 
 What it would do to containers that it doesn't know, it must not do to those of other people on this machine. So it
-reaches the engine through the door only, which lists what the test names, and lets nothing else be removed.
+reaches the engine through the proxy only, which lists what the test names, and lets nothing else be removed.
 """
 
 import json
@@ -32,7 +32,7 @@ Container = Mapping[str, Any]
 """As the engine lists it."""
 
 
-class Door(socketserver.ThreadingUnixStreamServer):
+class EngineProxy(socketserver.ThreadingUnixStreamServer):
     """The engine as a foreign Nomad sees it: containers for which `shows` holds, and those only while it is open."""
 
     daemon_threads = True
@@ -40,7 +40,7 @@ class Door(socketserver.ThreadingUnixStreamServer):
     def __init__(self, path: Path, shows: Callable[[Container], bool]) -> None:
         self.shows = shows
         self.open = threading.Event()
-        self.looks = 0
+        self.listings = 0
         """How often somebody asked for running containers."""
         self.removed: list[str] = []
         self.shown: set[str] = set()
@@ -61,14 +61,14 @@ class Door(socketserver.ThreadingUnixStreamServer):
 
 
 class _Passage(BaseHTTPRequestHandler):
-    server: Door
+    server: EngineProxy
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         if "/containers/json" not in self.path:
             self._pass_on()
             return
-        self.server.looks += 1
+        self.server.listings += 1
         found = self.server.engine.get(self.path).json()
         shown = [item for item in found if self.server.open.is_set() and self.server.shows(item)]
         self.server.shown.update(item["Id"] for item in shown)
@@ -107,7 +107,7 @@ class _Passage(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def foreign_nomad(folder: Path, plugin: Mapping[str, Any], shows: Callable[[Container], bool]) -> Iterator[Door]:
+def foreign_nomad(folder: Path, plugin: Mapping[str, Any], shows: Callable[[Container], bool]) -> Iterator[EngineProxy]:
     """An agent with this configuration of its docker plugin, once its driver works; gone afterwards."""
     folder.mkdir()
     ports = free_ports(random.SystemRandom())
@@ -136,23 +136,23 @@ def foreign_nomad(folder: Path, plugin: Mapping[str, Any], shows: Callable[[Cont
     }
     (folder / "config.json").write_text(json.dumps(config))
     log = folder / "log"
-    with Door(folder / "door.sock", shows) as door, log.open("wb") as output:
-        threading.Thread(target=door.serve_forever, daemon=True).start()
+    with EngineProxy(folder / "proxy.sock", shows) as proxy, log.open("wb") as output:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
         agent = subprocess.Popen(
             [str(require("nomad")["nomad"]), "agent", "-config", str(folder / "config.json")],
-            env={**agents_environment(folder), "DOCKER_HOST": f"unix://{folder / 'door.sock'}"},
+            env={**agents_environment(folder), "DOCKER_HOST": f"unix://{folder / 'proxy.sock'}"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
         )
         try:
-            door.nomad = f"http://127.0.0.1:{ports.nomad_http}"
-            _wait_until_ready(door.nomad, agent, log)
-            yield door
+            proxy.nomad = f"http://127.0.0.1:{ports.nomad_http}"
+            _wait_until_ready(proxy.nomad, agent, log)
+            yield proxy
         finally:
             agent.terminate()
             agent.wait(timeout=120)
-            door.shutdown()
+            proxy.shutdown()
 
 
 def _wait_until_ready(address: str, agent: "subprocess.Popen[bytes]", log: Path) -> None:

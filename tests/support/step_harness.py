@@ -143,7 +143,7 @@ class FakeWeb:
         return answer
 
 
-class World:
+class StepHarness:
     """One cluster in memory, and the registry on it. Calls that may run side by side do so in `pool`."""
 
     def __init__(self, pool: Callable[[], futures.Executor] = InlineExecutor) -> None:
@@ -212,7 +212,7 @@ class World:
         return self.registry.executors[uses].resources(self.context(uses, options, **more))
 
     def presence(self, kind: str, address: str, owner: Owner = ALPHA) -> Presence:
-        """What an independent look finds."""
+        """What an independent reading of the backends finds."""
         return self.registry.handlers[kind].observe(address, owner).presence
 
     def destroy(self, kind: str, address: str, run: Run | None = None, owner: Owner = ALPHA) -> None:

@@ -131,7 +131,7 @@ class Made:
             assert found.presence is not Presence.OURS, (ref, found)
 
     def left(self) -> list[ResourceRef]:
-        """What an independent look still finds."""
+        """What an independent reading of the backends still finds."""
         return [
             ref
             for ref in self.in_order_of_destruction()

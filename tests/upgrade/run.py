@@ -14,7 +14,7 @@ from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.places import state_folder
 from tests.suite import say
-from tests.upgrade import world
+from tests.upgrade import scenario
 from tests.upgrade.old import IMAGES, OldCheckout, undeploy, upgrade
 
 BEFORE = "8febc38"
@@ -61,16 +61,16 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
     try:
         _deploy(kind, old, state, tell)
         tell("Making environments.")
-        made = world.make(state, old.commit, tell)
+        made = scenario.make(state, old.commit, tell)
         tell("Upgrading in place.")
         shutil.rmtree(state / "images")
         shutil.copytree(state_folder() / "images", state / "images")
         upgrade(state, tell)
-        faults = world.compare(made)
+        faults = scenario.compare(made)
         tell("Updating each of them.")
-        faults += world.update(state, made)
+        faults += scenario.update(state, made)
         tell("Destroying each of them.")
-        faults += world.destroy(state, made)
+        faults += scenario.destroy(state, made)
         tell("Removing the deployment.")
         undeploy(state, tell)
         return faults + _left(state)
@@ -79,7 +79,7 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
             undeploy(state, tell, "--force")
 
 
-def _deploy(kind: str, old: OldCheckout, state: Path, tell: world.Tell) -> None:
+def _deploy(kind: str, old: OldCheckout, state: Path, tell: scenario.Tell) -> None:
     """Deploys the older commit; on other ports when somebody has taken one meanwhile. Raises `AssertionError`."""
     for left in reversed(range(3)):
         first_port = int(free_ports(random.SystemRandom()).consul_http)

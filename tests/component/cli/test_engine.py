@@ -13,8 +13,8 @@ from environments.cli.failures import DEPLOYMENT_FAILED
 from environments.cli.program import run
 from environments.domain.errors import BackendDenied
 from environments.domain.template import make_bundle
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.engine.worker import Worker
 from environments.providers.consul.ports import Put
 from environments.providers.http.check import Answer
@@ -23,7 +23,7 @@ from environments.service.checking import DirectChecks
 from environments.service.drift import Drifting
 from environments.service.planning import Planning
 from tests.fakes.service import FakeService, listening, make_service
-from tests.support.step_harness import World
+from tests.support.step_harness import StepHarness
 
 JOB = """
 variable "environment" {}
@@ -73,10 +73,10 @@ with = { service = "web", path = "/health", timeout = "1s" }
 
 
 @dataclass
-class Setting:
+class CommandLineHarness:
     """The twin, and commands over the service that works on it."""
 
-    world: World
+    world: StepHarness
     service: FakeService
     capture: pytest.CaptureFixture[str]
 
@@ -94,8 +94,10 @@ class Setting:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Setting]:
-    world = World()
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[CommandLineHarness]:
+    world = StepHarness()
     service = make_service(tmp_path / "service")
     put_on(service, world)
     worker = Worker(
@@ -109,13 +111,13 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             monkeypatch.setenv("CALVINVERSE_ADDRESS", address)
             monkeypatch.setenv("CALVINVERSE_TOKEN_FILE", str(token))
             worker.start()
-            yield Setting(world, service, capsys)
+            yield CommandLineHarness(world, service, capsys)
     finally:
         worker.stop()
         service.database.close()
 
 
-def put_on(service: FakeService, world: World) -> None:
+def put_on(service: FakeService, world: StepHarness) -> None:
     """Gives a service the engine's own eyes, on the twin."""
 
     def now() -> datetime:
@@ -123,10 +125,10 @@ def put_on(service: FakeService, world: World) -> None:
 
     numbers = iter(range(1, 1000))
     new_id: Callable[[str], str] = lambda kind: f"{kind}-n{next(numbers)}"  # noqa: E731 - one line of test setting
-    planner = WorldPlanner(service.database, world.registry)
+    planner = BackendPlanner(service.database, world.registry)
     checks = DirectChecks(world.registry.executors)
     service.planning = Planning(service.database, planner, service.world, now, new_id, checks)
-    service.drifting = Drifting(service.database, WorldObserver(service.database, world.registry, planner, now), now)
+    service.drifting = Drifting(service.database, BackendObserver(service.database, world.registry, planner, now), now)
     service.catalogue = Catalogue(service.database, checks, now)
     push(service, TEMPLATE)
 
@@ -137,7 +139,7 @@ def push(service: FakeService, template: str) -> None:
     service.catalogue.push(service.admin, make_bundle(files))
 
 
-def change_by_hand(cli: Setting) -> None:
+def change_by_hand(cli: CommandLineHarness) -> None:
     """What somebody does beside the service."""
     cli.world.consul.commit([Put("environments/demo/message", b"Hacked", 0)])
     cli.world.nomad.scale("demo", "web", 5)
@@ -152,12 +154,12 @@ def answers(status: int) -> Callable[..., Answer]:
     return get
 
 
-def message(cli: Setting) -> Any:
+def message(cli: CommandLineHarness) -> Any:
     """What stands in Consul."""
     return cli.world.consul.tree("environments/demo/")["environments/demo/message"].value
 
 
-def test_what_is_planned_is_what_is_done(cli: Setting) -> None:
+def test_what_is_planned_is_what_is_done(cli: CommandLineHarness) -> None:
     shown = cli("env", "create", "demo", "-t", "web", "--plan")[0]
     assert "+ create   nomad.job  demo/web" in shown
     assert cli.world.nomad.namespace("demo") is None
@@ -177,7 +179,7 @@ def test_what_is_planned_is_what_is_done(cli: Setting) -> None:
     assert plan in cli("env", "history", "demo")[0]
 
 
-def test_drift_is_found_and_repaired_through_a_plan(cli: Setting) -> None:
+def test_drift_is_found_and_repaired_through_a_plan(cli: CommandLineHarness) -> None:
     cli("env", "create", "demo", "-t", "web")
     stale = cli.plan("env", "update", "demo", "-p", "replicas=2")
     change_by_hand(cli)
@@ -194,7 +196,7 @@ def test_drift_is_found_and_repaired_through_a_plan(cli: Setting) -> None:
     assert "demo is as its steps made it." in cli("env", "drift", "demo", "--observe")[1]
 
 
-def test_a_plan_that_the_world_has_left_behind_changes_nothing(cli: Setting) -> None:
+def test_a_plan_that_the_world_has_left_behind_changes_nothing(cli: CommandLineHarness) -> None:
     cli("env", "create", "demo", "-t", "web")
     plan = cli.plan("env", "update", "demo", "-p", "replicas=2")
     change_by_hand(cli)
@@ -205,7 +207,7 @@ def test_a_plan_that_the_world_has_left_behind_changes_nothing(cli: Setting) -> 
     assert "code  plan_stale" in cli("env", "show", "demo")[0]
 
 
-def test_a_failed_update_goes_back_to_the_last_good_deployment(cli: Setting) -> None:
+def test_a_failed_update_goes_back_to_the_last_good_deployment(cli: CommandLineHarness) -> None:
     cli("env", "create", "demo", "-t", "web")
     cli.world.web.get = answers(500)  # type: ignore[method-assign]  # the service is ill from here on
     _, err = cli("env", "update", "demo", "-p", "message=Broken", "-p", "replicas=3", status=6)
@@ -220,7 +222,7 @@ def test_a_failed_update_goes_back_to_the_last_good_deployment(cli: Setting) -> 
     assert "create" in first
 
 
-def test_who_follows_an_update_that_goes_back_by_itself_is_told(cli: Setting) -> None:
+def test_who_follows_an_update_that_goes_back_by_itself_is_told(cli: CommandLineHarness) -> None:
     push(cli.service, TEMPLATE.replace('uses = "check.http"', 'uses = "check.http"\non_failure = "rollback"'))
     cli("env", "create", "demo", "-t", "web")
     get = answers(200)
@@ -234,7 +236,7 @@ def test_who_follows_an_update_that_goes_back_by_itself_is_told(cli: Setting) ->
 
 
 def test_what_can_not_be_destroyed_is_named_tried_again_and_given_up(
-    cli: Setting, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("env", "create", "demo", "-t", "web")
 

@@ -11,15 +11,15 @@ from environments.domain.errors import BackendError, BackendUnavailable, NameTak
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.abandoned import AbandonedObserver
 from environments.service.recovery import Recovery
-from tests.fakes.world import thing_registry
-from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
+from tests.fakes.things import thing_registry
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, EngineHarness
 
 WHY = "the rack is gone"
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = EngineHarness(tmp_path / "data")
     setting.push(TEMPLATE)
     setting.worker.start()
     yield setting
@@ -27,21 +27,21 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 
 @pytest.fixture
-def recovery(setting: Setting) -> Recovery:
+def recovery(setting: EngineHarness) -> Recovery:
     return Recovery(setting.database, setting.clock, setting.new_id)
 
 
 @pytest.fixture
-def after(setting: Setting) -> AbandonedObserver:
+def after(setting: EngineHarness) -> AbandonedObserver:
     return AbandonedObserver(setting.database, thing_registry(setting.world), setting.clock)
 
 
-def stuck(setting: Setting) -> None:
+def stuck(setting: EngineHarness) -> None:
     """An environment of which one thing can't be removed."""
 
     def refuse(verb: str, address: str) -> None:
         if (verb, address) == ("remove", "one/right"):
-            raise BackendError("The door is locked.")
+            raise BackendError("The lock is jammed.")
 
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.READY)
@@ -50,25 +50,25 @@ def stuck(setting: Setting) -> None:
     setting.wait_for(State.DESTROY_FAILED)
 
 
-def statuses(setting: Setting) -> dict[str, ResourceStatus]:
+def statuses(setting: EngineHarness) -> dict[str, ResourceStatus]:
     with setting.database.read() as tx:
         environment = tx.environments.named("one")
         assert environment is not None
         return {found.address: found.status for found in tx.inventory.of(environment.id)}
 
 
-def test_what_is_left_is_named_with_its_reason(setting: Setting) -> None:
+def test_what_is_left_is_named_with_its_reason(setting: EngineHarness) -> None:
     stuck(setting)
     failure = setting.environment().failure
     assert failure is not None
-    assert "The door is locked." in failure.message
+    assert "The lock is jammed." in failure.message
     with setting.database.read() as tx:
         left = [found for found in tx.inventory.of(setting.environment().id) if found.status is ResourceStatus.STUCK]
-    assert [(found.address, found.detail) for found in left] == [("one/right", "The door is locked.")]
+    assert [(found.address, found.detail) for found in left] == [("one/right", "The lock is jammed.")]
 
 
 def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gone(
-    setting: Setting, recovery: Recovery, after: AbandonedObserver
+    setting: EngineHarness, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     first = setting.environment()
@@ -95,7 +95,7 @@ def test_giving_up_keeps_what_was_given_up_and_reserves_the_name_until_it_is_gon
         recovery.abandon(ADMIN, f"id:{first.id}", WHY)
 
 
-def _is_reserved(setting: Setting) -> None:
+def _is_reserved(setting: EngineHarness) -> None:
     """Nobody gets the name, be it at once or by a plan; who had it isn't told."""
     plan = MakePlan(kind=DeploymentKind.CREATE, template="things", parameters={"code": "swordfish"})
     for ask in (
@@ -110,7 +110,7 @@ def _is_reserved(setting: Setting) -> None:
         assert ADMIN.owner not in f"{taken.value} {taken.value.hint} {taken.value.details}"
 
 
-def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, recovery: Recovery) -> None:
+def test_only_what_could_not_be_destroyed_is_given_up(setting: EngineHarness, recovery: Recovery) -> None:
     setting.create(parameters={"code": "swordfish"})
     setting.wait_for(State.READY)
     with pytest.raises(NotAllowedNow):
@@ -118,7 +118,7 @@ def test_only_what_could_not_be_destroyed_is_given_up(setting: Setting, recovery
 
 
 def test_what_was_given_up_is_looked_for_until_it_is_gone(
-    setting: Setting, recovery: Recovery, after: AbandonedObserver
+    setting: EngineHarness, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     recovery.abandon(ADMIN, "one", WHY)
@@ -138,7 +138,7 @@ def test_what_was_given_up_is_looked_for_until_it_is_gone(
 
 
 def test_it_is_not_forgotten_while_something_may_be_left(
-    setting: Setting, recovery: Recovery, after: AbandonedObserver
+    setting: EngineHarness, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     recovery.abandon(ADMIN, "one", WHY)
@@ -154,7 +154,7 @@ def test_it_is_not_forgotten_while_something_may_be_left(
 
 
 def test_a_part_that_does_not_answer_says_nothing(
-    setting: Setting, recovery: Recovery, after: AbandonedObserver
+    setting: EngineHarness, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
     recovery.abandon(ADMIN, "one", WHY)
@@ -169,7 +169,7 @@ def test_a_part_that_does_not_answer_says_nothing(
     assert statuses(setting)["one/right"] is ResourceStatus.ABANDONED
 
 
-def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(setting: Setting) -> None:
+def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(setting: EngineHarness) -> None:
     setting.create(parameters={"code": "swordfish"})
     environment = setting.wait_for(State.READY)
     with setting.database.write() as tx:
@@ -183,7 +183,7 @@ def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(
     assert setting.world.things == {}
 
 
-def test_what_is_back_when_the_proof_looks_is_taken_away_once_more(setting: Setting) -> None:
+def test_what_is_back_when_the_proof_looks_is_taken_away_once_more(setting: EngineHarness) -> None:
     setting.create(parameters={"code": "swordfish"})
     environment = setting.wait_for(State.READY)
     came_back: list[str] = []

@@ -16,14 +16,14 @@ from environments.domain.errors import BackendError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
 from environments.engine.abandoned import AbandonedObserver
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.providers.consul.ports import CONFIG_KINDS, ConfigEntry, Instance, Policy, Put, Remove, RemoveTree
 from environments.service.drift import Drifting
 from environments.steps.marks import MARK
 from tests.component.engine.test_services import HEAD, JOB, SERVICE, Cluster
 from tests.support.engine_harness import ADMIN
-from tests.support.step_harness import World
+from tests.support.step_harness import StepHarness
 
 KEYS = "environments/alpha/"
 TINY = """
@@ -48,11 +48,11 @@ class Scene(Cluster):
     """A service on a cluster in memory, with three templates: of keys, of a job, and of everything."""
 
     def open(self) -> None:
-        """Looks for drift, and for what was given up, beside the rest."""
+        """Also observes drift, and what was abandoned."""
         super().open()
         tools = self.make_registry()
-        planner = WorldPlanner(self.database, tools)
-        self.drifting = Drifting(self.database, WorldObserver(self.database, tools, planner, self.clock), self.clock)
+        planner = BackendPlanner(self.database, tools)
+        self.drifting = Drifting(self.database, BackendObserver(self.database, tools, planner, self.clock), self.clock)
         self.after = AbandonedObserver(self.database, tools, self.clock)
 
     def push_all(self) -> None:
@@ -80,15 +80,15 @@ class Scene(Cluster):
         self.requests.destroy(ADMIN, "alpha")
         return self.reaches(*(states or (State.DESTROYED,)))
 
-    def looks(self) -> Drift:
-        """What a look for drift finds now."""
+    def observe_drift(self) -> Drift:
+        """What an observation for drift finds now."""
         drift = self.drifting.observe(ADMIN, "alpha").drift
         assert drift is not None
         return drift
 
     def told(self) -> set[tuple[str, str]]:
         """Kind and address of everything that differs or is unexpected."""
-        drift = self.looks()
+        drift = self.observe_drift()
         assert drift.troubles == {}
         changes = {(change.kind, change.address) for step in drift.steps for change in step.changes}
         return changes | {(found.kind, found.address) for found in drift.unexpected}
@@ -132,7 +132,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 # --- what is there before ---
 
-STRANGERS: dict[str, tuple[str, Callable[[World], object], Callable[[World], object]]] = {
+STRANGERS: dict[str, tuple[str, Callable[[StepHarness], object], Callable[[StepHarness], object]]] = {
     "secret": (
         "nothing",
         lambda world: world.secrets.write(f"{KEYS}nothing", {"k": "of the first owner"}, 0),
@@ -214,7 +214,7 @@ def test_logins_of_an_earlier_owner_of_the_name_are_ended_before_a_job_runs(scen
 # --- what comes while it lives ---
 
 
-def _plant(world: World) -> None:
+def _plant(world: StepHarness) -> None:
     """What people and apps leave in the places of a running environment."""
     world.secrets.write(f"{KEYS}nothing", {"k": "of the first owner"}, 0)
     world.secrets.mark(f"{KEYS}a/b/c", {"somebody": "else"})
@@ -243,7 +243,7 @@ def test_everything_that_its_jobs_could_read_goes_with_it(scene: Scene) -> None:
         ("vault.pki-role", "pki/roles/alpha"),
         ("consul.service", "alpha--odd"),
         *(("consul.config-entry", f"{kind}/alpha--web") for kind in CONFIG_KINDS),
-    } <= {(found.kind, found.address) for found in scene.looks().unexpected}
+    } <= {(found.kind, found.address) for found in scene.observe_drift().unexpected}
     planned = scene.plan(DeploymentKind.DESTROY)
     assert ("vault.pki-role", "pki/roles/alpha") in {
         (change.kind, change.address) for step in planned.steps for change in step.changes
@@ -374,17 +374,17 @@ def test_it_is_destroyed_without_a_repair_as_well(scene: Scene) -> None:
     assert scene.everything() == {}
 
 
-def _policy(world: World, description: str) -> None:
+def _policy(world: StepHarness, description: str) -> None:
     policy = world.consul.policy("env-alpha")
     assert policy is not None
     world.consul.update_policy(Policy(policy.id, policy.name, description, policy.rules))
 
 
-def _role(world: World, unit: str) -> None:
+def _role(world: StepHarness, unit: str) -> None:
     world.pki.write_role("alpha", {"ou": [unit] if unit else []})
 
 
-def _job(world: World, mark: dict[str, str]) -> None:
+def _job(world: StepHarness, mark: dict[str, str]) -> None:
     job = world.nomad.job("alpha", "web")
     assert job is not None
     world.nomad.register("alpha", {**job, "Meta": mark}, job["JobModifyIndex"])
@@ -394,7 +394,7 @@ def _metadata(mark: str) -> dict[str, str]:
     return {MARK: mark} if mark else {}
 
 
-MARKS: dict[str, tuple[tuple[str, str], Callable[[World, str], object]]] = {
+MARKS: dict[str, tuple[tuple[str, str], Callable[[StepHarness, str], object]]] = {
     "prefix": (
         ("consul.kv", KEYS),
         lambda world, mark: world.consul.commit(
@@ -419,7 +419,7 @@ MARKS: dict[str, tuple[tuple[str, str], Callable[[World, str], object]]] = {
     ),
     "job": (("nomad.job", "alpha/web"), lambda world, mark: _job(world, _metadata(mark))),
 }
-FOLDER: Callable[[World, str], object] = lambda world, mark: (  # noqa: E731 - beside those above
+FOLDER: Callable[[StepHarness, str], object] = lambda world, mark: (  # noqa: E731 - beside those above
     world.secrets.mark(f"{KEYS}.owner", _metadata(mark)) if mark else world.secrets.remove(f"{KEYS}.owner")
 )
 
@@ -455,7 +455,7 @@ def test_a_mark_of_another_environment_is_never_destroyed_and_nobody_says_that_n
     spoil = FOLDER if what == "folder" else MARKS[what][1]
     environment = scene.make("whole")
     spoil(scene.cluster, "env-another")
-    assert scene.looks().troubles or scene.looks().unexpected or what == "folder"
+    assert scene.observe_drift().troubles or scene.observe_drift().unexpected or what == "folder"
     failure = scene.destroy(State.DESTROY_FAILED).failure
     assert failure is not None
     assert "Still there" in failure.message
@@ -496,7 +496,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     world.nomad.deregister("alpha", "web", purge=True)
     world.nomad.remove_namespace("alpha")
     world.secrets.write(f"{KEYS}by-hand", {"k": "of the first owner"}, 0)
-    scene.recovery.abandon(ADMIN, "alpha", reason="look again")
+    scene.recovery.abandon(ADMIN, "alpha", reason="observe again")
     assert scene.after.observe_due() == ["alpha"]
     with scene.database.read() as tx:
         left = {found.kind for found in tx.inventory.of(environment.id) if found.status is ResourceStatus.ABANDONED}
@@ -509,7 +509,7 @@ def test_a_name_stays_reserved_while_a_job_that_was_given_up_may_run(
     world.consul.commit([RemoveTree(KEYS)])
     for path in world.secrets.paths(KEYS):
         world.secrets.remove(path)
-    scene.recovery.abandon(ADMIN, "alpha", reason="look again")
+    scene.recovery.abandon(ADMIN, "alpha", reason="observe again")
     assert scene.after.observe_due() == ["alpha"]
     assert scene.everything() == {}
     scene.make("only-a-job")

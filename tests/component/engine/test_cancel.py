@@ -13,7 +13,7 @@ from environments.domain.errors import Cancelled, InvalidTemplate, ManagedOutsid
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.template import Bundle
 from environments.service.authorization import Principal
-from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, EngineHarness
 from tests.support.postgres import Postgres
 
 SECRET = {"code": "swordfish"}
@@ -27,13 +27,13 @@ BOTH = pytest.mark.parametrize("setting", ["sqlite", "postgresql"], indirect=Tru
 
 
 @pytest.fixture
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHarness]:
     """On SQLite, unless the test asks for both databases."""
     if getattr(request, "param", "sqlite") == "sqlite":
-        setting = Setting(tmp_path / "data")
+        setting = EngineHarness(tmp_path / "data")
     else:
         postgres: Postgres = request.getfixturevalue("postgres")
-        setting = Setting(tmp_path / "data", postgres.new_database(), postgres.password_file)
+        setting = EngineHarness(tmp_path / "data", postgres.new_database(), postgres.password_file)
     setting.push(TEMPLATE)
     yield setting
     setting.stop()
@@ -42,7 +42,7 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]
 class Gate:
     """Holds an effect up until it is opened."""
 
-    def __init__(self, setting: Setting, address: str) -> None:
+    def __init__(self, setting: EngineHarness, address: str) -> None:
         self.reached, self._open = threading.Event(), threading.Event()
         self._address = address
         setting.world.before = self._hold
@@ -56,26 +56,26 @@ class Gate:
         self._open.set()
 
 
-def cancel(setting: Setting, force: bool = False, who: Principal = ADMIN) -> Deployment:
+def cancel(setting: EngineHarness, force: bool = False, who: Principal = ADMIN) -> Deployment:
     return setting.queueing.cancel(who, "one", force=force).deployment
 
 
-def newest(setting: Setting) -> Deployment:
+def newest(setting: EngineHarness) -> Deployment:
     with setting.database.read() as tx:
         return tx.deployments.of(setting.environment().id)[0]
 
 
-def steps_of(setting: Setting, deployment_id: str) -> dict[str, StepRecord]:
+def steps_of(setting: EngineHarness, deployment_id: str) -> dict[str, StepRecord]:
     with setting.database.read() as tx:
         return {step.name: step for step in tx.journal.steps(deployment_id)}
 
 
-def ended(setting: Setting) -> Deployment:
+def ended(setting: EngineHarness) -> Deployment:
     setting.until(lambda: newest(setting).state not in (DeploymentState.QUEUED, DeploymentState.RUNNING))
     return newest(setting)
 
 
-def mends(setting: Setting) -> None:
+def mends(setting: EngineHarness) -> None:
     """A retry makes it ready, and a destroy leaves nothing."""
     setting.requests.retry(ADMIN, "one")
     assert setting.wait_for(State.READY).failure is None
@@ -85,7 +85,7 @@ def mends(setting: Setting) -> None:
 
 
 @BOTH
-def test_a_create_that_waits_ends_at_once(setting: Setting) -> None:
+def test_a_create_that_waits_ends_at_once(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     view = cancel(setting)
     assert (view.state, view.cancel_requested_by) == (DeploymentState.CANCELLED, "ada")
@@ -102,7 +102,7 @@ def test_a_create_that_waits_ends_at_once(setting: Setting) -> None:
     mends(setting)
 
 
-def test_a_create_that_was_claimed_but_has_not_begun(setting: Setting) -> None:
+def test_a_create_that_was_claimed_but_has_not_begun(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     with setting.database.write() as tx:
         # Another worker has claimed it, and dies before it does anything.
@@ -117,7 +117,7 @@ def test_a_create_that_was_claimed_but_has_not_begun(setting: Setting) -> None:
 
 
 @BOTH
-def test_in_a_step_that_waits(setting: Setting) -> None:
+def test_in_a_step_that_waits(setting: EngineHarness) -> None:
     setting.push(SLOW)
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -147,7 +147,7 @@ def test_in_a_step_that_waits(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("address", ["one/left", "one/everybody", "one/top"])
-def test_in_an_effect_which_ends_first(setting: Setting, address: str) -> None:
+def test_in_an_effect_which_ends_first(setting: EngineHarness, address: str) -> None:
     gate = Gate(setting, address)
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -164,7 +164,7 @@ def test_in_an_effect_which_ends_first(setting: Setting, address: str) -> None:
     mends(setting)
 
 
-def test_when_only_the_checks_are_left(setting: Setting) -> None:
+def test_when_only_the_checks_are_left(setting: EngineHarness) -> None:
     gate = Gate(setting, "nothing")
     setting.push(TEMPLATE.replace('uses = "check.thing"', 'uses = "check.thing"\nwith = { waits = 120.0 }'))
     setting.worker.start()
@@ -180,7 +180,7 @@ def test_when_only_the_checks_are_left(setting: Setting) -> None:
     assert setting.world.things == {}
 
 
-def test_too_late(setting: Setting) -> None:
+def test_too_late(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -191,7 +191,7 @@ def test_too_late(setting: Setting) -> None:
 
 
 @BOTH
-def test_an_update_that_waits_leaves_the_environment_as_it_was(setting: Setting) -> None:
+def test_an_update_that_waits_leaves_the_environment_as_it_was(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     before = setting.wait_for(State.READY)
@@ -215,7 +215,7 @@ def test_an_update_that_waits_leaves_the_environment_as_it_was(setting: Setting)
         assert tx.environments.sealed(after.id) is None
 
 
-def test_an_update_that_was_claimed_but_has_not_begun(setting: Setting) -> None:
+def test_an_update_that_was_claimed_but_has_not_begun(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     before = setting.wait_for(State.READY)
@@ -234,7 +234,7 @@ def test_an_update_that_was_claimed_but_has_not_begun(setting: Setting) -> None:
     setting.until(lambda: setting.environment().outputs["word"]["value"] == "so long!")
 
 
-def test_an_update_that_runs(setting: Setting) -> None:
+def test_an_update_that_runs(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -248,7 +248,7 @@ def test_an_update_that_runs(setting: Setting) -> None:
     mends(setting)
 
 
-def test_a_retry_that_waits_leaves_it_failed(setting: Setting) -> None:
+def test_a_retry_that_waits_leaves_it_failed(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     cancel(setting)
     failure = setting.environment().failure
@@ -260,7 +260,7 @@ def test_a_retry_that_waits_leaves_it_failed(setting: Setting) -> None:
 
 
 @BOTH
-def test_asked_again_it_answers_the_same_and_force_cuts_the_grace(setting: Setting) -> None:
+def test_asked_again_it_answers_the_same_and_force_cuts_the_grace(setting: EngineHarness) -> None:
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -280,7 +280,7 @@ def test_asked_again_it_answers_the_same_and_force_cuts_the_grace(setting: Setti
     assert ended(setting).state is DeploymentState.CANCELLED
 
 
-def test_executors_see_whether_the_grace_is_cut_short(setting: Setting) -> None:
+def test_executors_see_whether_the_grace_is_cut_short(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     with setting.database.write() as tx:
         claim = tx.deployments.claim("w", 30.0, [DeploymentKind.CREATE], setting.clock())
@@ -292,7 +292,7 @@ def test_executors_see_whether_the_grace_is_cut_short(setting: Setting) -> None:
         assert caught.value.details == {"forced": force, "by": "ada"}
 
 
-def test_a_destroy_cannot_be_cancelled(setting: Setting) -> None:
+def test_a_destroy_cannot_be_cancelled(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     setting.requests.destroy(ADMIN, "one")
     with pytest.raises(NotAllowedNow, match="a request to destroy wins"):
@@ -306,7 +306,7 @@ def test_a_destroy_cannot_be_cancelled(setting: Setting) -> None:
 
 
 @BOTH
-def test_a_request_to_destroy_wins_over_a_cancel(setting: Setting) -> None:
+def test_a_request_to_destroy_wins_over_a_cancel(setting: EngineHarness) -> None:
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -321,7 +321,7 @@ def test_a_request_to_destroy_wins_over_a_cancel(setting: Setting) -> None:
     assert setting.world.things == {}
 
 
-def test_a_cancel_is_not_lost_when_the_service_stops_too(setting: Setting) -> None:
+def test_a_cancel_is_not_lost_when_the_service_stops_too(setting: EngineHarness) -> None:
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -342,7 +342,7 @@ def test_a_cancel_is_not_lost_when_the_service_stops_too(setting: Setting) -> No
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_cancel_of_what_a_dead_worker_ran_is_carried_out_by_the_next(setting: Setting) -> None:
+def test_a_cancel_of_what_a_dead_worker_ran_is_carried_out_by_the_next(setting: EngineHarness) -> None:
     gate = Gate(setting, "one/left")
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -360,7 +360,7 @@ def test_a_cancel_of_what_a_dead_worker_ran_is_carried_out_by_the_next(setting: 
     mends(setting)
 
 
-def test_a_template_that_cannot_be_read_any_more(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_cannot_be_read_any_more(setting: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     setting.create(parameters=SECRET)
     with setting.database.write() as tx:
         assert tx.deployments.claim("dead", -1.0, [DeploymentKind.CREATE], setting.clock())
@@ -377,7 +377,7 @@ def test_a_template_that_cannot_be_read_any_more(setting: Setting, monkeypatch: 
 
 @BOTH
 @pytest.mark.parametrize("at", range(0, 18, 2))
-def test_at_any_moment_it_ends_cancelled_or_was_too_late(setting: Setting, at: int) -> None:
+def test_at_any_moment_it_ends_cancelled_or_was_too_late(setting: EngineHarness, at: int) -> None:
     """Cancelled after that many events: whatever it was doing then, the outcome is one that can be told."""
     told = threading.Event()
     seen = iter(range(10_000))
@@ -413,7 +413,7 @@ def test_at_any_moment_it_ends_cancelled_or_was_too_late(setting: Setting, at: i
         assert (deployment.state, state) == (DeploymentState.SUCCEEDED, State.READY)
 
 
-def test_others_and_outside_environments_are_left_alone(setting: Setting) -> None:
+def test_others_and_outside_environments_are_left_alone(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     with pytest.raises(UnknownEnvironment):
         cancel(setting, who=USER)
@@ -423,7 +423,7 @@ def test_others_and_outside_environments_are_left_alone(setting: Setting) -> Non
         cancel(setting)
 
 
-def test_it_is_told(setting: Setting) -> None:
+def test_it_is_told(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     cancel(setting)
     with setting.database.read() as tx:

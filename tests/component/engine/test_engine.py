@@ -13,12 +13,12 @@ from environments.domain.environment import EventType
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, StepFailed
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
 from tests.support.crashes import Dead
-from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 
 
 @pytest.fixture(params=DATABASES)
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
-    setting = open_setting(request, tmp_path / "data")
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = open_harness(request, tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.stop()
@@ -28,7 +28,7 @@ SECRET = {"code": "swordfish"}
 ALL = ["one/left", "one/right", "one/top", "one/everybody"]
 
 
-def test_creates_in_order_and_renders_outputs(setting: Setting) -> None:
+def test_creates_in_order_and_renders_outputs(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters={"word": "{{ 7 * 7 }}", **SECRET})
     environment = setting.wait_for(State.READY, State.FAILED)
@@ -39,7 +39,7 @@ def test_creates_in_order_and_renders_outputs(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("setting", ["sqlite"], indirect=True)
-def test_secret_parameters_are_nowhere_in_the_database(setting: Setting) -> None:
+def test_secret_parameters_are_nowhere_in_the_database(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -49,7 +49,7 @@ def test_secret_parameters_are_nowhere_in_the_database(setting: Setting) -> None
         assert tx.environments.sealed(setting.environment().id) is None
 
 
-def test_goes_through_the_states_and_tells_of_each(setting: Setting) -> None:
+def test_goes_through_the_states_and_tells_of_each(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -61,7 +61,7 @@ def test_goes_through_the_states_and_tells_of_each(setting: Setting) -> None:
     assert [event.id for event in events] == sorted(event.id for event in events)
 
 
-def test_inventory_is_written_before_a_thing_is_made(setting: Setting) -> None:
+def test_inventory_is_written_before_a_thing_is_made(setting: EngineHarness) -> None:
     seen: dict[str, str] = {}
 
     def look(verb: str, address: str) -> None:
@@ -77,7 +77,7 @@ def test_inventory_is_written_before_a_thing_is_made(setting: Setting) -> None:
     assert seen["one/top"] == "intended"
 
 
-def test_failed_step_fails_the_deployment_and_a_retry_mends_it(setting: Setting) -> None:
+def test_failed_step_fails_the_deployment_and_a_retry_mends_it(setting: EngineHarness) -> None:
     def refuse(verb: str, address: str) -> None:
         if address == "one/right":
             raise BackendError("Nomad is cross today.")
@@ -95,7 +95,7 @@ def test_failed_step_fails_the_deployment_and_a_retry_mends_it(setting: Setting)
     assert sorted(setting.world.made) == sorted(ALL)
 
 
-def test_transient_failure_is_tried_again(setting: Setting) -> None:
+def test_transient_failure_is_tried_again(setting: EngineHarness) -> None:
     tries = []
 
     def away_twice(verb: str, address: str) -> None:
@@ -111,7 +111,7 @@ def test_transient_failure_is_tried_again(setting: Setting) -> None:
     assert len(tries) == 3
 
 
-def test_fault_in_our_own_code_is_a_failure_without_its_text(setting: Setting) -> None:
+def test_fault_in_our_own_code_is_a_failure_without_its_text(setting: EngineHarness) -> None:
     def bug(verb: str, address: str) -> None:
         raise ZeroDivisionError("swordfish")
 
@@ -124,7 +124,7 @@ def test_fault_in_our_own_code_is_a_failure_without_its_text(setting: Setting) -
     assert "swordfish" not in failure.message
 
 
-def test_destroy_removes_everything_in_reverse_and_proves_it(setting: Setting) -> None:
+def test_destroy_removes_everything_in_reverse_and_proves_it(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -137,7 +137,7 @@ def test_destroy_removes_everything_in_reverse_and_proves_it(setting: Setting) -
     setting.wait_for(State.READY)
 
 
-def test_destroy_keeps_the_order_across_a_step_that_made_nothing(setting: Setting) -> None:
+def test_destroy_keeps_the_order_across_a_step_that_made_nothing(setting: EngineHarness) -> None:
     setting.push(
         TEMPLATE.replace('needs = ["top"]', 'needs = ["left"]').replace(
             'needs = ["left", "right"]', 'needs = ["check", "left"]'
@@ -170,7 +170,7 @@ needs = ["between"]
     assert setting.world.removed.index("one/above") < setting.world.removed.index("one/below")
 
 
-def test_a_foreign_thing_is_never_destroyed(setting: Setting) -> None:
+def test_a_foreign_thing_is_never_destroyed(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -180,7 +180,7 @@ def test_a_foreign_thing_is_never_destroyed(setting: Setting) -> None:
     assert setting.world.things == {"one/right": "somebody else"}
 
 
-def test_what_cannot_be_removed_is_named_and_tried_again(setting: Setting) -> None:
+def test_what_cannot_be_removed_is_named_and_tried_again(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.scheduler.start()
     setting.create(parameters=SECRET)
@@ -207,7 +207,7 @@ def test_what_cannot_be_removed_is_named_and_tried_again(setting: Setting) -> No
     assert setting.world.things == {}
 
 
-def test_destroy_wins_over_a_running_create(setting: Setting) -> None:
+def test_destroy_wins_over_a_running_create(setting: EngineHarness) -> None:
     setting.push(
         TEMPLATE.replace(
             'name = "right"\nuses = "test.thing"', 'name = "right"\nuses = "test.thing"\nwith = { waits = 60.0 }'
@@ -227,7 +227,7 @@ def test_destroy_wins_over_a_running_create(setting: Setting) -> None:
     assert states == [DeploymentState.SUCCEEDED, DeploymentState.SUPERSEDED]
 
 
-def test_destroy_of_what_was_only_requested(setting: Setting) -> None:
+def test_destroy_of_what_was_only_requested(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     setting.requests.destroy(ADMIN, "one")
     setting.worker.start()
@@ -235,7 +235,7 @@ def test_destroy_of_what_was_only_requested(setting: Setting) -> None:
     assert setting.world.made == []
 
 
-def test_asking_twice_to_destroy_names_the_same_deployment(setting: Setting) -> None:
+def test_asking_twice_to_destroy_names_the_same_deployment(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     first = setting.requests.destroy(ADMIN, "one")
     assert setting.requests.destroy(ADMIN, "one").deployment_id == first.deployment_id
@@ -248,7 +248,7 @@ def test_asking_twice_to_destroy_names_the_same_deployment(setting: Setting) -> 
 # The dying process's own threads end with `Dead`: that is what the test is about.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("when", range(8))
-def test_crash_at_each_effect_of_create_then_goes_on(setting: Setting, when: int) -> None:
+def test_crash_at_each_effect_of_create_then_goes_on(setting: EngineHarness, when: int) -> None:
     effects = iter(range(100))
     dying = threading.Event()
 
@@ -282,7 +282,7 @@ def test_crash_at_each_effect_of_create_then_goes_on(setting: Setting, when: int
     assert setting.world.things == {}
 
 
-def test_orderly_stop_gives_the_deployment_back(setting: Setting) -> None:
+def test_orderly_stop_gives_the_deployment_back(setting: EngineHarness) -> None:
     setting.push(
         TEMPLATE.replace(
             'name = "right"\nuses = "test.thing"', 'name = "right"\nuses = "test.thing"\nwith = { waits = 3.0 }'
@@ -310,7 +310,7 @@ def test_orderly_stop_gives_the_deployment_back(setting: Setting) -> None:
     assert all(step.state is StepState.DONE for step in steps.values())
 
 
-def test_the_clock_warns_and_then_destroys(setting: Setting) -> None:
+def test_the_clock_warns_and_then_destroys(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.scheduler.start()
     setting.create(parameters=SECRET, ttl="1h")
@@ -329,7 +329,7 @@ def test_the_clock_warns_and_then_destroys(setting: Setting) -> None:
     assert setting.world.things == {}
 
 
-def test_what_was_due_while_nothing_ran_is_destroyed_at_once(setting: Setting) -> None:
+def test_what_was_due_while_nothing_ran_is_destroyed_at_once(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET, ttl="1h")
     setting.wait_for(State.READY)
@@ -342,7 +342,7 @@ def test_what_was_due_while_nothing_ran_is_destroyed_at_once(setting: Setting) -
     setting.scheduler.stop()
 
 
-def test_a_failed_environment_is_destroyed_on_time_too(setting: Setting) -> None:
+def test_a_failed_environment_is_destroyed_on_time_too(setting: EngineHarness) -> None:
     def refuse(verb: str, address: str) -> None:
         if verb == "make" and address == "one/top":
             raise BackendError("No.")
@@ -358,7 +358,7 @@ def test_a_failed_environment_is_destroyed_on_time_too(setting: Setting) -> None
     assert setting.world.things == {}
 
 
-def test_destroy_uses_the_template_that_made_the_environment(setting: Setting) -> None:
+def test_destroy_uses_the_template_that_made_the_environment(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
@@ -368,7 +368,7 @@ def test_destroy_uses_the_template_that_made_the_environment(setting: Setting) -
     assert setting.world.removed[0] == "one/top"
 
 
-def test_update_applies_the_new_version_and_keeps_what_is_there(setting: Setting) -> None:
+def test_update_applies_the_new_version_and_keeps_what_is_there(setting: EngineHarness) -> None:
     setting.worker.start()
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)

@@ -31,12 +31,12 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.template import make_bundle
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.service.recovery import Recovery
-from tests.fakes.world import thing_registry
+from tests.fakes.things import thing_registry
 from tests.support.crashes import Dead
-from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, EngineHarness
 
 LIVES = int(os.environ.get("CALVINVERSE_LIVES", "0"))
 
@@ -110,7 +110,7 @@ class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.setting = Setting(Path(self.folder.name))
+        self.setting = EngineHarness(Path(self.folder.name))
         self.broken: list[str] = []
         """Promises that were broken while something ran."""
         self.meddled: set[str] = set()
@@ -312,11 +312,11 @@ class Lives(RuleBasedStateMachine):
             assert {address for address, status in statuses.items() if status is ResourceStatus.PRESENT} == things
 
     @invariant()
-    def looks(self) -> None:
-        """A look at a ready environment finds what somebody did by hand, and only that."""
+    def observation(self) -> None:
+        """An observation of a ready environment finds what somebody did by hand, and only that."""
         registry = thing_registry(self.setting.world)
-        planner = WorldPlanner(self.setting.database, registry)
-        observer = WorldObserver(self.setting.database, registry, planner, self.setting.clock)
+        planner = BackendPlanner(self.setting.database, registry)
+        observer = BackendObserver(self.setting.database, registry, planner, self.setting.clock)
         for environment in self._environments():
             if environment.state is State.READY:
                 drift = observer.observe(environment)

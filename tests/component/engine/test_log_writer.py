@@ -8,10 +8,10 @@ from environments.domain.environment import EventType
 from environments.domain.errors import DatabaseUnavailable
 from environments.domain.lifecycle import DeploymentKind
 from environments.engine.logs import LogWriter
-from tests.support.engine_harness import TEMPLATE, Setting
+from tests.support.engine_harness import TEMPLATE, EngineHarness
 
 
-def claim(setting: Setting, worker: str, lease: float) -> tuple[str, str]:
+def claim(setting: EngineHarness, worker: str, lease: float) -> tuple[str, str]:
     """Environment and deployment that the worker holds now."""
     with setting.database.write() as tx:
         taken = tx.deployments.claim(worker, lease, tuple(DeploymentKind), setting.clock())
@@ -19,21 +19,21 @@ def claim(setting: Setting, worker: str, lease: float) -> tuple[str, str]:
     return taken.environment.id, taken.deployment.id
 
 
-def lines(setting: Setting) -> list[str]:
+def lines(setting: EngineHarness) -> list[str]:
     with setting.database.read() as tx:
         found = tx.events.after(0, environment_id=None, owner=None, limit=100)
     return [event.message for event in found if event.type is EventType.LOG]
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    setting = Setting(tmp_path)
+def setting(tmp_path: Path) -> EngineHarness:
+    setting = EngineHarness(tmp_path)
     setting.push(TEMPLATE)
     setting.create(parameters={"code": "swordfish"})
     return setting
 
 
-def test_who_was_paused_lets_its_lines_go(setting: Setting) -> None:
+def test_who_was_paused_lets_its_lines_go(setting: EngineHarness) -> None:
     first, second = (LogWriter(setting.database, setting.clock, name) for name in ("first", "second"))
     held = claim(setting, "first", lease=-1.0)
     first.add(*held, "left", "in time")
@@ -49,7 +49,7 @@ def test_who_was_paused_lets_its_lines_go(setting: Setting) -> None:
     setting.database.close()
 
 
-def test_lines_stay_while_the_database_is_away(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_stay_while_the_database_is_away(setting: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = LogWriter(setting.database, setting.clock, "first")
     held = claim(setting, "first", lease=30.0)
     writer.add(*held, "left", "one")

@@ -9,20 +9,20 @@ import pytest
 from environments.domain.commands import CreateEnvironment
 from environments.domain.errors import InvalidLifetime
 from environments.domain.lifecycle import State
-from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, EngineHarness
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = EngineHarness(tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.database.close()
 
 
-def test_an_environment_with_the_last_deadline_there_is_can_be_read_and_moved(setting: Setting) -> None:
+def test_an_environment_with_the_last_deadline_there_is_can_be_read_and_moved(setting: EngineHarness) -> None:
     """One that an older version took."""
     setting.requests.create(ADMIN, CreateEnvironment(name="one", template="things", parameters={"code": "swordfish"}))
     environment = setting.environment("one")

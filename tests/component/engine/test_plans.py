@@ -21,7 +21,7 @@ from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import Plan, summary
 from environments.service.authorization import Principal
 from tests.support.crashes import Dead
-from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, EngineHarness
 
 SECRET = {"code": "swordfish"}
 ALL = ["one/left", "one/right", "one/top", "one/everybody"]
@@ -29,15 +29,15 @@ BYE = TEMPLATE.replace('default = "hello"', 'default = "bye"')
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = EngineHarness(tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.stop()
 
 
 @pytest.fixture
-def ready(setting: Setting) -> Setting:
+def ready(setting: EngineHarness) -> EngineHarness:
     """With an environment that is ready."""
     setting.worker.start()
     setting.create(parameters=SECRET)
@@ -45,7 +45,7 @@ def ready(setting: Setting) -> Setting:
     return setting
 
 
-def plan(setting: Setting, kind: DeploymentKind, principal: Principal = ADMIN, **values: Any) -> Plan:
+def plan(setting: EngineHarness, kind: DeploymentKind, principal: Principal = ADMIN, **values: Any) -> Plan:
     return setting.planning.plan(principal, "one", MakePlan(kind=kind, **values))
 
 
@@ -54,7 +54,7 @@ def shown(plan: Plan) -> dict[str, list[str]]:
     return {step.step: [f"{change.action} {change.address}" for change in step.changes] for step in plan.steps}
 
 
-def test_a_plan_to_create_shows_what_will_be_made_and_changes_nothing(setting: Setting) -> None:
+def test_a_plan_to_create_shows_what_will_be_made_and_changes_nothing(setting: EngineHarness) -> None:
     made = plan(setting, DeploymentKind.CREATE, template="things", parameters={"word": "hi", **SECRET})
     assert shown(made) == {
         "left": ["create one/left", "create one/everybody"],
@@ -69,7 +69,7 @@ def test_a_plan_to_create_shows_what_will_be_made_and_changes_nothing(setting: S
         assert tx.environments.named("one") is None
 
 
-def test_a_plan_to_create_makes_what_it_showed(setting: Setting) -> None:
+def test_a_plan_to_create_makes_what_it_showed(setting: EngineHarness) -> None:
     made = plan(setting, DeploymentKind.CREATE, template="things", parameters={"word": "hi", **SECRET}, ttl="1h")
     setting.worker.start()
     accepted = setting.planning.apply(ADMIN, made.id)
@@ -89,14 +89,14 @@ def test_a_plan_to_create_makes_what_it_showed(setting: Setting) -> None:
     assert deployment.plan_id == made.id
 
 
-def test_secret_parameters_of_a_plan_are_nowhere_in_the_database(setting: Setting) -> None:
+def test_secret_parameters_of_a_plan_are_nowhere_in_the_database(setting: EngineHarness) -> None:
     made = plan(setting, DeploymentKind.CREATE, template="things", parameters=SECRET)
     assert "swordfish" not in made.model_dump_json()
     content = b"".join(path.read_bytes() for path in setting.folder.iterdir())
     assert b"swordfish" not in content
 
 
-def test_a_plan_to_update_shows_only_what_differs(ready: Setting) -> None:
+def test_a_plan_to_update_shows_only_what_differs(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     assert shown(made) == {
         "left": ["change one/left", "change one/everybody"],
@@ -108,12 +108,12 @@ def test_a_plan_to_update_shows_only_what_differs(ready: Setting) -> None:
     assert made.steps[0].changes[0].details == ("says: 'hello' → 'bye'",)
 
 
-def test_a_plan_of_what_is_as_it_should_be_is_empty(ready: Setting) -> None:
+def test_a_plan_of_what_is_as_it_should_be_is_empty(ready: EngineHarness) -> None:
     for kind in (DeploymentKind.UPDATE, DeploymentKind.REPAIR):
         assert summary(plan(ready, kind).steps) == "nothing to do"
 
 
-def test_a_plan_to_update_is_kept_to(ready: Setting) -> None:
+def test_a_plan_to_update_is_kept_to(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     accepted = ready.planning.apply(ADMIN, made.id)
     assert ready.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
@@ -122,7 +122,7 @@ def test_a_plan_to_update_is_kept_to(ready: Setting) -> None:
     assert sorted(ready.world.made) == sorted(ALL)
 
 
-def test_a_plan_to_destroy_names_what_is_there_in_the_order_of_going(ready: Setting) -> None:
+def test_a_plan_to_destroy_names_what_is_there_in_the_order_of_going(ready: EngineHarness) -> None:
     ready.world.lose("one/right")
     made = plan(ready, DeploymentKind.DESTROY)
     assert list(shown(made).items()) == [
@@ -135,7 +135,7 @@ def test_a_plan_to_destroy_names_what_is_there_in_the_order_of_going(ready: Sett
     assert ready.world.things == {}
 
 
-def test_a_plan_to_repair_shows_what_was_changed_by_hand_and_puts_it_right(ready: Setting) -> None:
+def test_a_plan_to_repair_shows_what_was_changed_by_hand_and_puts_it_right(ready: EngineHarness) -> None:
     ready.world.tamper("one/left")
     ready.world.lose("one/right")
     made = plan(ready, DeploymentKind.REPAIR)
@@ -147,7 +147,7 @@ def test_a_plan_to_repair_shows_what_was_changed_by_hand_and_puts_it_right(ready
     assert "one/right" in ready.world.things
 
 
-def test_a_step_whose_options_need_no_changed_outputs_is_planned(ready: Setting) -> None:
+def test_a_step_whose_options_need_no_changed_outputs_is_planned(ready: EngineHarness) -> None:
     ready.push(TEMPLATE.replace("steps.left", "steps.right"))
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     assert shown(made)["left"] == ["change one/left", "change one/everybody"]
@@ -155,7 +155,7 @@ def test_a_step_whose_options_need_no_changed_outputs_is_planned(ready: Setting)
     assert not any(step.deferred for step in made.steps)
 
 
-def test_steps_that_share_a_thing_keep_to_the_plan_together(setting: Setting) -> None:
+def test_steps_that_share_a_thing_keep_to_the_plan_together(setting: EngineHarness) -> None:
     setting.push(
         TEMPLATE.replace(
             'name = "right"\nuses = "test.thing"', 'name = "right"\nuses = "test.thing"\nwith = { shared = true }'
@@ -168,7 +168,7 @@ def test_steps_that_share_a_thing_keep_to_the_plan_together(setting: Setting) ->
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
 
 
-def test_what_a_deferred_step_shares_with_others_may_be_there_already(setting: Setting) -> None:
+def test_what_a_deferred_step_shares_with_others_may_be_there_already(setting: EngineHarness) -> None:
     text = TEMPLATE.replace('needs = ["left", "right"]\nwith = {', 'needs = ["left", "right"]\nwith = { shared = true,')
     text += """
 [[steps]]
@@ -186,7 +186,7 @@ with = { shared = true }
     assert setting.ended(accepted.deployment_id) is DeploymentState.SUCCEEDED
 
 
-def test_what_another_deployment_did_makes_a_plan_stale(ready: Setting) -> None:
+def test_what_another_deployment_did_makes_a_plan_stale(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     other = ready.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "other"}))
     assert ready.ended(other.deployment_id) is DeploymentState.SUCCEEDED
@@ -196,7 +196,7 @@ def test_what_another_deployment_did_makes_a_plan_stale(ready: Setting) -> None:
     assert ready.environment().outputs["word"]["value"] == "other!"
 
 
-def test_a_taken_name_makes_a_plan_to_create_stale(setting: Setting) -> None:
+def test_a_taken_name_makes_a_plan_to_create_stale(setting: EngineHarness) -> None:
     made = plan(setting, DeploymentKind.CREATE, template="things", parameters=SECRET)
     setting.create(parameters=SECRET)
     with pytest.raises(PlanStale, match="named 'one' now"):
@@ -205,7 +205,7 @@ def test_a_taken_name_makes_a_plan_to_create_stale(setting: Setting) -> None:
         plan(setting, DeploymentKind.CREATE, template="things", parameters=SECRET)
 
 
-def test_a_plan_is_applied_once(ready: Setting) -> None:
+def test_a_plan_is_applied_once(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     first = ready.planning.apply(ADMIN, made.id, "key")
     assert ready.planning.apply(ADMIN, made.id, "key").deployment_id == first.deployment_id
@@ -214,7 +214,7 @@ def test_a_plan_is_applied_once(ready: Setting) -> None:
     assert ready.planning.show(ADMIN, made.id).used_by == first.deployment_id
 
 
-def test_a_plan_is_kept_for_a_day(ready: Setting) -> None:
+def test_a_plan_is_kept_for_a_day(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.clock.ahead = timedelta(hours=23, minutes=59)
     assert ready.planning.show(ADMIN, made.id).id == made.id
@@ -225,7 +225,7 @@ def test_a_plan_is_kept_for_a_day(ready: Setting) -> None:
         ready.planning.apply(ADMIN, made.id)
 
 
-def test_a_plan_of_somebody_else_is_unknown(ready: Setting) -> None:
+def test_a_plan_of_somebody_else_is_unknown(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE)
     with pytest.raises(UnknownPlan):
         ready.planning.show(USER, made.id)
@@ -233,27 +233,27 @@ def test_a_plan_of_somebody_else_is_unknown(ready: Setting) -> None:
         ready.planning.apply(USER, made.id)
 
 
-def test_an_environment_that_is_being_destroyed_makes_a_plan_stale(ready: Setting) -> None:
+def test_an_environment_that_is_being_destroyed_makes_a_plan_stale(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE)
     ready.requests.destroy(ADMIN, "one")
     with pytest.raises(PlanStale):
         ready.planning.apply(ADMIN, made.id)
 
 
-def test_what_a_kind_of_plan_does_not_take_is_refused(ready: Setting) -> None:
+def test_what_a_kind_of_plan_does_not_take_is_refused(ready: EngineHarness) -> None:
     with pytest.raises(InvalidInput, match="takes no digest, ttl"):
         plan(ready, DeploymentKind.REPAIR, digest="sha256:0", ttl="1h")
     with pytest.raises(InvalidInput, match="name of a template"):
         plan(ready, DeploymentKind.CREATE)
 
 
-def test_only_what_the_state_allows_is_planned(setting: Setting) -> None:
+def test_only_what_the_state_allows_is_planned(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     with pytest.raises(NotAllowedNow):
         plan(setting, DeploymentKind.UPDATE)
 
 
-def test_a_world_that_moved_fails_the_step_before_any_effect(ready: Setting) -> None:
+def test_a_world_that_moved_fails_the_step_before_any_effect(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.world.tamper("one/left", "somebody else's word")
     accepted = ready.planning.apply(ADMIN, made.id)
@@ -266,7 +266,7 @@ def test_a_world_that_moved_fails_the_step_before_any_effect(ready: Setting) -> 
     assert ready.world.changed == []
 
 
-def test_a_thing_that_went_after_the_plan_fails_the_step(ready: Setting) -> None:
+def test_a_thing_that_went_after_the_plan_fails_the_step(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.world.lose("one/right")  # the plan says that nothing is to be done with it
     accepted = ready.planning.apply(ADMIN, made.id)
@@ -277,7 +277,7 @@ def test_a_thing_that_went_after_the_plan_fails_the_step(ready: Setting) -> None
     assert "one/right" not in ready.world.things
 
 
-def test_a_deferred_step_is_decided_when_its_turn_comes(ready: Setting) -> None:
+def test_a_deferred_step_is_decided_when_its_turn_comes(ready: EngineHarness) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     ready.world.lose("one/top")
     accepted = ready.planning.apply(ADMIN, made.id)
@@ -287,7 +287,7 @@ def test_a_deferred_step_is_decided_when_its_turn_comes(ready: Setting) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("effects", range(4))
-def test_a_crash_in_the_middle_of_a_planned_deployment_goes_on(ready: Setting, effects: int) -> None:
+def test_a_crash_in_the_middle_of_a_planned_deployment_goes_on(ready: EngineHarness, effects: int) -> None:
     made = plan(ready, DeploymentKind.UPDATE, parameters={"word": "bye"})
     dying = threading.Event()
     left = [effects]
@@ -317,10 +317,10 @@ def test_a_crash_in_the_middle_of_a_planned_deployment_goes_on(ready: Setting, e
     assert all(step.state is StepState.DONE for step in steps.values())
 
 
-def test_what_cannot_be_looked_at_is_the_error_of_the_plan(ready: Setting) -> None:
+def test_what_cannot_be_looked_at_is_the_error_of_the_plan(ready: EngineHarness) -> None:
     def refuse(address: str) -> None:
         raise ForeignResource("It is somebody else's.")
 
-    ready.world.looking = refuse
+    ready.world.before_observing = refuse
     with pytest.raises(ForeignResource):
         plan(ready, DeploymentKind.REPAIR)

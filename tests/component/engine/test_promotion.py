@@ -10,11 +10,11 @@ from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvi
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.service.drift import Drifting
 from environments.wire.environments import EnvironmentView
-from tests.support.engine_harness import ADMIN, DATABASES, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, EngineHarness, open_harness
 
 TEMPLATE = """
 [template]
@@ -38,8 +38,8 @@ word = "{{ steps.top.said }}"
 
 
 @pytest.fixture(params=DATABASES)
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
-    setting = open_setting(request, tmp_path / "data")
+def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = open_harness(request, tmp_path / "data")
     setting.push(TEMPLATE)
     setting.worker.start()
     setting.create()
@@ -48,24 +48,24 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]
     setting.stop()
 
 
-def updated(setting: Setting, word: str) -> Environment:
+def updated(setting: EngineHarness, word: str) -> Environment:
     """The environment after an update."""
     asked = setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": word}))
     assert setting.ended(asked.deployment_id) is DeploymentState.SUCCEEDED
     return setting.environment()
 
 
-def view(setting: Setting) -> EnvironmentView:
+def view(setting: EngineHarness) -> EnvironmentView:
     return presenting.environment(setting.environment())
 
 
-def told(setting: Setting) -> list[str]:
+def told(setting: EngineHarness) -> list[str]:
     with setting.database.read() as tx:
         events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
     return [event.message for event in events if event.type is EventType.ENVIRONMENT_AWAITING_PROMOTION]
 
 
-def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting: Setting) -> None:
+def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting: EngineHarness) -> None:
     assert view(setting).awaiting_promotion == ()
     with pytest.raises(NotAllowedNow, match="Nothing of environment 'one' awaits promotion") as caught:
         setting.recovery.promote(ADMIN, "one")
@@ -98,7 +98,7 @@ def test_a_ready_environment_awaits_promotion_until_a_person_asks_for_it(setting
     assert (newest.kind, newest.reason) == (DeploymentKind.PROMOTE, "promotion of app")
 
 
-def test_other_changes_end_the_waiting_too(setting: Setting) -> None:
+def test_other_changes_end_the_waiting_too(setting: EngineHarness) -> None:
     updated(setting, "two")
     assert updated(setting, "three").awaiting_promotion == ("app",)
     repaired = setting.recovery.repair(ADMIN, "one")
@@ -111,7 +111,7 @@ def test_other_changes_end_the_waiting_too(setting: Setting) -> None:
     setting.until(lambda: setting.world.things == {})
 
 
-def test_an_output_with_a_null_in_it_is_null(setting: Setting) -> None:
+def test_an_output_with_a_null_in_it_is_null(setting: EngineHarness) -> None:
     text = TEMPLATE.replace('"{{ steps.app.said }}!"', '"{{ none }}"').replace("things", "nulls")
     address = 'address = "http://{{ steps.top.said }}:80/"\nnamed = "None {{ parameters.word }}"\n'
     setting.push(text + address + """or = "http://{{ steps.top.said or 'nobody' }}/"\n""")
@@ -125,7 +125,7 @@ def test_an_output_with_a_null_in_it_is_null(setting: Setting) -> None:
     }
 
 
-def test_a_saved_plan_promotes(setting: Setting) -> None:
+def test_a_saved_plan_promotes(setting: EngineHarness) -> None:
     updated(setting, "two")
     plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.PROMOTE))
     asked = setting.planning.apply(ADMIN, plan.id)
@@ -133,7 +133,7 @@ def test_a_saved_plan_promotes(setting: Setting) -> None:
     assert view(setting).outputs["word"].value == "two!"
 
 
-def test_a_promotion_that_fails_leaves_a_failed_environment_that_awaits_nothing(setting: Setting) -> None:
+def test_a_promotion_that_fails_leaves_a_failed_environment_that_awaits_nothing(setting: EngineHarness) -> None:
     updated(setting, "two")
 
     def refuse(verb: str, address: str) -> None:
@@ -148,11 +148,11 @@ def test_a_promotion_that_fails_leaves_a_failed_environment_that_awaits_nothing(
         setting.recovery.promote(ADMIN, "one")
 
 
-def test_a_look_for_drift_ends_the_waiting_for_what_is_no_longer_there(setting: Setting) -> None:
+def test_a_look_for_drift_ends_the_waiting_for_what_is_no_longer_there(setting: EngineHarness) -> None:
     registry = setting.make_registry()
-    planner = WorldPlanner(setting.database, registry)
+    planner = BackendPlanner(setting.database, registry)
     drifting = Drifting(
-        setting.database, WorldObserver(setting.database, registry, planner, setting.clock), setting.clock
+        setting.database, BackendObserver(setting.database, registry, planner, setting.clock), setting.clock
     )
     updated(setting, "two")
     drifting.observe(ADMIN, "one")

@@ -16,14 +16,14 @@ from environments.domain.errors import BackendError, InvalidInput
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
 from environments.domain.plan import summary
 from environments.domain.template import make_bundle
-from environments.engine.observe import WorldObserver
-from environments.engine.plan import WorldPlanner
+from environments.engine.observe import BackendObserver
+from environments.engine.plan import BackendPlanner
 from environments.moments import moment
 from environments.providers.consul.kv import ConsulKv
 from environments.steps.registry import StepRegistry
 from tests.fakes.backends.nomad_instances import Fate
-from tests.support.engine_harness import ADMIN, Setting
-from tests.support.step_harness import JOB, World
+from tests.support.engine_harness import ADMIN, EngineHarness
+from tests.support.step_harness import JOB, StepHarness
 
 SEED = JOB.replace('"service"', '"batch"').replace('job "web"', 'job "seed"')
 TEMPLATE = """
@@ -60,12 +60,12 @@ with = { service = "web" }
 """
 
 
-class Nomad(Setting):
+class Nomad(EngineHarness):
     """A service whose step kinds are the real ones, on a cluster in memory."""
 
     def make_registry(self) -> StepRegistry:
         """Those of the cluster."""
-        self.cluster = getattr(self, "cluster", None) or World()
+        self.cluster = getattr(self, "cluster", None) or StepHarness()
         return self.cluster.registry
 
     def runs(self, job: str = "seed") -> int:
@@ -98,8 +98,8 @@ def lines(setting: Nomad) -> list[str]:
 
 
 def drifted(setting: Nomad) -> bool:
-    planner = WorldPlanner(setting.database, setting.cluster.registry)
-    found = WorldObserver(setting.database, setting.cluster.registry, planner, setting.clock).observe(
+    planner = BackendPlanner(setting.database, setting.cluster.registry)
+    found = BackendObserver(setting.database, setting.cluster.registry, planner, setting.clock).observe(
         setting.environment()
     )
     assert not found.troubles

@@ -12,7 +12,7 @@ from environments.domain.plan import Plan, summary
 from environments.domain.template import make_bundle
 from environments.steps.registry import StepRegistry
 from tests.support import step_harness
-from tests.support.engine_harness import ADMIN, Setting
+from tests.support.engine_harness import ADMIN, EngineHarness
 
 HEAD = """
 [template]
@@ -69,11 +69,11 @@ job "NAME" {
 """
 
 
-class Cluster(Setting):
+class Cluster(EngineHarness):
     """A service on a cluster in memory."""
 
     def __init__(self, folder: Path) -> None:
-        self.cluster = step_harness.World(ThreadPoolExecutor)
+        self.cluster = step_harness.StepHarness(ThreadPoolExecutor)
         super().__init__(folder)
 
     def make_registry(self) -> StepRegistry:

@@ -10,18 +10,18 @@ import pytest
 
 from environments.domain.errors import StorageError
 from environments.domain.lifecycle import DeploymentKind, State
-from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, EngineHarness
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    found = Setting(tmp_path)
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    found = EngineHarness(tmp_path)
     found.push(TEMPLATE)
     yield found
     found.stop()
 
 
-def spoil(setting: Setting, table: str, column: str, where: str) -> None:
+def spoil(setting: EngineHarness, table: str, column: str, where: str) -> None:
     """Writes what is no JSON, as only a fault of a disk or of a person could."""
     with closing(sqlite3.connect(next(setting.folder.glob("*.sqlite")), timeout=30)) as connection, connection:
         done = connection.execute(f"UPDATE {table} SET {column} = '{{not json' WHERE {where}")  # noqa: S608 - our words
@@ -31,7 +31,7 @@ def spoil(setting: Setting, table: str, column: str, where: str) -> None:
 @pytest.mark.parametrize(
     ("table", "where"), [("deployments", "environment_id = 'env-1'"), ("environments", "name = 'spoilt'")]
 )
-def test_a_deployment_that_cannot_be_read_is_in_nobodys_way(setting: Setting, table: str, where: str) -> None:
+def test_a_deployment_that_cannot_be_read_is_in_nobodys_way(setting: EngineHarness, table: str, where: str) -> None:
     setting.create("spoilt", parameters={"code": "secret"})
     setting.create("next", parameters={"code": "secret"})
     with setting.database.read() as tx:
@@ -48,7 +48,7 @@ def test_a_deployment_that_cannot_be_read_is_in_nobodys_way(setting: Setting, ta
         assert tx.deployments.running() == ()
 
 
-def test_a_destroy_that_cannot_be_read_is_put_off_and_never_forgotten(setting: Setting) -> None:
+def test_a_destroy_that_cannot_be_read_is_put_off_and_never_forgotten(setting: EngineHarness) -> None:
     for name in ("spoilt", "next"):
         setting.create(name, parameters={"code": "secret"})
         setting.requests.destroy(ADMIN, name)
@@ -65,7 +65,7 @@ def test_a_destroy_that_cannot_be_read_is_put_off_and_never_forgotten(setting: S
 
 @pytest.mark.parametrize("column", ["parameters", "outputs", "failure", "drift"])
 def test_an_environment_that_cannot_be_read_is_in_the_way_of_no_list_and_no_clock(
-    setting: Setting, column: str
+    setting: EngineHarness, column: str
 ) -> None:
     for name in ("before", "spoilt", "next"):
         setting.create(name, parameters={"code": "secret"}, ttl="1h")

@@ -13,7 +13,7 @@ from environments.domain.errors import BackendError, BackendUnavailable
 from environments.domain.lifecycle import ENDED_DEPLOYMENTS, DeploymentKind, DeploymentState, State
 from environments.engine import progress
 from tests.support.crashes import Dead
-from tests.support.engine_harness import ADMIN, Setting
+from tests.support.engine_harness import ADMIN, EngineHarness
 
 HEAD = """
 [template]
@@ -41,10 +41,10 @@ UPDATES = 6
 
 
 @pytest.fixture
-def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineHarness]:
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     monkeypatch.setattr(progress, "RETRY_PAUSE", 0.001)
-    setting = Setting(tmp_path / "data")
+    setting = EngineHarness(tmp_path / "data")
     setting.worker.start()
     yield setting
     setting.stop()
@@ -67,18 +67,18 @@ def template(chance: random.Random) -> tuple[str, set[str]]:
     return text, set(names)
 
 
-def history(setting: Setting) -> list[Deployment]:
+def history(setting: EngineHarness) -> list[Deployment]:
     """Newest first."""
     with setting.database.read() as tx:
         return tx.deployments.of(setting.environment().id)
 
 
-def is_quiet(setting: Setting) -> bool:
+def is_quiet(setting: EngineHarness) -> bool:
     """Whether every deployment has ended."""
     return all(deployment.state in ENDED_DEPLOYMENTS for deployment in history(setting))
 
 
-def fail_after(setting: Setting, effects: int, error: type[Exception]) -> None:
+def fail_after(setting: EngineHarness, effects: int, error: type[Exception]) -> None:
     """After so many effects three fail, then all is well again."""
     left = iter(range(effects, -1000, -1))
 
@@ -89,7 +89,7 @@ def fail_after(setting: Setting, effects: int, error: type[Exception]) -> None:
     setting.world.before = before
 
 
-def die_after(setting: Setting, effects: int) -> threading.Event:
+def die_after(setting: EngineHarness, effects: int) -> threading.Event:
     """After so many effects the worker dies, which sets the event."""
     left, dying = iter(range(effects, -1000, -1)), threading.Event()
 
@@ -103,7 +103,7 @@ def die_after(setting: Setting, effects: int) -> threading.Event:
     return dying
 
 
-def ask(setting: Setting, word: str, *, planned: bool) -> None:
+def ask(setting: EngineHarness, word: str, *, planned: bool) -> None:
     """Asks for an update to the newest template."""
     if planned:
         request = MakePlan(kind=DeploymentKind.UPDATE, parameters={"word": word})
@@ -112,7 +112,7 @@ def ask(setting: Setting, word: str, *, planned: bool) -> None:
         setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": word}))
 
 
-def go_on_elsewhere(setting: Setting) -> None:
+def go_on_elsewhere(setting: EngineHarness) -> None:
     """The worker is dead, and another one goes on."""
     setting.crash()
     setting.world.before = lambda verb, address: None
@@ -122,7 +122,7 @@ def go_on_elsewhere(setting: Setting) -> None:
     setting.worker.start()
 
 
-def check_world(setting: Setting, names: set[str]) -> None:
+def check_world(setting: EngineHarness, names: set[str]) -> None:
     """There is what these steps make, and nothing else; and a repair has nothing to do."""
     wanted = {f"one/{name}" for name in names} | ({"one/everybody"} if names & SHARED else set())
     assert set(setting.world.things) == wanted
@@ -134,7 +134,7 @@ def check_world(setting: Setting, names: set[str]) -> None:
 # The dying process's own threads end with `Dead`: that is what some of the updates are about.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("seed", [1, 33, 102, 117])
-def test_whatever_happens_the_last_update_decides_what_is_there(setting: Setting, seed: int) -> None:
+def test_whatever_happens_the_last_update_decides_what_is_there(setting: EngineHarness, seed: int) -> None:
     chance = random.Random(seed)
     setting.push(template(chance)[0])
     setting.create()

@@ -15,9 +15,9 @@ from environments.domain.environment import Drift, EventType, StepRecord, Unexpe
 from environments.domain.errors import BackendError, BackendUnavailable, NotAllowedNow, NotFound, StepFailed
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.engine import progress
-from tests.fakes.world import ThingExecutor, ThingHandler
+from tests.fakes.things import ThingExecutor, ThingHandler
 from tests.support.crashes import Dead
-from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, EngineHarness
 
 SERVICES = """
 [template]
@@ -43,15 +43,15 @@ def services(**needs: list[str]) -> str:
 
 
 @pytest.fixture
-def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineHarness]:
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     monkeypatch.setattr(progress, "RETRY_PAUSE", 0.01)
-    setting = Setting(tmp_path / "data")
+    setting = EngineHarness(tmp_path / "data")
     yield setting
     setting.stop()
 
 
-def start(setting: Setting, template: str) -> None:
+def start(setting: EngineHarness, template: str) -> None:
     """Makes an environment of the template."""
     setting.push(template)
     setting.worker.start()
@@ -60,7 +60,7 @@ def start(setting: Setting, template: str) -> None:
     setting.world.made.clear()
 
 
-def update(setting: Setting, template: str | None = None, **parameters: Any) -> tuple[DeploymentState, str]:
+def update(setting: EngineHarness, template: str | None = None, **parameters: Any) -> tuple[DeploymentState, str]:
     """Updates to a new version of the template, if one is given; how it ended, and its id."""
     if template is not None:
         setting.push(template)
@@ -68,12 +68,12 @@ def update(setting: Setting, template: str | None = None, **parameters: Any) -> 
     return setting.ended(accepted.deployment_id), accepted.deployment_id or ""
 
 
-def journal(setting: Setting, deployment_id: str) -> dict[str, StepRecord]:
+def journal(setting: EngineHarness, deployment_id: str) -> dict[str, StepRecord]:
     with setting.database.read() as tx:
         return {step.name: step for step in tx.journal.steps(deployment_id)}
 
 
-def logs(setting: Setting, deployment_id: str, step: str) -> list[str]:
+def logs(setting: EngineHarness, deployment_id: str, step: str) -> list[str]:
     with setting.database.read() as tx:
         events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
     return [
@@ -83,7 +83,7 @@ def logs(setting: Setting, deployment_id: str, step: str) -> list[str]:
     ]
 
 
-def told(setting: Setting, deployment_id: str, step: str) -> str:
+def told(setting: EngineHarness, deployment_id: str, step: str) -> str:
     """What the last event of the step says."""
     with setting.database.read() as tx:
         events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
@@ -91,7 +91,7 @@ def told(setting: Setting, deployment_id: str, step: str) -> str:
     return [found.message for found in mine if found.deployment_id == deployment_id][-1]
 
 
-def refuse(setting: Setting, address: str, error: Exception, verbs: str = "make") -> None:
+def refuse(setting: EngineHarness, address: str, error: Exception, verbs: str = "make") -> None:
     """From now on that effect fails."""
 
     def before(verb: str, place: str) -> None:
@@ -101,14 +101,14 @@ def refuse(setting: Setting, address: str, error: Exception, verbs: str = "make"
     setting.world.before = before
 
 
-def allow(setting: Setting) -> None:
+def allow(setting: EngineHarness) -> None:
     setting.world.before = lambda verb, address: None
 
 
 # --- only what differs ------------------------------------------------------------------------------------------------
 
 
-def test_an_update_touches_only_what_differs(setting: Setting) -> None:
+def test_an_update_touches_only_what_differs(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     state, deployment = update(setting, word="bye")
     assert state is DeploymentState.SUCCEEDED
@@ -123,7 +123,7 @@ def test_an_update_touches_only_what_differs(setting: Setting) -> None:
     assert steps["right"].outputs["said"] == ""
 
 
-def test_an_update_without_a_difference_applies_only_checks(setting: Setting) -> None:
+def test_an_update_without_a_difference_applies_only_checks(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     setting.world.before = lambda verb, address: pytest.fail("nothing may be changed")
     state, deployment = update(setting)
@@ -134,7 +134,7 @@ def test_an_update_without_a_difference_applies_only_checks(setting: Setting) ->
     assert setting.environment().outputs["word"]["value"] == "hello!"
 
 
-def test_a_step_that_failed_last_is_applied_even_if_nothing_differs(setting: Setting) -> None:
+def test_a_step_that_failed_last_is_applied_even_if_nothing_differs(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     # Like a job that is registered and doesn't become healthy: the plan of the scheduler sees no difference.
     fails = TEMPLATE.replace('name = "right"', 'name = "right"\nwith = { waits = 30.0 }\ntimeout = "1s"')
@@ -145,7 +145,7 @@ def test_a_step_that_failed_last_is_applied_even_if_nothing_differs(setting: Set
     assert logs(setting, deployment, "right") == ["making right"]
 
 
-def test_a_transient_failure_of_looking_is_tried_again(setting: Setting) -> None:
+def test_a_transient_failure_of_looking_is_tried_again(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     tries: list[str] = []
 
@@ -154,14 +154,14 @@ def test_a_transient_failure_of_looking_is_tried_again(setting: Setting) -> None
             tries.append(address)
             raise BackendUnavailable("Consul is away.")
 
-    setting.world.looking = away_twice
+    setting.world.before_observing = away_twice
     state, deployment = update(setting, word="bye")
     assert state is DeploymentState.SUCCEEDED
     assert len(tries) == 2
     assert journal(setting, deployment)["right"].attempts == 3
 
 
-def test_a_deployment_says_what_it_was_asked_to_apply(setting: Setting) -> None:
+def test_a_deployment_says_what_it_was_asked_to_apply(setting: EngineHarness) -> None:
     setting.push(TEMPLATE.replace('version = "1"', 'version = "1"\nlimit = 2'))
     setting.create(parameters={"code": "swordfish"}, ttl="1h")
     with setting.database.read() as tx:
@@ -177,7 +177,7 @@ def test_a_deployment_says_what_it_was_asked_to_apply(setting: Setting) -> None:
 # --- steps that come and go -------------------------------------------------------------------------------------------
 
 
-def test_a_service_is_added_changed_and_taken_out(setting: Setting) -> None:
+def test_a_service_is_added_changed_and_taken_out(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=["a"]))
     assert update(setting, services(a=[], b=["a"], c=["b"]))[0] is DeploymentState.SUCCEEDED
     assert setting.world.made == ["one/c"]
@@ -195,7 +195,7 @@ def test_a_service_is_added_changed_and_taken_out(setting: Setting) -> None:
     assert "one/b" in setting.world.things
 
 
-def test_steps_go_in_reverse_order_of_the_old_template_after_the_new_steps(setting: Setting) -> None:
+def test_steps_go_in_reverse_order_of_the_old_template_after_the_new_steps(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=["a"], c=["b"], d=[]))
     order: list[str] = []
     setting.world.before = lambda verb, address: order.append(f"{verb} {address}")
@@ -205,7 +205,7 @@ def test_steps_go_in_reverse_order_of_the_old_template_after_the_new_steps(setti
     assert order.index("make one/e") < order.index("remove one/c")
 
 
-def test_what_serves_all_goes_when_no_step_names_it_any_more(setting: Setting) -> None:
+def test_what_serves_all_goes_when_no_step_names_it_any_more(setting: EngineHarness) -> None:
     start(setting, services(a=[]))
     plain = services(a=[]).replace(", shared = true", "")
     setting.push(plain)
@@ -218,7 +218,7 @@ def test_what_serves_all_goes_when_no_step_names_it_any_more(setting: Setting) -
     assert list(setting.world.things) == ["one/a"]
 
 
-def test_a_plan_shows_the_steps_that_go(setting: Setting) -> None:
+def test_a_plan_shows_the_steps_that_go(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=["a"], c=["b"]))
     setting.push(services(a=[]))
     plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
@@ -233,7 +233,9 @@ def test_a_plan_shows_the_steps_that_go(setting: Setting) -> None:
     assert setting.world.removed == ["one/c", "one/b"]
 
 
-def test_a_step_that_is_called_otherwise_keeps_its_resource(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_is_called_otherwise_keeps_its_resource(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name_by_option(monkeypatch)
     start(setting, services(old=[]).replace('"{{ parameters.word }}"', '"the-thing"'))
     assert (
@@ -247,7 +249,7 @@ def test_a_step_that_is_called_otherwise_keeps_its_resource(setting: Setting, mo
 
 
 def test_a_resource_that_a_kept_step_does_not_name_any_more_goes(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name_by_option(monkeypatch)
     start(setting, services(a=[]))
@@ -261,7 +263,7 @@ def test_a_resource_that_a_kept_step_does_not_name_any_more_goes(
 
 
 def test_what_lives_inside_of_another_resource_is_left_to_its_executor(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name_by_option(monkeypatch)
     monkeypatch.setattr(ThingHandler, "inner", True, raising=False)
@@ -282,7 +284,7 @@ def name_by_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThingExecutor, "resources", named)
 
 
-def test_a_step_that_cannot_be_taken_away_fails_the_update_and_a_retry_mends_it(setting: Setting) -> None:
+def test_a_step_that_cannot_be_taken_away_fails_the_update_and_a_retry_mends_it(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=["a"]))
     refuse(setting, "one/b", StepFailed("It is glued to the floor."), "remove")
     state, deployment = update(setting, services(a=[]))
@@ -297,7 +299,7 @@ def test_a_step_that_cannot_be_taken_away_fails_the_update_and_a_retry_mends_it(
     assert sorted(setting.world.things) == ["one/a", "one/everybody"]
 
 
-def test_a_step_of_another_kind_takes_away_what_the_old_kind_made(setting: Setting) -> None:
+def test_a_step_of_another_kind_takes_away_what_the_old_kind_made(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=[]))
     other = services(a=[], b=[]).replace('name = "b"\nuses = "test.thing"', 'name = "b"\nuses = "check.thing"')
     setting.push(other)
@@ -312,7 +314,7 @@ def test_a_step_of_another_kind_takes_away_what_the_old_kind_made(setting: Setti
     assert [step for _, step in setting.world.notes] == ["a"]
 
 
-def test_what_the_plan_does_not_show_is_not_taken_away(setting: Setting) -> None:
+def test_what_the_plan_does_not_show_is_not_taken_away(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=["a"]))
     setting.world.lose("one/b")
     setting.push(services(a=[]))
@@ -329,7 +331,7 @@ def test_what_the_plan_does_not_show_is_not_taken_away(setting: Setting) -> None
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("effects", range(4))
-def test_a_crash_while_steps_are_taken_away_goes_on(setting: Setting, effects: int) -> None:
+def test_a_crash_while_steps_are_taken_away_goes_on(setting: EngineHarness, effects: int) -> None:
     start(setting, services(a=[], b=["a"], c=["b"]))
     setting.push(services(a=[]))
     plan = setting.planning.plan(ADMIN, "one", MakePlan(kind=DeploymentKind.UPDATE))
@@ -360,7 +362,7 @@ def test_a_crash_while_steps_are_taken_away_goes_on(setting: Setting, effects: i
 # --- going back -------------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_update_is_rolled_back_by_hand(setting: Setting) -> None:
+def test_a_failed_update_is_rolled_back_by_hand(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     good = setting.environment().last_good
     refuse(setting, "one/right", BackendError("No."))
@@ -394,7 +396,7 @@ def test_a_failed_update_is_rolled_back_by_hand(setting: Setting) -> None:
     assert asked == [f"update of one: back to {good}; secret parameters stay as they are in OpenBao"]
 
 
-def test_a_named_earlier_deployment_is_gone_back_to_through_a_plan(setting: Setting) -> None:
+def test_a_named_earlier_deployment_is_gone_back_to_through_a_plan(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     first = setting.environment().last_good
     update(setting, word="second")
@@ -408,7 +410,7 @@ def test_a_named_earlier_deployment_is_gone_back_to_through_a_plan(setting: Sett
     assert setting.environment().outputs["word"]["value"] == "hello!"
 
 
-def test_without_a_good_deployment_there_is_nothing_to_go_back_to(setting: Setting) -> None:
+def test_without_a_good_deployment_there_is_nothing_to_go_back_to(setting: EngineHarness) -> None:
     setting.push(TEMPLATE)
     refuse(setting, "one/right", BackendError("No."))
     setting.worker.start()
@@ -421,7 +423,7 @@ def test_without_a_good_deployment_there_is_nothing_to_go_back_to(setting: Setti
 ROLLS_BACK = TEMPLATE.replace('name = "right"', 'name = "right"\non_failure = "rollback"')
 
 
-def test_a_step_may_ask_for_a_rollback(setting: Setting) -> None:
+def test_a_step_may_ask_for_a_rollback(setting: EngineHarness) -> None:
     start(setting, ROLLS_BACK)
     good = setting.environment().last_good
     new = ROLLS_BACK.replace('"right"\non', '"right"\nwith = { says = "new" }\non')
@@ -443,7 +445,7 @@ def test_a_step_may_ask_for_a_rollback(setting: Setting) -> None:
     assert (back.rollback_to, back.reason) == (good, f"back to {good}, because step 'right' failed")
 
 
-def test_a_rollback_is_never_rolled_back(setting: Setting) -> None:
+def test_a_rollback_is_never_rolled_back(setting: EngineHarness) -> None:
     start(setting, ROLLS_BACK)
     new = ROLLS_BACK.replace('"right"\non', '"right"\nwith = { says = "new" }\non')
     state, failed = update(setting, new)
@@ -461,7 +463,7 @@ def test_a_rollback_is_never_rolled_back(setting: Setting) -> None:
     assert failure.message.endswith("This was a rollback already, so nothing is rolled back.")
 
 
-def test_a_create_with_nothing_to_go_back_to_stops_and_says_so(setting: Setting) -> None:
+def test_a_create_with_nothing_to_go_back_to_stops_and_says_so(setting: EngineHarness) -> None:
     setting.push(ROLLS_BACK)
     refuse(setting, "one/right", BackendError("Nomad is cross today."))
     setting.worker.start()
@@ -476,7 +478,7 @@ def test_a_create_with_nothing_to_go_back_to_stops_and_says_so(setting: Setting)
 # --- failures that don't stop, and attempts ---------------------------------------------------------------------------
 
 
-def test_a_failure_may_leave_the_rest_alone(setting: Setting) -> None:
+def test_a_failure_may_leave_the_rest_alone(setting: EngineHarness) -> None:
     text = (
         TEMPLATE.replace('name = "left"', 'name = "left"\non_failure = "continue"')
         + 'plain = "{{ steps.right.said }}-"\n'
@@ -506,7 +508,7 @@ def test_a_failure_may_leave_the_rest_alone(setting: Setting) -> None:
     assert setting.environment().outputs["word"]["value"] == "hello!"
 
 
-def test_nothing_is_taken_away_while_something_is_missing(setting: Setting) -> None:
+def test_nothing_is_taken_away_while_something_is_missing(setting: EngineHarness) -> None:
     start(setting, services(a=[], b=[]))
     new = services(a=[], c=[]).replace('name = "c"', 'name = "c"\non_failure = "continue"')
     refuse(setting, "one/c", BackendError("No."))
@@ -519,7 +521,7 @@ def test_nothing_is_taken_away_while_something_is_missing(setting: Setting) -> N
     assert "one/b" not in setting.world.things
 
 
-def test_a_transient_failure_is_tried_again_as_often_as_the_step_says(setting: Setting) -> None:
+def test_a_transient_failure_is_tried_again_as_often_as_the_step_says(setting: EngineHarness) -> None:
     setting.push(TEMPLATE.replace('name = "right"', 'name = "right"\nretries = 2'))
     tries: list[str] = []
 
@@ -540,7 +542,7 @@ def test_a_transient_failure_is_tried_again_as_often_as_the_step_says(setting: S
     assert sum("retry " in line for line in logs(setting, deployment.id, "right")) == 2
 
 
-def test_what_will_not_pass_is_not_tried_again(setting: Setting) -> None:
+def test_what_will_not_pass_is_not_tried_again(setting: EngineHarness) -> None:
     setting.push(TEMPLATE)
     tries: list[str] = []
 
@@ -556,7 +558,7 @@ def test_what_will_not_pass_is_not_tried_again(setting: Setting) -> None:
     assert len(tries) == 1
 
 
-def test_destroy_cuts_a_pause_between_attempts_short(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_destroy_cuts_a_pause_between_attempts_short(setting: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "RETRY_PAUSE", 50.0)
     setting.push(TEMPLATE)
     refuse(setting, "one/right", BackendUnavailable("Consul is away."))
@@ -574,7 +576,7 @@ def test_destroy_cuts_a_pause_between_attempts_short(setting: Setting, monkeypat
 # --- repair -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_repair_puts_right_what_was_changed_by_hand_and_nothing_else(setting: Setting) -> None:
+def test_a_repair_puts_right_what_was_changed_by_hand_and_nothing_else(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     setting.world.tamper("one/left")
     setting.world.lose("one/right")
@@ -591,7 +593,7 @@ def test_a_repair_puts_right_what_was_changed_by_hand_and_nothing_else(setting: 
     assert told(setting, found.id, "top") == "top: done, nothing to change"
 
 
-def test_a_failed_environment_is_repaired(setting: Setting) -> None:
+def test_a_failed_environment_is_repaired(setting: EngineHarness) -> None:
     setting.push(TEMPLATE)
     refuse(setting, "one/right", BackendError("No."))
     setting.worker.start()
@@ -602,7 +604,7 @@ def test_a_failed_environment_is_repaired(setting: Setting) -> None:
     assert setting.wait_for(State.READY).last_good is not None
 
 
-def test_a_deployment_forgets_what_was_seen_of_drift(setting: Setting) -> None:
+def test_a_deployment_forgets_what_was_seen_of_drift(setting: EngineHarness) -> None:
     start(setting, TEMPLATE)
     seen = Drift(observed_at=setting.clock(), unexpected=(Unexpected(kind="thing", address="one/stray"),))
     with setting.database.write() as tx:

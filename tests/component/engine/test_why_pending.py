@@ -16,8 +16,8 @@ from environments.service.authorization import Principal
 from environments.service.records import Pending
 from environments.service.storage.deployments import WorkerRecord
 from environments.stores.schema import deployments
-from tests.fakes.world import thing_registry
-from tests.support.engine_harness import ADMIN, TEMPLATE, USER, Setting
+from tests.fakes.things import thing_registry
+from tests.support.engine_harness import ADMIN, TEMPLATE, USER, EngineHarness
 
 SECRET = {"code": "swordfish"}
 LIMITED = TEMPLATE.replace('version = "1"', 'version = "1"\nlimit = 2')
@@ -26,14 +26,14 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = EngineHarness(tmp_path / "data")
     setting.push(TEMPLATE)
     yield setting
     setting.stop()
 
 
-def ask(setting: Setting, *names: str) -> list[str]:
+def ask(setting: EngineHarness, *names: str) -> list[str]:
     """Asks for environments, `<owner>-<anything>` each; the ids of the deployments."""
     found = []
     for name in names:
@@ -44,24 +44,24 @@ def ask(setting: Setting, *names: str) -> list[str]:
     return found
 
 
-def why(setting: Setting, deployment_id: str, who: Principal = ADMIN) -> Pending:
+def why(setting: EngineHarness, deployment_id: str, who: Principal = ADMIN) -> Pending:
     return setting.queueing.why(who, deployment_id)
 
 
-def claim(setting: Setting, worker: str = "w-1", lease: float = 30.0, lane: Lane = Lane.DEPLOY) -> str:
+def claim(setting: EngineHarness, worker: str = "w-1", lease: float = 30.0, lane: Lane = Lane.DEPLOY) -> str:
     with setting.database.write() as tx:
         found = tx.deployments.claim(worker, lease, KINDS[lane], setting.clock())
     assert found is not None
     return found.deployment.id
 
 
-def beat(setting: Setting, name: str = "w-1", slots: int = 8, lease: float = 30.0) -> None:
+def beat(setting: EngineHarness, name: str = "w-1", slots: int = 8, lease: float = 30.0) -> None:
     now = setting.clock()
     with setting.database.write() as tx:
         tx.workers.beat(WorkerRecord(name, "here", 1, "1", {"deploy": slots, "destroy": slots}, now, now, True), lease)
 
 
-def test_the_place_and_who_goes_first(setting: Setting) -> None:
+def test_the_place_and_who_goes_first(setting: EngineHarness) -> None:
     beat(setting)
     ids = ask(setting, "ada-1", "ada-2", "ada-3", "grace-1", "grace-2", "edsger-1")
     places = {deployment_id: why(setting, deployment_id).position for deployment_id in ids}
@@ -82,7 +82,7 @@ def test_the_place_and_who_goes_first(setting: Setting) -> None:
     assert taken == sorted(places, key=lambda deployment_id: places[deployment_id] or 0)
 
 
-def test_others_deployments_are_not_there(setting: Setting) -> None:
+def test_others_deployments_are_not_there(setting: EngineHarness) -> None:
     (mine,) = ask(setting, "ada-1")
     with pytest.raises(NotFound):
         why(setting, mine, USER)
@@ -90,7 +90,7 @@ def test_others_deployments_are_not_there(setting: Setting) -> None:
         why(setting, "dep-none")
 
 
-def test_a_machine_is_told_that_people_go_first(setting: Setting) -> None:
+def test_a_machine_is_told_that_people_go_first(setting: EngineHarness) -> None:
     beat(setting)
     first, second = ask(setting, "ada-1", "grace-1")
     with setting.database.write() as tx:
@@ -103,7 +103,7 @@ def test_a_machine_is_told_that_people_go_first(setting: Setting) -> None:
     assert why(setting, second).position == 2
 
 
-def test_no_worker_and_no_slot(setting: Setting) -> None:
+def test_no_worker_and_no_slot(setting: EngineHarness) -> None:
     ids = ask(setting, "ada-1", "ada-2", "ada-3")
     assert why(setting, ids[0]).reasons[-1] == "No worker is alive: start one."
     beat(setting, "dead", lease=-1.0)
@@ -119,7 +119,7 @@ def test_no_worker_and_no_slot(setting: Setting) -> None:
     assert why(setting, ids[2]).reasons[-1] == "All 2 slots of 2 workers are busy."
 
 
-def test_a_template_at_its_limit(setting: Setting) -> None:
+def test_a_template_at_its_limit(setting: EngineHarness) -> None:
     setting.push(LIMITED)
     beat(setting)
     ids = ask(setting, "ada-1", "ada-2", "ada-3")
@@ -130,7 +130,7 @@ def test_a_template_at_its_limit(setting: Setting) -> None:
         assert not tx.deployments.waiting(KINDS[Lane.DEPLOY], setting.clock())
 
 
-def test_a_destroy_waits_for_what_runs(setting: Setting) -> None:
+def test_a_destroy_waits_for_what_runs(setting: EngineHarness) -> None:
     beat(setting)
     (running,) = ask(setting, "ada-1")
     claim(setting)
@@ -144,7 +144,7 @@ def test_a_destroy_waits_for_what_runs(setting: Setting) -> None:
     )
 
 
-def test_what_runs(setting: Setting) -> None:
+def test_what_runs(setting: EngineHarness) -> None:
     gate, reached = threading.Event(), threading.Event()
 
     def hold(verb: str, address: str) -> None:
@@ -171,7 +171,7 @@ def test_what_runs(setting: Setting) -> None:
     assert "ada cancelled the create while left" in reason
 
 
-def test_a_worker_that_is_gone(setting: Setting) -> None:
+def test_a_worker_that_is_gone(setting: EngineHarness) -> None:
     (running,) = ask(setting, "ada-1")
     claim(setting, "gone", lease=-1.0)
     assert why(setting, running).reasons[-1] == ("The lease of that worker has run out. No worker is alive: start one.")
@@ -184,7 +184,7 @@ def test_a_worker_that_is_gone(setting: Setting) -> None:
     assert "Nothing was heard of that worker lately" in why(setting, running).reasons[-1]
 
 
-def test_how_it_ended(setting: Setting) -> None:
+def test_how_it_ended(setting: EngineHarness) -> None:
     setting.worker.start()
     (created,) = ask(setting, "ada-1")
     setting.wait_for(State.READY, name="ada-1")
@@ -196,7 +196,7 @@ def test_how_it_ended(setting: Setting) -> None:
     assert why(setting, updated).reasons[0].startswith("It gave way to a request to destroy the environment at ")
 
 
-def test_workers_come_and_go(setting: Setting) -> None:
+def test_workers_come_and_go(setting: EngineHarness) -> None:
     assert setting.queueing.workers(ADMIN) == []
     held, gate = threading.Event(), threading.Event()
 
@@ -232,7 +232,7 @@ def test_workers_come_and_go(setting: Setting) -> None:
     assert setting.queueing.workers(ADMIN) == []
 
 
-def test_a_worker_keeps_to_its_slots(setting: Setting) -> None:
+def test_a_worker_keeps_to_its_slots(setting: EngineHarness) -> None:
     together, most, guard, pair = [0], [0], threading.Lock(), threading.Barrier(2)
 
     def count(verb: str, address: str) -> None:

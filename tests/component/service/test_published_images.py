@@ -12,7 +12,7 @@ from environments.domain.errors import Forbidden
 from environments.domain.lifecycle import State
 from environments.service.images import Images
 from tests.fakes.plans import NOW
-from tests.support.engine_harness import ADMIN, USER, Setting
+from tests.support.engine_harness import ADMIN, USER, EngineHarness
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 TEMPLATE = """
@@ -34,8 +34,8 @@ agent = "{{ steps.right.said }}"
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    setting = Setting(tmp_path / "data")
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    setting = EngineHarness(tmp_path / "data")
     setting.push(TEMPLATE)
     setting.worker.start()
     yield setting
@@ -43,11 +43,11 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
 
 
 @pytest.fixture
-def images(setting: Setting) -> Images:
+def images(setting: EngineHarness) -> Images:
     return Images(setting.database, setting.clock)
 
 
-def test_a_deployment_gets_what_is_published_when_it_begins(setting: Setting, images: Images) -> None:
+def test_a_deployment_gets_what_is_published_when_it_begins(setting: EngineHarness, images: Images) -> None:
     images.publish(ADMIN, "web", ONE, "qa")
     setting.create()
     assert said(setting.wait_for(State.READY, State.FAILED)) == {"image": ONE, "agent": "none"}
@@ -59,7 +59,7 @@ def test_a_deployment_gets_what_is_published_when_it_begins(setting: Setting, im
     assert said(setting.wait_for(State.READY)) == {"image": TWO, "agent": ONE}
 
 
-def test_an_image_that_is_not_published_fails_the_step_with_a_hint(setting: Setting, images: Images) -> None:
+def test_an_image_that_is_not_published_fails_the_step_with_a_hint(setting: EngineHarness, images: Images) -> None:
     setting.create()
     failure = setting.wait_for(State.READY, State.FAILED).failure
     assert failure is not None
@@ -72,7 +72,7 @@ def test_an_image_that_is_not_published_fails_the_step_with_a_hint(setting: Sett
     setting.wait_for(State.READY)
 
 
-def test_a_withdrawn_image_is_not_published(setting: Setting, images: Images) -> None:
+def test_a_withdrawn_image_is_not_published(setting: EngineHarness, images: Images) -> None:
     images.publish(ADMIN, "web", ONE, "qa")
     images.withdraw(ADMIN, "web")
     setting.create()
@@ -81,7 +81,7 @@ def test_a_withdrawn_image_is_not_published(setting: Setting, images: Images) ->
     assert failure.code == "image_not_published"
 
 
-def test_only_admins_publish_and_withdraw(setting: Setting, images: Images) -> None:
+def test_only_admins_publish_and_withdraw(setting: EngineHarness, images: Images) -> None:
     images.publish(ADMIN, "web", ONE, "qa")
     with pytest.raises(Forbidden):
         images.publish(USER, "web", TWO, "qa")

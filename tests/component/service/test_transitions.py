@@ -10,29 +10,29 @@ from environments.domain.environment import Event, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import MOVES, DeploymentState, State
 from environments.service import transitions
-from tests.support.engine_harness import ADMIN, TEMPLATE, Setting
+from tests.support.engine_harness import ADMIN, TEMPLATE, EngineHarness
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Iterator[Setting]:
-    opened = Setting(tmp_path)
+def setting(tmp_path: Path) -> Iterator[EngineHarness]:
+    opened = EngineHarness(tmp_path)
     opened.push(TEMPLATE)
     opened.create(parameters={"code": "secret"})
     yield opened
     opened.database.close()
 
 
-def _events(setting: Setting, after: int = 0) -> list[Event]:
+def _events(setting: EngineHarness, after: int = 0) -> list[Event]:
     with setting.database.read() as tx:
         return list(tx.events.after(after, environment_id=None, owner=None, limit=1000))
 
 
-def test_a_state_is_no_column_among_others(setting: Setting) -> None:
+def test_a_state_is_no_column_among_others(setting: EngineHarness) -> None:
     with setting.database.write() as tx, pytest.raises(TypeError, match="set_state"):
         tx.environments.change(setting.environment().id, state=State.READY)
 
 
-def test_a_move_is_checked_and_told_or_nothing_is_written(setting: Setting) -> None:
+def test_a_move_is_checked_and_told_or_nothing_is_written(setting: EngineHarness) -> None:
     for now, then in itertools.product(State, State):
         with setting.database.write() as tx:
             tx.environments.set_state(setting.environment().id, now, setting.clock())
@@ -51,7 +51,7 @@ def test_a_move_is_checked_and_told_or_nothing_is_written(setting: Setting) -> N
             assert _events(setting, newest) == []
 
 
-def test_a_request_to_destroy_tells_that_it_ends_what_waits(setting: Setting) -> None:
+def test_a_request_to_destroy_tells_that_it_ends_what_waits(setting: EngineHarness) -> None:
     with setting.database.read() as tx:
         (waiting,) = tx.deployments.of(setting.environment().id)
     setting.requests.destroy(ADMIN, "one")

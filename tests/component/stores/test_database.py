@@ -154,12 +154,12 @@ def test_who_has_secrets_has_what_lending_tokens_leaves_in_the_inventory(
     engine.dispose()
     database = open_database(*opening)
     with database.read() as tx:
-        lent = {
+        issued = {
             number: [(found.address, found.status.value) for found in tx.inventory.shared_by_rank(f"env-{number}")]
             for number in range(1, 5)
         }
     database.close()
-    assert lent == {1: [("token/name-1", "intended")], 2: [], 3: [], 4: [("token/name-4", "present")]}
+    assert issued == {1: [("token/name-1", "intended")], 2: [], 3: [], 4: [("token/name-4", "present")]}
 
 
 def test_a_database_of_a_newer_version_is_left_alone(postgres: Postgres, address: str, tmp_path: Path) -> None:

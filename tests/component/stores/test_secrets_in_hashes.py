@@ -15,7 +15,7 @@ from environments.stores.database import open_database
 from environments.stores.migrating import alembic_config
 from environments.stores.sqlite import FILE
 from tests.fakes.service import WEB, make_service
-from tests.support.engine_harness import TEMPLATE, Setting
+from tests.support.engine_harness import TEMPLATE, EngineHarness
 
 ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
 _PIN = '[parameters.pin]\ntype = "string"\nwriteOnly = true\n\n'
@@ -86,7 +86,7 @@ def test_secret_parameters_do_not_go_into_what_stands_for_the_options_of_a_step(
     """Nor into plans: what is kept of both is equal for different secrets."""
     kept = []
     for secret in ("1111", "2222"):
-        setting = Setting(tmp_path / secret)
+        setting = EngineHarness(tmp_path / secret)
         setting.push(TEMPLATE)
         wanted = MakePlan(kind=DeploymentKind.CREATE, template="things", parameters={"code": secret})
         plan = setting.planning.plan(ALICE, "two", wanted)

@@ -1,4 +1,4 @@
-"""The service as several processes on one PostgreSQL: one answers, the others work, in a world of files."""
+"""The service as several processes on one PostgreSQL: one answers, the others work, on things that are shared files."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.wire.deployments import StepView
 from environments.wire.environments import CreateRequest, EnvironmentView
-from tests.support.multiprocess.world import WORLD, Line, read_lines
+from tests.support.multiprocess.shared_files import SHARED_FILES, Line, read_lines
 from tests.support.postgres import Postgres
 from tests.support.service_process import ServiceProcess
 
@@ -47,7 +47,7 @@ needs = ["gate"]
 
 
 class Member(ServiceProcess):
-    """A process of the fleet."""
+    """A process of the service."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Member(ServiceProcess):
         role: str,
         database: str,
         password_file: Path,
-        world: Path,
+        files: Path,
         connections: Path | None = None,
         **settings: str,
     ) -> None:
@@ -65,7 +65,7 @@ class Member(ServiceProcess):
             "CALVINVERSE_DATABASE_PASSWORD_FILE": str(password_file),
             "CALVINVERSE_SEALING_KEY": str(folder.parent / "key"),
             "CALVINVERSE_SLOTS_DEPLOY": "1",
-            WORLD: str(world),
+            SHARED_FILES: str(files),
         }
         super().__init__(folder, connections, CALVINVERSE_ROLE=role, **{**shared, **settings})
 
@@ -109,11 +109,11 @@ class Member(ServiceProcess):
 
 
 @dataclass
-class Fleet:
-    """One process that answers and three that work."""
+class MultiProcessService:
+    """One process that serves the API and three workers."""
 
     postgres: Postgres
-    world: Path
+    files: Path
     api: Member
     workers: list[Member]
 
@@ -130,11 +130,11 @@ class Fleet:
 
     def open(self, name: str) -> None:
         """Lets its step `gate` go on."""
-        (self.world / f"open-{name}").touch()
+        (self.files / f"open-{name}").touch()
 
     def lines(self, verb: str, name: str, step: str = "gate") -> list[Line]:
         """What steps did: `begun` once for each attempt, `made` once for each thing made, `removed`."""
-        return [line for line in read_lines(self.world) if line[:3] == (verb, name, step)]
+        return [line for line in read_lines(self.files) if line[:3] == (verb, name, step)]
 
     def member(self, line: Line) -> Member:
         """The worker that did it."""
@@ -159,7 +159,7 @@ class Fleet:
             self.client.destroy(name)
         for name in names:
             self.api.wait_for(name, State.DESTROYED, seconds=PATIENCE)
-            assert [path.name for path in (self.world / "things").glob(f"{name}--*")] == []
+            assert [path.name for path in (self.files / "things").glob(f"{name}--*")] == []
 
     def close(self) -> None:
         """Ends all of it."""
@@ -172,26 +172,26 @@ class Fleet:
         self.postgres.close()
 
 
-def start_fleet(folder: Path) -> Fleet:
-    """A fleet on a PostgreSQL of its own, with the template in its catalogue."""
-    world = folder / "world"
-    (world / "things").mkdir(parents=True)
+def start_processes(folder: Path) -> MultiProcessService:
+    """A service on a PostgreSQL of its own, with the template in its catalogue."""
+    files = folder / "files"
+    (files / "things").mkdir(parents=True)
     postgres = Postgres()
-    fleet = Fleet(postgres, world, Member.__new__(Member), [])
+    service = MultiProcessService(postgres, files, Member.__new__(Member), [])
     try:
         database = postgres.start().new_database()
         names = ["api", "worker-1", "worker-2", "worker-3"]
         members = [
-            Member(folder / name, name.partition("-")[0], database, postgres.password_file, world) for name in names
+            Member(folder / name, name.partition("-")[0], database, postgres.password_file, files) for name in names
         ]
-        fleet.api, fleet.workers = members[0], members[1:]
+        service.api, service.workers = members[0], members[1:]
         for member in members:
             member.begin()
-        fleet.client.push(make_bundle({"template.toml": TEMPLATE.encode()}))
+        service.client.push(make_bundle({"template.toml": TEMPLATE.encode()}))
     except BaseException:
         postgres.close()
         raise
-    return fleet
+    return service
 
 
 def until(true: Callable[[], bool], seconds: float = PATIENCE, otherwise: str = "timed out") -> None:

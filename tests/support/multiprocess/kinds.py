@@ -1,6 +1,6 @@
-"""The step kinds that a service of the fleet has templates checked with: the real ones and the gate."""
+"""The step kinds that the service has templates checked with: the real ones and the gate."""
 
 from environments.bootstrap import providers
-from tests.support.multiprocess.world import GateExecutor
+from tests.support.multiprocess.shared_files import GateExecutor
 
 STEP_KINDS = {**providers.STEP_KINDS, GateExecutor.kind: GateExecutor}

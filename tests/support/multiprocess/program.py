@@ -1,4 +1,4 @@
-"""`calvinverse serve` with a step kind more: one that works on files and needs no cluster."""
+"""`calvinverse serve` with one more step kind, which makes files and needs no cluster."""
 
 import os
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from environments.cli import main
 from tests.support.more_kinds import add_kind
-from tests.support.multiprocess.world import WORLD, FileHandler, GateExecutor
+from tests.support.multiprocess.shared_files import SHARED_FILES, FileHandler, GateExecutor
 
 if __name__ == "__main__":
-    world = Path(os.environ[WORLD])
-    add_kind(GateExecutor(world), FileHandler(world), "tests.support.multiprocess.kinds:STEP_KINDS")
+    files = Path(os.environ[SHARED_FILES])
+    add_kind(GateExecutor(files), FileHandler(files), "tests.support.multiprocess.kinds:STEP_KINDS")
     sys.argv[1:] = ["serve", *sys.argv[1:]]
     main()

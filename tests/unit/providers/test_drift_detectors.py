@@ -10,7 +10,7 @@ from environments.domain.errors import BackendUnavailable
 from environments.providers.consul.ports import ConfigEntry, Instance, Put
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
-from tests.support.step_harness import ALPHA, World
+from tests.support.step_harness import ALPHA, StepHarness
 
 APP: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}
 STEPS: list[tuple[str, str, dict[str, Any]]] = [
@@ -23,9 +23,9 @@ NAMES = frozenset(name for name, _, _ in STEPS)
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> StepHarness:
     """With a whole environment, and another one beside it whose name begins alike."""
-    world = World()
+    world = StepHarness()
     for owner in (ALPHA, Owner("env-2", "alpha-b")):
         for step, uses, options in STEPS:
             world.apply(uses, options, step=step, owner=owner)
@@ -34,12 +34,12 @@ def world() -> World:
     return world
 
 
-def _known(world: World) -> frozenset[ResourceRef]:
+def _known(world: StepHarness) -> frozenset[ResourceRef]:
     return frozenset(item.ref for step, uses, options in STEPS for item in world.resources(uses, options, step=step))
 
 
 def _found(
-    world: World, known: frozenset[ResourceRef] | None = None, steps: frozenset[str] = NAMES
+    world: StepHarness, known: frozenset[ResourceRef] | None = None, steps: frozenset[str] = NAMES
 ) -> list[tuple[str, str, str]]:
     known = _known(world) if known is None else known
     return [
@@ -49,12 +49,12 @@ def _found(
     ]
 
 
-def test_nothing_of_a_whole_environment_is_unexpected(world: World) -> None:
+def test_nothing_of_a_whole_environment_is_unexpected(world: StepHarness) -> None:
     assert _found(world) == []
 
 
 def test_nothing_is_unexpected_where_nothing_is() -> None:
-    assert _found(World()) == []
+    assert _found(StepHarness()) == []
 
 
 NOBODYS = "no step of this environment made it"
@@ -96,12 +96,14 @@ NOBODYS = "no step of this environment made it"
         ),
     ],
 )
-def test_a_stray_thing_is_told(world: World, what: Callable[[World], Any], found: tuple[str, str, str]) -> None:
+def test_a_stray_thing_is_told(
+    world: StepHarness, what: Callable[[StepHarness], Any], found: tuple[str, str, str]
+) -> None:
     what(world)
     assert _found(world) == [found]
 
 
-def test_runs_of_a_periodic_job_belong_to_it(world: World) -> None:
+def test_runs_of_a_periodic_job_belong_to_it(world: StepHarness) -> None:
     job = world.nomad.job("alpha", "web")
     assert job is not None
     for name in ("web/periodic-1700000000", "web/dispatch-1700000000-abcd", "other/dispatch-1"):
@@ -109,7 +111,7 @@ def test_runs_of_a_periodic_job_belong_to_it(world: World) -> None:
     assert [address for _, address, _ in _found(world)] == ["alpha/other/dispatch-1"]
 
 
-def test_what_the_inventory_has_forgotten_is_unexpected(world: World) -> None:
+def test_what_the_inventory_has_forgotten_is_unexpected(world: StepHarness) -> None:
     assert {(kind, address) for kind, address, _ in _found(world, known=frozenset(), steps=frozenset())} == {
         ("nomad.namespace", "alpha"),
         ("nomad.job", "alpha/web"),
@@ -121,7 +123,7 @@ def test_what_the_inventory_has_forgotten_is_unexpected(world: World) -> None:
 
 
 def test_of_things_of_others_only_their_being_there_is_told() -> None:
-    world = World()
+    world = StepHarness()
     world.nomad.write_namespace("alpha", "", {"team": "theirs"})
     world.nomad.write_variable("alpha", "private", {})
     world.consul.commit([Put("environments/alpha/.owner", b"env-9"), Put("environments/alpha/private", b"")])
@@ -135,7 +137,7 @@ def test_of_things_of_others_only_their_being_there_is_told() -> None:
 
 @pytest.mark.parametrize(("port", "call"), [("nomad", "running"), ("consul", "registered"), ("secrets", "paths")])
 def test_a_drift_detector_that_can_not_tell_says_so(
-    world: World, monkeypatch: pytest.MonkeyPatch, port: str, call: str
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch, port: str, call: str
 ) -> None:
     def away(*_: Any, **__: Any) -> Any:
         raise BackendUnavailable("It is away.")

@@ -18,7 +18,7 @@ from environments.engine.contexts import Contexts
 from environments.service.reading import shown_outputs
 from environments.service.rendering import render
 from environments.service.secret_outputs import checked_output, option_faults, output_faults
-from tests.fakes.world import World, thing_registry
+from tests.fakes.things import FakeThings, thing_registry
 
 REFERENCE = SecretReference("env-1", "password", "environments/demo/password", "password")
 
@@ -134,7 +134,7 @@ needs = ["p"]
 with = {options}
 """
     bundle = make_bundle({"template.toml": template.encode()})
-    contexts = Contexts(thing_registry(World()), _environment(), bundle, {}, {})
+    contexts = Contexts(thing_registry(FakeThings()), _environment(), bundle, {}, {})
     with pytest.raises(InvalidTemplate, match="step 'b': the reference to the secret 'password'"):
         contexts.prepare(bundle.template().step("b"), {"p": {"references": {"k": REFERENCE}}})
 
@@ -157,9 +157,9 @@ secret = true
     typed = _environment().model_copy(update={"parameters": {"x": "secret:environments/prod/database#password"}})
     for whole in (True, False):
         with pytest.raises(InvalidTemplate, match="output 'it' is secret, but its value is no reference"):
-            Contexts(thing_registry(World()), typed, bundle, {}, {}).outputs(given, whole=whole)
+            Contexts(thing_registry(FakeThings()), typed, bundle, {}, {}).outputs(given, whole=whole)
     empty = typed.model_copy(update={"parameters": {"x": ""}})
-    found = Contexts(thing_registry(World()), empty, bundle, {}, {}).outputs(given, whole=True)
+    found = Contexts(thing_registry(FakeThings()), empty, bundle, {}, {}).outputs(given, whole=True)
     assert found["it"] == {"value": REFERENCE, "description": "", "secret": True}
 
 

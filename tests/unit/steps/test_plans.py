@@ -20,7 +20,7 @@ from environments.providers.nomad.ports import Edit, JobPlan
 from environments.steps.base import Owner, StepContext
 from environments.steps.marks import MARK
 from tests.fakes.backends.nomad_instances import Fate
-from tests.support.step_harness import ALPHA, JOB, Run, World, bundle
+from tests.support.step_harness import ALPHA, JOB, Run, StepHarness, bundle
 
 PREFIX = "environments/alpha/"
 KEYS: dict[str, Any] = {"keys": {"a": "one", "b": 2}}
@@ -41,8 +41,8 @@ KINDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> StepHarness:
+    return StepHarness()
 
 
 def _told(changes: Sequence[Change]) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -51,7 +51,7 @@ def _told(changes: Sequence[Change]) -> list[tuple[str, str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize(("uses", "options", "more"), KINDS, ids=[kind for kind, _, _ in KINDS])
 def test_what_is_not_there_is_created_and_then_nothing_is_planned(
-    world: World, uses: str, options: dict[str, Any], more: dict[str, Any]
+    world: StepHarness, uses: str, options: dict[str, Any], more: dict[str, Any]
 ) -> None:
     planned = world.plan(uses, options, **more)
     assert planned
@@ -64,7 +64,7 @@ def test_what_is_not_there_is_created_and_then_nothing_is_planned(
 
 @pytest.mark.parametrize(("uses", "options", "more"), KINDS, ids=[kind for kind, _, _ in KINDS])
 def test_everything_planned_is_in_the_inventory_or_inside_of_it(
-    world: World, uses: str, options: dict[str, Any], more: dict[str, Any]
+    world: StepHarness, uses: str, options: dict[str, Any], more: dict[str, Any]
 ) -> None:
     intended = [item.ref for item in world.resources(uses, options, **more)]
     for change in world.plan(uses, options, **more):
@@ -74,7 +74,7 @@ def test_everything_planned_is_in_the_inventory_or_inside_of_it(
 # --- consul.kv ---
 
 
-def test_keys_are_planned_one_by_one(world: World) -> None:
+def test_keys_are_planned_one_by_one(world: StepHarness) -> None:
     assert _told(world.plan("consul.kv", KEYS)) == [
         ("create", PREFIX, ()),
         ("create", f"{PREFIX}a", ("value: one",)),
@@ -88,7 +88,7 @@ def test_keys_are_planned_one_by_one(world: World) -> None:
     ]
 
 
-def test_what_somebody_did_to_keys_by_hand_is_planned_back(world: World) -> None:
+def test_what_somebody_did_to_keys_by_hand_is_planned_back(world: StepHarness) -> None:
     world.apply("consul.kv", KEYS)
     world.consul.commit([Put(f"{PREFIX}a", b"by hand"), Remove(f"{PREFIX}b")])
     assert _told(world.plan("consul.kv", KEYS)) == [
@@ -101,7 +101,7 @@ def test_what_somebody_did_to_keys_by_hand_is_planned_back(world: World) -> None
     assert _told(world.plan("consul.kv", KEYS)) == [("change", f"{PREFIX}a", ("is marked as this step's again",))]
 
 
-def test_a_plan_of_keys_knows_whose_the_prefix_is(world: World) -> None:
+def test_a_plan_of_keys_knows_whose_the_prefix_is(world: StepHarness) -> None:
     world.consul.commit([Put(f"{PREFIX}{MARKER}", b"env-2")])
     with pytest.raises(ForeignResource):
         world.plan("consul.kv", KEYS)
@@ -117,7 +117,7 @@ _VALUES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2", "Ã
 def test_a_plan_of_keys_is_what_applying_does(
     before: dict[str, str], after: dict[str, str], hand: dict[str, bytes | None]
 ) -> None:
-    world = World()
+    world = StepHarness()
     world.apply("consul.kv", {"keys": before})
     world.apply("consul.kv", {"keys": {"e": "other"}}, step="two")
     world.consul.commit(
@@ -138,7 +138,7 @@ def test_a_plan_of_keys_is_what_applying_does(
     assert world.plan("consul.kv", {"keys": after}) == []
 
 
-def test_the_keys_of_a_step_that_is_gone_are_left_below_the_shared_prefix(world: World) -> None:
+def test_the_keys_of_a_step_that_is_gone_are_left_below_the_shared_prefix(world: StepHarness) -> None:
     world.apply("consul.kv", {"keys": {f"k{number}": number for number in range(130)}})
     world.apply("consul.kv", {"keys": {"mine": 1}}, step="two")
     executor = world.registry.executors["consul.kv"]
@@ -154,7 +154,7 @@ def test_the_keys_of_a_step_that_is_gone_are_left_below_the_shared_prefix(world:
 
 
 @pytest.mark.parametrize("uses", ["vault.secret", "vault.certificate", "nomad.job", "check.http"])
-def test_other_steps_leave_nothing_but_what_the_inventory_has_as_their_own(world: World, uses: str) -> None:
+def test_other_steps_leave_nothing_but_what_the_inventory_has_as_their_own(world: StepHarness, uses: str) -> None:
     options = {kind: options for kind, options, _ in KINDS}
     if uses in options:
         world.apply(uses, options[uses], secrets=PIN, files=FILES)
@@ -179,11 +179,11 @@ def test_other_steps_leave_nothing_but_what_the_inventory_has_as_their_own(world
 # --- vault.secret ---
 
 
-def _secret(world: World, options: Mapping[str, Any] = SECRET, secrets: Mapping[str, str] = PIN) -> list[Change]:
+def _secret(world: StepHarness, options: Mapping[str, Any] = SECRET, secrets: Mapping[str, str] = PIN) -> list[Change]:
     return world.plan("vault.secret", options, secrets=secrets)
 
 
-def test_a_plan_of_a_secret_names_its_keys_and_nothing_more(world: World) -> None:
+def test_a_plan_of_a_secret_names_its_keys_and_nothing_more(world: StepHarness) -> None:
     address = f"secret/{PREFIX}one"
     lines = ("password: will be generated", "user: will be written", "key: will be written from parameter 'pin'")
     assert _told(_secret(world)) == [("create", address, lines)]
@@ -211,7 +211,7 @@ def test_a_plan_of_a_secret_names_its_keys_and_nothing_more(world: World) -> Non
     assert _secret(world) == [], "a generated value is whatever is kept"
 
 
-def test_a_password_stays_when_the_rule_for_new_ones_changes(world: World) -> None:
+def test_a_password_stays_when_the_rule_for_new_ones_changes(world: StepHarness) -> None:
     world.apply("vault.secret", SECRET, secrets=PIN)
     before = world.secrets.read(f"{PREFIX}one")
     longer = {**SECRET, "generate": {"password": {"length": 64}}}
@@ -227,7 +227,7 @@ def test_a_password_stays_when_the_rule_for_new_ones_changes(world: World) -> No
     assert after == {**before, "user": "grace"}
 
 
-def test_the_fingerprint_of_a_secret_follows_its_version_not_its_values(world: World) -> None:
+def test_the_fingerprint_of_a_secret_follows_its_version_not_its_values(world: StepHarness) -> None:
     world.apply("vault.secret", SECRET, secrets=PIN)
     first = _secret(world, secrets={"pin": "1"})
     assert first == _secret(world, secrets={"pin": "2"})
@@ -235,7 +235,7 @@ def test_the_fingerprint_of_a_secret_follows_its_version_not_its_values(world: W
     assert [found.fingerprint for found in _secret(world, secrets={"pin": "1"})] != [first[0].fingerprint]
 
 
-def test_a_secret_that_nobody_may_plan(world: World) -> None:
+def test_a_secret_that_nobody_may_plan(world: StepHarness) -> None:
     with pytest.raises(InvalidParameters, match="'pin' has no value"):
         _secret(world, secrets={})
     world.apply("vault.secret", SECRET, secrets=PIN)
@@ -248,7 +248,7 @@ def test_a_secret_that_nobody_may_plan(world: World) -> None:
 # --- vault.certificate ---
 
 
-def test_a_plan_of_a_role_tells_its_fields(world: World) -> None:
+def test_a_plan_of_a_role_tells_its_fields(world: StepHarness) -> None:
     address = "pki/roles/alpha"
     lines = ("names: alpha--web.service.consul", "ttl: 2h")
     assert _told(world.plan("vault.certificate", CERTIFICATE)) == [("create", address, lines)]
@@ -276,15 +276,15 @@ def test_a_plan_of_a_role_tells_its_fields(world: World) -> None:
 # --- nomad.job ---
 
 
-def _app(world: World, **variables: Any) -> list[Change]:
+def _app(world: StepHarness, **variables: Any) -> list[Change]:
     return world.plan("nomad.job", {**APP, "variables": {**APP["variables"], **variables}}, files=FILES)
 
 
-def _apply_app(world: World, run: Run | None = None, **variables: Any) -> None:
+def _apply_app(world: StepHarness, run: Run | None = None, **variables: Any) -> None:
     world.apply("nomad.job", {**APP, "variables": {**APP["variables"], **variables}}, run, files=FILES)
 
 
-def test_a_plan_of_a_job_has_what_is_around_it(world: World) -> None:
+def test_a_plan_of_a_job_has_what_is_around_it(world: StepHarness) -> None:
     assert _told(_app(world)) == [
         ("create", "alpha", ()),
         ("create", "env-alpha", ()),
@@ -320,7 +320,7 @@ def test_a_plan_of_a_job_has_what_is_around_it(world: World) -> None:
     ],
 )
 def test_differences_of_a_job_are_told_in_lines(
-    world: World, variables: dict[str, Any], lines: tuple[str, ...]
+    world: StepHarness, variables: dict[str, Any], lines: tuple[str, ...]
 ) -> None:
     _apply_app(world)
     planned = _app(world, **variables)
@@ -330,13 +330,13 @@ def test_differences_of_a_job_are_told_in_lines(
     assert _app(world, **variables) == []
 
 
-def test_two_texts_of_a_template_have_different_fingerprints(world: World) -> None:
+def test_two_texts_of_a_template_have_different_fingerprints(world: StepHarness) -> None:
     _apply_app(world)
     assert _app(world, text="a")[0].details == _app(world, text="b")[0].details
     assert _app(world, text="a")[0].fingerprint != _app(world, text="b")[0].fingerprint
 
 
-def test_a_template_that_is_new_or_gone_is_told(world: World) -> None:
+def test_a_template_that_is_new_or_gone_is_told(world: StepHarness) -> None:
     _apply_app(world)
     more = {"web.nomad.hcl": IMAGE_JOB.replace("template {", 'template {\n data = "x"\n }\n template {', 1)}
     (found,) = world.plan("nomad.job", APP, files=more)
@@ -345,19 +345,19 @@ def test_a_template_that_is_new_or_gone_is_told(world: World) -> None:
     assert "group group, task task, template local/1 removed" in _app(world)[0].details
 
 
-def _scaled(world: World) -> None:
+def _scaled(world: StepHarness) -> None:
     world.nomad.scale("alpha", "web", 5)
 
 
-def _stopped(world: World) -> None:
+def _stopped(world: StepHarness) -> None:
     world.nomad.deregister("alpha", "web", purge=False)
 
 
-def _given_up(world: World) -> None:
+def _given_up(world: StepHarness) -> None:
     world.nomad.give_up("alpha", "web")
 
 
-def _given_up_and_forgotten(world: World) -> None:
+def _given_up_and_forgotten(world: StepHarness) -> None:
     world.nomad.give_up("alpha", "web")
     world.nomad.forget_ended("alpha", "web")
 
@@ -371,7 +371,9 @@ def _given_up_and_forgotten(world: World) -> None:
         (_given_up_and_forgotten, "version 0 has failed and will be started again"),
     ],
 )
-def test_what_became_of_a_job_is_planned_back(world: World, what: Callable[[World], None], line: str) -> None:
+def test_what_became_of_a_job_is_planned_back(
+    world: StepHarness, what: Callable[[StepHarness], None], line: str
+) -> None:
     _apply_app(world)
     what(world)
     (found,) = _app(world)
@@ -382,7 +384,7 @@ def test_what_became_of_a_job_is_planned_back(world: World, what: Callable[[Worl
     assert len(live) == 2
 
 
-def test_values_that_change_by_themselves_do_not_decide_what_a_plan_is(world: World) -> None:
+def test_values_that_change_by_themselves_do_not_decide_what_a_plan_is(world: StepHarness) -> None:
     more = {"web.nomad.hcl": JOB.replace("    task", '    service {\n name = "alpha--a${uuidv4()}"\n}\n    task', 1)}
     options: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 
@@ -398,7 +400,7 @@ def test_values_that_change_by_themselves_do_not_decide_what_a_plan_is(world: Wo
     assert planned(count=2).fingerprint != planned().fingerprint
 
 
-def test_what_nomad_will_start_again_by_itself_is_left_to_it(world: World) -> None:
+def test_what_nomad_will_start_again_by_itself_is_left_to_it(world: StepHarness) -> None:
     _apply_app(world)
     world.nomad.follows.add(("alpha", "web"))
     _given_up_and_forgotten(world)
@@ -410,7 +412,7 @@ def test_a_stopped_job_that_runs_again_says_so_in_one_line() -> None:
     assert found.details == ("runs again",)
 
 
-def test_a_job_that_gets_another_type_is_replaced(world: World) -> None:
+def test_a_job_that_gets_another_type_is_replaced(world: StepHarness) -> None:
     batch = {"web.nomad.hcl": JOB.replace('job "web" {', 'job "web" {\n  type = "batch"')}
     options: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
     world.apply("nomad.job", options)
@@ -423,7 +425,7 @@ def test_a_job_that_gets_another_type_is_replaced(world: World) -> None:
     assert (job["Type"], job["Version"]) == ("batch", 0)
 
 
-def test_a_job_whose_start_failed_is_planned_to_start_anew(world: World) -> None:
+def test_a_job_whose_start_failed_is_planned_to_start_anew(world: StepHarness) -> None:
     world.nomad.fate = Fate.FAILING
     with pytest.raises(StepFailed):
         _apply_app(world)
@@ -433,7 +435,7 @@ def test_a_job_whose_start_failed_is_planned_to_start_anew(world: World) -> None
     assert _app(world) == []
 
 
-def test_an_unchanged_job_makes_no_new_version(world: World) -> None:
+def test_an_unchanged_job_makes_no_new_version(world: StepHarness) -> None:
     _apply_app(world)
     before = world.nomad.allocations("alpha", "web")[1]
     _apply_app(world)
@@ -444,7 +446,7 @@ def test_an_unchanged_job_makes_no_new_version(world: World) -> None:
 
 
 @pytest.mark.parametrize("what", ["namespace", "policy", "job"])
-def test_a_job_among_things_of_others_is_refused_when_planned(world: World, what: str) -> None:
+def test_a_job_among_things_of_others_is_refused_when_planned(world: StepHarness, what: str) -> None:
     if what == "namespace":
         world.nomad.write_namespace("alpha", "", {"team": "theirs"})
     elif what == "policy":
@@ -463,12 +465,12 @@ def test_a_job_among_things_of_others_is_refused_when_planned(world: World, what
 CHECK = {"service": "web", "path": "/health"}
 
 
-def _serve(world: World, *, passing: bool = True) -> str:
+def _serve(world: StepHarness, *, passing: bool = True) -> str:
     world.consul.register(Instance("i1", "alpha--web", "node", "127.0.0.1", 8001, ("http",), {}, passing))
     return "http://127.0.0.1:8001/health"
 
 
-def test_a_check_plans_nothing_where_there_is_nothing_or_all_is_well(world: World) -> None:
+def test_a_check_plans_nothing_where_there_is_nothing_or_all_is_well(world: StepHarness) -> None:
     assert world.plan("check.http", CHECK) == []
     _serve(world)
     assert world.plan("check.http", CHECK) == []
@@ -482,7 +484,9 @@ def test_a_check_plans_nothing_where_there_is_nothing_or_all_is_well(world: Worl
         (None, "none of its 1 instances passes its checks"),
     ],
 )
-def test_a_service_that_does_not_answer_is_told_at_once(world: World, answer: Answer | str | None, said: str) -> None:
+def test_a_service_that_does_not_answer_is_told_at_once(
+    world: StepHarness, answer: Answer | str | None, said: str
+) -> None:
     url = _serve(world, passing=answer is not None)
     if answer is not None:
         world.web.answers[url] = answer
@@ -573,7 +577,7 @@ def test_trust_is_planned_where_it_is_ours_and_refused_where_it_is_not() -> None
 
 @pytest.mark.parametrize(("uses", "options", "more"), KINDS, ids=[kind for kind, _, _ in KINDS])
 def test_nothing_is_planned_when_nobody_can_tell(
-    world: World, monkeypatch: pytest.MonkeyPatch, uses: str, options: dict[str, Any], more: dict[str, Any]
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch, uses: str, options: dict[str, Any], more: dict[str, Any]
 ) -> None:
     def away(*_: Any, **__: Any) -> Any:
         raise BackendUnavailable("It is away.")

@@ -9,21 +9,21 @@ from environments.providers.consul.ports import Instance, Put
 from environments.providers.http.check import Answer
 from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK
-from tests.support.step_harness import ALPHA, TEMPLATE, Run, World, bundle
+from tests.support.step_harness import ALPHA, TEMPLATE, Run, StepHarness, bundle
 
 OTHER = Owner("env-2", "alpha")
 PREFIX = "environments/alpha/"
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> StepHarness:
+    return StepHarness()
 
 
 # --- consul.kv ---
 
 
-def test_keys_are_written_as_text_or_json(world: World) -> None:
+def test_keys_are_written_as_text_or_json(world: StepHarness) -> None:
     keys = {"a": "text", "b": 3, "c": [1, {"d": None}], "e/f": True, "g": "ü"}
     outputs = world.apply("consul.kv", {"keys": keys})
     tree = world.consul.tree(PREFIX)
@@ -41,7 +41,7 @@ def test_keys_are_written_as_text_or_json(world: World) -> None:
     assert world.consul.tree(PREFIX)[f"{PREFIX}a"].value == b'"text"'
 
 
-def test_a_key_that_the_step_no_longer_has_is_deleted_and_those_of_other_steps_stay(world: World) -> None:
+def test_a_key_that_the_step_no_longer_has_is_deleted_and_those_of_other_steps_stay(world: StepHarness) -> None:
     world.apply("consul.kv", {"keys": {"a": 1, "b": 1}}, step="one")
     world.apply("consul.kv", {"keys": {"c": 1}}, step="two")
     world.apply("consul.kv", {"keys": {"b": 2}}, step="one")
@@ -52,7 +52,7 @@ def test_a_key_that_the_step_no_longer_has_is_deleted_and_those_of_other_steps_s
     }
 
 
-def test_unchanged_keys_are_not_written_again(world: World) -> None:
+def test_unchanged_keys_are_not_written_again(world: StepHarness) -> None:
     world.apply("consul.kv", {"keys": {"a": 1}})
     before = world.consul.tree(PREFIX)
     run = Run()
@@ -61,7 +61,7 @@ def test_unchanged_keys_are_not_written_again(world: World) -> None:
     assert run.effects == 0
 
 
-def test_more_keys_than_a_transaction_takes_are_written(world: World) -> None:
+def test_more_keys_than_a_transaction_takes_are_written(world: StepHarness) -> None:
     world.apply("consul.kv", {"keys": {f"k{number}": number for number in range(150)}})
     assert len(world.consul.tree(PREFIX)) == 151
     world.apply("consul.kv", {"keys": {"k0": 0}})
@@ -69,7 +69,7 @@ def test_more_keys_than_a_transaction_takes_are_written(world: World) -> None:
 
 
 @pytest.mark.parametrize("key", [f"{PREFIX}.owner", f"{PREFIX}a"])
-def test_a_prefix_of_somebody_else_is_neither_written_nor_deleted(world: World, key: str) -> None:
+def test_a_prefix_of_somebody_else_is_neither_written_nor_deleted(world: StepHarness, key: str) -> None:
     world.consul.commit([Put(key, b"env-2")])
     before = world.consul.tree("")
     with pytest.raises(ForeignResource, match="environments/alpha/"):
@@ -80,7 +80,7 @@ def test_a_prefix_of_somebody_else_is_neither_written_nor_deleted(world: World, 
 
 
 @pytest.mark.parametrize("key", [".owner", "/a", "a//b", "../b", "", "a b"])
-def test_impossible_keys_are_refused(world: World, key: str) -> None:
+def test_impossible_keys_are_refused(world: StepHarness, key: str) -> None:
     assert world.registry.executors["consul.kv"].check({"keys": {key: 1}}, bundle())
     with pytest.raises(InvalidTemplate):
         world.apply("consul.kv", {"keys": {key: 1}})
@@ -89,7 +89,7 @@ def test_impossible_keys_are_refused(world: World, key: str) -> None:
 # --- vault.secret ---
 
 
-def test_a_generated_secret_is_kept_when_applied_again(world: World) -> None:
+def test_a_generated_secret_is_kept_when_applied_again(world: StepHarness) -> None:
     options = {"generate": {"password": {"length": 12, "alphabet": "xy"}}}
     outputs = world.apply("vault.secret", options, step="db")
     assert outputs == {
@@ -97,14 +97,14 @@ def test_a_generated_secret_is_kept_when_applied_again(world: World) -> None:
         "references": {"password": SecretReference("env-1", "db", "environments/alpha/db", "password")},
     }
     assert world.secrets.read("environments/alpha/db") == {"password": "x" * 12}
-    again = World()
+    again = StepHarness()
     again.secrets.mark("environments/alpha/db", {MARK: "env-1"})
     again.secrets.write("environments/alpha/db", {"password": "kept", "old": 1}, 0)
     again.apply("vault.secret", options, step="db")
     assert again.secrets.read("environments/alpha/db") == {"password": "kept"}
 
 
-def test_a_secret_parameter_is_written_and_kept_when_it_is_not_given_again(world: World) -> None:
+def test_a_secret_parameter_is_written_and_kept_when_it_is_not_given_again(world: StepHarness) -> None:
     options = {"from_parameters": {"key": "pin"}, "values": {"user": "ada"}}
     with pytest.raises(InvalidParameters, match="'pin' has no value"):
         world.apply("vault.secret", options)
@@ -119,7 +119,7 @@ def test_a_secret_parameter_is_written_and_kept_when_it_is_not_given_again(world
     assert world.secrets.read("environments/alpha/one") == {"key": "5678", "user": "ada"}
 
 
-def test_a_secret_of_somebody_else_is_left_alone(world: World) -> None:
+def test_a_secret_of_somebody_else_is_left_alone(world: StepHarness) -> None:
     world.secrets.mark("environments/alpha/one", {MARK: "env-2"})
     with pytest.raises(ForeignResource):
         world.apply("vault.secret", {"values": {"a": "b"}})
@@ -137,11 +137,11 @@ def test_a_secret_of_somebody_else_is_left_alone(world: World) -> None:
         ({"from_parameters": {"a": "nope"}}, "no parameter with writeOnly"),
     ],
 )
-def test_faults_of_a_secret_are_named(world: World, options: dict[str, object], fault: str) -> None:
+def test_faults_of_a_secret_are_named(world: StepHarness, options: dict[str, object], fault: str) -> None:
     assert any(fault in str(found) for found in world.registry.executors["vault.secret"].check(options, bundle()))
 
 
-def test_good_options_have_no_faults(world: World) -> None:
+def test_good_options_have_no_faults(world: StepHarness) -> None:
     check = world.registry.executors["vault.secret"].check
     assert check({"from_parameters": {"a": "pin"}, "generate": {"b": {}}}, bundle()) == []
     assert check({"generate": {"a": {"length": "{{ parameters.length }}"}}}, bundle()) == []
@@ -150,7 +150,7 @@ def test_good_options_have_no_faults(world: World) -> None:
 # --- vault.certificate ---
 
 
-def test_the_role_covers_the_environments_names_only(world: World) -> None:
+def test_the_role_covers_the_environments_names_only(world: StepHarness) -> None:
     outputs = world.apply("vault.certificate", {"service": "web", "names": ["web.example"], "ttl": "2h"})
     assert outputs == {
         "path": "pki/issue/alpha",
@@ -168,12 +168,12 @@ def test_the_role_covers_the_environments_names_only(world: World) -> None:
 
 @pytest.mark.parametrize("service", ["*", "web/../../kv", "web?token=x", "web.service.consul", "", "${NOMAD_JOB_ID}"])
 @pytest.mark.parametrize("kind", ["vault.certificate", "check.http"])
-def test_a_service_that_a_value_names_is_a_plain_label(world: World, kind: str, service: str) -> None:
+def test_a_service_that_a_value_names_is_a_plain_label(world: StepHarness, kind: str, service: str) -> None:
     with pytest.raises(InvalidName):
         world.apply(kind, {"service": service})
 
 
-def test_no_value_makes_a_certificate_good_for_any_name(world: World) -> None:
+def test_no_value_makes_a_certificate_good_for_any_name(world: StepHarness) -> None:
     with pytest.raises(InvalidTemplate, match="asterisk that came from a value"):
         world.apply("vault.certificate", {"names": ["*"]})
     assert world.pki.role("alpha") is None
@@ -181,7 +181,7 @@ def test_no_value_makes_a_certificate_good_for_any_name(world: World) -> None:
     assert world.apply("vault.certificate", {"names": ["*.shop.example"]}, files=written)
 
 
-def test_certificates_are_revoked_even_without_a_lease(world: World) -> None:
+def test_certificates_are_revoked_even_without_a_lease(world: StepHarness) -> None:
     world.apply("vault.certificate", {"service": "web"})
     certificate = world.pki.issue("alpha")
     world.pki._leases.clear()
@@ -192,7 +192,7 @@ def test_certificates_are_revoked_even_without_a_lease(world: World) -> None:
     assert certificate.unit == "calvinverse env-1"
 
 
-def test_a_role_of_somebody_else_and_its_certificates_are_left_alone(world: World) -> None:
+def test_a_role_of_somebody_else_and_its_certificates_are_left_alone(world: StepHarness) -> None:
     world.apply("vault.certificate", {"service": "web"}, owner=OTHER)
     world.pki.issue("alpha")
     with pytest.raises(ForeignResource):
@@ -203,7 +203,7 @@ def test_a_role_of_somebody_else_and_its_certificates_are_left_alone(world: Worl
     assert world.presence("vault.certificates", "pki/issue/alpha", OTHER) is Presence.OURS
 
 
-def test_a_second_certificate_step_is_a_fault(world: World) -> None:
+def test_a_second_certificate_step_is_a_fault(world: StepHarness) -> None:
     check = world.registry.executors["vault.certificate"].check
     twice = TEMPLATE + "".join(f'[[steps]]\nname = "{name}"\nuses = "vault.certificate"\n' for name in ("a", "b"))
     assert check({"service": "web"}, bundle()) == []
@@ -215,7 +215,7 @@ def test_a_second_certificate_step_is_a_fault(world: World) -> None:
 # --- check.http ---
 
 
-def _serve(world: World, number: int, passing: bool = True, scheme: str = "https") -> str:
+def _serve(world: StepHarness, number: int, passing: bool = True, scheme: str = "https") -> str:
     world.consul.register(
         Instance(f"i{number}", "alpha--web", "node", "127.0.0.1", 8000 + number, (scheme,), {}, passing)
     )
@@ -225,14 +225,14 @@ def _serve(world: World, number: int, passing: bool = True, scheme: str = "https
 OPTIONS = {"service": "web", "path": "/health"}
 
 
-def test_every_passing_instance_is_asked_with_the_ca(world: World) -> None:
+def test_every_passing_instance_is_asked_with_the_ca(world: StepHarness) -> None:
     urls = [_serve(world, 1), _serve(world, 2)]
     _serve(world, 3, passing=False)
     assert world.apply("check.http", OPTIONS) == {"service": "alpha--web", "instances": urls}
     assert world.web.asked == [(url, world.pki.chain()) for url in urls]
 
 
-def test_plain_http_is_asked_without_a_ca(world: World) -> None:
+def test_plain_http_is_asked_without_a_ca(world: StepHarness) -> None:
     url = _serve(world, 1, scheme="http")
     world.apply("check.http", OPTIONS)
     assert world.web.asked == [(url, None)]
@@ -248,7 +248,7 @@ def test_plain_http_is_asked_without_a_ca(world: World) -> None:
     ],
 )
 def test_the_last_outcome_is_told(
-    world: World, answer: Answer | str | None, options: dict[str, object], outcome: str
+    world: StepHarness, answer: Answer | str | None, options: dict[str, object], outcome: str
 ) -> None:
     if answer is not None:
         world.web.answers[_serve(world, 1)] = answer
@@ -256,14 +256,14 @@ def test_the_last_outcome_is_told(
         world.apply("check.http", {**OPTIONS, **options}, Run(limit=0.3))
 
 
-def test_its_own_timeout_counts_when_it_is_shorter(world: World) -> None:
+def test_its_own_timeout_counts_when_it_is_shorter(world: StepHarness) -> None:
     run = Run(limit=30)
     with pytest.raises(StepTimeout, match="no healthy instance"):
         world.apply("check.http", {**OPTIONS, "timeout": "1s"}, run)
     assert run.time_left > 25
 
 
-def test_check_http_has_no_resources_and_names_faults(world: World) -> None:
+def test_check_http_has_no_resources_and_names_faults(world: StepHarness) -> None:
     assert world.resources("check.http", OPTIONS) == []
     check = world.registry.executors["check.http"].check
     job = '[[steps]]\nname = "job"\nuses = "nomad.job"\nwith = { file = "web.nomad.hcl" }\n'

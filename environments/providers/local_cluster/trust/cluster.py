@@ -12,7 +12,7 @@ from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.trust.consul import consul_settings
 from environments.providers.local_cluster.trust.nomad import nomad_settings
 from environments.providers.local_cluster.trust.openbao import openbao_settings
-from environments.providers.local_cluster.trust.setting import Missing, Setting
+from environments.providers.local_cluster.trust.setting import Missing, TrustSetting
 
 __all__ = ["Missing", "Trust"]
 
@@ -32,7 +32,7 @@ class Trust:
         self._nomad = connections.caller("nomad")
         self._jwks_url = f"{nomad_address or self._nomad.address}/.well-known/jwks.json"
 
-    def settings(self) -> Iterator[Setting]:
+    def settings(self) -> Iterator[TrustSetting]:
         """All settings, in the order of making; a later one may depend on an earlier one."""
         yield from consul_settings(self._consul, self._jwks_url)
         yield from openbao_settings(self._vault, self._jwks_url)
@@ -74,7 +74,7 @@ class Trust:
         return missing
 
 
-def _check(setting: Setting) -> Missing | None:
+def _check(setting: TrustSetting) -> Missing | None:
     try:
         if setting.present():
             return None

@@ -11,7 +11,7 @@ from environments.providers.local_cluster.trust.names import (
     MANAGER_JOB,
     MANAGER_NAMESPACE,
 )
-from environments.providers.local_cluster.trust.setting import Setting, holds
+from environments.providers.local_cluster.trust.setting import TrustSetting, holds
 
 _MANAGER_RULES = """# The provisioning service: keys and services of environments, and the policies that go with them.
 # Writing access control amounts to management; that it can't be narrower is Consul's.
@@ -23,7 +23,7 @@ agent_prefix "" { policy = "read" }
 """
 
 
-def consul_settings(consul: Caller, jwks_url: str) -> Iterator[Setting]:
+def consul_settings(consul: Caller, jwks_url: str) -> Iterator[TrustSetting]:
     """All settings of Consul."""
     config = {
         "JWKSURL": jwks_url,
@@ -48,7 +48,7 @@ def consul_settings(consul: Caller, jwks_url: str) -> Iterator[Setting]:
         "Description": "what the provisioning service needs",
         "Rules": _MANAGER_RULES,
     }
-    yield Setting(
+    yield TrustSetting(
         what=f"the policy {CONSUL_MANAGER} of the provisioning service",
         caller=consul,
         method="PUT",
@@ -72,10 +72,10 @@ def _policies(consul: Caller) -> list[str]:
     return [f"/v1/acl/policy/{policy['ID']}"] if policy else []
 
 
-def _auth_method(consul: Caller, name: str, description: str, config: dict[str, Any], **more: Any) -> Setting:
+def _auth_method(consul: Caller, name: str, description: str, config: dict[str, Any], **more: Any) -> TrustSetting:
     body = {"Name": name, "Type": "jwt", "Description": description, "Config": config, **more}
     path = f"/v1/acl/auth-method/{name}"
-    return Setting(
+    return TrustSetting(
         what=f"the auth method {name}",
         caller=consul,
         method="PUT",
@@ -85,7 +85,7 @@ def _auth_method(consul: Caller, name: str, description: str, config: dict[str, 
     )
 
 
-def _only_binding_rule(consul: Caller, what: str, rule: dict[str, str]) -> Setting:
+def _only_binding_rule(consul: Caller, what: str, rule: dict[str, str]) -> TrustSetting:
     def rules() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = consul.get(f"/v1/acl/binding-rules?authmethod={rule['AuthMethod']}") or []
         return found
@@ -94,7 +94,7 @@ def _only_binding_rule(consul: Caller, what: str, rule: dict[str, str]) -> Setti
         found = rules()
         return len(found) == 1 and holds(rule, found[0])
 
-    return Setting(
+    return TrustSetting(
         what=what,
         caller=consul,
         method="PUT",

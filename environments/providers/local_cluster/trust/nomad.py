@@ -15,10 +15,10 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_LOGIN,
     OPENBAO_WORKLOADS,
 )
-from environments.providers.local_cluster.trust.setting import Setting, holds
+from environments.providers.local_cluster.trust.setting import TrustSetting, holds
 
 
-def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
+def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[TrustSetting]:
     """All settings of Nomad."""
     yield from _configured(nomad)
     method = {
@@ -34,7 +34,7 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
             "ClaimMappings": {"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id"},
         },
     }
-    yield Setting(
+    yield TrustSetting(
         what=f"the auth method {NOMAD_MANAGER}",
         caller=nomad,
         method="POST",
@@ -49,7 +49,7 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
         "Selector": f'value.nomad_namespace == "{MANAGER_NAMESPACE}" and value.nomad_job_id == "{MANAGER_JOB}"',
         "Description": "only the provisioning service",
     }
-    yield Setting(
+    yield TrustSetting(
         what=f"the one binding rule that lets only job {MANAGER_JOB} of namespace {MANAGER_NAMESPACE} manage Nomad",
         caller=nomad,
         method="POST",
@@ -60,7 +60,7 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[Setting]:
     )
 
 
-def _configured(nomad: Caller) -> Iterator[Setting]:
+def _configured(nomad: Caller) -> Iterator[TrustSetting]:
     """Settings that only the configuration files of Nomad's agents can have."""
 
     def servers(kind: str) -> Any:
@@ -128,8 +128,8 @@ def leaves_others_alone(config: dict[str, Any]) -> bool:
     return value in (False, "false")
 
 
-def _advised(nomad: Caller, what: str, present: Callable[[], bool], advice: str, lost: str = "") -> Setting:
-    return Setting(what=what, caller=nomad, method="", path="", body={}, present=present, advice=advice, lost=lost)
+def _advised(nomad: Caller, what: str, present: Callable[[], bool], advice: str, lost: str = "") -> TrustSetting:
+    return TrustSetting(what=what, caller=nomad, method="", path="", body={}, present=present, advice=advice, lost=lost)
 
 
 def _same_method(expected: dict[str, Any], actual: Any) -> bool:

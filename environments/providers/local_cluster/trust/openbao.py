@@ -19,7 +19,7 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_WORKLOADS,
     OPENBAO_WORKLOADS_POLICY,
 )
-from environments.providers.local_cluster.trust.setting import Setting, holds
+from environments.providers.local_cluster.trust.setting import TrustSetting, holds
 
 _MANAGER_RULES = """# The provisioning service.
 # Of environments' secrets it sees names, versions and marks, and deletes them whole.
@@ -55,11 +55,11 @@ _UNSIGNED = "images that are made here stay unsigned"
 _UNLENT = "modules get no credentials of OpenBao"
 
 
-def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[Setting]:
+def openbao_settings(vault: Caller, jwks_url: str) -> Iterator[TrustSetting]:
     """All settings of OpenBao or Vault."""
     yield _mount(vault, "secret", {"type": "kv", "options": {"version": "2"}}, "the KV store (version 2) for secrets")
     yield _mount(vault, "pki", {"type": "pki"}, "the mount for certificates")
-    yield Setting(
+    yield TrustSetting(
         what="a CA in the mount for certificates",
         caller=vault,
         method="POST",
@@ -139,7 +139,7 @@ def _lending(policy: str, seconds: int) -> dict[str, Any]:
     }
 
 
-def _secrets(vault: Caller) -> Iterator[Setting]:
+def _secrets(vault: Caller) -> Iterator[TrustSetting]:
     """How the service reads and writes an environment's secrets: one policy, and a role that makes its tokens."""
     environment = _named_by_token(vault)
     rules = f"""# The service works with the secrets of the one environment that the token was made for.
@@ -151,7 +151,7 @@ path "secret/data/environments/{environment}/*" {{ capabilities = ["create", "re
     yield _written(vault, what, path, _lending(OPENBAO_SECRETS, 60))
 
 
-def _modules(vault: Caller) -> Iterator[Setting]:
+def _modules(vault: Caller) -> Iterator[TrustSetting]:
     """The credentials of modules: one policy, and a role that can make tokens with no other one."""
     environment = _named_by_token(vault)
     rules = f"""# An OpenTofu module works with the secrets of its own environment, and gets certificates from its role.
@@ -176,8 +176,8 @@ def _accessor(vault: Caller, path: str = OPENBAO_LOGIN) -> str | None:
     return str(mount["accessor"]) if mount else None
 
 
-def _mount(vault: Caller, path: str, body: dict[str, Any], what: str) -> Setting:
-    return Setting(
+def _mount(vault: Caller, path: str, body: dict[str, Any], what: str) -> TrustSetting:
+    return TrustSetting(
         what=f"{what}, mounted at {path}",
         caller=vault,
         method="POST",
@@ -187,8 +187,8 @@ def _mount(vault: Caller, path: str, body: dict[str, Any], what: str) -> Setting
     )
 
 
-def _login(vault: Caller) -> Setting:
-    return Setting(
+def _login(vault: Caller) -> TrustSetting:
+    return TrustSetting(
         what=f"the login for workloads, mounted at {OPENBAO_LOGIN}",
         caller=vault,
         method="POST",
@@ -198,8 +198,8 @@ def _login(vault: Caller) -> Setting:
     )
 
 
-def _written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> Setting:
-    return Setting(
+def _written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> TrustSetting:
+    return TrustSetting(
         what=what,
         caller=vault,
         method="POST",
@@ -209,9 +209,9 @@ def _written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> Setti
     )
 
 
-def _policy(vault: Caller, name: str, rules: str, what: str) -> Setting:
+def _policy(vault: Caller, name: str, rules: str, what: str) -> TrustSetting:
     path = f"/v1/sys/policies/acl/{name}"
-    return Setting(
+    return TrustSetting(
         what=f"{what} ({name})",
         caller=vault,
         method="PUT",

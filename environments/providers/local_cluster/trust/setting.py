@@ -27,7 +27,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrustSetting:
     """`method`, `path` and `body` are the call that makes it, and what a person is told to do.
 
     `rivals` gives the paths of things that must not exist beside it. `advice` is for settings that no call can make.

@@ -79,16 +79,16 @@ def test_a_killed_process_that_nobody_has_waited_for_holds_nothing() -> None:
 def test_a_port_that_an_ending_process_still_has_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     port = _free_port()
     listener = socket.create_server(("127.0.0.1", port))
-    looks: list[int] = []
+    asked: list[int] = []
 
     def nobody(port: int) -> None:
-        looks.append(port)
-        if len(looks) == 3:
+        asked.append(port)
+        if len(asked) == 3:
             listener.close()
 
     monkeypatch.setattr(ports, "holder_of", nobody)
     ports.require_free("Consul", "consul_http", "127.0.0.1", port)
-    assert looks == [port] * 3
+    assert asked == [port] * 3
 
 
 def test_a_port_that_stays_taken_is_refused_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

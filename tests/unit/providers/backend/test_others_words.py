@@ -20,7 +20,7 @@ from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
 from environments.steps.marks import MARK
 from environments.stores import postgres_calls
-from tests.support.step_harness import Run, World
+from tests.support.step_harness import Run, StepHarness
 
 JOB: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 
@@ -48,7 +48,7 @@ def test_a_name_that_reads_like_an_answer_is_only_a_name(name: str) -> None:
 
 
 def test_an_environment_named_like_a_reason_is_not_waited_for() -> None:
-    world = World()
+    world = StepHarness()
     owner = Owner("env-1", "non-terminal")
     world.nomad.write_namespace(owner.name, "", {MARK: owner.id})
 
@@ -62,7 +62,7 @@ def test_an_environment_named_like_a_reason_is_not_waited_for() -> None:
 
 
 def test_a_job_that_talks_of_indexes_is_registered_once() -> None:
-    world = World()
+    world = StepHarness()
     tries = []
 
     def reject(namespace: str, job: Job, index: int) -> str:

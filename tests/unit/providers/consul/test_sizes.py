@@ -12,7 +12,7 @@ from environments.providers.consul.ports import Operation, Put, RemoveTree, Unch
 from environments.providers.consul.prefix import LARGEST_TRANSACTION, LARGEST_VALUE, MARKER, batches, body_size
 from environments.steps.base import Owner
 from tests.fakes.backends.consul import MemoryConsul
-from tests.support.step_harness import ALPHA, Run, World, bundle
+from tests.support.step_harness import ALPHA, Run, StepHarness, bundle
 
 CASES = Path(__file__).parents[3] / "cases" / "templates"
 PREFIX = "environments/alpha/"
@@ -20,8 +20,8 @@ LARGE = "x" * 450_000
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> StepHarness:
+    return StepHarness()
 
 
 def options(case: str) -> tuple[dict[str, Any], Any]:
@@ -49,7 +49,7 @@ def test_names_that_are_no_keys_are_all_told() -> None:
     assert len(ConsulKv.check(found, made)) == len(found["keys"])
 
 
-def test_what_depends_on_a_parameter_is_refused_by_the_plan_with_key_and_size(world: World) -> None:
+def test_what_depends_on_a_parameter_is_refused_by_the_plan_with_key_and_size(world: StepHarness) -> None:
     for act in (world.plan, world.apply):
         with pytest.raises(InvalidTemplate) as told:
             act("consul.kv", {"keys": {"a": 1, "big": "ä" * 300_000}})
@@ -74,7 +74,7 @@ def test_batches_hold_what_a_transaction_takes() -> None:
     ]
 
 
-def test_null_numbers_and_texts_are_written_as_the_documentation_says(world: World) -> None:
+def test_null_numbers_and_texts_are_written_as_the_documentation_says(world: StepHarness) -> None:
     keys = {
         "none": None,
         "n": 1,
@@ -99,7 +99,7 @@ def test_null_numbers_and_texts_are_written_as_the_documentation_says(world: Wor
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 3])
-def test_a_worker_that_dies_anywhere_leaves_what_the_next_one_finishes(world: World, stop_at: int) -> None:
+def test_a_worker_that_dies_anywhere_leaves_what_the_next_one_finishes(world: StepHarness, stop_at: int) -> None:
     with pytest.raises(Interrupted):
         world.apply("consul.kv", {"keys": {"large": LARGE}}, Run(stop_at=stop_at))
     assert set(world.consul.tree("")) <= {f"{PREFIX}{MARKER}", f"{PREFIX}large"}
@@ -123,7 +123,7 @@ class Meddling(MemoryConsul):
         return super().replace(key, value, flags, index)
 
 
-def test_a_value_is_not_written_into_a_prefix_that_was_taken_meanwhile(world: World) -> None:
+def test_a_value_is_not_written_into_a_prefix_that_was_taken_meanwhile(world: StepHarness) -> None:
     consul = Meddling()
     step = ConsulKv(consul)
     with pytest.raises(Exception, match="environments/alpha/"):

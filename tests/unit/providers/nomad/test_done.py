@@ -10,7 +10,7 @@ from environments.domain.plan import Action
 from environments.providers.nomad.done import RUN, why_not_again
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_instances import Fate
-from tests.support.step_harness import JOB, Run, World, bundle
+from tests.support.step_harness import JOB, Run, StepHarness, bundle
 
 SEED = JOB.replace('"service"', '"batch"').replace('job "web"', 'job "seed"')
 FILES = {"web.nomad.hcl": SEED}
@@ -20,15 +20,15 @@ OTHER: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "bye", "
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> StepHarness:
     """With a job that has run to its end."""
-    world = World()
+    world = StepHarness()
     world.apply("nomad.job", OPTIONS, files=FILES)
     assert world.nomad.registrations == 1
     return world
 
 
-def apply(world: World, options: dict[str, Any] = OPTIONS, **more: Any) -> Run:
+def apply(world: StepHarness, options: dict[str, Any] = OPTIONS, **more: Any) -> Run:
     """Applies the step; plan and deed have to agree on whether anything is done."""
     run, files = Run(), {"files": FILES, **more}
     before = world.nomad.registrations
@@ -62,7 +62,7 @@ def edited_by_hand(nomad: MemoryNomad) -> None:
 
 @pytest.mark.parametrize("what", [another_token, registered_by_another, forgotten, edited_by_hand])
 def test_a_job_that_ran_to_its_end_is_done_whatever_nomad_remembers(
-    world: World, what: Callable[[MemoryNomad], None]
+    world: StepHarness, what: Callable[[MemoryNomad], None]
 ) -> None:
     what(world.nomad)
     before = world.nomad.allocations("alpha", "seed")
@@ -72,7 +72,7 @@ def test_a_job_that_ran_to_its_end_is_done_whatever_nomad_remembers(
     assert world.nomad.registrations == 1
 
 
-def test_other_inputs_run_it_again_and_earlier_ones_once_more(world: World) -> None:
+def test_other_inputs_run_it_again_and_earlier_ones_once_more(world: StepHarness) -> None:
     (planned,) = world.plan("nomad.job", OTHER, files=FILES)
     assert planned.action is Action.CHANGE
     assert planned.details[0] == "runs again"
@@ -87,7 +87,7 @@ def test_other_inputs_run_it_again_and_earlier_ones_once_more(world: World) -> N
 
 
 def test_a_job_written_in_other_words_is_the_same_and_so_is_one_that_is_sent_otherwise(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken = {"web.nomad.hcl": f"# What it is for.\n{SEED}"}
     apply(world, files=spoken)
@@ -100,7 +100,7 @@ def test_a_job_written_in_other_words_is_the_same_and_so_is_one_that_is_sent_oth
     assert world.nomad.registrations == 1
 
 
-def test_a_job_that_failed_is_not_done_and_the_one_before_it_does_not_count(world: World) -> None:
+def test_a_job_that_failed_is_not_done_and_the_one_before_it_does_not_count(world: StepHarness) -> None:
     world.nomad.fate = Fate.FAILING
     with pytest.raises(StepFailed):
         world.apply("nomad.job", OTHER, files=FILES)
@@ -114,7 +114,7 @@ def test_a_job_that_failed_is_not_done_and_the_one_before_it_does_not_count(worl
 
 def test_a_worker_that_dies_while_it_runs_or_after_its_end_leaves_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     for dies_before_writing in (False, True):
-        world = World()
+        world = StepHarness()
         run = Run()
         with monkeypatch.context() as patch:
             if dies_before_writing:
@@ -134,7 +134,7 @@ def _dies(*_: object) -> None:
     raise Interrupted("The worker died.")
 
 
-def test_what_an_earlier_version_ran_counts(world: World) -> None:
+def test_what_an_earlier_version_ran_counts(world: StepHarness) -> None:
     """It wrote nothing down: Nomad may know, else the journal says that the step was done with the same."""
     world.finished[KEY] = None
     another_token(world.nomad)
@@ -149,7 +149,7 @@ def test_what_an_earlier_version_ran_counts(world: World) -> None:
         assert world.finished[KEY]
 
 
-def test_a_person_may_want_it_run_again_and_then_it_runs_once(world: World) -> None:
+def test_a_person_may_want_it_run_again_and_then_it_runs_once(world: StepHarness) -> None:
     (planned,) = world.plan("nomad.job", OPTIONS, files=FILES, run_again="asked")
     assert planned.action is Action.CHANGE
     assert planned.details[0] == "runs again, as requested"
@@ -174,7 +174,7 @@ def test_a_person_may_want_it_run_again_and_then_it_runs_once(world: World) -> N
     assert world.nomad.registrations == 3
 
 
-def test_only_a_job_that_ends_by_itself_is_run_again(world: World) -> None:
+def test_only_a_job_that_ends_by_itself_is_run_again(world: StepHarness) -> None:
     for use in (world.plan, world.apply):
         with pytest.raises(InvalidInput, match="isn't one that runs to its end"):
             use("nomad.job", OPTIONS, run_again="dep-2")
@@ -188,7 +188,7 @@ def test_only_a_job_that_ends_by_itself_is_run_again(world: World) -> None:
     assert why_not_again(called) == "its job starts when it is dispatched"
 
 
-def test_a_done_job_whose_place_somebody_else_has_is_refused(world: World) -> None:
+def test_a_done_job_whose_place_somebody_else_has_is_refused(world: StepHarness) -> None:
     forgotten(world.nomad)
     world.nomad.register("alpha", {**world.nomad.parse(SEED, ""), "Meta": {"calvinverse-environment": "env-2"}}, 0)
     with pytest.raises(ForeignResource):
@@ -197,7 +197,7 @@ def test_a_done_job_whose_place_somebody_else_has_is_refused(world: World) -> No
 
 @pytest.mark.parametrize("kind", ["service", "system"])
 def test_a_job_that_keeps_running_is_registered_when_it_differs_only(kind: str) -> None:
-    world = World()
+    world = StepHarness()
     files = {"web.nomad.hcl": JOB.replace('"service"', f'"{kind}"')}
     options = {**OPTIONS, "variables": {"text": "hello", "count": 2}}
     world.apply("nomad.job", options, files=files)
@@ -214,7 +214,7 @@ def test_a_job_that_keeps_running_is_registered_when_it_differs_only(kind: str) 
     assert world.finished == {}
 
 
-def test_only_what_happens_anew_is_told(world: World) -> None:
+def test_only_what_happens_anew_is_told(world: StepHarness) -> None:
     seed = apply(world, OTHER)
     assert [line.partition(" ")[2] for line in seed.lines] == [
         "seed registered in namespace alpha, version 1",

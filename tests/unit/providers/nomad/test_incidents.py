@@ -12,15 +12,15 @@ from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_f
 from environments.providers.nomad.registered import Registered
 from environments.providers.nomad.rollout import RolloutWatcher
 from tests.fakes.backends.nomad_instances import Fate
-from tests.support.step_harness import Run, World
+from tests.support.step_harness import Run, StepHarness
 
 SERVICE: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 AT = int(datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp() * 1_000_000_000)
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> StepHarness:
+    return StepHarness()
 
 
 def event(kind: str, **more: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_it_is_told_from_every_other_end(events: list[dict[str, Any]], times: in
     assert len(killed_from_outside([found])) == times
 
 
-def test_the_log_of_a_deployment_says_what_may_have_done_it_and_what_to_do(world: World) -> None:
+def test_the_log_of_a_deployment_says_what_may_have_done_it_and_what_to_do(world: StepHarness) -> None:
     world.apply("nomad.job", SERVICE)
     world.nomad.kill_from_outside("alpha", "web", AT)
     run, job = Run(), world.nomad.job("alpha", "web")
@@ -81,7 +81,7 @@ def test_the_log_of_a_deployment_says_what_may_have_done_it_and_what_to_do(world
     assert "calvinverse doctor" in line
 
 
-def test_a_step_that_fails_because_of_it_hints_at_it(world: World) -> None:
+def test_a_step_that_fails_because_of_it_hints_at_it(world: StepHarness) -> None:
     world.nomad.fate = Fate.FAILING
     with pytest.raises(StepFailed) as caught:
         world.apply("nomad.job", SERVICE)
@@ -95,7 +95,7 @@ def test_a_step_that_fails_because_of_it_hints_at_it(world: World) -> None:
     assert "env retry" in caught.value.hint
 
 
-def test_it_is_told_when_somebody_looks_also_after_nomad_has_started_another(world: World) -> None:
+def test_it_is_told_when_somebody_looks_also_after_nomad_has_started_another(world: StepHarness) -> None:
     world.apply("nomad.job", SERVICE)
     (source,) = world.registry.incident_sources
     known = frozenset({ResourceRef(kind="nomad.job", address="alpha/web"), ResourceRef(kind="thing", address="x/y")})
@@ -123,7 +123,7 @@ variable "text" {}
 """
 
 
-def test_a_finished_job_is_not_registered_again_unless_it_differs(world: World) -> None:
+def test_a_finished_job_is_not_registered_again_unless_it_differs(world: StepHarness) -> None:
     """The service may be killed between a job's end and the note of it: the step is applied again, by another login."""
     files = {"once.nomad.hcl": BATCH}
     options: dict[str, Any] = {"file": "once.nomad.hcl", "variables": {"text": "one"}}

@@ -28,17 +28,17 @@ from environments.steps.base import Owner, Presence
 from environments.steps.hcl import literals as hcl
 from environments.steps.marks import MARK
 from tests.fakes.backends.nomad_instances import Fate
-from tests.support.step_harness import ALPHA, JOB, Run, World, bundle
+from tests.support.step_harness import ALPHA, JOB, Run, StepHarness, bundle
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 2}}
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> StepHarness:
+    return StepHarness()
 
 
-def test_the_job_runs_in_the_environments_namespace_with_its_marks(world: World) -> None:
+def test_the_job_runs_in_the_environments_namespace_with_its_marks(world: StepHarness) -> None:
     outputs = world.apply("nomad.job", OPTIONS)
     assert outputs["job"] == "web"
     assert outputs["namespace"] == "alpha"
@@ -54,7 +54,7 @@ def test_the_job_runs_in_the_environments_namespace_with_its_marks(world: World)
     assert policy.rules["service_prefix"] == {"alpha--": {"policy": "write"}, "": {"policy": "read"}}
 
 
-def test_resources_are_known_before_anything_is_made(world: World) -> None:
+def test_resources_are_known_before_anything_is_made(world: StepHarness) -> None:
     intended = world.resources("nomad.job", OPTIONS)
     assert [
         (item.ref.kind, item.ref.address, item.shared) for item in sorted(intended, key=lambda item: -item.rank)
@@ -72,14 +72,14 @@ def test_resources_are_known_before_anything_is_made(world: World) -> None:
     assert {item.ref.kind for item in intended} <= set(world.registry.handlers)
 
 
-def test_applying_it_again_makes_no_second_live_object(world: World) -> None:
+def test_applying_it_again_makes_no_second_live_object(world: StepHarness) -> None:
     world.apply("nomad.job", OPTIONS)
     before = world.nomad.allocations("alpha", "web")[1]
     world.apply("nomad.job", OPTIONS)
     assert world.nomad.allocations("alpha", "web")[1] == before
 
 
-def test_an_update_replaces_the_instances(world: World) -> None:
+def test_an_update_replaces_the_instances(world: StepHarness) -> None:
     world.apply("nomad.job", OPTIONS)
     world.apply("nomad.job", {**OPTIONS, "variables": {"text": "bye", "count": 1}})
     live = [found for found in world.nomad.allocations("alpha", "web")[1] if found.desired == "run"]
@@ -87,7 +87,7 @@ def test_an_update_replaces_the_instances(world: World) -> None:
 
 
 @pytest.mark.parametrize("fate", [Fate.FAILING, Fate.NEVER_HEALTHY])
-def test_a_job_that_failed_is_started_anew_when_applied_again(world: World, fate: Fate) -> None:
+def test_a_job_that_failed_is_started_anew_when_applied_again(world: StepHarness, fate: Fate) -> None:
     world.nomad.fate = fate
     with pytest.raises(StepFailed):
         world.apply("nomad.job", OPTIONS, Run(limit=0.3))
@@ -106,7 +106,7 @@ def test_a_job_that_failed_is_started_anew_when_applied_again(world: World, fate
     assert again["Version"] == 1
 
 
-def test_a_failure_names_the_task_and_what_it_said(world: World) -> None:
+def test_a_failure_names_the_task_and_what_it_said(world: StepHarness) -> None:
     world.nomad.fate = Fate.FAILING
     run = Run()
     with pytest.raises(StepFailed, match="task 'task': Terminated: Exit Code: 1; it wrote: cannot open the door"):
@@ -115,7 +115,7 @@ def test_a_failure_names_the_task_and_what_it_said(world: World) -> None:
 
 
 def test_a_failure_names_the_task_that_failed_first_not_a_sibling_that_was_killed_for_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.nomad.fate = Fate.FAILING
     told = world.nomad.allocations
@@ -136,7 +136,7 @@ def test_a_failure_names_the_task_that_failed_first_not_a_sibling_that_was_kille
 
 
 def test_what_a_task_wrote_is_quoted_without_the_environments_secrets(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.nomad.fate = Fate.FAILING
     world.apply("vault.secret", {"values": {"password": "correct-horse", "port": 5432}}, step="db")
@@ -164,7 +164,7 @@ def test_what_a_task_wrote_is_quoted_without_the_environments_secrets(
         assert "it wrote" not in caught.value.message, "nobody can say what is secret in it"
 
 
-def test_a_lack_of_room_is_told_and_named_in_the_end(world: World) -> None:
+def test_a_lack_of_room_is_told_and_named_in_the_end(world: StepHarness) -> None:
     world.nomad.fate = Fate.WITHOUT_ROOM
     run = Run(limit=0.3)
     with pytest.raises(StepTimeout, match=r"finds no node: .* no room for memory"):
@@ -172,7 +172,7 @@ def test_a_lack_of_room_is_told_and_named_in_the_end(world: World) -> None:
     assert any("no room for memory" in line for line in run.lines)
 
 
-def test_a_batch_job_is_awaited_until_it_has_completed(world: World) -> None:
+def test_a_batch_job_is_awaited_until_it_has_completed(world: StepHarness) -> None:
     file = JOB.replace('"service"', '"batch"')
     assert world.apply("nomad.job", OPTIONS, files={"web.nomad.hcl": file})["services"] == {}
     world.nomad.fate = Fate.FAILING
@@ -181,7 +181,7 @@ def test_a_batch_job_is_awaited_until_it_has_completed(world: World) -> None:
 
 
 def test_a_service_that_ends_for_good_after_its_deployment_succeeded_has_failed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.nomad.fate = Fate.HANGING_TASK
     waits = world.nomad.rollout
@@ -197,7 +197,7 @@ def test_a_service_that_ends_for_good_after_its_deployment_succeeded_has_failed(
 
 @pytest.mark.parametrize("fate", [Fate.HEALTHY, Fate.FAILING])
 def test_a_batch_job_has_failed_when_nomad_tries_it_no_more(
-    world: World, monkeypatch: pytest.MonkeyPatch, fate: Fate
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch, fate: Fate
 ) -> None:
     """Nomad decides a moment after the failure; unless the job file says otherwise, it tries once more."""
     goes_on = world.nomad.goes_on
@@ -222,7 +222,7 @@ def test_a_batch_job_has_failed_when_nomad_tries_it_no_more(
 
 
 @pytest.mark.parametrize("what", ["namespace", "policy", "job"])
-def test_things_of_somebody_else_are_neither_used_nor_destroyed(world: World, what: str) -> None:
+def test_things_of_somebody_else_are_neither_used_nor_destroyed(world: StepHarness, what: str) -> None:
     if what == "namespace":
         world.nomad.write_namespace("alpha", "", {"team": "ours"})
     elif what == "policy":
@@ -293,7 +293,7 @@ def test_a_job_that_asks_for_what_is_not_its_own_is_refused(job: dict[str, Any],
 
 
 @pytest.mark.parametrize("file", ["../web.nomad.hcl", "/etc/passwd", "./web.nomad.hcl", ""])
-def test_a_value_that_names_the_job_file_chooses_among_the_templates_files_only(world: World, file: str) -> None:
+def test_a_value_that_names_the_job_file_chooses_among_the_templates_files_only(world: StepHarness, file: str) -> None:
     with pytest.raises(InvalidTemplate, match="has no file"):
         world.apply("nomad.job", {**OPTIONS, "file": file})
 
@@ -304,7 +304,7 @@ def test_labels_are_found_however_they_are_written(text: str) -> None:
     assert declared(text, ["x"]) == {"x"}
 
 
-def test_a_plan_shows_values_as_they_were_typed(world: World) -> None:
+def test_a_plan_shows_values_as_they_were_typed(world: StepHarness) -> None:
     edits = (
         Edit((), f"Meta[{DOLLAR}]", None, "$"),
         Edit(("Group: g", "Task: t"), "Env[A]", "main", f"${{NOMAD_META_{DOLLAR}}}{{VAULT_TOKEN}}"),
@@ -324,7 +324,7 @@ def test_a_plain_job_and_the_identities_of_the_meta_environment_are_fine() -> No
 
 
 @pytest.mark.parametrize("text", ["{{ env `X` }}", "}} {{", '" | plugin "x', "`", "a\nb", "{"])
-def test_a_text_that_could_change_a_template_never_stands_in_one(world: World, text: str) -> None:
+def test_a_text_that_could_change_a_template_never_stands_in_one(world: StepHarness, text: str) -> None:
     with pytest.raises(InvalidJob, match=r"'text' would become code of the job: .* could change the template"):
         world.apply("nomad.job", {**OPTIONS, "variables": {"text": text, "count": 1}})
     assert world.nomad.registrations == 0
@@ -342,7 +342,7 @@ def test_a_text_that_could_change_a_template_never_stands_in_one(world: World, t
         ({"file": "bad.hcl"}, "can't be a job's name"),
     ],
 )
-def test_faults_are_seen_before_anything_runs(world: World, options: dict[str, Any], fault: str) -> None:
+def test_faults_are_seen_before_anything_runs(world: StepHarness, options: dict[str, Any], fault: str) -> None:
     files = {"bad.hcl": 'job "${var.x}" {}\njob "y" {\n}'}
     check = world.registry.executors["nomad.job"].check
     assert any(fault in str(found) for found in check(options, bundle(files)))
@@ -388,19 +388,19 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-def _create(world: World, run: Callable[[], Run]) -> None:
+def _create(world: StepHarness, run: Callable[[], Run]) -> None:
     for step, uses, options in STEPS:
         world.apply(uses, options, run(), step=step)
 
 
-def _inventory(world: World) -> list[tuple[str, str]]:
+def _inventory(world: StepHarness) -> list[tuple[str, str]]:
     intended = [item for step, uses, options in STEPS for item in world.resources(uses, options, step=step)]
     own = [item for item in reversed(intended) if not item.shared]
     shared = sorted((item for item in intended if item.shared), key=lambda item: -item.rank)
     return [(item.ref.kind, item.ref.address) for item in [*own, *shared]]
 
 
-def _live(world: World) -> None:
+def _live(world: StepHarness) -> None:
     """What the jobs of a healthy environment do."""
     world.pki.issue("alpha")
     world.consul.log_in("env-alpha")
@@ -409,11 +409,11 @@ def _live(world: World) -> None:
 
 
 def test_interrupted_anywhere_and_done_again_nothing_is_made_twice_and_nothing_is_left() -> None:
-    untouched = World()
+    untouched = StepHarness()
     _create(untouched, Run)
     for stop_at in range(1, 10):
         for step, _, _ in STEPS:
-            world = World()
+            world = StepHarness()
             for name, uses, options in STEPS:
                 if name == step:
                     with contextlib.suppress(Interrupted):
@@ -431,7 +431,7 @@ def test_interrupted_anywhere_and_done_again_nothing_is_made_twice_and_nothing_i
             assert world.consul.tree("") == {}
 
 
-def _destroy(world: World, stop_at: int) -> None:
+def _destroy(world: StepHarness, stop_at: int) -> None:
     for kind, address in _inventory(world):
         try:
             world.destroy(kind, address, Run(stop_at=stop_at))
@@ -440,7 +440,7 @@ def _destroy(world: World, stop_at: int) -> None:
         assert world.presence(kind, address) is Presence.ABSENT, (kind, address)
 
 
-def test_ghosts_in_the_catalogue_are_taken_out(world: World) -> None:
+def test_ghosts_in_the_catalogue_are_taken_out(world: StepHarness) -> None:
     world.apply("nomad.job", OPTIONS)
     assert world.presence("consul.services", "alpha--") is Presence.OURS
     run = Run()
@@ -449,7 +449,7 @@ def test_ghosts_in_the_catalogue_are_taken_out(world: World) -> None:
     assert any("still registered" in line for line in run.lines)
 
 
-def test_a_policy_takes_the_tokens_with_it_that_only_it_can_find(world: World) -> None:
+def test_a_policy_takes_the_tokens_with_it_that_only_it_can_find(world: StepHarness) -> None:
     world.apply("nomad.job", OPTIONS)
     world.consul.log_in("env-alpha")
     world.destroy("consul.policy", "env-alpha")

@@ -8,7 +8,7 @@ import pytest
 from environments.domain.environment import DegradedReason
 from environments.domain.lifecycle import State
 from environments.engine.environment_troubles import forgotten
-from environments.engine.known_world import KnownWorld
+from environments.engine.known_cluster import KnownCluster
 from environments.providers.nomad.answers import seen_task
 from environments.providers.nomad.ports import Task, TaskEvent
 from environments.service.storage.environments import Watched
@@ -76,7 +76,7 @@ def test_a_run_that_failed_is_told_until_another_one_begins_though_nomad_forgets
         since=since, step="a", kind="nomad.job", address="demo/web", reason=f"{RUN}web/1) has failed."
     )
     watched = Watched("env-1", "demo", State.READY, since, (told,), {"demo/web": "a"}, {})
-    world, parent = KnownWorld(), replace(JOB, type="batch", starts_later=True)
+    world, parent = KnownCluster(), replace(JOB, type="batch", starts_later=True)
     world.list_jobs(Listing([parent]))
     assert list(forgotten(world, "nomad.job", watched)) == [("nomad.job", "demo/web")]
     stopped = told.model_copy(update={"reason": "The job is stopped."})

@@ -20,7 +20,7 @@ from environments.providers.nomad.registered import Outcome
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, time_to_stop
 from environments.steps.base import Presence, StepContext
 from tests.fakes.backends.nomad_instances import Fate
-from tests.support.step_harness import ALPHA, JOB, NOW, Run, World
+from tests.support.step_harness import ALPHA, JOB, NOW, Run, StepHarness
 
 OPTIONS: dict[str, Any] = {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}}
 CHANGED: dict[str, Any] = {**OPTIONS, "variables": {"text": "bye", "count": 1}}
@@ -43,8 +43,8 @@ BYE = files(tasks=lifecycle("bye", "poststop"))
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> StepHarness:
+    return StepHarness()
 
 
 def address(outputs: dict[str, Any]) -> int:
@@ -52,7 +52,7 @@ def address(outputs: dict[str, Any]) -> int:
     return port
 
 
-def versions(world: World) -> list[int]:
+def versions(world: StepHarness) -> list[int]:
     """Versions of the instances that run."""
     return sorted(found.job_version for found in world.nomad.allocations("alpha", "web")[1] if found.desired == "run")
 
@@ -60,7 +60,7 @@ def versions(world: World) -> list[int]:
 # --- ready ---
 
 
-def test_a_job_whose_other_task_hangs_is_not_ready_whatever_nomad_says(world: World) -> None:
+def test_a_job_whose_other_task_hangs_is_not_ready_whatever_nomad_says(world: StepHarness) -> None:
     world.nomad.fate = Fate.HANGING_TASK
     both = files(tasks='task "server" { }')
     with pytest.raises(StepTimeout, match=r"task 'task': Template: Missing: vault.read"):
@@ -69,7 +69,9 @@ def test_a_job_whose_other_task_hangs_is_not_ready_whatever_nomad_says(world: Wo
     assert (found.healthy, found.client) == (True, "running")
 
 
-def test_tasks_that_end_by_themselves_and_those_that_run_after_the_others_keep_nothing_waiting(world: World) -> None:
+def test_tasks_that_end_by_themselves_and_those_that_run_after_the_others_keep_nothing_waiting(
+    world: StepHarness,
+) -> None:
     tasks = "\n".join(
         [
             lifecycle("init", "prestart"),
@@ -118,7 +120,7 @@ def test_each_task_is_judged_by_what_it_is_for(kind: str, states: dict[str, str]
 
 @pytest.mark.parametrize(("update", "waits"), [("", True), ("require_healthy", True), ("ignore", False)])
 def test_a_system_job_is_ready_when_its_checks_pass(
-    world: World, monkeypatch: pytest.MonkeyPatch, update: str, waits: bool
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch, update: str, waits: bool
 ) -> None:
     parse = world.nomad.parse
 
@@ -137,7 +139,7 @@ def test_a_system_job_is_ready_when_its_checks_pass(
     assert world.apply("nomad.job", OPTIONS, Run(limit=60))["services"]["web"]["port"]
 
 
-def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: World) -> None:
+def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: StepHarness) -> None:
     run = Run(limit=60)
     none = {**OPTIONS, "variables": {"text": "hello", "count": 0}}
     outputs = world.apply("nomad.job", none, run)
@@ -153,7 +155,9 @@ def test_nothing_wanted_is_ready_at_once_and_its_service_has_no_address(world: W
     assert versions(world) == []
 
 
-def test_services_of_a_group_without_instances_have_a_url_that_is_null_where_they_would_have_one(world: World) -> None:
+def test_services_of_a_group_without_instances_have_a_url_that_is_null_where_they_would_have_one(
+    world: StepHarness,
+) -> None:
     from environments.providers.nomad.service_addresses import addresses
 
     check = {"Name": "alpha--api", "Provider": "consul", "Checks": [{"Type": "http"}]}
@@ -167,7 +171,7 @@ def test_services_of_a_group_without_instances_have_a_url_that_is_null_where_the
 
 
 def test_the_address_is_of_an_instance_of_the_version_that_was_made(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = address(world.apply("nomad.job", OPTIONS))
     monkeypatch.setattr(world.nomad, "_withdraw", lambda _: None)
@@ -178,7 +182,7 @@ def test_the_address_is_of_an_instance_of_the_version_that_was_made(
 # --- canaries ---
 
 
-def test_healthy_canaries_are_promoted(world: World) -> None:
+def test_healthy_canaries_are_promoted(world: StepHarness) -> None:
     first = world.apply("nomad.job", OPTIONS, files=CANARY)
     run = Run()
     outputs = world.apply("nomad.job", CHANGED, run, files=CANARY)
@@ -188,7 +192,7 @@ def test_healthy_canaries_are_promoted(world: World) -> None:
     assert "version 1 has healthy canaries, and is promoted" in run.lines
 
 
-def test_canaries_that_nomad_promotes_are_left_to_it(world: World) -> None:
+def test_canaries_that_nomad_promotes_are_left_to_it(world: StepHarness) -> None:
     world.apply("nomad.job", OPTIONS, files=AUTO)
     run = Run()
     world.apply("nomad.job", CHANGED, run, files=AUTO)
@@ -199,13 +203,13 @@ def test_canaries_that_nomad_promotes_are_left_to_it(world: World) -> None:
     assert 'promotion = "manual"' in caught.value.hint
 
 
-def promote(world: World, options: dict[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
+def promote(world: StepHarness, options: dict[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
     """As a deployment applies the step that a person asked for to promote."""
     context: StepContext = replace(world.context("nomad.job", options, **more), promotes=True)
     return world.registry.executors["nomad.job"].apply(context, run or Run())
 
 
-def test_canaries_wait_for_a_person_where_the_step_says_so(world: World) -> None:
+def test_canaries_wait_for_a_person_where_the_step_says_so(world: StepHarness) -> None:
     first = world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
     assert first["awaiting_promotion"] is False, "there was nothing to run beside"
     run = Run()
@@ -233,7 +237,7 @@ def test_canaries_wait_for_a_person_where_the_step_says_so(world: World) -> None
     assert versions(world) == [1]
 
 
-def test_an_update_takes_the_place_of_canaries_that_wait_and_going_back_ends_them(world: World) -> None:
+def test_an_update_takes_the_place_of_canaries_that_wait_and_going_back_ends_them(world: StepHarness) -> None:
     first = world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
     world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
     third = {**OPTIONS, **MANUAL, "variables": {"text": "third", "count": 1}}
@@ -248,7 +252,7 @@ def test_an_update_takes_the_place_of_canaries_that_wait_and_going_back_ends_the
     assert world.presence("nomad.job", "alpha/web") is Presence.ABSENT
 
 
-def test_a_deployment_whose_canaries_fail_is_no_longer_promoted(world: World) -> None:
+def test_a_deployment_whose_canaries_fail_is_no_longer_promoted(world: StepHarness) -> None:
     world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
     world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
     world.nomad.fail_rollout("alpha", "web", "Failed due to unhealthy allocations")
@@ -256,7 +260,7 @@ def test_a_deployment_whose_canaries_fail_is_no_longer_promoted(world: World) ->
         promote(world, {**CHANGED, **MANUAL}, files=CANARY)
 
 
-def test_a_canary_that_nomad_gives_up_while_it_waits_is_told_at_once_and_started_anew(world: World) -> None:
+def test_a_canary_that_nomad_gives_up_while_it_waits_is_told_at_once_and_started_anew(world: StepHarness) -> None:
     world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
     world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
     world.nomad.give_up("alpha", "web")
@@ -274,7 +278,7 @@ def test_a_canary_that_nomad_gives_up_while_it_waits_is_told_at_once_and_started
 
 
 @pytest.mark.parametrize("fate", [Fate.NEVER_HEALTHY, Fate.HANGING_TASK])
-def test_canaries_that_are_not_well_are_not_promoted(world: World, fate: Fate) -> None:
+def test_canaries_that_are_not_well_are_not_promoted(world: StepHarness, fate: Fate) -> None:
     first = address(world.apply("nomad.job", OPTIONS, files=CANARY))
     world.nomad.fate = fate
     with pytest.raises(StepTimeout):
@@ -284,7 +288,7 @@ def test_canaries_that_are_not_well_are_not_promoted(world: World, fate: Fate) -
 
 
 def test_waiting_in_vain_for_nomads_own_promotion_is_told_as_such(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.apply("nomad.job", OPTIONS, files=AUTO)
     found = world.nomad._jobs["alpha", "web"]
@@ -297,7 +301,7 @@ def test_waiting_in_vain_for_nomads_own_promotion_is_told_as_such(
 # --- stopping ---
 
 
-def test_a_destroy_names_the_tasks_that_it_waits_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_destroy_names_the_tasks_that_it_waits_for(world: StepHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nomad_stopping, "_QUIET", 0.0)
     slow = files(tasks='task "slow" { kill_timeout = "600s" shutdown_delay = "5s" }')
     world.apply("nomad.job", OPTIONS, files=slow)
@@ -317,7 +321,7 @@ def test_a_destroy_names_the_tasks_that_it_waits_for(world: World, monkeypatch: 
 
 @pytest.mark.parametrize("restarts", [0, 2])
 def test_a_task_that_runs_on_after_the_others_is_killed(
-    world: World, monkeypatch: pytest.MonkeyPatch, restarts: int
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch, restarts: int
 ) -> None:
     monkeypatch.setattr(nomad_stopping, "_KILL_PAUSE", 0.0)
     world.nomad.poststop_hangs, world.nomad.poststop_restarts = True, restarts
@@ -331,14 +335,14 @@ def test_a_task_that_runs_on_after_the_others_is_killed(
     assert sum("started again by its restart policy" in line for line in run.lines) == restarts
 
 
-def test_what_hangs_in_the_namespace_is_killed_too(world: World) -> None:
+def test_what_hangs_in_the_namespace_is_killed_too(world: StepHarness) -> None:
     world.nomad.poststop_hangs = True
     world.apply("nomad.job", OPTIONS, files=BYE)
     NamespaceHandler(world.nomad, timedelta(0)).destroy("alpha", ALPHA, Run())
     assert world.nomad.namespace("alpha") is None
 
 
-def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: StepHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = files(tasks='task "slow" { kill_timeout = "600s" shutdown_delay = "5s" }')
     world.apply("nomad.job", OPTIONS, files=slow)
     handler = JobHandler(world.nomad)
@@ -359,7 +363,7 @@ def test_a_stop_may_take_as_long_as_the_job_file_asks_for(world: World, monkeypa
     assert time_to_stop(world.nomad, "alpha", ["web"]) == late + POSTSTOP_PATIENCE + timedelta(minutes=1) + again
 
 
-def test_a_destroy_gives_tasks_that_stop_slowly_the_time_they_ask_for(world: World) -> None:
+def test_a_destroy_gives_tasks_that_stop_slowly_the_time_they_ask_for(world: StepHarness) -> None:
     world.apply("nomad.job", OPTIONS, files=files(tasks='task "slow" { kill_timeout = "600s" }'))
 
     def limit(address: str, status: ResourceStatus = ResourceStatus.PRESENT) -> float:

@@ -1,4 +1,4 @@
-"""A small world of things that steps make: for tests of the engine, with faults to order."""
+"""A fake backend of things that steps make, for tests of the engine; it injects faults."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from environments.steps.registry import StepRegistry, step_registry
 
 
 @dataclass
-class World:
+class FakeThings:
     """What exists: address → id of the owner, what each says, and what became of them in which order.
 
     `made` has an address each time that the thing was made while it wasn't there, `changed` each time that it was there
@@ -46,8 +46,8 @@ class World:
     """Called before each effect with the verb (make, erase, remove) and the address; raises to inject a fault."""
     after: Callable[[str, str], None] = lambda verb, address: None
     """Called after each effect in the same way; raises where the process dies before anybody learns of the effect."""
-    looking: Callable[[str], None] = lambda address: None
-    """Called before each look of a plan or a detector; raises to inject a fault."""
+    before_observing: Callable[[str], None] = lambda address: None
+    """Called before each observation of a plan or a detector; raises to inject a fault."""
     struck: list[Incident] = field(default_factory=list)
     """What was done to things from outside."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -121,7 +121,7 @@ class ThingExecutor:
     time_limit: ClassVar[timedelta] = timedelta(seconds=20)
     description: ClassVar[str] = "Makes a thing."
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: FakeThings) -> None:
         self._world = world
 
     @classmethod
@@ -150,7 +150,7 @@ class ThingExecutor:
         changes = []
         for item in self.resources(context):
             address, says = item.ref.address, "" if item.shared else context.options.says
-            self._world.looking(address)
+            self._world.before_observing(address)
             if address not in self._world.things:
                 changes.append(_change(address, Action.CREATE, None, says))
             elif (before := self._world.said.get(address, "")) != says:
@@ -163,7 +163,7 @@ class ThingExecutor:
 
     def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
         address = _everybody(owner)
-        self._world.looking(address)
+        self._world.before_observing(address)
         if (address, step) not in self._world.notes:
             return ()
         return [_change(address, Action.CHANGE, self._world.notes[address, step], None)]
@@ -229,7 +229,7 @@ class ThingHandler:
 
     kind: ClassVar[str] = "thing"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: FakeThings) -> None:
         self._world = world
 
     def observe(self, address: str, owner: Owner) -> Observation:
@@ -249,11 +249,11 @@ class StrayDetector:
 
     part: ClassVar[str] = "World"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: FakeThings) -> None:
         self._world = world
 
     def unexpected(self, owner: Owner, known: frozenset[ResourceRef], steps: frozenset[str]) -> Sequence[Unexpected]:
-        self._world.looking(f"{owner.name}/")
+        self._world.before_observing(f"{owner.name}/")
         here = [address for address in (*self._world.strays, *self._world.things) if _is_of(address, owner)]
         return [
             Unexpected(kind="thing", address=address, detail="no step made it")
@@ -266,7 +266,7 @@ def _is_of(address: str, owner: Owner) -> bool:
     return address.startswith(f"{owner.name}/")
 
 
-def thing_registry(world: World) -> StepRegistry:
+def thing_registry(world: FakeThings) -> StepRegistry:
     """The executors, the handler and the detector of a world."""
     return step_registry(
         [ThingExecutor(world), CanaryExecutor(world), CheckExecutor(world)],

@@ -16,7 +16,7 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
 from environments.engine.degraded_texts import MOST, Texts
 from environments.engine.environment_troubles import forgotten, troubles_of
-from environments.engine.known_world import KnownWorld
+from environments.engine.known_cluster import KnownCluster
 from environments.service.storage.environments import Watched
 from environments.service.storage.transaction import Storage
 from environments.steps.base import Owner
@@ -59,8 +59,8 @@ class _Known:
         self.recovered = -_AGAIN
 
 
-class Degrading:
-    """Subscribes to `World`. Its thread works only when something has happened, or when a grace period is over."""
+class DegradationDetector:
+    """Subscribes to `ClusterFollower`. Its thread wakes only after an event, or when a grace period ends."""
 
     def __init__(
         self,
@@ -70,14 +70,17 @@ class Degrading:
         clock: Callable[[], datetime],
         want: Callable[[Collection[str]], bool],
     ) -> None:
-        """`kind`: the kind of resources that are jobs. `words`: an environment's secrets. `want`: `World.want`."""
+        """`kind`: the kind of resources that are jobs. `words` gives the secrets of an environment.
+
+        `want` is `ClusterFollower.want`.
+        """
         self._storage = storage
         self._kind = kind
         self._texts = Texts(words)
         self._clock = clock
         self._want = want
         self._changed = threading.Condition()
-        self._world = KnownWorld()
+        self._world = KnownCluster()
         self._told_of: frozenset[str] | None = None
         """Namespaces that the stream covers; None: there is no stream."""
         self._touched: set[str] = set()

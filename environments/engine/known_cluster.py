@@ -10,7 +10,7 @@ from environments.steps.job_health import JobFacts
 _ENDS = ("batch", "sysbatch")
 
 
-class KnownWorld:
+class KnownCluster:
     """By namespace, which is the environment's name. Used under its owner's lock.
 
     What has completed, was replaced or was to stop and has ended says nothing any more, and isn't kept.

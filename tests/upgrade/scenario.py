@@ -33,7 +33,7 @@ Tell = Callable[[str], object]
 
 
 @dataclass
-class World:
+class Scenario:
     """What was made, by the name that it is spoken of."""
 
     admin: Person
@@ -59,13 +59,13 @@ def people(state: Path) -> tuple[Person, Person, Person]:
     return admin, alice, Person("child", admin.address, child["secret"])
 
 
-def make(state: Path, commit: str, tell: Tell) -> World:
+def make(state: Path, commit: str, tell: Tell) -> Scenario:
     """Makes them all, in the older version; except what that commit refuses, which is told."""
     admin, alice, child = people(state)
-    world = World(admin, alice, child)
+    scenario = Scenario(admin, alice, child)
     refused = refused_by(commit)
     cases = ("notes", "failing", "slow", "module", "pattern", "volumes", "reader", "done", "canary")
-    world.templates = frozenset(f"up-{case}" for case in cases if push(admin, case, refused.get(case), tell))
+    scenario.templates = frozenset(f"up-{case}" for case in cases if push(admin, case, refused.get(case), tell))
     image = next(image["reference"] for image in admin.get("/v1/images") if image["name"] == "web")
     # In some version whoever typed a reference revealed the secrets of others by it.
     typed = "secret:environments/up-web/password#password"
@@ -85,14 +85,14 @@ def make(state: Path, commit: str, tell: Tell) -> World:
         DONE: (alice, "up-done", {"image": image}),
         CANARY: (alice, "up-canary", {}),
     }
-    asked = {name: wish for name, wish in asked.items() if wish[1] == "web" or wish[1] in world.templates}
+    asked = {name: wish for name, wish in asked.items() if wish[1] == "web" or wish[1] in scenario.templates}
     for name, (person, template, parameters) in asked.items():
         body = {"name": name, "template": template, "parameters": dict(parameters), "ttl": "8h"}
         tell(f"  {name}")
         refusal = refused.get(NAME) if name == ID_LIKE else None
         if accepted := taken(person, NAME, "/v1/environments", body, refusal, tell):
-            world.ids[name] = accepted["environment"]["id"]
-    for name in list(world.ids):
+            scenario.ids[name] = accepted["environment"]["id"]
+    for name in list(scenario.ids):
         if name == "up-cancelled":
             _when_working(alice, name)
             alice.post(f"/v1/environments/{name}/cancel", {"force": True})
@@ -101,17 +101,17 @@ def make(state: Path, commit: str, tell: Tell) -> World:
         assert view["state"] == expected, (name, view["state"], view["failure"])
     alice.post("/v1/environments/up-web/extend", {"ttl": "30h"})
     plan = alice.post("/v1/environments/up-planned/plan", {"kind": "update", "parameters": {"message": "planned"}})
-    world.plan = plan["id"]
+    scenario.plan = plan["id"]
     assert alice.destroy("up-gone", SECONDS)["state"] == "destroyed"
-    _give_up(state, world)
-    world.views = {name: admin.get(f"/v1/environments/{id}") for name, id in world.ids.items()}
-    world.done = nomad_jobs.runs(state, DONE, "work")
-    for name, id in world.ids.items():
-        world.revealed[name] = _revealed(admin, id)
-        world.events[name] = len(admin.get(f"/v1/environments/{id}/events?limit=1000"))
+    _give_up(state, scenario)
+    scenario.views = {name: admin.get(f"/v1/environments/{id}") for name, id in scenario.ids.items()}
+    scenario.done = nomad_jobs.runs(state, DONE, "work")
+    for name, id in scenario.ids.items():
+        scenario.revealed[name] = _revealed(admin, id)
+        scenario.events[name] = len(admin.get(f"/v1/environments/{id}/events?limit=1000"))
     alice.put("/v1/environments/up-slow", {"parameters": {"seconds": WORKING}})
     _when_working(alice, "up-slow")
-    return world
+    return scenario
 
 
 def _when_working(person: Person, name: str) -> None:
@@ -124,17 +124,17 @@ def _when_working(person: Person, name: str) -> None:
     until(working, f"{name} doesn't begin to work", SECONDS)
 
 
-def _give_up(state: Path, world: World) -> None:
+def _give_up(state: Path, scenario: Scenario) -> None:
     """Makes a destroy fail, abandons the environment, and asks for another one of the same name, as was possible."""
     with denied(Connections.load(state / "connections.json").caller("vault"), GIVEN_UP):
-        ended = world.alice.destroy(GIVEN_UP, SECONDS)
+        ended = scenario.alice.destroy(GIVEN_UP, SECONDS)
         assert ended["state"] == "destroy_failed", ended
-        world.abandoned = world.ids.pop(GIVEN_UP)
-        world.alice.post(f"/v1/environments/{world.abandoned}/abandon", {"reason": "nobody can remove its secret"})
-    again = world.alice.ask(GIVEN_UP, "up-notes")
+        scenario.abandoned = scenario.ids.pop(GIVEN_UP)
+        scenario.alice.post(f"/v1/environments/{scenario.abandoned}/abandon", {"reason": "its secret is stuck"})
+    again = scenario.alice.ask(GIVEN_UP, "up-notes")
     if again.status_code == 202:
-        world.ids[GIVEN_UP] = again.json()["environment"]["id"]
-        world.alice.settled(world.ids[GIVEN_UP], SECONDS)
+        scenario.ids[GIVEN_UP] = again.json()["environment"]["id"]
+        scenario.alice.settled(scenario.ids[GIVEN_UP], SECONDS)
 
 
 def _revealed(person: Person, id: str) -> Any:
@@ -143,16 +143,16 @@ def _revealed(person: Person, id: str) -> Any:
     return response.json() if response.status_code == 200 else response.json()["code"]
 
 
-def compare(world: World) -> list[str]:
+def compare(scenario: Scenario) -> list[str]:
     """What was lost or changed by the upgrade alone."""
     faults = []
-    listed = {view["id"] for view in world.admin.get("/v1/environments?ended=true")}
-    for name, id in world.ids.items():
-        before = world.views[name]
+    listed = {view["id"] for view in scenario.admin.get("/v1/environments?ended=true")}
+    for name, id in scenario.ids.items():
+        before = scenario.views[name]
         if id not in listed:
             faults.append(f"{name} is not in the list any more")
             continue
-        after = world.admin.get(f"/v1/environments/{id}")
+        after = scenario.admin.get(f"/v1/environments/{id}")
         if name not in ("up-slow", "up-reader"):
             faults += [
                 f"{name}: {what} was {before[what]!r} and is {after[what]!r}"
@@ -160,76 +160,76 @@ def compare(world: World) -> list[str]:
                 if before[what] != after[what]
             ]
         if after["state"] == "ready":
-            faults += nomad_jobs.flags(world.admin, id)
-        if name not in ("up-gone", "up-reader") and _revealed(world.admin, id) != world.revealed[name]:
+            faults += nomad_jobs.flags(scenario.admin, id)
+        if name not in ("up-gone", "up-reader") and _revealed(scenario.admin, id) != scenario.revealed[name]:
             faults.append(f"{name}: an output reveals something else than before")
-        if len(world.admin.get(f"/v1/environments/{id}/events?limit=1000")) < world.events[name]:
+        if len(scenario.admin.get(f"/v1/environments/{id}/events?limit=1000")) < scenario.events[name]:
             faults.append(f"{name}: events are gone")
-    reader = world.ids.get("up-reader")
-    if reader and world.revealed["up-web"]["password"]["value"] in json.dumps(_revealed(world.admin, reader)):
+    reader = scenario.ids.get("up-reader")
+    if reader and scenario.revealed["up-web"]["password"]["value"] in json.dumps(_revealed(scenario.admin, reader)):
         faults.append("a typed reference, kept from before, reveals a secret of another environment")
-    if ID_LIKE in world.ids and world.alice.get(f"/v1/environments/{ID_LIKE}")["id"] != world.ids[ID_LIKE]:
+    if ID_LIKE in scenario.ids and scenario.alice.get(f"/v1/environments/{ID_LIKE}")["id"] != scenario.ids[ID_LIKE]:
         faults.append(f"{ID_LIKE} doesn't lead to the environment of that name")
-    if world.admin.get(f"/v1/environments/{world.abandoned}")["state"] != "abandoned":
+    if scenario.admin.get(f"/v1/environments/{scenario.abandoned}")["state"] != "abandoned":
         faults.append("what was abandoned is not so any more")
-    for person in (world.alice, world.child):
+    for person in (scenario.alice, scenario.child):
         if person.get("/self/info")["owner"] != "alice":
             faults.append(f"the token of {person.name} is not alice's any more")
-    for template in sorted(world.templates):
-        if world.alice.http.get(f"/v1/templates/{template}/bundle").status_code != 200:
+    for template in sorted(scenario.templates):
+        if scenario.alice.http.get(f"/v1/templates/{template}/bundle").status_code != 200:
             faults.append(f"the template {template} is gone")
     return faults
 
 
-def update(state: Path, world: World) -> list[str]:
+def update(state: Path, scenario: Scenario) -> list[str]:
     """Updates each of them in the newer version."""
     faults = []
-    view = world.alice.settled("up-slow", SECONDS)
+    view = scenario.alice.settled("up-slow", SECONDS)
     if view["state"] != "ready" or view["parameters"]["seconds"] != WORKING:
         faults.append(f"the update that ran during the upgrade ended as {view['state']}: {view['failure']}")
     files = bundle(CASES / "failing-mended")
     assert base64.b64decode(files["template.toml"])
-    world.admin.post("/v1/templates", {"files": files})
+    scenario.admin.post("/v1/templates", {"files": files})
     changes: dict[str, tuple[Person, dict[str, Any]]] = {
-        "up-web": (world.alice, {"message": "after"}),
-        "up-module": (world.child, {"size": 2}),
-        "up-failed": (world.alice, {}),
-        "up-slow": (world.alice, {"seconds": 1}),
-        "up-cancelled": (world.alice, {"seconds": 0}),
-        ID_LIKE: (world.alice, {"message": "after"}),
-        "up-volumes": (world.admin, {"message": "after"}),
-        DONE: (world.alice, {"message": "after"}),
+        "up-web": (scenario.alice, {"message": "after"}),
+        "up-module": (scenario.child, {"size": 2}),
+        "up-failed": (scenario.alice, {}),
+        "up-slow": (scenario.alice, {"seconds": 1}),
+        "up-cancelled": (scenario.alice, {"seconds": 0}),
+        ID_LIKE: (scenario.alice, {"message": "after"}),
+        "up-volumes": (scenario.admin, {"message": "after"}),
+        DONE: (scenario.alice, {"message": "after"}),
     }
-    changes = {name: change for name, change in changes.items() if name in world.ids}
+    changes = {name: change for name, change in changes.items() if name in scenario.ids}
     for name, (person, parameters) in changes.items():
         response = person.http.put(f"/v1/environments/{name}", json={"parameters": parameters})
         if response.status_code != 202:
             faults.append(f"{name} can't be updated: {response.text}")
-    if "up-pattern" in world.ids:
-        pattern = world.alice.http.put("/v1/environments/up-pattern", json={"parameters": {"word": "cab"}})
+    if "up-pattern" in scenario.ids:
+        pattern = scenario.alice.http.put("/v1/environments/up-pattern", json={"parameters": {"word": "cab"}})
         if pattern.status_code not in (202, 422) or (pattern.status_code == 422 and "word" not in pattern.text):
             faults.append(f"up-pattern: {pattern.status_code} {pattern.text}")
-    applied = world.alice.http.post(f"/v1/plans/{world.plan}/apply")
+    applied = scenario.alice.http.post(f"/v1/plans/{scenario.plan}/apply")
     if applied.status_code not in (202, 409):
         faults.append(f"the saved plan: {applied.status_code} {applied.text}")
-    for name in [*changes, *({"up-planned", "up-pattern"} & set(world.ids))]:
-        view = world.admin.settled(name, SECONDS)
+    for name in [*changes, *({"up-planned", "up-pattern"} & set(scenario.ids))]:
+        view = scenario.admin.settled(name, SECONDS)
         if view["state"] != "ready":
             faults.append(f"{name} is {view['state']} after its update: {view['failure']}")
     vault = Connections.load(state / "connections.json").caller("vault")
     kept = vault.call("GET", "/v1/secret/data/environments/up-failed/keys")
     if kept["data"]["data"] != {"pin": "4711"}:
         faults.append("the secret parameter that waited in the database did not arrive")
-    password = world.admin.get("/v1/environments/up-web/outputs?reveal=true")["password"]["value"]
-    if password != world.revealed["up-web"]["password"]["value"]:
+    password = scenario.admin.get("/v1/environments/up-web/outputs?reveal=true")["password"]["value"]
+    if password != scenario.revealed["up-web"]["password"]["value"]:
         faults.append("the update of up-web made another password")
-    if (runs := nomad_jobs.runs(state, DONE, "work")) != world.done:
-        faults.append(f"the update of {DONE} ran its batch job again: {world.done} became {runs}")
-    faults += nomad_jobs.see_promotion(world.admin, world.alice)
-    return faults + nomad_jobs.see_degraded(state, world.alice)
+    if (runs := nomad_jobs.runs(state, DONE, "work")) != scenario.done:
+        faults.append(f"the update of {DONE} ran its batch job again: {scenario.done} became {runs}")
+    faults += nomad_jobs.see_promotion(scenario.admin, scenario.alice)
+    return faults + nomad_jobs.see_degraded(state, scenario.alice)
 
 
-def destroy(state: Path, world: World) -> list[str]:
+def destroy(state: Path, scenario: Scenario) -> list[str]:
     """Destroys each of them, and counts what is left by the makers' own APIs."""
     faults = []
     connections = Connections.load(state / "connections.json")
@@ -237,13 +237,13 @@ def destroy(state: Path, world: World) -> list[str]:
     for kept in ("database", ".owner"):
         connections.caller("vault").call("DELETE", f"/v1/secret/metadata/environments/{GIVEN_UP}/{kept}")
     connections.caller("consul").call("DELETE", f"/v1/kv/environments/{GIVEN_UP}/?recurse=true")
-    for name, id in world.ids.items():
+    for name, id in scenario.ids.items():
         if name != "up-gone":
-            response = world.admin.http.post(f"/v1/environments/{id}/destroy", json={"reason": "upgraded"})
+            response = scenario.admin.http.post(f"/v1/environments/{id}/destroy", json={"reason": "upgraded"})
             if response.status_code not in (200, 202):
                 faults.append(f"{name} can't be destroyed: {response.text}")
-    for name, id in world.ids.items():
-        view = world.admin.settled(id, SECONDS)
+    for name, id in scenario.ids.items():
+        view = scenario.admin.settled(id, SECONDS)
         if view["state"] != "destroyed":
             faults.append(f"{name} is {view['state']}: {view['failure']}")
     taker = Taker(connections, state)
@@ -251,7 +251,7 @@ def destroy(state: Path, world: World) -> list[str]:
         things = taker.take().things
     finally:
         taker.close()
-    names = [*world.ids, GIVEN_UP]
+    names = [*scenario.ids, GIVEN_UP]
     for kind, found in things.items():
         if left := sorted(thing for thing in found if any(name in thing for name in names)):
             faults.append(f"left behind, {kind}: {', '.join(left)}")

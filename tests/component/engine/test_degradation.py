@@ -13,10 +13,10 @@ from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import DegradedReason, Environment, Event, EventType, Resource
 from environments.domain.errors import BackendUnavailable
 from environments.domain.lifecycle import ResourceStatus, State
-from environments.engine import degrading, environment_troubles, world
-from environments.engine.degrading import Degrading
+from environments.engine import cluster_follower, degradation, environment_troubles
+from environments.engine.cluster_follower import ClusterFollower
+from environments.engine.degradation import DegradationDetector
 from environments.engine.scheduler import Retention, Scheduler
-from environments.engine.world import World
 from environments.providers.consul.feed import CHECK_KIND
 from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Job
@@ -25,7 +25,7 @@ from environments.steps.base import Owner
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.feeds import MemoryCheckFeed, MemoryJobFeed
 from tests.fakes.backends.nomad import MemoryNomad
-from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, Setting, open_setting
+from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 
 KIND = "nomad.job"
 
@@ -37,35 +37,35 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_health, "_AT_ONCE", 0.1)
     monkeypatch.setattr(job_health, "SETTLED", 1.0)
     monkeypatch.setattr(environment_troubles, "GRACE", 0.4)
-    monkeypatch.setattr(degrading, "BETWEEN", 0.3)
-    monkeypatch.setattr(degrading, "_ROUNDS", 0.05)
-    monkeypatch.setattr(degrading, "_OVER", 0.2)
-    monkeypatch.setattr(world, "_LEAST", 0.05)
-    monkeypatch.setattr(world, "_WITHOUT", 0.05)
-    monkeypatch.setattr(world, "_WAIT", 1.0)
-    monkeypatch.setattr(world, "_SHARE", 0)
+    monkeypatch.setattr(degradation, "BETWEEN", 0.3)
+    monkeypatch.setattr(degradation, "_ROUNDS", 0.05)
+    monkeypatch.setattr(degradation, "_OVER", 0.2)
+    monkeypatch.setattr(cluster_follower, "_LEAST", 0.05)
+    monkeypatch.setattr(cluster_follower, "_WITHOUT", 0.05)
+    monkeypatch.setattr(cluster_follower, "_WAIT", 1.0)
+    monkeypatch.setattr(cluster_follower, "_SHARE", 0)
 
 
 class Cluster:
     """Nomad and Consul, and a service on them; `process` is another process of it."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: EngineHarness) -> None:
         self.setting = setting
         self.consul = MemoryConsul()
         self.nomad = MemoryNomad(self.consul)
         self.feed = MemoryJobFeed(self.nomad)
         self.words: Any = lambda owner: ["correct horse battery"]
-        self.processes: list[tuple[World, Degrading]] = []
+        self.processes: list[tuple[ClusterFollower, DegradationDetector]] = []
 
-    def process(self, leads: Any = lambda: True) -> tuple[World, Degrading]:
+    def process(self, leads: Any = lambda: True) -> tuple[ClusterFollower, DegradationDetector]:
         setting = self.setting
-        follows = World(self.feed, MemoryCheckFeed(self.consul), leads)
+        follows = ClusterFollower(self.feed, MemoryCheckFeed(self.consul), leads)
 
         def words(owner: Owner) -> Sequence[str] | None:
             found: Sequence[str] | None = self.words(owner)
             return found
 
-        tells = Degrading(setting.database, KIND, words, setting.clock, follows.want)
+        tells = DegradationDetector(setting.database, KIND, words, setting.clock, follows.want)
         follows.subscribe(tells)
         setting.database.follow(tells.published)
         tells.start()
@@ -133,7 +133,7 @@ class Cluster:
 
 @pytest.fixture(params=["sqlite"])
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
-    setting = open_setting(request, tmp_path)
+    setting = open_harness(request, tmp_path)
     setting.push(TEMPLATE)
     setting.worker.start()
     cluster = Cluster(setting)

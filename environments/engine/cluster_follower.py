@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 import structlog
 
 from environments.domain.errors import CalvinverseError, MachineError
-from environments.engine.degrading import Degrading
+from environments.engine.degradation import DegradationDetector
 from environments.steps.cluster_events import CheckFeed, JobFeed, JobStream
 
 LONGEST = 600.0
@@ -36,14 +36,14 @@ _WAIT = 55.0
 log = structlog.get_logger()
 
 
-class World:
+class ClusterFollower:
     """Two threads: one follows Nomad, the other queries Consul, both while `leads` says that this process leads."""
 
     def __init__(self, jobs: JobFeed, checks: CheckFeed, leads: Callable[[], bool]) -> None:
         self._jobs = jobs
         self._checks = checks
         self._leads = leads
-        self._subscribers: list[Degrading] = []
+        self._subscribers: list[DegradationDetector] = []
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stream: JobStream | None = None
@@ -51,11 +51,11 @@ class World:
         self._absent: frozenset[str] = frozenset()
         self._not_before = 0.0
         self._threads = [
-            threading.Thread(target=self._run, args=("nomad", self._follow_jobs), name="world-nomad", daemon=True),
-            threading.Thread(target=self._run, args=("consul", self._follow_checks), name="world-consul", daemon=True),
+            threading.Thread(target=self._run, args=("nomad", self._follow_jobs), name="follow-nomad", daemon=True),
+            threading.Thread(target=self._run, args=("consul", self._follow_checks), name="follow-consul", daemon=True),
         ]
 
-    def subscribe(self, subscriber: Degrading) -> None:
+    def subscribe(self, subscriber: DegradationDetector) -> None:
         """Adds a subscriber, before `start`. The streams' threads call its methods, which return at once."""
         self._subscribers.append(subscriber)
 

@@ -1,4 +1,4 @@
-"""A world of files that several processes share: things, and a line for all that was done, in order."""
+"""Things that are files, shared by several processes, and a log of every action in order."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from environments.domain.template import Bundle
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly
 
-WORLD = "FLEET_WORLD"
-"""The variable that names its folder."""
+SHARED_FILES = "SHARED_FILES"
+"""The environment variable that names their folder."""
 
 KIND = "test.file"
 
 
 class Line(NamedTuple):
-    """Something that was done, and by whom."""
+    """An action, and the process that did it."""
 
     verb: str
     environment: str
@@ -29,17 +29,17 @@ class Line(NamedTuple):
     pid: int
 
 
-def read_lines(world: Path) -> list[Line]:
-    """All that was done so far."""
-    text = (world / "log").read_text() if (world / "log").exists() else ""
+def read_lines(files: Path) -> list[Line]:
+    """All actions so far."""
+    text = (files / "log").read_text() if (files / "log").exists() else ""
     rows = [row.split() for row in text.splitlines()]
     return [Line(row[0], row[1], row[2], row[3], int(row[4]), int(row[5])) for row in rows if len(row) == 6]
 
 
-def _write(world: Path, verb: str, owner: Owner, step: str, run: StepRun) -> None:
+def _write(files: Path, verb: str, owner: Owner, step: str, run: StepRun) -> None:
     holder = run.holder
     worker, epoch = (holder.worker, holder.epoch) if holder else ("-", 0)
-    with (world / "log").open("a") as log:  # one write of one short line: lines of several processes don't mix
+    with (files / "log").open("a") as log:  # one write of one short line: lines of several processes don't mix
         log.write(f"{verb} {owner.name} {step} {worker} {epoch} {os.getpid()}\n")
 
 
@@ -57,8 +57,8 @@ class GateExecutor(OwnThingsOnly):
     time_limit: ClassVar[timedelta] = timedelta(minutes=5)
     description: ClassVar[str] = "Makes a file."
 
-    def __init__(self, world: Path) -> None:
-        self._world = world
+    def __init__(self, files: Path) -> None:
+        self._files = files
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[str]:
@@ -68,15 +68,15 @@ class GateExecutor(OwnThingsOnly):
         return [Intended(ResourceRef(kind=KIND, address=f"{context.owner.name}--{context.step}"))]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        _write(self._world, "begun", context.owner, context.step, run)
+        _write(self._files, "begun", context.owner, context.step, run)
         run.log(f"{context.step} begins")
-        while context.options.waits and not (self._world / f"open-{context.owner.name}").exists():
+        while context.options.waits and not (self._files / f"open-{context.owner.name}").exists():
             run.wait(0.1)
         run.before_effect()
-        thing = self._world / "things" / f"{context.owner.name}--{context.step}"
+        thing = self._files / "things" / f"{context.owner.name}--{context.step}"
         if not thing.exists():
             thing.write_text(context.owner.id)
-            _write(self._world, "made", context.owner, context.step, run)
+            _write(self._files, "made", context.owner, context.step, run)
         return {}
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
@@ -88,11 +88,11 @@ class FileHandler:
 
     kind: ClassVar[str] = KIND
 
-    def __init__(self, world: Path) -> None:
-        self._world = world
+    def __init__(self, files: Path) -> None:
+        self._files = files
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        thing = self._world / "things" / address
+        thing = self._files / "things" / address
         if not thing.exists():
             return Observation(Presence.ABSENT)
         return Observation(Presence.OURS if thing.read_text() == owner.id else Presence.FOREIGN)
@@ -100,5 +100,5 @@ class FileHandler:
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         run.before_effect()
         if self.observe(address, owner).presence is Presence.OURS:
-            (self._world / "things" / address).unlink()
-            _write(self._world, "removed", owner, address.partition("--")[2], run)
+            (self._files / "things" / address).unlink()
+            _write(self._files, "removed", owner, address.partition("--")[2], run)
