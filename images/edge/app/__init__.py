@@ -1,0 +1,1 @@
+"""What runs in the image: it makes Caddy's configuration out of variables, and starts, reloads and stops Caddy."""

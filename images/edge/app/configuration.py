@@ -1,0 +1,218 @@
+"""Caddy's configuration: one host name, one service behind it, and limits. Pure: the same settings, the same JSON.
+
+The names are those of Caddy's JSON (https://caddyserver.com/docs/json/). Caddy fills in what is in braces for each
+request.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from .settings import Settings
+
+Json = dict[str, Any]
+
+CLIENT_HEADER = "Calvinverse-Client"
+"""Holds the IP address of the client, as the edge sees it."""
+
+SECRET_HEADER = "Calvinverse-Edge"
+"""Holds the secret by which the service knows the edge's own requests."""
+
+FORGED = (
+    "Calvinverse-*",
+    "Forwarded",
+    "X-Forwarded*",
+    "X-Real-Ip",
+    "X-Client-Ip",
+    "X-Cluster-Client-Ip",
+    "X-Originating-Ip",
+    "X-Remote-*",
+    "X-Original-*",
+    "X-Rewrite-Url",
+    "X-Http-Method*",
+    "X-Method-Override",
+    "True-Client-Ip",
+    "Cf-Connecting-Ip",
+    "Fastly-Client-Ip",
+    "Proxy*",
+    "Via",
+)
+"""Headers that proxies set. Those of a client are dropped: nobody in front of the edge is trusted. `*` is any rest."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large and how slow a request may be. Sizes in bytes, times in seconds, rates in bytes a second."""
+
+    largest_head: int = 32 * 1024
+    largest_body: int = 33 * 1024 * 1024
+    """A module's state, the largest thing that the service takes, has at most 32 MiB."""
+
+    head: float = 15.0
+    """For the TLS handshake, and again for all headers."""
+
+    stalled: float = 30.0
+    """Without a byte of a body, or with a client that doesn't read its answer."""
+
+    slowest: int = 512
+    """The least average rate of a body, once it has taken `stalled` seconds."""
+
+    idle: float = 60.0
+    """Between two requests of a connection."""
+
+    connecting: float = 5.0
+    """For connecting to the service; refused connections are tried again that long."""
+
+    answer: float = 600.0
+    """Until the headers of the service's answer."""
+
+
+def configuration(settings: Settings, limits: Limits = Limits()) -> Json:
+    """Caddy's whole configuration, as JSON."""
+    return {
+        "admin": {
+            "listen": f"unix/{settings.socket}|0600",
+            # Neither the configuration nor its file is written down, and what was written down is never loaded.
+            "config": {"persist": False},
+        },
+        "logging": _logging(),
+        "storage": {"module": "file_system", "root": str(settings.folder / "storage")},
+        "apps": {"http": {"servers": {"edge": _server(settings, limits)}}, "tls": _tls(settings)},
+    }
+
+
+def _server(settings: Settings, limits: Limits) -> Json:
+    known = [{"host": [settings.address]}]
+    return {
+        "listen": _listen(settings),
+        "protocols": ["h1", "h2"],
+        # Certificates come from files: nothing is asked of anybody else, and no second port is opened.
+        "automatic_https": {"disable": True},
+        # A connection for one name asks for no other one.
+        "strict_sni_host": True,
+        # A client that asks for another name, or for none, gets no handshake.
+        "tls_connection_policies": [{"match": {"sni": [settings.address]}, "protocol_min": "tls1.2"}],
+        "max_header_bytes": limits.largest_head,
+        "read_header_timeout": _seconds(limits.head),
+        "read_idle_timeout": _seconds(limits.stalled),
+        "read_min_rate": limits.slowest,
+        "write_idle_timeout": _seconds(limits.stalled),
+        "idle_timeout": _seconds(limits.idle),
+        "routes": [{"match": known, "handle": _to_the_service(settings, limits), "terminal": True}, _nothing()],
+        "errors": {"routes": [{"match": known, "handle": _problem(), "terminal": True}, _nothing()]},
+        "logs": {"default_logger_name": "requests"},
+    }
+
+
+def _listen(settings: Settings) -> list[str]:
+    """Loopback is always among them: the machine itself asks there whether the edge is healthy."""
+    address = ip_address(settings.host)
+    places = [settings.host]
+    if not (address.is_unspecified or address.is_loopback):
+        places.append("127.0.0.1")
+    return [f"[{place}]:{settings.port}" if ":" in place else f"{place}:{settings.port}" for place in places]
+
+
+def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
+    transport: Json = {
+        "protocol": "http",
+        "dial_timeout": _seconds(limits.connecting),
+        "response_header_timeout": _seconds(limits.answer),
+        # The service closes a connection that has been idle for 30 s: it must not be used just then.
+        "keep_alive": {"idle_timeout": "20s"},
+        "versions": ["1.1"],
+        "compression": False,
+        # A proxy that the environment may name is none of the edge's business.
+        "network_proxy": {"from": "none"},
+    }
+    if settings.upstream_ca_file is not None:
+        transport["tls"] = {"ca": {"provider": "file", "pem_files": [str(settings.upstream_ca_file)]}}
+    return [
+        {
+            "handler": "headers",
+            "request": {"delete": list(FORGED)},
+            # Deferred: when the answer begins, after what Caddy itself adds to it.
+            "response": {"delete": ["Server", "Via"], "deferred": True},
+        },
+        {"handler": "request_body", "max_size": limits.largest_body},
+        {
+            "handler": "reverse_proxy",
+            "upstreams": [{"dial": settings.upstream}],
+            "transport": transport,
+            # Only a connection that the service refused is tried again: nothing is asked for twice.
+            "load_balancing": {"try_duration": _seconds(limits.connecting), "try_interval": "0.1s"},
+            # Events pass as they come.
+            "flush_interval": -1,
+            "headers": {
+                "request": {
+                    "set": {
+                        SECRET_HEADER: [f"{{file.{settings.secret_file}}}"],
+                        CLIENT_HEADER: ["{http.request.remote.host}"],
+                    },
+                    # Those that Caddy itself adds.
+                    "delete": ["X-Forwarded-*", "Via"],
+                },
+            },
+        },
+    ]
+
+
+def _problem() -> list[Json]:
+    """What a client of the known name gets when the edge itself refuses or fails."""
+    body = '{"type":"about:blank","title":"{http.error.status_text}","status":{http.error.status_code}}'
+    return [
+        {"handler": "headers", "response": {"delete": ["Server"]}},
+        {
+            "handler": "static_response",
+            "status_code": "{http.error.status_code}",
+            "headers": {"Content-Type": ["application/problem+json"], "Cache-Control": ["no-store"]},
+            "body": body,
+        },
+    ]
+
+
+def _nothing() -> Json:
+    """Closes the connection without an answer."""
+    return {"handle": [{"handler": "static_response", "abort": True}]}
+
+
+def _tls(settings: Settings) -> Json:
+    pair = {"certificate": str(settings.certificate_file), "key": str(settings.key_file)}
+    return {
+        "certificates": {"load_files": [pair]},
+        # Nothing is asked of the authority while the edge runs, and nothing is kept.
+        "disable_ocsp_stapling": True,
+        "disable_storage_check": True,
+        "disable_storage_clean": True,
+    }
+
+
+def _logging() -> Json:
+    """Faults and requests as JSON on standard error; of a request its client, and neither headers nor its query."""
+    fields = {
+        "request>headers": {"filter": "delete"},
+        "resp_headers": {"filter": "delete"},
+        "request>tls": {"filter": "delete"},
+        "request>uri": {"filter": "regexp", "regexp": "\\?.*", "value": ""},
+    }
+    requests = {"format": "filter", "wrap": {"format": "json"}, "fields": fields}
+    return {
+        "logs": {
+            "default": {
+                "level": "WARN",
+                "writer": {"output": "stderr"},
+                "encoder": requests,
+                "exclude": ["http.log.access.requests"],
+            },
+            "requests": {
+                "writer": {"output": "stderr"},
+                "encoder": requests,
+                "include": ["http.log.access.requests"],
+            },
+        }
+    }
+
+
+def _seconds(value: float) -> str:
+    """A duration as Go reads it."""
+    return f"{value:g}s"

@@ -1,0 +1,117 @@
+"""What the edge needs to know, from its variables."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+LISTEN = "127.0.0.1:8443"
+ADDRESS = "calvinverse.localhost"
+UPSTREAM = "127.0.0.1:8400"
+FOLDER = "/var/lib/edge"
+
+_LISTEN = re.compile(r"(?P<host>[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+_UPSTREAM = re.compile(r"(?P<scheme>https?://)?(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})/?")
+_FILE = re.compile(r"/[A-Za-z0-9._/-]+")
+
+
+class InvalidSettings(ValueError):
+    """A variable that is missing or malformed; the message is one sentence that names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One edge.
+
+    It listens on `host` (an IP address, without brackets) and `port`, and answers for the host name `address` alone,
+    with the certificate and chain of `certificate_file` and the key of `key_file` (PEM). Requests go to the service at
+    `upstream` (`host:port`), over TLS if `upstream_ca_file` (PEM) is set. `secret_file` holds what proves to it
+    that a request comes from the edge. `folder` is the edge's own: the socket of Caddy's admin API is there.
+    """
+
+    host: str
+    port: int
+    address: str
+    upstream: str
+    upstream_ca_file: Path | None
+    certificate_file: Path
+    key_file: Path
+    secret_file: Path
+    folder: Path
+
+    @property
+    def socket(self) -> Path:
+        """The socket of Caddy's admin API."""
+        return self.folder / "admin.sock"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from the variables EDGE_*. Raises `InvalidSettings`."""
+    listen = _fitting(_LISTEN, environment, "EDGE_LISTEN", LISTEN, "an IP address and a port, such as 0.0.0.0:8443")
+    upstream = _fitting(_UPSTREAM, environment, "EDGE_UPSTREAM", UPSTREAM, "an address such as 127.0.0.1:8400")
+    address = _fitting(
+        _NAME,
+        environment,
+        "EDGE_ADDRESS",
+        ADDRESS,
+        "a host name in lower case with a dot, such as calvinverse.example.org",
+    )
+    if not _is_ip(host := listen["host"].strip("[]")):
+        raise InvalidSettings(f"EDGE_LISTEN has {host!r}, which is no IP address.")
+    if _is_ip(address[0]):
+        raise InvalidSettings(f"EDGE_ADDRESS is {address[0]!r}: clients name a host, not an IP address, in TLS.")
+    authority = environment.get("EDGE_UPSTREAM_CA_FILE")
+    if (upstream["scheme"] == "https://") != bool(authority):
+        raise InvalidSettings(
+            "EDGE_UPSTREAM_CA_FILE goes with an EDGE_UPSTREAM that begins with https://, and only so."
+        )
+    certificate = _file(environment, "EDGE_CERTIFICATE_FILE")
+    return Settings(
+        host=host,
+        port=_port(listen["port"], "EDGE_LISTEN"),
+        address=address[0],
+        upstream=f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UPSTREAM')}",
+        upstream_ca_file=_file(environment, "EDGE_UPSTREAM_CA_FILE") if authority else None,
+        certificate_file=certificate,
+        key_file=_file(environment, "EDGE_KEY_FILE", str(certificate)),
+        secret_file=_file(environment, "EDGE_SECRET_FILE"),
+        folder=_file(environment, "EDGE_FOLDER", FOLDER),
+    )
+
+
+def _fitting(
+    pattern: re.Pattern[str], environment: Mapping[str, str], name: str, default: str, wanted: str
+) -> re.Match[str]:
+    value = environment.get(name) or default
+    found = pattern.fullmatch(value)
+    if found is None or len(value) > 253:
+        raise InvalidSettings(f"{name} is {value!r}, and not {wanted}.")
+    return found
+
+
+def _port(text: str, name: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise InvalidSettings(f"{name} has the port {port}, and ports are numbers from 1 to 65535.")
+    return port
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _file(environment: Mapping[str, str], name: str, default: str = "") -> Path:
+    """An absolute path in characters that mean nothing to Caddy, which fills in what is in braces."""
+    value = environment.get(name) or default
+    if not value:
+        raise InvalidSettings(f"{name} is not set.")
+    if not _FILE.fullmatch(value):
+        raise InvalidSettings(f"{name} is {value!r}, and not an absolute path of letters, digits, '.', '_' and '-'.")
+    return Path(value)

@@ -1,0 +1,266 @@
+"""A real edge on loopback for tests: certificates, the process, a service behind it that records what arrives, and raw
+connections to it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from images.edge.app.caddy import start
+from images.edge.app.configuration import Limits, configuration
+from images.edge.app.settings import Settings, read_settings
+from images.places import CHECKOUT
+from images.toolchain import require
+from tests.support.edge_certificates import Authority
+from tests.support.service_process import free_port
+
+NAME = "calvinverse.localhost"
+SECRET = "what proves that a request comes from the edge"
+LIMIT = 60.0
+"""Seconds to wait for what has to happen."""
+
+
+@dataclass
+class Seen:
+    """A request that arrived at the service."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> list[str]:
+        """The values of a header, whatever its case."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+@dataclass
+class Upstream:
+    """A service that answers each request with 200 and records it. `/events` streams what `events` gets."""
+
+    seen: list[Seen] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    """Paths of requests whose headers have arrived."""
+    events: list[bytes] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Upstream"]:
+        """Listens on a free port of loopback."""
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        server.daemon_threads = True
+        self.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.stopping.set()
+            server.shutdown()
+            server.server_close()
+            thread.join(LIMIT)
+
+
+def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        server_version = "service/1"
+
+        def answer(self) -> None:
+            upstream.begun.append(self.path)
+            try:
+                body = self._body()
+            except (OSError, ValueError):
+                self.close_connection = True  # cut in the middle of its body, so there is nothing to do
+                return
+            upstream.seen.append(Seen(self.command, self.path, list(self.headers.items()), body))
+            if self.path == "/events":
+                self._stream()
+                return
+            text = json.dumps({"path": self.path, "length": len(body)}).encode()
+            with contextlib.suppress(OSError):  # nobody reads it any more
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            if name.startswith("do_"):  # any method
+                return self.answer
+            raise AttributeError(name)
+
+        def _body(self) -> bytes:
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self._exactly(int(self.headers.get("Content-Length", 0)))
+            found = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                found += self._exactly(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return found
+
+        def _exactly(self, size: int) -> bytes:
+            found = self.rfile.read(size)
+            if len(found) < size:
+                raise ValueError("the body ends too early")
+            return found
+
+        def _stream(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            sent = 0
+            try:
+                while not upstream.stopping.is_set():
+                    for event in upstream.events[sent:]:
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+                        sent += 1
+                    self.connection.settimeout(0.02)
+                    with contextlib.suppress(TimeoutError):
+                        if not self.connection.recv(1):
+                            return
+            except OSError:
+                return
+            finally:
+                upstream.ended.set()
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    return Handler
+
+
+@dataclass
+class Edge:
+    """An edge that runs, with the folder of its files."""
+
+    settings: Settings
+    authority: Authority
+    process: "subprocess.Popen[bytes]"
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return self.log_file.read_text()
+
+    def connect(self, name: str | None = NAME, *, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLSocket:
+        """A TLS connection that asks for `name` (None: for no name) and trusts the authority. Raises OSError."""
+        context = self.authority.context()
+        context.check_hostname = name == NAME
+        context.set_alpn_protocols(list(alpn))
+        plain = socket.create_connection(("127.0.0.1", self.settings.port), timeout=LIMIT)
+        try:
+            return context.wrap_socket(plain, server_hostname=name)
+        except BaseException:
+            plain.close()
+            raise
+
+    def send(self, request: bytes, name: str = NAME) -> bytes:
+        """Everything that is answered to raw bytes of HTTP/1.1 until the edge closes the connection."""
+        with self.connect(name) as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(request)
+            return read_all(connection)
+
+    def shown(self) -> bytes:
+        """The certificate (DER) that it shows to a new connection."""
+        with self.connect() as connection:
+            found = connection.getpeercert(binary_form=True)
+        assert found is not None
+        return found
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """What arrives until the other side closes the connection, in an orderly way or not."""
+    found = b""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while piece := connection.recv(65536):
+            found += piece
+    return found
+
+
+def request(path: str = "/", *lines: str, method: str = "GET", host: str = NAME, body: bytes = b"") -> bytes:
+    """A request of HTTP/1.1 after which the connection is closed."""
+    head = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def status(answer: bytes) -> int:
+    """The status of the first answer; 0 if there is none."""
+    first = answer.split(b"\r\n", 1)[0].split(b" ")
+    return int(first[1]) if len(first) > 1 else 0
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Waits for a condition."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, f"not within {LIMIT:g} s: {what}"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def edge(folder: Path, upstream_port: int, limits: Limits | None = None, **variables: str) -> Iterator[Edge]:
+    """An edge in front of a port of loopback. With `limits` Caddy runs alone, without the program that starts it."""
+    authority = Authority.new()
+    authority.issue(folder / "edge.pem", NAME)
+    (folder / "secret").write_text(SECRET)
+    caddy = require("caddy")["caddy"]
+    environment = {
+        "EDGE_LISTEN": f"127.0.0.1:{free_port()}",
+        "EDGE_ADDRESS": NAME,
+        "EDGE_UPSTREAM": f"127.0.0.1:{upstream_port}",
+        "EDGE_CERTIFICATE_FILE": str(folder / "edge.pem"),
+        "EDGE_SECRET_FILE": str(folder / "secret"),
+        "EDGE_FOLDER": str(folder / "own"),
+        **variables,
+    }
+    settings = read_settings(environment)
+    log_file = folder / "log"
+    with log_file.open("wb") as log:
+        if limits is None:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "images.edge.app"],
+                env={**os.environ, **environment, "PATH": f"{caddy.parent}{os.pathsep}{os.environ['PATH']}"},
+                cwd=CHECKOUT,
+                stderr=log,
+            )
+        else:
+            process = start(str(caddy), settings.folder, configuration(settings, limits), stderr=log)
+    running = Edge(settings, authority, process, log_file)
+    try:
+        until(lambda: _listens(running), "the edge listens")
+        yield running
+    finally:
+        # Caddy alone waits for streams without an end.
+        process.send_signal(signal.SIGTERM if limits is None else signal.SIGKILL)
+        try:
+            process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listens(running: Edge) -> bool:
+    assert running.process.poll() is None, running.log
+    with contextlib.suppress(OSError):
+        running.connect().close()
+        return True
+    return False

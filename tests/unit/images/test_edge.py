@@ -1,0 +1,131 @@
+"""The edge's settings and the configuration that they make, without Caddy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from images.edge.app.configuration import CLIENT_HEADER, FORGED, SECRET_HEADER, Limits, configuration
+from images.edge.app.settings import InvalidSettings, read_settings
+
+VARIABLES = {"EDGE_CERTIFICATE_FILE": "/secrets/edge.pem", "EDGE_SECRET_FILE": "/secrets/edge-key"}
+
+
+def made(limits: Limits, variables: dict[str, str]) -> Any:
+    """The configuration, as Caddy reads it."""
+    return json.loads(json.dumps(configuration(read_settings(VARIABLES | variables), limits)))
+
+
+def whole(**variables: str) -> Any:
+    return made(Limits(), variables)
+
+
+def server(**variables: str) -> Any:
+    return whole(**variables)["apps"]["http"]["servers"]["edge"]
+
+
+class TestSettings:
+    def test_what_is_not_said_has_a_default(self) -> None:
+        settings = read_settings(VARIABLES)
+        assert (settings.host, settings.port, settings.address) == ("127.0.0.1", 8443, "calvinverse.localhost")
+        assert (settings.upstream, settings.upstream_ca_file) == ("127.0.0.1:8400", None)
+        assert settings.key_file == settings.certificate_file == Path("/secrets/edge.pem")
+
+    def test_a_service_with_tls_is_verified(self) -> None:
+        variables = {"EDGE_UPSTREAM": "https://127.0.0.1:8400", "EDGE_UPSTREAM_CA_FILE": "/secrets/ca.pem"}
+        assert read_settings(VARIABLES | variables).upstream_ca_file == Path("/secrets/ca.pem")
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("EDGE_LISTEN", "8443"),
+            ("EDGE_LISTEN", "localhost:8443"),
+            ("EDGE_LISTEN", "0.0.0.0:0"),
+            ("EDGE_LISTEN", "0.0.0.0:65536"),
+            ("EDGE_LISTEN", "999.0.0.1:8443"),
+            ("EDGE_LISTEN", "[::g]:8443"),
+            ("EDGE_ADDRESS", "localhost"),
+            ("EDGE_ADDRESS", "192.0.2.1"),
+            ("EDGE_ADDRESS", "*.example.org"),
+            ("EDGE_ADDRESS", "Calvinverse.example.org"),
+            ("EDGE_ADDRESS", "calvinverse.example.org:8443"),
+            ("EDGE_ADDRESS", "{env.HOME}.example.org"),
+            ("EDGE_ADDRESS", ".".join(["a" * 63] * 4)),
+            ("EDGE_UPSTREAM", "127.0.0.1"),
+            ("EDGE_UPSTREAM", "https://127.0.0.1:8400"),
+            ("EDGE_UPSTREAM", "{env.HOME}:8400"),
+            ("EDGE_UPSTREAM_CA_FILE", "/secrets/ca.pem"),
+            ("EDGE_CERTIFICATE_FILE", ""),
+            ("EDGE_CERTIFICATE_FILE", "edge.pem"),
+            ("EDGE_SECRET_FILE", "/secrets/{env.HOME}"),
+            ("EDGE_SECRET_FILE", ""),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, name: str, value: str) -> None:
+        with pytest.raises(InvalidSettings, match=name):
+            read_settings(VARIABLES | {name: value})
+
+
+class TestConfiguration:
+    def test_its_admin_api_is_a_socket_and_nothing_is_saved(self) -> None:
+        assert whole(EDGE_FOLDER="/own")["admin"] == {
+            "listen": "unix//own/admin.sock|0600",
+            "config": {"persist": False},
+        }
+
+    def test_no_port_but_its_own_is_opened_and_nobody_is_asked_for_certificates(self) -> None:
+        found = whole()
+        assert found["apps"]["http"]["servers"]["edge"]["automatic_https"] == {"disable": True}
+        assert set(found["apps"]) == {"http", "tls"}
+        assert "automation" not in found["apps"]["tls"]
+        assert found["apps"]["tls"]["disable_ocsp_stapling"] is True
+
+    @pytest.mark.parametrize(
+        ("listen", "places"),
+        [
+            ("0.0.0.0:443", ["0.0.0.0:443"]),
+            ("[::]:443", ["[::]:443"]),
+            ("127.0.0.1:8443", ["127.0.0.1:8443"]),
+            ("192.0.2.1:8443", ["192.0.2.1:8443", "127.0.0.1:8443"]),
+            ("[2001:db8::1]:8443", ["[2001:db8::1]:8443", "127.0.0.1:8443"]),
+        ],
+    )
+    def test_the_machine_itself_reaches_it_too(self, listen: str, places: list[str]) -> None:
+        assert server(EDGE_LISTEN=listen)["listen"] == places
+
+    def test_every_route_is_for_its_name_or_ends_the_connection(self) -> None:
+        found = server(EDGE_ADDRESS="calvinverse.example.org")
+        for routes in (found["routes"], found["errors"]["routes"]):
+            known, *rest = routes
+            assert known["match"] == [{"host": ["calvinverse.example.org"]}]
+            assert rest == [{"handle": [{"handler": "static_response", "abort": True}]}]
+        assert found["tls_connection_policies"][0]["match"] == {"sni": ["calvinverse.example.org"]}
+
+    def test_headers_of_proxies_are_dropped_before_its_own_are_set(self) -> None:
+        headers, _, proxy = server()["routes"][0]["handle"]
+        assert headers["request"] == {"delete": list(FORGED)}
+        assert "Calvinverse-*" in FORGED
+        assert proxy["headers"]["request"]["set"] == {
+            SECRET_HEADER: ["{file./secrets/edge-key}"],
+            CLIENT_HEADER: ["{http.request.remote.host}"],
+        }
+
+    def test_nobody_in_front_of_it_is_trusted(self) -> None:
+        assert "trusted_proxies" not in json.dumps(whole())
+
+    def test_no_secret_is_in_it(self) -> None:
+        # It is shown by the admin API: the files are named, and read by Caddy.
+        assert "PRIVATE KEY" not in json.dumps(whole())
+
+    def test_its_limits_are_those_that_are_given(self) -> None:
+        found = made(Limits(largest_head=1, largest_body=2, head=3, stalled=4.5, slowest=6, idle=7), {})
+        edge = found["apps"]["http"]["servers"]["edge"]
+        assert (edge["max_header_bytes"], edge["routes"][0]["handle"][1]["max_size"]) == (1, 2)
+        assert (edge["read_header_timeout"], edge["read_idle_timeout"], edge["idle_timeout"]) == ("3s", "4.5s", "7s")
+        assert edge["read_min_rate"] == 6
+
+    def test_the_service_is_verified_by_the_authority_that_is_named(self) -> None:
+        found = server(EDGE_UPSTREAM="https://127.0.0.1:8400", EDGE_UPSTREAM_CA_FILE="/secrets/ca.pem")
+        proxy = found["routes"][0]["handle"][-1]
+        assert proxy["transport"]["tls"] == {"ca": {"provider": "file", "pem_files": ["/secrets/ca.pem"]}}
