@@ -1,0 +1,14 @@
+#!/bin/sh
+# Puts the uploaded programs where the image's user can run but not change them.
+set -eu
+
+install -m 0755 /tmp/caddy /usr/local/bin/caddy
+install -d -m 0755 /opt/edge
+mv /tmp/app /opt/edge/app
+find /opt/edge -name __pycache__ -prune -exec rm -rf {} +
+chown -R 0:0 /opt/edge
+chmod -R u=rwX,go=rX /opt/edge
+# Compiled once here: the user that runs it may not write.
+python3 -m compileall -q --invalidation-mode unchecked-hash /opt/edge/app
+install -d -o 10001 -g 10001 -m 0700 /var/lib/edge
+rm /tmp/caddy
