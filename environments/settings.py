@@ -51,6 +51,11 @@ class Settings(BaseModel):
     port: int = Field(8400, ge=0, le=65535, description="Port to listen on; 0: any free port")
     tls_certificate: Path | None = Field(None, description="PEM file of the certificate and its chain")
     tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
+    edge_secret: Path | None = Field(
+        None,
+        description="File with the secret that the edge sends with each request, so that the client's address that it "
+        "tells is believed; read again when it changes; default: there is no edge",
+    )
     connections: Path | None = Field(
         None, description="File with the addresses of Consul, OpenBao and Nomad; default: in the state folder"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -11,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from environments.api import problems
 from environments.api.bodies import Limited
+from environments.api.clients import Clients, EdgeSecret
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.methods import Headed
@@ -36,8 +38,11 @@ from environments.wire.system import Problem
 _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys them on time."
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop."""
+def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
+    """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop.
+
+    `edge_secret`: the file by which the edge's requests are known; None: there is no edge.
+    """
     backend_calls = BackendCalls()
     hub = Hub(service.reading, service.feed, service.access)
     metrics = Metrics(service.reading, service.version)
@@ -70,6 +75,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(Shared)
     app.add_middleware(Authenticated, access=service.access, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
+    app.add_middleware(Clients, secret=EdgeSecret(edge_secret))
     for router in (
         environment_routes(service, backend_calls),
         plan_routes(service, backend_calls),

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from environments.api.clients import Refusals, beyond, client_of
 from environments.api.concurrency import OwnerLimiter
 from environments.api.problems import problem_response, unforeseen
 from environments.api.routes import module_states
@@ -37,6 +38,9 @@ WAITING_SECONDS = 30.0
 
 _STRANGERS = 200
 """Tokens that nobody has shown before and that wait to be looked up; more are refused."""
+
+STRANGERS_EACH = 50
+"""Those of one client that the edge tells of."""
 
 _KNOWN = 1000
 """Tokens that were good before and are remembered for it."""
@@ -102,7 +106,7 @@ class Watched:
                 raise
             await problem_response(error)(scope, receive, watched_send)
         except Exception:
-            _log.exception("unforeseen error: %s %s", scope["method"], scope["path"])
+            _log.exception("unforeseen error: %s %s of %s", scope["method"], scope["path"], client_of(scope))
             if status:
                 raise
             await problem_response(unforeseen())(scope, receive, watched_send)
@@ -118,6 +122,7 @@ class Authenticated:
         self._app = app
         self._states = states
         self._tokens = _Tokens(access)
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -134,8 +139,10 @@ class Authenticated:
     async def _take_token(self, scope: Scope) -> None:
         try:
             token = bearer(scope)
-            scope["state"]["principal"] = await self._tokens.principal(token)
+            scope["state"]["principal"] = await self._tokens.principal(token, beyond(scope))
         except (Unauthenticated, TooManyRequests):
+            if "authorization" in Headers(scope=scope):
+                self._refusals.note(client_of(scope))
             if scope["path"] not in OPEN_PATHS:
                 raise
 
@@ -146,10 +153,14 @@ class _Tokens:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._waiting: Counter[str] = Counter()
         self._lanes: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
 
-    async def principal(self, token: str) -> Principal:
-        """The principal of a token, checked now. Raises `Unauthenticated`, `TooManyRequests`."""
+    async def principal(self, token: str, client: str = "") -> Principal:
+        """The principal of a token, checked now. Raises `Unauthenticated`, `TooManyRequests`.
+
+        `client`: its address if each client has another one, so that one can't take what all of them share.
+        """
         if self._lanes is None:
             self._lanes = anyio.CapacityLimiter(8), anyio.CapacityLimiter(4)
         fast, slow = self._lanes
@@ -157,11 +168,19 @@ class _Tokens:
         known = digest in self._known
         if not known and slow.statistics().tasks_waiting >= _STRANGERS:
             raise TooManyRequests("Too many tokens that are not known here are shown at once.")
+        stranger = client if not known else ""
+        if stranger and self._waiting[stranger] >= STRANGERS_EACH:
+            raise TooManyRequests("Too many tokens that are not known here are shown at once from one address.")
+        self._waiting[stranger] += 1
         try:
             found = await anyio.to_thread.run_sync(self._access.authenticate, token, limiter=fast if known else slow)
         except Unauthenticated:
             self._known.pop(digest, None)
             raise
+        finally:
+            self._waiting[stranger] -= 1
+            if not self._waiting[stranger]:
+                del self._waiting[stranger]
         self._known[digest] = None
         self._known.move_to_end(digest)
         if len(self._known) > _KNOWN:

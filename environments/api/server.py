@@ -43,6 +43,8 @@ def make_server(
             log_config=None,
             access_log=False,
             server_header=False,
+            # It would believe anybody on loopback; `environments.api.clients` believes the edge.
+            proxy_headers=False,
             timeout_graceful_shutdown=STOP_SECONDS,
             timeout_keep_alive=30,
             http=patient_protocol(),

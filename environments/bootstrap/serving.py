@@ -45,7 +45,7 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
     host, port = listener.getsockname()[:2]
     scheme = "https" if settings.tls_certificate else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    app = create_worker_app(service) if settings.role == "worker" else create_app(service)
+    app = create_worker_app(service) if settings.role == "worker" else create_app(service, settings.edge_secret)
     server = make_server(app, host, port, tls_certificate=settings.tls_certificate, tls_key=settings.tls_key)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

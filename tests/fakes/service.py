@@ -323,9 +323,9 @@ def served(
 
 
 @contextlib.contextmanager
-def listening(service: FakeService, port: int = 0) -> Iterator[str]:
+def listening(service: FakeService, port: int = 0, edge_secret: Path | None = None) -> Iterator[str]:
     """The API before a service; its address."""
-    server = make_server(create_app(service), port=port)
+    server = make_server(create_app(service, edge_secret), port=port)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:

@@ -160,21 +160,23 @@ class Edge:
         """What it has said so far."""
         return self.log_file.read_text()
 
-    def connect(self, name: str | None = NAME, *, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLSocket:
+    def connect(
+        self, name: str | None = NAME, *, alpn: tuple[str, ...] = ("http/1.1",), source: str = "127.0.0.1"
+    ) -> ssl.SSLSocket:
         """A TLS connection that asks for `name` (None: for no name) and trusts the authority. Raises OSError."""
         context = self.authority.context()
         context.check_hostname = name == NAME
         context.set_alpn_protocols(list(alpn))
-        plain = socket.create_connection(("127.0.0.1", self.settings.port), timeout=LIMIT)
+        plain = socket.create_connection(("127.0.0.1", self.settings.port), timeout=LIMIT, source_address=(source, 0))
         try:
             return context.wrap_socket(plain, server_hostname=name)
         except BaseException:
             plain.close()
             raise
 
-    def send(self, request: bytes, name: str = NAME) -> bytes:
+    def send(self, request: bytes, *, source: str = "127.0.0.1") -> bytes:
         """Everything that is answered to raw bytes of HTTP/1.1 until the edge closes the connection."""
-        with self.connect(name) as connection:
+        with self.connect(source=source) as connection:
             with contextlib.suppress(OSError):
                 connection.sendall(request)
             return read_all(connection)

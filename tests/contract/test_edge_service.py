@@ -1,0 +1,98 @@
+"""The edge in front of the API itself: the client's own address arrives there, whatever is claimed."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+import structlog
+
+from environments.api.guard import STRANGERS_EACH
+from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER
+from tests.fakes.service import FakeService, listening, make_service
+from tests.support.edge_harness import SECRET, Edge, edge, request, status, until
+
+BAD = "Authorization: Bearer no-good-token"
+
+
+@dataclass
+class Both:
+    """An edge, and the address and the service behind it."""
+
+    edge: Edge
+    address: str
+    service: FakeService
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[Both]:
+    service = make_service(tmp_path / "service")
+    (tmp_path / "known").write_text(SECRET)
+    try:
+        with (
+            listening(service, edge_secret=tmp_path / "known") as address,
+            edge(tmp_path, urlsplit(address).port or 0) as running,
+        ):
+            yield Both(running, address, service)
+    finally:
+        service.database.close()
+
+
+def test_the_api_answers_at_the_edge(both: Both) -> None:
+    token = both.service.access.first_token("root", "test")
+    answer = both.edge.send(request("/v1/environments", f"Authorization: Bearer {token}"))
+    assert status(answer) == 200
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == []
+    assert status(both.edge.send(request("/v1/environments"))) == 401
+
+
+def test_the_log_has_the_clients_own_address(both: Both) -> None:
+    with structlog.testing.capture_logs() as lines:
+        both.edge.send(request("/v1/environments", BAD), source="127.0.0.77")
+        # Forged at the edge, and past it by a neighbour on loopback.
+        both.edge.send(request("/v1/environments", BAD, f"{CLIENT_HEADER}: 192.0.2.1"), source="127.0.0.78")
+        forged = {CLIENT_HEADER: "192.0.2.2", SECRET_HEADER: "a guess", "X-Forwarded-For": "192.0.2.3"}
+        httpx2.get(f"{both.address}/v1/environments", headers={"Authorization": "Bearer no", **forged}, trust_env=False)
+    clients = [line["client"] for line in lines if line["event"] == "token.refused"]
+    assert clients == ["127.0.0.77", "127.0.0.78", "127.0.0.1"]
+
+
+def test_one_address_does_not_take_the_room_for_unknown_tokens_of_all(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, gate = both.service.access.authenticate, Event()
+
+    def slow(token: str) -> object:
+        gate.wait(120)
+        return honest(token)
+
+    monkeypatch.setattr(both.service.access, "authenticate", slow)
+    limits = httpx2.Limits(max_connections=200)
+
+    def asking(http: httpx2.Client, client: str) -> Callable[[int], int]:
+        told = {CLIENT_HEADER: client, SECRET_HEADER: SECRET}
+
+        def ask(number: int) -> int:
+            headers = {"Authorization": f"Bearer {client}-{number}", **told}
+            return http.get("/v1/environments", headers=headers).status_code
+
+        return ask
+
+    with (
+        httpx2.Client(base_url=both.address, timeout=180, trust_env=False, limits=limits) as http,
+        ThreadPoolExecutor(STRANGERS_EACH + 30) as pool,
+    ):
+        try:
+            many = [pool.submit(asking(http, "192.0.2.1"), number) for number in range(STRANGERS_EACH + 20)]
+            until(lambda: sum(asked.done() for asked in many) == 20, "the rest is refused")
+            assert {asked.result() for asked in many if asked.done()} == {429}
+            other = pool.submit(asking(http, "192.0.2.2"), 0)
+        finally:
+            gate.set()
+        assert other.result() == 401
+        assert sorted(asked.result() for asked in many) == [401] * STRANGERS_EACH + [429] * 20
