@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 ACTIVE = frozenset("$%{}\"'`\\")
@@ -117,7 +118,9 @@ class Marking:
         A text that a job file decodes must still be decodable, and an object keeps the attributes that the file names.
         """
         seen = []
-        for change in (self.mark, self._in_json, self._in_json_values, self._in_base64, self._in_all):
+        # What a text decodes to may decode by chance as well: so each depth is marked that a job file may decode to.
+        inside = (partial(self._inside, depth=depth) for depth in range(1, _DEPTH + 1))
+        for change in (self.mark, self._in_json, self._in_json_values, self._in_base64, *inside):
             for keys in (change, self.mark_some):
                 kept: list[str] = []
                 if keys == self.mark_some:
@@ -147,11 +150,13 @@ class Marking:
         inside = decoded(text)
         return self.mark(text) if inside is None else encoded(self.mark(inside))
 
-    def _in_all(self, text: str, depth: int = 0) -> str:
-        def deeper(inside: str) -> str:
-            return self._in_all(inside, depth + 1)
+    def _inside(self, text: str, depth: int) -> str:
+        """The text, marked inside of as many encodings as it has, `depth` at most."""
 
-        if depth == _DEPTH:
+        def deeper(inside: str) -> str:
+            return self._inside(inside, depth - 1)
+
+        if depth == 0:
             return self.mark(text)
         if _json_texts(text) is not None:
             return _in_json(text, deeper, self.mark)

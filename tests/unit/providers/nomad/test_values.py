@@ -179,6 +179,8 @@ def _decoded(x: str) -> str:
 @given(typed=hostile)
 @example(typed="ba")
 @example(typed="bba")
+@example(typed="end9")
+@example(typed="AA99")
 def test_no_function_makes_a_value_code(function: str, typed: str) -> None:
     give, change = FUNCTIONS[function]
     value = give(typed)
