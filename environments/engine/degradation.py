@@ -86,6 +86,8 @@ class DegradationDetector:
         self._touched: set[str] = set()
         self._moved = True
         """Whether environments may have changed since they were read."""
+        self._all_anew = True
+        """Whether all environments are to be read and compared again, not only those that have changed."""
         self._stopped = False
         self._environments: dict[str, _Known] = {}
         self._read_at: datetime | None = None
@@ -111,7 +113,7 @@ class DegradationDetector:
         with self._changed:
             self._world.list_jobs(listing)
             self._told_of = namespaces
-            self._read_at, self._moved = None, True
+            self._all_anew = True
             self._changed.notify_all()
 
     def jobs_changed(self, happenings: Sequence[Happening]) -> None:
@@ -164,7 +166,8 @@ class DegradationDetector:
                 self._changed.wait_for(lambda: self._stopped, timeout=max(0.0, left))
 
     def _has_work(self) -> bool:
-        return self._stopped or (self._told_of is not None and (self._moved or bool(self._touched)))
+        waits = self._all_anew or self._moved or bool(self._touched)
+        return self._stopped or (self._told_of is not None and waits)
 
     def _until_due(self) -> float:
         if self._told_of is None:
@@ -173,16 +176,18 @@ class DegradationDetector:
 
     def _again_later(self) -> None:
         with self._changed:
-            self._read_at, self._moved = None, True
+            self._all_anew = True
 
     def _round(self) -> None:
         with self._changed:
             if self._told_of is None:
                 return
+            # Taken before anything is read: what is set while this reads counts for the next round.
             moved, self._moved = self._moved, False
+            all_anew, self._all_anew = self._all_anew, False
             touched, self._touched = self._touched, set()
-        if moved:
-            touched |= self._read()
+        if moved or all_anew:
+            touched |= self._read(all_anew=all_anew)
         now = time.monotonic()
         touched |= {name for name, due in self._due.items() if due <= now}
         for name in sorted(touched):
@@ -190,9 +195,9 @@ class DegradationDetector:
             if (known := self._environments.get(name)) is not None:
                 self._compare(known)
 
-    def _read(self) -> set[str]:
-        """Reads environments that have changed; the names of those to compare."""
-        now, since = self._clock(), self._read_at
+    def _read(self, *, all_anew: bool) -> set[str]:
+        """Reads environments that have changed, or all; the names of those to compare."""
+        now, since = self._clock(), None if all_anew else self._read_at
         with self._storage.read() as tx:
             found = tx.environments.watched(self._kind, since=None if since is None else since - _MARGIN)
         before = self._environments
@@ -211,8 +216,9 @@ class DegradationDetector:
                 known.watched = watched
                 environments[watched.name] = known
                 touched |= {watched.name} if since is None else set()
+        self._read_at = now
         with self._changed:
-            self._environments, self._read_at = environments, now
+            self._environments = environments
         return touched
 
     def _compare(self, known: _Known) -> None:

@@ -1,5 +1,6 @@
 """Ready environments that don't work as a whole: found as it happens, told once, and over when it is over."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from environments.engine.scheduler import Retention, Scheduler
 from environments.providers.consul.feed import CHECK_KIND
 from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Job
+from environments.service.storage.transaction import Transaction
 from environments.steps import job_health
 from environments.steps.base import Owner
 from tests.fakes.backends.consul import MemoryConsul
@@ -110,7 +112,7 @@ class Cluster:
         for _, tells in self.processes:
             # It reads an environment once it is ready, and in life it has its resources by then.
             with tells._changed:
-                tells._read_at, tells._moved = None, True
+                tells._all_anew = True
                 tells._changed.notify_all()
 
     def job(self, namespace: str, name: str = "app", type: str = "service", count: int = 1) -> Job:
@@ -314,6 +316,36 @@ def test_a_cut_stream_is_taken_up_and_what_happened_meanwhile_is_found(cluster: 
     assert cluster.setting.environment().degraded == ()
     cluster.feed.cut(away=False)
     cluster.until("one/app")
+
+
+def test_a_listing_that_comes_while_environments_are_read_is_compared_with_all(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = cluster.setting
+    tells = DegradationDetector(setting.database, KIND, cluster.words, setting.clock, lambda _: True)
+    cluster.environment()
+    stream = cluster.feed.open()
+    tells.jobs_listed(stream.listing(), stream.namespaces)
+    tells._round()
+    cluster.nomad.deregister("one", "app", purge=True)
+    read = setting.database.read
+
+    @contextlib.contextmanager
+    def interrupted() -> Iterator[Transaction]:
+        with read() as tx:
+            yield tx
+        monkeypatch.setattr(setting.database, "read", read)
+        tells.jobs_listed(cluster.feed.open().listing(), stream.namespaces)
+
+    monkeypatch.setattr(setting.database, "read", interrupted)
+    # Nothing else happens: the round that reads, the one for the listing, and one when the grace period is over.
+    tells.published(10**6)
+    tells._round()
+    assert tells._has_work()
+    tells._round()
+    time.sleep(0.5)
+    tells._round()
+    assert [one.address for one in setting.environment().degraded] == ["one/app"]
 
 
 def test_an_environment_that_is_newer_than_the_stream_is_heard_of(cluster: Cluster) -> None:
