@@ -60,10 +60,18 @@ def values(assignments: str) -> dict[str, Any]:
     """The values in a variables file."""
     reader = _Reader(assignments)
     found = {}
-    while reader.rest().strip():
-        name = reader.take(r"\s*(\w+) = ")
+    while not reader.ended():
+        name = reader.take(_NAME)
         found[name] = reader.value()
     return found
+
+
+_NAME, _EQUALS, _COMMA = re.compile(r"\s*(\w+) = "), re.compile(" = "), re.compile("(?:, )?")
+_LIST, _OBJECT = re.compile(r"\["), re.compile(r"\{")
+_WORD, _QUOTED = re.compile(r"[^,\]}\n]+"), re.compile(r'"([^"]*)"')
+_ACTS = re.compile(r"[$%]\{|\\[^uU]")
+_CODE = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
+_END = re.compile(r"\s*\Z")
 
 
 class _Reader:
@@ -71,35 +79,36 @@ class _Reader:
         self._text = text
         self._at = 0
 
-    def rest(self) -> str:
-        return self._text[self._at :]
+    def ended(self) -> bool:
+        return _END.match(self._text, self._at) is not None
 
-    def take(self, pattern: str) -> str:
-        found = re.compile(pattern).match(self._text, self._at)
-        assert found, self.rest()[:40]
+    def begins(self, text: str) -> bool:
+        return self._text.startswith(text, self._at)
+
+    def take(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.match(self._text, self._at)
+        assert found, self._text[self._at : self._at + 40]
         self._at = found.end()
         return found[1] if found.groups() else found[0]
 
     def value(self) -> Any:
-        if self.rest().startswith('"'):
-            inside = self.take(r'"([^"]*)"')
-            assert not re.search(r"[$%]\{|\\[^uU]", inside)
-            codes = r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})"
-            return re.sub(codes, lambda found: chr(int(found[1] or found[2], 16)), inside)
-        if self.rest().startswith("["):
-            return self._items("[", "]", self.value)
-        if self.rest().startswith("{"):
-            return dict(self._items("{", "}", lambda: (self.value(), self.take(" = ") and self.value())))
-        word = self.take(r"[^,\]}\n]+")
-        return json.loads(word)
+        if self.begins('"'):
+            inside = self.take(_QUOTED)
+            assert not _ACTS.search(inside)
+            return _CODE.sub(lambda found: chr(int(found[1] or found[2], 16)), inside)
+        if self.begins("["):
+            return self._items(_LIST, "]", self.value)
+        if self.begins("{"):
+            return dict(self._items(_OBJECT, "}", lambda: (self.value(), self.take(_EQUALS) and self.value())))
+        return json.loads(self.take(_WORD))
 
-    def _items(self, begin: str, end: str, one: Callable[[], Any]) -> list[Any]:
-        self.take(re.escape(begin))
+    def _items(self, begin: re.Pattern[str], end: str, one: Callable[[], Any]) -> list[Any]:
+        self.take(begin)
         found = []
-        while not self.rest().startswith(end):
+        while not self.begins(end):
             found.append(one())
-            self.take(r"(, )?")
-        self.take(re.escape(end))
+            self.take(_COMMA)
+        self._at += len(end)
         return found
 
 

@@ -1,13 +1,25 @@
 """Unit tests need nothing but the locked packages: one that starts or opens anything else fails."""
 
+import gc
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import psycopg
 import pytest
+
+# Thousands of tests and all modules stay for the whole run: the collector examines them less often, and not at all
+# once they are collected.
+gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is loaded out of garbage collection."""
+    gc.collect()
+    gc.freeze()
+
 
 REFUSED = {
     "socket.__new__": "open a socket",
@@ -71,12 +83,31 @@ def pytest_runtest_teardown() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _sleep_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sleep moves the monotonic clock on at once: waits and time limits run as they would, and nobody waits."""
+    """A sleep moves the monotonic clock on at once: waits and time limits run as they would, and nobody waits.
+
+    No other thread could end the wait for a condition: it takes its whole time limit, and must have one.
+    """
     slept, monotonic = 0.0, time.monotonic
+    wait_really, wait_for_really = threading.Condition.wait, threading.Condition.wait_for
 
     def sleep(seconds: float) -> None:
         nonlocal slept
         slept += seconds
 
+    def wait(condition: threading.Condition, timeout: float | None = None) -> bool:
+        if not getattr(_guarded, "on", False):
+            return wait_really(condition, timeout)  # a thread of pytest's own
+        if timeout is None:
+            refuse("wait for another thread without a time limit")
+        sleep(max(0.0, timeout))
+        return False
+
+    def wait_for(condition: threading.Condition, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
+        if not getattr(_guarded, "on", False):
+            return wait_for_really(condition, predicate, timeout)
+        return predicate() or condition.wait(timeout) or predicate()
+
+    monkeypatch.setattr(threading.Condition, "wait", wait)
+    monkeypatch.setattr(threading.Condition, "wait_for", wait_for)
     monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + slept)

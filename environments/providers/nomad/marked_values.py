@@ -119,7 +119,7 @@ class Marking:
         """
         seen = []
         # What a text decodes to may decode by chance as well: so each depth is marked that a job file may decode to.
-        inside = (partial(self._inside, depth=depth) for depth in range(1, _DEPTH + 1))
+        inside: list[Callable[[str], str]] = [partial(self._inside, depth=depth) for depth in range(1, _DEPTH + 1)]
         for change in (self.mark, self._in_json, self._in_json_values, self._in_base64, *inside):
             for keys in (change, self.mark_some):
                 kept: list[str] = []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from environments.domain.cleaning import HIDDEN, SHORTEST, Cleaner, printable
 
 secrets = st.text(
-    st.sampled_from(string.ascii_letters + string.digits + "!\"#$%&'()+,-./:;<=>?@[\\]^_`{|}~ äß€𝄞"),
+    string.ascii_letters + string.digits + "!\"#$%&'()+,-./:;<=>?@[\\]^_`{|}~ äß€𝄞",
     min_size=SHORTEST,
     max_size=40,
 ).filter(lambda secret: secret == secret.strip() and len(set(secret)) > 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import environments
 from environments.bootstrap.providers import STEP_KINDS
 from environments.domain.plan import CHECKS
+from tests.support.syntax import nodes
 
 ENGINE = Path(environments.__file__).parent / "engine"
 
@@ -18,10 +19,9 @@ NAMES = {"CHECKS", "SECRET_STEPS", "JOB_KIND", "CHECK_KIND"}
 
 
 def _kinds_named(path: Path) -> list[str]:
-    tree = ast.parse(path.read_text())
-    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    documents = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
     found = []
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
             if KIND.fullmatch(node.value):
                 found.append(f"{path.name}:{node.lineno} {node.value!r}")

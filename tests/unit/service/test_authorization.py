@@ -15,6 +15,7 @@ from environments.domain.lifecycle import State
 from environments.domain.template import Bundle, make_bundle
 from environments.service.authorization import Action, Allowed, Principal, may
 from tests.fakes.service import WEB, FakeService, make_service
+from tests.support.syntax import nodes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
@@ -83,8 +84,10 @@ def test_deployments_enter_the_queue_in_one_place_only() -> None:
     places = {
         str(path.relative_to(root))
         for path in root.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("deployments.add")
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func).endswith("deployments.add")
     }
     assert places == {"service/transitions.py"}
 
@@ -95,7 +98,7 @@ def test_who_gets_an_environment_to_change_it_says_what_for() -> None:
     asks = {"may", "updated", "rolled_back", "unchanged"}
     forgot = []
     for path in root.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef):
                 called = {ast.unparse(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
                 if "owned" in called and not called & asks:

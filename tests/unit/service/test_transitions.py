@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import environments
+from tests.support.syntax import nodes
 
 PACKAGE = Path(environments.__file__).parent
 TRANSITIONS = PACKAGE / "service" / "transitions.py"
@@ -18,7 +19,7 @@ WRITES = {
 def _calls(path: Path) -> list[str]:
     """Calls such as `tx.deployments.end(…)` in a file."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             on = node.func.value
             if isinstance(on, ast.Attribute) and node.func.attr in WRITES.get(on.attr, ()):

@@ -134,5 +134,5 @@ def test_repeated_parts_cost_as_much_each_as_once(part: str) -> None:
             sys.setprofile(None)
         return scanner.steps + calls
 
-    few, many = work(500), work(5000)
+    few, many = work(200), work(2000)
     assert many <= 11 * few + 50

@@ -19,12 +19,12 @@ class Patience:
         seconds: float,
         *,
         load: Callable[[], float] | None = None,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._left = seconds
         self._load = load or load_per_processor
-        self._now = now
-        self._checked_at = now()
+        self._now = now or time.monotonic
+        self._checked_at = self._now()
 
     def left(self) -> float:
         """What is left of it. Call it again and again while waiting: each call counts since the last one."""
