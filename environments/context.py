@@ -1,20 +1,25 @@
-"""Where the service is and which token to send: written by deploy and `calvinverse serve`, read by every client.
+"""Which service a client talks to, and with which token: one of the contexts, or what a person gives.
 
-The context is `<state>/context.json`, 0600. It names the token's file; the token itself is never in it.
+The context `default` is `<state>/context.json`, 0600, which deploy and `calvinverse serve` write. It names the token's
+file; the token itself is never in it. The others are `environments.named_contexts`.
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from environments.domain.errors import InvalidInput, Unauthenticated
+from environments import named_contexts
+from environments.addresses import DEFAULT_ADDRESS, check_safe_address
+from environments.authorities import PinnedAuthority
+from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
+from environments.named_contexts import DEFAULT
 from environments.private_files import write_private
 
 CONTEXT_FILE = "context.json"
-DEFAULT_ADDRESS = "http://127.0.0.1:8400"
+CONTEXT_VARIABLE = "CALVINVERSE_CONTEXT"
 ADDRESS_VARIABLE = "CALVINVERSE_ADDRESS"
 TOKEN_FILE_VARIABLE = "CALVINVERSE_TOKEN_FILE"
 CA_FILE_VARIABLE = "CALVINVERSE_CA_FILE"
@@ -25,7 +30,10 @@ _GIVE_TOKEN = f"Give one with --token-file or {TOKEN_FILE_VARIABLE}."
 
 
 class Context(BaseModel):
-    """A service and its token. `ca_file` None: the CAs that this machine trusts. `name` is shown to people."""
+    """A service and its token. `ca_file` None: the pinned authority, else the CAs that this machine trusts.
+
+    `name` is shown to people. As `find_context` gives it, it is the name of the chosen context, empty if there is none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +41,8 @@ class Context(BaseModel):
     token_file: Path | None = None
     ca_file: Path | None = None
     name: str = ""
+    pinned: PinnedAuthority | None = Field(None, exclude=True)
+    """The authority that must have signed the service's certificate."""
     stored_for: str = Field("", exclude=True)
     """The address that a stored token is for, when that is another one."""
 
@@ -82,45 +92,89 @@ def stored_context(state: Path) -> Context | None:
 
 def find_context(
     *,
+    name: str | None = None,
     address: str | None = None,
     token_file: Path | None = None,
     ca_file: Path | None = None,
+    current: str | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Context:
-    """The context: arguments, else variables, else what is stored, else the default address.
+    """The context: what is given, else variables, else the current context, else the default address.
+
+    - `name` chooses a context, and then variables don't count: they may be meant for another service.
+    - Else `address`, CALVINVERSE_ADDRESS or CALVINVERSE_CONTEXT choose. Else it is the context `current`; None: the one
+      that was chosen with `calvinverse context use`, else `default`.
+    - `token_file` and `ca_file`, else their variables, replace those of the context.
 
     A stored token is only used for the address it was stored with: it must not be sent anywhere else. Raises
-    `InvalidInput` for what is no address.
+    `InvalidInput` for what is no address and for a context and an address together, `UnsafeAddress` for plain HTTP
+    beyond loopback, `NotFound` for an unknown context.
     """
-    stored = stored_context(state_folder(environ)) or Context()
-    chosen_address = check_address(address or environ.get(ADDRESS_VARIABLE) or stored.address)
-    if chosen_address.rstrip("/") != stored.address.rstrip("/"):
-        stored = Context(address=chosen_address, stored_for=stored.address if stored.token_file else "")
-    chosen_token = token_file or _path(environ.get(TOKEN_FILE_VARIABLE)) or stored.token_file
-    chosen_ca = ca_file or _path(environ.get(CA_FILE_VARIABLE)) or stored.ca_file
-    stored_for = "" if chosen_token is not None else stored.stored_for
-    return stored.model_copy(update={"token_file": chosen_token, "ca_file": chosen_ca, "stored_for": stored_for})
-
-
-def check_address(text: str) -> str:
-    """The address of a service, checked: http or https, a host, usually a port. Raises `InvalidInput`."""
-    wrong = f"{text!r} is not the address of a service"
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        likely = f"http://{text}" if ":" in text else f"http://{text or '127.0.0.1'}:{urlsplit(DEFAULT_ADDRESS).port}"
-        raise InvalidInput(f"{wrong}: it has no scheme.", hint=f"Give http:// or https:// too, such as {likely}.")
-    if scheme.lower() not in ("http", "https"):
+    if name and address:
+        raise InvalidInput("Both a context and an address are given.", hint="Give either --context or --address.")
+    state = state_folder(environ)
+    variables: Mapping[str, str] = {} if name else environ
+    asked = address or variables.get(ADDRESS_VARIABLE)
+    wanted = name or (None if address else variables.get(CONTEXT_VARIABLE))
+    if asked and wanted:
         raise InvalidInput(
-            f"{wrong}: its scheme is {scheme!r}.", hint=f"Give http:// or https://, as in {DEFAULT_ADDRESS}."
+            f"Both {CONTEXT_VARIABLE} and {ADDRESS_VARIABLE} are set.", hint="Unset one of them, or give --context."
         )
+    if asked:
+        chosen = _at(check_safe_address(asked), state)
+    elif wanted:
+        chosen = load_context(state, wanted)
+    else:
+        chosen = _current(state, current or named_contexts.current(state))
+    changes: dict[str, object] = {}
+    if (token := token_file or _path(variables.get(TOKEN_FILE_VARIABLE))) is not None:
+        changes |= {"token_file": token, "stored_for": ""}
+    if (ca := ca_file or _path(variables.get(CA_FILE_VARIABLE))) is not None:
+        changes |= {"ca_file": ca, "pinned": None}
+    return chosen.model_copy(update=changes)
+
+
+def load_context(state: Path, name: str) -> Context:
+    """The context of this name. Raises `NotFound` with near names, `InvalidInput`, `UnsafeAddress`."""
+    if name != DEFAULT:
+        found = named_contexts.read(state, name)
+        return Context(
+            address=check_safe_address(found.address),
+            token_file=named_contexts.token_file(state, name),
+            name=name,
+            pinned=PinnedAuthority(found.authority, name) if found.authority else None,
+        )
+    stored = stored_context(state)
+    if stored is None:
+        raise NotFound(
+            f"There is no context {DEFAULT!r}: this machine has not deployed or served a service.",
+            hint="See the contexts with `calvinverse context list`.",
+        )
+    return stored.model_copy(update={"name": DEFAULT})
+
+
+def _current(state: Path, name: str) -> Context:
     try:
-        parts = urlsplit(text)
-        fits = bool(parts.hostname) and not parts.query and not parts.fragment and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits or any(character.isspace() for character in rest):
-        raise InvalidInput(f"{wrong}.", hint=f"Give a host and a port, as in {DEFAULT_ADDRESS}.")
-    return text
+        return load_context(state, name)
+    except NotFound as error:
+        if name == DEFAULT:
+            return Context()
+        raise NotFound(
+            f"There is no context {name!r}, which is the current one.",
+            hint="Choose another one with `calvinverse context use`; `calvinverse context list` shows them.",
+        ) from error
+
+
+def _at(address: str, state: Path) -> Context:
+    """The current context or `default` if it has this address, else a context without a token."""
+    stored_for = ""
+    for name in dict.fromkeys((named_contexts.current(state), DEFAULT)):
+        with suppress(NotFound):
+            known = load_context(state, name)
+            if known.address.rstrip("/") == address.rstrip("/"):
+                return known
+            stored_for = stored_for or (known.address if known.token_file else "")
+    return Context(address=address, stored_for=stored_for)
 
 
 def write_context(state: Path, context: Context) -> Path:

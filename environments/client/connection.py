@@ -1,21 +1,21 @@
 """Requests to the service over HTTP: one connection pool, time limits everywhere, problems raised as errors."""
 
 import contextlib
-import ipaddress
-import ssl
 import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from environments.addresses import is_loopback
+from environments.authorities import PinnedAuthority
 from environments.client.problems import error_from, wrong_protocol
 from environments.client.stream import HttpEventStream
+from environments.client.trust import refused_certificate, transport_to, trusted
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
 
 CONNECT_SECONDS = 3.0
@@ -40,11 +40,13 @@ class HttpConnection:
         token: str | None,
         *,
         ca_file: Path | None = None,
+        pinned: PinnedAuthority | None = None,
         timeout: float = ANSWER_SECONDS,
         make_key: Callable[[], str] = lambda: str(uuid.uuid4()),
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self._address = address.rstrip("/")
+        self._pinned = None if ca_file is not None else pinned
         self._make_key = make_key
         self._streams: weakref.WeakSet[HttpEventStream] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -53,14 +55,15 @@ class HttpConnection:
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {_checked_token(token)}"
+        trust = trusted(self._address, ca_file, self._pinned)
         try:
             self._http = httpx2.Client(
                 base_url=self._address,
                 headers=headers,
                 timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS),
-                verify=_trust(self._address, ca_file),
-                trust_env=not _is_loopback(self._address),
-                transport=transport,
+                verify=trust,
+                trust_env=not is_loopback(self._address),  # requests to this machine use no proxy
+                transport=transport or transport_to(self._address, trust),
             )
         except (httpx2.InvalidURL, ValueError) as error:
             raise InvalidInput(
@@ -208,7 +211,8 @@ class HttpConnection:
 
     def _unreachable(self, error: Exception) -> ServiceUnavailable:
         details = {"address": self._address, "cause": str(error)}
-        if (other := wrong_protocol(self._address, error)) is not None:
+        other = refused_certificate(self._address, error, self._pinned) or wrong_protocol(self._address, error)
+        if other is not None:
             return ServiceUnavailable(other[0], hint=other[1], details=details)
         if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
             what = "can't be reached"
@@ -259,24 +263,3 @@ def _checked_token(token: str) -> str:
     if not token.isascii() or any(character.isspace() for character in token):
         raise Unauthenticated("What was given as a token can't be one.")
     return token
-
-
-def _is_loopback(address: str) -> bool:
-    """Requests to this machine never use a proxy of the environment."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _trust(address: str, ca_file: Path | None) -> ssl.SSLContext:
-    """The CAs that may sign the service's certificate. Plain HTTP loads none, which saves 20 ms and trusts nobody."""
-    if not address.startswith("https:"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ServiceUnavailable(
-            f"The CA file {ca_file} can't be used: {error}.", hint="Correct `ca_file` in the context."
-        ) from error

@@ -32,7 +32,7 @@ from environments.wire.tokens import NewToken, TokenRequest, TokenView
 
 def connect(context: Context) -> "HttpClient":
     """A client for the service that `context` names. Raises `Unauthenticated` when the token file can't be read."""
-    return HttpClient(context.address, context.read_token(), ca_file=context.ca_file)
+    return HttpClient(context.address, context.read_token(), ca_file=context.ca_file, pinned=context.pinned)
 
 
 class HttpClient(HttpConnection):

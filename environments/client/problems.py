@@ -5,7 +5,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from environments.context import CA_FILE_VARIABLE, DEFAULT_ADDRESS
+from environments.addresses import DEFAULT_ADDRESS
 from environments.domain.errors import (
     CalvinverseError,
     Conflict,
@@ -64,16 +64,9 @@ def error_from(address: str, status: int, document: Any) -> CalvinverseError:
 
 
 def wrong_protocol(address: str, error: Exception) -> tuple[str, str] | None:
-    """What is wrong and what to do, if the address has the wrong protocol, port or CA; None otherwise."""
-    said = str(error)
+    """What is wrong and what to do, if the address has the wrong protocol or port; None otherwise."""
     parts = urlsplit(address)
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        why = said.partition("CERTIFICATE_VERIFY_FAILED] ")[2].partition(" (_ssl")[0] or said
-        return (
-            f"The certificate of the service at {address} isn't trusted: {why}.",
-            f"Name the CA that signed it with {CA_FILE_VARIABLE}, and the host as the certificate does.",
-        )
-    if parts.scheme == "https" and isinstance(error, httpx2.ConnectError) and "SSL" in said.upper():
+    if parts.scheme == "https" and isinstance(error, httpx2.ConnectError) and "SSL" in str(error).upper():
         plain = urlunsplit(parts._replace(scheme="http"))
         return f"What answers at {address} doesn't speak TLS.", f"If the service has no TLS there, give {plain}."
     if parts.scheme == "http" and isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError):

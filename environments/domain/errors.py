@@ -443,7 +443,7 @@ class PortTaken(MachineError):
 
 
 class UnsafeAddress(InvalidInput):
-    """Listening beyond loopback without TLS would send tokens in the clear."""
+    """Beyond loopback without TLS, tokens would be sent in the clear."""
 
     code = "unsafe_address"
     default_hint = "Give --tls-certificate and --tls-key, or listen on 127.0.0.1."

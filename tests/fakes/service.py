@@ -323,9 +323,11 @@ def served(
 
 
 @contextlib.contextmanager
-def listening(service: FakeService, port: int = 0, edge_secret: Path | None = None) -> Iterator[str]:
-    """The API before a service; its address."""
-    server = make_server(create_app(service, edge_secret), port=port)
+def listening(
+    service: FakeService, port: int = 0, edge_secret: Path | None = None, *, tls: Path | None = None
+) -> Iterator[str]:
+    """The API before a service; its address. `tls`: a PEM file with certificate and key, for TLS."""
+    server = make_server(create_app(service, edge_secret), port=port, tls_certificate=tls, tls_key=tls)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:
@@ -336,7 +338,7 @@ def listening(service: FakeService, port: int = 0, edge_secret: Path | None = No
                 raise RuntimeError("the server did not start")
             threading.Event().wait(0.02)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join(120)

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from environments.context import Context, check_address, find_context, write_context
+from environments.addresses import check_address
+from environments.context import Context, find_context, write_context
 from environments.domain.errors import InvalidInput, Unauthenticated
 
 
 @pytest.mark.parametrize(
     ("address", "said", "hint"),
     [
-        ("foo", "it has no scheme", "such as http://foo:8400."),
+        ("foo", "it has no scheme", "such as https://foo:8400."),
         ("127.0.0.1:8400", "it has no scheme", "such as http://127.0.0.1:8400."),
         ("localhost:8400/", "it has no scheme", "such as http://localhost:8400/."),
         ("ftp://here:1", "its scheme is 'ftp'", "Give http:// or https://"),
@@ -42,8 +43,8 @@ def test_a_stored_token_stays_with_its_address_and_that_is_told(tmp_path: Path) 
     write_context(tmp_path, Context(address="http://one:8400", token_file=token))
     assert "stored_for" not in (tmp_path / "context.json").read_text()
     with pytest.raises(Unauthenticated) as refused:
-        find_context(address="http://two:8400", environ={"CALVINVERSE_STATE": str(tmp_path)}).read_token()
-    assert refused.value.message == "There is no token for the service at http://two:8400."
+        find_context(address="https://two:8400", environ={"CALVINVERSE_STATE": str(tmp_path)}).read_token()
+    assert refused.value.message == "There is no token for the service at https://two:8400."
     assert "The stored token is for http://one:8400 and is sent nowhere else." in refused.value.hint
     with pytest.raises(Unauthenticated) as refused:
         find_context(environ={"CALVINVERSE_STATE": str(tmp_path / "none")}).read_token()

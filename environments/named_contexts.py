@@ -1,0 +1,140 @@
+"""The contexts that `calvinverse context add` stores: `contexts/NAME.json` and `contexts/NAME.token` in the state
+folder.
+
+`contexts/current` names the one that `calvinverse context use` chose. `default` is no such context: it stands for the
+context file of this machine, which deploy and `calvinverse serve` write.
+"""
+
+import re
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from environments.domain.errors import Conflict, InvalidInput, NotFound
+from environments.domain.suggesting import told
+from environments.private_files import locked, write_private
+
+DEFAULT = "default"
+FOLDER = "contexts"
+
+_CURRENT = "current"
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_SUFFIX = ".json"
+
+
+class NamedContext(BaseModel):
+    """What is stored of a context, but its token. `authority`: the pinned authority in PEM; empty: none is pinned."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    authority: str = ""
+
+
+def check_name(name: str) -> str:
+    """The name of a context that is to be stored, checked. Raises `InvalidInput`."""
+    if name == DEFAULT:
+        raise InvalidInput(
+            f"The name {DEFAULT!r} is taken: it stands for the service that this machine deployed or serves.",
+            hint="Choose another name.",
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} can't be the name of a context.",
+            hint="Use at most 63 lower-case letters, digits, dots, hyphens and underscores; a letter or digit first.",
+        )
+    return name
+
+
+def names(state: Path) -> list[str]:
+    """The names of all stored contexts, sorted."""
+    found = (path.name.removesuffix(_SUFFIX) for path in (state / FOLDER).glob(f"*{_SUFFIX}"))
+    return sorted(name for name in found if _NAME.fullmatch(name))
+
+
+def token_file(state: Path, name: str) -> Path:
+    """The file of a context's token."""
+    return state / FOLDER / f"{name}.token"
+
+
+def read(state: Path, name: str) -> NamedContext:
+    """A stored context. Raises `NotFound` with near names, and `InvalidInput` if it can't be read."""
+    path = _file(state, name)
+    try:
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError
+        return NamedContext.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise unknown(state, name) from error
+    except (OSError, ValidationError) as error:
+        raise InvalidInput(
+            f"The context {name!r} in {path} can't be read.",
+            hint=f"Remove it with `calvinverse context remove {name} --yes`, and add it again.",
+        ) from error
+
+
+def unknown(state: Path, name: str) -> NotFound:
+    """The error for a name that no context has."""
+    return NotFound(
+        told(f"There is no context {name!r}.", name, [DEFAULT, *names(state)]),
+        hint="See the contexts with `calvinverse context list`.",
+    )
+
+
+def store(state: Path, name: str, context: NamedContext, token: str, *, replace: bool = False) -> None:
+    """Stores a context and its token, 0600. Raises `InvalidInput`, `MachineError`, and `Conflict` if the name is taken.
+
+    `replace`: whatever has the name is replaced.
+    """
+    path = _file(state, check_name(name))
+    with _locked(state):
+        if path.exists() and not replace:
+            raise Conflict(
+                f"There is a context {name!r} already.",
+                hint="Add --replace to replace it, or choose another name.",
+            )
+        # In this order, so that no moment pairs the new token with the old address.
+        path.unlink(missing_ok=True)
+        write_private(token_file(state, name), f"{token}\n")
+        write_private(path, context.model_dump_json(indent=2) + "\n")
+
+
+def remove(state: Path, name: str) -> bool:
+    """Removes a context and its token; returns whether it was the current one. Raises `NotFound`."""
+    with _locked(state):
+        if name not in names(state):
+            raise unknown(state, name)
+        was_current = current(state) == name
+        if was_current:
+            (state / FOLDER / _CURRENT).unlink(missing_ok=True)
+        _file(state, name).unlink(missing_ok=True)
+        token_file(state, name).unlink(missing_ok=True)
+    return was_current
+
+
+def current(state: Path) -> str:
+    """The name of the current context: the one that was chosen last, else `default`."""
+    try:
+        return (state / FOLDER / _CURRENT).read_text(encoding="utf-8").strip() or DEFAULT
+    except (OSError, UnicodeDecodeError):
+        return DEFAULT
+
+
+def use(state: Path, name: str) -> None:
+    """Makes a context the current one. Raises `NotFound` and `MachineError`."""
+    with _locked(state):
+        if name != DEFAULT and name not in names(state):
+            raise unknown(state, name)
+        if name == DEFAULT:
+            (state / FOLDER / _CURRENT).unlink(missing_ok=True)
+        else:
+            write_private(state / FOLDER / _CURRENT, f"{name}\n")
+
+
+def _file(state: Path, name: str) -> Path:
+    return state / FOLDER / f"{name}{_SUFFIX}"
+
+
+def _locked(state: Path) -> AbstractContextManager[None]:
+    return locked(state / FOLDER / ".lock")

@@ -1,0 +1,88 @@
+"""Certificate authorities for tests, and what they sign."""
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class MadeAuthority:
+    """An authority with its key. `pem` is its certificate."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def fingerprint(self) -> str:
+        return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    def sign(self, file: Path, *names: str, begins: timedelta = -DAY, ends: timedelta = DAY) -> Path:
+        """Writes a certificate for host names and addresses, and its key, into one PEM file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _builder("server", self.certificate.subject, key, begins, ends)
+            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        file.write_bytes(_private(key) + certificate.public_bytes(serialization.Encoding.PEM))
+        return file
+
+
+def make_authority(
+    name: str = "an authority",
+    *,
+    begins: timedelta = -DAY,
+    ends: timedelta = DAY,
+    signed_by: MadeAuthority | None = None,
+) -> MadeAuthority:
+    """An authority, signed by itself or by another one; `begins` and `ends` count from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = _name(name) if signed_by is None else signed_by.certificate.subject
+    certificate = (
+        _builder(name, issuer, key, begins, ends)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key if signed_by is None else signed_by.key, hashes.SHA256())
+    )
+    return MadeAuthority(certificate, key)
+
+
+def _builder(
+    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, begins: timedelta, ends: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + begins)
+        .not_valid_after(now + ends)
+    )
+
+
+def _name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
