@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from environments.client import Client, connect
 from environments.context import find_context
 from environments.domain.lifecycle import State
+from environments.named_contexts import DEFAULT
 from environments.wire.environments import EnvironmentView
 from images.catalogue.channels import Catalogue
 from images.catalogue.records import BuildRecord
@@ -45,7 +46,7 @@ def build_remotely(
     DispatchFailed, RemoteBuildFailed; RecordsRefused when what comes back isn't what records are.
     """
     with_parents(load_recipes(), images or None)
-    with connect(find_context()) as client:
+    with connect(find_context(current=DEFAULT)) as client:
         chosen = choose(client, environment)
     registry = str(chosen.outputs["registry"].value)
     nomad = dispatched.connect(where, chosen.name)

@@ -15,8 +15,9 @@ app = typer.Typer()
     app,
     "tui",
     more="""
-        Needs a terminal as standard input, output and error; without one it ends with status 2. Ctrl-Q quits; what
-        runs in the service continues.
+        The top line names the context that it uses, and it stays with it when another one becomes current. Needs a
+        terminal as standard input, output and error; without one it ends with status 2. Ctrl-Q quits; what runs in the
+        service continues.
     """,
     examples="calvinverse tui",
 )

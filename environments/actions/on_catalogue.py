@@ -1,4 +1,4 @@
-"""What a person can do with templates, images, tokens, the service and this machine."""
+"""What a person can do with templates, images, tokens, workers, the service and this machine."""
 
 from environments.actions.action import Action, Risk
 

@@ -17,6 +17,7 @@ import environments.cli.drift
 import environments.cli.environments
 import environments.cli.recovery  # noqa: F401 - these three add commands to `env`
 from environments.actions import registry
+from environments.cli.contexts import app as context_commands
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.extensions import TUI, extend
 from environments.cli.failures import (
@@ -84,6 +85,10 @@ def build() -> typer.Typer:
         output: Annotated[
             Output, typer.Option("--output", "-o", help="How data is written: table, json.")
         ] = Output.TABLE,
+        context: Annotated[
+            str | None,
+            typer.Option("--context", metavar="NAME", help="Which context to use; also CALVINVERSE_CONTEXT."),
+        ] = None,
         address: Annotated[
             str | None,
             typer.Option("--address", metavar="URL", help="Where the service is; also CALVINVERSE_ADDRESS."),
@@ -98,13 +103,15 @@ def build() -> typer.Typer:
         ] = False,
     ) -> None:
         session: Session = ctx.obj
-        session.output, session.address, session.token_file, session.debug = output, address, token_file, debug
+        session.output, session.context_name, session.address = output, context, address
+        session.token_file, session.debug = token_file, debug
 
     app.add_typer(environment_commands, name="env")
     app.add_typer(plan_commands, name="plan")
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")
+    app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
     add_commands(app)
     extend(app, TUI)
@@ -211,6 +218,9 @@ def _usage(error: TyperException, session: Session) -> int:
     return _told(InvalidInput(message if message.endswith((".", "?")) else message + ".", hint=hint), session)
 
 
+_MOST_GROUPS = 3
+"""Groups of which a command is suggested. What people do most comes first in the registry."""
+
 _NO_COMMAND = re.compile(r"No such command '([^']*)'\.")
 _NO_OPTION = re.compile(r"No such option: (\S+?)( \(Possible options: .*\))?\.?")
 _WORDS = (
@@ -236,13 +246,12 @@ def _plain(message: str, command: Any) -> str:
 
 
 def _commands(group: Any, typed: str) -> list[str]:
-    """The commands of a group; if none of them resembles what was typed, those of that name in other groups."""
+    """The commands of a group; if none of them resembles what was typed, the first of that name in other groups."""
     here = list(getattr(group, "commands", ()))
     if near(typed, here):
         return here
-    return [
-        " ".join(path) for path in (action.command for action in registry.commands()) if path and path[1:] == (typed,)
-    ]
+    elsewhere = (action.command for action in registry.commands() if action.command is not None)
+    return [" ".join(path) for path in elsewhere if path[1:] == (typed,)][:_MOST_GROUPS]
 
 
 def _unforeseen(error: Exception) -> CalvinverseError:

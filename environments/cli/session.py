@@ -35,6 +35,7 @@ class Session:
     """One run of the command line. Options after a command override those before it."""
 
     output: Output = Output.TABLE
+    context_name: str | None = None
     address: str | None = None
     token_file: Path | None = None
     debug: bool = False
@@ -42,6 +43,8 @@ class Session:
     rest: list[str] = field(default_factory=list)
     """Arguments that the command doesn't know; only `env create` reads them."""
     _client: "HttpClient | None" = None
+    _current: str | None = None
+    """The context that was the current one when it was first needed."""
 
     @property
     def json(self) -> bool:
@@ -53,10 +56,17 @@ class Session:
         return datetime.now(UTC)
 
     def context(self) -> "Context":
-        """The context: where the service is."""
-        from environments.context import find_context
+        """The context: where the service is. It is read again each time, but another one never becomes current.
 
-        return find_context(address=self.address, token_file=self.token_file)
+        So what runs stays with its service when somebody chooses another one with `calvinverse context use`.
+        """
+        from environments.context import find_context, state_folder
+        from environments.named_contexts import current
+
+        self._current = self._current or current(state_folder())
+        return find_context(
+            name=self.context_name, address=self.address, token_file=self.token_file, current=self._current
+        )
 
     @property
     def client(self) -> "HttpClient":
@@ -138,6 +148,9 @@ _PANEL = "Common options"
 _COMMON: dict[str, Any] = {
     "output": Annotated[
         Output | None, typer.Option("--output", "-o", help="How data is written: table, json.", show_default=False)
+    ],
+    "context_name": Annotated[
+        str | None, typer.Option("--context", metavar="NAME", help="Which context to use.", show_default=False)
     ],
     "address": Annotated[
         str | None, typer.Option("--address", metavar="URL", help="Where the service is.", show_default=False)

@@ -69,8 +69,8 @@ def _service(session: Session) -> Iterator[Finding]:
     from environments.domain.errors import CalvinverseError, ServiceUnavailable
 
     try:
-        known = stored_context(state_folder()) is not None
-        address = session.context().address
+        context = session.context()
+        known = bool(context.name) or stored_context(state_folder()) is not None
         client = session.client
         info = client.info()
         readiness = client.readiness()
@@ -80,7 +80,7 @@ def _service(session: Session) -> Iterator[Finding]:
     except CalvinverseError as error:
         yield Finding("service", "bad", error.message, error.hint)
         return
-    yield Finding("service", "ok", f"The service at {address} answers to {info.owner} ({info.role}).")
+    yield Finding("service", "ok", f"The service at {context.address} answers to {info.owner} ({info.role}).")
     own = version("calvinverse")
     if _minor(info.version) != _minor(own):
         hint = "Update the older of the two."

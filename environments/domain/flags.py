@@ -7,6 +7,7 @@
 TAKEN = frozenset(
     {
         "address",
+        "context",
         "debug",
         "digest",
         "help",

@@ -36,7 +36,8 @@ def settings() -> str:
         option = f"`--{name.replace('_', '-')}`" if name in options else ""
         rows.append((f"`{PREFIX}{name.upper()}`", option, _default(name, field), schema[name]["description"]))
     others = [
-        ("`CALVINVERSE_ADDRESS`", "where clients find the service; also `--address`"),
+        ("`CALVINVERSE_CONTEXT`", "the context that clients use; also `--context`"),
+        ("`CALVINVERSE_ADDRESS`", "where clients find the service, in place of a context; also `--address`"),
         ("`CALVINVERSE_TOKEN_FILE`", "file that holds the token clients show; also `--token-file`"),
         ("`CALVINVERSE_CA_FILE`", "CA of the service's own certificate, if the machine doesn't trust it anyway"),
         ("`CALVINVERSE_STATE`", "state folder, for every command and task"),
@@ -53,9 +54,27 @@ def settings() -> str:
         _table(("Variable", "Option", "Default", "Meaning"), rows),
         "## Variables of clients and tasks",
         _table(("Variable", "Meaning"), others),
+        _WHICH_SERVICE,
         "The state folder is `CALVINVERSE_STATE`; else `.calvinverse` in the checkout; else `calvinverse` in "
         "`XDG_STATE_HOME` or `~/.local/state`. What it holds: [Operate](../how-to/operate.md#the-state-folder).",
     )
+
+
+_WHICH_SERVICE = """## Which service
+
+A client uses the first of these that is given:
+
+1. the option `--context`, or the option `--address`; both together are refused
+2. the variable `CALVINVERSE_CONTEXT`, or the variable `CALVINVERSE_ADDRESS`; both together are refused
+3. the context that `calvinverse context use` chose
+4. the context `default`: the service that this machine deployed or serves
+5. `http://127.0.0.1:8400`, without a token
+
+Token and authority are those of the context. `--token-file`, `CALVINVERSE_TOKEN_FILE` and `CALVINVERSE_CA_FILE` replace
+them, but with `--context` these variables don't count: they may be meant for another service. With an address, the
+token and the authority of the current context or of `default` are used if that has the same address. Plain HTTP is
+refused beyond loopback, except for the context `default`. How to use contexts:
+[other machines](../how-to/other-machines.md)."""
 
 
 def commands() -> str:
