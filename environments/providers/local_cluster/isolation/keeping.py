@@ -1,0 +1,97 @@
+"""Switches the isolation of a node on and off, and renews its rules. Runs where Nomad's client runs, as root."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from environments.domain.errors import CalvinverseError, MachineError
+from environments.private_files import locked, private_folder, remove_folder, write_if_changed
+from environments.providers.local_cluster.isolation import firewall, plugin
+from environments.providers.local_cluster.isolation.firewall import Firewall, NotIsolated
+from environments.providers.local_cluster.isolation.model import Network
+from environments.providers.local_cluster.isolation.records import Records, Settings
+
+PLUGIN_FOLDERS = (Path("/opt/cni/bin"), Path("/usr/lib/cni"), Path("/usr/libexec/cni"))
+"""Where CNI's project, Debian and Fedora put the plugins of CNI."""
+
+PERIOD = 5.0
+"""Seconds between two looks at the rules: somebody may have flushed the firewall."""
+
+
+def cni_plugins() -> Path | None:
+    """The folder with the plugins of CNI; None if there is none."""
+    return next((folder for folder in PLUGIN_FOLDERS if (folder / "firewall").exists()), None)
+
+
+def switch_on(folder: Path, network: Network, plugins: Path | None) -> Path:
+    """Writes the rules of what is known, and gives the folder that comes first in Nomad's `cni_path`.
+
+    Has to be done before Nomad's client starts. Raises `NotIsolated`, `MachineError`.
+    """
+    if (lack := firewall.lack(plugins)) is not None:
+        raise NotIsolated(lack)
+    assert plugins is not None
+    records = Records(folder)
+    private_folder(folder)
+    records.write_settings(Settings(network, plugins / "firewall"))
+    private_folder(records.plugins)
+    script = records.plugins / "firewall"
+    command = [sys.executable, "-I", "-m", plugin.__name__, str(folder)]
+    write_if_changed(script, f"#!/bin/sh\nexec {shlex.join(command)}\n")
+    script.chmod(0o700)
+    renew(folder)
+    return records.plugins
+
+
+def renew(folder: Path) -> bool:
+    """Puts back whatever is missing of the rules; returns whether that was anything. Raises `MachineError`."""
+    records = Records(folder)
+    rules = Firewall()
+    with locked(records.lock):
+        network = records.settings().network
+        changed = rules.apply(network, records.allocations())
+        if Path("/sys/class/net", network.bridge).exists():
+            rules.filter_bridge(network)
+    return changed
+
+
+def switch_off(folder: Path) -> None:
+    """Removes the rules and the folder, if there are any. Nomad's client must have ended. Raises `MachineError`."""
+    records = Records(folder)
+    if not folder.is_dir():
+        return
+    with locked(records.lock):
+        try:
+            network = records.settings().network
+        except MachineError:
+            if any(records.plugins.glob("*")):
+                raise
+        else:
+            Firewall().remove(network)
+        remove_folder(folder)
+
+
+def keep(folder: Path, pause: Callable[[float], None], say: Callable[[str], None]) -> None:
+    """Renews the rules until `pause` raises; says what changed, and each failure once."""
+    failure = ""
+    while True:
+        try:
+            if renew(folder):
+                say("The rules were not as they should be; they are renewed.")
+            failure = ""
+        except (CalvinverseError, OSError) as error:
+            if str(error) != failure:
+                failure = str(error)
+                say(f"The rules can't be renewed: {failure}")
+        pause(PERIOD)
+
+
+def main() -> None:
+    """Renews the rules of the folder of this configuration file until a signal ends it."""
+    keep(Path(sys.argv[-1]).parent, time.sleep, lambda text: print(text, flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Allocations to rules of iptables, as text. Pure: `firewall` reads and writes the real ones.
+
+The rules only ever drop packets, in the table `mangle`, which the kernel asks before the table `filter`. So they hold
+whatever Docker, Nomad, the plugins of CNI or an administrator accept there, and allow nothing that those refuse.
+
+Chains of one bridge, `CALV-<bridge>` and `CALV-<bridge>-<part>`:
+
+    (none)  from a job to anything but the node itself
+    JOBS    from a job to a job: by the address it comes from to the chain of its environment, `E1` and so on
+    OUT     from a job to anything else
+    IN      from a job to the node itself
+    TO      from other machines, or other networks of the node, to a job
+
+A packet whose source is not the address of a known allocation is dropped: until an allocation is known, it reaches
+nothing. Jobs have no IPv6: all of it is dropped.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+
+from environments.providers.local_cluster.isolation.model import Allocation, Destination, Network
+
+Chains = Mapping[str, Sequence[str]]
+"""Rules of each chain, as `iptables-save` prints them behind the name of the chain."""
+
+TABLE = "mangle"
+_PREFIX = "CALV-"
+_ANSWERS = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
+
+METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32")
+"""Where clouds tell a machine its secrets: the link-local network, and what some clouds use instead."""
+
+OTHER_BRIDGES = ("br-+", "cni+", "docker+", "lxc+", "nomad+", "podman+", "virbr+")
+"""Bridges of the node with containers and virtual machines of others; `+` stands for any ending, as in iptables."""
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """Chains of ours, and the rules of built-in chains that lead to them, which come first there."""
+
+    chains: Chains
+    hooks: Chains
+
+
+def main_chain(network: Network) -> str:
+    """The name of the first of our chains; those of the others start with it and a hyphen."""
+    return f"{_PREFIX}{network.bridge}"
+
+
+def is_ours(network: Network, chain: str) -> bool:
+    """Whether a chain with this name belongs to this bridge."""
+    return chain == main_chain(network) or chain.startswith(f"{main_chain(network)}-")
+
+
+def rules(network: Network, allocations: Iterable[Allocation]) -> Ruleset:
+    """The rules for IPv4. The same allocations give the same rules, in whichever order they come."""
+    main, bridge = main_chain(network), network.bridge
+    known = sorted(allocations, key=lambda each: (each.environment, each.address))
+    chains = {
+        main: [_ANSWERS, f"-o {bridge} -j {main}-JOBS", f"! -o {bridge} -j {main}-OUT"],
+        f"{main}-IN": [_ANSWERS, *(f"{_to(port)} -j RETURN" for port in network.host_ports), "-j DROP"],
+        f"{main}-TO": [
+            _ANSWERS,
+            *(["-m conntrack --ctstate DNAT -j RETURN"] if network.published else []),
+            "-j DROP",
+        ],
+    }
+    jobs = chains[f"{main}-JOBS"] = []
+    out = chains[f"{main}-OUT"] = [
+        *(f"-d {place} -j DROP" for place in METADATA),
+        *(f"-o {other} -j DROP" for other in OTHER_BRIDGES),
+    ]
+    for number, (_, group) in enumerate(groupby(known, key=lambda each: each.environment), start=1):
+        members = list(group)
+        own = f"{main}-E{number}"
+        chains[own] = [*(f"-d {member.address}/32 -j RETURN" for member in members), "-j DROP"]
+        jobs += [f"-s {member.address}/32 -g {own}" for member in members]
+    for each in known:
+        source = f"-s {each.address}/32"
+        if each.outgoing is None:
+            out.append(f"{source} -j RETURN")
+        else:
+            out += [f"{source} {_to(place)} -j RETURN" for place in each.outgoing]
+    jobs.append("-j DROP")
+    out.append("-j DROP")
+    return Ruleset(chains, _hooks(network))
+
+
+def rules_ipv6(network: Network) -> Ruleset:
+    """The rules for IPv6: jobs have none."""
+    main = main_chain(network)
+    return Ruleset({main: ["-j DROP"], f"{main}-IN": ["-j DROP"], f"{main}-TO": ["-j DROP"]}, _hooks(network))
+
+
+def _hooks(network: Network) -> dict[str, list[str]]:
+    main, bridge = main_chain(network), network.bridge
+    return {
+        "INPUT": [f"-i {bridge} -j {main}-IN"],
+        "FORWARD": [f"-i {bridge} -j {main}", f"! -i {bridge} -o {bridge} -j {main}-TO"],
+    }
+
+
+def _to(place: Destination) -> str:
+    port = f"{place.first}" if place.first == place.last else f"{place.first}:{place.last}"
+    to = "" if place.network.prefixlen == 0 else f"-d {place.network} "
+    return f"{to}-p {place.protocol} -m {place.protocol} --dport {port}"
+
+
+def parse(saved: str) -> dict[str, list[str]]:
+    """What `iptables-save` printed of one table, with all its chains, those of others too."""
+    chains: dict[str, list[str]] = {}
+    for line in saved.splitlines():
+        if line.startswith(":"):
+            chains.setdefault(line[1:].split(" ", 1)[0], [])
+        elif line.startswith("-A "):
+            _, chain, rule = line.split(" ", 2)
+            chains.setdefault(chain, []).append(rule)
+    return chains
+
+
+def change(network: Network, current: Chains, wanted: Ruleset | None) -> str:
+    """What `iptables-restore --noflush` has to read for the wanted rules; None: for none of ours. Empty: nothing to do.
+
+    It names no chain of others, and no rule of others in the built-in chains.
+    """
+    hooks = _NOTHING if wanted is None else wanted.hooks
+    chains = _NOTHING if wanted is None else wanted.chains
+    ours = {chain: list(found) for chain, found in current.items() if is_ours(network, chain)}
+    moved = [line for chain in _BUILT_IN for line in _hook_lines(network, chain, current, hooks.get(chain, ()))]
+    if not moved and ours == {chain: list(wanted_rules) for chain, wanted_rules in chains.items()}:
+        return ""
+    surplus = [chain for chain in ours if chain not in chains]
+    lines = [
+        f"*{TABLE}",
+        *(f":{chain} - [0:0]" for chain in chains),  # makes the chain, or empties it
+        *(f"-A {chain} {rule}" for chain, found in chains.items() for rule in found),
+        *moved,
+        *(f"-F {chain}" for chain in surplus),
+        *(f"-X {chain}" for chain in surplus),
+        "COMMIT",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_NOTHING: Chains = {}
+_BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+
+
+def _hook_lines(network: Network, chain: str, current: Chains, wanted: Sequence[str]) -> list[str]:
+    """Puts our rules first in a built-in chain; those of our other bridges may stand before them."""
+    found = current.get(chain, ())
+    leading = list(takewhile(lambda rule: _target(rule).startswith(_PREFIX), found))
+    present = [rule for rule in found if is_ours(network, _target(rule))]
+    if present == list(wanted) and all(rule in leading for rule in wanted):
+        return []
+    return [
+        *(f"-D {chain} {rule}" for rule in present),
+        *(f"-I {chain} {number} {rule}" for number, rule in enumerate(wanted, start=1)),
+    ]
+
+
+def _target(rule: str) -> str:
+    """The chain that a rule leads to, or what it does."""
+    words = rule.split()
+    return words[-1] if len(words) > 1 and words[-2] in ("-j", "-g") else ""

@@ -1,0 +1,131 @@
+"""iptables in memory: what `iptables-save` and `iptables-restore --noflush` do to one table, and what packets meet."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from environments.providers.local_cluster.isolation.firewall import Lack, NotIsolated, Reason
+
+BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+
+
+@dataclass(frozen=True)
+class Packet:
+    """A packet between two interfaces; without `out` it is for the node itself. `state` is conntrack's."""
+
+    source: str
+    destination: str
+    enters: str
+    leaves: str = ""
+    protocol: str = "tcp"
+    port: int = 80
+    state: str = "NEW"
+
+
+class Iptables:
+    """The table `mangle` of both families; `run` stands for the programs. `disturb` runs before each write."""
+
+    def __init__(self) -> None:
+        self.tables = {program: {chain: list[str]() for chain in BUILT_IN} for program in ("iptables", "ip6tables")}
+        self.calls: list[Sequence[str]] = []
+        self.disturb: Callable[[], None] = lambda: None
+
+    def run(self, command: Sequence[str], text: str) -> str:
+        self.calls.append(command)
+        program, _, verb = command[0].partition("-")
+        if verb == "save":
+            return self.save(program)
+        if verb == "restore":
+            self.disturb()
+            draft = {chain: list(rules) for chain, rules in self.tables[program].items()}
+            for line in text.splitlines():
+                _take(draft, line)
+            self.tables[program] = draft
+        return ""
+
+    def save(self, program: str) -> str:
+        table = self.tables[program]
+        heads = [f":{chain} {'ACCEPT' if chain in BUILT_IN else '-'} [0:0]" for chain in table]
+        rules = [f"-A {chain} {rule}" for chain, found in table.items() for rule in found]
+        return "\n".join(["# Generated", "*mangle", *heads, *rules, "COMMIT", "# Completed", ""])
+
+    def passes(self, packet: Packet) -> bool:
+        """Whether the table lets the packet through."""
+        table = self.tables["iptables"]
+        return _walk(table, "FORWARD" if packet.leaves else "INPUT", packet) != "DROP"
+
+
+def _take(table: dict[str, list[str]], line: str) -> None:
+    try:
+        if line.startswith(":"):
+            table[line[1:].split()[0]] = []
+        elif line.startswith("-"):
+            verb, chain, *rest = line.split(" ", 2)
+            rule = rest[0] if rest else ""
+            if verb == "-A":
+                table[chain].append(rule)
+            elif verb == "-I":
+                number, _, rule = rule.partition(" ")
+                table[chain].insert(int(number) - 1, rule)
+            elif verb == "-D":
+                table[chain].remove(rule)
+            elif verb == "-F":
+                table[chain].clear()
+            elif verb == "-X":
+                rules = table.pop(chain)
+                if rules or any(used.endswith(f" {chain}") for found in table.values() for used in found):
+                    raise ValueError(f"{chain} is used")
+    except (KeyError, ValueError) as error:
+        raise NotIsolated(Lack(Reason.REFUSED, f"iptables-restore failed: {line}: {error}.", "")) from error
+
+
+def _walk(table: Mapping[str, Sequence[str]], chain: str, packet: Packet) -> str:
+    """`DROP`, or `RETURN` when the chain was left otherwise."""
+    for rule in table[chain]:
+        words = shlex.split(rule)
+        if not _matches(words[:-2], packet):
+            continue
+        how, target = words[-2:]
+        if target in ("DROP", "RETURN"):
+            return target
+        if _walk(table, target, packet) == "DROP":
+            return "DROP"
+        if how == "-g":
+            return "RETURN"
+    return "RETURN"
+
+
+def _matches(words: Sequence[str], packet: Packet) -> bool:
+    rest, wanted = list(words), True
+    while rest:
+        if rest[0] == "!":
+            wanted = False
+            rest.pop(0)
+            continue
+        option, value = rest.pop(0), rest.pop(0)
+        if _fits(option, value, packet) is not wanted:
+            return False
+        wanted = True
+    return True
+
+
+def _fits(option: str, value: str, packet: Packet) -> bool:
+    first, _, last = value.partition(":")
+    match option:
+        case "-s":
+            return IPv4Address(packet.source) in IPv4Network(value)
+        case "-d":
+            return IPv4Address(packet.destination) in IPv4Network(value)
+        case "-i" | "-o":
+            name = packet.enters if option == "-i" else packet.leaves
+            return name.startswith(value[:-1]) if value.endswith("+") else name == value
+        case "-p":
+            return packet.protocol == value
+        case "-m":
+            return True
+        case "--dport":
+            return int(first) <= packet.port <= int(last or first)
+        case "--ctstate":
+            return packet.state in value.split(",")
+    raise AssertionError(f"unknown option {option}")
