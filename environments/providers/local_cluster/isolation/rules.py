@@ -31,8 +31,11 @@ _ANSWERS = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
 METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32")
 """Where clouds tell a machine its secrets: the link-local network, and what some clouds use instead."""
 
-OTHER_BRIDGES = ("br-+", "cni+", "docker+", "lxc+", "nomad+", "podman+", "virbr+")
-"""Bridges of the node with containers and virtual machines of others; `+` stands for any ending, as in iptables."""
+OTHER_BRIDGES = ("br-+", "cni+", "cv+", "docker+", "lxc+", "nomad+", "podman+", "virbr+")
+"""Bridges of the node with containers and virtual machines of others, and with jobs of other clusters of ours (`cv+`).
+
+`+` stands for any ending, as in iptables.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,271 @@
+"""Isolation of jobs on a real Nomad: who reaches whom, through restarts and flushed rules, and what is left afterwards.
+
+The tests of this file run in their order: the last ones end allocations and remove the isolation.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from environments.providers.local_cluster.isolation import keeping
+from environments.providers.local_cluster.isolation.firewall import lack
+from environments.providers.local_cluster.isolation.plugin import OUTGOING
+from environments.providers.local_cluster.isolation.records import Records
+from tests.support.isolated_node import (
+    BRIDGE,
+    ELSEWHERE,
+    GATEWAY,
+    JOB_PORT,
+    METADATA,
+    NEIGHBOUR,
+    NEIGHBOUR_GATEWAY,
+    NODE,
+    OPEN_PORT,
+    Job,
+    Node,
+    isolated_node,
+    wait_for,
+)
+
+_SWITCH_ON = """
+import sys
+from pathlib import Path
+from environments.providers.local_cluster.isolation import keeping
+from environments.providers.local_cluster.isolation.model import Network
+print(keeping.switch_on(Path(sys.argv[1]), Network(sys.argv[2], published=len(sys.argv) > 3), keeping.cni_plugins()))
+"""
+_CALL = """
+import sys
+from pathlib import Path
+from environments.providers.local_cluster.isolation import keeping
+print(getattr(keeping, sys.argv[1])(Path(sys.argv[2])))
+"""
+
+OTHERS = """*filter
+:FORWARD DROP [0:0]
+:THEIRS - [0:0]
+-A FORWARD -j THEIRS
+-A THEIRS -i wg0 -j DROP
+COMMIT
+*mangle
+:THEIRS - [0:0]
+-A FORWARD -j THEIRS
+-A FORWARD -i wg0 -j ACCEPT
+-A INPUT -i wg0 -j ACCEPT
+-A THEIRS -p tcp -m tcp --dport 9 -j DROP
+COMMIT
+*nat
+-A POSTROUTING -o wg0 -j MASQUERADE
+COMMIT
+"""
+"""Rules that somebody else has on the node; like Docker's, they drop what nobody accepts."""
+
+
+@dataclass
+class Isolated:
+    """The node, its isolation, and jobs of two environments that always run."""
+
+    node: Node
+    folder: Path
+    others: dict[str, list[str]]
+    one: Job
+    two: Job
+    foreign: Job
+
+    def switch_on(self, *published: str) -> str:
+        return self.node.inside(sys.executable, "-c", _SWITCH_ON, str(self.folder), BRIDGE, *published).strip()
+
+    def call(self, function: str) -> str:
+        return self.node.inside(sys.executable, "-c", _CALL, function, str(self.folder)).strip()
+
+    def rules(self) -> list[str]:
+        return [line for program in ("iptables-save", "ip6tables-save") for line in self.node.saved(program)]
+
+
+@pytest.fixture(scope="module")
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isolated]:
+    if (found := lack(keeping.cni_plugins())) is not None:
+        pytest.skip(f"{found.message} {found.hint}")
+    folder = tmp_path_factory.mktemp("isolation")
+    with isolated_node(folder) as node:
+        node.inside("iptables-restore", "--noflush", text=OTHERS)
+        others = {program: node.saved(program) for program in ("iptables-save", "ip6tables-save")}
+        # Where other programs need it off, the switch for all bridges is off.
+        for switch in ("iptables", "ip6tables"):
+            node.inside("sysctl", "-q", f"net.bridge.bridge-nf-call-{switch}=0")
+        found_isolated = Isolated(node, folder / "records", others, *[Job("", "", "", "", 0)] * 3)
+        plugins = found_isolated.switch_on()
+        node.plugins = f"{plugins}:{keeping.cni_plugins()}"
+        node.start_nomad()
+        found_isolated.one = node.start("blue", "one")
+        found_isolated.two = node.start("blue", "two")
+        found_isolated.foreign = node.start("green", "one")
+        yield found_isolated
+
+
+def _unreached(isolated: Isolated, *jobs: Job) -> list[str]:
+    """Everything that a job of another environment must not reach."""
+    addresses = [GATEWAY, NODE, NEIGHBOUR_GATEWAY]
+    return [
+        *(f"{job.address}:{JOB_PORT}" for job in jobs),
+        *(f"{address}:{job.port}" for address in addresses for job in jobs),
+        *(f"{address}:{port}" for address in addresses for port in (OPEN_PORT, 4646, 4647, 4648)),
+        *(f"127.0.0.1:{port}" for port in (OPEN_PORT, 4646, *(job.port for job in jobs))),
+        f"{METADATA}:{OPEN_PORT}",
+        f"{NEIGHBOUR}:{OPEN_PORT}",
+    ]
+
+
+def _assert_isolated(isolated: Isolated) -> None:
+    node, one, two, foreign = isolated.node, isolated.one, isolated.two, isolated.foreign
+    for source, target in ((one, two), (two, one)):
+        node.until_reached(f"{target.address}:{JOB_PORT}", source)
+        node.until_reached(f"{GATEWAY}:{target.port}", source)
+    for source, jobs in ((foreign, (one, two)), (one, (foreign,))):
+        targets = _unreached(isolated, *jobs)
+        reached = node.reached(targets, source)
+        assert [target for target, is_reached in zip(targets, reached, strict=True) if is_reached] == []
+        node.until_reached(f"{ELSEWHERE}:{OPEN_PORT}", source)
+
+
+def test_jobs_reach_their_own_environment_and_nothing_of_another(isolated: Isolated) -> None:
+    """By address and by ports of the node: jobs, programs that listen on all addresses, metadata, other bridges."""
+    _assert_isolated(isolated)
+
+
+def test_other_machines_and_other_bridges_reach_no_job(isolated: Isolated) -> None:
+    """Nomad's own rules let them: also a port that is published on the loopback interface is open to the network."""
+    node, one = isolated.node, isolated.one
+    for source, gateway in (("elsewhere", NODE), ("neighbour", NEIGHBOUR_GATEWAY)):
+        assert node.reached([f"{one.address}:{JOB_PORT}", f"{gateway}:{one.port}"], source) == [False, False]
+    node.until_reached(f"127.0.0.1:{one.port}")
+
+
+def test_the_rules_are_what_refuses_and_come_back_before_those_of_others(isolated: Isolated) -> None:
+    """Everything that the tests above refuse answers while somebody accepts it before our rules."""
+    node, one, foreign = isolated.node, isolated.one, isolated.foreign
+    before = isolated.rules()
+    for chain in ("INPUT", "FORWARD"):
+        node.inside("iptables", "-t", "mangle", "-I", chain, "-j", "ACCEPT")
+    for target in (
+        f"{foreign.address}:{JOB_PORT}",
+        *(f"{address}:{port}" for address in (GATEWAY, NODE) for port in (foreign.port, OPEN_PORT)),
+        f"{METADATA}:{OPEN_PORT}",
+        f"{NEIGHBOUR}:{OPEN_PORT}",
+        f"{NEIGHBOUR_GATEWAY}:{OPEN_PORT}",
+    ):
+        node.until_reached(target, one)
+    for source, gateway in (("elsewhere", NODE), ("neighbour", NEIGHBOUR_GATEWAY)):
+        node.until_reached(f"{one.address}:{JOB_PORT}", source)
+        node.until_reached(f"{gateway}:{one.port}", source)
+    assert isolated.call("renew") == "True"
+    _assert_isolated(isolated)
+    for chain in ("INPUT", "FORWARD"):
+        node.inside("iptables", "-t", "mangle", "-D", chain, "-j", "ACCEPT")
+    assert isolated.rules() == before
+    assert isolated.call("renew") == "False"
+
+
+def test_rules_that_somebody_flushed_are_renewed(isolated: Isolated) -> None:
+    before = isolated.rules()
+    ours = [line[1:].split()[0] for line in isolated.node.saved() if line.startswith(":CALV-")]
+    for chain in ours:
+        isolated.node.inside("iptables", "-t", "mangle", "-F", chain)
+    assert isolated.rules() != before
+    assert isolated.call("renew") == "True"
+    assert isolated.rules() == before
+
+
+def test_an_allocation_that_is_not_known_reaches_nothing(isolated: Isolated) -> None:
+    """What would happen between the start of an allocation and a rule for it, if the rule came later."""
+    node, two = isolated.node, isolated.two
+    records = Records(isolated.folder)
+    (known,) = [each for each in records.allocations() if each.id == two.allocation]
+    records.discard(two.allocation)
+    isolated.call("renew")
+    targets = [f"{isolated.one.address}:{JOB_PORT}", f"{ELSEWHERE}:{OPEN_PORT}", f"{GATEWAY}:{OPEN_PORT}"]
+    assert node.reached(targets, two) == [False] * 3
+    assert node.reached([f"{two.address}:{JOB_PORT}"], isolated.one) == [False]
+    records.add(known)
+    isolated.call("renew")
+    node.until_reached(f"{two.address}:{JOB_PORT}", isolated.one)
+    node.until_reached(f"{ELSEWHERE}:{OPEN_PORT}", two)
+
+
+def test_outgoing_connections_go_where_the_job_file_says(isolated: Isolated) -> None:
+    node, target = isolated.node, f"{ELSEWHERE}:{OPEN_PORT}"
+    closed = node.start("blue", "closed", {OUTGOING: "none"})
+    listed = node.start("blue", "listed", {OUTGOING: f"tcp:{ELSEWHERE}:{OPEN_PORT},udp:192.0.2.0/24:53"})
+    other = node.start("blue", "other", {OUTGOING: f"tcp:{ELSEWHERE}:{OPEN_PORT + 1}"})
+    node.until_reached(target, listed)
+    assert [node.reached([target], job) for job in (closed, other)] == [[False], [False]]
+    for job in (closed, listed, other):
+        node.until_reached(f"{isolated.one.address}:{JOB_PORT}", job)
+        node.stop(job)
+
+
+def test_a_job_that_says_that_it_is_of_another_environment_gains_nothing(isolated: Isolated) -> None:
+    node, one = isolated.node, isolated.one
+    liar = node.start("green", "liar", {"NOMAD_NAMESPACE": "blue", "NOMAD_ALLOC_ID": one.allocation})
+    node.until_reached(f"{isolated.foreign.address}:{JOB_PORT}", liar)
+    assert node.reached([f"{one.address}:{JOB_PORT}", f"{GATEWAY}:{one.port}"], liar) == [False, False]
+    node.stop(liar)
+
+
+def test_a_job_whose_outgoing_connections_cannot_be_read_does_not_start(isolated: Isolated) -> None:
+    node = isolated.node
+    node.submit("green", "wrong", {OUTGOING: "sometimes"})
+
+    def failed() -> str:
+        for short in node.allocations("green", "wrong"):
+            if short["ClientStatus"] == "failed":
+                return json.dumps(short["TaskStates"])
+        return ""
+
+    assert "'sometimes' is no destination of outgoing connections" in wait_for("the job fails", failed)
+    node.api("DELETE", "/v1/job/wrong?namespace=green&purge=true")
+
+
+def test_published_ports_reach_other_machines_only_where_that_is_wanted(isolated: Isolated) -> None:
+    node, one = isolated.node, isolated.one
+    isolated.switch_on("published")
+    node.until_reached(f"{NODE}:{one.port}", "elsewhere")
+    assert node.reached([f"{one.address}:{JOB_PORT}"], "elsewhere") == [False]
+    isolated.switch_on()
+    assert node.reached([f"{NODE}:{one.port}"], "elsewhere") == [False]
+
+
+def test_isolation_outlasts_a_crash_of_nomad(isolated: Isolated) -> None:
+    node = isolated.node
+    before = isolated.rules()
+    node.kill_nomad()
+    _assert_isolated(isolated)
+    node.start_nomad()
+    assert isolated.rules() == before
+    _assert_isolated(isolated)
+    three = node.start("blue", "three")
+    node.until_reached(f"{three.address}:{JOB_PORT}", isolated.one)
+    assert node.reached([f"{three.address}:{JOB_PORT}"], isolated.foreign) == [False]
+    node.stop(three)
+    wait_for("the rules of the allocation go with it", lambda: isolated.rules() == before)
+
+
+def test_rules_of_others_stay_as_they_are(isolated: Isolated) -> None:
+    """Those from before, the way they were, with what Nomad and CNI added in chains of their own."""
+    now = isolated.node.saved(without="CALV-")
+    assert [line for line in isolated.others["iptables-save"] if line not in now] == []
+    assert isolated.node.saved("ip6tables-save", without="CALV-") == isolated.others["ip6tables-save"]
+
+
+def test_nothing_is_left_when_it_is_switched_off(isolated: Isolated) -> None:
+    node = isolated.node
+    expected = node.saved(without="CALV-")
+    assert isolated.call("switch_off") == "None"
+    assert node.saved() == expected
+    assert node.saved("ip6tables-save") == isolated.others["ip6tables-save"]
+    assert not isolated.folder.exists()
+    isolated.call("switch_off")
