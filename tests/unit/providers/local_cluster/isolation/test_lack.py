@@ -1,5 +1,7 @@
 """Why a machine can't isolate jobs: a reason for programs, and a sentence with what to do for people."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,8 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).touch()
     monkeypatch.setattr(firewall, "_BRIDGED", tmp_path / "bridge")
     monkeypatch.setattr(firewall, "_IPV6", tmp_path / "ipv6")
-    monkeypatch.setattr(firewall.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(firewall.shutil, "which", lambda name, path: name if name in PROGRAMS else None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(shutil, "which", lambda name, path: name if name in PROGRAMS else None)
     monkeypatch.setattr(firewall, "run_program", lambda command, text: "")
     return tmp_path
 
@@ -36,13 +38,13 @@ def test_a_machine_that_lacks_nothing(plugins: Path) -> None:
 
 
 def test_only_root_writes_rules(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(firewall.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert _reason(plugins) == (Reason.NOT_ROOT, "Start the agents as root.")
 
 
 @pytest.mark.parametrize("absent", sorted(PROGRAMS))
 def test_programs_are_needed(plugins: Path, monkeypatch: pytest.MonkeyPatch, absent: str) -> None:
-    monkeypatch.setattr(firewall.shutil, "which", lambda name, path: None if name == absent else name)
+    monkeypatch.setattr(shutil, "which", lambda name, path: None if name == absent else name)
     expected = (
         (Reason.NO_IP, "Install the package iproute2.")
         if absent == "ip"
@@ -53,7 +55,7 @@ def test_programs_are_needed(plugins: Path, monkeypatch: pytest.MonkeyPatch, abs
 
 def test_a_kernel_without_ipv6_needs_no_rules_for_it(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (plugins / "ipv6").unlink()
-    monkeypatch.setattr(firewall.shutil, "which", lambda name, path: None if name.startswith("ip6") else name)
+    monkeypatch.setattr(shutil, "which", lambda name, path: None if name.startswith("ip6") else name)
     assert lack(plugins) is None
 
 
