@@ -57,7 +57,8 @@ def test_the_log_has_the_clients_own_address(both: Both) -> None:
         # Forged at the edge, and past it by a neighbour on loopback.
         both.edge.send(request("/v1/environments", BAD, f"{CLIENT_HEADER}: 192.0.2.1"), source="127.0.0.78")
         forged = {CLIENT_HEADER: "192.0.2.2", SECRET_HEADER: "a guess", "X-Forwarded-For": "192.0.2.3"}
-        httpx2.get(f"{both.address}/v1/environments", headers={"Authorization": "Bearer no", **forged}, trust_env=False)
+        headers = {"Authorization": "Bearer no", **forged}
+        httpx2.get(f"{both.address}/v1/environments", headers=headers, timeout=60, trust_env=False)
     clients = [line["client"] for line in lines if line["event"] == "token.refused"]
     assert clients == ["127.0.0.77", "127.0.0.78", "127.0.0.1"]
 
