@@ -43,6 +43,8 @@ class DetailScreen(AskingScreen):
         self._reading = False
         self._early: list[Event] = []
         self._was_away = False
+        self._drawn_for = 0
+        """The width in cells that lines were shortened for."""
         self.set_class(log_only, "-log-only")
 
     def compose(self) -> ComposeResult:
@@ -127,7 +129,14 @@ class DetailScreen(AskingScreen):
         self._render_drift()
         count = len(self._resources)
         self.query_one("#resources-title", Static).update(f"Resources — {count}" if count else "Resources")
-        self.query_one("#resources", Static).update(sections.resources(self._resources, self._width()))
+        self._drawn_for = self._width()
+        self.query_one("#resources", Static).update(sections.resources(self._resources, self._drawn_for))
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """Draws again if what was drawn brought a scrollbar, or took one away: lines have another width then."""
+        if self.is_drawn and self._width() != self._drawn_for:
+            self._render_facts()
 
     def _render_drift(self) -> None:
         shown = self._view.state is State.READY
