@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.fakes.client import FakeClient
+from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import until
 from tests.support.tui_scenes import drift_away, everything, make_app
 from tui.app import CalvinverseApp
@@ -23,24 +23,25 @@ from tui.help import HelpScreen
 from tui.plan_dialog import PlanDialog
 
 README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
-Prepare = Callable[[CalvinverseApp, FakeClient, Pilot[Any]], Awaitable[None]]
+Prepare = Callable[[CalvinverseApp, InProcessClient, Pilot[Any]], Awaitable[None]]
 Compare = Callable[..., bool]
 
 
-async def as_it_starts(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def as_it_starts(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await until(pilot, lambda: app.connection.here)
 
 
-async def detail(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def detail(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("enter")
     await until(
         pilot, lambda: isinstance(app.screen, DetailScreen) and app.screen._resources and app.screen._view.deployment
     )
     await until(pilot, lambda: app.screen.query_one("#log").last)  # type: ignore[attr-defined]  # the log panel
+    await until(pilot, lambda: app.screen._drawn_for == app.screen._width())  # type: ignore[attr-defined]  # as above
 
 
-async def create_with_errors(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def create_with_errors(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("c")
     await until(pilot, lambda: isinstance(app.screen, CreateScreen) and len(app.screen.query(FormField)) == 7)
@@ -52,32 +53,32 @@ async def create_with_errors(app: CalvinverseApp, client: FakeClient, pilot: Pil
     await until(pilot, lambda: "3 fields" in str(app.screen.query_one("#problem").content))  # type: ignore[attr-defined]  # a Static
 
 
-async def destroy(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def destroy(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "D")
     await until(pilot, lambda: isinstance(app.screen, DestroyDialog))
     await pilot.press(*"check")
 
 
-async def away(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def away(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     client.go_away()
     await until(pilot, lambda: app.connection.away)
 
 
-async def helping(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def helping(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("question_mark")
     await until(pilot, lambda: isinstance(app.screen, HelpScreen))
 
 
-async def planned(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def planned(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "R")
     await until(pilot, lambda: isinstance(app.screen, PlanDialog) and not app.screen.query_one("#go").disabled)
 
 
-async def drifted(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     drift_away(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "enter")
@@ -91,6 +92,7 @@ async def drifted(app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) ->
         ),
     )
     await until(pilot, lambda: app.screen.query_one("#log").last)  # type: ignore[attr-defined]  # the log panel
+    await until(pilot, lambda: app.screen._drawn_for == app.screen._width())  # type: ignore[attr-defined]  # as above
     app.screen.query_one("#drift-title").scroll_visible(animate=False, top=True, immediate=True)
 
 

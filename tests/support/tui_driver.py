@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
-from tests.fakes.client import FakeClient
+from tests.support.in_process.client import InProcessClient
 from tests.support.tui_scenes import make_app
 from tui.app import CalvinverseApp
 from tui.clock import Clock
@@ -20,9 +20,9 @@ LONGEST_WAIT = 60.0
 
 
 class Driver:
-    """The running application, its fake service, and the keyboard."""
+    """The running application, its service in this process, and the keyboard."""
 
-    def __init__(self, app: CalvinverseApp, client: FakeClient, pilot: Pilot[Any]) -> None:
+    def __init__(self, app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
         self.app = app
         self.client = client
         self.pilot = pilot
@@ -85,13 +85,13 @@ def screen_text(app: App[Any]) -> str:
 
 def drive(
     script: Script,
-    client: FakeClient,
+    client: InProcessClient,
     *,
     size: tuple[int, int] = (100, 30),
     at: Clock | None = None,
     connected: bool = True,
 ) -> None:
-    """Runs the TUI over the fake, and the script on it."""
+    """Runs the TUI over the API in this process, and the script on it."""
 
     async def run() -> None:
         app = make_app(client, at)

@@ -3,13 +3,14 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from environments.domain.environment import Drift, Event, EventType, Failure, Unexpected
+from environments.domain.environment import Drift, EventType, Failure, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
-from tests.fakes.client import FakeClient, environment_view, web_template
 from tests.fakes.plans import NOW, plan_steps
+from tests.support.in_process.client import InProcessClient
+from tests.support.views import environment_view
 from tui.app import CalvinverseApp
 from tui.clock import Clock
 
@@ -28,8 +29,8 @@ def clock(now: datetime = NOW) -> Clock:
     return Clock(now=lambda: now, zone=ZONE)
 
 
-def make_app(client: FakeClient, at: Clock | None = None) -> CalvinverseApp:
-    """The TUI over a fake, with nothing in it that differs from run to run."""
+def make_app(client: InProcessClient, at: Clock | None = None) -> CalvinverseApp:
+    """The TUI with nothing in it that differs from run to run."""
     return CalvinverseApp(lambda: client, clock=at or clock(), make_key=lambda: "key-1", where="meta", animate=False)
 
 
@@ -41,9 +42,9 @@ def _step(name: str, uses: str, state: StepState, started: float | None = None, 
     )
 
 
-def _deployment(kind: DeploymentKind, state: DeploymentState, *steps: StepView) -> DeploymentView:
+def _deployment(kind: DeploymentKind, state: DeploymentState, *steps: StepView, id: str) -> DeploymentView:
     return DeploymentView(
-        id="dep-1",
+        id=id,
         kind=kind,
         state=state,
         reason="asked by a person",
@@ -74,6 +75,7 @@ def ready() -> EnvironmentView:
             _step("certificate", "vault.certificate", StepState.DONE, -7500, 0.3),
             _step("app", "nomad.job", StepState.DONE, -7499, 1.4),
             _step("answers", "check.http", StepState.DONE, -7497, 0.9),
+            id="dep-1",
         ),
     )
 
@@ -94,6 +96,7 @@ def deploying() -> EnvironmentView:
             _step("certificate", "vault.certificate", StepState.DONE, -3.9, 0.3),
             _step("app", "nomad.job", StepState.RUNNING, -3.6),
             _step("answers", "check.http", StepState.PENDING),
+            id="dep-2",
         ),
     )
 
@@ -114,13 +117,14 @@ def failed() -> EnvironmentView:
             _step("settings", "consul.kv", StepState.DONE, -700, 0.2),
             _step("app", "nomad.job", StepState.FAILED, -699, 60).model_copy(update={"failure": FAILURE}),
             _step("answers", "check.http", StepState.SKIPPED),
+            id="dep-3",
         ),
     )
 
 
-def everything() -> FakeClient:
+def everything() -> InProcessClient:
     """A service with an environment in each state that people meet."""
-    client = FakeClient(
+    client = InProcessClient(
         ready(),
         deploying(),
         failed(),
@@ -160,7 +164,7 @@ def everything() -> FakeClient:
             managed_by="doit on build-7",
         ),
     )
-    client.secrets["checkout-fix"] = {"password": "correct horse"}
+    client.keep_secret("checkout-fix", "password", "correct horse")
     for name in ("checkout-fix", "branch-418"):
         client.inventory[name] = [
             _resource("nomad.namespace", name),
@@ -170,13 +174,13 @@ def everything() -> FakeClient:
             _resource("vault.role", f"pki/roles/{name}"),
             _resource("nomad.job", "web", ResourceStatus.INTENDED if name == "branch-418" else ResourceStatus.PRESENT),
         ]
-        client.stored.extend(_history(client, name))
+        _tell_history(client, name)
     return client
 
 
-def drift_away(client: FakeClient) -> None:
+def drift_away(client: InProcessClient) -> None:
     """The environment `checkout-fix` is no longer what its steps made."""
-    client.looks["checkout-fix"] = Drift(
+    client.observed["checkout-fix"] = Drift(
         observed_at=NOW - timedelta(minutes=3),
         steps=plan_steps()[:2],
         unexpected=(Unexpected(kind="nomad.job", address="checkout-fix/stranger", detail="running"),),
@@ -188,7 +192,7 @@ def _resource(kind: str, address: str, status: ResourceStatus = ResourceStatus.P
     return ResourceView(kind=kind, address=address, step=None, status=status, created_at=NOW, updated_at=NOW)
 
 
-def _history(client: FakeClient, name: str) -> list[Event]:
+def _tell_history(client: InProcessClient, name: str) -> None:
     told: list[tuple[float, EventType, str | None, str, dict[str, str]]] = [
         (-4.0, EventType.ENVIRONMENT_STATE, None, "", {"state": "deploying"}),
         (-3.9, EventType.STEP_STATE, "settings", "", {"state": "done"}),
@@ -197,26 +201,16 @@ def _history(client: FakeClient, name: str) -> list[Event]:
         (-3.6, EventType.LOG, "app", "Registered the job web in its namespace", {}),
         (-2.0, EventType.LOG, "app", "Allocation 5f1c2a running, waiting until Consul calls it healthy", {}),
     ]
-    first = len(client.stored) + 1
-    return [
-        Event(
-            id=first + number,
-            at=NOW + timedelta(seconds=at),
-            type=kind,
-            environment_id=f"env-{name}",
-            environment=name,
-            step=step,
-            message=message,
-            data=data,
-        )
-        for number, (at, kind, step, message, data) in enumerate(told)
-    ]
+    client.tell_all(
+        (NOW + timedelta(seconds=seconds), kind, name, message, {"step": step, "data": data})
+        for seconds, kind, step, message, data in told
+    )
 
 
-def many(count: int) -> FakeClient:
+def many(count: int) -> InProcessClient:
     """A service with many environments."""
     states = [State.READY, State.READY, State.DEPLOYING, State.FAILED, State.READY]
-    return FakeClient(
+    return InProcessClient(
         *(
             environment_view(
                 f"env-{number:05}",
@@ -242,5 +236,4 @@ __all__ = [
     "make_app",
     "many",
     "ready",
-    "web_template",
 ]

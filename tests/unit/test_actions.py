@@ -10,7 +10,7 @@ from environments.actions.action import Action, Place, Risk
 from environments.actions.refusal import refusal
 from environments.actions.registry import ACTIONS, action, at, commands, for_command
 from environments.domain.lifecycle import State
-from tests.fakes.client import environment_view
+from tests.support.views import environment_view
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.keys import bindings, handler, written

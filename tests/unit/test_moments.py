@@ -16,8 +16,8 @@ from environments.domain.deadline import LONGEST, later, parse_moment
 from environments.domain.errors import InvalidLifetime
 from environments.moments import coarse, countdown, in_zone, local_zone, moment, taken, time_of_day, zone_name
 from environments.wire.environments import EnvironmentView
-from tests.fakes.client import environment_view
 from tests.fakes.plans import NOW
+from tests.support.views import environment_view
 from tui.clock import Clock
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -18,7 +18,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import State
 from environments.wire.environments import Accepted, CreateRequest
-from tests.fakes.client import environment_view
+from tests.support.views import environment_view
 
 
 def test_nothing_listens() -> None:

@@ -8,11 +8,13 @@ import pytest
 
 from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import Environment
-from environments.domain.errors import Forbidden
+from environments.domain.errors import Forbidden, ImageNotPublished, InvalidImage
 from environments.domain.lifecycle import State
 from environments.service.images import Images
+from environments.wire.images import PublishImageRequest
 from tests.fakes.plans import NOW
 from tests.support.engine_harness import ADMIN, USER, EngineHarness
+from tests.support.in_process.client import InProcessClient
 
 ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 TEMPLATE = """
@@ -106,3 +108,23 @@ def environment() -> Environment:
         state_since=NOW,
         created_at=NOW,
     )
+
+
+def test_the_api_takes_digests_and_keeps_what_was_published() -> None:
+    client = InProcessClient()
+    with pytest.raises(InvalidImage, match="tag"):
+        client.publish_image("web", request("calvinverse/web:qa"))
+    first = client.publish_image("web", request(ONE, "qa"))
+    assert client.publish_image("web", request(ONE, "qa")) == first
+    client.publish_image("web", request(TWO, "production"))
+    assert client.image("web").reference == TWO
+    assert [image.reference for image in client.images()] == [TWO]
+    client.withdraw_image("web")
+    assert client.images() == []
+    with pytest.raises(ImageNotPublished):
+        client.image("web")
+    assert [image.reference for image in client.image_history("web")] == [TWO, ONE]
+
+
+def request(reference: str, channel: str = "qa") -> PublishImageRequest:
+    return PublishImageRequest(reference=reference, channel=channel)

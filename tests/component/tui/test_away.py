@@ -7,9 +7,10 @@ from environments.client import Client
 from environments.domain.environment import EventType
 from environments.domain.errors import ServiceUnavailable, Unauthenticated
 from environments.domain.lifecycle import State
-from tests.fakes.client import FakeClient, environment_view
+from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive, until
 from tests.support.tui_scenes import clock, everything
+from tests.support.views import environment_view
 from tui import live
 from tui.app import CalvinverseApp
 from tui.bars import AwayBanner
@@ -132,8 +133,8 @@ def test_without_a_token_it_says_so_and_connects_once_there_is_one() -> None:
 def test_a_service_that_moved_is_followed() -> None:
     import asyncio
 
-    old, new = everything(), FakeClient(environment_view("at-the-new-place"))
-    new.address = "http://127.0.0.1:9999"
+    old = everything()
+    new = InProcessClient(environment_view("at-the-new-place"), address="http://127.0.0.1:9999")
     current: list[Client] = [old]
 
     async def run() -> None:
@@ -152,7 +153,7 @@ def test_a_service_that_moved_is_followed() -> None:
 def test_leaving_does_not_wait_for_a_call_that_hangs() -> None:
     hanging, let_go = threading.Event(), threading.Event()
 
-    class Hanging(FakeClient):
+    class Hanging(InProcessClient):
         def retry(self, name: str) -> None:  # type: ignore[override]  # it never answers
             hanging.set()
             let_go.wait(60)

@@ -6,7 +6,7 @@ from textual.widgets import Button, Input
 
 from environments.domain.errors import InvalidParameters, NameTaken, ServiceUnavailable
 from environments.wire.environments import CreateRequest
-from tests.fakes.client import FakeClient, web_template
+from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import everything
 from tui.create import CreateScreen
@@ -41,7 +41,7 @@ async def _open(driver: Driver) -> None:
     await driver.until(lambda: "expires" in _help(driver, "lifetime"), "the deadline")
 
 
-def _created(client: FakeClient) -> list[CreateRequest]:
+def _created(client: InProcessClient) -> list[CreateRequest]:
     return [call[1] for call in client.calls if call[0] == "create"]
 
 
@@ -144,7 +144,7 @@ def test_leaving_keeps_what_was_typed() -> None:
 def test_sending_again_after_a_lost_answer_is_the_same_request() -> None:
     keys: list[Any] = []
 
-    class Recording(FakeClient):
+    class Recording(InProcessClient):
         def create(self, request: CreateRequest, *, idempotency_key: str | None = None) -> Any:
             keys.append(idempotency_key)
             return super().create(request, idempotency_key=idempotency_key)
@@ -169,17 +169,19 @@ def test_sending_again_after_a_lost_answer_is_the_same_request() -> None:
 
 
 def test_secrets_are_not_shown_while_typed_and_choices_are_offered() -> None:
-    client = FakeClient()
-    schema = {
-        "type": "object",
-        "properties": {
-            "key": {"type": "string", "writeOnly": True, "minLength": 8},
-            "size": {"enum": ["small", "large"], "default": "small"},
-            "ratio": {"type": "number", "default": 0.5, "maximum": 1},
-        },
-        "required": ["key"],
-    }
-    client.catalogue = {"web": web_template().model_copy(update={"parameters_schema": schema})}
+    client = InProcessClient()
+    client.push_template(
+        """
+        template = { name = "web", version = "2" }
+        parameters.key = { type = "string", writeOnly = true, minLength = 8 }
+        parameters.size = { enum = ["small", "large"], default = "small" }
+        parameters.ratio = { type = "number", default = 0.5, maximum = 1 }
+
+        [[steps]]
+        name = "settings"
+        uses = "consul.kv"
+        """
+    )
 
     async def script(driver: Driver) -> None:
         await driver.press("c")
@@ -200,8 +202,8 @@ def test_secrets_are_not_shown_while_typed_and_choices_are_offered() -> None:
 
 
 def test_no_templates_teaches_how_to_push_one() -> None:
-    client = FakeClient()
-    client.catalogue = {}
+    client = InProcessClient()
+    client.delete_template("web")
 
     async def script(driver: Driver) -> None:
         await driver.press("c")

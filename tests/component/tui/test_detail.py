@@ -11,6 +11,7 @@ from environments.wire.environments import OutputView
 from tests.fakes.plans import NOW
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import URL, deploying, everything, ready
+from tests.support.views import WEB, environment_id
 from tui import environment_detail, log
 from tui.dialogs import RevealDialog
 from tui.environment_detail import DetailScreen
@@ -179,15 +180,14 @@ def test_what_it_was_made_with_is_shown() -> None:
 
 def test_a_newer_version_of_the_template_is_told_and_goes_with_the_update() -> None:
     client = everything()
-    client.catalogue["web"] = client.catalogue["web"].model_copy(
-        update={"version": "7", "digest": "sha256:" + "7" * 64}
-    )
+    newer = client.push_template(WEB.replace('version = "1"', 'version = "7"'))
 
     async def script(driver: Driver) -> None:
         await _open(driver, "checkout-fix")
         await driver.until(lambda: "newest: 7" in driver.static("#header"), "the newer version")
-        view = driver.app.known["env-checkout-fix"]
-        driver.client.put(view.model_copy(update={"bundle": "sha256:" + "7" * 64, "template_version": "7"}))
+        view = driver.app.known[environment_id("checkout-fix")]
+        driver.client.put(view.model_copy(update={"bundle": newer, "template_version": "7"}))
+        driver.client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "ready"})
         await driver.until(lambda: "newest" not in driver.static("#header"), "the header without it")
 
     drive(script, client)
@@ -205,7 +205,7 @@ def test_the_log_is_at_its_end_when_it_opens_and_shows_the_newest(
         client.tell(EventType.LOG, "branch-418", f"line {number}", step="app")
 
     async def script(driver: Driver) -> None:
-        view = driver.app.known["env-branch-418"]
+        view = driver.app.known[environment_id("branch-418")]
         driver.app.open_detail(view, log_only=log_only)
         await driver.until_screen(DetailScreen)
         await driver.until_text("line 699")

@@ -9,6 +9,7 @@ from environments.domain.errors import NotAllowedNow
 from environments.wire.environments import ExtendRequest
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import everything
+from tests.support.views import environment_id
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog, Dialog
 from tui.environment_detail import DetailScreen
@@ -35,7 +36,7 @@ def test_destroy_needs_the_very_name_and_goes_by_id() -> None:
         await driver.write("x")
         await driver.press("enter")
         await driver.until_screen(ListScreen)
-        assert _calls(driver, "destroy") == [("destroy", "env-checkout-fix", "")]
+        assert _calls(driver, "destroy") == [("destroy", environment_id("checkout-fix"), "")]
         assert "checkout-fix is being destroyed." in driver.said()
         await driver.until_text("▼ destroying")
 
@@ -93,7 +94,7 @@ def test_extend_shows_the_new_deadline_and_sends_that_moment() -> None:
         await driver.press("enter")
         await driver.until_screen(ListScreen)
         wanted = ExtendRequest(until=datetime(2026, 11, 23, 16, 55, tzinfo=UTC))
-        assert _calls(driver, "extend") == [("extend", "env-checkout-fix", wanted)]
+        assert _calls(driver, "extend") == [("extend", environment_id("checkout-fix"), wanted)]
         await driver.until_text("7h55m")
 
     drive(script, everything())
@@ -115,7 +116,7 @@ def test_schedule_takes_a_duration_or_a_moment_and_refuses_what_is_too_late() ->
         await driver.press("enter")
         await driver.until_screen(ListScreen)
         wanted = ExtendRequest(until=datetime(2026, 11, 25, 17, 0, tzinfo=UTC))
-        assert _calls(driver, "extend") == [("extend", "env-checkout-fix", wanted)]
+        assert _calls(driver, "extend") == [("extend", environment_id("checkout-fix"), wanted)]
 
     drive(script, everything())
 
@@ -195,7 +196,10 @@ def test_the_buttons_of_each_dialog_stay_on_a_small_screen(key: str) -> None:
     """Whatever is listed and refused."""
     client = everything()
     name = {"A": "stuck", "X": "branch-418"}.get(key, "checkout-fix")
-    client.inventory[name] = client.inventory["checkout-fix"] * 3
+    lines = client.inventory["checkout-fix"]
+    client.inventory[name] = [
+        line.model_copy(update={"address": f"{line.address}{copy}"}) for copy in ("", "-1", "-2") for line in lines
+    ]
 
     async def script(driver: Driver) -> None:
         driver.app.open_detail(next(view for view in driver.app.known.values() if view.name == name))

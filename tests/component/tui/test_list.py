@@ -4,10 +4,11 @@ from datetime import timedelta
 
 from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
-from tests.fakes.client import FakeClient, environment_view
 from tests.fakes.plans import NOW
+from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import clock, everything, many
+from tests.support.views import environment_view
 from tui.clock import Clock
 from tui.create import CreateScreen
 from tui.environment_list import ListScreen
@@ -105,7 +106,7 @@ def test_nothing_there_teaches_the_first_step() -> None:
         await driver.press("c")
         await driver.until_screen(CreateScreen)
 
-    drive(script, FakeClient())
+    drive(script, InProcessClient())
 
 
 def test_a_thousand_environments_scroll_and_keep_their_place() -> None:
@@ -149,7 +150,7 @@ def test_what_it_shows_cannot_command_the_terminal() -> None:
         await driver.until_text("evil")
         assert "\x1b" not in driver.text()
 
-    drive(script, FakeClient(environment_view("evil", owner="\x1b[2Jeve")))
+    drive(script, InProcessClient(environment_view("evil", owner="\x1b[2Jeve")))
 
 
 def test_back_on_the_first_screen_stays_there() -> None:

@@ -11,10 +11,11 @@ from environments.domain.plan import StepPlan
 from environments.wire.deployments import CancelRequest, DeploymentView, PendingView
 from environments.wire.environments import AbandonRequest
 from environments.wire.plans import PlanRequest
-from tests.fakes.client import FakeClient, environment_view
 from tests.fakes.plans import NOW, plan_steps
+from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import deploying, everything, failed, ready
+from tests.support.views import environment_id, environment_view
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.plan_dialog import PlanDialog
@@ -47,7 +48,9 @@ def test_repair_shows_what_it_would_do_and_enter_alone_takes_nothing_away() -> N
         assert "1 to create, 2 to change, 1 to replace, 1 to destroy." in driver.static("#plan-sum")
         await driver.press("enter")
         await driver.until_screen(DetailScreen)
-        assert _calls(driver, "plan") == [("plan", "env-checkout-fix", PlanRequest(kind=DeploymentKind.REPAIR))]
+        assert _calls(driver, "plan") == [
+            ("plan", environment_id("checkout-fix"), PlanRequest(kind=DeploymentKind.REPAIR))
+        ]
         assert not _calls(driver, "apply_plan")
 
     drive(script, everything(), size=(120, 40))
@@ -139,7 +142,7 @@ def test_a_failed_environment_is_rolled_back_if_it_was_ever_good() -> None:
         await driver.until_screen(PlanDialog)
         await driver.until(lambda: _calls(driver, "plan"), "the plan")
         request = PlanRequest(kind=DeploymentKind.UPDATE, rollback_to="last-good")
-        assert _calls(driver, "plan") == [("plan", "env-shop", request)]
+        assert _calls(driver, "plan") == [("plan", environment_id("shop"), request)]
 
     drive(script, client, size=(120, 40))
 
@@ -157,7 +160,7 @@ def test_cancel_asks_and_can_be_forced() -> None:
         await driver.until_screen(CancelDialog)
         await driver.press("shift+tab", "enter")
         await driver.until_screen(DetailScreen)
-        assert _calls(driver, "cancel") == [("cancel", "env-branch-418", CancelRequest(force=False))]
+        assert _calls(driver, "cancel") == [("cancel", environment_id("branch-418"), CancelRequest(force=False))]
         await driver.until(lambda: "cancellation requested by ada; X forces it" in driver.static("#header"), "it")
         await driver.press("X")
         await driver.until_screen(CancelDialog)
@@ -165,7 +168,7 @@ def test_cancel_asks_and_can_be_forced() -> None:
         assert str(_go(driver).label) == "Force it"
         await driver.press("shift+tab", "enter")
         await driver.until_screen(DetailScreen)
-        assert _calls(driver, "cancel")[1:] == [("cancel", "env-branch-418", CancelRequest(force=True))]
+        assert _calls(driver, "cancel")[1:] == [("cancel", environment_id("branch-418"), CancelRequest(force=True))]
 
     drive(script, everything(), size=(120, 40))
 
@@ -202,7 +205,7 @@ def test_abandon_wants_the_very_name_and_a_reason_and_lists_what_may_be_left() -
         await driver.press("enter")
         await driver.until_screen(DetailScreen)
         request = AbandonRequest(reason="the cluster was scrapped")
-        assert _calls(driver, "abandon") == [("abandon", "env-stuck", request)]
+        assert _calls(driver, "abandon") == [("abandon", environment_id("stuck"), request)]
         await driver.until_text("∅ abandoned")
 
     drive(script, client)
@@ -210,7 +213,7 @@ def test_abandon_wants_the_very_name_and_a_reason_and_lists_what_may_be_left() -
 
 def test_the_detail_says_what_drifted_and_what_is_unexpected() -> None:
     client = everything()
-    client.looks["checkout-fix"] = Drift(
+    client.observed["checkout-fix"] = Drift(
         observed_at=NOW - timedelta(minutes=3),
         steps=plan_steps()[:2],
         unexpected=(Unexpected(kind="nomad.job", address="stranger", detail="running"),),
@@ -222,8 +225,9 @@ def test_the_detail_says_what_drifted_and_what_is_unexpected() -> None:
         await _open(driver, "checkout-fix")
         title = "Drift — 1 to create, 1 to change, 1 unexpected, 1 from outside, 1 not seen, observed 3m ago"
         await driver.until(lambda: driver.static("#drift-title") == title, "the drift")
+        line = "~ change   consul.kv  …vironments/checkout-fix/message"
+        await driver.until(lambda: line in driver.static("#drift"), "a line as wide as its place")
         body = driver.static("#drift")
-        assert "~ change   consul.kv  …ironments/checkout-fix/message" in body
         assert "? unexpected  nomad.job  stranger  running" in body
         assert "! from outside  demo/web: its container was killed." in body
         assert "✗ not seen  token: OpenBao is sealed." in body
@@ -238,7 +242,7 @@ def test_looking_now_marks_it_in_the_list_with_a_sign_and_a_word() -> None:
         await _open(driver, "checkout-fix")
         title = "Drift — not observed since its last deployment, i observes"
         await driver.until(lambda: driver.static("#drift-title") == title, "the title")
-        client.looks["checkout-fix"] = Drift(observed_at=NOW, steps=plan_steps()[:1])
+        client.observed["checkout-fix"] = Drift(observed_at=NOW, steps=plan_steps()[:1])
         # Once for what the list knows of it, once more when its deployment is known.
         await driver.until(lambda: len(_calls(driver, "drift")) == 2, "both questions")
         await driver.press("i")
@@ -259,7 +263,7 @@ def test_looking_now_marks_it_in_the_list_with_a_sign_and_a_word() -> None:
 
 def test_looking_finds_nothing_or_is_refused() -> None:
     client = everything()
-    client.looks["checkout-fix"] = Drift(observed_at=NOW, steps=(StepPlan(step="a", uses="consul.kv"),))
+    client.observed["checkout-fix"] = Drift(observed_at=NOW, steps=(StepPlan(step="a", uses="consul.kv"),))
 
     async def script(driver: Driver) -> None:
         await _open(driver, "checkout-fix")
@@ -275,7 +279,7 @@ def test_looking_finds_nothing_or_is_refused() -> None:
 
 def test_drift_is_asked_anew_after_a_deployment_and_not_with_each_event() -> None:
     client = everything()
-    client.looks["checkout-fix"] = Drift(observed_at=NOW, steps=plan_steps()[:1])
+    client.observed["checkout-fix"] = Drift(observed_at=NOW, steps=plan_steps()[:1])
 
     async def script(driver: Driver) -> None:
         await _open(driver, "checkout-fix")
@@ -283,7 +287,7 @@ def test_drift_is_asked_anew_after_a_deployment_and_not_with_each_event() -> Non
         for number in range(5):
             client.tell(EventType.LOG, "checkout-fix", f"line {number}")
         asked = len(_calls(driver, "drift"))
-        del client.looks["checkout-fix"]
+        del client.observed["checkout-fix"]
         client.put(ready().model_copy(update={"state_since": NOW}))
         client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "ready"})
         await driver.until(lambda: "not observed" in driver.static("#drift-title"), "the other observation")
@@ -301,7 +305,7 @@ def test_a_queued_deployment_says_why_it_waits_until_it_runs() -> None:
         requested_by="ada",
         requested_at=NOW,
     )
-    client = FakeClient(environment_view("patient", State.REQUESTED, deployment=queued))
+    client = InProcessClient(environment_view("patient", State.REQUESTED, deployment=queued))
     client.pending["dep-9"] = PendingView(
         deployment_id="dep-9",
         state=DeploymentState.QUEUED,
@@ -315,7 +319,7 @@ def test_a_queued_deployment_says_why_it_waits_until_it_runs() -> None:
         await _open(driver, "patient")
         await driver.until(lambda: driver.screen.query_one("#why").display, "why")
         assert driver.static("#why") == "◌ Waits, 2 of 5 in the lane deploy. All 8 slots of the lane are taken."
-        client.put(deploying().model_copy(update={"id": "env-patient", "name": "patient"}))
+        client.put(deploying().model_copy(update={"id": environment_id("patient"), "name": "patient"}))
         client.tell(EventType.ENVIRONMENT_STATE, "patient", data={"state": "deploying"})
         await driver.until(lambda: not driver.screen.query_one("#why").display, "the end of waiting")
 
@@ -323,7 +327,7 @@ def test_a_queued_deployment_says_why_it_waits_until_it_runs() -> None:
 
 
 def test_a_version_that_awaits_promotion_is_shown_and_promoted_by_a_plan() -> None:
-    client = FakeClient(ready().model_copy(update={"awaiting_promotion": ("app",), "last_good": "dep-0"}))
+    client = InProcessClient(ready().model_copy(update={"awaiting_promotion": ("app",), "last_good": "dep-0"}))
 
     async def script(driver: Driver) -> None:
         await driver.until_text("↥ awaiting")
@@ -344,4 +348,4 @@ def test_nothing_is_promoted_where_nothing_waits() -> None:
         await driver.press("p")
         await driver.until(lambda: "Nothing of checkout-fix awaits promotion." in driver.said(), "the refusal")
 
-    drive(script, FakeClient(ready()))
+    drive(script, InProcessClient(ready()))

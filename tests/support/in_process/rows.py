@@ -87,6 +87,6 @@ def put_inventory(tx: SqlTransaction, environment_id: str, lines: list[ResourceV
         tx._connection.execute(resources.insert().values(**row, rank=0))
 
 
-def secret_reference(view: EnvironmentView, output: str) -> SecretReference:
+def secret_reference(view: Environment | EnvironmentView, output: str) -> SecretReference:
     """The step of the output's name keeps its value."""
     return SecretReference(view.id, output, f"environments/{view.name}/{output}", output)

@@ -1,14 +1,16 @@
 """What an engine and the world would do, a test does: it sets what there is and what plans and observations find."""
 
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
 from environments.api import presenting
-from environments.domain.environment import Drift, Event, EventType
+from environments.domain.environment import Drift, Environment, Event, EventType
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.plan import StepPlan
 from environments.domain.template import make_bundle
+from environments.service.storage.transaction import Transaction
 from environments.wire.environments import Accepted, EnvironmentView, ResourceView
 from tests.fakes.plans import plan_steps
 from tests.fakes.service import FakeService
@@ -29,7 +31,7 @@ class Inventories:
 
     def __setitem__(self, name: str, lines: list[ResourceView]) -> None:
         with self._scene.service.database.write() as tx:
-            put_inventory(tx, self._scene.views[name].id, lines)
+            put_inventory(tx, _named(tx, name).id, lines)
 
 
 class Observations:
@@ -48,7 +50,7 @@ class Observations:
 
     def _set(self, name: str, drift: Drift | None) -> None:
         with self._scene.service.database.write() as tx:
-            tx.environments.change(self._scene.views[name].id, drift=drift)
+            tx.environments.change(_named(tx, name).id, drift=drift)
 
 
 class Scene:
@@ -96,22 +98,23 @@ class Scene:
     def put_past_deployment(self, environment: str, id: str) -> None:
         """Adds a deployment to the history."""
         with self.service.database.write() as tx:
-            found = tx.environments.named(environment)
-            assert found is not None
-            put_deployment(tx, found, past_deployment(id), {})
+            put_deployment(tx, _named(tx, environment), past_deployment(id), {})
 
     def keep_secret(self, environment: str, output: str, value: str) -> None:
         """What revealing a secret output shows."""
-        reference = secret_reference(self.views[environment], output)
+        with self.service.database.read() as tx:
+            reference = secret_reference(_named(tx, environment), output)
         self.service.world.secrets[reference.path, reference.key] = value
 
     def tell(self, type_: EventType, environment: str, message: str = "", **fields: Any) -> None:
         """Writes an event, for all that read it or follow the stream."""
-        at = fields.pop("at", self.now)
+        self.tell_all([(self.now, type_, environment, message, fields)])
+
+    def tell_all(self, told: Iterable[tuple[datetime, EventType, str, str, Mapping[str, Any]]]) -> None:
+        """Writes events at once; each: moment, type, environment, message, further fields."""
         with self.service.database.write() as tx:
-            found = tx.environments.named(environment)
-            found = found or next(one for one in tx.environments.all(ended=True) if one.name == environment)
-            tx.events.add(type_, found.id, at, message=message, **fields)
+            for at, type_, environment, message, fields in told:
+                tx.events.add(type_, _named(tx, environment).id, at, message=message, **fields)
 
     def begin(self, accepted: Accepted) -> Accepted:
         """Begins the deployment, as the next free worker would; what was accepted, as it is then."""
@@ -131,3 +134,9 @@ class Scene:
                 tx.events.add(EventType.ENVIRONMENT_STATE, environment.id, self.now, data={"state": state.value})
         after = self.service.reading.environment(self.service.admin, f"id:{accepted.environment.id}")
         return accepted.model_copy(update={"environment": presenting.environment_details(after)})
+
+
+def _named(tx: Transaction, name: str) -> Environment:
+    """The environment of this name, or else one that has ended."""
+    found = tx.environments.named(name)
+    return found or next(one for one in tx.environments.all(ended=True) if one.name == name)

@@ -28,7 +28,7 @@ from environments.domain.template import make_bundle
 from environments.private_files import write_private
 from environments.wire.environments import Accepted, CreateRequest
 from environments.wire.plans import PlanRequest
-from tests.fakes.client import environment_view
+from tests.support.views import environment_view
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 

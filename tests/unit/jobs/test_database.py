@@ -2,7 +2,6 @@
 
 import base64
 import runpy
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,10 @@ from environments.providers.vault.secret import VaultSecretOptions
 from environments.service.parameters import check_parameters
 from environments.service.rendering import render
 from environments.stores.sealing import KeyFileSealer
-from environments.wire.deployments import WorkerView
 from images.errors import ImageNotBuilt
 from images.places import CHECKOUT
-from jobs import status
 from jobs.database import Choice, database_parameters
 from jobs.deploy import TEMPLATE
-from tests.fakes.client import FakeClient, environment_view
 
 IMAGE = "sha256:" + "a" * 64
 REQUIRED = {"image": IMAGE, "deployer": "ada", "deployer_token": "a:b"}
@@ -145,30 +141,3 @@ def test_doit_takes_the_choice_and_says_nothing_of_what_is_left_out() -> None:
     for wrong in (("--database", "mysql"), ("--workers", "many")):
         with pytest.raises(CmdParseError):
             options_of_deploy(*wrong)
-
-
-def worker(name: str, *, alive: bool) -> WorkerView:
-    now = datetime(2026, 11, 24, tzinfo=UTC)
-    return WorkerView(
-        name=name, host=name, pid=1, version="1.0", started_at=now, seen_at=now, alive=alive, slots={"deploy": 8}
-    )
-
-
-@pytest.mark.parametrize(
-    ("parameters", "alive", "says"),
-    [
-        ({"workers": 2}, (True, True, True), "✓ 3 of 3 alive"),
-        ({"workers": 2}, (True, False, True), "✗ 2 of 3 alive"),
-        ({}, (True,), "✓ 1 of 1 alive"),
-        (None, (True, False), "✓ 1 of 1 alive"),
-        (None, (False,), "✗ 0 of 1 alive"),
-    ],
-)
-def test_status_counts_living_workers_against_those_that_were_asked_for(
-    parameters: dict[str, Any] | None, alive: tuple[bool, ...], says: str
-) -> None:
-    client = FakeClient()
-    if parameters is not None:
-        client = FakeClient(environment_view("meta", parameters=parameters))
-    client.worker_views = [worker(f"w{number}", alive=lives) for number, lives in enumerate(alive)]
-    assert status._workers(client) == status.Line("workers", says, "1.0" if any(alive) else "")

@@ -15,13 +15,14 @@ from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from environments.domain.plan import Action
 from environments.moments import coarse, countdown, local_zone, taken
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, PLAN_ACTIONS, RESOURCES, STATES, STEPS, clean
-from tests.fakes.client import environment_view
 from tests.fakes.plans import NOW
-from tests.support.tui_scenes import clock
+from tests.support.views import environment_view
 from tui.clock import Clock
 from tui.fields import index_of, labels
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
 from tui.table import fit, time_left
+
+CLOCK = Clock(now=lambda: NOW, zone=ZoneInfo("Europe/Berlin"))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_time_left_says_when_it_is_due_and_when_nothing_counts() -> None:
 
 
 def test_a_moment_beyond_the_change_of_the_clock_has_the_offset_that_holds_then() -> None:
-    here = clock()
+    here = CLOCK
     assert here.moment(NOW) == "Mon 23 Nov 10:00 CET"
     assert here.moment(NOW + timedelta(days=200)) == "Fri 11 Jun 2027 11:00 CEST"
 
@@ -172,10 +173,10 @@ def test_needed_parameters_come_first() -> None:
 
 
 def test_a_lifetime_is_a_duration_or_a_moment() -> None:
-    assert read_lifetime("", clock()) == (None, None)
-    assert read_lifetime(" 2h ", clock()) == ("2h", None)
-    assert read_lifetime("2026-11-23T18:00", clock()) == (None, NOW + timedelta(hours=8))
+    assert read_lifetime("", CLOCK) == (None, None)
+    assert read_lifetime(" 2h ", CLOCK) == ("2h", None)
+    assert read_lifetime("2026-11-23T18:00", CLOCK) == (None, NOW + timedelta(hours=8))
     with pytest.raises(InvalidLifetime, match="does not exist"):
-        read_lifetime("2027-03-28T02:30", clock())
+        read_lifetime("2027-03-28T02:30", CLOCK)
     with pytest.raises(InvalidLifetime, match="not a duration"):
-        read_lifetime("a while", clock())
+        read_lifetime("a while", CLOCK)
