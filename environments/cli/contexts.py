@@ -48,7 +48,7 @@ def add(
     from environments import named_contexts
     from environments.authorities import PinnedAuthority
     from environments.cli.context_input import read_token, read_wanted
-    from environments.client import HttpClient
+    from environments.client import Client
     from environments.context import load_context, state_folder, stored_context
     from environments.domain.errors import Conflict
 
@@ -59,7 +59,7 @@ def add(
     wanted = read_wanted(session, exported, ca)
     token = wanted.token or read_token(session.token_file, wanted.address, taken=exported == Path("-"))
     pinned = PinnedAuthority(wanted.authority, name) if wanted.authority else None
-    with HttpClient(wanted.address, token, pinned=pinned) as client:
+    with Client(wanted.address, token, pinned=pinned) as client:
         info = client.info()
     stored = named_contexts.NamedContext(address=wanted.address, authority=wanted.authority)
     first = not known and stored_context(state) is None
@@ -200,7 +200,7 @@ def export(
 ) -> None:
     from environments.addresses import is_loopback
     from environments.cli.context_input import read_token_to_hand_over
-    from environments.client import HttpClient
+    from environments.client import Client
     from environments.context import load_context, state_folder
     from environments.domain.errors import InvalidInput
     from environments.exported_contexts import ExportedContext, write_export
@@ -212,7 +212,7 @@ def export(
     token = ""
     if session.token_file is not None:
         token = read_token_to_hand_over(session.token_file, context)
-        with HttpClient(context.address, token, ca_file=context.ca_file, pinned=context.pinned) as client:
+        with Client(context.address, token, ca_file=context.ca_file, pinned=context.pinned) as client:
             info = client.info()
         hint = "" if to is not None else " --to writes a file that only you can read."
         session.say(f"It holds a token of {info.owner} ({info.role}): keep it as secret as the token itself.{hint}")

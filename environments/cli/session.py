@@ -19,7 +19,7 @@ from environments.actions.registry import for_command
 from environments.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from environments.client import HttpClient
+    from environments.client import Client
     from environments.context import Context
 
 
@@ -42,7 +42,7 @@ class Session:
     zone: tzinfo = field(default_factory=moments.local_zone)
     rest: list[str] = field(default_factory=list)
     """Arguments that the command doesn't know; only `env create` reads them."""
-    _client: "HttpClient | None" = None
+    _client: "Client | None" = None
     _current: str | None = None
     """The context that was the current one when it was first needed."""
 
@@ -69,7 +69,7 @@ class Session:
         )
 
     @property
-    def client(self) -> "HttpClient":
+    def client(self) -> "Client":
         """The client of the service. Raises `Unauthenticated` without a token."""
         if self._client is None:
             from environments.client import connect

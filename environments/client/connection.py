@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from environments.addresses import is_loopback
 from environments.authorities import PinnedAuthority
 from environments.client.problems import error_from, wrong_protocol
-from environments.client.stream import HttpEventStream
+from environments.client.stream import EventStream
 from environments.client.trust import refused_certificate, transport_to, trusted
 from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 V = TypeVar("V", bound=BaseModel)
 
 
-class HttpConnection:
+class Connection:
     """What every call needs, whatever it asks for. `transport` replaces the network in tests."""
 
     def __init__(
@@ -48,7 +48,7 @@ class HttpConnection:
         self._address = address.rstrip("/")
         self._pinned = None if ca_file is not None else pinned
         self._make_key = make_key
-        self._streams: weakref.WeakSet[HttpEventStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._requests = 0
         self._closed = False
@@ -78,9 +78,11 @@ class HttpConnection:
 
     @property
     def address(self) -> str:
+        """The address of the service, for messages."""
         return self._address
 
     def close(self) -> None:
+        """Closes the connections; streams of events end."""
         with self._lock:
             self._closed = True
             idle = not self._requests

@@ -5,14 +5,31 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import httpx2
 from pydantic import ValidationError
 
 from environments.client.problems import REFUSALS
-from environments.client.protocol import Connected, Disconnected, StreamItem
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, ServiceUnavailable
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The stream of events is connected, for the first time or again; no event was missed."""
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The stream of events has lost its connection; the next attempt is in `again_in` seconds."""
+
+    error: CalvinverseError
+    again_in: float
+
+
+StreamItem = Event | Connected | Disconnected
+"""The items of an `EventStream`."""
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 5.0
@@ -22,8 +39,8 @@ Open = Callable[[int | None], AbstractContextManager[httpx2.Response]]
 """Connects to the events after an id; the response has been checked."""
 
 
-class HttpEventStream:
-    """See `environments.client.protocol.EventStream`."""
+class EventStream:
+    """Live events in order, each once, across lost connections; endless until `close`."""
 
     def __init__(self, connect: Open, after: int | None) -> None:
         self._connect = connect
@@ -33,6 +50,10 @@ class HttpEventStream:
         self._response: httpx2.Response | None = None
 
     def __iter__(self) -> Iterator[StreamItem]:
+        """Blocks until there is an item.
+
+        Raises only what a retry can't fix: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`, `InvalidInput`.
+        """
         pause = FIRST_PAUSE
         while not self._closed.is_set():
             error: CalvinverseError
@@ -60,7 +81,10 @@ class HttpEventStream:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def close(self) -> None:
-        """See the protocol. Shutting the socket down wakes a thread that waits for it; closing alone would not."""
+        """Ends the iteration at once; may be called from any thread, and more than once.
+
+        Shutting the socket down wakes a thread that waits for it; closing alone would not.
+        """
         self._closed.set()
         with self._lock:
             if self._response is not None:

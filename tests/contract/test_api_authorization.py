@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import Forbidden, UnknownEnvironment, UnknownPlan
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
@@ -25,19 +25,19 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def admin(api: Served) -> Iterator[HttpClient]:
+def admin(api: Served) -> Iterator[Client]:
     with api.client() as made:
         yield made
 
 
 @pytest.fixture
-def alice(api: Served, admin: HttpClient) -> Iterator[HttpClient]:
+def alice(api: Served, admin: Client) -> Iterator[Client]:
     with api.client(admin.create_token(TokenRequest(owner="alice")).secret) as made:
         yield made
 
 
 def test_only_an_admin_takes_an_environment_to_a_version_with_host_volumes(
-    api: Served, admin: HttpClient, alice: HttpClient
+    api: Served, admin: Client, alice: Client
 ) -> None:
     finish = api.service.finish
     plain = alice.create(CreateRequest(name="hers", template="web")).environment.bundle
@@ -72,7 +72,7 @@ def test_only_an_admin_takes_an_environment_to_a_version_with_host_volumes(
     assert admin.rollback("hers", RollbackRequest(deployment=there)).environment.bundle == mounts
 
 
-def test_what_is_somebody_elses_is_not_there(api: Served, admin: HttpClient, alice: HttpClient) -> None:
+def test_what_is_somebody_elses_is_not_there(api: Served, admin: Client, alice: Client) -> None:
     admin.create(CreateRequest(name="theirs", template="web"))
     plan = admin.plan("new", PlanRequest(kind=DeploymentKind.CREATE, template="web"))
     for ask in (

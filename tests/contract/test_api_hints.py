@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import (
     ImageNotPublished,
     InvalidLifetime,
@@ -30,18 +30,18 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def admin(api: Served) -> Iterator[HttpClient]:
+def admin(api: Served) -> Iterator[Client]:
     with api.client() as made:
         yield made
 
 
 @pytest.fixture
-def alice(api: Served, admin: HttpClient) -> Iterator[HttpClient]:
+def alice(api: Served, admin: Client) -> Iterator[Client]:
     with api.client(admin.create_token(TokenRequest(owner="alice")).secret) as made:
         yield made
 
 
-def test_environments_are_suggested_to_those_who_see_them(admin: HttpClient, alice: HttpClient) -> None:
+def test_environments_are_suggested_to_those_who_see_them(admin: Client, alice: Client) -> None:
     admin.create(CreateRequest(name="demo", template="web"))
     own = alice.create(CreateRequest(name="demos", template="web")).environment
     for typed, said in (
@@ -64,7 +64,7 @@ def test_environments_are_suggested_to_those_who_see_them(admin: HttpClient, ali
             assert refused.value.message == said, "whether there is one that isn't hers makes no difference"
 
 
-def test_other_names_are_suggested_too(api: Served, admin: HttpClient, alice: HttpClient) -> None:
+def test_other_names_are_suggested_too(api: Served, admin: Client, alice: Client) -> None:
     image = PublishImageRequest(reference=f"sha256:{'a' * 64}", channel="qa", key="", build="")
     admin.publish_image("postgres", image)
     token = admin.create_token(TokenRequest(owner="bob")).token.id
@@ -92,7 +92,7 @@ def test_other_names_are_suggested_too(api: Served, admin: HttpClient, alice: Ht
     assert repr(token) not in of_alice.value.message
 
 
-def test_a_name_that_is_taken_is_told_by_what_one_may_see(admin: HttpClient, alice: HttpClient) -> None:
+def test_a_name_that_is_taken_is_told_by_what_one_may_see(admin: Client, alice: Client) -> None:
     admin.create(CreateRequest(name="theirs", template="web"))
     alice.create(CreateRequest(name="hers", template="web"))
     for name, message, hint in (
@@ -113,7 +113,7 @@ def test_a_name_that_is_taken_is_told_by_what_one_may_see(admin: HttpClient, ali
     assert "`calvinverse env destroy hers`" in refused.value.hint
 
 
-def test_what_does_not_fit_the_state_is_answered_with_what_does(api: Served, admin: HttpClient) -> None:
+def test_what_does_not_fit_the_state_is_answered_with_what_does(api: Served, admin: Client) -> None:
     created = admin.create(CreateRequest(name="stateful", template="web"))
     with pytest.raises(NotAllowedNow) as busy:
         admin.update("stateful", UpdateRequest())
@@ -147,7 +147,7 @@ def test_no_hint_names_what_the_state_refuses(state: State) -> None:
         assert state in (State.FAILED, State.DESTROY_FAILED)
 
 
-def test_a_lifetime_is_answered_with_what_is_wrong_with_it(admin: HttpClient) -> None:
+def test_a_lifetime_is_answered_with_what_is_wrong_with_it(admin: Client) -> None:
     for wanted, hint in (
         ({"ttl": "15d"}, "Give 14d or less, counted from creation."),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidName, NameTaken, StateRefused, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind, State
@@ -25,9 +25,9 @@ class Clash:
     """Alice's environment `prod`, and mallory's, which an older version let be named by the id of alice's."""
 
     api: Served
-    admin: HttpClient
-    alice: HttpClient
-    mallory: HttpClient
+    admin: Client
+    alice: Client
+    mallory: Client
     hers: EnvironmentView
     his: EnvironmentView
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from environments.api import paging
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.environment import Resource
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
@@ -74,7 +74,7 @@ def fill(api: Served) -> None:
     assert all(isinstance(image, PublishedImage) for image in images)
 
 
-LISTS: dict[str, Callable[[HttpClient], list[Any]]] = {
+LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/environments": lambda client: client.environments(),
     "/v1/environments/demo/deployments": lambda client: client.deployments("demo"),
     "/v1/environments/demo/resources": lambda client: client.resources("demo"),
@@ -131,7 +131,7 @@ def test_the_client_reads_all_pages(api: Served, http: httpx2.Client, path: str)
         answer = http.get(str(url).removeprefix(api.address))
         return httpx2.Response(200, headers={"Link": answer.headers.get("Link", "")}, content=answer.content)
 
-    with HttpClient(api.address, api.token, transport=httpx2.MockTransport(small)) as client:
+    with Client(api.address, api.token, transport=httpx2.MockTransport(small)) as client:
         found = LISTS[path](client)
     assert [each.model_dump(mode="json") for each in found] == [
         type(found[0]).model_validate(each).model_dump(mode="json") for each in whole
@@ -145,7 +145,7 @@ def test_the_client_follows_no_address_out_of_the_list() -> None:
         asked.append(str(request.url))
         return httpx2.Response(200, headers={"Link": '<http://evil.example/v1/tokens?x=1>; rel="next"'}, json=[])
 
-    with HttpClient("http://127.0.0.1:1", "cv_x", transport=httpx2.MockTransport(elsewhere)) as client:
+    with Client("http://127.0.0.1:1", "cv_x", transport=httpx2.MockTransport(elsewhere)) as client:
         assert client.tokens() == []
     assert asked == ["http://127.0.0.1:1/v1/tokens"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.environment import Failure, Resource
 from environments.domain.errors import (
     BackendUnavailable,
@@ -50,12 +50,12 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(api: Served) -> Iterator[HttpClient]:
+def client(api: Served) -> Iterator[Client]:
     with api.client() as made:
         yield made
 
 
-def ready(api: Served, client: HttpClient, name: str = "demo", **request: Any) -> str:
+def ready(api: Served, client: Client, name: str = "demo", **request: Any) -> str:
     """A ready environment; its last good deployment."""
     accepted = client.create(CreateRequest(name=name, template="web", **request))
     api.service.step(name, "settings", StepState.DONE)
@@ -66,7 +66,7 @@ def ready(api: Served, client: HttpClient, name: str = "demo", **request: Any) -
     return accepted.deployment_id
 
 
-def test_a_plan_to_create_is_kept_and_makes_that_environment(client: HttpClient) -> None:
+def test_a_plan_to_create_is_kept_and_makes_that_environment(client: Client) -> None:
     request = PlanRequest(kind=DeploymentKind.CREATE, template="web", parameters={"replicas": 2}, ttl="2h")
     plan = client.plan("fresh", request)
     assert (plan.environment, plan.template, plan.parameters["replicas"]) == ("fresh", "web", 2)
@@ -80,7 +80,7 @@ def test_a_plan_to_create_is_kept_and_makes_that_environment(client: HttpClient)
     assert client.deployments("fresh")[0].plan_id == plan.id
 
 
-def test_an_update_is_applied_as_it_was_planned(api: Served, client: HttpClient) -> None:
+def test_an_update_is_applied_as_it_was_planned(api: Served, client: Client) -> None:
     ready(api, client)
     plan = client.plan("demo", PlanRequest(kind=DeploymentKind.UPDATE, parameters={"message": "Hi"}))
     assert client.environment("demo").parameters["message"] == "Hello"
@@ -91,7 +91,7 @@ def test_an_update_is_applied_as_it_was_planned(api: Served, client: HttpClient)
     assert (newest.kind, newest.plan_id) == (DeploymentKind.UPDATE, plan.id)
 
 
-def test_a_plan_is_applied_once_however_often_it_is_sent(api: Served, client: HttpClient) -> None:
+def test_a_plan_is_applied_once_however_often_it_is_sent(api: Served, client: Client) -> None:
     ready(api, client)
     plan = client.plan("demo", PlanRequest(kind=DeploymentKind.REPAIR))
     first = client.apply_plan(plan.id, idempotency_key="one")
@@ -103,7 +103,7 @@ def test_a_plan_is_applied_once_however_often_it_is_sent(api: Served, client: Ht
         client.create(CreateRequest(name="other", template="web"), idempotency_key="one")
 
 
-def test_a_plan_that_no_longer_fits_says_what_moved(api: Served, client: HttpClient) -> None:
+def test_a_plan_that_no_longer_fits_says_what_moved(api: Served, client: Client) -> None:
     ready(api, client)
     plan = client.plan("demo", PlanRequest(kind=DeploymentKind.REPAIR))
     other = client.update("demo", UpdateRequest(parameters={"replicas": 3}))
@@ -113,7 +113,7 @@ def test_a_plan_that_no_longer_fits_says_what_moved(api: Served, client: HttpCli
     assert told.value.hint
 
 
-def test_plans_that_make_no_sense(api: Served, client: HttpClient) -> None:
+def test_plans_that_make_no_sense(api: Served, client: Client) -> None:
     ready(api, client)
     update, create = DeploymentKind.UPDATE, DeploymentKind.CREATE
     cases: list[tuple[str, PlanRequest, type[Exception]]] = [
@@ -137,7 +137,7 @@ def test_plans_that_make_no_sense(api: Served, client: HttpClient) -> None:
         client.plan("demo", PlanRequest(kind=update))
 
 
-def test_plans_are_for_those_who_see_the_environment(api: Served, client: HttpClient) -> None:
+def test_plans_are_for_those_who_see_the_environment(api: Served, client: Client) -> None:
     ready(api, client)
     plan = client.plan("demo", PlanRequest(kind=DeploymentKind.DESTROY))
     secret = client.create_token(TokenRequest(owner="grace")).secret
@@ -160,9 +160,7 @@ def test_plans_are_for_those_who_see_the_environment(api: Served, client: HttpCl
     assert client.environment("demo").state is State.READY
 
 
-def test_an_owner_has_only_so_many_plans_to_apply(
-    api: Served, client: HttpClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_owner_has_only_so_many_plans_to_apply(api: Served, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowances, "MOST_PLANS", 3)
     ready(api, client)
     request = PlanRequest(kind=DeploymentKind.UPDATE)
@@ -187,13 +185,13 @@ def test_an_owner_has_only_so_many_plans_to_apply(
     client.plan("demo", request)
 
 
-def test_a_plan_that_destroys_destroys(api: Served, client: HttpClient) -> None:
+def test_a_plan_that_destroys_destroys(api: Served, client: Client) -> None:
     ready(api, client)
     plan = client.plan("demo", PlanRequest(kind=DeploymentKind.DESTROY))
     assert client.apply_plan(plan.id).environment.state is State.DESTROYING
 
 
-def test_a_promotion_is_a_deployment_of_an_environment_that_awaits_it(api: Served, client: HttpClient) -> None:
+def test_a_promotion_is_a_deployment_of_an_environment_that_awaits_it(api: Served, client: Client) -> None:
     ready(api, client)
     view = client.environment("demo")
     assert view.awaiting_promotion == ()
@@ -207,7 +205,7 @@ def test_a_promotion_is_a_deployment_of_an_environment_that_awaits_it(api: Serve
     assert (deployment.kind, deployment.reason) == (DeploymentKind.PROMOTE, "promotion of app")
 
 
-def test_repair_and_rollback_are_deployments(api: Served, client: HttpClient) -> None:
+def test_repair_and_rollback_are_deployments(api: Served, client: Client) -> None:
     good = ready(api, client)
     repaired = client.repair("demo")
     assert client.deployment(str(repaired.deployment_id)).kind is DeploymentKind.REPAIR
@@ -225,7 +223,7 @@ def test_repair_and_rollback_are_deployments(api: Served, client: HttpClient) ->
         client.rollback("demo", RollbackRequest(deployment="dep-nope"))
 
 
-def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: HttpClient) -> None:
+def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: Client) -> None:
     ready(api, client)
     with pytest.raises(NotAllowedNow):
         client.abandon("demo", AbandonRequest(reason="no more"))
@@ -249,7 +247,7 @@ def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: HttpCl
     client.create(CreateRequest(name="demo", template="web"))
 
 
-def test_drift_is_what_the_last_look_found(api: Served, client: HttpClient) -> None:
+def test_drift_is_what_the_last_look_found(api: Served, client: Client) -> None:
     ready(api, client)
     assert client.drift("demo").drift is None
     found = client.observe("demo").drift
@@ -266,7 +264,7 @@ def test_drift_is_what_the_last_look_found(api: Served, client: HttpClient) -> N
         client.observe("demo")
 
 
-def test_what_waits_is_explained_and_cancelled(api: Served, client: HttpClient) -> None:
+def test_what_waits_is_explained_and_cancelled(api: Served, client: Client) -> None:
     ready(api, client)
     accepted = client.update("demo", UpdateRequest(parameters={"message": "Never"}))
     pending = client.why(str(accepted.deployment_id))

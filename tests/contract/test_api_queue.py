@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.admission import KINDS, Lane
 from environments.domain.errors import ManagedOutside, NotAllowedNow, NotFound, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentState, State
@@ -24,14 +24,14 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def client(api: Served) -> Iterator[HttpClient]:
+def client(api: Served) -> Iterator[Client]:
     """An admin's."""
     with api.client() as client:
         yield client
 
 
 @pytest.fixture
-def user(api: Served) -> Iterator[HttpClient]:
+def user(api: Served) -> Iterator[Client]:
     """That of somebody else, who is no admin."""
     token = api.service.access.create_token(api.service.admin, owner="grace").secret
     with api.client(token) as client:
@@ -45,7 +45,7 @@ def claim(api: Served, worker: str = "w-1") -> str:
     return found.deployment.id
 
 
-def test_a_waiting_deployment_is_explained_and_cancelled(client: HttpClient) -> None:
+def test_a_waiting_deployment_is_explained_and_cancelled(client: Client) -> None:
     first = client.create(CreateRequest(name="one", template="web")).deployment_id
     second = client.create(CreateRequest(name="two", template="web")).deployment_id
     assert first
@@ -72,7 +72,7 @@ def test_a_waiting_deployment_is_explained_and_cancelled(client: HttpClient) -> 
         client.cancel("one", CancelRequest())
 
 
-def test_a_running_deployment_is_asked_to_stop_and_then_forced(api: Served, client: HttpClient) -> None:
+def test_a_running_deployment_is_asked_to_stop_and_then_forced(api: Served, client: Client) -> None:
     client.create(CreateRequest(name="one", template="web"))
     running = claim(api)
     asked = client.cancel("one", CancelRequest())
@@ -88,7 +88,7 @@ def test_a_running_deployment_is_asked_to_stop_and_then_forced(api: Served, clie
     assert messages[-2:] == ["create: root requested cancellation", "create: root requested cancellation without grace"]
 
 
-def test_what_cannot_be_cancelled(client: HttpClient) -> None:
+def test_what_cannot_be_cancelled(client: Client) -> None:
     with pytest.raises(UnknownEnvironment):
         client.cancel("none", CancelRequest())
     client.create(CreateRequest(name="one", template="web"))
@@ -101,7 +101,7 @@ def test_what_cannot_be_cancelled(client: HttpClient) -> None:
         client.cancel("out", CancelRequest())
 
 
-def test_users_see_and_cancel_only_their_own(client: HttpClient, user: HttpClient) -> None:
+def test_users_see_and_cancel_only_their_own(client: Client, user: Client) -> None:
     mine = client.create(CreateRequest(name="one", template="web")).deployment_id
     hers = user.create(CreateRequest(name="two", template="web")).deployment_id
     assert mine
@@ -114,7 +114,7 @@ def test_users_see_and_cancel_only_their_own(client: HttpClient, user: HttpClien
     assert user.cancel("two", CancelRequest()).state is DeploymentState.CANCELLED
 
 
-def test_workers_are_listed(api: Served, client: HttpClient, user: HttpClient) -> None:
+def test_workers_are_listed(api: Served, client: Client, user: Client) -> None:
     assert client.workers() == []
     now = datetime.now(UTC)
     with api.service.database.write() as tx:
@@ -130,7 +130,7 @@ def test_workers_are_listed(api: Served, client: HttpClient, user: HttpClient) -
     assert all(worker.running == () for worker in user.workers())
 
 
-def test_cancel_needs_no_body_and_takes_no_other(api: Served, client: HttpClient) -> None:
+def test_cancel_needs_no_body_and_takes_no_other(api: Served, client: Client) -> None:
     client.create(CreateRequest(name="one", template="web"))
     headers = {"Authorization": f"Bearer {api.token}"}
     with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as http:

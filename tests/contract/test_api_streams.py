@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from environments.api import server, streams
-from environments.client import Connected, Disconnected, HttpClient
+from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
@@ -276,7 +276,7 @@ def test_the_server_stops_at_once_and_readers_go_on_when_it_is_back(
     secret = service.access.first_token("root", "test")
     try:
         with listening(service) as address:
-            client = HttpClient(address, secret)
+            client = Client(address, secret)
             client.create(CreateRequest(name="demo", template="web"))
             listener = Listener(client.events())
             listener.until(connected)

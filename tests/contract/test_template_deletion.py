@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from environments.bootstrap.service import SHIPPER
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import Forbidden, PlanStale, TemplateInUse, UnknownTemplate
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import Bundle, make_bundle
@@ -33,14 +33,14 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def admin(api: Served) -> Iterator[HttpClient]:
+def admin(api: Served) -> Iterator[Client]:
     with api.client() as made:
         made.push(ONE)
         made.push(TWO)
         yield made
 
 
-def test_a_template_goes_with_all_its_versions_and_can_be_pushed_again(admin: HttpClient) -> None:
+def test_a_template_goes_with_all_its_versions_and_can_be_pushed_again(admin: Client) -> None:
     gone = admin.delete_template("shop")
     assert (gone.name, gone.digests, gone.deleted_by) == ("shop", (TWO.digest, ONE.digest), "root")
     for digest in (None, ONE.digest):
@@ -57,7 +57,7 @@ def test_a_template_goes_with_all_its_versions_and_can_be_pushed_again(admin: Ht
     assert admin.delete_template("shop").digests == (ONE.digest,)
 
 
-def test_one_version_goes_and_the_newest_of_the_others_counts(admin: HttpClient) -> None:
+def test_one_version_goes_and_the_newest_of_the_others_counts(admin: Client) -> None:
     assert admin.delete_template("shop", TWO.digest).digests == (TWO.digest,)
     assert admin.template("shop").digest == ONE.digest
     for digest in (TWO.digest, "sha256:none"):
@@ -68,7 +68,7 @@ def test_one_version_goes_and_the_newest_of_the_others_counts(admin: HttpClient)
         admin.delete_template("shpo")
 
 
-def test_nobody_but_an_admin_deletes(api: Served, admin: HttpClient) -> None:
+def test_nobody_but_an_admin_deletes(api: Served, admin: Client) -> None:
     with api.client(admin.create_token(TokenRequest(owner="alice")).secret) as alice:
         for name in ("shop", "nosuch"):
             with pytest.raises(Forbidden, match="Only admins may delete templates"):
@@ -76,7 +76,7 @@ def test_nobody_but_an_admin_deletes(api: Served, admin: HttpClient) -> None:
     assert admin.template("shop")
 
 
-def test_it_is_refused_while_an_environment_stands(api: Served, admin: HttpClient) -> None:
+def test_it_is_refused_while_an_environment_stands(api: Served, admin: Client) -> None:
     finish = api.service.finish
     admin.create(CreateRequest(name="demo", template="shop", digest=ONE.digest))
     with pytest.raises(TemplateInUse) as refused:
@@ -100,7 +100,7 @@ def test_it_is_refused_while_an_environment_stands(api: Served, admin: HttpClien
     assert admin.delete_template("shop").digests == (ONE.digest,)
 
 
-def test_what_was_made_from_it_is_kept_as_long_as_it_is_needed(api: Served, admin: HttpClient) -> None:
+def test_what_was_made_from_it_is_kept_as_long_as_it_is_needed(api: Served, admin: Client) -> None:
     """An environment that went on to another version goes back to the deleted one, and is destroyed as it was made."""
     first = admin.create(CreateRequest(name="demo", template="shop", digest=ONE.digest)).deployment_id
     api.service.finish("demo", State.READY)
@@ -122,7 +122,7 @@ def test_what_was_made_from_it_is_kept_as_long_as_it_is_needed(api: Served, admi
         assert tx.templates.bundle(ONE.digest) is None, "nothing needs it any more"
 
 
-def test_a_saved_plan_with_a_deleted_version_is_stale(api: Served, admin: HttpClient) -> None:
+def test_a_saved_plan_with_a_deleted_version_is_stale(api: Served, admin: Client) -> None:
     created = admin.plan("fresh", PlanRequest(kind=DeploymentKind.CREATE, template="shop"))
     admin.create(CreateRequest(name="demo", template="shop", digest=ONE.digest))
     api.service.finish("demo", State.READY)
@@ -135,7 +135,7 @@ def test_a_saved_plan_with_a_deleted_version_is_stale(api: Served, admin: HttpCl
     assert admin.apply_plan(repaired.id).deployment_id
 
 
-def test_what_comes_with_the_program_stays_away_until_it_brings_another_version(api: Served, admin: HttpClient) -> None:
+def test_what_comes_with_the_program_stays_away_until_it_brings_another_version(api: Served, admin: Client) -> None:
     catalogue = api.service.catalogue
     catalogue.push_shipped(SHIPPER, TWO)
     admin.delete_template("shop")
@@ -149,7 +149,7 @@ def test_what_comes_with_the_program_stays_away_until_it_brings_another_version(
     assert admin.template("shop").version == "2"
 
 
-def test_the_answers_are_problem_documents(api: Served, admin: HttpClient) -> None:
+def test_the_answers_are_problem_documents(api: Served, admin: Client) -> None:
     admin.create(CreateRequest(name="demo", template="shop"))
     headers = {"Authorization": f"Bearer {api.token}"}
     for name, status, code in (("shop", 409, "template_in_use"), ("nosuch", 404, "unknown_template")):

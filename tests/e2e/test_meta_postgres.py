@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
@@ -66,7 +66,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     deployment.remove()
 
 
-def ready(client: HttpClient, *names: str) -> None:
+def ready(client: Client, *names: str) -> None:
     """Waits until these environments are ready."""
 
     def all_ready() -> bool:
@@ -77,7 +77,7 @@ def ready(client: HttpClient, *names: str) -> None:
     until(all_ready)
 
 
-def mid_work(client: HttpClient, workers: Sequence[str]) -> tuple[str, str]:
+def mid_work(client: Client, workers: Sequence[str]) -> tuple[str, str]:
     """A worker of these allocations that holds a deployment now, by its allocation, and the deployment."""
     for worker in client.workers():
         allocation = worker.host.rpartition("/")[2]
@@ -140,7 +140,7 @@ def _no_password_is_to_be_seen(deployment: Deployment) -> None:
     assert [secret for secret in secrets if secret in shown] == []
 
 
-def _a_worker_dies(deployment: Deployment, client: HttpClient) -> None:
+def _a_worker_dies(deployment: Deployment, client: Client) -> None:
     """SIGKILL to a worker in the middle of a step: another one goes on, and nothing is made twice."""
     client.push(make_bundle({"template.toml": SLOW.encode(), "work.nomad.hcl": WORK.encode()}))
     names = ["slow-a", "slow-b", "slow-c", "slow-d"]
@@ -171,7 +171,7 @@ def _a_worker_dies(deployment: Deployment, client: HttpClient) -> None:
     assert {worker.name for worker in client.workers() if worker.alive} - before
 
 
-def _the_database_dies(deployment: Deployment, client: HttpClient) -> None:
+def _the_database_dies(deployment: Deployment, client: Client) -> None:
     """SIGKILL to PostgreSQL: it comes back with everything, and the service finds it again."""
     (container,) = [name for name in containers(deployment.where.state) if name.startswith("postgres-")]
     docker("kill", "--signal=KILL", container)

@@ -15,7 +15,7 @@ from typing import Any
 
 from environments.api.app import create_app
 from environments.api.server import make_server
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.environment import Drift, Environment, EventType, Failure
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
@@ -304,9 +304,9 @@ class Served:
     address: str
     token: str
 
-    def client(self, token: str | None = "") -> HttpClient:
+    def client(self, token: str | None = "") -> Client:
         """A client with the admin's token, or with another one."""
-        return HttpClient(self.address, self.token if token == "" else token)
+        return Client(self.address, self.token if token == "" else token)
 
 
 @contextlib.contextmanager

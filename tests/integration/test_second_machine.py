@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from environments.authorities import PinnedAuthority
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from tests.support.authorities import DAY, make_authority
 from tests.support.service_process import free_port
@@ -107,7 +107,7 @@ def answers(address: str, token: Path) -> bool:
     """Whether the service answers, or at least shows a certificate: whether that is good is the test's business."""
     pinned = PinnedAuthority(OURS.pem + FOREIGN.pem, "test")
     try:
-        with HttpClient(address, token.read_text().strip(), pinned=pinned) as client:
+        with Client(address, token.read_text().strip(), pinned=pinned) as client:
             client.info()
     except (OSError, CalvinverseError) as error:
         return "The certificate of the service" in str(error)

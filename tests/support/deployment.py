@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from environments.client import HttpClient, connect
+from environments.client import Client, connect
 from environments.context import Context, stored_context
 from environments.domain.errors import ServiceUnavailable
 from environments.providers.backend.connections import Connections
@@ -59,7 +59,7 @@ class Deployment:
         assert context is not None
         return context
 
-    def client(self) -> HttpClient:
+    def client(self) -> Client:
         """A client of the deployed service."""
         return connect(self.context)
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED
-from environments.client import HttpClient
+from environments.client import Client
 from environments.context import Context, write_context
 from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Failure
@@ -97,7 +97,7 @@ def test_every_error_is_told_once_and_has_its_exit_status(
     def fail(*_: object, **__: object) -> None:
         raise cls("It is \x1b[31mso.", hint="Do this.")
 
-    monkeypatch.setattr(HttpClient, "environments", fail)
+    monkeypatch.setattr(Client, "environments", fail)
     result = cli("env", "list")
     assert result.status == exit_status(cls) != 0
     assert result.out == ""
@@ -111,7 +111,7 @@ def test_what_nobody_foresaw_shows_no_traceback_unless_asked(cli: CommandLine, m
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr(HttpClient, "environments", fail)
+    monkeypatch.setattr(Client, "environments", fail)
     result = cli("env", "list")
     assert result.status == 1
     assert "ZeroDivisionError" in result.err

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import ServiceUnavailable
 from tests.support.service_process import free_port
 
@@ -58,7 +58,7 @@ def test_a_server_of_others_that_wants_tls(plain: int) -> None:
 
 def unavailable(address: str) -> ServiceUnavailable:
     """What an address is told as."""
-    with HttpClient(address, "cv_token", timeout=20) as client, pytest.raises(ServiceUnavailable) as refused:
+    with Client(address, "cv_token", timeout=20) as client, pytest.raises(ServiceUnavailable) as refused:
         client.environments()
     return refused.value
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from environments.client import HttpClient
+from environments.client import Client
 from environments.domain.errors import (
     CalvinverseError,
     ServiceUnavailable,
@@ -25,7 +25,7 @@ def test_nothing_listens() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    with HttpClient(address, "cv_token") as client, pytest.raises(ServiceUnavailable, match="can't be reached") as told:
+    with Client(address, "cv_token") as client, pytest.raises(ServiceUnavailable, match="can't be reached") as told:
         client.info()
     assert told.value.details["address"] == address
 
@@ -36,7 +36,7 @@ def test_an_answer_that_never_comes() -> None:
         silent.listen()
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        client = HttpClient(address, "cv_token", timeout=0.3)
+        client = Client(address, "cv_token", timeout=0.3)
         with client, pytest.raises(ServiceUnavailable, match="doesn't answer in time"):
             client.info()
         assert time.monotonic() - began < 20
@@ -77,7 +77,7 @@ def _answer(document: Any) -> bytes:
 def test_create_is_sent_again_with_the_same_key_when_the_connection_drops() -> None:
     accepted = Accepted(environment=environment_view("demo", State.REQUESTED), deployment_id="dep-1")
     answer = _answer(accepted.model_dump(mode="json"))
-    with dropping(answer, drops=1) as (address, requests), HttpClient(address, "cv_token") as client:
+    with dropping(answer, drops=1) as (address, requests), Client(address, "cv_token") as client:
         assert client.create(CreateRequest(name="demo", template="web")) == accepted
     keys = [
         line for request in requests for line in request.splitlines() if line.lower().startswith(b"idempotency-key")
@@ -87,7 +87,7 @@ def test_create_is_sent_again_with_the_same_key_when_the_connection_drops() -> N
 
 
 def test_what_must_not_happen_twice_is_not_sent_again() -> None:
-    with dropping(b"", drops=9) as (address, requests), HttpClient(address, "cv_token") as client:
+    with dropping(b"", drops=9) as (address, requests), Client(address, "cv_token") as client:
         with pytest.raises(ServiceUnavailable, match="dropped the connection"):
             client.retry("demo")
         assert len(requests) == 1
@@ -99,7 +99,7 @@ def test_what_must_not_happen_twice_is_not_sent_again() -> None:
 def test_a_stream_that_waits_can_be_closed_from_another_thread() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: 1\n\n"
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "cv_token")
+        client = Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "cv_token")
         stream = client.events()
         thread = threading.Thread(target=lambda: list(stream))
         thread.start()
@@ -132,7 +132,7 @@ def test_a_connection_that_is_made_while_the_client_is_closed_is_closed_too(
 
     monkeypatch.setattr(socket, "create_connection", slow)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = HttpClient(f"http://127.0.0.1:{server.getsockname()[1]}", "cv_token")
+        client = Client(f"http://127.0.0.1:{server.getsockname()[1]}", "cv_token")
 
         def ask() -> None:
             with contextlib.suppress(CalvinverseError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from environments.authorities import PinnedAuthority
-from environments.client import HttpClient, connect
+from environments.client import Client, connect
 from environments.context import find_context
 from environments.domain.errors import ServiceUnavailable
 from environments.named_contexts import NamedContext, store
@@ -36,10 +36,10 @@ def token(service: FakeService) -> str:
     return service.access.first_token("ada", "test")
 
 
-def client_of(address: str, token: str, authority: MadeAuthority | str = OURS) -> HttpClient:
+def client_of(address: str, token: str, authority: MadeAuthority | str = OURS) -> Client:
     """A client that pins an authority."""
     pem = authority if isinstance(authority, str) else authority.pem
-    return HttpClient(address, token, pinned=PinnedAuthority(pem, "prod"), timeout=60)
+    return Client(address, token, pinned=PinnedAuthority(pem, "prod"), timeout=60)
 
 
 def refusal(address: str, token: str, authority: MadeAuthority | str = OURS) -> ServiceUnavailable:
@@ -82,7 +82,7 @@ def test_without_a_pinned_authority_those_of_the_machine_count(
 ) -> None:
     with (
         listening(service, tls=OURS.sign(tmp_path / "tls.pem", "127.0.0.1")) as address,
-        HttpClient(address, token, timeout=60) as client,
+        Client(address, token, timeout=60) as client,
         pytest.raises(ServiceUnavailable, match="isn't trusted") as refused,
     ):
         client.info()
@@ -160,7 +160,7 @@ def test_a_name_below_localhost_is_reached_and_must_be_in_the_certificate(
 def test_the_service_hears_the_name_that_was_asked_for() -> None:
     with (
         plain() as (port, heard),
-        HttpClient(f"http://a.localhost:{port}", "cv_token") as client,
+        Client(f"http://a.localhost:{port}", "cv_token") as client,
         pytest.raises(ServiceUnavailable),
     ):
         client.info()
@@ -172,7 +172,7 @@ def test_a_name_below_localhost_is_tried_on_both_protocols() -> None:
         pytest.skip("no IPv6")
     try:
         server = plain("::1")
-        with server as (port, heard), HttpClient(f"http://a.localhost:{port}", "cv_token") as client:
+        with server as (port, heard), Client(f"http://a.localhost:{port}", "cv_token") as client:
             with pytest.raises(ServiceUnavailable):
                 client.info()
             assert heard[0].startswith(b"GET /self/info ")
@@ -182,7 +182,7 @@ def test_a_name_below_localhost_is_tried_on_both_protocols() -> None:
 
 def test_nobody_listens_at_a_name_below_localhost() -> None:
     address = f"http://a.localhost:{free_port()}"
-    with HttpClient(address, "cv_token") as client, pytest.raises(ServiceUnavailable) as refused:
+    with Client(address, "cv_token") as client, pytest.raises(ServiceUnavailable) as refused:
         client.info()
     assert refused.value.message == f"The service at {address} can't be reached."
 

@@ -9,7 +9,7 @@ import pytest
 import tui.app
 from environments import named_contexts
 from environments.cli.program import run
-from environments.client import Client, HttpClient
+from environments.client import Client
 from environments.named_contexts import NamedContext
 from tests.fakes.service import listening, make_service
 from tests.support.authorities import make_authority
@@ -33,7 +33,7 @@ def test_it_uses_the_current_context_and_stays_with_it(tmp_path: Path, monkeypat
         opened.append((where, connect))
         named_contexts.use(state, "test")
         client = connect()
-        assert isinstance(client, HttpClient)
+        assert isinstance(client, Client)
         with client:
             assert (client.address, client.info().owner) == (address, "ada")
 

@@ -10,8 +10,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
 
-from environments.client import Client, HttpClient
-from environments.client.protocol import Connected, Disconnected
+from environments.client import Client, Connected, Disconnected
 from environments.domain.errors import CalvinverseError, PlanStale, ServiceUnavailable
 from environments.wire.deployments import PendingView, WorkerView
 from environments.wire.environments import Accepted, EnvironmentView
@@ -33,7 +32,7 @@ _READS = frozenset(
 """Calls that change nothing."""
 
 
-class InProcessClient(Scene, HttpClient):
+class InProcessClient(Scene, Client):
     """See the module. `close` ends streams only: a test may connect again. `shut_down` ends everything."""
 
     def __init__(
@@ -56,7 +55,7 @@ class InProcessClient(Scene, HttpClient):
         _OPEN.append(self)
         Scene.__init__(self, now, self._ending)
         token = self.service.access.first_token(owner, "test")
-        HttpClient.__init__(self, address, token, transport=start_api(self.service, self._ending))
+        Client.__init__(self, address, token, transport=start_api(self.service, self._ending))
         self._ending.callback(super().close)
         with self.service.database.write() as tx:
             for view in views:

@@ -4,12 +4,11 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 
-from environments.client.protocol import Connected, Disconnected, StreamItem
-from environments.client.stream import HttpEventStream, Open
+from environments.client.stream import Connected, Disconnected, EventStream, Open, StreamItem
 from environments.domain.errors import CalvinverseError
 
 
-class CuttableStream(HttpEventStream):
+class CuttableStream(EventStream):
     """`away`: the error that keeps the service from being reached, or None while it can be."""
 
     def __init__(self, connect: Open, after: int | None, away: Callable[[], CalvinverseError | None]) -> None:

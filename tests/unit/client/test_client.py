@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from environments.api.statuses import http_status
-from environments.client import HttpClient, read_bundle
+from environments.client import Client, read_bundle
 from environments.client.connection import ANSWER_SECONDS, OBSERVE_SECONDS
 from environments.client.problems import error_from
 from environments.client.stream import parse_events
@@ -33,9 +33,9 @@ from tests.support.views import environment_view
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
-def client_of(handler: Handler, token: str | None = "cv_token") -> HttpClient:
+def client_of(handler: Handler, token: str | None = "cv_token") -> Client:
     """A client whose requests end in a function."""
-    return HttpClient("http://service", token, transport=httpx2.MockTransport(handler), make_key=lambda: "key")
+    return Client("http://service", token, transport=httpx2.MockTransport(handler), make_key=lambda: "key")
 
 
 @pytest.mark.parametrize("cls", all_errors(), ids=lambda cls: cls.__name__)
@@ -77,7 +77,7 @@ def test_each_create_has_a_key_of_its_own() -> None:
         keys.append(request.headers["idempotency-key"])
         return httpx2.Response(409, json={"code": "name_taken", "detail": "Taken."})
 
-    with HttpClient("http://service", "cv_token", transport=httpx2.MockTransport(handler)) as client:
+    with Client("http://service", "cv_token", transport=httpx2.MockTransport(handler)) as client:
         for _ in range(2):
             with pytest.raises(NameTaken):
                 client.create(CreateRequest(name="demo", template="web"))
@@ -113,19 +113,19 @@ def test_names_cannot_leave_their_place_in_the_path() -> None:
 def test_a_token_that_cannot_be_one_is_refused_before_it_is_sent() -> None:
     for token in ("two words", "line\nbreak", "tökén"):
         with pytest.raises(Unauthenticated):
-            HttpClient("http://service", token)
+            Client("http://service", token)
 
 
 @pytest.mark.parametrize("address", ["service", "ftp://service", "http://", "http://[::1", "http://host:port"])
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises((InvalidInput, ServiceUnavailable)):
-        HttpClient(address, "cv_token").info()
+        Client(address, "cv_token").info()
 
 
 def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     with pytest.raises(ServiceUnavailable, match=r"ca\.pem"):
-        HttpClient("https://service", "cv_token", ca_file=tmp_path / "ca.pem")
+        Client("https://service", "cv_token", ca_file=tmp_path / "ca.pem")
 
 
 def test_events_are_read_as_the_standard_says() -> None:
