@@ -5,6 +5,7 @@ from typing import Protocol
 from environments.service.access import Access
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
+from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning
@@ -13,19 +14,6 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
-
-
-class Feed(Protocol):
-    """Says when there are new events. Safe to use from any thread."""
-
-    @property
-    def newest(self) -> int:
-        """The id of the newest event that was committed."""
-        ...
-
-    def wait(self, after: int, timeout: float) -> bool:
-        """True as soon as there may be events newer than id `after`; False after `timeout` seconds without."""
-        ...
 
 
 class Service(Protocol):

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio.to_thread
 
-from environments.api.ports import Feed
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, TooManyRequests
 from environments.service.access import Access
 from environments.service.authorization import Principal, sees
+from environments.service.feed import Feed
 from environments.service.pages import Page
 from environments.service.reading import Reading
 from environments.service.storage.events import OwnedEvent

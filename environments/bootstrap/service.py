@@ -17,7 +17,6 @@ from environments.domain.template import TEMPLATE_FILE
 from environments.engine.abandoned import AbandonedObserver
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
-from environments.engine.feed import Feed
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
@@ -34,6 +33,7 @@ from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
+from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates

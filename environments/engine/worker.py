@@ -23,12 +23,12 @@ from environments.engine.deploy import Deploy
 from environments.engine.destroy import Destroy
 from environments.engine.failures import failure_of
 from environments.engine.fault_injection import NO_FAULTS, FaultInjection
-from environments.engine.feed import Feed
 from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
 from environments.service import transitions
+from environments.service.feed import Feed
 from environments.service.requests import Sealer
 from environments.service.storage.deployments import Claim, UnreadableDeployment
 from environments.service.storage.transaction import Storage

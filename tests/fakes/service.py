@@ -23,13 +23,13 @@ from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
-from environments.engine.feed import Feed
 from environments.providers.git.source import GitRepositories
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import Checks, DirectChecks
 from environments.service.drift import Drifting
+from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning, Target

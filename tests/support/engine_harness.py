@@ -13,7 +13,6 @@ from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
-from environments.engine.feed import Feed
 from environments.engine.plan import BackendPlanner
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
@@ -21,6 +20,7 @@ from environments.providers.local_cluster.agents.patience import wait_for
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
+from environments.service.feed import Feed
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.recovery import Recovery

@@ -5,7 +5,7 @@ import time
 
 
 class Feed:
-    """The id of the newest event. `publish` is called after each commit."""
+    """The id of the newest event. `publish` is called after each commit. Safe to use from any thread."""
 
     def __init__(self, newest: int = 0) -> None:
         self._newest = newest
