@@ -49,8 +49,7 @@ class AskingScreen(ActingScreen):
             self._drift_of = key
             self.drift = None
             if view.state is State.READY:
-                client = self.shell.client
-                self.ask(lambda: client().drift(view.id), self._drift_known, _unknown)
+                self._ask_drift(view.id, key)
         self._ask_why()
         if view.bundle != self._newer_than:
             self._ask_newest()
@@ -63,6 +62,14 @@ class AskingScreen(ActingScreen):
             self._ask_why()
         if self._ticks % RARE == 0 and not self.shell.connection.away:
             self._ask_newest()
+
+    def _ask_drift(self, id_of: str, key: object) -> None:
+        def known(found: DriftView) -> None:
+            if key == self._drift_of:  # else the answer came late: the next one is for what is shown now
+                self._drift_known(found)
+
+        client = self.shell.client
+        self.ask(lambda: client().drift(id_of), known, _unknown)
 
     def _drift_known(self, found: DriftView) -> None:
         self.drift = found.drift
@@ -78,7 +85,9 @@ class AskingScreen(ActingScreen):
         client, id_of = self.shell.client, newest.id
 
         def known(found: PendingView) -> None:
-            self.pending = found if found.state is DeploymentState.QUEUED else None
+            now = self.current().deployment
+            waits = now is not None and now.id == id_of and now.state is DeploymentState.QUEUED
+            self.pending = found if waits and found.state is DeploymentState.QUEUED else None
             self.facts_changed()
 
         self.ask(lambda: client().why(id_of), known, _unknown)
