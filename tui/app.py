@@ -130,9 +130,9 @@ class CalvinverseApp(Shell):
 
     def tick(self) -> None:
         """A second has passed."""
-        screen = self.screen
-        if isinstance(screen, AppScreen) and screen.is_drawn:
-            screen.tick()
+        for screen in self.screen_stack[-1:]:  # none while the application ends
+            if isinstance(screen, AppScreen) and screen.is_drawn:
+                screen.tick()
 
     # --- ways --------------------------------------------------------------------------------------------------------
 

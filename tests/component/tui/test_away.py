@@ -172,3 +172,14 @@ def test_leaving_does_not_wait_for_a_call_that_hangs() -> None:
     drive(script, client)
     assert time.monotonic() - started < 30
     let_go.set()
+
+
+def test_a_second_that_passes_while_it_ends_shows_nothing() -> None:
+    apps: list[CalvinverseApp] = []
+
+    async def script(driver: Driver) -> None:
+        apps.append(driver.app)
+
+    drive(script, everything())
+    assert apps[0].screen_stack == []
+    apps[0].tick()
