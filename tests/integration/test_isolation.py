@@ -15,19 +15,14 @@ from environments.providers.local_cluster.isolation import keeping
 from environments.providers.local_cluster.isolation.firewall import lack
 from environments.providers.local_cluster.isolation.plugin import OUTGOING
 from environments.providers.local_cluster.isolation.records import Records
-from tests.support.isolated_node import (
-    BRIDGE,
+from tests.support.isolated_node import BRIDGE, GATEWAY, JOB_PORT, Job, Node, isolated_node
+from tests.support.namespaces import (
     ELSEWHERE,
-    GATEWAY,
-    JOB_PORT,
     METADATA,
     NEIGHBOUR,
     NEIGHBOUR_GATEWAY,
     NODE,
     OPEN_PORT,
-    Job,
-    Node,
-    isolated_node,
     wait_for,
 )
 
@@ -176,8 +171,25 @@ def test_rules_that_somebody_flushed_are_renewed(isolated: Isolated) -> None:
     for chain in ours:
         isolated.node.inside("iptables", "-t", "mangle", "-F", chain)
     assert isolated.rules() != before
-    assert isolated.call("renew") == "True"
-    assert isolated.rules() == before
+    with isolated.node.running(sys.executable, "-m", keeping.__name__, str(isolated.folder / "network.json")):
+        wait_for("the rules are renewed", lambda: isolated.rules() == before)
+
+
+def test_allocations_that_start_at_the_same_moment_all_get_their_rules(isolated: Isolated) -> None:
+    node, records = isolated.node, Records(isolated.folder)
+    before = isolated.rules()
+    node.submit("blue", "many", count=6)
+
+    def addresses() -> list[str]:
+        ids = {each["ID"] for each in node.allocations("blue", "many") if each["ClientStatus"] == "running"}
+        found = [str(each.address) for each in records.allocations() if each.id in ids]
+        return found if len(found) == 6 else []
+
+    targets = [f"{address}:{JOB_PORT}" for address in wait_for("all six run", addresses)]
+    wait_for("all six are reached", lambda: node.reached(targets, isolated.one) == [True] * 6)
+    assert node.reached(targets, isolated.foreign) == [False] * 6
+    node.api("DELETE", "/v1/job/many?namespace=blue&purge=true")
+    wait_for("the rules of all six go with them", lambda: isolated.rules() == before)
 
 
 def test_an_allocation_that_is_not_known_reaches_nothing(isolated: Isolated) -> None:

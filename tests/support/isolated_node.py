@@ -8,9 +8,8 @@ import json
 import secrets
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,12 @@ from environments.providers.local_cluster.agents import leftovers
 from environments.providers.local_cluster.agents.agent import agents_environment
 from images.toolchain import require
 from tests.support import images_here
+from tests.support.namespaces import LIMIT, PROBE, SERVE, Namespaces, run, wait_for
 
-LIMIT = 120.0
 BRIDGE = "calvtest0"
 GATEWAY = "172.29.64.1"
-NODE, ELSEWHERE, METADATA = "198.51.100.1", "198.51.100.9", "169.254.169.254"
-"""Addresses of the node and of another machine, which also answers as a cloud's metadata."""
-NEIGHBOUR_GATEWAY, NEIGHBOUR = "172.30.9.1", "172.30.9.2"
-"""A bridge as Docker has one, and a container of somebody else there."""
-JOB_PORT, OPEN_PORT = 8000, 8088
-"""What jobs listen on, and what the node and the others do, on all addresses."""
-
-_SERVE = """
-import http.server, sys
-handler = http.server.SimpleHTTPRequestHandler
-http.server.ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), handler).serve_forever()
-"""
-
-_PROBE = """
-import socket, sys
-from concurrent.futures import ThreadPoolExecutor
-
-def probe(target):
-    host, _, port = target.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=float(sys.argv[1])) as found:
-            found.sendall(b"GET /none HTTP/1.0\\r\\n\\r\\n")
-            return "reached" if found.recv(4) == b"HTTP" else "refused"
-    except OSError:
-        return "refused"
-
-with ThreadPoolExecutor(32) as pool:
-    print("\\n".join(pool.map(probe, sys.argv[2:])))
-"""
+JOB_PORT = 8000
+"""What jobs listen on."""
 
 
 @dataclass(frozen=True)
@@ -68,70 +40,18 @@ class Job:
         return f"task-{self.allocation}"
 
 
-def run(*command: str, text: str = "", limit: float = LIMIT) -> str:
-    """Runs a program to its end. It has to succeed."""
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=limit)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def wait_for(what: str, condition: Callable[[], Any]) -> Any:
-    """The first value of the condition that counts as true."""
-    end = time.monotonic() + LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
-    return found
-
-
 @dataclass
-class Node:
+class Node(Namespaces):
     """The namespaces, and Nomad in the first. `plugins`: the folders for `cni_path`, set before Nomad starts."""
 
     folder: Path
     plugins: str = ""
-    _names: dict[str, str] = field(default_factory=dict)
-    _children: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     _nomad: "subprocess.Popen[bytes] | None" = None
     _infra: str = ""
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
-
-    def inside(self, *command: str, where: str = "node", text: str = "") -> str:
-        """Runs a program in a namespace: node, elsewhere or neighbour."""
-        return run(*self._entered(where, command), text=text)
-
-    def _entered(self, where: str, command: Sequence[str]) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self._names[where]}", "--", *command]
-
-    def make(self) -> None:
-        """Makes the namespaces, with a machine elsewhere and a neighbour on another bridge."""
-        for where in ("node", "elsewhere", "neighbour"):
-            self._names[where] = f"calv-{secrets.token_hex(4)}"
-            run("ip", "netns", "add", self._names[where])
-            self.inside("ip", "link", "set", "lo", "up", where=where)
-        self.inside("ip", "link", "add", "out0", "type", "veth", "peer", "eth0", "netns", self._names["elsewhere"])
-        self.inside("ip", "address", "add", f"{NODE}/24", "dev", "out0")
-        self.inside("ip", "link", "set", "out0", "up")
-        self._connect("elsewhere", f"{ELSEWHERE}/24", NODE)
-        self.inside("ip", "address", "add", f"{METADATA}/32", "dev", "lo", where="elsewhere")
-        self.inside("ip", "route", "add", "default", "via", ELSEWHERE)
-        self.inside("ip", "link", "add", "docker7", "type", "bridge")
-        self.inside("ip", "address", "add", f"{NEIGHBOUR_GATEWAY}/24", "dev", "docker7")
-        self.inside("ip", "link", "set", "docker7", "up")
-        self.inside("ip", "link", "add", "dk0", "type", "veth", "peer", "eth0", "netns", self._names["neighbour"])
-        self.inside("ip", "link", "set", "dk0", "master", "docker7", "up")
-        self._connect("neighbour", f"{NEIGHBOUR}/24", NEIGHBOUR_GATEWAY)
-        for where in self._names:
-            command = self._entered(where, [sys.executable, "-c", _SERVE, str(OPEN_PORT)])
-            self._children.append(subprocess.Popen(command, cwd="/", stderr=subprocess.DEVNULL))
-
-    def _connect(self, where: str, address: str, gateway: str) -> None:
-        self.inside("ip", "address", "add", address, "dev", "eth0", where=where)
-        self.inside("ip", "link", "set", "eth0", "up", where=where)
-        self.inside("ip", "route", "add", "default", "via", gateway, where=where)
 
     def prepare_infra(self) -> str:
         """The image of the container that holds an allocation's network, made once."""
@@ -177,7 +97,7 @@ class Node:
         }
         file = self.folder / "config.json"
         file.write_text(json.dumps(config))
-        command = self._entered("node", [str(require("nomad")["nomad"]), "agent", "-config", str(file)])
+        command = self.entered("node", [str(require("nomad")["nomad"]), "agent", "-config", str(file)])
         with (self.folder / "log").open("ab") as output:
             self._nomad = subprocess.Popen(
                 command, env=agents_environment(self.folder), stdin=subprocess.DEVNULL, stdout=output, stderr=output
@@ -209,7 +129,7 @@ class Node:
         answer = self.inside(*command, text="" if body is None else json.dumps(body))
         return json.loads(answer) if answer.strip() else None
 
-    def submit(self, namespace: str, name: str, arguments: Mapping[str, str] | None = None) -> None:
+    def submit(self, namespace: str, name: str, arguments: Mapping[str, str] | None = None, count: int = 1) -> None:
         """Runs a job that listens on all addresses; `arguments` are those that its file gives to plugins of CNI."""
         self.api("POST", f"/v1/namespace/{namespace}", {"Name": namespace})
         network: dict[str, Any] = {"Mode": "bridge", "DynamicPorts": [{"Label": "http", "To": JOB_PORT}]}
@@ -219,12 +139,13 @@ class Node:
             "image": images_here.reference("web"),
             "force_pull": False,
             "init": True,
-            "entrypoint": ["python3", "-c", _SERVE],
+            "entrypoint": ["python3", "-c", SERVE],
             "args": [str(JOB_PORT)],
         }
         task = {"Name": "task", "Driver": "docker", "Config": config, "Resources": {"CPU": 50, "MemoryMB": 64}}
         group = {
             "Name": "group",
+            "Count": count,
             "Networks": [network],
             "RestartPolicy": {"Attempts": 0, "Mode": "fail"},
             "ReschedulePolicy": {"Attempts": 0, "Unlimited": False},
@@ -270,28 +191,24 @@ class Node:
         if isinstance(source, Job):
             command = ["docker", "exec", "-i", source.container, "python3", "-"]
         else:
-            command = self._entered(source, [sys.executable, "-"])
-        answer = run(*command, str(seconds), *targets, text=_PROBE)
+            command = self.entered(source, [sys.executable, "-"])
+        answer = run(*command, str(seconds), *targets, text=PROBE)
         return [line == "reached" for line in answer.splitlines()]
 
     def until_reached(self, target: str, source: "Job | str" = "node") -> None:
         """Waits until the target answers: a busy machine may let one attempt fail."""
         wait_for(f"{source} reaches {target}", lambda: self.reached([target], source) == [True])
 
-    def saved(self, program: str = "iptables-save", without: str = "\n") -> list[str]:
-        """All rules of the node but those with this word, without counters, times and tables that have none."""
-        tables: dict[str, list[str]] = {}
-        table = ""
-        for line in self.inside(program).splitlines():
-            if line.startswith("*"):
-                table = line
-            elif line.startswith(("-", ":")) and without not in line:
-                tables.setdefault(table, []).append(line.partition("[")[0])
-        used = {name: lines for name, lines in tables.items() if not all(line.endswith(" ACCEPT ") for line in lines)}
-        return [line for name, lines in used.items() for line in (name, *lines)]
-
     def close(self) -> None:
         """Leaves nothing: jobs, containers, agent, namespaces, image."""
+        try:
+            self._stop()
+        finally:
+            super().close()
+            if self._infra:
+                run("docker", "rmi", self._infra)
+
+    def _stop(self) -> None:
         if self._nomad is not None and self._nomad.poll() is None:
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
                 self._empty()
@@ -302,13 +219,6 @@ class Node:
             leftovers.clear(self.data, [self._cgroup])
         for container in infra:
             subprocess.run(["docker", "rm", "-f", container], capture_output=True, timeout=LIMIT, check=False)
-        for child in self._children:
-            child.kill()
-            child.wait(timeout=LIMIT)
-        for name in self._names.values():
-            run("ip", "netns", "delete", name)
-        if self._infra:
-            run("docker", "rmi", self._infra)
 
     def _empty(self) -> None:
         for job in self.api("GET", "/v1/jobs?namespace=*") or []:
