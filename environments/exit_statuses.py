@@ -7,6 +7,7 @@ STATUS_BY_CODE = {
     "backend_failed": 10,
     "backend_unavailable": 10,
     "cancelled": 11,
+    "certificate_refused": 7,
     "check_too_costly": 2,
     "conflict": 4,
     "credential_unknown": 10,

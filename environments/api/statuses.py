@@ -7,6 +7,7 @@ HTTP_STATUSES = {
     "backend_failed": 502,
     "backend_unavailable": 503,
     "cancelled": 409,
+    "certificate_refused": 503,
     "check_too_costly": 422,
     "conflict": 409,
     "credential_unknown": 502,

@@ -24,7 +24,7 @@ EXIT_STATUSES = {
     4: "it conflicts with the present state; nothing was done",
     5: "no token, a bad one, or one that may not do this; nothing was done",
     DEPLOYMENT_FAILED: "the deployment failed; its environment is there, and `env show` says how it is",
-    7: "the service doesn't answer, or is overloaded",
+    7: "the service doesn't answer, is overloaded, or its certificate is refused",
     8: "the database of the service can't be used",
     9: "this machine lacks something",
     exit_status(BackendError): "a backend such as Nomad, or a git repository, failed; nothing was done",

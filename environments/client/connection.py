@@ -13,10 +13,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from environments.addresses import is_loopback
 from environments.authorities import PinnedAuthority
-from environments.client.problems import error_from, wrong_protocol
+from environments.client.problems import ELSEWHERE, error_from, wrong_protocol
 from environments.client.stream import EventStream
 from environments.client.trust import refused_certificate, transport_to, trusted
-from environments.domain.errors import InvalidInput, ServiceUnavailable, Unauthenticated
+from environments.domain.errors import CertificateRefused, InvalidInput, ServiceUnavailable, Unauthenticated
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
@@ -213,8 +213,9 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> ServiceUnavailable:
         details = {"address": self._address, "cause": str(error)}
-        other = refused_certificate(self._address, error, self._pinned) or wrong_protocol(self._address, error)
-        if other is not None:
+        if (refusal := refused_certificate(self._address, error, self._pinned)) is not None:
+            return CertificateRefused(refusal[0], hint=refusal[1], details=details)
+        if (other := wrong_protocol(self._address, error)) is not None:
             return ServiceUnavailable(other[0], hint=other[1], details=details)
         if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
             what = "can't be reached"
@@ -222,7 +223,8 @@ class Connection:
             what = "doesn't answer in time"
         else:
             what = "dropped the connection"
-        return ServiceUnavailable(f"The service at {self._address} {what}.", details=details)
+        hint = "" if is_loopback(self._address) else ELSEWHERE
+        return ServiceUnavailable(f"The service at {self._address} {what}.", hint=hint, details=details)
 
     def _read(self, response: httpx2.Response, kind: type[T]) -> T:
         try:

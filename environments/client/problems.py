@@ -1,11 +1,13 @@
 """Turns problem documents (RFC 9457) back into errors, and says what a failed connection may mean."""
 
+import socket
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from environments.addresses import DEFAULT_ADDRESS
+from environments.addresses import DEFAULT_ADDRESS, host_of
 from environments.domain.errors import (
     CalvinverseError,
     Conflict,
@@ -36,6 +38,9 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
 REFUSALS = (InvalidInput, NotFound, Conflict, Unauthenticated, Forbidden, Interrupted)
 """Errors that the same request will cause again."""
 
+ELSEWHERE = "Check the address, which `calvinverse context show` shows, the network, and that the service runs there."
+"""What to do when a service on another machine doesn't answer."""
+
 
 def error_from(address: str, status: int, document: Any) -> CalvinverseError:
     """The error of a response with `status`; `document` is its parsed body, None if it isn't JSON.
@@ -63,8 +68,18 @@ def error_from(address: str, status: int, document: Any) -> CalvinverseError:
     return cls(str(message), hint=str(document.get("hint") or ""), details=details)
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and its causes, the nearest first."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def wrong_protocol(address: str, error: Exception) -> tuple[str, str] | None:
-    """What is wrong and what to do, if the address has the wrong protocol or port; None otherwise."""
+    """What is wrong and what to do, if the address has the wrong protocol, name or port; None otherwise."""
     parts = urlsplit(address)
     if parts.scheme == "https" and isinstance(error, httpx2.ConnectError) and "SSL" in str(error).upper():
         plain = urlunsplit(parts._replace(scheme="http"))
@@ -74,6 +89,11 @@ def wrong_protocol(address: str, error: Exception) -> tuple[str, str] | None:
         return (
             f"What answers at {address} dropped the connection.",
             f"If the service speaks TLS there, give {secured}; else see `doit status`, and try again.",
+        )
+    if any(isinstance(cause, socket.gaierror) for cause in chain(error)):
+        return (
+            f"The service at {address} can't be reached: this machine finds no address for {host_of(address)}.",
+            "Check the name, and that this machine can resolve it.",
         )
     if isinstance(error, httpx2.ConnectError) and parts.port is None:
         ours = urlsplit(DEFAULT_ADDRESS).port

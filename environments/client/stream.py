@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from environments.client.problems import REFUSALS
 from environments.domain.environment import Event
-from environments.domain.errors import CalvinverseError, ServiceUnavailable
+from environments.domain.errors import CalvinverseError, CertificateRefused, ServiceUnavailable
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class EventStream:
     def __iter__(self) -> Iterator[StreamItem]:
         """Blocks until there is an item.
 
-        Raises only what a retry can't fix: `Unauthenticated`, `Forbidden`, `UnknownEnvironment`, `InvalidInput`.
+        Raises only what a retry can't fix: `CertificateRefused`, `Unauthenticated`, `Forbidden`, `UnknownEnvironment`,
+        `InvalidInput`.
         """
         pause = FIRST_PAUSE
         while not self._closed.is_set():
@@ -66,7 +67,7 @@ class EventStream:
                     yield from self._read(response)
                 error = ServiceUnavailable("The service ended the stream of events.")
             except CalvinverseError as failure:
-                if isinstance(failure, REFUSALS):
+                if isinstance(failure, (*REFUSALS, CertificateRefused)):
                     raise
                 error = failure
             except (httpx2.HTTPError, httpx2.StreamError, OSError) as failure:

@@ -2,7 +2,6 @@
 
 import contextlib
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import httpx2
 
 from environments.addresses import host_of, is_encrypted, is_localhost_name
 from environments.authorities import PinnedAuthority, expired, fingerprints
+from environments.client.problems import chain
 from environments.context import CA_FILE_VARIABLE
 from environments.domain.errors import InvalidInput, ServiceUnavailable
 
@@ -50,7 +50,7 @@ def refused_certificate(
     address: str, error: BaseException, pinned: PinnedAuthority | None = None
 ) -> tuple[str, str] | None:
     """Why a certificate was refused and what to do; None if the connection failed otherwise."""
-    found = next((cause for cause in _chain(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    found = next((cause for cause in chain(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if found is None:
         return None
     certificate = f"The certificate of the service at {address}"
@@ -96,15 +96,6 @@ def _expired(pinned: PinnedAuthority) -> str | None:
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
 def transport_to(address: str, trust: ssl.SSLContext) -> httpx2.BaseTransport | None:
     """The transport for an address whose name the system may not resolve; None: the usual one."""
     return LoopbackTransport(trust) if is_localhost_name(host_of(address)) else None
@@ -136,7 +127,7 @@ class LoopbackTransport(httpx2.BaseTransport):
             except httpx2.ConnectError as error:
                 if refused is None:
                     refused = error
-                if any(isinstance(cause, ssl.SSLError) for cause in _chain(error)):
+                if any(isinstance(cause, ssl.SSLError) for cause in chain(error)):
                     break  # somebody answers there
         assert refused is not None
         raise refused

@@ -369,6 +369,14 @@ class ServiceUnavailable(CalvinverseError):
     default_hint = "Start it with `calvinverse serve` or `doit deploy`; `doit status` shows what runs."
 
 
+class CertificateRefused(ServiceUnavailable):
+    """The certificate of what answers at the service's address isn't one that the client accepts."""
+
+    code = "certificate_refused"
+    transient = False
+    default_hint = "The message says why; see `calvinverse context show` for the pinned authority."
+
+
 class StorageError(CalvinverseError):
     """The database can't be used: it is corrupt, of a newer version or in use, or the disk is full."""
 

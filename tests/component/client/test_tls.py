@@ -13,7 +13,7 @@ import pytest
 from environments.authorities import PinnedAuthority
 from environments.client import Client, connect
 from environments.context import find_context
-from environments.domain.errors import ServiceUnavailable
+from environments.domain.errors import CertificateRefused, ServiceUnavailable
 from environments.named_contexts import NamedContext, store
 from environments.wire.system import Info
 from tests.fakes.service import FakeService, listening, make_service
@@ -42,10 +42,13 @@ def client_of(address: str, token: str, authority: MadeAuthority | str = OURS) -
     return Client(address, token, pinned=PinnedAuthority(pem, "prod"), timeout=60)
 
 
-def refusal(address: str, token: str, authority: MadeAuthority | str = OURS) -> ServiceUnavailable:
-    """Why the client doesn't go on."""
-    with client_of(address, token, authority) as client, pytest.raises(ServiceUnavailable) as refused:
-        client.info()
+def refusal(address: str, token: str, authority: MadeAuthority | str = OURS) -> CertificateRefused:
+    """Why the client doesn't go on; a stream of events ends too, and doesn't connect again and again."""
+    with client_of(address, token, authority) as client:
+        with pytest.raises(CertificateRefused) as refused:
+            client.info()
+        with contextlib.closing(client.events()) as stream, pytest.raises(CertificateRefused):
+            next(iter(stream))
     return refused.value
 
 
@@ -83,7 +86,7 @@ def test_without_a_pinned_authority_those_of_the_machine_count(
     with (
         listening(service, tls=OURS.sign(tmp_path / "tls.pem", "127.0.0.1")) as address,
         Client(address, token, timeout=60) as client,
-        pytest.raises(ServiceUnavailable, match="isn't trusted") as refused,
+        pytest.raises(CertificateRefused, match="isn't trusted") as refused,
     ):
         client.info()
     assert "--ca of `calvinverse context add`" in refused.value.hint
@@ -126,7 +129,7 @@ def test_a_certificate_that_is_swapped_while_a_client_runs_is_refused(tmp_path: 
             assert client.info().owner == "ada"
         with (
             answering(foreign, port) as (_, heard),
-            pytest.raises(ServiceUnavailable, match="isn't signed by the authority"),
+            pytest.raises(CertificateRefused, match="isn't signed by the authority"),
         ):
             client.info()
         assert heard == [b""]  # and so no token

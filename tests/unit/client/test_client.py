@@ -1,5 +1,6 @@
 """The client over HTTP, with answers from memory: errors as themselves, and retries."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,30 @@ def test_an_answer_of_something_else_is_told_as_such(answer: httpx2.Response) ->
         pytest.raises(ServiceUnavailable, match="not as the provisioning service"),
     ):
         client.environments()
+
+
+def test_a_service_elsewhere_that_does_not_answer_is_not_to_be_started_here() -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    with (
+        Client("https://service:8400", "cv_token", transport=httpx2.MockTransport(fail)) as client,
+        pytest.raises(ServiceUnavailable, match="can't be reached") as unreachable,
+    ):
+        client.environments()
+    assert "calvinverse serve" not in unreachable.value.hint
+    assert "calvinverse context show" in unreachable.value.hint
+
+
+def test_a_name_without_an_address_is_told() -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("unknown") from socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    with client_of(fail) as client, pytest.raises(ServiceUnavailable) as unreachable:
+        client.environments()
+    assert unreachable.value.message == (
+        "The service at http://service can't be reached: this machine finds no address for service."
+    )
 
 
 def test_an_answer_of_another_shape_is_told_as_such() -> None:
