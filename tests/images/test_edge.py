@@ -26,7 +26,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
-http.server.HTTPServer(("127.0.0.1", 8400), Handler).serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", 8400), Handler).serve_forever()
 """
 
 # Asks the edge for the name of its address; prints the certificate (hex) and the body.

@@ -9,7 +9,7 @@ from project.proof import Installed
 
 SERVES = """
 import http.server, json, os, pathlib, signal, sys
-server = http.server.HTTPServer(("127.0.0.1", 0), type("Ready", (http.server.BaseHTTPRequestHandler,), {
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Ready", (http.server.BaseHTTPRequestHandler,), {
     "do_GET": lambda self: (self.send_response(200), self.end_headers()),
 }))
 state = pathlib.Path(os.environ["CALVINVERSE_STATE"])
