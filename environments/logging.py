@@ -1,7 +1,9 @@
 """The service's own log: lines for people on a terminal, JSON elsewhere; never the values of variables."""
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -14,6 +16,18 @@ class _Brief(logging.Formatter):
         """Kind and first line of the exception."""
         kind, error = ei[0], ei[1]
         return f"{getattr(kind, '__name__', 'error')}: {error}".split("\n", 1)[0]
+
+
+class _BriefJson(_Brief):
+    """The same as one line of JSON, with the keys of the service's own lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One object."""
+        line = {"logger": record.name, "event": record.getMessage(), "level": record.levelname.lower()}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        line["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        return json.dumps(line)
 
 
 def configure_logging(format: str = "") -> None:
@@ -38,5 +52,5 @@ def configure_logging(format: str = "") -> None:
     )
     # Libraries speak up only when something is wrong; uvicorn's own lines say nothing that ours don't.
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Brief("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Brief("%(levelname)s %(name)s: %(message)s") if console else _BriefJson())
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

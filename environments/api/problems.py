@@ -134,7 +134,7 @@ def problems(*classes: type[CalvinverseError]) -> dict[int | str, dict[str, Any]
         TooManyRequests,
         CalvinverseError,
     )
-    for cls in every:
+    for cls in dict.fromkeys(every):
         described.setdefault(http_status(cls), []).append(f"`{cls.code}`: {title(cls)}")
     schema = {"$ref": "#/components/schemas/Problem"}
     return {

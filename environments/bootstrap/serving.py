@@ -15,6 +15,7 @@ import structlog
 from environments.api.app import create_app
 from environments.api.server import make_server
 from environments.api.worker import create_worker_app
+from environments.bootstrap.parts import connections_of
 from environments.bootstrap.service import SHIPPER, Service, build
 from environments.context import Context, stored_context, write_context
 from environments.domain.errors import PortTaken, UnsafeAddress
@@ -31,11 +32,13 @@ _MOST_FILES = 8192
 def run(settings: Settings, announce: Callable[[str], None] = lambda line: None) -> None:
     """Serves until SIGTERM or SIGINT. `announce` gets lines for people: the address, and what to do next.
 
-    Raises `UnsafeAddress`, `PortTaken`, `StorageError`.
+    Raises `UnsafeAddress`, `MachineError` for a file of connections that can't be used, `PortTaken`, `StorageError`.
     """
     configure_logging(settings.log_format)
     _allow_files()
     _check_address(settings)
+    if settings.connections is not None:
+        connections_of(settings)()  # the file that was named; that of the state folder comes with a cluster
     listener = _listen(settings)
     try:
         service = build(settings)

@@ -65,13 +65,20 @@ def _machine(session: Session) -> Iterator[Finding]:
 def _service(session: Session) -> Iterator[Finding]:
     from importlib.metadata import version
 
+    from environments.client import Client
     from environments.context import state_folder, stored_context
-    from environments.domain.errors import CalvinverseError, ServiceUnavailable
+    from environments.domain.errors import CalvinverseError, ServiceUnavailable, Unauthenticated
 
     try:
         context = session.context()
         known = bool(context.name) or stored_context(state_folder()) is not None
-        client = session.client
+        try:
+            client = session.client
+        except Unauthenticated:
+            # Without a token the first thing to know is whether a service is there.
+            with Client(context.address, None, ca_file=context.ca_file, pinned=context.pinned) as anybody:
+                anybody.readiness()
+            raise
         info = client.info()
         readiness = client.readiness()
     except ServiceUnavailable as error:

@@ -134,6 +134,8 @@ def test_openapi_describes_exactly_the_routes(calm_http: httpx2.Client) -> None:
             assert operation["security"] == [{"HTTPBearer": []}]
         else:
             assert operation["security"] == []
+    not_there = document["paths"]["/v1/ca"]["get"]["responses"]["503"]["description"]
+    assert "`not_connected`" in not_there, "a service without a cluster has no CA"
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
     assert references <= set(document["components"]["schemas"])
 

@@ -9,7 +9,7 @@ from environments.api.metrics import CONTENT_TYPE, Metrics
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.readiness import Ready
-from environments.domain.errors import BackendError, BackendUnavailable
+from environments.domain.errors import BackendError, BackendUnavailable, NotConnected
 from environments.wire.system import Info, Readiness
 
 PEM = "application/x-pem-file"
@@ -64,7 +64,7 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
         "/v1/ca",
         response_class=Response,
         responses={
-            **problems(BackendError, BackendUnavailable),
+            **problems(BackendError, BackendUnavailable, NotConnected),
             200: {"description": "PEM.", "content": {PEM: {}}},
         },
     )

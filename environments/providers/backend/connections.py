@@ -5,19 +5,24 @@ it points at admin tokens in files; in the deployed service at the identity that
 service logs in for an hour at a time.
 """
 
+import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from environments.domain.errors import BackendDenied, MachineError, NotConnected
+from environments.domain.reasons import reason
 from environments.private_files import write_private
 from environments.providers.backend.calls import TITLES, Caller, Part, TokenSource
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 CONNECTIONS_FILE = "connections.json"
 CONNECTIONS_VARIABLE = "CALVINVERSE_CONNECTIONS"
@@ -67,15 +72,18 @@ class Connections(_Model):
     def load(cls, path: Path) -> "Connections":
         """The connections in that file; relative paths in it start at its folder. Raises `MachineError`."""
         try:
-            connections = cls.model_validate_json(path.read_text())
+            text = path.read_text(encoding="utf-8")
+            json.loads(text)
+            connections = cls.model_validate_json(text)
         except OSError as error:
             raise MachineError(
                 f"The connections to the cluster can't be read from {path}: {error.strerror}.",
                 hint="Run `doit deploy`, or give the addresses of existing clusters.",
             ) from error
-        except (ValidationError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise MachineError(
-                f"The file {path} doesn't hold connections.", hint="Remove it and run `doit deploy` again."
+                f"The file {path} doesn't hold connections: {'; '.join(_faults(error))}.",
+                hint="Correct it, or remove it and run `doit deploy` again.",
             ) from error
         return cls.model_validate(_absolute(connections.model_dump(), path.parent))
 
@@ -107,6 +115,39 @@ class Connections(_Model):
         """A client of that part with its credential. Raises `NotConnected` when there is no such part."""
         endpoint = self.endpoint(part)
         return Caller(part, endpoint.address, self.tokens(part), ca_file=endpoint.ca_file, timeout=timeout)
+
+
+_MOST_TOLD = 5
+"""Faults of a file that are told."""
+
+
+def _faults(error: Exception) -> list[str]:
+    """What is wrong with a file, each with its line or its key, and without its values."""
+    if isinstance(error, json.JSONDecodeError):
+        return [f"line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"]
+    if not isinstance(error, ValidationError):
+        return ["it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "it is nested too deeply"]
+    told: list[str] = []
+    for fault in _likely(error.errors()):
+        key = ".".join(str(part) for part in fault["loc"] if part not in _KINDS)
+        told.append(f"{key}: {reason(fault, 'an object')}" if key else reason(fault, "an object"))
+    return told[:_MOST_TOLD]
+
+
+_KINDS = (TokenFile.__name__, JwtLogin.__name__)
+
+
+def _likely(faults: "Sequence[ErrorDetails]") -> "Iterator[ErrorDetails]":
+    """The faults; of a value that may be of two kinds, those of the kind that has fewer."""
+    groups: dict[Any, dict[Any, list[ErrorDetails]]] = {}
+    for fault in faults:
+        number = next((number for number, part in enumerate(fault["loc"]) if part in _KINDS), None)
+        if number is None:
+            yield fault
+        else:
+            groups.setdefault(fault["loc"][:number], {}).setdefault(fault["loc"][number], []).append(fault)
+    for kinds in groups.values():
+        yield from min(kinds.values(), key=len)
 
 
 def _absolute(value: Any, folder: Path) -> Any:
