@@ -37,6 +37,12 @@ variable "workers" {
   description = "Workers beside the one in the service; with PostgreSQL only"
 }
 
+variable "edge" {
+  type        = bool
+  default     = false
+  description = "Whether the edge stands in front of the service, and tells it who its clients are"
+}
+
 variable "consul_address" {
   type    = string
   default = "http://127.0.0.1:8500"
@@ -96,6 +102,11 @@ locals {
     database-password = "{{ with secret \"secret/data/environments/${var.environment}/database-password\" }}{{ .Data.data.password }}{{ end }}"
     sealing-key       = "{{ with secret \"secret/data/environments/${var.environment}/sealing-key\" }}{{ .Data.data.key }}={{ end }}"
   }
+
+  # What the service alone shares with the edge.
+  of_service = merge(local.shared, var.edge ? {
+    edge-secret = "{{ with secret \"secret/data/environments/${var.environment}/edge-secret\" }}{{ .Data.data.secret }}{{ end }}"
+  } : {})
 
   # Certificates: file → what stands in it. They come through the environment, so that nothing in them is a template.
   authorities = {
@@ -219,10 +230,10 @@ job "provisioning" {
       env = merge(local.settings, {
         CALVINVERSE_DEPLOYER       = var.deployer
         CALVINVERSE_DEPLOYER_TOKEN = var.deployer_token
-      })
+      }, var.edge ? { CALVINVERSE_EDGE_SECRET = "$${NOMAD_SECRETS_DIR}/edge-secret" } : {})
 
       dynamic "vault" {
-        for_each = length(local.shared) > 0 ? ["environment"] : []
+        for_each = length(local.of_service) > 0 ? ["environment"] : []
 
         # For the files below alone.
         content {
@@ -248,9 +259,9 @@ job "provisioning" {
         }
       }
 
-      # The service reads the password again by itself.
+      # The service reads the passwords again by itself.
       dynamic "template" {
-        for_each = local.shared
+        for_each = local.of_service
 
         content {
           destination = "${NOMAD_SECRETS_DIR}/${template.key}"

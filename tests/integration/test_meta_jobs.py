@@ -10,16 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from environments.client.bundles import read_bundle
 from environments.providers.nomad import values as nomad_values
 from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
-from jobs.deploy import TEMPLATE
+from jobs.meta_template import meta_bundle
 from tests.support import images_here
 from tests.support.cluster import Cluster
 from tests.support.service_process import free_port
-from tests.support.web_harness import Made, folder, leftovers, tools, until
+from tests.support.web_harness import Made, leftovers, tools, until
 
 SERVICE = {"environment": "meta", "image": "sha256:" + "a" * 64, "deployer": "ada", "deployer_token": "a:b"}
 DATABASE = {"environment": "meta", "image": "sha256:" + "b" * 64}
@@ -33,7 +32,7 @@ def read(cluster: Cluster) -> Any:
     nomad = cluster.connections.caller("nomad")
 
     def read(file: str, **variables: Any) -> dict[str, Any]:
-        text = read_bundle(TEMPLATE).text(file)
+        text = meta_bundle(edge=True).text(file)
         parsed = nomad_values.read(NomadClient(lambda: cluster.connections).parse, text, variables)
         job = adopt(parsed, file.partition(".")[0], Owner("env-meta", "meta"), trusted=True)
         answer = nomad.call("PUT", "/v1/validate/job", {"Job": {**job, "Namespace": "default"}})
@@ -112,7 +111,7 @@ def files_of_postgres(cluster: Cluster) -> Iterator[Path]:
 @pytest.fixture
 def made(cluster: Cluster) -> Iterator[Made]:
     """A meta environment on the cluster of the tests, with nothing in it yet."""
-    made = Made(tools(cluster.connections), Owner("env-meta", "meta"), folder(TEMPLATE))
+    made = Made(tools(cluster.connections), Owner("env-meta", "meta"), meta_bundle())
     yield made
     made.destroy()
 

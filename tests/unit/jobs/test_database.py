@@ -9,7 +9,6 @@ import pytest
 from doit.cmdparse import CmdParseError
 from doit.loader import load_tasks
 
-from environments.client.bundles import read_bundle
 from environments.domain.errors import CalvinverseError, InvalidInput, NotAllowedNow
 from environments.domain.template_parts import Template
 from environments.providers.vault.secret import VaultSecretOptions
@@ -19,7 +18,7 @@ from environments.stores.sealing import KeyFileSealer
 from images.errors import ImageNotBuilt
 from images.places import CHECKOUT
 from jobs.database import Choice, database_parameters
-from jobs.deploy import TEMPLATE
+from jobs.meta_template import meta_bundle
 
 IMAGE = "sha256:" + "a" * 64
 REQUIRED = {"image": IMAGE, "deployer": "ada", "deployer_token": "a:b"}
@@ -27,7 +26,7 @@ REQUIRED = {"image": IMAGE, "deployer": "ada", "deployer_token": "a:b"}
 
 @pytest.fixture
 def template() -> Template:
-    return read_bundle(TEMPLATE).template()
+    return meta_bundle().template()
 
 
 def variables(template: Template, step: str, parameters: dict[str, Any]) -> dict[str, Any]:
