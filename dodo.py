@@ -155,6 +155,18 @@ def task_deploy():
                 "default": None,
                 "help": "first of 100 ports for all that runs, beside another Calvinverse; chosen once, at first",
             },
+            {
+                "name": "listen",
+                "long": "listen",
+                "default": "",
+                "help": "switch the edge on: IP address and port for other machines, such as 0.0.0.0:8443; it stays on",
+            },
+            {
+                "name": "address",
+                "long": "address",
+                "default": "",
+                "help": "host name that the edge answers for; default: as it was, at first calvinverse.localhost",
+            },
         ],
     }
 

@@ -24,12 +24,14 @@ from environments.wire.environments import CreateRequest, EnvironmentView, Updat
 from environments.wire.images import PublishImageRequest
 from environments.wire.system import Info
 from jobs.database import IMAGE, Choice, database_parameters
+from jobs.edge import IMAGE as EDGE
+from jobs.edge import EdgeChoice, edge_parameters, first_unprivileged_port
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
+from jobs.meta_template import meta_bundle
 from jobs.places import Places, manager, person
 
 META = "meta"
-TEMPLATE = Path(__file__).parent / META
 BUILD = Path(__file__).parent / "build"
 
 HAND_OVER_SECONDS = 60.0
@@ -69,6 +71,7 @@ class DeployRequest:
     ports: Mapping[str, int | str] = field(default_factory=dict)
     port: int | None = None
     database: Choice = field(default_factory=Choice)
+    edge: EdgeChoice = field(default_factory=EdgeChoice)
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
     with exclusive(where):
         token = _own_token(where)
         with local_service(where) as local:
-            local.push(read_bundle(TEMPLATE))
             before = _find_meta(local)
-            parameters = _parameters(wish, token) | _database(wish, before)
+            edge = _edge(wish, before)
+            parameters = _parameters(wish, token) | _database(wish, before) | edge
+            local.push(meta_bundle(edge=bool(edge)))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
@@ -125,6 +129,13 @@ def _database(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, 
     published = wish.images.get(IMAGE)
     image = None if published is None else published.reference
     return database_parameters(wish.database, image, None if before is None else before.parameters)
+
+
+def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]:
+    published = wish.images.get(EDGE)
+    image = None if published is None else published.reference
+    parameters = None if before is None else before.parameters
+    return edge_parameters(wish.edge, image, parameters, first_unprivileged_port())
 
 
 def _find_meta(local: Client) -> EnvironmentView | None:

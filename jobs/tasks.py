@@ -10,6 +10,7 @@ from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
+from jobs.edge import EdgeChoice
 from jobs.places import places
 from jobs.ports import block
 from jobs.status import status_lines, table
@@ -21,13 +22,16 @@ def deploy(
     database: str = "",
     workers: int | None = None,
     first_port: int | None = None,
+    listen: str = "",
+    address: str = "",
     **existing: str,
 ) -> None:
     """Create or repair the meta environment, publish the images, and say what to do next.
 
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
     beside the one in the service, stay as they were when they are left out, and so do the ports, which are the makers'
-    own at first, or those of a block that begins at `first_port`. `existing` has `consul`, `consul_token_file`,
+    own at first, or those of a block that begins at `first_port`. `listen` and `address` switch the edge on: where it
+    listens, and the host name that it answers for; it stays on. `existing` has `consul`, `consul_token_file`,
     `consul_ca_file` and so on for parts that run already.
     """
     report = console()
@@ -55,6 +59,7 @@ def deploy(
             workers=workers,
             port=None if ports is None or database != POSTGRESQL else ports.database,
         ),
+        edge=EdgeChoice(listen, address),
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")
@@ -62,6 +67,8 @@ def deploy(
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
     for part, address in sorted(done.info.parts.items()):
         report(f"  {part}: {address}")
+    if external := done.meta.outputs.get("external"):
+        report(f"Other machines reach it at {external.value}, with a certificate of OpenBao's authority (mount pki).")
     command = _command()
     report(f"Make a first environment with `{command} env create demo --template web`.")
     report(f"Open the TUI with `{command} tui`.")

@@ -17,6 +17,7 @@ from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.database import Choice
 from jobs.deploy import DeployRequest, Existing, deploy
+from jobs.edge import EdgeChoice
 from jobs.places import Places
 from jobs.status import Line, status_lines
 from jobs.undeploy import undeploy
@@ -47,10 +48,11 @@ class Deployment:
         }
         self._database_port = free_port()
 
-    def deploy(self, kind: str | None = None, workers: int | None = None) -> None:
+    def deploy(self, kind: str | None = None, workers: int | None = None, edge: EdgeChoice | None = None) -> None:
         """Deploys to the end."""
         port = self._database_port if kind == "postgresql" else None
-        deploy(self.where, DeployRequest(**self._wish, database=Choice(kind, workers, port)), self.said.append)  # type: ignore[arg-type]
+        chosen: dict[str, Any] = {**self._wish, "database": Choice(kind, workers, port), "edge": edge or EdgeChoice()}
+        deploy(self.where, DeployRequest(**chosen), self.said.append)
 
     @property
     def context(self) -> Context:

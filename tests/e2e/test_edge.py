@@ -1,0 +1,95 @@
+"""Calvinverse deployed with its edge: clients of other machines reach it there, and it stays on."""
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from environments.authorities import PinnedAuthority
+from environments.client import connect
+from environments.context import Context
+from environments.domain.errors import CalvinverseError
+from jobs.edge import ADDRESS, EdgeChoice
+from tests.support.deployment import Deployment, containers, until
+from tests.support.edge_certificates import Authority
+from tests.support.edge_harness import read_all, request, status
+from tests.support.service_process import free_port
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Deployment]:
+    """With an edge that listens on all addresses, as for other machines."""
+    deployment = Deployment(tmp_path_factory.mktemp("edge") / "state", images=("edge",))
+    try:
+        deployment.deploy(edge=EdgeChoice(f"0.0.0.0:{port}"))
+        yield deployment
+    finally:
+        deployment.remove()
+
+
+def authority(deployment: Deployment) -> str:
+    """The certificate of the cluster's authority."""
+    found = deployment.connections.caller("vault").call("GET", "/v1/pki/issuer/default/json")
+    return str(found["data"]["certificate"])
+
+
+def outside(deployment: Deployment, port: int, pem: str) -> Context:
+    """What a client of another machine knows."""
+    pinned = PinnedAuthority(pem, "edge")
+    return Context(address=f"https://{ADDRESS}:{port}", token_file=deployment.where.token, pinned=pinned)
+
+
+def test_a_client_that_pins_the_authority_reaches_the_service(deployment: Deployment, port: int) -> None:
+    with connect(outside(deployment, port, authority(deployment))) as client:
+        assert [found.name for found in client.environments()] == ["meta"]
+        assert client.readiness().problems == {}
+        outputs = client.environment("meta").outputs
+    assert outputs["external"].value == f"https://{ADDRESS}:{port}"
+
+
+def test_a_client_that_pins_another_authority_sends_nothing(deployment: Deployment, port: int) -> None:
+    with connect(outside(deployment, port, Authority.new().pem)) as client, pytest.raises(CalvinverseError):
+        client.environments()
+
+
+def test_the_services_log_names_the_client(deployment: Deployment, port: int) -> None:
+    context = ssl.create_default_context(cadata=authority(deployment))
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60, source_address=("127.0.0.88", 0)) as plain,
+        context.wrap_socket(plain, server_hostname=ADDRESS) as connection,
+    ):
+        lines = ("Authorization: Bearer no-good", "Calvinverse-Client: 192.0.2.1", "X-Forwarded-For: 192.0.2.1")
+        connection.sendall(request("/v1/environments", *lines, host=ADDRESS))
+        assert status(read_all(connection)) == 401
+    assert until(lambda: "127.0.0.88" in refused(deployment))
+    assert "192.0.2.1" not in refused(deployment)
+
+
+def refused(deployment: Deployment) -> list[str]:
+    """Clients of which the service's log says that their tokens were refused."""
+    logs = deployment.where.state.rglob("provisioning.stderr.*")
+    lines = [line for log in logs for line in log.read_text().splitlines()]
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    return [event["client"] for event in events if event["event"] == "token.refused"]
+
+
+def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> None:
+    before = {name for name in containers(deployment.where.state) if name.startswith("edge-")}
+    deployment.deploy()
+    assert {name for name in containers(deployment.where.state) if name.startswith("edge-")} == before
+    with connect(outside(deployment, port, authority(deployment))) as client:
+        assert client.readiness().problems == {}
+
+
+def test_undeploy_takes_it_away(deployment: Deployment, port: int) -> None:
+    deployment.remove()
+    assert containers(deployment.where.state) == {}
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
