@@ -3,6 +3,7 @@
 It stands in front of a service that records what arrives, and needs no deployed one.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -15,7 +16,7 @@ from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER, Limits
 from tests.support import http2_frames as h2
 from tests.support.edge_harness import NAME, SECRET, Edge, Upstream, edge, read_all, request, status
 
-LIMITS = Limits(largest_head=16 * 1024, largest_body=1024 * 1024, head=2.0, stalled=2.0, slowest=100_000)
+LIMITS = Limits(largest_head=16 * 1024, largest_body=1024 * 1024, head=5.0, stalled=5.0, slowest=100_000)
 """Shorter than those that are deployed, so that a test sees their end."""
 
 FORGED = (
@@ -191,7 +192,8 @@ def test_others_are_answered_while_many_connections_are_slow(attacked: Edge) -> 
     slow = [attacked.connect() for _ in range(200)]
     try:
         for connection in slow:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
+            with contextlib.suppress(OSError):  # the first ones may have ended, if the others took long
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
         assert status(attacked.send(request("/meanwhile"))) == 200
     finally:
         for connection in slow:

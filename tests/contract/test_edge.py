@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER
+from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER, Limits
 from tests.support.edge_certificates import Authority
 from tests.support.edge_harness import NAME, SECRET, Edge, Upstream, edge, read_all, request, status, until
 from tests.support.service_process import free_port
@@ -137,7 +137,8 @@ def test_a_certificate_that_can_not_be_read_changes_nothing(tmp_path: Path) -> N
 
 def test_a_service_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
-    with edge(tmp_path, port) as running, running.connect() as connection:
+    # Longer than what is deployed: the service of this test may take its time to start.
+    with edge(tmp_path, port, Limits(connecting=60.0)) as running, running.connect() as connection:
         connection.sendall(request("/"))
         with Upstream(port=port).running() as service:
             assert status(read_all(connection)) == 200
