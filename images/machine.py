@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from environments.context import state_folder
+from environments.providers.local_cluster.agents.networks import PLUGINS, plugin_folder
 from images.docker_engine import ask_engine
 from images.errors import RightsMissing
+from images.job_networks import CNI_PACKAGE, WITHOUT_CNI
 from images.neighbours import ADVICE, neighbours
 from images.places import cache_folder
 from images.report import size
@@ -72,6 +74,7 @@ def examine(deployed: Collection[Listener] = ()) -> list[Check]:
         ("neighbours", others),
         ("cgroups", cgroups),
         ("iptables", iptables),
+        ("networks", job_networks),
         ("kernel", kernel),
         ("tools", toolchain),
         ("disk", disk),
@@ -164,6 +167,17 @@ def iptables() -> Iterator[Check]:
         yield Check(
             "iptables", "warn", "iptables is missing, without which dockerd doesn't start.", "Install `iptables`."
         )
+
+
+def job_networks() -> Iterator[Check]:
+    """Whether jobs can have networks of their own: Nomad needs CNI plugins for that, and iptables."""
+    folder = plugin_folder()
+    if folder is not None:
+        yield Check("networks", "ok", f"Jobs can have networks of their own: CNI plugins are in {folder}.")
+        return
+    said = f"The CNI plugins {', '.join(PLUGINS)} are missing: Nomad runs no job in bridge mode."
+    hint = f"`doit docker` installs {CNI_PACKAGE}." if can_install_packages() else WITHOUT_CNI
+    yield Check("networks", "warn", said, hint)
 
 
 def kernel() -> Iterator[Check]:

@@ -66,6 +66,10 @@ def _containers(state: Path) -> Iterator[str]:
         return
     for line in sorted(done.stdout.splitlines()):
         name, _, mounts = line.partition(" ")
+        # What holds the network of an allocation mounts nothing.
+        allocation = name.removeprefix("nomad_init_")
+        if allocation != name and (state / "agents/nomad/data/alloc" / allocation).is_dir():
+            continue
         if not any(source.startswith(f"{state}/") for source in mounts.split(",")):
             yield name
 

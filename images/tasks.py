@@ -4,6 +4,7 @@ from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.docker_engine import ensure_engine
+from images.job_networks import ensure_plugins
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
 from images.pipeline.recipe import load_recipes
@@ -24,9 +25,10 @@ def tools() -> None:
 
 
 def docker() -> None:
-    """Make sure that a Docker engine answers, and report its version."""
+    """Make sure that a Docker engine answers, and that jobs can have networks of their own, as far as that goes."""
     report = console()
     report(f"Docker engine {ensure_engine(report)}")
+    ensure_plugins(report)
 
 
 def postgres() -> None:

@@ -59,13 +59,14 @@ class Existing:
 class DeployRequest:
     """The inputs of a deployment: the image of the service, the tools that run the agents, and existing agents.
 
-    `image` names the service's image by its content. `images` has, by name, those that the deployed service is told of,
-    for environments; PostgreSQL runs from one of them. `ports` has the agents' ports that differ from their makers'
-    own, `port` the service's if it is another than 8400.
+    `image` names the service's image by its content, `infra_image` that which holds the networks of jobs. `images` has,
+    by name, those that the deployed service is told of, for environments; PostgreSQL runs from one of them. `ports`
+    has the agents' ports that differ from their makers' own, `port` the service's if it is another than 8400.
     """
 
     image: str
     binaries: Mapping[str, Path]
+    infra_image: str = ""
     images: Mapping[str, PublishImageRequest] = field(default_factory=dict)
     existing: Sequence[Existing] = ()
     ports: Mapping[str, int | str] = field(default_factory=dict)
@@ -119,6 +120,7 @@ def _parameters(wish: DeployRequest, token: str) -> dict[str, Any]:
         "binaries": {name: str(path) for name, path in wish.binaries.items()},
         "ports": dict(wish.ports),
         **({} if wish.port is None else {"port": wish.port}),
+        "infra_image": wish.infra_image,
         "deployer": person(),
         "deployer_token": known_token(token),
         **{name: value for part in wish.existing for name, value in part.parameters().items()},

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from environments.providers.local_cluster.agents.networks import plugin_folder
 from environments.wire.images import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
+from images.job_networks import NOT_ISOLATED, WITHOUT_CNI
 from images.neighbours import ADVICE, neighbours
 from images.report import console
 from images.toolchain import require
@@ -15,6 +17,9 @@ from jobs.places import places
 from jobs.ports import block
 from jobs.status import status_lines, table
 from jobs.undeploy import undeploy as remove
+
+PAUSE = "pause"
+"""The image that holds the networks of jobs."""
 
 
 def deploy(
@@ -41,6 +46,7 @@ def deploy(
     wish = deployment.DeployRequest(
         image=images.deployable("provisioning", Channel(channel)).reference,
         binaries=require("consul", "bao", "nomad"),
+        infra_image=_infra_image(images, Channel(channel)),
         images={
             image.name: PublishImageRequest(
                 reference=image.reference, channel=image.channel, key=image.key, build=image.build
@@ -63,6 +69,8 @@ def deploy(
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")
+    if not existing["nomad"] and plugin_folder() is None:
+        report(f"Warning: {NOT_ISOLATED} {WITHOUT_CNI}")
     done = deployment.deploy(where, wish, report)
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
     for part, address in sorted(done.info.parts.items()):
@@ -72,6 +80,13 @@ def deploy(
     command = _command()
     report(f"Make a first environment with `{command} env create demo --template web`.")
     report(f"Open the TUI with `{command} tui`.")
+
+
+def _infra_image(images: Catalogue, channel: Channel) -> str:
+    """What holds the networks of jobs: it has no version of its own, so that of qa will do in every channel."""
+    if images.at(PAUSE, channel) is None:
+        channel = Channel.QA
+    return images.deployable(PAUSE, channel).reference
 
 
 def dispatch(environment: str = "", images: str = "", anew: bool = False) -> None:

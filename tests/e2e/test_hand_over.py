@@ -57,6 +57,7 @@ class Machine:
             {
                 "state": str(state),
                 "image": image,
+                "infra_image": images_here.reference("pause"),
                 "images": images,
                 "ports": ports,
                 "port": free_port(),

@@ -23,7 +23,9 @@ from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import NAMES, LocalAgents
 from environments.providers.local_cluster.agents.ports import free_ports
 from environments.providers.local_cluster.trust.cluster import Trust
+from images.errors import ImageNotBuilt
 from images.toolchain import require
+from tests.support import images_here
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,15 @@ def _remove_left(state: Path) -> None:
     shutil.rmtree(state, ignore_errors=True)
 
 
-def start_cluster(folder: Path) -> Cluster:
-    """A cluster with its trust set up, ready for jobs, in about 6 s."""
+def start_cluster(folder: Path, *, bridge: bool = True) -> Cluster:
+    """A cluster with its trust set up, ready for jobs, in about 6 s. `bridge`: jobs can have networks of their own."""
     remove_stale()
     state = folder / "state"
     claim = _claim(state)
     binaries = require("consul", "bao", "nomad")
     for attempt in range(5):
         ports = None if LocalAgents.exist(state) else free_ports(random.SystemRandom())
-        agents = LocalAgents(state, binaries, ports)
+        agents = LocalAgents(state, binaries, ports, _infra_image() if bridge else "")
         try:
             agents.start()
         except PortTaken:
@@ -116,6 +118,14 @@ def start_cluster(folder: Path) -> Cluster:
         Trust(agents.connections).apply()
         return Cluster(state, agents, claim)
     raise AssertionError("unreachable")
+
+
+def _infra_image() -> str:
+    """Most tests need no networks of jobs, and so not that image."""
+    try:
+        return images_here.reference("pause")
+    except ImageNotBuilt:
+        return ""
 
 
 def main() -> None:

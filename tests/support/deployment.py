@@ -39,6 +39,7 @@ class Deployment:
         self._wish = {
             "image": images_here.reference("provisioning"),
             "binaries": require("consul", "bao", "nomad"),
+            "infra_image": images_here.reference("pause"),
             "images": {
                 name: PublishImageRequest(reference=images_here.reference(name), channel="qa") for name in images
             },

@@ -45,7 +45,9 @@ class FoundAgent:
 class AgentHost(Protocol):
     """What this step needs of the machine."""
 
-    def start(self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> RunningAgent:
+    def start(
+        self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
+    ) -> RunningAgent:
         """Starts the agent and waits until it can be used. Idempotent.
 
         Raises `PortTaken`, `MachineError`, `BackendError`.
@@ -69,7 +71,8 @@ class AgentLocalOptions(Options):
     """`agent`: which one. With `address` an existing one is used, with the token in `token_file`, and not changed.
 
     `binaries` has the paths of `consul`, `bao` and `nomad`; those on the PATH otherwise. `ports` has those that differ
-    from the makers' own.
+    from the makers' own. `infra_image` is the image, by its content, that holds the networks of groups of jobs;
+    without it Nomad gives groups no networks of their own.
     """
 
     agent: AgentName
@@ -78,6 +81,7 @@ class AgentLocalOptions(Options):
     ca_file: str = ""
     binaries: dict[str, str] = Field(default_factory=dict)
     ports: dict[str, int | str] = Field(default_factory=dict)
+    infra_image: str = ""
 
 
 class AgentLocal(OwnThingsOnly):
@@ -113,7 +117,9 @@ class AgentLocal(OwnThingsOnly):
             run.log(f"{options.agent} {agent.version} at {agent.address} is used as it is")
         else:
             self._find(options.agent, context.owner)
-            agent = self._host.start(options.agent, context.owner.id, options.binaries, options.ports)
+            agent = self._host.start(
+                options.agent, context.owner.id, options.binaries, options.ports, options.infra_image
+            )
             run.log(f"{options.agent} {agent.version} runs at {agent.address}")
         return {"address": agent.address, "version": agent.version, "ca": agent.ca, "ours": not options.address}
 

@@ -23,6 +23,7 @@ def test_every_part_of_the_machine_is_looked_at_and_nothing_is_raised() -> None:
         "docker",
         "cgroups",
         "iptables",
+        "networks",
         "kernel",
         "go",
         "disk",

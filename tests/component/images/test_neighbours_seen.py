@@ -43,6 +43,12 @@ def test_ours_alone_are_no_neighbours(state: Path) -> None:
     assert not seen(state)
 
 
+def test_what_holds_the_network_of_an_allocation_of_ours_is_no_neighbour(state: Path) -> None:
+    (state / "agents/nomad/data/alloc/1").mkdir(parents=True)
+    engine(state, "nomad_init_1 ", "nomad_init_2 ")
+    assert seen(state).containers == ("nomad_init_2",)
+
+
 def test_containers_and_agents_of_others_are_named_and_counted(state: Path) -> None:
     engine(
         state,

@@ -47,6 +47,9 @@ def test_deploy_warns_before_it_starts(
         def deployable(self, *names: object) -> object:
             return type("Image", (), {"reference": "sha256:1"})()
 
+        def at(self, *names: object) -> object:
+            return None
+
         def deployables(self, *names: object) -> list[object]:
             return []
 

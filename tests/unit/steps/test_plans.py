@@ -506,7 +506,9 @@ class Host:
     def find(self, agent: str) -> FoundAgent | None:
         return self.found
 
-    def start(self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> RunningAgent:
+    def start(
+        self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
+    ) -> RunningAgent:
         self.found = FoundAgent(owner, "process 1")
         return RunningAgent("http://127.0.0.1:1", "1.0")
 

@@ -32,9 +32,11 @@ class LocalCluster:
     def __init__(self, state: Path) -> None:
         self._state = state.absolute()
 
-    def start(self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> RunningAgent:
+    def start(
+        self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
+    ) -> RunningAgent:
         """Brings the agent up. Raises `PortTaken`, `MachineError`, `BackendError`."""
-        agents = self._agents(binaries, ports)
+        agents = self._agents(binaries, ports, infra_image)
         started = agents.agent(agent)
         started.claim(owner)
         started.start()
@@ -108,7 +110,7 @@ class LocalCluster:
     def _ours(self) -> list[Part]:
         return [part for agent, part in _PARTS.items() if self.find(agent) is not None]
 
-    def _agents(self, binaries: Mapping[str, str], ports: Mapping[str, Any]) -> LocalAgents:
+    def _agents(self, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str = "") -> LocalAgents:
         paths = {name: Path(path) for name, path in binaries.items() if name in BINARIES}
         for name in BINARIES:
             if name not in paths and (found := shutil.which(name)):
@@ -118,7 +120,7 @@ class LocalCluster:
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             raise InvalidInput(f"The ports don't fit: {'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
-        return LocalAgents(self._state, paths, chosen)
+        return LocalAgents(self._state, paths, chosen, infra_image)
 
 
 def _version(part: Part, endpoint: Endpoint) -> str:

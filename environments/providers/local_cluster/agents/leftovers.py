@@ -15,6 +15,8 @@ from environments.providers.local_cluster.agents import engine, processes
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
+HOLDER = "nomad_init_"
+"""What the names of the containers begin with that hold the network of an allocation, before its id."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _HELPERS = frozenset({b"logmon", b"docker_logger", b"executor"})
 """First arguments of the processes that a Nomad agent starts beside containers, and that outlive it."""
@@ -30,7 +32,7 @@ def clear(data: Path, cgroups: Sequence[str]) -> None:
     Raises `MachineError` naming what can't be removed.
     """
     allocations = allocations_of(data)
-    _remove_containers(lambda: containers_of(data))
+    _remove_containers(lambda: [*containers_of(data), *_holders_of(allocations)])
     processes.stop(helpers_of(data), patience=5)
     for mount in mounts_below(data):
         _unmount(mount)
@@ -58,6 +60,18 @@ def clear_volumes(volumes: Path) -> None:
 def containers_of(data: Path) -> list[str]:
     """Ids of the containers, running or not, that use a folder below an agent's data folder."""
     return _containers_with_mounts_below(data, {"label": [_ALLOCATION_LABEL]})
+
+
+def _holders_of(allocations: Collection[str]) -> list[str]:
+    """Ids of the containers that hold the networks of allocations: they mount nothing."""
+    with _docker() as client:
+        filters = quote(json.dumps({"label": [_ALLOCATION_LABEL], "name": [HOLDER]}))
+        containers = _answer(client, "GET", f"/containers/json?all=true&filters={filters}")
+    return [
+        container["Id"]
+        for container in containers
+        if any(name.removeprefix(f"/{HOLDER}") in allocations for name in container["Names"])
+    ]
 
 
 def helpers_of(data: Path) -> list[int]:

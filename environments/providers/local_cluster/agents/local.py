@@ -29,14 +29,19 @@ class LocalAgents:
     """The agents of a state folder.
 
     `binaries` has the paths of `consul`, `bao` and `nomad`; what is missing can't be started. `ports` counts when the
-    folder is new; later, None or the same. Making this object writes nothing but the values chosen for a new cluster
+    folder is new; later, None or the same. `infra_image` is what holds the network of a group in bridge mode, by its
+    content; without it no group gets one. Making this object writes nothing but the values chosen for a new cluster
     (0600).
     """
 
-    def __init__(self, state: Path, binaries: Mapping[str, Path], ports: Ports | None = None) -> None:
+    def __init__(
+        self, state: Path, binaries: Mapping[str, Path], ports: Ports | None = None, infra_image: str = ""
+    ) -> None:
         state = state.absolute()
         private_folder(state)
-        self.site = Site(state, {name: path.absolute() for name, path in binaries.items()}, choose(state, ports))
+        self.site = Site(
+            state, {name: path.absolute() for name, path in binaries.items()}, choose(state, ports), infra_image
+        )
         programs: dict[str, Program] = {}
         supervisor = Supervisor(self.site.folder / "supervisor", programs, agents_environment(self.site.folder))
         self.supervisor = supervisor

@@ -10,7 +10,7 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.domain.names import SERVICE_VOLUMES
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.backend.calls import Caller, Part
-from environments.providers.local_cluster.agents import engine, leftovers
+from environments.providers.local_cluster.agents import engine, leftovers, networks
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER
@@ -62,12 +62,45 @@ class NomadAgent(Agent):
                 os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
         # Users of a build, such as apt's, need access to it.
         self.builds.chmod(0o711)
+        if self._plugins() is not None:
+            before = self._subnet_file.read_text().strip() if self._subnet_file.exists() else ""
+            write_if_changed(self._subnet_file, networks.claim(self.data, before) + "\n")
+        else:
+            private_folder(self._no_plugins)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
 
     @property
     def builds(self) -> Path:
         """Where images are built; the engine sees it under the same path as the jobs that mount it there."""
         return self.site.volumes / BUILDS_VOLUME
+
+    @property
+    def bridge(self) -> str:
+        """The bridge of groups that have a network of their own; other agents of this machine have others."""
+        return networks.bridge_name(self.site.chosen.cluster)
+
+    @property
+    def _subnet_file(self) -> Path:
+        return self.folder / "subnet"
+
+    @property
+    def _no_plugins(self) -> Path:
+        """An empty folder: without plugins Nomad places no group in bridge mode."""
+        return self.folder / "no-plugins"
+
+    def _plugins(self) -> Path | None:
+        """The CNI plugins; None if no group can have a network of its own."""
+        return networks.plugin_folder() if self.site.infra_image else None
+
+    def _networks(self) -> dict[str, Any]:
+        plugins = self._plugins()
+        if plugins is None:
+            return {"cni_path": str(self._no_plugins)}
+        return {
+            "cni_path": str(plugins),
+            "bridge_network_name": self.bridge,
+            "bridge_network_subnet": self._subnet_file.read_text().strip(),
+        }
 
     def _configuration(self) -> dict[str, Any]:
         chosen, ports = self.site.chosen, self.site.ports
@@ -104,6 +137,7 @@ class NomadAgent(Agent):
             "client": {
                 "enabled": True,
                 "network_interface": "lo",
+                **self._networks(),
                 # Nomad's own limit of 30 s would silently shorten what job files ask for.
                 "max_kill_timeout": "1h",
                 "alloc_mounts_dir": str(self.data / "alloc_mounts"),
@@ -126,6 +160,7 @@ class NomadAgent(Agent):
                     "config": {
                         "allow_privileged": False,
                         "volumes": {"enabled": False},
+                        **({"infra_image": self.site.infra_image} if self.site.infra_image else {}),
                         "gc": {
                             "image": False,
                             "container": True,
@@ -243,8 +278,12 @@ class NomadAgent(Agent):
             with contextlib.suppress(CalvinverseError):  # if it fails, what it leaves is removed below
                 self.empty(self.admin())
         self.stop()
+        allocations = leftovers.allocations_of(self.data)
         leftovers.clear(self.data, [self.cgroup])
         leftovers.clear_volumes(self.site.volumes)
+        if self._subnet_file.exists():
+            networks.clear(self.bridge, self._subnet_file.read_text().strip(), allocations)
+            networks.release(self.data)
         super().remove()
 
     def empty(self, admin: Caller) -> None:

@@ -51,6 +51,8 @@ class Site:
     state: Path
     binaries: Mapping[str, Path]
     chosen: Chosen
+    infra_image: str = ""
+    """By its content: what Nomad runs to hold the network of a group. Empty: no group has a network of its own."""
 
     @property
     def ports(self) -> Ports:

@@ -34,7 +34,12 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found = [
-            {"Id": name, "Labels": {LABEL: "any"}, "Mounts": [{"Source": source} for source in sources]}
+            {
+                "Id": name,
+                "Names": [f"/{name}"],
+                "Labels": {LABEL: "any"},
+                "Mounts": [{"Source": source} for source in sources],
+            }
             for name, sources in self.server.containers.items()
         ]
         self._say(json.dumps(found).encode())
@@ -85,6 +90,8 @@ def engine(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         "another-checkout": ["/elsewhere/agents/nomad/data/alloc/x/alloc"],
         "same-beginning": [f"{data}-of-somebody/alloc"],
         "without-mounts": [],
+        f"nomad_init_{OURS}": [],
+        f"nomad_init_{THEIRS}": [],
     }
     with Engine(path, containers) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -96,7 +103,12 @@ def engine(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def test_containers_and_groups_of_others_stay(engine: Engine, cgroups: Path, data: Path) -> None:
     leftovers.clear(data, ["mine.slice"])
-    assert sorted(engine.containers) == ["another-checkout", "same-beginning", "without-mounts"]
+    assert sorted(engine.containers) == [
+        "another-checkout",
+        f"nomad_init_{THEIRS}",
+        "same-beginning",
+        "without-mounts",
+    ]
     left = {str(path.relative_to(cgroups)) for path in cgroups.rglob("*") if path.is_dir()}
     assert not any(OURS in path or "mine.slice" in path for path in left)
     theirs = {path for path in left if THEIRS in path}

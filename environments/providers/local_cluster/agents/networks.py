@@ -1,0 +1,190 @@
+"""The bridge of a Nomad agent: whether this machine can have one, its own subnet, and removing what is left of it.
+
+Nomad makes the bridge when the first group needs it, and the CNI plugins connect groups to it. Several agents of one
+machine share nothing here but chains of the firewall, in which each has rules of its own.
+"""
+
+import fcntl
+import ipaddress
+import os
+import re
+import secrets
+import shlex
+import socket
+import struct
+import subprocess
+from collections.abc import Collection, Iterator
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from environments.domain.errors import MachineError
+
+PLUGINS = ("bridge", "firewall", "host-local", "loopback", "portmap")
+"""The CNI plugins that Nomad runs for a group in bridge mode."""
+
+PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+"""Where Debian installs them, and where their makers say that they belong."""
+
+_BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
+SUBNETS = tuple(subnet for block in _BLOCKS for subnet in block.subnets(new_prefix=21))
+"""Where subnets are chosen: private addresses that neither Docker's first networks nor Nomad's own default take."""
+
+_CLAIMS = Path("/run/calvinverse/subnets")
+"""A file for each subnet in use, which holds the folder of its agent. It is empty after a start of the machine."""
+_LEASES = Path("/var/run/cni/nomad")
+"""Where the plugin `host-local` keeps which container has which address, for every Nomad of this machine."""
+_RESULTS = Path("/var/lib/cni/results")
+_ROUTES = Path("/proc/net/route")
+
+_ID = re.compile(r'id: "([^"]+)"')
+_SECONDS = 30.0
+_SIOCSIFFLAGS, _SIOCBRDELBR = 0x8914, 0x89A1  # linux/sockios.h
+
+
+def plugin_folder() -> Path | None:
+    """The folder with all plugins that bridge mode needs; None if there is none."""
+    return next((folder for folder in PLUGIN_FOLDERS if all((folder / name).is_file() for name in PLUGINS)), None)
+
+
+def bridge_name(cluster: str) -> str:
+    """The name of the bridge; the kernel allows 15 characters. `cluster`: 8 characters that name the cluster."""
+    return f"cv{cluster}"
+
+
+def claim(folder: Path, before: str = "", claims: Path = _CLAIMS, routes: Path = _ROUTES) -> str:
+    """A subnet (`172.28.8.0/21`) for the agent with this data folder, which no other agent and no route has.
+
+    The one from `before`, unless another agent has claimed it since. Raises `MachineError` if all are taken.
+    """
+    claims.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with (claims / "lock").open("a") as lock:
+        flock(lock, LOCK_EX)
+        taken = dict(_claimed(claims))
+        if before and taken.get(before, folder) == folder:
+            _write(claims, before, folder)
+            return before
+        used = [ipaddress.IPv4Network(subnet) for subnet in taken] + list(_routed(routes))
+        free = [subnet for subnet in SUBNETS if not any(subnet.overlaps(other) for other in used)]
+        if not free:
+            raise MachineError(
+                "No subnet is free for the networks of jobs.",
+                hint=f"Free one of {SUBNETS[0]} to {SUBNETS[-1]}: all have routes or agents.",
+            )
+        chosen = str(secrets.choice(free))
+        _write(claims, chosen, folder)
+        return chosen
+
+
+def release(folder: Path, claims: Path = _CLAIMS) -> None:
+    """Gives back the subnets of the agent with this data folder."""
+    if not claims.is_dir():
+        return
+    with (claims / "lock").open("a") as lock:
+        flock(lock, LOCK_EX)
+        for subnet, owner in list(_claimed(claims)):
+            if owner == folder:
+                _place(claims, subnet).unlink(missing_ok=True)
+
+
+def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
+    """Removes the bridge, and what CNI plugins left of groups in the subnet: rules and chains, leases, results.
+
+    Rules of others stay, and so do the chains that all users of the plugins share. Raises `MachineError`.
+    """
+    network = ipaddress.IPv4Network(subnet)
+    leases = [path for path in _LEASES.glob("*") if _is_in(path.name, network)]
+    ids = {*allocations, *(line for path in leases for line in path.read_text().splitlines()[:1])}
+    for table in ("nat", "filter"):
+        _clear_table(table, bridge, network, ids)
+    for path in leases:
+        path.unlink(missing_ok=True)
+    for allocation in ids:
+        for path in _RESULTS.glob(f"nomad-{allocation}-*"):
+            path.unlink(missing_ok=True)
+    if Path("/sys/class/net", bridge, "bridge").is_dir():
+        _remove_bridge(bridge)
+
+
+def _claimed(claims: Path) -> Iterator[tuple[str, Path]]:
+    """Subnets in use with the folders of their agents; a claim whose folder is gone counts no more."""
+    for path in claims.glob("*_*"):
+        owner = Path(path.read_text())
+        if owner.is_dir():
+            yield path.name.replace("_", "/"), owner
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _place(claims: Path, subnet: str) -> Path:
+    return claims / subnet.replace("/", "_")
+
+
+def _write(claims: Path, subnet: str, folder: Path) -> None:
+    _place(claims, subnet).write_text(str(folder))
+
+
+def _routed(routes: Path) -> Iterator[ipaddress.IPv4Network]:
+    """Networks with a route (proc_net(5): address and mask in hexadecimal, the lowest byte first)."""
+    for line in routes.read_text().splitlines()[1:]:
+        fields = line.split()
+        address, mask = (int.from_bytes(bytes.fromhex(fields[index]), "little") for index in (1, 7))
+        if mask:
+            yield ipaddress.IPv4Network((address, mask.bit_count()), strict=False)
+
+
+def _is_in(text: str, network: ipaddress.IPv4Network) -> bool:
+    try:
+        return ipaddress.IPv4Network(text, strict=False).subnet_of(network)
+    except ValueError:
+        return False
+
+
+def _clear_table(table: str, bridge: str, network: ipaddress.IPv4Network, ids: set[str]) -> None:
+    rules = [shlex.split(line) for line in _iptables(table, "-S").splitlines() if line.startswith("-A ")]
+    ours = [rule for rule in rules if bridge in rule or any(_is_in(word, network) for word in rule)]
+    ids |= {found[1] for rule in ours for word in rule if (found := _ID.search(word))}
+    ours += [rule for rule in rules if rule not in ours and any(_named(word, ids) for word in rule)]
+    # Chains of single containers are named after a hash; all others are shared.
+    own = {rule[-1] for rule in ours if re.fullmatch(r"CNI-(DN-)?[0-9a-f]{20,}", rule[-1])}
+    for rule in ours:
+        if rule[1] not in own:
+            _iptables(table, "-D", *rule[1:])
+    for chain in sorted(own):
+        _iptables(table, "-F", chain)
+        _iptables(table, "-X", chain)
+
+
+def _named(word: str, ids: Collection[str]) -> bool:
+    found = _ID.search(word)
+    return found is not None and found[1] in ids
+
+
+def _iptables(table: str, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["iptables", "-w", "10", "-t", table, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
+        )
+    except FileNotFoundError:
+        return ""  # no rules without it
+    except subprocess.TimeoutExpired as error:
+        raise MachineError(f"`iptables` took longer than {_SECONDS:.0f} s.") from error
+    if done.returncode and arguments[0] == "-S":
+        raise MachineError(f"The rules of the firewall can't be listed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _remove_bridge(name: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        try:
+            fcntl.ioctl(channel, _SIOCSIFFLAGS, struct.pack("16sH14x", name.encode(), 0))
+            fcntl.ioctl(channel, _SIOCBRDELBR, name.encode() + b"\0")
+        except OSError as error:
+            raise MachineError(
+                f"The bridge {name} can't be removed: {error.strerror}.", hint=f"Remove it: `ip link delete {name}`."
+            ) from error

@@ -1,0 +1,133 @@
+"""Subnets of agents, and what is removed of a bridge: our own, and nothing of others."""
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from environments.domain.errors import MachineError
+from environments.providers.local_cluster.agents import networks
+from environments.providers.local_cluster.agents.networks import SUBNETS, bridge_name, claim, release
+
+HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
+OURS, THEIRS = "0aa1b2c3-0000-4000-8000-000000000001", "0aa1b2c3-0000-4000-8000-000000000002"
+
+
+@pytest.fixture
+def routes(tmp_path: Path) -> Path:
+    file = tmp_path / "route"
+    file.write_text(f"{HEADER}\n")
+    return file
+
+
+def folder(tmp_path: Path, name: str) -> Path:
+    made = tmp_path / name
+    made.mkdir()
+    return made
+
+
+def test_the_name_of_a_bridge_is_one_of_an_interface() -> None:
+    assert len(bridge_name("0123abcd")) <= 15
+
+
+def test_each_agent_has_a_subnet_of_its_own_and_keeps_it(tmp_path: Path, routes: Path) -> None:
+    claims, agents = tmp_path / "claims", [folder(tmp_path, f"agent-{number}") for number in range(5)]
+    chosen = [claim(agent, "", claims, routes) for agent in agents]
+    assert len(set(chosen)) == 5
+    assert [claim(agent, before, claims, routes) for agent, before in zip(agents, chosen, strict=True)] == chosen
+
+
+def test_a_subnet_that_somebody_has_taken_meanwhile_is_not_used_again(tmp_path: Path, routes: Path) -> None:
+    """After a start of the machine nobody's claim is there any more."""
+    claims, first, second = tmp_path / "claims", folder(tmp_path, "first"), folder(tmp_path, "second")
+    chosen = claim(first, "", claims, routes)
+    release(first, claims)
+    assert claim(second, chosen, claims, routes) == chosen
+    assert claim(first, chosen, claims, routes) != chosen
+
+
+def test_what_has_a_route_is_not_chosen_and_what_lost_its_agent_is(tmp_path: Path, routes: Path) -> None:
+    claims, gone = tmp_path / "claims", folder(tmp_path, "gone")
+    # 172.28.0.0/15 and all of 172.30.0.0/16 but its first subnet.
+    taken = [ipaddress.ip_network("172.28.0.0/15"), *(one for one in SUBNETS if str(one).startswith("172.30."))][:-1]
+    lines = [_route(one) for one in taken]
+    routes.write_text("\n".join([HEADER, _route(ipaddress.ip_network("0.0.0.0/0")), *lines]))
+    last = str(SUBNETS[-1])
+    assert claim(gone, "", claims, routes) == last
+    with pytest.raises(MachineError, match="No subnet is free"):
+        claim(folder(tmp_path, "late"), "", claims, routes)
+    gone.rmdir()
+    assert claim(tmp_path / "late", "", claims, routes) == last
+
+
+def _route(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    address, mask = (value.packed[::-1].hex().upper() for value in (network.network_address, network.netmask))
+    return f"some0\t{address}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0"
+
+
+NAT = f"""\
+-P POSTROUTING ACCEPT
+-N CNI-1111111111111111111111ab
+-N CNI-DN-11111111111111111111a
+-N CNI-2222222222222222222222ab
+-N CNI-DN-22222222222222222222a
+-N CNI-HOSTPORT-DNAT
+-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
+-A POSTROUTING -s 172.28.8.5/32 -m comment --comment "name: \\"nomad\\" id: \\"{OURS}\\"" -j CNI-1111111111111111111111ab
+-A POSTROUTING -s 172.26.64.9/32 -m comment --comment "name: \\"nomad\\" id: \\"{THEIRS}\\"" -j CNI-2222222222222222222222ab
+-A CNI-1111111111111111111111ab -d 172.28.8.0/21 -m comment --comment "name: \\"nomad\\" id: \\"{OURS}\\"" -j ACCEPT
+-A CNI-DN-11111111111111111111a -p tcp -m tcp --dport 20001 -j DNAT --to-destination 172.28.8.5:8000
+-A CNI-DN-22222222222222222222a -p tcp -m tcp --dport 20002 -j DNAT --to-destination 172.26.64.9:8000
+-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"nomad\\" id: \\"{OURS}\\"" -m multiport --dports 20001 -j CNI-DN-11111111111111111111a
+-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat name: \\"nomad\\" id: \\"{THEIRS}\\"" -m multiport --dports 20002 -j CNI-DN-22222222222222222222a
+"""  # noqa: E501 - as iptables writes it
+
+FILTER = """\
+-P FORWARD DROP
+-N CNI-FORWARD
+-N NOMAD-ADMIN
+-A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD
+-A FORWARD -o docker0 -j DOCKER
+-A CNI-FORWARD -m comment --comment "CNI firewall plugin admin overrides" -j NOMAD-ADMIN
+-A CNI-FORWARD -d 172.28.8.5/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A CNI-FORWARD -s 172.26.64.9/32 -j ACCEPT
+-A NOMAD-ADMIN -d 172.28.8.0/21 -o cv0123abcd -j ACCEPT
+-A NOMAD-ADMIN -d 172.26.64.0/20 -o nomad -j ACCEPT
+"""
+
+
+def test_of_a_firewall_only_the_rules_of_its_groups_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases, results = folder(tmp_path, "leases"), folder(tmp_path, "results")
+    (leases / "172.28.8.5").write_text(f"{OURS}\neth0")
+    (leases / "172.26.64.9").write_text(f"{THEIRS}\neth0")
+    (leases / "lock").touch()
+    for one in (OURS, THEIRS):
+        (results / f"nomad-{one}-eth0").touch()
+    monkeypatch.setattr(networks, "_LEASES", leases)
+    monkeypatch.setattr(networks, "_RESULTS", results)
+    changes: list[str] = []
+
+    def iptables(table: str, *arguments: str) -> str:
+        if arguments == ("-S",):
+            return NAT if table == "nat" else FILTER
+        changes.append(" ".join([table, *arguments]))
+        return ""
+
+    monkeypatch.setattr(networks, "_iptables", iptables)
+    networks.clear("cv0123abcd", "172.28.8.0/21", [])
+    assert changes == [
+        f'nat -D POSTROUTING -s 172.28.8.5/32 -m comment --comment name: "nomad" id: "{OURS}" '
+        "-j CNI-1111111111111111111111ab",
+        f'nat -D CNI-HOSTPORT-DNAT -p tcp -m comment --comment dnat name: "nomad" id: "{OURS}" -m multiport '
+        "--dports 20001 -j CNI-DN-11111111111111111111a",
+        "nat -F CNI-1111111111111111111111ab",
+        "nat -X CNI-1111111111111111111111ab",
+        "nat -F CNI-DN-11111111111111111111a",
+        "nat -X CNI-DN-11111111111111111111a",
+        "filter -D CNI-FORWARD -d 172.28.8.5/32 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "filter -D NOMAD-ADMIN -d 172.28.8.0/21 -o cv0123abcd -j ACCEPT",
+    ]
+    assert sorted(path.name for path in leases.iterdir()) == ["172.26.64.9", "lock"]
+    assert [path.name for path in results.iterdir()] == [f"nomad-{THEIRS}-eth0"]
