@@ -102,6 +102,10 @@ DEGRADED = Sign("▲", "degraded", "bad", "ready, but a job or a check of it fai
 """A flag: the environment is ready, but doesn't work as a whole."""
 
 
+HOST_NETWORK = Sign("⇆", "host network", "warn", "its jobs may use the network of their node")
+"""A mark in listings: the jobs of the environment may reach whatever listens on their node."""
+
+
 def flags(view: "EnvironmentView") -> Iterator[Sign]:
     """The flags of an environment, the most important first."""
     if view.degraded:

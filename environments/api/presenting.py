@@ -146,6 +146,7 @@ def template(found: CataloguedTemplate) -> templates.TemplateView:
         ),
         outputs={name: output.description for name, output in content.outputs.items()},
         host_volumes=content.host_volumes,
+        network=content.network,
         source=None if push.source is None else templates.TemplateSource.model_validate(push.source),
     )
 

@@ -9,7 +9,20 @@ from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.moments import coarse, moment, taken, time_of_day
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
-from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, DRIFTED, RESOURCES, STATES, STEPS, clean, flags, shown
+from environments.words import (
+    AWAITING,
+    DEGRADED,
+    DEPLOYMENTS,
+    DRIFTED,
+    HOST_NETWORK,
+    RESOURCES,
+    STATES,
+    STEPS,
+    Sign,
+    clean,
+    flags,
+    shown,
+)
 
 
 def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
@@ -19,7 +32,7 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
         (
             (
                 view.name,
-                ", ".join(map(str, (STATES[view.state], *flags(view)))),
+                ", ".join(map(str, (STATES[view.state], *_marks(view)))),
                 view.template,
                 view.owner,
                 coarse((view.destroyed_at or now) - view.created_at),
@@ -28,6 +41,12 @@ def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
             for view in views
         ),
     )
+
+
+def _marks(view: EnvironmentView) -> Iterator[Sign]:
+    yield from flags(view)
+    if view.network == "host" and view.state not in ENDED:
+        yield HOST_NETWORK
 
 
 def time_left(view: EnvironmentView, now: datetime) -> str:
@@ -70,6 +89,7 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
             ("id", view.id),
             ("owner", view.owner),
             ("template", f"{view.template} {view.template_version}  {view.bundle}"),
+            ("network", "the node's" if view.network == "host" else ""),
             ("created", moment(view.created_at, zone)),
             ("managed by", view.managed_by or ""),
             ("last good", view.last_good or ""),

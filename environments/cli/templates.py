@@ -267,6 +267,7 @@ def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
             *_source(view),
             ("lifetime", f"{_lifetime(view.default_lifetime)}, at most {_lifetime(view.maximum_lifetime)}"),
             *([("host volumes", f"{', '.join(view.host_volumes)}; for admins only")] if view.host_volumes else []),
+            *([("network", "the node's; for admins only")] if view.network == "host" else []),
         )
     )
     required = view.parameters_schema.get("required", [])

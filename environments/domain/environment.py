@@ -119,6 +119,15 @@ class Environment(_Record):
     """Steps whose new version runs beside the one before, and waits for a person to promote it."""
     degraded: tuple[DegradedReason, ...] = ()
     """What of it doesn't work, as far as it is ready; empty: nothing is known to be wrong."""
+    network: str = "bridge"
+    """`bridge`: its jobs have networks of their own. `host`: they may use their node's."""
+    host_network_bundle: str | None = None
+    """The version of its template that may use the node's network without declaring it: the one that it had when
+    templates began to declare that. None: no version may."""
+
+    def network_by(self, bundle: str, declared: str) -> str:
+        """The network that its jobs get by a version of its template (its digest, and what it declares)."""
+        return "host" if bundle == self.host_network_bundle else declared
 
 
 class Deployment(_Record):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -84,6 +84,7 @@ class Output(_Part):
 class Template(_Part):
     """The content of `template.toml`, checked. `host_volumes` names folders of a node that its jobs may mount.
 
+    `network` is "host" if its jobs may use their node's network; with "bridge" each group has a network of its own.
     `limit` is how many deployments of it run at once; None: as many as the workers take.
     """
 
@@ -91,6 +92,7 @@ class Template(_Part):
     version: str = "0"
     description: str = ""
     host_volumes: tuple[str, ...] = ()
+    network: Literal["bridge", "host"] = "bridge"
     limit: int | None = Field(default=None, ge=1)
     lifetime: Lifetime = Lifetime()
     drift: DriftSchedule = DriftSchedule()

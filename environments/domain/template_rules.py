@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RESERVED_STEPS = frozenset({"shared", "proof"})
 """Names that the journal of a destroy uses itself: what serves the whole environment, and the last look."""
 
-_HEAD = ("name", "version", "description", "host_volumes", "limit")
+_HEAD = ("name", "version", "description", "host_volumes", "network", "limit")
 _TABLES = ("template", "lifetime", "drift", "parameters", "steps", "outputs")
 _KEYS: dict[str, tuple[str, ...]] = {
     "template": _HEAD,

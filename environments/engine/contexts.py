@@ -111,6 +111,7 @@ class Contexts:
             parameters=self._environment.parameters,
             secrets=self._secrets if self.brings_secrets(step) else {},
             host_volumes=frozenset(self.template.host_volumes),
+            host_network=self._environment.network_by(self._bundle.digest, self.template.network) == "host",
             promotes=self._promotes,
             inputs=inputs,
             finished=self._history.finished,

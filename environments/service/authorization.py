@@ -158,10 +158,11 @@ def check_new_token(principal: Principal, owner: str, role: Role) -> None:
 def _check_template(principal: Principal, action: Action, template: Template) -> None:
     if action is Action.ENVIRONMENT_CREATE:
         check_template_name(principal, template.name)
-    if template.host_volumes and principal.role != "admin":
+    taken = [*template.host_volumes, *(["the network"] if template.network == "host" else [])]
+    if taken and principal.role != "admin":
         raise Forbidden(
             f"Only an admin makes, updates or takes back environments with version {template.version} of the template "
-            f"{template.name!r}: its jobs get {', '.join(template.host_volumes)} of their node."
+            f"{template.name!r}: its jobs get {', '.join(taken)} of their node."
         )
 
 

@@ -34,7 +34,9 @@ def reverted_columns(tx: Transaction, environment: Environment, deployment: Depl
     if before is not None and before.template and before.bundle != environment.bundle:
         bundle = tx.templates.bundle(before.bundle)
         if bundle is not None:
-            changes |= {"bundle": before.bundle, "template_version": bundle.template().version}
+            template = bundle.template()
+            changes |= {"bundle": before.bundle, "template_version": template.version}
+            changes["network"] = environment.network_by(before.bundle, template.network)
     if before is not None and before.template and before.parameters != environment.parameters:
         changes["parameters"] = before.parameters
     if environment.state is State.READY:

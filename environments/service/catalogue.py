@@ -168,5 +168,6 @@ def _shown_size(found: CataloguedTemplate) -> int:
         [(step.name, step.uses, step.needs) for step in template.steps],
         [(name, output.description) for name, output in template.outputs.items()],
         template.host_volumes,
+        template.network,
     )
     return len(to_json(shown))

@@ -64,6 +64,7 @@ def new_environment(
         template=template.name,
         template_version=template.version,
         bundle=bundle.digest,
+        network=template.network,
         state=State.REQUESTED,
         state_since=now,
         created_at=now,
@@ -194,7 +195,12 @@ def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> D
 
 
 def _with(environment: Environment, bundle: Bundle, template: Template, parameters: Mapping[str, Any]) -> Environment:
-    changes = {"bundle": bundle.digest, "template_version": template.version, "parameters": dict(parameters)}
+    changes = {
+        "bundle": bundle.digest,
+        "template_version": template.version,
+        "parameters": dict(parameters),
+        "network": environment.network_by(bundle.digest, template.network),
+    }
     return environment.model_copy(update=changes)
 
 

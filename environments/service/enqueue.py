@@ -75,7 +75,7 @@ def roll_back(tx: Transaction, draft: Draft, request: DeploymentRequest) -> Depl
 
 
 def _asked_for(environment: Environment) -> dict[str, Any]:
-    return {name: getattr(environment, name) for name in ("bundle", "template_version", "parameters")}
+    return {name: getattr(environment, name) for name in ("bundle", "template_version", "parameters", "network")}
 
 
 def destroy(

@@ -234,6 +234,7 @@ class Planning:
                 "bundle": plan.bundle,
                 "template_version": plan.template_version,
                 "parameters": plan.parameters,
+                "network": environment.network_by(plan.bundle, bundle.template().network),
             }
         )
         draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))

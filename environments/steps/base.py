@@ -150,8 +150,8 @@ class StepContext:
     """Everything that a step may use. `options` are rendered and validated by the executor's model.
 
     `secrets` are the environment's secret parameters; only kinds that take secrets get them. `host_volumes` are those
-    that the template declares: jobs get no others. `promotes`: somebody asked for what waits to be promoted.
-    `inputs` is a hash of the rendered options.
+    that the template declares: jobs get no others. `host_network`: jobs may use their node's network.
+    `promotes`: somebody asked for what waits to be promoted. `inputs` is a hash of the rendered options.
 
     `finished` are the environment's resources (kind, address) with the marks that were recorded when they last ran to
     their end (`StepRun.finished`); None: made by a version that recorded none. For those `before` is the template of
@@ -166,6 +166,7 @@ class StepContext:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     host_volumes: frozenset[str] = frozenset()
+    host_network: bool = False
     promotes: bool = False
     inputs: str = ""
     finished: Mapping[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict, repr=False)

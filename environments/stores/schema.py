@@ -106,6 +106,8 @@ environments = Table(
     Column("observe_at", Moment),
     Column("awaiting_promotion", JSON, nullable=False, server_default="[]"),
     Column("degraded", JSON, nullable=False, server_default="[]"),
+    Column("network", String(10), nullable=False, server_default="bridge"),
+    Column("host_network_bundle", String(80)),
     Index(
         "uq_environments_live_name",
         "name",

@@ -64,6 +64,8 @@ class EnvironmentView(View):
     """Steps whose new version waits for `env promote`; addresses and outputs are still those of the version before."""
     degraded: tuple[DegradedReason, ...] = ()
     """Why a ready environment doesn't work as a whole, at this moment; empty: nothing is known to be wrong."""
+    network: str = "bridge"
+    """`bridge`: its jobs have networks of their own. `host`: they may use that of their node."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
 

@@ -54,6 +54,8 @@ class TemplateView(View):
     """Name → description."""
     host_volumes: tuple[str, ...] = ()
     """Folders and sockets of a node that its jobs may mount; with any, only an admin makes environments of it."""
+    network: str = "bridge"
+    """`bridge`: its jobs have networks of their own. `host`: they may use their node's, and only admins make any."""
     source: TemplateSource | None = None
     """None: it was pushed from a folder."""
 

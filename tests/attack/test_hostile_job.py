@@ -11,12 +11,12 @@ from tests.support.attack_harness import CASES, Person, Target, bundle, until
 
 @pytest.fixture(scope="module")
 def report(target: Target) -> Any:
-    """What the job says of itself, run by mallory beside an environment of alice."""
+    """What the job says of itself, beside an environment of alice. In the network of the node it reaches every part."""
     target.alice.made("hostile-victim", "attack-notes")
     addresses = {part: str(client.base_url).rstrip("/") for part, client in target.parts.items()}
     try:
         parameters = {"victim": "hostile-victim", "addresses": {**addresses, "service": target.address}}
-        target.mallory.made("hostile", "attack-hostile", parameters)
+        target.admin.made("hostile", "attack-hostile", parameters)
 
         def lines() -> list[str]:
             said = target.output("hostile", "app").splitlines()
@@ -26,7 +26,7 @@ def report(target: Target) -> Any:
         yield json.loads(line.removeprefix("REPORT "))
     finally:
         print(target.output("hostile", "app"))
-        target.mallory.destroy("hostile")
+        target.admin.destroy("hostile")
         target.alice.destroy("hostile-victim")
 
 
@@ -53,14 +53,22 @@ def test_no_token_of_the_service_is_in_its_environment(report: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "way", ["privileged = true", 'pid_mode = "host"', 'volumes = ["/etc:/h"]', 'cap_add = ["sys_admin"]']
+    "way",
+    [
+        "privileged = true",
+        'pid_mode = "host"',
+        'volumes = ["/etc:/h"]',
+        'cap_add = ["sys_admin"]',
+        'network_mode = "host"',
+        'network_mode = "container:${NOMAD_ALLOC_ID}"',
+    ],
 )
 def test_a_job_gets_no_way_out_of_its_container(target: Target, admin: Person, mallory: Person, way: str) -> None:
     """An admin's template may ask; the node refuses."""
     files = bundle(CASES / "echo", {'name = "attack-echo"': 'name = "attack-out"'})
     text = base64.b64decode(files["app.nomad.hcl"]).decode()
     files["app.nomad.hcl"] = base64.b64encode(
-        text.replace("force_pull   = false", f"force_pull = false\n        {way}").encode()
+        text.replace("force_pull = false", f"force_pull = false\n        {way}").encode()
     ).decode()
     answer = admin.http.post("/v1/templates", json={"files": files})
     if answer.status_code == 422:

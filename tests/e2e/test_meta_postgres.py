@@ -30,6 +30,7 @@ WORKING = 12
 
 SLOW = """
 [template]
+network = "host"
 name = "slow"
 [[steps]]
 name = "work"

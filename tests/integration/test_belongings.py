@@ -34,6 +34,7 @@ from tests.support.web_harness import leftovers, tools
 
 TINY = """
 [template]
+network = "host"
 name = "tiny"
 [[steps]]
 name = "settings"
@@ -42,6 +43,7 @@ with = { keys = { message = "hi" } }
 """
 READER = """
 [template]
+network = "host"
 name = "reader"
 [[steps]]
 name = "app"

@@ -24,6 +24,7 @@ NAME = "falling"
 
 TEMPLATE = """
 [template]
+network = "host"
 name = "degraded"
 version = "1"
 description = "A service that can be broken from outside"

@@ -70,7 +70,6 @@ job "app" {
         image        = var.image
         force_pull   = false
         init         = true
-        network_mode = "host"
         entrypoint   = ["/usr/bin/bash", "-c"]
         args         = [var.command]
       }

@@ -29,6 +29,7 @@ LABEL = "com.hashicorp.nomad.alloc_id"
 
 TEMPLATE = """
 [template]
+network = "host"
 name = "pair"
 version = "1"
 description = "A service that lasts and a job that ends"

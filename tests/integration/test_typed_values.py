@@ -22,6 +22,7 @@ SECRETS: dict[str, Any] = {"token": TEXT, "flag": True, "login": {"user": "x", "
 
 TEMPLATE = """
 [template]
+network = "host"
 name = "typed"
 [parameters.token]
 type = "string"

@@ -67,6 +67,7 @@ ENDED = ("each", "seed")
 
 TEMPLATE = """
 [template]
+network = "host"
 name = "kinds"
 [parameters.word]
 type = "string"

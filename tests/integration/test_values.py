@@ -154,7 +154,7 @@ def composed(text: str) -> str:
 def test_what_runs_is_what_was_typed(backends: Backends, nomad: NomadClient, place: None) -> None:
     given = variables(hostile(200, 1))
     values = given["values"]
-    job = adopt(nomad_values.read(nomad.parse, JOB, given), "app", OWNER)
+    job = adopt(nomad_values.read(nomad.parse, JOB, given), "app", OWNER, host_network=True)
     backends.nomad.call("POST", f"/v1/jobs?namespace={NAME}", {"Job": job})
     allocation = await_done(backends.nomad, NAME, "app")
     path = f"/v1/client/allocation/{allocation}/restart?namespace={NAME}"

@@ -18,6 +18,7 @@ from tests.support.engine_harness import ADMIN
 
 TEMPLATE = """
 [template]
+network = "host"
 name = "writer"
 [[steps]]
 name = "app"

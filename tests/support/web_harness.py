@@ -109,6 +109,7 @@ class Made:
             names["parameters"],
             secrets=self.secrets if step.uses == VaultSecret.kind else {},
             host_volumes=frozenset(template.host_volumes),
+            host_network=template.network == "host",
         )
 
     @property

@@ -10,6 +10,9 @@ from environments.steps.cluster_events import SeenTask
 
 _REPLACING = "create/destroy update"
 _DRIVERS = "missing drivers"
+_NETWORKS = "missing network"
+_PLUGINS = "${attr.plugins.cni.version."
+"""How the constraints begin that Nomad adds to groups in bridge mode."""
 _KILLED = 137
 """The exit code of a container that ended by SIGKILL."""
 
@@ -64,6 +67,13 @@ def why_unplaced(metric: Mapping[str, Any]) -> str:
 def lacks_drivers(metric: Mapping[str, Any]) -> bool:
     """Whether every node that was considered lacks the drivers."""
     lacking: int = (metric.get("ConstraintFiltered") or {}).get(_DRIVERS, 0)
+    return 0 < lacking == metric.get("NodesEvaluated")
+
+
+def lacks_bridge(metric: Mapping[str, Any]) -> bool:
+    """Whether every node that was considered lacks what bridge mode needs: CNI plugins, or the kernel's bridge."""
+    filtered = metric.get("ConstraintFiltered") or {}
+    lacking: int = sum(count for name, count in filtered.items() if name == _NETWORKS or name.startswith(_PLUGINS))
     return 0 < lacking == metric.get("NodesEvaluated")
 
 

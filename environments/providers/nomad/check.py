@@ -8,7 +8,14 @@ from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template_parts import Template
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
-from environments.providers.nomad.rules import OWN_AUDIENCES, OWN_CLUSTERS, OWN_SPACES, OWN_VAULT_ROLES
+from environments.providers.nomad.rules import (
+    GROUP_NETWORKS,
+    OWN_AUDIENCES,
+    OWN_CLUSTERS,
+    OWN_NETWORKS,
+    OWN_SPACES,
+    OWN_VAULT_ROLES,
+)
 from environments.providers.nomad.schema import DISABLED, FUNCTIONS
 from environments.providers.nomad.structure import structure_faults
 from environments.providers.nomad.template_paths import Read, read_paths, template_faults
@@ -51,6 +58,8 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
     yield from template_faults(source)
     if template.name != META:
         yield from _rights(source)
+        if template.network != "host":
+            yield from _networks(source)
         yield from _paths(source, template)
 
 
@@ -218,10 +227,24 @@ def _rights(source: Source) -> Iterator[Fault]:
                 yield from _only(source, body, name, ("", "private", "none"), "a task shares nothing with its node")
 
 
-def _only(source: Source, body: Body, name: str, allowed: Collection[str], why: str) -> Iterator[Fault]:
+def _networks(source: Source) -> Iterator[Fault]:
+    """Uses of the node's network, and of others', where the file says it in plain words."""
+    head = f'or write network = "host" in [template] of {Fault(message="").file}: then only admins make environments'
+    for block, around in source.tree.walk():
+        if block.kind == "network":
+            why = "the group uses the node's network"
+            yield from _only(source, block.body, "mode", GROUP_NETWORKS, why, f'write mode = "bridge", {head}')
+        elif block.kind == "config" and around is not None and around.kind in ("task", "sidecar_task"):
+            why = "the task leaves the network of its group"
+            yield from _only(source, block.body, "network_mode", OWN_NETWORKS, why, f"leave it out, {head}")
+
+
+def _only(
+    source: Source, body: Body, name: str, allowed: Collection[str], why: str, suggestion: str = ""
+) -> Iterator[Fault]:
     attribute = body.attribute(name)
     if attribute is not None and attribute.text is not None and attribute.text not in allowed:
-        yield source.fault(attribute.at, f"{name} can't be {attribute.text[:80]!r}: {why}")
+        yield source.fault(attribute.at, f"{name} can't be {attribute.text[:80]!r}: {why}", suggestion)
 
 
 def _paths(source: Source, template: Template) -> Iterator[Fault]:

@@ -8,7 +8,14 @@ import nomad
 
 from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.backend.link import CALL_LIMIT, Missing
-from environments.providers.nomad.answers import allocation, job_plan, lacks_drivers, rollout, why_unplaced
+from environments.providers.nomad.answers import (
+    allocation,
+    job_plan,
+    lacks_bridge,
+    lacks_drivers,
+    rollout,
+    why_unplaced,
+)
 from environments.providers.nomad.namespace_client import NamespaceCalls
 from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout
 
@@ -109,7 +116,9 @@ class NomadClient(NamespaceCalls):
         failed = found.get("FailedTGAllocs") or {}
         unplaced = {group: why_unplaced(metric) for group, metric in failed.items()}
         without_drivers = frozenset(group for group, metric in failed.items() if lacks_drivers(metric))
-        return Evaluation(found["Status"], found.get("StatusDescription") or "", unplaced, without_drivers)
+        without_bridge = frozenset(group for group, metric in failed.items() if lacks_bridge(metric))
+        description = found.get("StatusDescription") or ""
+        return Evaluation(found["Status"], description, unplaced, without_drivers, without_bridge)
 
     def newest_evaluation(self, namespace: str, job: str) -> str:
         """The id of the last evaluation of the job."""

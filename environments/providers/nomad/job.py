@@ -215,7 +215,14 @@ class NomadJob(OwnThingsOnly):
             variables.setdefault(ENVIRONMENT_VARIABLE, context.owner.name)
         job = nomad_values.read(self._nomad.parse, text, variables)
         trusted = context.owner.name in self._trusted
-        job = adopt(job, label, context.owner, trusted=trusted, volumes=context.host_volumes)
+        job = adopt(
+            job,
+            label,
+            context.owner,
+            trusted=trusted,
+            volumes=context.host_volumes,
+            host_network=context.host_network,
+        )
         resource = ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}")
         return job, Completion(context, text, job, resource)
 

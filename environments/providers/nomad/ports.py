@@ -71,13 +71,15 @@ class Allocation:
 class Evaluation:
     """What the scheduler decided; `unplaced` says for each group that found no node why, in words.
 
-    `without_drivers`: those of these groups for whose tasks no node has the drivers.
+    `without_drivers`: those of these groups for whose tasks no node has the drivers. `without_bridge`: those that ask
+    for networks of their own, which no node can give.
     """
 
     status: str
     description: str = ""
     unplaced: Mapping[str, str] = field(default_factory=dict)
     without_drivers: frozenset[str] = frozenset()
+    without_bridge: frozenset[str] = frozenset()
 
 
 _OVER = frozenset({"successful", "failed", "cancelled"})

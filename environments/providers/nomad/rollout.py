@@ -192,6 +192,12 @@ class RolloutWatcher:
             raise StepFailed(
                 f"Nomad gave up placing job {self._job.id!r}: {evaluation.description or 'no reason given'}."
             )
+        if lonely := sorted(evaluation.without_bridge):
+            raise StepFailed(
+                f"Group {lonely[0]!r} of job {self._job.id!r} asks for a network of its own, which no node can give.",
+                hint="Install CNI's plugins on the nodes; `calvinverse doctor` says how. An admin may also write "
+                'network = "host" in the template, whose jobs then use the network of their node.',
+            )
         obstacle = unplaced(self._job.job, evaluation)
         if obstacle and obstacle != self._obstacle:
             self._run.log(f"waiting for room: {obstacle}")

@@ -20,6 +20,17 @@ OWN_CLUSTERS = frozenset({"", "default"})
 OWN_SPACES = ("pid_mode", "ipc_mode", "uts_mode", "userns_mode", "cgroupns")
 """What a container may share with its node or with another container: processes to kill, memory to read."""
 
+OWN_NETWORKS = frozenset({"", "none"})
+"""Values of `network_mode` of a task that leave it in the network of its group; "none" gives it none at all."""
+
+GROUP_NETWORKS = frozenset({"", "bridge", "none"})
+"""Values of `mode` of a `network` block that keep a group off its node's network, if Docker runs its tasks."""
+
+GROUP_NETWORKS_OF_ANY_DRIVER = GROUP_NETWORKS - {""}
+"""Those that do whatever runs its tasks: without a mode, other drivers than Docker's use the node's network."""
+
+_UNDECLARED_HOST = 'and its template doesn\'t declare network = "host"'
+
 
 def job_label(text: str) -> str:
     """The id of the job in a job file, which must be written as a plain name. Raises `InvalidJob`."""
@@ -46,13 +57,24 @@ def _labels(kind: str, text: str) -> list[str]:
     return [block.labels[0] for block in parse(text).body.of(kind) if len(block.labels) == 1]
 
 
-def adopt(job: Job, name: str, owner: Owner, *, trusted: bool = False, volumes: Collection[str] = ()) -> Job:
+def adopt(
+    job: Job,
+    name: str,
+    owner: Owner,
+    *,
+    trusted: bool = False,
+    volumes: Collection[str] = (),
+    host_network: bool = False,
+) -> Job:
     """The parsed job as it is registered: in the environment's namespace, with its marks.
 
-    `trusted` jobs (of the meta environment) may ask for any identity and any host volume, others for those host
-    `volumes` that their template declares. Raises `InvalidJob` naming every reason.
+    `trusted` jobs (of the meta environment) may ask for any identity, any host volume and any network, others for those
+    host `volumes` that their template declares, and for the node's network if it declares that (`host_network`). Raises
+    `InvalidJob` naming every reason.
     """
     problems = list(_problems(job, name, owner, trusted, frozenset(volumes)))
+    if not (trusted or host_network):
+        problems += _network_problems(job)
     if problems:
         raise InvalidJob(f"The job {name!r} can't be run: {'; '.join(problems)}.", details={"problems": problems})
     job = {**job, "Namespace": owner.name, "Meta": {**(job.get("Meta") or {}), **mark(owner)}}
@@ -101,6 +123,42 @@ def _space_problems(config: Mapping[str, Any] | None, where: str) -> Iterator[st
     for field in OWN_SPACES:
         if (value := (config or {}).get(field)) not in (None, "", "private", "none"):
             yield f"{where} asks for {field} {value!r}, which isn't its own"
+
+
+def _network_problems(job: Job) -> Iterator[str]:
+    for group in job.get("TaskGroups") or []:
+        docker = all(driver == "docker" for driver, _, _ in _containers(group))
+        allowed = GROUP_NETWORKS if docker and not _has_gateway(group) else GROUP_NETWORKS_OF_ANY_DRIVER
+        modes = [network.get("Mode") or "" for network in group.get("Networks") or [{}]]
+        for mode in modes:
+            if mode not in allowed:
+                said = f"the network mode {mode!r}" if mode else "no network mode, which is the node's network,"
+                yield f"group {group['Name']!r} has {said} {_UNDECLARED_HOST}"
+        for task in group.get("Tasks") or []:
+            for network in (task.get("Resources") or {}).get("Networks") or []:
+                if (network.get("Mode") or "") not in GROUP_NETWORKS:
+                    yield f"task {task['Name']!r} has the network mode {network['Mode']!r} {_UNDECLARED_HOST}"
+        for _, where, config in _containers(group):
+            if (mode := config.get("network_mode") or "") not in OWN_NETWORKS:
+                yield f"{where} asks for network_mode {mode!r}, {_UNDECLARED_HOST}"
+
+
+def _containers(group: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Everything that a group runs, the sidecars of its services too: driver, name for people, and configuration.
+
+    Without a driver sidecars run in Docker, and Nomad refuses tasks.
+    """
+    for task in group.get("Tasks") or []:
+        yield task.get("Driver") or "docker", f"task {task['Name']!r}", task.get("Config") or {}
+    for service in group_services(group):
+        if (sidecar := (service.get("Connect") or {}).get("SidecarTask")) is not None:
+            where = f"the sidecar of service {service.get('Name')!r}"
+            yield sidecar.get("Driver") or "docker", where, sidecar.get("Config") or {}
+
+
+def _has_gateway(group: Mapping[str, Any]) -> bool:
+    """Whether Nomad adds a task of its own, which has the node's network unless the group has another one."""
+    return any((service.get("Connect") or {}).get("Gateway") for service in group_services(group))
 
 
 def _consul_problems(consul: Mapping[str, Any] | None, where: str) -> Iterator[str]:

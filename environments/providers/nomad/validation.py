@@ -163,7 +163,14 @@ class NomadJudge:
         known: list[dict[str, Fault]] = []
         for job in jobs:
             try:
-                adopted = adopt(job, label, _ENVIRONMENT, trusted=template.name == META, volumes=template.host_volumes)
+                adopted = adopt(
+                    job,
+                    label,
+                    _ENVIRONMENT,
+                    trusted=template.name == META,
+                    volumes=template.host_volumes,
+                    host_network=template.network == "host",
+                )
             except InvalidJob as error:
                 if len(jobs) == 1:
                     yield source.fault(0, error.message.rstrip("."))

@@ -60,3 +60,35 @@ def test_a_user_keeps_an_environment_from_before_but_gets_no_host_volume_by_an_u
 def test_a_template_declares_no_volume_that_is_nobodys_to_give(service: FakeService, volumes: tuple[str, ...]) -> None:
     with pytest.raises(InvalidTemplate, match="host volume"):
         service.catalogue.push(service.admin, mounting(*volumes))
+
+
+NEIGHBOURLY = WEB.replace("[lifetime]", 'network = "host"\n[lifetime]')
+
+
+def test_only_an_admin_makes_environments_whose_jobs_use_the_network_of_their_node(service: FakeService) -> None:
+    request = CreateEnvironment(name="near", template="web")
+    view = service.catalogue.push(service.admin, make_bundle({"template.toml": NEIGHBOURLY.encode()}))
+    assert view.template.network == "host"
+    with pytest.raises(Forbidden, match="its jobs get the network of their node"):
+        service.requests.create(EVE, request)
+    assert service.requests.create(service.admin, request).environment.network == "host"
+
+
+def test_the_network_of_an_environment_is_that_of_its_version(service: FakeService) -> None:
+    before = service.catalogue.template("web").digest
+    service.requests.create(EVE, CreateEnvironment(name="hers", template="web"))
+    service.move("hers", State.DEPLOYING, State.VALIDATING)
+    service.finish("hers", State.READY)
+    service.catalogue.push(service.admin, make_bundle({"template.toml": NEIGHBOURLY.encode()}))
+    with pytest.raises(Forbidden, match="the network"):
+        service.requests.update(EVE, "hers", UpdateEnvironment())
+    assert service.requests.update(service.admin, "hers", UpdateEnvironment()).environment.network == "host"
+    service.finish("hers", State.READY)
+    updated = service.requests.update(EVE, "hers", UpdateEnvironment(digest=before))
+    assert updated.environment.network == "bridge"
+
+
+def test_a_template_declares_no_other_network(service: FakeService) -> None:
+    text = NEIGHBOURLY.replace('"host"', '"cni/macvlan"')
+    with pytest.raises(InvalidTemplate, match="network"):
+        service.catalogue.push(service.admin, make_bundle({"template.toml": text.encode()}))

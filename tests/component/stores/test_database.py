@@ -208,3 +208,42 @@ def test_too_many_connections_pass(postgres: Postgres, address: str, tmp_path: P
             assert tx.events.newest() == 0
     finally:
         database.close()
+
+
+def test_environments_from_before_keep_the_network_of_their_nodes_with_the_version_that_they_have(
+    tmp_path: Path,
+) -> None:
+    """Not those that are destroyed, and nothing of it holds for another version."""
+    engine = create_engine(f"sqlite:///{tmp_path / FILE}")
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0010")
+        for number, gone in ((1, None), (2, NOW)):
+            row: dict[str, Any] = {
+                "id": f"env-{number}",
+                "name": f"name-{number}",
+                "destroyed_at": gone,
+                **dict.fromkeys(("owner", "template", "template_version"), "x"),
+                "bundle": "sha256:before",
+                **dict.fromkeys(("state_since", "created_at"), NOW),
+                "parameters": {},
+                "outputs": {},
+                "state": "ready",
+                "warned": False,
+                "destroy_attempts": 0,
+            }
+            names = metadata.tables["environments"].c.keys()
+            columns = [name for name in names if name not in ("network", "host_network_bundle")]
+            values = {name: row[name] for name in columns if name in row}
+            connection.execute(metadata.tables["environments"].insert().values(values))
+    engine.dispose()
+    database = open_database(tmp_path)
+    try:
+        with database.read() as tx:
+            kept, gone_one = (tx.environments.get(f"env-{number}") for number in (1, 2))
+    finally:
+        database.close()
+    assert kept is not None
+    assert gone_one is not None
+    assert (kept.network, kept.network_by("sha256:before", "bridge")) == ("host", "host")
+    assert (kept.network_by("sha256:after", "bridge"), kept.network_by("sha256:after", "host")) == ("bridge", "host")
+    assert (gone_one.network, gone_one.network_by("sha256:before", "bridge")) == ("bridge", "bridge")

@@ -299,6 +299,13 @@ def test_a_fault_of_the_template_is_told_with_its_line(old: str, new: str, fault
         ('(printf "environments/%s/tier" (env "NOMAD_NAMESPACE"))', '"environments/other/tier"', "a job reads only what is"),
         ("environments/%s/tier", "environments/%s/teir", "no step writes the key 'teir'"),
         ('port "http" {}\n    }', 'port "http" {}\n    }\n    volume "x" {\n type = "host"\n source = "data"\n}', "host volume"),
+        ('port "http" {}\n    }', 'port "http" {}\n mode = "host"\n    }', "mode can't be 'host': the group uses the node's network"),
+        ("image = var.image", 'network_mode = "host"\n image = var.image', "network_mode can't be 'host': the task leaves the"),
+        (
+            "image = var.image",
+            'network_mode = "container:x"\n image = var.image',
+            "leave it out, or write network = \"host\" in [template] of template.toml",
+        ),
         ("consul {}", 'consul {}\n volume_mount {\n volume = "x"\n destination = "/x"\n}', "the group has no volume 'x'"),
         ('task "web" {', "task {", "a block 'task' needs one name"),
         ('network {\n      port "http" {}\n', 'network { port "http" {}\n', "'network' in one line can hold one argument and nothing else"),

@@ -24,7 +24,9 @@ job "app" {
     }
 
     network {
-      port "http" {}
+      port "http" {
+        to = 8000
+      }
     }
 
     consul {}
@@ -47,10 +49,10 @@ job "app" {
       kill_timeout = "2s"
 
       config {
-        image        = var.image
-        force_pull   = false
-        network_mode = "host"
-        command      = "python3"
+        image      = var.image
+        force_pull = false
+        ports      = ["http"]
+        command    = "python3"
 
         args = ["-u", "-c", <<-EOT
           import http.server, os, time
@@ -70,7 +72,7 @@ job "app" {
               def log_message(self, *arguments):
                   pass
 
-          address = ("127.0.0.1", int(os.environ["NOMAD_PORT_http"]))
+          address = ("0.0.0.0", int(os.environ["NOMAD_PORT_http"]))
           http.server.ThreadingHTTPServer(address, Handler).serve_forever()
         EOT
         ]

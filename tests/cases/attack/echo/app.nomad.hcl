@@ -37,10 +37,9 @@ job "app" {
       kill_timeout = "2s"
 
       config {
-        image        = var.image
-        force_pull   = false
-        network_mode = "host"
-        command      = "python3"
+        image      = var.image
+        force_pull = false
+        command    = "python3"
 
         args = concat([
           "-c",

@@ -28,11 +28,10 @@ job "app" {
       kill_timeout = "2s"
 
       config {
-        image        = var.image
-        force_pull   = false
-        network_mode = "host"
-        init         = true
-        entrypoint   = ["python3", "-c", "import time; time.sleep(86400)"]
+        image      = var.image
+        force_pull = false
+        init       = true
+        entrypoint = ["python3", "-c", "import time; time.sleep(86400)"]
       }
 
       env {

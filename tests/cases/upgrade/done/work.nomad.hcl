@@ -24,11 +24,10 @@ job "work" {
       kill_timeout = "2s"
 
       config {
-        image        = var.image
-        force_pull   = false
-        network_mode = "host"
-        init         = true
-        entrypoint   = ["python3", "-c", "import time; time.sleep(${var.seconds})"]
+        image      = var.image
+        force_pull = false
+        init       = true
+        entrypoint = ["python3", "-c", "import time; time.sleep(${var.seconds})"]
       }
 
       resources {

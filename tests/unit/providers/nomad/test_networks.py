@@ -1,0 +1,109 @@
+"""Which network a job may have: one of its own, unless its template declares its node's."""
+
+from typing import Any
+
+import pytest
+
+from environments.domain.errors import InvalidJob, StepFailed
+from environments.providers.nomad.answers import lacks_bridge
+from environments.providers.nomad.ports import Evaluation
+from environments.providers.nomad.rules import adopt
+from environments.steps.base import Owner
+from tests.support.step_harness import StepHarness
+
+ALPHA = Owner("env-1", "alpha")
+
+
+def task(name: str = "web", driver: str = "docker", **config: Any) -> dict[str, Any]:
+    return {"Name": name, "Driver": driver, "Config": {"image": "x", **config}}
+
+
+def job(*tasks: dict[str, Any], **group: Any) -> dict[str, Any]:
+    return {"ID": "web", "TaskGroups": [{"Name": "web", "Tasks": list(tasks) or [task()], **group}]}
+
+
+def network(mode: str) -> list[dict[str, Any]]:
+    return [{"Mode": mode}]
+
+
+def connected(**connect: Any) -> list[dict[str, Any]]:
+    return [{"Name": "alpha--web", "Connect": connect}]
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        job(),
+        job(Networks=network("")),
+        job(Networks=network("bridge")),
+        job(Networks=network("none")),
+        job(task(network_mode="")),
+        job(task(network_mode="none"), Networks=network("bridge")),
+        job(task(driver="exec"), Networks=network("bridge")),
+        job({**task(), "Resources": {"Networks": network("bridge")}}),
+        job(Services=connected(SidecarTask={"Config": {}}), Networks=network("bridge")),
+        job(Services=connected(Gateway={"Ingress": {}}), Networks=network("bridge")),
+    ],
+    ids=str,
+)
+def test_a_job_with_a_network_of_its_own_is_taken(good: dict[str, Any]) -> None:
+    assert adopt(good, "web", ALPHA)["Namespace"] == "alpha"
+
+
+SIDECAR = {"Name": "envoy", "Config": {"network_mode": "host"}}
+
+LEAVING = [
+    (job(task(network_mode="host")), "task 'web' asks for network_mode 'host'"),
+    (job(task(network_mode="HOST")), "task 'web' asks for network_mode 'HOST'"),
+    (job(task(network_mode="bridge"), Networks=network("bridge")), "task 'web' asks for network_mode 'bridge'"),
+    (job(task(network_mode="container:victim")), "task 'web' asks for network_mode 'container:victim'"),
+    (job(task(network_mode="${NOMAD_META_x}")), "asks for network_mode '${NOMAD_META_x}'"),
+    (job(task(), {**task("log", network_mode="host"), "Lifecycle": {"Hook": "prestart", "Sidecar": True}}), "'log'"),
+    (job(Networks=network("host")), "group 'web' has the network mode 'host'"),
+    (job(Networks=network("cni/macvlan")), "group 'web' has the network mode 'cni/macvlan'"),
+    (job(Networks=network("Bridge")), "group 'web' has the network mode 'Bridge'"),
+    (job(Networks=[*network("bridge"), *network("host")]), "group 'web' has the network mode 'host'"),
+    (job(task(driver="raw_exec")), "group 'web' has no network mode, which is the node's network"),
+    (job(task(), task("b", driver="exec"), Networks=network("")), "group 'web' has no network mode"),
+    (job({**task(), "Resources": {"Networks": network("host")}}), "task 'web' has the network mode 'host'"),
+    (job(Services=connected(SidecarTask=SIDECAR), Networks=network("none")), "sidecar of service 'alpha--web' asks"),
+    (job({**task(), "Services": connected(SidecarTask=SIDECAR)}), "the sidecar of service 'alpha--web' asks"),
+    (job(Services=connected(Gateway={"Ingress": {}})), "group 'web' has no network mode"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("leaving", "said"), LEAVING, ids=[said for _, said in LEAVING])
+def test_a_job_that_leaves_it_is_refused_unless_its_template_declares_that(leaving: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        adopt(leaving, "web", ALPHA)
+    assert said in caught.value.message
+    assert 'its template doesn\'t declare network = "host"' in caught.value.message
+    assert adopt(leaving, "web", ALPHA, host_network=True)
+    assert adopt(leaving, "web", ALPHA, trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("filtered", "lacks"),
+    [
+        ({"missing network": 2}, True),
+        ({"${attr.plugins.cni.version.bridge} semver >= 0.4.0": 2}, True),
+        ({"missing network": 1, "${attr.plugins.cni.version.portmap} semver >= 0.4.0": 1}, True),
+        ({"missing network": 1}, False),
+        ({"missing drivers": 2}, False),
+        ({}, False),
+    ],
+)
+def test_a_group_lacks_networks_if_no_node_has_them(filtered: dict[str, int], lacks: bool) -> None:
+    assert lacks_bridge({"NodesEvaluated": 2, "ConstraintFiltered": filtered}) is lacks
+    assert not lacks_bridge({})
+
+
+def test_a_job_that_no_node_can_give_a_network_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever time it has: waiting brings no plugins."""
+    world = StepHarness()
+    never = Evaluation("complete", "", {"web": "1 node lacks what it asks for"}, frozenset(), frozenset({"web"}))
+    monkeypatch.setattr(world.nomad, "evaluation", lambda *_: never)
+    monkeypatch.setattr(world.nomad, "allocations", lambda *_, **__: (1, []))
+    with pytest.raises(StepFailed, match="Group 'web' of job 'web' asks for a network of its own") as caught:
+        world.apply("nomad.job", {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}})
+    assert "calvinverse doctor" in caught.value.hint
