@@ -100,8 +100,13 @@ job "app" {
       unlimited = false
     }
 
+    # A network of its own: the node forwards one of its ports to this one.
     network {
-      port "http" {}
+      mode = "bridge"
+
+      port "http" {
+        to = 8000
+      }
     }
 
     consul {}
@@ -124,12 +129,11 @@ job "app" {
       kill_timeout = "2s"
 
       config {
-        image        = var.image
-        force_pull   = false
-        network_mode = "host"
-        init         = true
-        entrypoint   = ["python3", "-m", "http.server"]
-        args         = ["--bind", "${NOMAD_IP_http}", "--directory", "${NOMAD_TASK_DIR}", "${NOMAD_PORT_http}"]
+        image      = var.image
+        force_pull = false
+        init       = true
+        entrypoint = ["python3", "-m", "http.server"]
+        args       = ["--bind", "0.0.0.0", "--directory", "${NOMAD_TASK_DIR}", "${NOMAD_PORT_http}"]
       }
 
       consul {} # the job's own identity: reads the keys of its environment, and no other's

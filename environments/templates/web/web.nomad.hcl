@@ -50,8 +50,13 @@ job "web" {
       unlimited      = true
     }
 
+    # A network of its own: the node forwards one of its ports to this one.
     network {
-      port "https" {}
+      mode = "bridge"
+
+      port "https" {
+        to = 8443
+      }
     }
 
     shutdown_delay = "0s"
@@ -83,10 +88,9 @@ job "web" {
       kill_timeout = "2s"
 
       config {
-        image        = var.image
-        force_pull   = false
-        network_mode = "host"
-        init         = true
+        image      = var.image
+        force_pull = false
+        init       = true
 
         # The image's own check is for those who run it without Consul.
         healthchecks {
@@ -95,7 +99,7 @@ job "web" {
       }
 
       env {
-        WEB_ADDRESS          = "${NOMAD_IP_https}"
+        WEB_ADDRESS          = "0.0.0.0"
         WEB_PORT             = "${NOMAD_PORT_https}"
         WEB_CERTIFICATE_FILE = "${NOMAD_SECRETS_DIR}/web.pem"
         WEB_KEY_FILE         = "${NOMAD_SECRETS_DIR}/web.pem"
