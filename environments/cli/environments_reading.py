@@ -137,12 +137,13 @@ def logs(
     from collections import deque
 
     from environments.domain.environment import EventType
+    from environments.domain.lifecycle import ENDED
 
     client = session.client
     view = client.environment(name)
     lines: deque[Event] = deque(maxlen=tail)
     steps: set[str] = set()
-    last = 0
+    last, ended = 0, view.state in ENDED
 
     def wanted(event: "Event") -> bool:
         if event.step is not None:
@@ -150,7 +151,7 @@ def logs(
         return event.type is EventType.LOG and step in (None, event.step)
 
     for event in stored_events(client, view.id, last):
-        last = event.id
+        last, ended = event.id, ended or _is_end(event)
         if not wanted(event):
             continue
         if tail is None:
@@ -163,7 +164,8 @@ def logs(
         _check_step(session, view, step, steps)
     if not steps and not follow and not session.json:
         session.say(f"No step has written anything yet. Next: `calvinverse env watch {view.name}`.")
-    if follow:
+    # Whatever has ended has no more events to wait for.
+    if follow and not ended:
         for event in _live(session, view.id, last):
             if wanted(event):
                 _write_log(session, event)
@@ -251,11 +253,17 @@ def _write_log(session: Session, event: "Event") -> None:
         session.print(f"{time_of_day(event.at, session.zone)} {step}{line}")
 
 
+def _is_end(event: "Event") -> bool:
+    """Whether an environment has ended with that."""
+    from environments.domain.environment import EventType
+    from environments.domain.lifecycle import ENDED
+
+    return event.type is EventType.ENVIRONMENT_STATE and event.data.get("state") in ENDED
+
+
 def _live(session: Session, environment_id: str | None, after: int | None) -> "Iterator[Event]":
     """Live events until the environment has ended; reports when the connection is lost and restored."""
     from environments.client import Connected, Disconnected
-    from environments.domain.environment import EventType
-    from environments.domain.lifecycle import ENDED
 
     away = False
     stream = session.client.events(after, environment_id)
@@ -271,8 +279,7 @@ def _live(session: Session, environment_id: str | None, after: int | None) -> "I
                 away = False
             else:
                 yield item
-                gone = item.type is EventType.ENVIRONMENT_STATE and item.data.get("state") in ENDED
-                if environment_id is not None and gone:
+                if environment_id is not None and _is_end(item):
                     return
     finally:
         stream.close()

@@ -10,18 +10,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from environments.cli import environments_reading
+from environments.cli.events import stored_events
 from environments.cli.failures import BROKEN_PIPE, DEPLOYMENT_FAILED
 from environments.client import Client
 from environments.context import Context, write_context
 from environments.domain.commands import CreateEnvironment
-from environments.domain.environment import Failure
+from environments.domain.environment import Event, Failure
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed, StepTimeout, all_errors
 from environments.domain.lifecycle import State, StepState
 from environments.domain.template import make_bundle
@@ -414,6 +417,25 @@ def test_logs_are_followed_until_the_environment_is_gone(cli: CommandLine) -> No
     thread.join()
     assert result.status == 0
     assert [line.rpartition(" ")[2] for line in result.out.splitlines()] == ["before", "after"]
+
+
+def test_logs_of_what_is_gone_are_not_followed(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was gone before, or went while what had been stored was read."""
+    cli("env", "create", "gone", "-t", "web", "--no-wait")
+    cli.service.log("gone", "last words")
+
+    def slow(*arguments: Any) -> Iterator[Event]:
+        cli.service.move("gone", State.DESTROYING, State.DESTROYED)
+        return stored_events(*arguments)
+
+    monkeypatch.setattr(environments_reading, "stored_events", slow)
+    monkeypatch.setattr(environments_reading, "_live", lambda *_: pytest.fail("it waits for ever"))
+    identity = cli("env", "show", "gone", "-o", "json").json["id"]
+    while_read = cli("env", "logs", "gone", "-f")
+    assert (while_read.status, while_read.out.rpartition(" ")[2]) == (0, "words\n")
+    monkeypatch.setattr(environments_reading, "stored_events", stored_events)
+    afterwards = cli("env", "logs", f"id:{identity}", "-f")
+    assert (afterwards.status, afterwards.out) == (0, while_read.out)
 
 
 def test_watch_ends_with_the_deployment(cli: CommandLine) -> None:
