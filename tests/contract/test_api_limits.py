@@ -20,13 +20,13 @@ from environments.api.concurrency import OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
 from environments.domain.errors import TooManyRequests
-from environments.providers.local_cluster.agents.patience import load_per_processor
 from tests.fakes.service import Served, served
+from tests.support.busy import patient
 
 
 def soon() -> float:
     """Seconds within which what isn't kept waiting is answered: more on a busy machine."""
-    return 10.0 * max(1.0, load_per_processor())
+    return patient(10.0)
 
 
 @pytest.fixture

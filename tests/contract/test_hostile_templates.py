@@ -14,9 +14,9 @@ import pytest
 from environments.checking.pool import CheckPool
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.providers.local_cluster.agents.patience import load_per_processor
 from tests.fakes.kinds import KINDS_HERE
 from tests.fakes.service import Served, served
+from tests.support.busy import patient
 
 HEAD = '[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "fake"\n'
 DEEP = f'{{"name": "a", "template": "web", "parameters": {{"message": {"[" * 300}{"]" * 300}}}}}'
@@ -24,7 +24,7 @@ DEEP = f'{{"name": "a", "template": "web", "parameters": {{"message": {"[" * 300
 
 def waits() -> float:
     """Seconds after which an answer is lost: more on a busy machine."""
-    return 30.0 * max(1.0, load_per_processor())
+    return patient(30.0)
 
 
 class Caller:

@@ -16,6 +16,7 @@ from images.toolchain.catalogue import tools
 from images.toolchain.find import ask_version
 from images.toolchain.needs import Builders
 from images.toolchain.versions import Version
+from tests.support.busy import patient
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,7 +37,7 @@ def test_asking_for_all_tools_again_builds_nothing() -> None:
     require(*NAMES)
     began = time.perf_counter()
     require(*NAMES)
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < patient(10)
 
 
 def test_the_mirror_holds_every_provider_and_is_made_once() -> None:
@@ -62,7 +63,7 @@ def test_the_plugin_folder_is_made_once_for_the_same_programs() -> None:
     first = packer_environment()
     began = time.perf_counter()
     assert packer_environment() == first
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < patient(10)
 
 
 def test_a_go_tool_and_a_wheel_are_got_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
