@@ -17,8 +17,12 @@ from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.job_handler import JobHandler
 from environments.steps.base import StepContext
 from environments.steps.registry import StepRegistry
+from tests.support.busy import patient
 from tests.support.step_harness import Run
 from tests.support.web_harness import Made, folder, new_owner, tools, until
+
+PATIENT = (('"20s"', '"20m"'), ('"25s"', '"25m"'))
+"""Deadlines of a case's rollout that a busy machine keeps, and that the step's own limit comes before."""
 
 CASES = Path(__file__).parents[1] / "cases" / "templates"
 
@@ -70,13 +74,23 @@ def running(made: Made, connections: Connections) -> dict[int, int]:
     }
 
 
+def runs_out_of_time(made: Made, said: str) -> None:
+    """The step isn't ready in time, and says why. A busy machine may need longer to get that far, and gets it once."""
+    for limit in (8, 90):
+        with pytest.raises(StepTimeout) as caught:
+            made.apply(limit=limit)
+        if re.search(said, caught.value.message):
+            return
+    pytest.fail(caught.value.message)
+
+
 def test_an_instance_whose_other_task_never_starts_is_not_ready(made: Made) -> None:
-    with pytest.raises(StepTimeout, match=r"task 'worker': .*Missing: vault.read"):
-        made.apply(limit=8)
+    case(made, "slowworker", *PATIENT)
+    runs_out_of_time(made, r"task 'worker': .*Missing: vault.read")
 
 
 def test_tasks_of_every_lifecycle_are_ready_as_they_should_be(made: Made, connections: Connections) -> None:
-    case(made, "lifecycle", ("consul {}", ""))
+    case(made, "lifecycle", ("consul {}", ""), *PATIENT)
     made.apply()
     (found,) = NomadClient(lambda: connections).allocations(made.owner.name, "app")[1]
     assert {task.name: task.state for task in found.tasks} == {
@@ -97,15 +111,14 @@ def test_a_system_job_is_ready_when_its_checks_pass(made: Made) -> None:
     assert made.url.startswith("http://127.0.0.1:")
     made.destroy()  # Consul keeps what it knew of a check for a moment when only the check changes
     case(made, "system", ('path = "/"', 'path = "/nothing"'))
-    with pytest.raises(StepTimeout, match=f"service '{made.owner.name}--web' doesn't pass its checks"):
-        made.apply(limit=8)
+    runs_out_of_time(made, f"service '{made.owner.name}--web' doesn't pass its checks")
 
 
 def test_no_instance_wanted_is_ready_at_once(made: Made) -> None:
     case(made, "zero")
     begin = time.monotonic()
     made.apply(replicas=0)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < patient(20)
     none = {"name": f"{made.owner.name}--web", "address": None, "port": None, "url": None}
     assert made.outputs["app"]["services"] == {"web": none}
     made.apply(replicas=1)
@@ -171,6 +184,7 @@ def test_a_slow_task_is_named_and_a_hanging_one_after_the_others_is_killed(
         ),
         ("print(2)", "import time; time.sleep(600)"),
         ('"2s"', '"6s"'),
+        *PATIENT,
         # With an identity for Consul Nomad starts a task after the others a minute later.
         ("consul {}", ""),
     )
