@@ -1,6 +1,6 @@
 """Tokens: random, stored as hashes. A token's owner owns what is created with it.
 
-A token that was created with another token ends with it.
+A token that was created with another token becomes invalid together with that token.
 """
 
 import hmac
@@ -23,7 +23,7 @@ from environments.service.storage.transaction import Storage
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
 LONGEST_LINE = 8
-"""Tokens in a line of tokens created with one another; the last one can't create more."""
+"""The longest chain of tokens in which each token was created with the one before. The last one can't create more."""
 
 _RANKS = ("user", "admin")
 
@@ -39,7 +39,10 @@ class Access:
         """Called with the ids of tokens that were just revoked, in the thread that revoked them."""
 
     def authenticate(self, bearer: str) -> Principal:
-        """The principal of a token. Raises `Unauthenticated`, also when a token that it was created with has ended."""
+        """The principal of a token.
+
+        Raises `Unauthenticated`, also when a token from which it descends is no longer valid.
+        """
         now = self._clock()
         with self._storage.read() as tx:
             token = tx.tokens.by_prefix(secret_prefix(bearer))
@@ -50,20 +53,21 @@ class Access:
         for older in line:
             _check_good(older, "The token that it was made with", now)
         if (line[-1] if line else token).parent_id is not None:
-            raise Unauthenticated("The token that it was made with is gone.")
+            raise Unauthenticated("The token that it was created with no longer exists.")
         if token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY:
             with self._storage.write() as tx:
                 tx.tokens.used(token.id, now)
-        role = min((one.role for one in (token, *line)), key=_RANKS.index)  # nobody outranks who made them
+        role = min((one.role for one in (token, *line)), key=_RANKS.index)  # at most the rights of its creator
         return Principal(token.owner, cast(Role, role), token.id)
 
     def create_token(
         self, principal: Principal, owner: str, role: Role = "user", *, note: str = "", ttl: str | None = None
     ) -> NewToken:
-        """A new token; only an admin makes tokens for others, or for admins.
+        """Creates a token; only an admin may create tokens for others, or tokens with the role admin.
 
-        It ends with the token that it is made with, at the latest when that expires, and is revoked with it. Raises
-        `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when that one has just ended.
+        The token expires no later than the token that creates it, and is revoked together with that token. Raises
+        `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when the creating token is no longer
+        valid.
         """
         check_new_token(principal, owner, role)
         if not owner.strip():
@@ -74,15 +78,16 @@ class Access:
         token = self._make(secret, owner.strip(), role, note, now)
         with self._storage.write() as tx:
             check_tokens(tx, token.owner, now)
-            # What asks inside of this process, such as the pusher of shipped templates, has no token.
+            # Callers inside this process, such as the code that pushes shipped templates, have no token.
             line = tx.tokens.line(principal.token_id, LONGEST_LINE)
             if line:
                 parent = line[0]
                 _check_good(parent, "The token", now)
                 if len(line) >= LONGEST_LINE:
                     raise Forbidden(
-                        f"The token {parent.id!r} comes from {len(line) - 1} others that were made with one another.",
-                        hint="Make the token with an older one.",
+                        f"The token {parent.id!r} comes from {len(line) - 1} others that were created with one "
+                        "another.",
+                        hint="Create the token with an older one.",
                     )
                 expires = min((moment for moment in (expires, parent.expires_at) if moment is not None), default=None)
                 token = token._replace(parent_id=parent.id)
@@ -108,9 +113,9 @@ class Access:
         return secret
 
     def tokens(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
-        """An admin sees every token, others their own; newest first, at most `limit`, older than the one of that id.
+        """Lists tokens, newest first: for an admin all, for a user their own.
 
-        Raises `NotFound` when there is none of that id.
+        At most `limit`, older than the token `before`. Raises `NotFound` when there is no token `before`.
         """
         with self._storage.read() as tx:
             return tx.tokens.all(principal.sees_only, limit=limit, before=before)
@@ -133,7 +138,7 @@ class Access:
         return revoked
 
     def ended(self, token_ids: Iterable[str]) -> frozenset[str]:
-        """Those of these tokens that are no longer valid: revoked, expired, deleted, or created with such a token."""
+        """The tokens among these that are no longer valid: revoked, expired, deleted, or created with such a token."""
         now = self._clock()
         bad: set[str] = set()
         with self._storage.read() as tx:

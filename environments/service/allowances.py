@@ -1,4 +1,4 @@
-"""Limits on what one owner may keep, so that no owner fills the database."""
+"""Limits on what one owner may store, so that no owner fills the database."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ MOST_PLANS = 100
 """Saved plans that can be applied."""
 
 MOST_TOKENS = 100
-"""Tokens that are good."""
+"""Valid tokens."""
 
 
 def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
@@ -17,7 +17,7 @@ def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
     ends = tx.plans.living(owner, now)
     if len(ends) >= MOST_PLANS:
         raise TooManyRequests(
-            f"{owner} has {len(ends)} saved plans that nobody has applied, and {MOST_PLANS} at most are kept.",
+            f"{owner} has {len(ends)} saved plans that have not been applied, and {MOST_PLANS} at most are kept.",
             hint=f"Apply one of them, or wait until {ends[0]:%Y-%m-%d %H:%M} UTC, when the oldest expires.",
             details={"retry_after": int((ends[0] - now).total_seconds()) + 1},
         )
@@ -28,7 +28,8 @@ def check_tokens(tx: Transaction, owner: str, now: datetime) -> None:
     living = tx.tokens.living(owner, now)
     if len(living) >= MOST_TOKENS:
         raise TooManyRequests(
-            f"{owner} has {len(living)} tokens that are good, and may have {MOST_TOKENS}.",
-            hint=f"Revoke one; longest unused is this: `calvinverse token revoke {living[0].id}`.",
+            f"{owner} has {len(living)} valid tokens; the limit is {MOST_TOKENS}.",
+            hint="Revoke one. This one has been unused for the longest time: `calvinverse token revoke "
+            f"{living[0].id}`.",
             details={"unused": [token.id for token in living[:10]]},
         )

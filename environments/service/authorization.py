@@ -2,7 +2,7 @@
 
 Code that queues a deployment, changes an environment or reads a secret calls `may` first, with the principal, the
 action, the environment and the template that will be applied. `environments.service.enqueue` queues a deployment only
-with the `Allowed` that `may` returns. What a person typed for an environment is looked up here too, so that nobody
+with the `Allowed` that `may` returns. This module also resolves the name or id that a person typed, so that nobody
 learns of an environment that they may not see.
 """
 
@@ -37,10 +37,10 @@ class Principal:
 
 
 ENGINE = Principal("calvinverse", "admin", "engine")
-"""Goes back to what was good when a deployment fails whose template asks for that."""
+"""Requests the rollback when a deployment fails and its template asks for one."""
 
 CLOCK = Principal("clock", "admin", "clock")
-"""Destroys what is due."""
+"""Requests the destroy of environments whose deadline has passed."""
 
 
 class Action(StrEnum):
@@ -76,24 +76,26 @@ QUEUES = {
     Action.ENVIRONMENT_RETRY: frozenset({DeploymentKind.CREATE, DeploymentKind.DESTROY}),
     Action.ENVIRONMENT_DESTROY: frozenset({DeploymentKind.DESTROY}),
 }
-"""Which deployments each action puts into the queue; the other actions none."""
+"""The kinds of deployment that each action queues. Actions that aren't named here queue none."""
 
 _APPLIES = frozenset({Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Action.ENVIRONMENT_ROLL_BACK})
-"""What makes an environment by a version of a template that it may not have had before."""
+"""Actions that apply a version of a template which the environment may not have had before."""
 
 _FOR_ADMINS = {
-    Action.ENVIRONMENT_MIRROR: "Only an admin shows environments from outside.",
+    Action.ENVIRONMENT_MIRROR: "Only an admin can show environments that another service manages.",
     Action.TEMPLATE_PUSH: "Only admins may push templates: everybody creates environments from them.",
-    Action.TEMPLATE_VALIDATE: "Only an admin has templates checked, as only an admin pushes them.",
+    Action.TEMPLATE_VALIDATE: "Only an admin can validate templates, because only an admin can push them.",
     Action.TEMPLATE_DELETE: "Only admins may delete templates: everybody creates environments from them.",
-    Action.IMAGE_PUBLISH: "Only an admin publishes and withdraws images: everybody's environments run them.",
-    Action.IMAGE_WITHDRAW: "Only an admin publishes and withdraws images: everybody's environments run them.",
+    Action.IMAGE_PUBLISH: "Only an admin can publish and withdraw images, because everybody's environments run them.",
+    Action.IMAGE_WITHDRAW: "Only an admin can publish and withdraw images, because everybody's environments run them.",
 }
 
 CHANGED_OUTSIDE = "`doit deploy`, on the machine that deployed it, changes and repairs it."
 REMOVED_OUTSIDE = "`doit undeploy`, on the machine that deployed it, removes it."
 NO_DEADLINE = "It has no deadline: it stays until `doit undeploy`, on the machine that deployed it, removes it."
-STOPPED_OUTSIDE = "Only `doit deploy` and `doit undeploy` work on it, on the machine that deployed it: stop them there."
+STOPPED_OUTSIDE = (
+    "Only `doit deploy` and `doit undeploy` work on it: stop these commands on the machine that deployed it."
+)
 """Hints of `ManagedOutside`: what to do instead."""
 
 _MAKER = object()
@@ -146,13 +148,13 @@ def sees(principal: Principal, owner: str) -> bool:
 def check_template_name(principal: Principal, template: str) -> None:
     """Raises `Forbidden` for a template that only admins may use, whether it exists or not."""
     if template == META and principal.role != "admin":
-        raise Forbidden("Only an admin makes the meta environment.")
+        raise Forbidden("Only an admin can create the meta environment.")
 
 
 def check_new_token(principal: Principal, owner: str, role: Role) -> None:
     """Raises `Forbidden` unless the principal may make a token for that owner with that role."""
     if principal.role != "admin" and (owner != principal.owner or role != "user"):
-        raise Forbidden("Only an admin makes tokens for others.")
+        raise Forbidden("Only an admin can create tokens for others.")
 
 
 def _check_template(principal: Principal, action: Action, template: Template) -> None:
@@ -161,13 +163,13 @@ def _check_template(principal: Principal, action: Action, template: Template) ->
     taken = [*template.host_volumes, *(["the network"] if template.network == "host" else [])]
     if taken and principal.role != "admin":
         raise Forbidden(
-            f"Only an admin makes, updates or takes back environments with version {template.version} of the template "
+            f"Only an admin can create, update or roll back environments with version {template.version} of the template "
             f"{template.name!r}: its jobs get {', '.join(taken)} of their node."
         )
 
 
 def environment_to_read(tx: Transaction, principal: Principal, said: str) -> Environment:
-    """The environment that a person typed, if they may see it. Raises `UnknownEnvironment`.
+    """The environment whose name or id a person typed, if they may see it. Raises `UnknownEnvironment`.
 
     `id:…` is an id and `name:…` a name. Anything else that looks like an id is taken as an id if the principal sees an
     environment with that id, else as a name: early versions allowed such names. The rest are names.
@@ -184,7 +186,7 @@ def environment_to_read(tx: Transaction, principal: Principal, said: str) -> Env
 def environment_to_change(
     tx: Transaction, principal: Principal, said: str, instead: str = CHANGED_OUTSIDE
 ) -> Environment:
-    """The environment that a person typed, if they may see it and this service manages it.
+    """The environment whose name or id a person typed, if they may see it and this service manages it.
 
     Raises `UnknownEnvironment`, and `ManagedOutside` with the hint `instead`. The action still needs its own `may`.
     """

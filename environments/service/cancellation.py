@@ -1,4 +1,4 @@
-"""What a cancelled deployment leaves: its failure, and the earlier environment if the deployment had not begun."""
+"""What a cancelled deployment leaves: its failure, and the environment as it was if the deployment had not begun."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,8 @@ def cancellation_failure(deployment: Deployment, by: str, running: Sequence[str]
 def reverted_columns(tx: Transaction, environment: Environment, deployment: Deployment) -> dict[str, Any]:
     """The columns that the request changed, with the values from before it (column → value).
 
-    They are what the newest deployment that began was asked to apply. New secrets that wait for the deployment are
-    removed too, unless older ones may wait with them.
+    They are the values that the newest deployment that has begun was to apply. New secrets that wait for the deployment
+    are removed too, unless older ones may wait with them.
     """
     changes: dict[str, Any] = {}
     before = _began_last(tx, environment, deployment)

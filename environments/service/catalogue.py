@@ -28,7 +28,7 @@ class Catalogue:
     def __init__(
         self, storage: Storage, checks: Checks, clock: Callable[[], datetime], judge: Judge = unjudged
     ) -> None:
-        """`judge` is asked about what `checks` found nothing wrong with."""
+        """`judge` validates what passes `checks`."""
         self._storage = storage
         self._checks = checks
         self._clock = clock
@@ -47,9 +47,9 @@ class Catalogue:
         return in_order([*found, *judged]) if judged else found
 
     def push(self, principal: Principal, bundle: Bundle, source: TemplateSource | None = None) -> CataloguedTemplate:
-        """Keeps a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
+        """Stores a template and makes it the newest of its name. Raises `Forbidden`, `InvalidTemplate`.
 
-        `source` is kept with it; the same content from the same commit changes nothing.
+        `source` is stored with it. Pushing the same content from the same commit changes nothing.
         """
         may(principal, Action.TEMPLATE_PUSH)
         return self._push(principal, bundle, source, self._judge)
@@ -72,24 +72,24 @@ class Catalogue:
         return self.template(template.name)
 
     def push_shipped(self, principal: Principal, bundle: Bundle) -> None:
-        """Does what `push` does with a template that comes with the program, unless somebody has deleted this version.
+        """Pushes a template that ships with the program, unless somebody has deleted this version.
 
-        Another content, such as a newer program brings, is another version. Raises what `push` raises.
+        Different content, such as that of a newer program, is another version. Raises what `push` raises.
         """
         name, digest = bundle.template().name, bundle.digest
         with self._storage.read() as tx:
             unwanted = tx.templates.find(name, digest) is None and tx.templates.deleted(name, digest)
         if not unwanted:
             may(principal, Action.TEMPLATE_PUSH)
-            # The service starts before the cluster does, and waits for nobody here.
+            # The service starts before the cluster, so Nomad is not asked here.
             self._push(principal, bundle, None, unjudged)
 
     def delete(self, principal: Principal, name: str, digest: str | None = None) -> TemplateDeletion:
         """Deletes a template from the catalogue: every version, or the one with that digest.
 
-        What environments were made from is kept as long as one of their deployments is, so they are destroyed as they
-        were made. Raises `Forbidden`, `UnknownTemplate` (also when it was deleted before), and `TemplateInUse` while an
-        environment made from it (by that version) isn't destroyed.
+        The content stays stored as long as a deployment of an environment refers to it, so that the environment can be
+        destroyed. Raises `Forbidden`, `UnknownTemplate` (also when it was deleted before), and `TemplateInUse` while an
+        environment created from it (from that version) isn't destroyed.
         """
         may(principal, Action.TEMPLATE_DELETE)
         with self._storage.write() as tx:
@@ -102,7 +102,7 @@ class Catalogue:
         return TemplateDeletion(name, tuple(gone), now, principal.owner)
 
     def templates(self, *, after: str = "", limit: int | None = None) -> Page[CataloguedTemplate]:
-        """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
+        """The newest template of each name, sorted by name: at most `limit`, with names greater than `after`."""
         with self._storage.read() as tx:
             pushes = tx.templates.newest(after=after, limit=limit)
             found = (_catalogued(push, _content(tx.templates.bundle(push.digest), push.name)) for push in pushes)
@@ -151,7 +151,7 @@ def _check_unused(principal: Principal, name: str, users: Sequence[tuple[str, st
 
 def _content(bundle: Bundle | None, name: str) -> Bundle:
     if bundle is None:
-        raise UnknownTemplate(f"The content of template {name!r} is gone.", hint="Push the template again.")
+        raise UnknownTemplate(f"The content of template {name!r} is no longer stored.", hint="Push the template again.")
     return bundle
 
 
@@ -160,7 +160,7 @@ def _catalogued(push: PushedTemplate, bundle: Bundle) -> CataloguedTemplate:
 
 
 def _shown_size(found: CataloguedTemplate) -> int:
-    """Bytes, about, that the API shows of a template: schema, steps without options, outputs."""
+    """The approximate size in bytes of a template in the API: schema, steps without options, outputs."""
     template = found.template
     shown = (
         template.description,

@@ -1,8 +1,8 @@
-"""Looks at what people send that may cost more than its size: templates, parameters, expressions.
+"""Checks input whose check may take more time and memory than its size suggests: templates, parameters, expressions.
 
-A port, because such a look needs a process of its own with limits of time and memory: `environments.checking`
-has it. `DirectChecks` does the same here, without limits; it is what that process runs, and what tests without hostile
-input use.
+`Checks` is a port, because such a check needs a process of its own with limits of time and memory:
+`environments.checking` implements it. `DirectChecks` checks in this process, without limits: the checking process runs
+it, and tests without hostile input use it.
 """
 
 import json
@@ -20,35 +20,41 @@ from environments.service.rendering import evaluate
 T = TypeVar("T")
 
 _VERSIONS = 5
-"""Times that the template of a request may be replaced while its parameters are checked."""
+"""How often the template of a request may be replaced while its parameters are checked."""
 
 Note = Callable[[str], None]
-"""Told which parameter, step or file is looked at next."""
+"""Is called with the parameter, step or file that is checked next."""
 
 
 class Checks(Protocol):
-    """Looks at what `owner` sent. All raise `CheckTooCostly`, and `TooManyRequests` when others have to be let in."""
+    """Checks what `owner` sent.
+
+    All methods raise `CheckTooCostly`, and `TooManyRequests` while the owner has many checks.
+    """
 
     def template(self, owner: str, bundle: Bundle, images: Collection[str] | None = None) -> list[Fault]:
-        """Every fault of a template; none but warnings: it is valid. `images`: those that are published now."""
+        """Every fault of a template. A template with only warnings is valid. `images`: the published images."""
         ...
 
     def parameters(
         self, owner: str, template: Template, given: Mapping[str, Any], known: frozenset[str]
     ) -> dict[str, Any]:
-        """What `environments.service.parameters.check_parameters` gives and raises."""
+        """Returns and raises what `environments.service.parameters.check_parameters` does."""
         ...
 
     def expression(self, text: str, names: Mapping[str, Any], where: str) -> Any:
-        """What `rendering.evaluate` gives and raises. For the service itself: it waits its turn."""
+        """Returns and raises what `rendering.evaluate` does.
+
+        For calls of the service itself, which wait for a free process.
+        """
         ...
 
 
 class Judge(Protocol):
-    """Asks a part that is connected what it thinks of a template's files."""
+    """Validates a template's files with a connected backend."""
 
     def __call__(self, bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
-        """Faults beside those that are `found` already; a part that can't be asked is told as a warning.
+        """The faults in addition to those already `found`. A backend that can't be asked gives a warning.
 
         `images`: references of the published images by their names.
         """
@@ -56,12 +62,12 @@ class Judge(Protocol):
 
 
 def unjudged(bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
-    """Asks nobody."""
+    """Finds nothing: for services without a backend."""
     return []
 
 
 class DirectChecks:
-    """Looks right here, without limits."""
+    """Checks in this process, without limits."""
 
     def __init__(self, kinds: Mapping[str, StepKind], note: Note = lambda place: None) -> None:
         self._kinds = kinds
@@ -74,7 +80,7 @@ class DirectChecks:
     def parameters(
         self, owner: str, template: Template, given: Mapping[str, Any], known: frozenset[str]
     ) -> dict[str, Any]:
-        """The parameters as they are kept."""
+        """The parameters as they are stored."""
         return check_values(template.name, template.parameters, given, known, self._note)
 
     def expression(self, text: str, names: Mapping[str, Any], where: str) -> Any:
@@ -94,7 +100,7 @@ class Unchecked(Exception):
 class Verdicts:
     """The checks of one request's parameters, made outside of transactions: a check may take a second.
 
-    A transaction that needs a verdict which isn't there is left, the check is made, and the transaction is begun again.
+    When a transaction needs a check that hasn't been made, it is rolled back, the check is made, and it starts over.
     """
 
     def __init__(self, checks: Checks, owner: str) -> None:
@@ -105,7 +111,7 @@ class Verdicts:
     def parameters(
         self, template: Template, given: Mapping[str, Any], *, known: frozenset[str] = frozenset()
     ) -> dict[str, Any]:
-        """The checked parameters. Raises what the check raised, and `Unchecked`, which `settle` takes care of."""
+        """The checked parameters. Raises what the check raised, and `Unchecked`, which `settle` handles."""
         try:
             key = json.dumps([template.name, template.parameters, dict(given), sorted(known)], default=str)
         except RecursionError:
@@ -118,13 +124,16 @@ class Verdicts:
         return dict(found)
 
     def settle(self, transaction: Callable[[], T]) -> T:
-        """What the transaction gives, once all parameters that it asks about are checked."""
+        """The result of the transaction, which is repeated until all parameters that it needs are checked."""
         for _ in range(_VERSIONS):
             try:
                 return transaction()
             except Unchecked as question:
                 self._check(question)
-        raise NotAllowedNow("The template keeps being pushed.", hint="Send the request again.")
+        raise NotAllowedNow(
+            "New versions of the template are pushed during each check.",
+            hint="Send the request again.",
+        )
 
     def _check(self, question: Unchecked) -> None:
         try:

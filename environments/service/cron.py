@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 def schedule_fault(rule: DriftSchedule) -> str | None:
-    """What is wrong with a schedule; None: nothing."""
+    """What is wrong with a schedule; None if nothing is."""
     try:
         zone = ZoneInfo(rule.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -29,7 +29,7 @@ def schedule_fault(rule: DriftSchedule) -> str | None:
         next(CronSim(rule.schedule, datetime.now(zone)))
     except (CronSimError, StopIteration, ValueError, OverflowError):
         told = rule.schedule[:_LONGEST]
-        return f"drift.schedule: {told!r} is no cron expression whose moment comes, such as '0 4 * * *'"
+        return f"drift.schedule: {told!r} is no cron expression that ever fires; write one such as '0 4 * * *'"
     return None
 
 

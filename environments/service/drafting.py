@@ -1,4 +1,4 @@
-"""What a request would make of an environment: checked against the template, written nowhere yet."""
+"""The environment that a request asks for: checked against the template, not written yet."""
 
 import json
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage.transaction import Transaction
 
 LAST_GOOD = "last-good"
-"""In place of a deployment's id: the one that last made the environment ready."""
+"""Given in place of a deployment's id: the deployment that last made the environment ready."""
 
 
 class Draft(NamedTuple):
-    """An environment as it is to be. `secrets` are the secret parameters that come with the request.
+    """The environment that a request asks for. `secrets` are the secret parameters that come with the request.
 
-    `allowed`: that whoever asks may have it so.
+    `allowed` proves that the caller may request it.
     """
 
     environment: Environment
@@ -37,7 +37,7 @@ class Draft(NamedTuple):
     rollback_to: str | None = None
     """The earlier deployment whose template and parameters these are."""
     run_again: tuple[str, ...] = ()
-    """Steps whose work is to be done again."""
+    """Steps whose work is to run again."""
 
 
 def new_environment(
@@ -48,7 +48,7 @@ def new_environment(
     now: datetime,
     verdicts: Verdicts,
 ) -> Draft:
-    """The environment that a request to create asks for.
+    """The environment that a create request asks for.
 
     Raises `InvalidName`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`, `Forbidden`, what `Verdicts` raise.
     """
@@ -124,16 +124,16 @@ def updated(
     allowed = may(principal, Action.ENVIRONMENT_UPDATE, environment, becomes=bundle)
     template = bundle.template()
     given = {**environment.parameters, **(request.parameters or {})}
-    # What the new version doesn't know any more is dropped, unless somebody asks for it just now.
+    # Parameters that the new version doesn't have are dropped, unless this request gives them.
     given = {name: value for name, value in given.items() if name in template.parameters or _asked(request, name)}
-    # Secrets that were handed to OpenBao stay there unless new ones come.
+    # Secrets that are in OpenBao stay there unless the request brings new ones.
     opened, secrets = split_secrets(template, verdicts.parameters(template, given, known=template.secret_parameters()))
     again = check_steps(request.run_again, bundle, why_not_again)
     return Draft(_with(environment, bundle, template, opened), bundle, secrets, allowed, run_again=again)
 
 
 def rolled_back(tx: Transaction, principal: Principal, environment: Environment, wanted: str | None) -> Draft:
-    """The environment as an earlier deployment was to make it; None or `last-good`: the last good one.
+    """The environment that an earlier deployment was to make. `wanted` None or `last-good`: the last good deployment.
 
     Secret parameters stay as they are in OpenBao. Raises `NotFound`, `NotAllowedNow` and `Forbidden`.
     """
@@ -141,7 +141,7 @@ def rolled_back(tx: Transaction, principal: Principal, environment: Environment,
     bundle = tx.templates.bundle(good.bundle)
     if not good.template or bundle is None:
         raise NotAllowedNow(
-            f"What deployment {good.id!r} applied isn't known any more.", hint="Update the environment instead."
+            f"What deployment {good.id!r} applied is no longer stored.", hint="Update the environment instead."
         )
     allowed = may(principal, Action.ENVIRONMENT_ROLL_BACK, environment, becomes=bundle)
     back = _with(environment, bundle, bundle.template(), good.parameters)
@@ -153,12 +153,12 @@ def check_awaiting(environment: Environment) -> None:
     if not environment.awaiting_promotion:
         raise NotAllowedNow(
             f"Nothing of environment {environment.name!r} awaits promotion.",
-            hint='Only canaries of a step `nomad.job` with `promotion = "manual"` wait for it, after an update.',
+            hint='Only canaries of a step `nomad.job` with `promotion = "manual"` await promotion, after an update.',
         )
 
 
 def unchanged(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> Draft:
-    """The environment as it was last asked for. Raises `UnknownTemplate` and `Forbidden`."""
+    """The environment as the last request asked for it. Raises `UnknownTemplate` and `Forbidden`."""
     bundle = tx.templates.bundle(environment.bundle)
     if bundle is None:
         raise UnknownTemplate(f"The content of template {environment.template!r} is gone.")
@@ -179,8 +179,8 @@ def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> D
         good = None if environment.last_good is None else tx.deployments.get(environment.last_good)
         if good is None:
             raise NotAllowedNow(
-                f"Environment {environment.name!r} has never been ready: there is nothing to go back to.",
-                hint="Update it, try again, or destroy it.",
+                f"Environment {environment.name!r} has never been ready, so there is nothing to roll back to.",
+                hint="Update, retry or destroy it.",
             )
         return good
     found = tx.deployments.get(str(wanted))
@@ -190,7 +190,7 @@ def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> D
             hint=f"`calvinverse env history {environment.name}` lists its deployments.",
         )
     if found.kind is DeploymentKind.DESTROY:
-        raise NotAllowedNow(f"Deployment {found.id!r} destroyed; there is nothing to go back to.")
+        raise NotAllowedNow(f"Deployment {found.id!r} was a destroy, so there is nothing to roll back to.")
     return found
 
 
@@ -209,6 +209,6 @@ def _asked(request: UpdateEnvironment, name: str) -> bool:
 
 
 def _literal_services(template: Template) -> set[str]:
-    """Names of services that steps mention as they stand: enough to refuse a name that is too long at once."""
+    """Names of services that steps name without an expression: enough to refuse a name that is too long at once."""
     found = {json.dumps(step.options.get("service")) for step in template.steps if "service" in step.options}
     return {json.loads(name) for name in found if "{{" not in name and name.startswith('"')}

@@ -1,4 +1,4 @@
-"""Drift: what differs from what an environment's steps made, and unexpected things beside it."""
+"""Drift: what differs from what an environment's steps made, and things that no step made."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,15 +13,15 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Observer(Protocol):
-    """Observes the world."""
+    """Observes environments in the backends."""
 
     def observe(self, environment: Environment) -> Drift:
-        """How the world differs from what the steps of a ready environment made; changes nothing."""
+        """How the backends differ from what the steps of a ready environment made; changes nothing."""
         ...
 
 
 class Drifting:
-    """Observes on request and on schedule, and keeps what was found."""
+    """Observes on request and on schedule, and stores what was found."""
 
     def __init__(self, storage: Storage, observer: Observer, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -29,7 +29,7 @@ class Drifting:
         self._clock = clock
 
     def show(self, principal: Principal, name: str) -> Environment:
-        """The environment with what the last observation found."""
+        """The environment with the drift that the last observation found."""
         with self._storage.read() as tx:
             return environment_to_read(tx, principal, name)
 
@@ -52,11 +52,14 @@ class Drifting:
             )
         found = self._note(environment, newest, self._observer.observe(environment))
         if found is None:
-            raise NotAllowedNow(f"Environment {environment.name!r} was changed while we looked at it.")
+            raise NotAllowedNow(f"Environment {environment.name!r} was changed during the observation.")
         return found
 
     def observe_due(self) -> list[str]:
-        """Observes one ready environment that is due; returns its name, or nothing. The next time is set first."""
+        """Observes one ready environment that is due; returns its name, or nothing.
+
+        Sets the time of the next one first.
+        """
         now = self._clock()
         with self._storage.read() as tx:
             if not tx.environments.to_observe(now, State.READY, 1):
@@ -73,7 +76,7 @@ class Drifting:
         return [environment.name for environment in due]
 
     def _note(self, environment: Environment, newest: str | None, drift: Drift) -> Environment | None:
-        """Keeps what was found; None if the environment has changed since."""
+        """Stores what was found; None if the environment has changed since."""
         with self._storage.write() as tx:
             now = tx.environments.get(environment.id)
             if now is None or now.state is not State.READY or _newest(tx, now) != newest:
@@ -82,12 +85,12 @@ class Drifting:
             tx.environments.change(now.id, drift=drift, awaiting_promotion=waits)
             if lost := [step for step in now.awaiting_promotion if step not in waits]:
                 message = (
-                    f"{now.name} no longer awaits promotion of {', '.join(lost)}: what waited isn't there any more"
+                    f"{now.name} no longer awaits promotion of {', '.join(lost)}: the new version no longer exists"
                 )
                 kind, steps = EventType.ENVIRONMENT_AWAITING_PROMOTION, {"steps": list(waits)}
                 tx.events.add(kind, now.id, drift.observed_at, message=message, data=steps)
             if drift.found != (now.drift is not None and now.drift.found):
-                what = f"has drifted: {_sentence(drift)}" if drift.found else "has no drift any more"
+                what = f"has drifted: {_sentence(drift)}" if drift.found else "no longer has drift"
                 message = f"{now.name} {what}"
                 data = {"found": drift.found}
                 tx.events.add(EventType.ENVIRONMENT_DRIFT, now.id, drift.observed_at, message=message, data=data)
@@ -106,7 +109,10 @@ def _newest(tx: Transaction, environment: Environment) -> str | None:
 
 
 def _still_waiting(environment: Environment, drift: Drift) -> tuple[str, ...]:
-    """Steps whose new version still waits: that of others has failed, or somebody has changed it."""
+    """The steps whose new version still awaits promotion.
+
+    In the other steps it has failed, or somebody has changed it.
+    """
     changed = {step.step for step in drift.steps if any(change.kind == step.uses for change in step.changes)}
     return tuple(step for step in environment.awaiting_promotion if step not in changed)
 

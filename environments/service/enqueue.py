@@ -18,7 +18,7 @@ _SECRETS_STAY = "; secret parameters stay as they are in OpenBao"
 
 
 class Sealer(Protocol):
-    """Encrypts secrets that wait in the database until OpenBao has them."""
+    """Encrypts secrets that are stored in the database until they are written to OpenBao."""
 
     def seal(self, secrets: dict[str, Any]) -> bytes:
         """Encrypts secrets (name → JSON value) with the key of this service."""
@@ -81,7 +81,7 @@ def _asked_for(environment: Environment) -> dict[str, Any]:
 def destroy(
     tx: Transaction, environment: Environment, request: DeploymentRequest, allowed: Allowed
 ) -> tuple[Environment, Deployment]:
-    """Queues a destroy in place of whatever runs; a running destroy is returned as it is. Raises `NotAllowedNow`."""
+    """Queues a destroy, which supersedes any other deployment. Returns a running destroy. Raises `NotAllowedNow`."""
     running = [run for run in tx.deployments.unfinished(environment.id) if run.kind is DeploymentKind.DESTROY]
     if running:
         return environment, running[0]
@@ -113,9 +113,9 @@ def add(
     rollback_to: str | None = None,
     run_again: Sequence[str] = (),
 ) -> Deployment:
-    """Queues a deployment of the environment as its record says. `allowed` must cover exactly that.
+    """Queues a deployment that makes what the environment's record says. `allowed` must cover exactly that.
 
-    A retry or a repair also runs the steps again that the previous deployment had to run again and didn't.
+    A retry or a repair also runs the steps that the previous deployment was to run again and didn't.
 
     Raises `NotAllowedNow` while another deployment is queued or running, except for a destroy.
     """
@@ -151,6 +151,6 @@ def add(
 
 
 def _limit(tx: Transaction, environment: Environment, kind: DeploymentKind) -> int | None:
-    # Destroys have none, and must not depend on whether this version can read the template.
+    # Destroys have no limit, and must not depend on whether this version can read the template.
     bundle = None if kind is DeploymentKind.DESTROY else tx.templates.bundle(environment.bundle)
     return None if bundle is None else bundle.template().limit

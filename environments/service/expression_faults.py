@@ -1,4 +1,4 @@
-"""What is wrong with the expressions of a text: syntax, filters, and names that they can't have."""
+"""Faults in the expressions of a text: syntax, unknown filters, and unknown names."""
 
 import re
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from environments.service.rendering import expressions, fault, path_of
 from environments.service.shapes import ANYTHING, Gone, Shape
 
 _OPTIONAL = frozenset({"default", "d"})
-"""Filters that take a name which isn't there."""
+"""Filters that accept an undefined name."""
 
 _UNKNOWN = re.compile(r"there is no (filter|test) '([^']*)'")
 
 
 class Wrong(NamedTuple):
-    """A fault of a text; `line` in it, from 0."""
+    """A fault in a text, at its line `line`, counted from 0."""
 
     message: str
     suggestion: str = ""
@@ -27,7 +27,7 @@ class Wrong(NamedTuple):
 
 
 def expression_faults(text: str, scope: Shape) -> Iterator[Wrong]:
-    """Every fault of a text. `scope`: what expressions see."""
+    """Every fault in a text. `scope` has the names that expressions can use."""
     if "{{" not in text and "{%" not in text and "{#" not in text:
         return
     try:
@@ -52,7 +52,7 @@ def expression_faults(text: str, scope: Shape) -> Iterator[Wrong]:
 
 
 def constant(text: str) -> tuple[bool, Any]:
-    """Whether a text is one expression without names, and its value then."""
+    """Whether a text is one expression without names, and if so, its value."""
     try:
         tree = expressions.parse(text)
         written = [node for part in tree.find_all(nodes.Output) for node in part.nodes]
@@ -73,7 +73,7 @@ def _unknown_filters(tree: nodes.Template) -> Iterator[Wrong]:
 
 
 class _Names:
-    """Looks at each name of a text once."""
+    """Visits each name in a text once."""
 
     def __init__(self, tree: nodes.Template, scope: Shape) -> None:
         self._tree = tree
@@ -107,7 +107,7 @@ class _Names:
             self._visit(inner, optional=may_lack and inner is getattr(node, "node", None))
 
     def _shape(self, node: nodes.Node, *, optional: bool = False) -> Shape:
-        """What a name or a part of it is; notes it if there is no such."""
+        """The shape of a name or a part of it; records a fault if it doesn't exist."""
         match node:
             case nodes.Name():
                 return self._root(node, optional)
@@ -180,5 +180,5 @@ _KINDS: dict[type | None, str] = {
 
 
 def _all(known: set[str]) -> str:
-    """The few names that there are."""
+    """The existing names, as a part of a sentence."""
     return f"there are: {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""

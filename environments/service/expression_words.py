@@ -1,4 +1,4 @@
-"""What Jinja says of expressions, in words for authors of templates."""
+"""Jinja's error messages about expressions, rewritten for authors of templates."""
 
 import re
 
@@ -30,7 +30,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"unexpected char (.*) at \d+", r"\1 can't stand in an expression"),
     (r"unexpected '(.)', expected '(.)'", r"'\2' is missing before '\1'"),
     (r"unexpected '(.*)'", r"'\1' can't stand there"),
-    (r"invalid syntax for function call expression", "what a function is given with names comes last"),
+    (r"invalid syntax for function call expression", "named arguments of a function come last"),
     (r"No (filter|test) named '(.*)'\.?", r"there is no \1 '\2'"),
     (r"'str object' has no attribute '(.*)'", r"a text has no '\1'"),
     (r"'(?:int|float) object' has no attribute '(.*)'", r"a number has no '\1'"),
@@ -45,7 +45,7 @@ _COMPILED = [(re.compile(said, re.DOTALL), told) for said, told in _WORDS]
 
 
 def in_words(message: str) -> str:
-    """The same in plain words, without a full stop; as it is where nobody knows better."""
+    """The message in plain words, without a full stop; an unknown message stays as it is."""
     for said, told in _COMPILED:
         if (found := said.fullmatch(message)) is not None:
             return found.expand(told)

@@ -1,7 +1,7 @@
-"""Idempotency-Keys: the same request sent twice is done once. Stored keys don't reveal the request.
+"""Idempotency-Keys: a request that is sent twice is carried out once. What is stored doesn't reveal the request.
 
-A request may hold short secrets such as a PIN, which a plain hash would reveal. So an HMAC is stored, with a key that
-isn't in the database.
+A request may contain short secrets such as a PIN, which a plain hash would reveal. So an HMAC is stored, with a key
+that isn't in the database.
 """
 
 import hmac
@@ -22,7 +22,7 @@ LABEL = "calvinverse: requests with an Idempotency-Key"
 
 
 class Once:
-    """A request with an Idempotency-Key of a principal's token; without a key nothing is stored."""
+    """A request with an Idempotency-Key, which belongs to the principal's token. Without a key nothing is stored."""
 
     def __init__(self, principal: Principal, key: str | None, body: str, sealer: Sealer, *, now: datetime) -> None:
         self._principal = principal
@@ -31,9 +31,9 @@ class Once:
         self._hash = "" if key is None else _hash(sealer.derive(LABEL), principal.token_id, key, body)
 
     def known(self, tx: Transaction) -> Accepted | None:
-        """The result of the same request before; None: it is new.
+        """The result of the same earlier request; None if the request is new.
 
-        Raises `IdempotencyMismatch`, and `UnknownEnvironment` when what it made is gone.
+        Raises `IdempotencyMismatch`, and `UnknownEnvironment` when the environment that it created no longer exists.
         """
         known = None if self._key is None else tx.requests.find(self._principal.token_id, self._key)
         if known is None:
@@ -42,7 +42,7 @@ class Once:
             raise IdempotencyMismatch(f"The Idempotency-Key {self._key!r} was used for another request.")
         environment = tx.environments.get(known.environment_id)
         if environment is None or not sees(self._principal, environment.owner):
-            raise UnknownEnvironment("The environment that this Idempotency-Key made is gone.")
+            raise UnknownEnvironment("The environment that was created with this Idempotency-Key no longer exists.")
         return Accepted(environment, known.deployment_id)
 
     def remember(self, tx: Transaction, environment: Environment, deployment_id: str) -> None:
@@ -53,6 +53,6 @@ class Once:
 
 
 def _hash(key: bytes, token_id: str, idempotency_key: str, body: str) -> str:
-    """Covers token and Idempotency-Key too, so equal requests of two people have different hashes."""
+    """The hash covers the token and the Idempotency-Key too, so equal requests of two people have different hashes."""
     text = json.dumps([token_id, idempotency_key, body])
     return hmac.new(key, text.encode(), sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Published images: an admin publishes content under a name, and deployments read it."""
+"""Published images: an admin publishes content under a name, and deployments use it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,7 +14,7 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Images:
-    """Publishes and lists images. Deployments read them when they start; running environments keep theirs."""
+    """Publishes and lists images. A deployment reads them when it starts; a running environment keeps its images."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -23,9 +23,9 @@ class Images:
     def publish(
         self, principal: Principal, name: str, reference: str, channel: str, *, key: str = "", build: str = ""
     ) -> PublishedImage:
-        """Makes an image the newest of its name; publishing the same one again changes nothing.
+        """Makes an image the newest of its name. Publishing the same image again changes nothing.
 
-        Only an admin may: everybody's environments run it. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
+        Only an admin may do this. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
         """
         may(principal, Action.IMAGE_PUBLISH)
         image = PublishedImage(
@@ -45,12 +45,12 @@ class Images:
         return image
 
     def images(self, *, after: str = "", limit: int | None = None) -> Page[PublishedImage]:
-        """The newest of each name that wasn't withdrawn; at most `limit`, those whose names come behind `after`."""
+        """The newest image of each name, without withdrawn ones: at most `limit`, with names greater than `after`."""
         with self._storage.read() as tx:
             return tx.images.current(after=after, limit=limit)
 
     def image(self, name: str) -> PublishedImage:
-        """The newest of that name. Raises `ImageNotPublished`."""
+        """The newest image of that name. Raises `ImageNotPublished`."""
         with self._storage.read() as tx:
             image = _newest(tx, name)
             if image is None:
@@ -81,7 +81,7 @@ class Images:
 
 
 def references(tx: Transaction) -> dict[str, str]:
-    """Name → reference of every image that deployments get now."""
+    """Name → reference of every image that new deployments use."""
     return {image.name: image.reference for image in tx.images.current()}
 
 

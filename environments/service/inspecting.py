@@ -1,4 +1,4 @@
-"""What is wrong with a template: everything that can be found without running anything."""
+"""Finds the faults of a template that can be found without running anything."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -29,11 +29,11 @@ _MOST_PROBLEMS = 100
 _MOST_OTHER = 20
 
 UNKNOWN = "{{ none }}"
-"""Stands in options for what is told already: an expression, of which checks say nothing."""
+"""Replaces an option whose fault is already reported: an expression, about which checks report nothing."""
 
 
 class StepKind(Protocol):
-    """What checking a template needs of an executor.
+    """The part of an executor that checking a template needs.
 
     A kind with the attribute `only_for_meta = True` acts on the service's own machine or on the cluster as a whole, and
     only the template `meta` may use it. A kind with a method `gives(options, bundle) -> Shape` says what the outputs of
@@ -41,17 +41,17 @@ class StepKind(Protocol):
     """
 
     def check(self, options: Mapping[str, Any], bundle: Bundle) -> Sequence[Fault | str]:
-        """Faults in a step's options that can be seen before it runs; paths are those in the step's table."""
+        """Faults in a step's options that can be found before it runs. Their paths start at the step's table."""
         ...
 
 
 class _Read(Bundle):
-    """A bundle whose `template.toml` has been read: what can be read of it, be it with faults."""
+    """A bundle whose `template.toml` has been read as far as possible; it may have faults."""
 
     read: Template
 
     def template(self) -> Template:
-        """The template as far as it can be read."""
+        """The readable part of the template."""
         return self.read
 
 
@@ -61,9 +61,9 @@ def template_faults(
     note: Callable[[str], None] = lambda place: None,
     images: Collection[str] | None = None,
 ) -> list[Fault]:
-    """Every fault, by its place; none, or only warnings: the template is valid.
+    """Every fault, sorted by its place. A template without faults, or with only warnings, is valid.
 
-    `note` is told of each part before its turn. `images`: names of those that are published; None: nobody knows.
+    `note` is called with each part before that part is checked. `images`: names of published images; None if unknown.
     """
     found: list[Fault] = []
     told: set[str] = set()
@@ -79,7 +79,7 @@ def template_faults(
 
 
 def in_order(found: Iterable[Fault]) -> list[Fault]:
-    """The faults by their places, those of `template.toml` first."""
+    """The faults sorted by their places, those of `template.toml` first."""
     return sorted(found, key=lambda fault: (fault.file != TEMPLATE_FILE, fault.file, fault.line or 0))
 
 
@@ -182,7 +182,10 @@ def _step_faults(
 def _claim_faults(
     kind: StepKind, step: Step, options: Mapping[str, Any], bundle: Bundle, claimed: dict[str, str]
 ) -> Iterator[Fault]:
-    """What a step claims and another one has claimed before; `claimed` has for each such thing the step's name."""
+    """A fault for each thing that the step and an earlier step both make.
+
+    `claimed`: thing → name of the earlier step.
+    """
     ask: Callable[[Mapping[str, Any], Bundle], Mapping[str, Path]] | None = getattr(kind, "claims", None)
     for thing, path in ask(options, bundle).items() if ask is not None else ():
         other = claimed.setdefault(thing, step.name)
@@ -191,8 +194,10 @@ def _claim_faults(
 
 
 def _folded(value: Any) -> Any:
-    """Options with what is already known: the values of expressions without names. What JSON doesn't have stands for
-    itself no more: it is told, and nothing else is to be said of it."""
+    """Options in which expressions without names are replaced by their values.
+
+    A value that JSON doesn't have is replaced by `UNKNOWN`, because its fault is reported elsewhere.
+    """
     if isinstance(value, str):
         known, found = constant(value)
         return found if known and isinstance(found, str | int | float | bool | list | dict) else value

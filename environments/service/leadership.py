@@ -9,7 +9,7 @@ class Leadership(Protocol):
     def is_leader(self) -> bool:
         """Whether this process is the leader now, which it becomes if there is none. Raises `StorageError`.
 
-        To be asked every second: a leader that stops asking loses leadership.
+        Call it every second: a leader that stops calling it loses leadership.
         """
         ...
 

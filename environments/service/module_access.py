@@ -1,7 +1,7 @@
-"""Who may reach the state of an OpenTofu module: credentials that follow from the service's own key.
+"""Credentials for the state of an OpenTofu module, derived from the service's own key.
 
-Each is made for one run of one step. Nothing secret is stored: the user name says for whom it was made, and the
-password is the HMAC over that.
+Each credential is made for one run of one step. Nothing secret is stored: the user name says for whom the credential
+was made, and the password is an HMAC over the user name.
 """
 
 import hmac
@@ -16,25 +16,25 @@ from urllib.parse import quote, unquote
 from environments.domain.errors import Unauthenticated
 
 READ_ONLY = "read-only"
-"""Begins the user name of who may look at the state and do nothing else."""
+"""The user name of a caller that may only read the state begins with this."""
 
 READ_ONLY_LASTS = timedelta(hours=1)
-"""How long such a credential is good. Each run of tofu gets one, and none that only looks takes longer: a plan has ten
-minutes, a look two, and both may have to wait for their turn.
+"""How long such a credential is valid. Each run of tofu gets one. A run that only reads takes less time: a plan has ten
+minutes, an observation two, and both may have to wait for other runs.
 """
 
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _SECONDS = re.compile(r"[0-9]{1,11}")
 
 PLAIN = "plain."
-"""Begins the user name of who writes states that aren't encrypted, because their step says so."""
+"""The user name of a caller that writes unencrypted states, as its step asks for, begins with this."""
 
 SECRET_LABEL = "calvinverse: passwords for states of modules"
-"""What the key of the passwords is derived from the service's key with."""
+"""The label with which the key of the passwords is derived from the service's key."""
 
 
 class StateHolder(NamedTuple):
-    """Who carries out a deployment: the worker, under the lease with that epoch."""
+    """The worker that carries out a deployment, under the lease with that epoch."""
 
     deployment: str
     worker: str
@@ -42,7 +42,7 @@ class StateHolder(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """What OpenTofu shows (basic authentication) to reach one state."""
+    """The user name and the password with which OpenTofu gets access to one state (basic authentication)."""
 
     username: str
     password: str
@@ -50,10 +50,10 @@ class Credential(NamedTuple):
 
 @dataclass(frozen=True)
 class StateCaller:
-    """Who asks for which state; `holder` None: for reading only. `encrypted`: whether the state has to be.
+    """A caller and the state that it may access; without `holder` it may only read. `encrypted`: the state must be.
 
-    `opened` counts the credentials of a holder, each made for one run of OpenTofu: they are good while the deployment
-    is held. `until` is when one for reading ends, in seconds since 1970 (POSIX).
+    `opened` counts the credentials of a holder, each made for one run of OpenTofu; they are valid while the holder has
+    the deployment. `until` is when a credential for reading expires, in seconds since 1970 (POSIX).
     """
 
     environment_id: str
@@ -65,23 +65,27 @@ class StateCaller:
 
 
 def reader(environment_id: str, step: str, now: datetime) -> StateCaller:
-    """Who may read that state for a while from now on."""
+    """A caller that may read that state for `READ_ONLY_LASTS` from now on."""
     return StateCaller(environment_id, step, None, until=int((now + READ_ONLY_LASTS).timestamp()))
 
 
 def make_credential(caller: StateCaller, key: bytes) -> Credential:
-    """The credential of who asks, by the service's key for it."""
+    """The credential of the caller; `key` is derived from the service's key."""
     return Credential(_username(caller), _password(caller, key))
 
 
 def check_credential(environment_id: str, step: str, shown: Credential, key: bytes, now: datetime) -> StateCaller:
-    """Who shows this credential for the state of that step, by the service's clock. Raises `Unauthenticated`."""
+    """The caller that this credential belongs to, if it is valid for the state of that step.
+
+    Raises `Unauthenticated`.
+    """
     caller = _read_username(environment_id, step, shown.username)
     if not hmac.compare_digest(_password(caller, key).encode(), shown.password.encode()):
         raise _unknown()
     if caller.holder is None and now >= datetime.fromtimestamp(caller.until, UTC):
         raise Unauthenticated(
-            "The credential for reading the state is over.", hint="Each run of OpenTofu gets a credential of its own."
+            "The credential for reading the state has expired.",
+            hint="Each run of OpenTofu gets a credential of its own.",
         )
     return caller
 
@@ -93,9 +97,10 @@ def _password(caller: StateCaller, key: bytes) -> str:
 
 
 def _username(caller: StateCaller) -> str:
-    """`<deployment>.<worker>.<epoch>.<opened>`; a worker's name may hold anything, and a user name no colon.
+    """`<deployment>.<worker>.<epoch>.<opened>`.
 
-    For reading only: `read-only.<until>`.
+    The worker's name is quoted, because a user name must not contain a colon. For a caller that may only read:
+    `read-only.<until>`.
     """
     if caller.holder is None:
         return f"{READ_ONLY}.{caller.until}"
@@ -118,5 +123,5 @@ def _read_username(environment_id: str, step: str, username: str) -> StateCaller
 
 def _unknown() -> Unauthenticated:
     return Unauthenticated(
-        "The credential is not one for this state.", hint="OpenTofu gets its credential from the step that runs it."
+        "The credential is not valid for this state.", hint="OpenTofu gets its credential from the step that runs it."
     )

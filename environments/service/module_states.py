@@ -1,8 +1,8 @@
-"""States of OpenTofu modules: locked, every version kept, and written only by who holds the environment's deployment.
+"""States of OpenTofu modules: locked, with all their versions, and written only under the lease of the deployment.
 
-OpenTofu reaches its state over HTTP (docs/reference/module-states.md). Each use checks in its own transaction whether
-who asks still holds the deployment. A write that comes too late is kept aside, for reconciling, and never put over the
-state.
+OpenTofu accesses its state over HTTP (docs/reference/module-states.md). Each request checks in its own transaction
+whether the caller still holds the deployment. A state that comes too late is kept aside, for reconciling, and never
+written over the current state.
 """
 
 import itertools
@@ -37,22 +37,24 @@ _PLAIN = frozenset({"resources", "outputs", "check_results"})
 
 
 class ModuleStates:
-    """Keeps and gives states, and says who may write them. `secret` gives the key of the passwords, 32 bytes."""
+    """Stores and returns states, and decides who may write them.
+
+    `secret` returns the key of the passwords, 32 bytes.
+    """
 
     def __init__(self, storage: Storage, secret: Callable[[], bytes], clock: Callable[[], datetime]) -> None:
         self._storage = storage
         self._secret = secret
         self._clock = clock
-        self._opened = itertools.count(1)  # of this process: so is whoever holds a deployment
+        self._opened = itertools.count(1)  # counted in this process only: the holder of a deployment is one process
 
     # --- for the step that runs OpenTofu -----------------------------------------------------------------------------
 
     def open(self, environment_id: str, step: str, holder: StateHolder | None, *, encrypted: bool = True) -> Credential:
-        """A credential for that state; with a holder one that may write, while it holds its deployment, else one that
-        may read, for an hour.
+        """A credential for that state: for writing while the holder has its deployment, else for reading for an hour.
 
-        To be asked for before each run of OpenTofu that may write. Its run has to begin when the one before of the same
-        step has ended: a lock that one still has is taken over. `encrypted`: states that are not are refused. Raises
+        Call it before each run of OpenTofu that may write, when the previous run of the same step has ended: the new
+        run takes over a lock that the previous one still has. `encrypted`: unencrypted states are refused. Raises
         `LeaseLost`.
         """
         if holder is None:
@@ -63,12 +65,12 @@ class ModuleStates:
         return make_credential(caller, self._secret())
 
     def exists(self, environment_id: str, step: str) -> bool:
-        """Whether there is a state, or one was kept aside: something may be there as long as it is so."""
+        """Whether there is a state, or one was kept aside: then resources of the module may exist."""
         with self._storage.read() as tx:
             return tx.module_states.any(environment_id, step)
 
     def remove(self, environment_id: str, step: str, holder: StateHolder) -> None:
-        """Deletes all versions, also those kept aside, with lock and run record, once all in them is proven to be gone.
+        """Deletes all versions, also those kept aside, the lock and the run record. All resources in them must be gone.
 
         Idempotent. Raises `LeaseLost`.
         """
@@ -77,14 +79,17 @@ class ModuleStates:
             tx.module_states.remove(environment_id, step)
 
     def keep_aside(self, environment_id: str, step: str, holder: StateHolder, content: bytes, why: str) -> None:
-        """Keeps a state that could not be written, for reconciling. Whoever has one may; the state stays as it is."""
+        """Stores a state that could not be written, for reconciling.
+
+        Needs no lease; the current state stays as it is.
+        """
         with self._storage.write() as tx:
             self._aside(tx, StateCaller(environment_id, step, holder), content, why)
 
     def aside(self, environment_id: str, step: str) -> bytes | None:
-        """The newest state kept aside that goes on from the current one: of its lineage, with a higher serial.
+        """The newest state kept aside that follows the current one: of the same lineage, with a higher serial.
 
-        Without a current one it is the newest. It may name things that the current one doesn't.
+        Without a current state it is the newest one kept aside. It may name resources that the current one doesn't.
         """
         with self._storage.read() as tx:
             kept = tx.module_states.aside(environment_id, step)
@@ -96,41 +101,41 @@ class ModuleStates:
         return kept[-1].content if kept else None
 
     def versions(self, environment_id: str, step: str) -> list[StateVersion]:
-        """Every version, oldest first, without content."""
+        """All versions, oldest first, without their content."""
         with self._storage.read() as tx:
             return tx.module_states.versions(environment_id, step)
 
     def save_run_record(self, environment_id: str, step: str, content: bytes, holder: StateHolder) -> None:
-        """Keeps what it takes to run the step's module once more, encrypted by the caller. Raises `LeaseLost`."""
+        """Stores the run record, which the caller has encrypted. Raises `LeaseLost`."""
         with self._storage.write() as tx:
             _fence(tx, environment_id, holder)
             tx.module_states.set_run_record(environment_id, step, content, self._clock())
 
     def run_record(self, environment_id: str, step: str) -> bytes | None:
-        """What `save_run_record` kept."""
+        """The stored run record."""
         with self._storage.read() as tx:
             return tx.module_states.run_record(environment_id, step)
 
     # --- for OpenTofu, over HTTP -------------------------------------------------------------------------------------
 
     def admit(self, environment_id: str, step: str, username: str, password: str) -> StateCaller:
-        """Who shows this credential for that state. Looks nothing up. Raises `Unauthenticated`."""
+        """The caller with this credential for that state. Reads nothing from the database. Raises `Unauthenticated`."""
         return check_credential(environment_id, step, Credential(username, password), self._secret(), self._clock())
 
     def read(self, caller: StateCaller) -> bytes | None:
-        """The state; None when there is none. Raises `StateRefused` when the environment is gone.
+        """The state; None if there is none. Raises `StateRefused` when the environment no longer exists.
 
-        (An environment that is gone must not look like one without a state: OpenTofu would make everything anew.)
+        (If it returned None then, OpenTofu would create everything again.)
         """
         with self._storage.read() as tx:
             _check_environment(tx, caller.environment_id)
             return _content(tx, caller.environment_id, caller.step)
 
     def write(self, caller: StateCaller, lock_id: str, content: bytes) -> None:
-        """Writes the next version, for who holds the deployment and that lock. The same once more changes nothing.
+        """Writes the next version, if the caller holds the deployment and that lock. A repeated write changes nothing.
 
-        Raises `StateRefused`, then the content is kept aside; `StateNotEncrypted`, `Forbidden`, `InvalidInput`: then
-        not.
+        Raises `StateRefused`, and then keeps the content aside; and `StateNotEncrypted`, `Forbidden`, `InvalidInput`,
+        and then doesn't.
         """
         holder = _writer(caller)
         _check_content(content, caller.encrypted)
@@ -148,7 +153,7 @@ class ModuleStates:
             )
 
     def delete(self, caller: StateCaller) -> None:
-        """Says that there is no state from here on. Raises `StateRefused`, `Forbidden`."""
+        """Records that there is no state any more. Raises `StateRefused`, `Forbidden`."""
         holder = _writer(caller)
         with self._fenced(caller.environment_id, holder) as tx:
             newest = tx.module_states.newest(caller.environment_id, caller.step)
@@ -156,10 +161,10 @@ class ModuleStates:
                 tx.module_states.add(caller.environment_id, caller.step, self._version(holder, b"", None))
 
     def lock(self, caller: StateCaller, info: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Takes the lock: None; or gives the `info` of who has it. `info["ID"]` is the lock's id.
+        """Takes the lock and returns None, or returns the `info` of the present holder. `info["ID"]` is the lock's id.
 
-        A lock is taken over from who lost the deployment, and from an earlier run of the same holder, which is dead:
-        what those still write is refused. Raises `StateRefused`, `Forbidden`, `InvalidInput`.
+        A lock is taken over from a holder that has lost the deployment, and from an earlier run of the same holder,
+        which has ended: their writes are refused from then on. Raises `StateRefused`, `Forbidden`, `InvalidInput`.
         """
         holder = _writer(caller)
         lock_id = _lock_id(info)
@@ -174,7 +179,7 @@ class ModuleStates:
         return None
 
     def unlock(self, caller: StateCaller, info: Mapping[str, Any]) -> None:
-        """Gives the lock back; fine when nobody has it. Raises `StateRefused`, `Forbidden`, `InvalidInput`."""
+        """Releases the lock, if anybody has it. Raises `StateRefused`, `Forbidden`, `InvalidInput`."""
         holder = _writer(caller)
         lock_id = _lock_id(info)
         with self._fenced(caller.environment_id, holder) as tx:
@@ -189,7 +194,7 @@ class ModuleStates:
 
     @contextmanager
     def _fenced(self, environment_id: str, holder: StateHolder) -> Iterator[Transaction]:
-        """A transaction in which the holder holds its deployment. Raises `StateRefused`."""
+        """A transaction during which the holder keeps its deployment. Raises `StateRefused`."""
         with self._storage.write() as tx:
             try:
                 _fence(tx, environment_id, holder)
@@ -198,10 +203,10 @@ class ModuleStates:
             yield tx
 
     def _why_not(self, tx: Transaction, caller: StateCaller, holder: StateHolder, lock_id: str) -> str | None:
-        """Why a state isn't taken, to follow a colon; None: it is."""
+        """Why a state is refused, as words after a colon; None if it is accepted."""
         _check_environment(tx, caller.environment_id)
         if not _holds(tx, caller.environment_id, holder):
-            return f"worker {holder.worker} holds the deployment no more"
+            return f"worker {holder.worker} no longer holds the deployment"
         lock = tx.module_states.lock(caller.environment_id, caller.step)
         if lock is None or not lock_id:
             return "it came without the lock"
@@ -214,7 +219,7 @@ class ModuleStates:
         assert caller.holder is not None
         known = tx.module_states.aside(caller.environment_id, caller.step)
         if known and known[-1].content == content:
-            return  # sent once more, because the answer got lost
+            return  # it was sent again, because the answer was lost
         version = self._version(caller.holder, content, why)
         number = tx.module_states.add(caller.environment_id, caller.step, version)
         self._tell(tx, caller, f"A state was kept aside as version {number}, and not written: {why}.")
@@ -223,7 +228,7 @@ class ModuleStates:
         return StateVersion(0, content, holder.deployment, holder.worker, holder.epoch, self._clock(), refused)
 
     def _tell(self, tx: Transaction, caller: StateCaller, line: str) -> None:
-        """Writes a line into the log of the step."""
+        """Writes a line to the step's log."""
         assert caller.holder is not None
         row = (caller.environment_id, caller.holder.deployment, caller.step, self._clock(), line)
         tx.events.add_logs([row])
@@ -238,11 +243,11 @@ def _content(tx: Transaction, environment_id: str, step: str) -> bytes | None:
 
 
 def _fence(tx: Transaction, environment_id: str, holder: StateHolder) -> None:
-    """Raises `LeaseLost` unless the holder holds a deployment of this environment, until the transaction ends."""
+    """Raises `LeaseLost` unless the holder has a deployment of this environment, and keeps it for the transaction."""
     tx.deployments.fence(*holder)
     deployment = tx.deployments.get(holder.deployment)
     if deployment is None or deployment.environment_id != environment_id:
-        raise LeaseLost("The deployment is one of another environment.")
+        raise LeaseLost("The deployment belongs to another environment.")
 
 
 def _holds(tx: Transaction, environment_id: str, holder: StateHolder) -> bool:
@@ -254,7 +259,7 @@ def _holds(tx: Transaction, environment_id: str, holder: StateHolder) -> bool:
 
 
 def _keeps(tx: Transaction, lock: StateLock, caller: StateCaller) -> bool:
-    """Whether who has the lock may keep it."""
+    """Whether the present holder of the lock may keep it."""
     if _holder_of(lock) == caller.holder:
         return lock.opened >= caller.opened
     return _holds(tx, caller.environment_id, _holder_of(lock))
@@ -263,7 +268,8 @@ def _keeps(tx: Transaction, lock: StateLock, caller: StateCaller) -> bool:
 def _check_environment(tx: Transaction, environment_id: str) -> None:
     if tx.environments.get(environment_id) is None:
         raise StateRefused(
-            f"There is no environment {environment_id!r} any more.", hint="It was destroyed and forgotten long ago."
+            f"There is no environment {environment_id!r} any more.",
+            hint="It was destroyed, and its record has been deleted since.",
         )
 
 
@@ -275,12 +281,12 @@ def _check_content(content: bytes, encrypted: bool) -> None:
     if not isinstance(state, dict):
         raise InvalidInput("The body is not a state of OpenTofu: it is not a JSON object.")
     if encrypted and "encrypted_data" not in state and state.keys() & _PLAIN:
-        raise StateNotEncrypted("The state is not encrypted, so it was not kept.")
+        raise StateNotEncrypted("The state is not encrypted, so it was not stored.")
 
 
 def _writer(caller: StateCaller) -> StateHolder:
     if caller.holder is None:
-        raise Forbidden("This access is for reading the state only.", hint="Plans change nothing; deployments do.")
+        raise Forbidden("This credential allows only reading the state.", hint="Plans change nothing; deployments do.")
     return caller.holder
 
 
@@ -296,9 +302,9 @@ def _lock_id(info: Mapping[str, Any]) -> str:
 
 
 def _place(content: bytes) -> tuple[str, int]:
-    """Lineage and serial of a state, which stand outside of what is encrypted."""
+    """Lineage and serial of a state; they are not encrypted."""
     try:
         state = json.loads(content)
         return str(state.get("lineage") or ""), int(state.get("serial") or 0)
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return "", 0  # cut short: kept aside for people
+        return "", 0  # incomplete: kept aside for people

@@ -10,11 +10,11 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 LARGEST_BYTES = 2 * 1024 * 1024
-"""Approximate size of a page, of its entries as stored or as shown. A page has at least one entry, however large."""
+"""Approximate limit of a page in bytes, as stored or as shown. A page has at least one entry, however large that is."""
 
 
 class Page(list[T]):
-    """Entries of a list, in order. `more`: the limit of bytes ended it, and more entries may follow."""
+    """Entries of a list, in order. `more`: the page ended at the limit of bytes, and more entries may follow."""
 
     def __init__(self, entries: Iterable[T] = (), *, more: bool = False) -> None:
         super().__init__(entries)
@@ -26,7 +26,7 @@ class Page(list[T]):
 
 
 def ended_in_time(entries: Iterable[T], size: Callable[[T], int], *, more: bool = False) -> Page[T]:
-    """The first of these entries that fit into a page by their sizes in bytes; at most one more is read.
+    """The first of these entries that fit into a page by their sizes in bytes. At most one further entry is read.
 
     `more`: whether more entries follow all of them.
     """

@@ -24,26 +24,26 @@ from environments.schemas.keywords import ValidationError, validator_for
 from environments.schemas.patterns import UnusablePattern
 
 _MOST_FAULTS = 20
-"""Of one parameter; what a schema finds wrong in a long list is told only so far."""
+"""Faults of one parameter that are reported; a long list may have more."""
 
 _MOST_SUGGESTED_FOR = 10
-"""Unknown parameters for which near names are looked for."""
+"""Unknown parameters for which similar names are suggested."""
 
 _LONGEST_REASON = 300
-"""Characters; the words of a validator repeat the value."""
+"""Characters of a validator's message, which repeats the value."""
 
 
 _NOT_EXACT = "holds a whole number that OpenBao doesn't keep exactly: give it as a string, or use a smaller one"
-"""Of a secret: OpenBao has floats of 64 bits."""
+"""The fault of a secret value: OpenBao stores numbers as 64-bit floats."""
 
 _LONGEST_WANTED = 100
-"""Characters of what a schema wants of a secret."""
+"""Characters of a schema's rule that a message about a secret quotes."""
 
 
 def check_parameters(
     template: Template, given: Mapping[str, Any], *, known: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """The given parameters and the defaults of the others; those in `known`, given before, may be left out.
+    """The given parameters and the defaults of the others. Those in `known` were given earlier, and may be left out.
 
     Raises `InvalidParameters` naming every fault at once, and `SchemaUnsupported`.
     """
@@ -57,7 +57,10 @@ def check_values(
     known: Collection[str] = (),
     note: Callable[[str], None] = lambda place: None,
 ) -> dict[str, Any]:
-    """What `check_parameters` does, for the `schemas` of a template's parameters; `note` is told of each beforehand."""
+    """Does what `check_parameters` does, with the parameters' `schemas`.
+
+    Calls `note` with each name before its check.
+    """
     check_usable(template, schemas)
     values = {name: schema["default"] for name, schema in schemas.items() if "default" in schema} | dict(given)
     problems = [f"{name}: is missing" for name in schemas if name not in values and name not in known]
@@ -90,14 +93,14 @@ def check_values(
 
 
 def split_secrets(template: Template, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The open parameters, and the secret ones, which are kept apart from the start; each with its type."""
+    """The values of open parameters, and those of secret parameters; each keeps its type."""
     secret = template.secret_parameters()
     opened = {name: value for name, value in values.items() if name not in secret}
     return opened, {name: value for name, value in values.items() if name in secret}
 
 
 def _faults(template: str, name: str, schema: Mapping[str, Any], value: Any) -> Iterator[tuple[str, str]]:
-    """Where a value doesn't fit, and why."""
+    """Where a value doesn't fit its schema, and why."""
     secret = schema.get("writeOnly") is True
     try:
         found = list(islice(validator_for(schema).iter_errors(value), _MOST_FAULTS))
@@ -115,7 +118,7 @@ def _faults(template: str, name: str, schema: Mapping[str, Any], value: Any) -> 
 
 
 def _known_path(fault: ValidationError) -> Iterator[str | int]:
-    """Where in a secret the fault is, without the names that only the secret has."""
+    """The path of a fault in a secret, without names that only the secret contains."""
     named = {part for part in fault.schema_path if isinstance(part, str)}
     for part in fault.path:
         if isinstance(part, str) and part not in named:
@@ -124,7 +127,7 @@ def _known_path(fault: ValidationError) -> Iterator[str | int]:
 
 
 def _reason(fault: ValidationError, secret: bool) -> str:
-    """The validator's own words; not for secrets, because they quote the value."""
+    """The validator's message. It isn't used for secrets, because it quotes the value."""
     if secret:
         wanted = json.dumps(fault.validator_value, ensure_ascii=False, default=str)
         return f"does not fit ({fault.validator}: {wanted if len(wanted) <= _LONGEST_WANTED else '…'})"

@@ -1,4 +1,4 @@
-"""Why a deployment waits, what it does while it runs, and how it ended: in sentences."""
+"""Says in sentences why a deployment waits, what it does while it runs, and how it ended."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _NO_WORKER = "No worker is alive: start one."
 
 
 def pending(tx: Transaction, principal: Principal, deployment: Deployment, now: datetime) -> Pending:
-    """Why a deployment waits. Only admins see names of other owners."""
+    """Why a deployment waits. Only admins see the names of other owners."""
     lane = lane_of(deployment.kind)
     told = Pending(deployment.id, deployment.state, lane.value)
     if deployment.state is DeploymentState.QUEUED:
@@ -40,7 +40,7 @@ def pending(tx: Transaction, principal: Principal, deployment: Deployment, now: 
             *_workers(tx.workers.all(), queue),
         ]
         if place == 0 and len(reasons) == 1:
-            reasons.append("A worker takes it at any moment.")
+            reasons.append("A worker will claim it within a moment.")
         return replace(told, position=place + 1, waiting=len(order), reasons=tuple(reasons))
     if deployment.state is DeploymentState.RUNNING:
         return replace(told, reasons=tuple(_running(tx, deployment, now)))
@@ -60,7 +60,7 @@ def _place(order: Sequence[Waiting], place: int, principal: Principal, lane: Lan
     sentence = f"{where}: {_listed(counts)} {verb} first."
     if counts_as_machine(order[place], now):
         left = format_duration(PATIENCE - (now - order[place].requested_at))
-        sentence += f" A machine asked for it, so what people ask for goes first, for another {left} at most."
+        sentence += f" A machine requested it, so requests of people go first, for another {left} at most."
     return sentence
 
 
@@ -109,25 +109,29 @@ def _running(tx: Transaction, deployment: Deployment, now: datetime) -> list[str
     if deployment.cancel_requested_at is not None:
         forced = " without grace" if deployment.cancel_forced else ""
         reasons.append(
-            f"{deployment.cancel_requested_by} asked it at {_moment(deployment.cancel_requested_at)} to stop{forced}: "
-            "it ends as soon as its steps can."
+            f"{deployment.cancel_requested_by} requested cancellation{forced} at "
+            f"{_moment(deployment.cancel_requested_at)}: "
+            "it ends as soon as its steps can stop."
         )
     if any(lane_of(other.kind) is not lane_of(deployment.kind) for other in tx.deployments.unfinished(environment)):
-        reasons.append("A request to destroy the environment came: it gives way as soon as its steps can.")
+        reasons.append("A request to destroy the environment supersedes it: it ends as soon as its steps can stop.")
     others = any(other.alive for other in workers.values())
     return [*reasons, *_lease(run, worker, others)]
 
 
 def _lease(run: Running | None, worker: WorkerRecord | None, somebody: bool) -> list[str]:
-    """Whether the worker still holds the lease, and who continues if not."""
+    """Whether the worker still holds the lease, and who resumes the deployment if not."""
     if run is None or (run.lease_left > 0 and (worker is None or worker.alive)):
         return []
     if run.lease_left > 0:
         left = format_duration(timedelta(seconds=max(run.lease_left, 1)))
-        return [f"Nothing was heard of that worker lately: in {left} another one may go on with it."]
+        return [f"That worker has sent no heartbeat lately: in {left} another worker may resume the deployment."]
     if not somebody:
-        return [f"The lease of that worker has run out. {_NO_WORKER}"]
-    return ["The lease of that worker has run out: the next one with a free slot goes on, at the interrupted step."]
+        return [f"The lease of that worker has expired. {_NO_WORKER}"]
+    return [
+        "The lease of that worker has expired: the next worker with a free slot resumes the deployment at the "
+        "interrupted step."
+    ]
 
 
 def _ended(deployment: Deployment) -> str:
@@ -137,7 +141,7 @@ def _ended(deployment: Deployment) -> str:
         DeploymentState.SUCCEEDED: f"It has succeeded{at}.",
         DeploymentState.FAILED: f"It has failed{at}{why}",
         DeploymentState.CANCELLED: f"It was cancelled{at}{why}",
-        DeploymentState.SUPERSEDED: f"It gave way to a request to destroy the environment{at}.",
+        DeploymentState.SUPERSEDED: f"A request to destroy the environment superseded it{at}.",
     }[deployment.state]
 
 

@@ -1,9 +1,9 @@
-"""Which expressions of templates cost no more than what they read is large: those without loops, products and calls."""
+"""Expressions whose cost is proportional to the values that they read: those without loops, products and calls."""
 
 from jinja2 import nodes
 
 _MOST_NAMES = 64
-"""Names that one text may read and still be evaluated in place: its result is at most so many times what it reads."""
+"""How many names a text that is evaluated in place may read. This also limits the size of its result."""
 
 _PLAIN_NODES = (
     nodes.Add,
@@ -89,7 +89,7 @@ _PLAIN_TESTS = frozenset(
 
 
 def is_plain(tree: nodes.Template) -> bool:
-    """Whether evaluating a text takes time and memory in proportion to the values that it names, and to itself."""
+    """Whether evaluating a text takes time and memory in proportion to its own size and that of the values it names."""
     names = 0
     waiting: list[nodes.Node] = [tree]
     while waiting:

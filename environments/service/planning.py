@@ -1,4 +1,4 @@
-"""Plans: computed by observing the world, saved for a day, and applied exactly as shown or not at all."""
+"""Plans: computed by observing the backends, saved for a day, and applied exactly as shown or not at all."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -43,10 +43,11 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Target:
-    """The wanted state of an environment: its record has the new bundle's digest and the new parameters.
+    """The wanted state of an environment: its record with the new bundle's digest and the new parameters.
 
-    `secrets` are the secret parameters that come with the request; those given before stay in OpenBao. `run_again` has
-    the steps whose work is to be done again, each with the id of who asked for that first; here only the names count.
+    `secrets` are the secret parameters that come with the request; earlier ones stay in OpenBao. `run_again` has the
+    steps whose work is to run again, each with the id of the deployment that first requested it. Plans use only the
+    names.
     """
 
     kind: DeploymentKind
@@ -57,12 +58,12 @@ class Target:
 
 
 class Planner(Protocol):
-    """Computes plans by observing the world."""
+    """Computes plans by observing the backends."""
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
-        """The plan of each step, in the order in which they are carried out; changes nothing.
+        """The plan of each step, in the order in which the steps run; changes nothing.
 
-        With `troubles` a step that can't be observed is noted there (step → why) and has no changes. Without, its
+        With `troubles`, a step that can't be observed is added there (step → why) and has no changes. Without, its
         error is raised: any `CalvinverseError`.
         """
         ...
@@ -81,7 +82,7 @@ class Planning:
         checks: Checks,
         why_not_again: WhyNot = any_step,
     ) -> None:
-        """`why_not_again` says of a step why it can't be run again, if it can't."""
+        """`why_not_again` returns why a step can't be run again, or an empty text."""
         self._checks = checks
         self._why_not_again = why_not_again
         self._storage = storage
@@ -93,14 +94,14 @@ class Planning:
     def plan(self, principal: Principal, name: str, request: MakePlan) -> Plan:
         """Plans a change and saves the plan.
 
-        Raises what the request itself would raise, what observing may raise, and `TooManyRequests`.
+        Raises what the request would raise, what an observation may raise, and `TooManyRequests`.
         """
         now = self._clock()
         verdicts = Verdicts(self._checks, principal.owner)
 
         def drafted() -> tuple[Draft, Deployment | None, bytes | None, dict[str, str]]:
             with self._storage.read() as tx:
-                check_plans(tx, principal.owner, now)  # before the parts are called for a plan that can't be saved
+                check_plans(tx, principal.owner, now)  # first, so that no plan is computed that can't be saved
                 draft = self._draft(tx, principal, name, request, now, verdicts)
                 wished = dict.fromkeys(draft.run_again, "asked")
                 again = left_to_run(tx, draft.environment) if request.kind is DeploymentKind.REPAIR else wished
@@ -137,14 +138,15 @@ class Planning:
         return plan
 
     def show(self, principal: Principal, plan_id: str) -> Plan:
-        """A saved plan. Raises `UnknownPlan`, also once it has expired."""
+        """A saved plan. Raises `UnknownPlan`, also when it has expired."""
         with self._storage.read() as tx:
             return self._find(tx, principal, plan_id)
 
     def apply(self, principal: Principal, plan_id: str, idempotency_key: str | None = None) -> Accepted:
-        """Queues what the plan shows, once. The same key (per token) with the same plan does it once.
+        """Queues what the plan shows, once.
 
-        Raises `UnknownPlan`, `IdempotencyMismatch`, and `PlanStale` when something has moved since it was made.
+        A repeated request with the same Idempotency-Key (per token) gets the same result. Raises `UnknownPlan`,
+        `IdempotencyMismatch`, and `PlanStale` when something has changed since the plan was made.
         """
         verdicts = Verdicts(self._checks, principal.owner)
         return verdicts.settle(lambda: self._applied(principal, plan_id, idempotency_key, verdicts))
@@ -220,7 +222,7 @@ class Planning:
             return enqueue.destroy(tx, environment, new, may(principal, Action.ENVIRONMENT_DESTROY, environment))
         bundle = tx.templates.bundle(plan.bundle)
         if bundle is None:
-            raise _stale(plan, f"the content of template {plan.template!r} that it was made for is gone")
+            raise _stale(plan, f"the content of template {plan.template!r} that it was made for is no longer stored")
         if plan.kind is not DeploymentKind.UPDATE:
             allowed = may(principal, _ACTIONS[plan.kind], environment)
             return environment, enqueue.add(tx, environment, plan.kind, new, allowed)
@@ -257,7 +259,7 @@ class Planning:
         except NameTaken as taken:
             raise _stale(plan, f"there is an environment named {plan.environment!r} now") from taken
         if tx.templates.find(plan.template, plan.bundle) is None:
-            raise _stale(plan, f"the version of template {plan.template!r} that it was made for is gone")
+            raise _stale(plan, f"the version of template {plan.template!r} that it was made for no longer exists")
         asked = CreateEnvironment(
             name=plan.environment,
             template=plan.template,
@@ -278,13 +280,13 @@ class Planning:
 
 
 def _kept(request: MakePlan, draft: Draft) -> dict[str, Any]:
-    """The request without its parameters, which are stored elsewhere because some are secret."""
+    """The fields of the request to store. Its parameters are stored separately because some are secret."""
     kept = request.model_dump(mode="json", exclude={"parameters"}, exclude_none=True)
     return {**kept, "rollback_to": draft.rollback_to} if draft.rollback_to else kept
 
 
 def _check_fields(request: MakePlan) -> None:
-    """Raises `InvalidInput` for fields that this kind of plan doesn't take, and for missing ones."""
+    """Raises `InvalidInput` for fields that this kind of plan doesn't accept, and for missing ones."""
     takes = {
         DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until"},
         DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to", "run_again"},

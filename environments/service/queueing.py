@@ -24,7 +24,7 @@ class Queueing:
         self._clock = clock
 
     def why(self, principal: Principal, deployment_id: str) -> Pending:
-        """Why a deployment doesn't run yet, or what it does, or how it ended. Raises `NotFound`."""
+        """Why a deployment waits, what it does, or how it ended. Raises `NotFound`."""
         now = self._clock()
         with self._storage.read() as tx:
             deployment = tx.deployments.get(deployment_id)
@@ -52,8 +52,8 @@ class Queueing:
         """Cancels a queued deployment at once, or requests a running one to stop; `force` ends its grace period.
 
         A running deployment ends as soon as its steps can stop: the environment is then failed, and can be retried,
-        repaired, updated or destroyed. Raises `UnknownEnvironment`, `ManagedOutside`, and `NotAllowedNow` when nothing
-        waits or runs, or it is a destroy.
+        repaired, updated or destroyed. Raises `UnknownEnvironment`, `ManagedOutside`, and `NotAllowedNow` when no
+        deployment is queued or running, or it is a destroy.
         """
         now = self._clock()
         with self._storage.write() as tx:
@@ -87,8 +87,8 @@ def _to_cancel(tx: Transaction, environment: Environment) -> Deployment:
     unfinished = tx.deployments.unfinished(environment.id)
     if any(deployment.kind is DeploymentKind.DESTROY for deployment in unfinished):
         raise NotAllowedNow(
-            f"Environment {environment.name!r} is being destroyed, and a request to destroy wins over everything.",
-            hint="Extend an environment before its deadline instead.",
+            f"Environment {environment.name!r} is being destroyed, and a destroy can't be cancelled.",
+            hint="To keep an environment, extend it before its deadline.",
         )
     if not unfinished:
         raise _nothing_to_cancel(environment)

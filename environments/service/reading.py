@@ -17,16 +17,16 @@ from environments.service.storage.events import OwnedEvent
 from environments.service.storage.transaction import Storage
 
 _NOT_SHOWN = {"parameters", "outputs", "inputs", "run_again"}
-"""Fields of deployments and steps that no list shows."""
+"""Fields of deployments and steps that lists don't show."""
 
 
 class Secrets(Protocol):
-    """Reads secrets that a person asked to reveal."""
+    """Reads secrets that a person wants to reveal."""
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
-        """The values by the same names, with their original types.
+        """The values under the same names, with their original types.
 
-        The references are the environment's, and so must be what is found there.
+        The references are those of the environment, and each secret must bear its mark.
 
         Raises `NotFound`, `ForeignResource`, `BackendError`.
         """
@@ -34,22 +34,22 @@ class Secrets(Protocol):
 
 
 class Authority(Protocol):
-    """The authority that signs the environments' certificates."""
+    """The certificate authority that signs the environments' certificates."""
 
     def ca_chain(self) -> str:
-        """PEM. Raises `BackendError`."""
+        """The CA's certificates, PEM. Raises `BackendError`."""
         ...
 
 
 class Parts(Protocol):
-    """The systems that the service uses."""
+    """The backends that the service uses."""
 
     def addresses(self) -> dict[str, str]:
-        """Part → address; empty text when it isn't known yet."""
+        """Backend → address; an empty text if it isn't known yet."""
         ...
 
     def troubles(self) -> dict[str, str]:
-        """Part → one sentence, for configured parts that don't answer."""
+        """Backend → one sentence, for each configured backend that doesn't answer."""
         ...
 
 
@@ -99,7 +99,7 @@ class Reading:
             return EnvironmentDetails(environment, with_journal(tx, newest[0]) if newest else None)
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
-        """The outputs; with `reveal` secret ones are read from OpenBao, whose audit log notes it."""
+        """The outputs. With `reveal`, secret ones are read from OpenBao, which records that in its audit log."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             if reveal:
@@ -115,7 +115,7 @@ class Reading:
     def deployments(
         self, principal: Principal, name: str, *, limit: int | None = None, before: str | None = None
     ) -> Page[Journaled]:
-        """The history of an environment, newest first, with the journals; at most `limit`, older than that id.
+        """An environment's deployments with their journals, newest first: at most `limit`, older than the one `before`.
 
         Raises `UnknownEnvironment`, and `NotFound` when there is none of that id.
         """
@@ -135,13 +135,13 @@ class Reading:
             return with_journal(tx, deployment)
 
     def resources(self, principal: Principal, name: str, *, limit: int | None = None, skip: int = 0) -> Page[Resource]:
-        """The inventory of an environment, in the order of making; at most `limit`, without the first `skip`."""
+        """The inventory of an environment, in the order of creation; at most `limit`, without the first `skip`."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             return tx.inventory.of(environment.id, limit=limit, skip=skip)
 
     def events(self, principal: Principal, name: str, *, after: int = 0, limit: int = 500) -> Page[Event]:
-        """Events of an environment newer than an id, oldest first. Raises `UnknownEnvironment`."""
+        """Events of an environment newer than the id `after`, oldest first. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
             environment_id = environment_to_read(tx, principal, name).id
             return tx.events.after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
@@ -149,15 +149,15 @@ class Reading:
     def events_for(
         self, principal: Principal, environment_id: str | None, *, after: int, limit: int
     ) -> Page[OwnedEvent]:
-        """Events newer than an id, oldest first; of the environment of that id, or of all that the principal may see.
+        """Events newer than the id `after`, oldest first: of one environment, or of all that the principal may see.
 
-        With each comes who owns its environment, read in the same moment.
+        Each event has the owner of its environment, read in the same query.
         """
         with self._storage.read() as tx:
             return tx.events.owned_after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
 
     def newest_event(self) -> int:
-        """The id of the newest event of all: a stream of new events starts after it."""
+        """The id of the newest event: a stream of new events starts after it."""
         with self._storage.read() as tx:
             return tx.events.newest()
 
@@ -166,7 +166,7 @@ class Reading:
         return self._authority.ca_chain()
 
     def info(self, principal: Principal) -> ServiceInfo:
-        """Version, who asks, and the parts."""
+        """The version, the caller, and the backends."""
         return ServiceInfo(
             version=self._version,
             started_at=self._started_at,
@@ -178,7 +178,7 @@ class Reading:
         )
 
     def ready(self) -> dict[str, str]:
-        """What makes the service unready, by part; empty: it is ready."""
+        """Why the service isn't ready, by backend; empty if it is ready."""
         troubles = self._parts.troubles()
         try:
             with self._storage.read() as tx:
@@ -204,6 +204,6 @@ def _shown(output: Mapping[str, Any]) -> Output:
 
 
 def _shown_size(found: Journaled) -> int:
-    """Bytes, about, that the API shows of a deployment with its journal."""
+    """The approximate size in bytes of a deployment with its journal in the API."""
     steps = (len(step.model_dump_json(exclude=_NOT_SHOWN)) for step in found.steps)
     return len(found.deployment.model_dump_json(exclude=_NOT_SHOWN)) + sum(steps)

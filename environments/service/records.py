@@ -1,4 +1,4 @@
-"""What use cases return, where no single record of the domain or of the storage says it."""
+"""Results of use cases that no single record of the domain or of the storage represents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from environments.service.storage.transaction import Transaction
 
 
 class Accepted(NamedTuple):
-    """The environment after a request, and the deployment to follow, if the request made one.
+    """The environment after a request, and the deployment to follow, if the request queued one.
 
-    `events_after`: all events of what the deployment does have larger ids. None: it may have begun already.
+    `events_after`: all events of the deployment's run have larger ids. None if it may have begun already.
     """
 
     environment: Environment
@@ -27,7 +27,7 @@ class Accepted(NamedTuple):
 
 
 class Journaled(NamedTuple):
-    """A deployment with its steps, in the order of the template, and what each needs (step → steps)."""
+    """A deployment with its steps, in the order of the template, and the steps that each needs (step → steps)."""
 
     deployment: Deployment
     steps: tuple[StepRecord, ...] = ()
@@ -47,7 +47,7 @@ class EnvironmentDetails(NamedTuple):
 
 
 class CataloguedTemplate(NamedTuple):
-    """A template of the catalogue: who pushed it when, and what it says."""
+    """A template of the catalogue: its content, and who pushed it when."""
 
     push: PushedTemplate
     template: Template
@@ -59,12 +59,12 @@ class CataloguedTemplate(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What identifies this version of it."""
+        """The digest that identifies this version."""
         return self.push.digest
 
 
 class TemplateSource(NamedTuple):
-    """The git repository of a template: `ref` as it was requested, `commit` as it was found then.
+    """The git repository of a template: `ref` is the requested revision, `commit` the commit that it named then.
 
     `path` is the folder in it; empty: its root.
     """
@@ -76,7 +76,7 @@ class TemplateSource(NamedTuple):
 
 
 class TemplateDeletion(NamedTuple):
-    """What was deleted from the catalogue; `digests` are the versions, newest first."""
+    """What was deleted from the catalogue: `digests` has the versions, newest first."""
 
     name: str
     digests: tuple[str, ...]
@@ -85,7 +85,7 @@ class TemplateDeletion(NamedTuple):
 
 
 class NewToken(NamedTuple):
-    """A token just made, and its secret, which is kept nowhere."""
+    """A new token, and its secret, which isn't stored."""
 
     token: TokenRecord
     secret: str
@@ -100,9 +100,9 @@ class Worker(NamedTuple):
 
 @dataclass(frozen=True)
 class Pending:
-    """Why a deployment doesn't run yet, or what it does. `position` 1: the next of its lane; None: it doesn't wait.
+    """Why a deployment waits, or what it does. `position` 1: the next of its lane; None: it doesn't wait.
 
-    `lane` is `destroy` or `deploy`; `waiting`: how many wait in it; `reasons` are sentences.
+    `lane` is `destroy` or `deploy`; `waiting` is the number of deployments that wait in it; `reasons` are sentences.
     """
 
     deployment_id: str
@@ -115,7 +115,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class Output:
-    """An output; the value of a secret one is a mask unless it was revealed."""
+    """An output. The value of a secret output is a mask unless it was revealed."""
 
     value: Any
     description: str = ""
@@ -124,7 +124,7 @@ class Output:
 
 @dataclass(frozen=True)
 class ServiceInfo:
-    """Version, who asks, and the addresses of the parts (part → address; empty: not known yet)."""
+    """The version, the caller, and the addresses of the backends (backend → address; empty if not known yet)."""
 
     version: str
     started_at: datetime

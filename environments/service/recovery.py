@@ -1,4 +1,4 @@
-"""Requests about an environment that is not as wanted: repair, promote, roll back, abandon."""
+"""Requests to repair, promote, roll back and abandon an environment."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from environments.service.storage.transaction import Storage, Transaction
 
 
 class Recovery:
-    """Queues such requests; the engine carries them out."""
+    """Queues these requests; the engine carries them out."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
         self._storage = storage
@@ -24,9 +24,9 @@ class Recovery:
         self._new_id = new_id
 
     def repair(self, principal: Principal, name: str) -> Accepted:
-        """Queues a repair: the environment becomes what its template and parameters say; the rest stays untouched.
+        """Queues a repair: the environment becomes what its template and parameters say.
 
-        Raises `NotAllowedNow`.
+        Unexpected things stay untouched. Raises `NotAllowedNow`.
         """
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
@@ -37,7 +37,7 @@ class Recovery:
             return accepted(tx, environment, deployment)
 
     def promote(self, principal: Principal, name: str) -> Accepted:
-        """Queues a promotion of the new versions that wait for it.
+        """Queues a promotion of the new versions that await it.
 
         Raises `NotAllowedNow`, also when none waits.
         """
@@ -52,9 +52,9 @@ class Recovery:
             return accepted(tx, environment, deployment)
 
     def rollback(self, principal: Principal, name: str, deployment: str | None = None) -> Accepted:
-        """Queues an update back to what the last good deployment, or the named one, applied.
+        """Queues an update back to what the last good deployment applied, or the one with the id `deployment`.
 
-        Secret parameters stay as they are in OpenBao. Raises `NotAllowedNow`, also when there is nothing to go back
+        Secret parameters stay as they are in OpenBao. Raises `NotAllowedNow`, also when there is nothing to roll back
         to, `NotFound` for a deployment that isn't this environment's, and `Forbidden` for a version of the template
         that asks for host volumes, unless an admin asks.
         """
@@ -66,7 +66,7 @@ class Recovery:
             return accepted(tx, draft.environment, enqueue.roll_back(tx, draft, new))
 
     def abandon(self, principal: Principal, name: str, reason: str) -> Environment:
-        """Abandons what a failed destroy has left: the record stays, and the service keeps observing it.
+        """Abandons what a failed destroy has left: the record stays, and the service continues to observe it.
 
         The name stays reserved until nothing is left; a second request observes it at once. Raises `NotAllowedNow`
         unless a destroy has failed.
@@ -76,7 +76,7 @@ class Recovery:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             may(principal, Action.ENVIRONMENT_ABANDON, environment)
             if environment.state is State.ABANDONED:
-                return self._look_again(tx, environment, now)
+                return self._observe_again(tx, environment, now)
             if environment.state is not State.DESTROY_FAILED:
                 raise NotAllowedNow(
                     f"Environment {environment.name!r} is {environment.state.value}: only what could not be destroyed "
@@ -109,7 +109,7 @@ class Recovery:
                 observe_at=now + observe_again_after(timedelta(0)),
             )
 
-    def _look_again(self, tx: Transaction, environment: Environment, now: datetime) -> Environment:
+    def _observe_again(self, tx: Transaction, environment: Environment, now: datetime) -> Environment:
         if environment.observe_at is None:
             raise NotAllowedNow(
                 f"Environment {environment.name!r} was abandoned, and nothing is left of it.", hint="Its name is free."

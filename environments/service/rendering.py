@@ -1,7 +1,7 @@
-"""Expressions in templates: Jinja2, sandboxed, one pass; what a parameter holds is data, never an expression.
+"""Expressions in templates: Jinja2, sandboxed, in one pass. The value of a parameter is data, never an expression.
 
-An expression whose cost is bounded by what it reads (`is_plain`) is evaluated in place. Any other could take all time
-and memory there are (`{{ 'x' * 10**9 }}`), and is handed to an `Evaluate` that sets limits.
+An expression whose cost is proportional to what it reads (`is_plain`) is evaluated in place. Any other could use all
+time and memory (`{{ 'x' * 10**9 }}`), so an `Evaluate` with limits evaluates it.
 """
 
 import json
@@ -21,11 +21,11 @@ from environments.service.expression_words import in_words
 from environments.service.plain_expressions import is_plain
 
 LARGEST_RENDERED = 4 * 1024 * 1024
-"""Characters of everything that one step's options, or one output, may become."""
+"""Characters that the rendered options of one step, or one rendered output, may have in all."""
 
 
 class Evaluate(Protocol):
-    """Evaluates one text that isn't plain, within limits; like `evaluate`."""
+    """Evaluates one text that isn't plain within limits, otherwise like the function `evaluate`."""
 
     def __call__(self, text: str, names: Mapping[str, Any], where: str) -> Any:
         """The value. Raises what `render` raises."""
@@ -33,14 +33,14 @@ class Evaluate(Protocol):
 
 
 class _Images(dict[str, str]):
-    """References by name; a name that isn't published is told as such, and not as an unknown attribute."""
+    """References by name. For an unpublished name the error says so, in place of an unknown attribute."""
 
     def __missing__(self, name: str) -> str:
         raise ImageNotPublished(f"No image {name!r} is published.")
 
 
 class _Expressions(ImmutableSandboxedEnvironment):
-    """Takes `steps.settings.keys` for the entry of that name, not for the method that every mapping has."""
+    """Resolves `steps.settings.keys` to the entry `keys`, not to the method that every mapping has."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, _Images) or (isinstance(obj, Mapping) and attribute in obj):
@@ -49,7 +49,7 @@ class _Expressions(ImmutableSandboxedEnvironment):
 
 
 def refuse_references(value: Any, where: str = "") -> Any:
-    """The value itself, if it holds no reference to a secret. `where` begins the message of `InvalidTemplate`."""
+    """The value, if it is no reference to a secret. The message of `InvalidTemplate` begins with `where`."""
     for found in references_in(value):
         raise InvalidTemplate(
             f"{f'{where}: ' if where else ''}the reference to the secret {found.key!r} of step {found.step!r} stands "
@@ -60,14 +60,14 @@ def refuse_references(value: Any, where: str = "") -> Any:
     return value
 
 
-# `finalize` gets whatever an expression writes into a text: a reference is passed on as a whole or not at all.
+# `finalize` gets what an expression writes into a text: a reference can only be passed on as a whole.
 expressions = _Expressions(
     undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=refuse_references
 )
 
 
 class Whole(NamedTuple):
-    """A text that is one expression. `names` are those that it uses; `chain` is `("steps", "a", "url")` if it is
+    """A text that is one expression. `names` are the names that it uses; `chain` is `("steps", "a", "url")` if it is
     nothing but `steps.a.url`, else empty."""
 
     names: frozenset[str]
@@ -80,7 +80,7 @@ def scope(
     steps: Mapping[str, Mapping[str, Any]],
     images: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What expressions see: `parameters`, `environment`, the outputs of `steps` that are done, and `images`.
+    """The names that expressions can use: `parameters`, `environment`, the outputs of `steps` that are done, `images`.
 
     `images` has the reference of each published image by its name: `images.web`, `images["build-agent"]`.
     """
@@ -93,23 +93,23 @@ def scope(
 
 
 def known_images(images: Mapping[str, str]) -> Mapping[str, str]:
-    """The references as `scope` has them: one that isn't there is told as an image that isn't published."""
+    """The references as `scope` has them. For a missing one the error says that the image isn't published."""
     return _Images(images)
 
 
 def render(value: Any, names: Mapping[str, Any], where: str, costly: Evaluate | None = None) -> Any:
     """`value` with every expression in it evaluated, tables and lists included.
 
-    A text that is one whole expression keeps the type of its value (design.md). `where` begins the message of the
-    `InvalidTemplate` that an unknown name or a fault in an expression raises, of the `ImageNotPublished` that an
-    image without a reference raises, and of the `CheckTooCostly` for what becomes too large. `costly` evaluates texts
-    that aren't plain; None: they are evaluated here like the others.
+    A text that is one whole expression keeps the type of its value (design.md). Messages begin with `where`: those of
+    the `InvalidTemplate` that an unknown name or a fault in an expression raises, of the `ImageNotPublished` that an
+    image without a reference raises, and of the `CheckTooCostly` for a result that is too large. `costly` evaluates
+    texts that aren't plain; without it they are evaluated in place like the others.
     """
     return _Rendering(names, costly or evaluate).render(value, where)
 
 
 class _Rendering:
-    """One call of `render`: what it has made until now is counted."""
+    """One call of `render`, which counts the characters that it has produced."""
 
     def __init__(self, names: Mapping[str, Any], costly: Evaluate) -> None:
         self._names = names
@@ -151,7 +151,7 @@ def _evaluated_here(text: str) -> bool:
 
 
 def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
-    """The value of one text with expressions, whatever that costs. Raises what `render` raises."""
+    """The value of one text with expressions, without limits. Raises what `render` raises."""
     try:
         whole = _whole(text)
         if whole is not None:
@@ -167,20 +167,20 @@ def evaluate(text: str, names: Mapping[str, Any], where: str) -> Any:
     except UndefinedError as error:
         raise InvalidTemplate(f"{where}: {in_words(str(error))}.") from error
     except SecurityError as error:
-        raise InvalidTemplate(f"{where}: the expression does what templates may not: {error}.") from error
+        raise InvalidTemplate(f"{where}: the expression does something that templates must not do: {error}.") from error
     except TemplateError as error:
         raise InvalidTemplate(f"{where}: {in_words(str(error))}.") from error
     except RecursionError as error:
         raise InvalidTemplate(f"{where}: the expression is nested too deeply.") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError, NameError) as error:
-        # Python's own words help no author; Jinja writes 1e999 down as a name, `inf`.
+        # Python's message doesn't help an author: Jinja compiles 1e999 to a name, `inf`.
         large = "int_max_str_digits" in str(error) or isinstance(error, NameError)
         said = TOO_LARGE if large else in_words(str(error))
         raise InvalidTemplate(f"{where}: the expression fails: {said}.") from error
 
 
 def fault(text: str) -> str | None:
-    """What is wrong with the syntax of the expressions in a text; None when nothing is."""
+    """The fault in the syntax of the expressions in a text; None if there is none."""
     try:
         expressions.compile(text)
         if reason := _too_large(expressions.parse(text)):
@@ -196,7 +196,7 @@ def fault(text: str) -> str | None:
 
 
 def _too_large(tree: nodes.Template) -> str | None:
-    """Why a part without names can never be evaluated: Jinja leaves for later what fails when it is compiled."""
+    """Why a part without names can never be evaluated. Jinja doesn't report such a fault when it compiles the text."""
     for node in tree.find_all((nodes.Const, nodes.BinExpr, nodes.Filter)):
         try:
             value = node.as_const()
@@ -215,7 +215,7 @@ def _too_large(tree: nodes.Template) -> str | None:
 
 
 def whole_expression(text: str) -> Whole | None:
-    """What can be seen of a text that is one whole expression; None when it is something else or is wrong."""
+    """Names and chain of a text that is one whole expression; None if it isn't one or has a fault."""
     whole = _whole(text)
     tree = None if whole is None else _parsed("{{" + whole + "}}")
     if tree is None:
@@ -226,7 +226,7 @@ def whole_expression(text: str) -> Whole | None:
 
 
 def chains(text: str) -> Iterator[tuple[str, ...]]:
-    """Every path such as `("steps", "a", "url")` in the expressions of a text, its beginnings too."""
+    """Every path such as `("steps", "a", "url")` in the expressions of a text, and each of its prefixes."""
     tree = _parsed(text)
     if tree is not None:
         for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
@@ -234,7 +234,7 @@ def chains(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _parsed(text: str) -> nodes.Template | None:
-    """The tree of a text's expressions; None when they are wrong."""
+    """The syntax tree of a text's expressions; None if they have a fault."""
     try:
         return expressions.parse(text)
     except TemplateError:
@@ -242,7 +242,7 @@ def _parsed(text: str) -> nodes.Template | None:
 
 
 def path_of(node: nodes.Node) -> tuple[str, ...]:
-    """The path that a node spells out, such as `("steps", "a", "url")`; empty when it isn't one."""
+    """The path that a node represents, such as `("steps", "a", "url")`; empty if it represents none."""
     match node:
         case nodes.Name():
             return (node.name,)
@@ -256,7 +256,7 @@ def path_of(node: nodes.Node) -> tuple[str, ...]:
 
 
 def _whole(text: str) -> str | None:
-    """The expression that a text is from end to end; None when there is something beside it."""
+    """The expression, if the text consists of exactly one; else None."""
     stripped = text.strip()
     if not (stripped.startswith("{{") and stripped.endswith("}}") and len(stripped) >= 4):
         return None

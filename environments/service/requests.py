@@ -27,7 +27,7 @@ from environments.service.authorization import (
 from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import new_environment, updated
 from environments.service.enqueue import DeploymentRequest
-from environments.service.enqueue import Sealer as Sealer  # where others look for it
+from environments.service.enqueue import Sealer as Sealer  # exported from here
 from environments.service.idempotency import Once
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
@@ -49,7 +49,7 @@ class Requests:
         checks: Checks,
         why_not_again: WhyNot = any_step,
     ) -> None:
-        """`why_not_again` says of a step why it can't be run again, if it can't."""
+        """`why_not_again` returns why a step can't be run again, or an empty text."""
         self._checks = checks
         self._why_not_again = why_not_again
         self._storage = storage
@@ -58,7 +58,7 @@ class Requests:
         self._new_id = new_id
 
     def create(self, principal: Principal, request: CreateEnvironment, idempotency_key: str | None = None) -> Accepted:
-        """Creates an environment and queues its deployment. The same key (per token) and body create it once.
+        """Creates an environment and queues its deployment, once for the same Idempotency-Key (per token) and body.
 
         Raises `InvalidName`, `NameTaken`, `UnknownTemplate`, `InvalidParameters`, `InvalidLifetime`,
         `IdempotencyMismatch`, and `Forbidden` for a template that asks for host volumes, unless an admin asks; and what
@@ -83,7 +83,7 @@ class Requests:
     def update(self, principal: Principal, name: str, request: UpdateEnvironment) -> Accepted:
         """Queues an update to the newest (or named) version of the template, with changed parameters.
 
-        What steps made that the new version lacks is destroyed. Raises `NotAllowedNow`, `InvalidParameters`,
+        What steps made that the new version doesn't have is destroyed. Raises `NotAllowedNow`, `InvalidParameters`,
         `UnknownTemplate`, and `Forbidden` as `create` does.
         """
         verdicts = Verdicts(self._checks, principal.owner)
@@ -106,7 +106,7 @@ class Requests:
             environment = environment_to_change(tx, principal, name)
             allowed = may(principal, Action.ENVIRONMENT_RETRY, environment)
             if environment.state is State.DESTROY_FAILED:
-                asked = self._new_request(principal.owner, "tried again by hand", now)
+                asked = self._new_request(principal.owner, "retried by hand", now)
                 return _destroy(tx, environment, asked, allowed)
             check_request(environment.name, environment.state, DeploymentKind.CREATE)
             asked = self._new_request(principal.owner, "tried again", now)
@@ -114,7 +114,7 @@ class Requests:
             return accepted(tx, environment, deployment)
 
     def destroy(self, principal: Principal, name: str, reason: str = "") -> Accepted:
-        """Queues a destroy in place of whatever runs; a running destroy is returned as it is."""
+        """Queues a destroy, which supersedes any other deployment; returns a running destroy."""
         reason = reason or f"requested by {principal.owner}"
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
@@ -124,7 +124,8 @@ class Requests:
     def destroy_due(self) -> list[str]:
         """Queues destroys of expired environments and retries failed ones; returns their names.
 
-        It handles a few at a time, and must be called again: other transactions can write in between.
+        Each call handles at most `_AT_ONCE`, so that other transactions can write in between. Call it until it returns
+        none.
         """
         now = self._clock()
         with self._storage.read() as tx:
@@ -134,7 +135,7 @@ class Requests:
             due = tx.environments.due(now, _AT_ONCE)
             for environment in due:
                 again = environment.state is State.DESTROY_FAILED
-                reason = "tried again" if again else f"its time was over at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
+                reason = "tried again" if again else f"its deadline was at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
                 allowed = may(CLOCK, Action.ENVIRONMENT_DESTROY, environment)
                 _destroy(tx, environment, self._new_request(CLOCK.owner, reason, now, by_machine=True), allowed)
         return [environment.name for environment in due]
@@ -190,7 +191,7 @@ class Requests:
         """
         may(principal, Action.ENVIRONMENT_MIRROR)
         if environment.managed_by is None:
-            raise InvalidTemplate("An environment from outside has to say who manages it.")
+            raise InvalidTemplate("An environment that another service manages needs the name of its manager.")
         environment = environment.model_copy(update={"deadline": None, "maximum_deadline": None})
         with self._storage.write() as tx:
             known = tx.environments.get(environment.id)

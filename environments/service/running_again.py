@@ -11,16 +11,16 @@ from environments.domain.template_parts import Step
 from environments.service.storage.transaction import Transaction
 
 WhyNot = Callable[[Step, Bundle], str]
-"""Why a step can't be run again, in words; empty: it can, or only its deployment will tell."""
+"""Why a step can't be run again, in words; empty if it can, or if only its deployment will tell."""
 
 
 def any_step(step: Step, bundle: Bundle) -> str:
-    """Refuses nothing: for services without step kinds."""
+    """Allows any step to run again: for services without step kinds."""
     return ""
 
 
 def check_steps(wanted: Sequence[str], bundle: Bundle, why_not: WhyNot) -> tuple[str, ...]:
-    """The steps, each once. Raises `InvalidInput` for one that the template lacks, or that can't be run again."""
+    """The steps without repetitions. Raises `InvalidInput` for a step that doesn't exist or can't be run again."""
     steps = {step.name: step for step in bundle.template().steps}
     for name in wanted:
         if name not in steps:
@@ -35,7 +35,7 @@ def check_steps(wanted: Sequence[str], bundle: Bundle, why_not: WhyNot) -> tuple
 
 
 def left_to_run(tx: Transaction, environment: Environment) -> dict[str, str]:
-    """Steps that the newest deployment had to run again and didn't; the next deployment takes them over."""
+    """Steps that the newest deployment was to run again and didn't; the next deployment runs them again."""
     newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
     if newest is None or not newest.run_again or newest.kind is DeploymentKind.DESTROY:
         return {}

@@ -1,4 +1,4 @@
-"""What the expressions of a template see, by what its steps say of their outputs."""
+"""The names that the expressions of a template can use, from what its step kinds declare about their outputs."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
@@ -10,8 +10,8 @@ from environments.service.shapes import ANYTHING, TEXT, Gone, Shape, of_schema, 
 
 
 class Scopes:
-    """The names of a template. `kinds`: step kinds, some of which say what their steps give. `images`: those that are
-    published now; None: nobody knows."""
+    """The names of a template. `kinds`: the step kinds, some of which declare their outputs. `images`: the published
+    images; None if unknown."""
 
     def __init__(
         self, template: Template, bundle: Bundle, kinds: Mapping[str, Any], images: Collection[str] | None = None
@@ -23,7 +23,7 @@ class Scopes:
         self._needs = {step.name: set(step.needs) for step in template.steps}
 
     def of_step(self, step: Step) -> Shape:
-        """What the options of a step see: of steps the outputs of those that it needs, directly or not."""
+        """The names for the options of a step; of other steps, it has those that the step needs, directly or not."""
         needed: set[str] = set()
         waiting = list(step.needs)
         while waiting:
@@ -34,7 +34,7 @@ class Scopes:
         seen: dict[str, Shape] = {}
         for name, shape in self._given.items():
             if name == step.name:
-                seen[name] = Gone(why="is what this very step gives")
+                seen[name] = Gone(why="is an output of this step itself")
             elif name not in needed:
                 why = f"is not there yet: step {step.name!r} does not need {name!r}"
                 seen[name] = Gone(why=why, suggestion=f'add "{name}" to its needs')
@@ -43,7 +43,7 @@ class Scopes:
         return self._whole(seen)
 
     def of_outputs(self) -> Shape:
-        """What outputs see: all steps."""
+        """The names for outputs, which can use all steps."""
         return self._whole(self._given)
 
     def _whole(self, steps: Mapping[str, Shape]) -> Shape:
@@ -60,7 +60,8 @@ class Scopes:
     def _parameters(self) -> dict[str, Shape]:
         secret = self._template.secret_parameters()
         hidden = Gone(
-            why="is a secret, which no expression sees", suggestion="give it to a vault.secret step by from_parameters"
+            why="is a secret parameter, which expressions can't use",
+            suggestion="give it to a vault.secret step by from_parameters",
         )
         return {
             name: hidden if name in secret else of_schema(schema) for name, schema in self._template.parameters.items()

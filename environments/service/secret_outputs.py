@@ -1,7 +1,7 @@
-"""Secret outputs: what may be one, and which secret of its environment it stands for.
+"""Secret outputs: which values may be one, and which secret of its environment each stands for.
 
-A reference works like a key: only a step makes one, it is passed on as a whole or not at all, and it opens only what
-the step of that very environment keeps. So nothing that anybody types leads to a secret.
+A reference works like a key: only a step can make one, it can only be passed on as a whole, and it gives access only to
+a secret that a step of the same environment keeps. So no text that a person types gives access to a secret.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ from environments.service.storage.transaction import Transaction
 
 _GOING = ENDED | {State.DESTROYING}
 
-_MENDED_BY_UPDATE = "Update the environment to a version of its template whose output is one whole reference."
+_FIXED_BY_UPDATE = "Update the environment to a version of its template whose output is one whole reference."
 
 
 def output_faults(template: Template) -> Iterator[Fault]:
-    """What can be seen of outputs before anything is rendered."""
+    """Faults of outputs that can be found before anything is rendered."""
     for name, output in template.outputs.items():
         path: Path = ("outputs", name, "value")
         whole = whole_expression(output.value)
@@ -44,7 +44,7 @@ def output_faults(template: Template) -> Iterator[Fault]:
 
 
 def option_faults(template: Template, options: Any, path: Path = ("with",)) -> Iterator[Fault]:
-    """Likewise of the options of a step, which can't use references; paths are those in the step's table."""
+    """Faults of a step's options, which can't use references. Their paths start at the step's table."""
     if isinstance(options, str):
         for chain in chains(options):
             if _is_reference(template, chain):
@@ -59,7 +59,7 @@ def option_faults(template: Template, options: Any, path: Path = ("with",)) -> I
 
 
 def checked_output(value: Any, output: Output, environment: Environment, where: str) -> Any:
-    """The rendered value of an output, if it may be one. Raises `InvalidTemplate`."""
+    """The rendered value of an output, if it is allowed. Raises `InvalidTemplate`."""
     if not output.secret:
         refuse_references(value, where)
         return value
@@ -72,15 +72,15 @@ def checked_output(value: Any, output: Output, environment: Environment, where: 
 
 
 def secret_of(tx: Transaction, environment: Environment, name: str) -> SecretReference:
-    """The secret that an output stands for. Raises `NotAllowedNow`.
+    """The secret that an output refers to. Raises `NotAllowedNow`.
 
-    The journal of this very environment must have it from a step that keeps secrets, and it must lie where that step
-    keeps them, in the folder of the environment that has the name.
+    The reference must be in the journal of this environment, from a step that keeps secrets, and must name a place
+    where that step keeps them: in the folder of the environment that has the name.
     """
     if environment.state in _GOING or environment.destroyed_at is not None:
         raise NotAllowedNow(
-            f"Environment {environment.name!r} is {environment.state.value}: its secrets are no longer its own.",
-            hint="The name, and with it the place of its secrets, may be another environment's by now.",
+            f"Environment {environment.name!r} is {environment.state.value}: its secrets can't be read any more.",
+            hint="The name may belong to another environment now, and with it the place of the secrets.",
         )
     value = environment.outputs[name].get("value")
     for made in tx.journal.references(environment.id):
@@ -88,7 +88,8 @@ def secret_of(tx: Transaction, environment: Environment, name: str) -> SecretRef
         if own and value in (made, made.before):
             return made
     raise NotAllowedNow(
-        f"The output {name!r} of {environment.name!r} is no reference that a step of it made.", hint=_MENDED_BY_UPDATE
+        f"The output {name!r} of {environment.name!r} is no reference that a step of this environment made.",
+        hint=_FIXED_BY_UPDATE,
     )
 
 

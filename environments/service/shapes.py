@@ -1,4 +1,4 @@
-"""What is known of a value before it is there: which names it has, or what it is."""
+"""What is known about a value before it exists: its entries or its type."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """What is known of a value. `names`: its entries; None: nobody can tell. `open`: it may have more of them.
+    """What is known about a value. `names` has its entries; None if unknown. `open`: it may have more entries.
 
-    `kind`: its type, where that is known: it has the methods of that. `passing`: it has no more entries now,
-    and may have them later.
+    `kind` is its type, if known; then it has the methods of that type. `passing`: it has no more entries now,
+    but may have them later.
     """
 
     names: "Mapping[str, Shape] | None" = None
@@ -19,19 +19,19 @@ class Shape:
     passing: bool = False
 
     def lacks(self, name: str) -> bool:
-        """Whether it is known that it has no entry and no method of that name."""
+        """Whether the value is known to have no entry and no method of that name."""
         if self.names is not None:
             return not self.open and name not in self.names and not hasattr(dict, name)
         return self.kind is not None and not hasattr(self.kind, name)
 
     def inner(self, name: str) -> "Shape":
-        """What is known of an entry."""
+        """What is known about an entry."""
         return (self.names or {}).get(name, ANYTHING)
 
 
 @dataclass(frozen=True)
 class Gone(Shape):
-    """An entry that isn't there, with why; `suggestion`: what to do."""
+    """An entry that doesn't exist, and why; `suggestion` says what to do."""
 
     why: str = ""
     suggestion: str = ""
@@ -53,13 +53,13 @@ _KINDS: dict[str, type] = {
 
 
 def table(names: "Mapping[str, Shape] | Iterable[str]", *, open: bool = False) -> Shape:
-    """A table with these entries; of those that are only named nothing is known."""
+    """A table with these entries. Nothing is known about entries that are given by name only."""
     told = names if isinstance(names, Mapping) else dict.fromkeys(names, ANYTHING)
     return Shape(names=told, open=open)
 
 
 def of_schema(schema: Mapping[str, Any]) -> Shape:
-    """What a parameter with that JSON Schema can be."""
+    """What is known about a parameter with that JSON Schema."""
     kind = schema.get("type")
     if kind == "object":
         properties = schema.get("properties")

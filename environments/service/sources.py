@@ -13,7 +13,7 @@ _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
 
 
 class Fetched(NamedTuple):
-    """A template in a commit. `ref` is the requested revision, or the default branch."""
+    """A template of a commit. `ref` is the requested revision, or the default branch."""
 
     commit: str
     ref: str
@@ -21,10 +21,10 @@ class Fetched(NamedTuple):
 
 
 class Repositories(Protocol):
-    """Git repositories."""
+    """Fetches from git repositories."""
 
     def fetch(self, url: str, ref: str | None, path: str) -> Fetched:
-        """The template in folder `path` (empty: the root) of a tag, branch or commit; None: of the default branch.
+        """The template in the folder `path` (empty: the root) of a tag, branch or commit, or of the default branch.
 
         Raises `InvalidSource`, `InvalidTemplate`, `UnknownRevision`, `SourceFailed`, `MachineError`.
         """
@@ -41,7 +41,7 @@ class Sources:
     def push(self, principal: Principal, url: str, ref: str | None = None, path: str = "") -> CataloguedTemplate:
         """Fetches a template and makes it the newest of its name; each call fetches again.
 
-        Only an admin may. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
+        Only an admin may do this. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
         """
         may(principal, Action.TEMPLATE_PUSH)
         path = _checked_path(path)
@@ -58,7 +58,7 @@ def _check_ref(ref: str) -> None:
 
 
 def _checked_path(path: str) -> str:
-    """The path without a slash at its end. Raises `InvalidSource` when it leaves the repository."""
+    """The path without a trailing slash. Raises `InvalidSource` when it leaves the repository."""
     plain = path.removesuffix("/")
     if plain and any(part in ("", ".", "..") for part in plain.split("/")):
         raise InvalidSource(f"{path!r} is not a folder of a repository.", hint="Give one such as templates/web.")

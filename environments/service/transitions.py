@@ -15,7 +15,7 @@ from environments.service.storage.deployments import Claim, DeploymentRef
 from environments.service.storage.transaction import Transaction
 
 Holder = tuple[str, str, int]
-"""Deployment, worker and epoch of a lease: a write under it fails if they aren't those of the deployment any more."""
+"""Deployment, worker and epoch of a lease. A write under it fails when the deployment has another worker or epoch."""
 
 # Environments
 
@@ -27,7 +27,7 @@ def request(tx: Transaction, environment: Environment, sealed: bytes | None, by:
         EventType.ENVIRONMENT_REQUESTED,
         environment.id,
         now,
-        message=f"{by} asked for {environment.name} ({environment.template})",
+        message=f"{by} requested {environment.name} ({environment.template})",
         data={"deadline": environment.deadline.isoformat() if environment.deadline else None},
     )
 
@@ -43,9 +43,9 @@ def move(
     deployment_id: str | None = None,
     **changes: Any,
 ) -> Environment:
-    """Brings an environment into another state, and returns it as it is then. Raises `NotAllowedNow`.
+    """Moves an environment into another state, and returns the changed environment. Raises `NotAllowedNow`.
 
-    `changes` are columns written with it. `message` and `data` are those of the event; `data` is added to the state.
+    `changes` are columns to write as well. `message` and `data` are those of the event; the state is added to `data`.
     """
     check_move(environment.name, environment.state, state)
     tx.environments.set_state(environment.id, state, now, **changes)
@@ -56,7 +56,7 @@ def move(
 
 
 def mirror(tx: Transaction, environment: Environment, now: datetime) -> None:
-    """Writes an environment that another service manages, in whatever state that one says. Raises `NameTaken`."""
+    """Writes an environment that another service manages, with the state that it has there. Raises `NameTaken`."""
     if tx.environments.get(environment.id) is None:
         tx.environments.add(environment)
     else:
@@ -85,14 +85,14 @@ def queue(tx: Transaction, deployment: Deployment, message: str) -> None:
 
 
 def claim(tx: Transaction, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
-    """See `Deployments.claim`. The deployment runs from then on; its worker writes the event when it begins."""
+    """See `Deployments.claim`. The deployment is running from then on; its worker writes the event when it begins."""
     for ended in tx.deployments.end_superseded(now):
         _tell_ended(tx, ended, DeploymentState.SUPERSEDED, now)
     return tx.deployments.claim(worker, lease, kinds, now)
 
 
 def begin(tx: Transaction, deployment: Deployment, now: datetime) -> None:
-    """Tells that a claimed deployment has started, or resumed on another worker; clears what was observed before."""
+    """Records that a claimed deployment has started, or resumed on another worker; clears the last observation."""
     tx.environments.change(deployment.environment_id, drift=None, awaiting_promotion=(), degraded=())
     text = "resumed" if deployment.epoch > 1 else "started"
     _tell(tx, deployment, DeploymentState.RUNNING, text, now)
@@ -107,7 +107,7 @@ def end(
     now: datetime,
     note: str = "",
 ) -> None:
-    """Ends a running deployment for good; `note` is told beside its state. Raises `LeaseLost`."""
+    """Ends a running deployment; `note` is added to the event's message. Raises `LeaseLost`."""
     tx.deployments.end(*holder, state, failure, now)
     _tell(tx, deployment, state, failure.message if failure else f"{state.value} {note}".rstrip(), now)
 
@@ -115,7 +115,7 @@ def end(
 def withdraw(
     tx: Transaction, environment: Environment, deployment: Deployment, by: str, failure: Failure, now: datetime
 ) -> bool:
-    """Ends a waiting deployment as cancelled; False if it doesn't wait any more. A requested environment has failed."""
+    """Ends a queued deployment as cancelled; False if it isn't queued any more. A requested environment then fails."""
     if not tx.deployments.withdraw(deployment.id, by, failure, now):
         return False
     if environment.state is State.REQUESTED:
@@ -125,7 +125,7 @@ def withdraw(
 
 
 def request_cancel(tx: Transaction, deployment: Deployment, by: str, now: datetime, *, force: bool) -> bool:
-    """Asks a running deployment to stop; False if it doesn't run any more. A repeated request writes no event."""
+    """Asks a running deployment to stop; False if it isn't running any more. A repeated request writes no event."""
     if not tx.deployments.cancel(deployment.id, by, now, force=force):
         return False
     if deployment.cancel_requested_at is None or (force and not deployment.cancel_forced):
@@ -135,16 +135,17 @@ def request_cancel(tx: Transaction, deployment: Deployment, by: str, now: dateti
 
 
 def supersede(tx: Transaction, environment_id: str, now: datetime) -> None:
-    """Makes room for a destroy: ends deployments that wait, and asks the running one to stop."""
+    """Supersedes deployments for a destroy: ends queued ones, and asks the running one to stop."""
     for ended in tx.deployments.supersede(environment_id, now):
         _tell_ended(tx, ended, DeploymentState.SUPERSEDED, now)
 
 
 def set_aside(tx: Transaction, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> None:
-    """Takes a deployment out of the queue that can't be read: it must not keep the others waiting.
+    """Takes a deployment that can't be read out of the queue, so that the others don't wait for it.
 
-    A destroy is only put off, for `wait` seconds, because what is left must be removed. Any other has failed, and so
-    has its environment if a deployment was at work. The environment may be unreadable too, so only its state is read.
+    A destroy is only postponed, by `wait` seconds, because what is left must be removed. Any other deployment fails,
+    and so does its environment if the deployment had begun. The environment may be unreadable too, so only its state is
+    read.
     """
     deployment = tx.deployments.ref(deployment_id)
     environment_id = deployment.environment_id

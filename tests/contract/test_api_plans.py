@@ -247,7 +247,7 @@ def test_abandon_needs_a_failed_destroy_and_a_reason(api: Served, client: Client
     client.create(CreateRequest(name="demo", template="web"))
 
 
-def test_drift_is_what_the_last_look_found(api: Served, client: Client) -> None:
+def test_drift_is_what_the_last_observation_found(api: Served, client: Client) -> None:
     ready(api, client)
     assert client.drift("demo").drift is None
     found = client.observe("demo").drift

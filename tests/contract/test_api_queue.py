@@ -93,7 +93,7 @@ def test_what_cannot_be_cancelled(client: Client) -> None:
         client.cancel("none", CancelRequest())
     client.create(CreateRequest(name="one", template="web"))
     client.destroy("one")
-    with pytest.raises(NotAllowedNow, match="a request to destroy wins"):
+    with pytest.raises(NotAllowedNow, match="a destroy can't be cancelled"):
         client.cancel("one", CancelRequest())
     view = client.environment("one").model_copy(update={"id": "env-out", "name": "out", "managed_by": "elsewhere"})
     client.mirror(view)

@@ -62,7 +62,7 @@ def with_parameter(schema: str) -> Template:
     return parse_template(f"{HEAD}[parameters.p]\n{schema}\n")
 
 
-def test_a_template_is_looked_at(checks: Checks) -> None:
+def test_a_template_is_checked(checks: Checks) -> None:
     assert checks.template("ada", WEB) == []
     faults = checks.template("ada", bundle(f'{HEAD}with = {{ keyz = {{}} }}\n[parameters.p]\ntype = "nothing"\n'))
     assert any(fault.sentence.startswith("step 'a': with.keyz") for fault in faults)
@@ -70,7 +70,7 @@ def test_a_template_is_looked_at(checks: Checks) -> None:
     assert checks.template("ada", bundle("[")) == checks.template("ada", bundle("["))
 
 
-def test_parameters_are_looked_at(checks: Checks) -> None:
+def test_parameters_are_checked(checks: Checks) -> None:
     template = with_parameter('type = "integer"\nmaximum = 9\ndefault = 3')
     assert checks.parameters("ada", template, {}, frozenset()) == {"p": 3}
     with pytest.raises(InvalidParameters, match="10 is greater than the maximum of 9") as error:
@@ -243,7 +243,7 @@ def test_a_process_that_dies_is_replaced() -> None:
         pool.stop()
 
 
-def test_stopping_ends_what_is_looked_at() -> None:
+def test_stopping_ends_running_checks() -> None:
     pool = CheckPool(size=1)
     pool.template("ada", WEB)
     pids = children(pool)

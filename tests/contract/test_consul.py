@@ -318,7 +318,7 @@ def test_keys_are_listed_without_their_values_and_read_one_by_one(consul: Consul
     assert port.keys(f"{name}/") == []
 
 
-def test_a_blocking_look_ends_with_the_change(consul: ConsulHarness, name: str) -> None:
+def test_a_blocking_query_ends_with_the_change(consul: ConsulHarness, name: str) -> None:
     port, service = consul.port, f"{name}--web"
     index, _ = port.instances(service)
     timer = threading.Timer(0.2, consul.register, (service, f"{name}-1"))
@@ -332,7 +332,7 @@ def test_a_blocking_look_ends_with_the_change(consul: ConsulHarness, name: str) 
     port.deregister(instances[0])
 
 
-def test_a_blocking_look_without_a_change_ends_in_time(consul: ConsulHarness, name: str) -> None:
+def test_a_blocking_query_without_a_change_ends_in_time(consul: ConsulHarness, name: str) -> None:
     index, _ = consul.port.instances(f"{name}--web")
     began = time.monotonic()
     consul.port.instances(f"{name}--web", index=index, wait=0.2)

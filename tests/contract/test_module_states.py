@@ -185,7 +185,7 @@ def test_a_stale_worker_writes_locks_and_unlocks_nothing(scene: Scene) -> None:
     stale.post(state(1), "a")
     tofu = scene.speak(scene.claim("w2"))
     problem = problem_of(stale.post(state(2), "a"))
-    assert (problem.code, problem.details["why"]) == ("state_refused", "worker w1 holds the deployment no more")
+    assert (problem.code, problem.details["why"]) == ("state_refused", "worker w1 no longer holds the deployment")
     assert problem_of(stale.post(state(2), "a")).code == "state_refused"
     assert tofu.get().content == state(1)
     assert tofu.lock("b").status_code == 200, "the lock of who lost the deployment is taken over"
@@ -193,7 +193,7 @@ def test_a_stale_worker_writes_locks_and_unlocks_nothing(scene: Scene) -> None:
         assert (refused.status_code, problem_of(refused).code) == (409, "state_refused")
     assert tofu.lock("c").status_code == 423
     assert tofu.post(state(3), "b").status_code == 200
-    assert scene.versions() == [None, "worker w1 holds the deployment no more", None]
+    assert scene.versions() == [None, "worker w1 no longer holds the deployment", None]
     assert stale.get().content == state(3)
     assert [line for line in scene.log() if "taken over" in line] == [
         "The lock of worker w1 on the state was taken over."

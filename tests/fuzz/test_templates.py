@@ -120,7 +120,7 @@ _settings = settings(
 )
 
 
-def test_any_bundle_is_looked_at_or_refused(fuzzed: Fuzzed) -> None:
+def test_any_bundle_is_checked_or_refused(fuzzed: Fuzzed) -> None:
     @_settings
     @given(st.data())
     def send(data: st.DataObject) -> None:

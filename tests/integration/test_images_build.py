@@ -219,7 +219,7 @@ def test_a_failed_validation_leaves_the_last_good_image(checkout: Checkout) -> N
     assert containers_of(checkout) == untagged_of(checkout) == []
 
 
-def test_an_image_that_no_test_looked_at_is_not_good(checkout: Checkout) -> None:
+def test_an_image_that_no_test_examined_is_not_good(checkout: Checkout) -> None:
     for file in (checkout.folder / "tests" / "images").glob("test_*.py"):
         file.write_text("import pytest\n\n\n@pytest.mark.skip\ndef test_nothing(host): ...\n")
     with pytest.raises(ImageValidationFailed):

@@ -227,7 +227,7 @@ def test_a_write_of_a_stale_worker_is_kept_aside(backend: Backend) -> None:
     assert (backend.folder / "errored.tfstate").exists()
     why = backend.versions()[before:]
     assert why
-    assert set(why) <= {None, "worker w1 holds the deployment no more"}
+    assert set(why) <= {None, "worker w1 no longer holds the deployment"}
     assert why[-1] is not None
     aside = backend.states.aside(backend.owner, "app")
     assert aside is not None

@@ -12,14 +12,14 @@ from environments.service.pages import Page
 
 
 class Claim(NamedTuple):
-    """A deployment that a worker has just taken under its lease."""
+    """A deployment that a worker has just claimed."""
 
     deployment: Deployment
     environment: Environment
 
 
 class UnreadableDeployment(Exception):
-    """The stored record of a deployment or of its environment can't be read, so no worker can get it."""
+    """The stored record of a deployment or of its environment can't be read, so no worker can claim it."""
 
     def __init__(self, deployment_id: str) -> None:
         super().__init__(f"what is stored of {deployment_id} or of its environment can't be read")
@@ -27,7 +27,7 @@ class UnreadableDeployment(Exception):
 
 
 class DeploymentRef(NamedTuple):
-    """What can be read of every deployment."""
+    """The fields that can be read of every deployment."""
 
     id: str
     environment_id: str
@@ -38,7 +38,7 @@ class Deployments(Protocol):
     """The queue and the history. Only `environments.service.transitions` calls what changes a deployment's state."""
 
     def ref(self, deployment_id: str) -> DeploymentRef:
-        """A deployment that exists, even if its record can't be read as a whole."""
+        """An existing deployment, even if its record can't be read as a whole."""
         ...
 
     def add(self, deployment: Deployment) -> None:
@@ -50,80 +50,80 @@ class Deployments(Protocol):
         ...
 
     def of(self, environment_id: str, *, limit: int | None = None, before: str | None = None) -> Page[Deployment]:
-        """Newest first; at most `limit`, older than the one with the id `before`.
+        """An environment's deployments, newest first; at most `limit`, older than the one with the id `before`.
 
-        Raises `NotFound` when there is none of that id.
+        Raises `NotFound` when there is no deployment `before`.
         """
         ...
 
     def unfinished(self, environment_id: str) -> list[Deployment]:
-        """Waiting or running ones, oldest first."""
+        """Queued and running deployments, oldest first."""
         ...
 
     def supersede(self, environment_id: str, now: datetime) -> list[DeploymentRef]:
-        """Makes room for a destroy: ends and returns deployments that wait, and asks the running one to stop."""
+        """Supersedes deployments for a destroy: ends and returns queued ones, and asks the running one to stop."""
         ...
 
     def cancel(self, deployment_id: str, by: str, now: datetime, *, force: bool) -> bool:
-        """Asks a running deployment to stop; the first one who asked is kept. False if it doesn't run any more."""
+        """Asks a running deployment to stop, and records who asked first. False if it isn't running any more."""
         ...
 
     def withdraw(self, deployment_id: str, by: str, failure: Failure, now: datetime) -> bool:
-        """Ends a waiting deployment as cancelled; False if it doesn't wait any more."""
+        """Ends a queued deployment as cancelled; False if it isn't queued any more."""
         ...
 
     def queue(self, lane: Lane) -> Queue:
-        """Who waits in a lane, and what runs."""
+        """The deployments that wait in a lane, and those that run."""
         ...
 
     def running(self) -> tuple[Running, ...]:
-        """What runs, in both lanes, the longest first."""
+        """Running deployments of both lanes, the longest running first."""
         ...
 
     def waiting(self, kinds: Iterable[DeploymentKind], now: datetime) -> bool:
-        """Whether a claim would get something: a lease has run out, or something may start. Cheap."""
+        """Whether a claim would find a deployment: a lease has expired, or one may start. Cheap."""
         ...
 
     def end_superseded(self, now: datetime) -> list[DeploymentRef]:
-        """Ends and returns what a dead worker was carrying out when a request to destroy came, which waits for that."""
+        """Ends and returns superseded deployments of dead workers, for which a destroy waits."""
         ...
 
     def claim(self, worker: str, lease: float, kinds: Iterable[DeploymentKind], now: datetime) -> Claim | None:
-        """A deployment of the lanes of these kinds, taken for `lease` seconds with a new epoch; None if none may run.
+        """Claims a deployment of one of these kinds for `lease` seconds, with a new epoch; None if none may run.
 
-        One whose worker's lease has run out goes on first; else the first in the order of
+        A deployment whose worker's lease has expired comes first; else the first in the order of
         `environments.domain.admission` starts. Raises `UnreadableDeployment`.
         """
         ...
 
     def set_aside(self, deployment_id: str, worker: str, wait: float, failure: Failure, now: datetime) -> bool:
-        """Takes a deployment that can't be read out of the queue; whether it has failed by that.
+        """Takes a deployment that can't be read out of the queue; returns whether it has failed by that.
 
-        A destroy is only put off, for `wait` seconds.
+        A destroy is only postponed, by `wait` seconds.
         """
         ...
 
     def renew(self, deployment_id: str, worker: str, epoch: int, lease: float) -> bool:
-        """Prolongs the lease by `lease` seconds from now; False if it isn't ours any more."""
+        """Renews the lease for `lease` seconds from now; False if the worker has lost it."""
         ...
 
     def release(self, deployment_id: str, worker: str, epoch: int) -> None:
-        """Gives the lease back at once, so that the next start goes on with it."""
+        """Gives up the lease at once, so that any worker can resume the deployment."""
         ...
 
     def release_all(self) -> None:
-        """Ends every lease: only for a service that is alone with its database and has just started."""
+        """Ends every lease: only for a service that has just started and is the only one on its database."""
         ...
 
     def check(self, deployment_id: str, worker: str, epoch: int) -> None:
-        """Raises `LeaseLost`, `Superseded` or `Cancelled`; returns when the worker may go on.
+        """Returns if the worker may continue. Raises `LeaseLost`, `Superseded` or `Cancelled`.
 
-        `details` of `Cancelled` say whether the grace was cut short (`forced`) and who cancelled (`by`).
+        `details` of `Cancelled` say whether the grace period was ended (`forced`) and who cancelled (`by`).
         """
         ...
 
     def fence(self, deployment_id: str, worker: str, epoch: int) -> None:
-        """Raises `LeaseLost` unless the worker holds the deployment, until this transaction ends."""
+        """Raises `LeaseLost` unless the worker holds the deployment, which it keeps for this transaction."""
         ...
 
     def end(
@@ -135,7 +135,7 @@ class Deployments(Protocol):
         failure: Failure | None,
         now: datetime,
     ) -> None:
-        """Ends a deployment for good. Raises `LeaseLost`."""
+        """Ends a deployment. Raises `LeaseLost`."""
         ...
 
     def count(self) -> dict[tuple[DeploymentKind, DeploymentState], int]:
@@ -147,15 +147,15 @@ class Journal(Protocol):
     """The steps of deployments."""
 
     def lay_out(self, deployment_id: str, steps: Sequence[tuple[str, str, Sequence[str]]]) -> None:
-        """Writes pending steps (name, kind, needs) in order; those that are there already stay as they are."""
+        """Adds pending steps (name, kind, needs) in order; existing ones stay as they are."""
         ...
 
     def steps(self, deployment_id: str) -> list[StepRecord]:
-        """In the order in which they were laid out."""
+        """The steps, in the order in which they were added."""
         ...
 
     def needs(self, deployment_id: str) -> dict[str, tuple[str, ...]]:
-        """For each step of the deployment, what it waits for."""
+        """For each step of the deployment, the steps that it needs."""
         ...
 
     def set(
@@ -166,15 +166,15 @@ class Journal(Protocol):
         now: datetime,
         **values: Any,
     ) -> None:
-        """Moves a step; counts an attempt and sets the start when it begins to run, the end when it ends."""
+        """Sets a step's state; counts an attempt and sets the start when it begins to run, the end when it ends."""
         ...
 
     def latest(self, environment_id: str) -> dict[str, StepRecord]:
-        """For each step its line in the newest deployment, destroys aside, in which it began."""
+        """For each step its record in the newest deployment, except destroys, in which it began."""
         ...
 
     def references(self, environment_id: str) -> list[SecretReference]:
-        """Every reference that a step which keeps secrets has given in a deployment of the environment."""
+        """Every reference that a step with secrets has returned in a deployment of the environment."""
         ...
 
 
@@ -182,20 +182,20 @@ class Inventory(Protocol):
     """The resources of environments."""
 
     def intend(self, resources: Sequence[Resource], ranks: Mapping[str, int]) -> None:
-        """Writes down resources that are about to be made; gone ones are intended again.
+        """Records resources that are about to be made; gone ones are intended again.
 
-        A known one that was another step's is this step's from now on.
+        A recorded resource of another step belongs to this step from now on.
 
         `ranks` maps `kind address` to the rank of shared resources.
         """
         ...
 
     def of(self, environment_id: str, *, limit: int | None = None, skip: int = 0) -> Page[Resource]:
-        """In the order of making; at most `limit`, without the first `skip`."""
+        """The environment's resources, in the order of creation; at most `limit`, without the first `skip`."""
         ...
 
     def shared_by_rank(self, environment_id: str) -> list[Resource]:
-        """The shared ones in the order in which they have to be destroyed."""
+        """The shared resources, in the order in which they have to be destroyed."""
         ...
 
     def set(
@@ -207,35 +207,35 @@ class Inventory(Protocol):
         detail: str,
         now: datetime,
     ) -> None:
-        """What is known of a resource now."""
+        """Sets a resource's status and detail."""
         ...
 
     def settle(self, environment_id: str, refs: Sequence[tuple[str, str]], now: datetime) -> None:
-        """The intended resources of a step that was done are present, and held."""
+        """Records the intended resources of a step that is done as present and held."""
         ...
 
     def hold(self, environment_id: str, refs: Sequence[tuple[str, str]]) -> None:
-        """These (kind, address) are proven to be the environment's from now on, whatever becomes of their marks."""
+        """Records these (kind, address) as held: they belong to the environment even if their marks are lost."""
         ...
 
     def held(self, environment_id: str, *, gone: bool = False) -> frozenset[tuple[str, str]]:
-        """What it holds; with `gone` also what was taken away since, for a last look."""
+        """What the environment holds; with `gone` also what has been removed since, for the final observation."""
         ...
 
     def finish(self, environment_id: str, kind: str, address: str, marks: Sequence[str]) -> None:
-        """It ends by itself, and ran to its end with the inputs that `marks` stand for; none: it hasn't, or not yet."""
+        """Records the inputs (as `marks`) with which a job ran to completion; no marks: it hasn't."""
         ...
 
     def finished(self, environment_id: str) -> dict[tuple[str, str], tuple[str, ...] | None]:
-        """The marks of all that may be there, by kind and address.
+        """The marks of all resources that may exist, by kind and address.
 
-        None: it was made by a version that didn't write this down. What was taken away since isn't named.
+        None: the resource was made by a version that recorded no marks. Removed resources are left out.
         """
         ...
 
 
 class WorkerRecord(NamedTuple):
-    """One start of a worker. `alive`: its lease has not expired, by the database's clock."""
+    """One start of a worker. `alive`: its heartbeat has not expired, by the database's clock."""
 
     name: str
     host: str
@@ -248,20 +248,20 @@ class WorkerRecord(NamedTuple):
 
 
 class Workers(Protocol):
-    """Who carries out deployments."""
+    """The workers, which carry out deployments."""
 
     def beat(self, worker: WorkerRecord, lease: float) -> None:
-        """Says that the worker lives, for `lease` seconds; a new one is added."""
+        """Records a heartbeat, which is valid for `lease` seconds; adds a new worker."""
         ...
 
     def all(self, *, limit: int | None = None, skip: int = 0) -> Page[WorkerRecord]:
-        """Newest first; at most `limit`, without the first `skip`."""
+        """The workers, newest first; at most `limit`, without the first `skip`."""
         ...
 
     def leave(self, name: str) -> None:
-        """The worker has ended in an orderly way."""
+        """Removes a worker that has ended in an orderly way."""
         ...
 
     def forget(self, before: datetime) -> int:
-        """Deletes those that were last seen before a moment; how many."""
+        """Deletes workers whose last heartbeat was before a moment; returns how many."""
         ...

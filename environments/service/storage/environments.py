@@ -10,7 +10,7 @@ from environments.service.pages import Page
 
 
 class Watched(NamedTuple):
-    """What is needed to judge whether an environment works. `made`: address → step of its resources of some kind.
+    """What it takes to judge whether an environment works. `made`: address → step, for its resources of one kind.
 
     `ended`: address → whether it has completed; None: an early version didn't record it.
     """
@@ -28,39 +28,39 @@ class Environments(Protocol):
     """Reading and writing environments."""
 
     def add(self, environment: Environment, sealed: bytes | None = None) -> None:
-        """Raises what `check_free` raises. `sealed` are the encrypted secret parameters."""
+        """Adds an environment. Raises what `check_free` raises. `sealed` has the encrypted secret parameters."""
         ...
 
     def check_free(self, name: str) -> None:
-        """Raises `NameTaken` when a live environment has the name, or one that was given up and may be left in part."""
+        """Raises `NameTaken` when a live environment has the name, or an abandoned one that may have left something."""
         ...
 
     def get(self, environment_id: str) -> Environment | None:
-        """The one with that id; a name finds nothing."""
+        """The environment with that id; doesn't accept a name."""
         ...
 
     def named(self, name: str, *, owner: str | None = None) -> Environment | None:
-        """The live environment of that name, else the newest ended one; of that owner's, if one is given.
+        """The live environment of that name, else the newest ended one; only the owner's, if `owner` is given.
 
-        An id finds nothing. Only for what a person typed.
+        Doesn't accept an id. Only for what a person typed.
         """
         ...
 
     def all(
         self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
     ) -> Page[Environment]:
-        """Newest first; ended ones only if asked for. At most `limit`, older than the one with the id `before`.
+        """Environments, newest first, ended ones only with `ended`: at most `limit`, older than the one `before`.
 
-        Raises `UnknownEnvironment` when there is none of that id.
+        Raises `UnknownEnvironment` when there is no environment `before`.
         """
         ...
 
     def names(self, *, owner: str | None = None, limit: int) -> list[str]:
-        """The names of those that aren't ended, the newest first, at most `limit`."""
+        """The names of environments that haven't ended, newest first, at most `limit`."""
         ...
 
     def made_from(self, template: str, digest: str | None = None) -> list[tuple[str, str]]:
-        """Name and owner of each that isn't ended and was made from the template (and is to be at that version)."""
+        """Name and owner of each environment of the template (and that version of it) that hasn't ended."""
         ...
 
     def change(self, environment_id: str, **values: Any) -> None:
@@ -72,39 +72,39 @@ class Environments(Protocol):
         ...
 
     def name_and_state(self, environment_id: str) -> tuple[str, State | None]:
-        """For a record that can't be read as a whole. The state is None if even that can't be read."""
+        """Name and state from a record that can't be read as a whole. The state is None if even that can't be read."""
         ...
 
     def sealed(self, environment_id: str) -> bytes | None:
-        """The encrypted secret parameters that still wait to be handed to OpenBao."""
+        """The encrypted secret parameters that haven't been written to OpenBao yet."""
         ...
 
     def due(self, now: datetime, limit: int) -> list[Environment]:
-        """Those whose deadline has passed and which nothing destroys yet, and failed destroys to try again.
+        """Environments to destroy: those whose deadline has passed, and those whose failed destroy is due for a retry.
 
         At most `limit`, the longest overdue first.
         """
         ...
 
     def to_warn(self, now: datetime) -> list[Environment]:
-        """Live ones with a deadline within the longest notice that were not warned yet."""
+        """Live environments whose deadline is within the longest notice, and for which no warning was sent yet."""
         ...
 
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
-        """Those in that state whose `observe_at` has come; at most `limit`, the longest overdue first."""
+        """Environments in that state whose `observe_at` has passed; at most `limit`, the longest overdue first."""
         ...
 
     def watched(self, kind: str, *, since: datetime | None = None) -> list[Watched]:
-        """The ready ones that are managed here, with their present resources of that kind.
+        """Ready environments that this service manages, with their present resources of that kind.
 
-        With `since` those of any state that are in it since that moment or later; resources only of ready ones.
+        With `since`, environments of any state that have entered it since that moment; only ready ones with resources.
         """
         ...
 
     def next_moment(self) -> datetime | None:
-        """The earliest deadline or next attempt among live environments."""
+        """The earliest deadline or retry among live environments."""
         ...
 
     def count_by_state(self) -> dict[State, int]:
-        """How many environments are in each state that is not an end."""
+        """How many environments are in each state that isn't final."""
         ...

@@ -9,14 +9,14 @@ from environments.service.pages import Page
 
 
 class OwnedEvent(NamedTuple):
-    """An event, and who owned its environment when it was read."""
+    """An event, and the owner of its environment when the event was read."""
 
     event: Event
     owner: str
 
 
 class Events(Protocol):
-    """What happened, in order."""
+    """The events, in order."""
 
     def add(
         self,
@@ -29,11 +29,11 @@ class Events(Protocol):
         message: str = "",
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        """Tells of something; readers get it when the transaction has been committed."""
+        """Adds an event; readers get it when the transaction has been committed."""
         ...
 
     def add_logs(self, rows: Sequence[tuple[str, str, str | None, datetime, str]]) -> None:
-        """Log lines at once: (environment id, deployment id, step, moment, line)."""
+        """Adds several log lines: (environment id, deployment id, step, moment, line)."""
         ...
 
     def after(
@@ -44,7 +44,7 @@ class Events(Protocol):
         owner: str | None,
         limit: int,
     ) -> Page[Event]:
-        """Events newer than an id, oldest first; of one environment, or of those of an owner."""
+        """Events newer than the id, oldest first; of one environment, or of those of an owner."""
         ...
 
     def owned_after(
@@ -55,7 +55,7 @@ class Events(Protocol):
         owner: str | None,
         limit: int,
     ) -> Page[OwnedEvent]:
-        """Likewise, each with who owns its environment, out of one query."""
+        """The same events, each with the owner of its environment, from one query."""
         ...
 
     def newest(self) -> int:
@@ -63,5 +63,5 @@ class Events(Protocol):
         ...
 
     def forget(self, *, logs_before: datetime, events_before: datetime) -> int:
-        """Deletes old log lines and other old events, some thousands at a time; how many, 0 when none is left."""
+        """Deletes some thousands of old log lines and other old events; returns how many, 0 when none is left."""
         ...

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple, Protocol
 
 
 class StateVersion(NamedTuple):
-    """A state of an OpenTofu module as it was written. Empty content: from here on there is none.
+    """A version of an OpenTofu module's state. Empty content: the state was deleted.
 
-    `refused` says why it was kept aside; None: it was taken.
+    `refused` says why it was kept aside; None: it was accepted.
     """
 
     id: int
@@ -20,7 +20,7 @@ class StateVersion(NamedTuple):
 
 
 class StateLock(NamedTuple):
-    """Who holds the lock on a state, and what OpenTofu said of itself. `opened`: see `StateCaller`."""
+    """The holder of the lock on a state, and the lock info that OpenTofu sent. `opened`: see `StateCaller`."""
 
     lock_id: str
     info: dict[str, Any]
@@ -34,15 +34,15 @@ class ModuleStates(Protocol):
     """States of OpenTofu modules, their locks and run records, by environment id and step."""
 
     def newest(self, environment_id: str, step: str) -> StateVersion | None:
-        """The newest version that was taken."""
+        """The newest accepted version."""
         ...
 
     def aside(self, environment_id: str, step: str) -> list[StateVersion]:
-        """The versions that were kept aside since there was no state the last time, oldest first."""
+        """The versions kept aside since the state was deleted last, oldest first."""
         ...
 
     def any(self, environment_id: str, step: str) -> bool:
-        """Whether there is a state, or one was kept aside since there was none the last time. Cheap."""
+        """Whether there is a state, or one was kept aside since the state was deleted last. Cheap."""
         ...
 
     def versions(self, environment_id: str, step: str) -> list[StateVersion]:
@@ -50,7 +50,7 @@ class ModuleStates(Protocol):
         ...
 
     def add(self, environment_id: str, step: str, version: StateVersion) -> int:
-        """Keeps a version under a new id, which is given; that of `version` doesn't matter."""
+        """Stores a version under a new id, which is returned; the id in `version` is ignored."""
         ...
 
     def remove(self, environment_id: str, step: str) -> None:
@@ -58,11 +58,11 @@ class ModuleStates(Protocol):
         ...
 
     def lock(self, environment_id: str, step: str) -> StateLock | None:
-        """Who holds the lock."""
+        """The holder of the lock."""
         ...
 
     def set_lock(self, environment_id: str, step: str, lock: StateLock | None, now: datetime) -> None:
-        """Gives the lock to somebody, whoever had it; None: to nobody."""
+        """Sets the holder of the lock, whoever had it; None releases it."""
         ...
 
     def run_record(self, environment_id: str, step: str) -> bytes | None:
@@ -70,5 +70,5 @@ class ModuleStates(Protocol):
         ...
 
     def set_run_record(self, environment_id: str, step: str, content: bytes | None, now: datetime) -> None:
-        """Keeps a run record in place of the one before; None: there is none any more."""
+        """Replaces the run record; None deletes it."""
         ...

@@ -7,7 +7,7 @@ from environments.domain.plan import Plan
 
 
 class KnownRequest(NamedTuple):
-    """What an Idempotency-Key stood for. `request_hash`: see `environments.service.idempotency`."""
+    """The request that an Idempotency-Key belongs to. `request_hash`: see `environments.service.idempotency`."""
 
     request_hash: str
     environment_id: str
@@ -15,14 +15,14 @@ class KnownRequest(NamedTuple):
 
 
 class Requests(Protocol):
-    """Idempotency keys, each for one token."""
+    """Idempotency-Keys, each of one token."""
 
     def find(self, token_id: str, key: str) -> KnownRequest | None:
-        """What the key stands for already."""
+        """The request that the key belongs to already."""
         ...
 
     def add(self, token_id: str, key: str, request: KnownRequest, now: datetime) -> None:
-        """Remembers the key."""
+        """Stores the key."""
         ...
 
 
@@ -30,7 +30,7 @@ class Plans(Protocol):
     """Saved plans."""
 
     def add(self, plan: Plan, sealed: bytes | None = None) -> None:
-        """Keeps a plan; `sealed` are the encrypted secret parameters of the request."""
+        """Stores a plan; `sealed` has the encrypted secret parameters of the request."""
         ...
 
     def get(self, plan_id: str) -> Plan | None:
@@ -42,16 +42,16 @@ class Plans(Protocol):
         ...
 
     def living(self, owner: str, now: datetime) -> list[datetime]:
-        """When those of an owner expire that can still be applied, the next first.
+        """When an owner's plans that can still be applied expire, the next first.
 
-        In a writing transaction one at a time looks at an owner's.
+        In a writing transaction this locks the owner's plans: one transaction at a time can read them.
         """
         ...
 
     def use(self, plan_id: str, deployment_id: str) -> bool:
-        """Notes the deployment that applies the plan; False if another one has it already."""
+        """Records the deployment that applies the plan; False if another one has applied it already."""
         ...
 
     def forget(self, before: datetime) -> int:
-        """Deletes plans that expired before a moment, unless an unfinished deployment keeps to them; how many."""
+        """Deletes plans that expired before a moment and that no unfinished deployment applies; returns how many."""
         ...

@@ -8,7 +8,7 @@ from environments.service.pages import Page
 
 
 class PushedTemplate(NamedTuple):
-    """A line of the catalogue. `source` says which git repository it came from; see `TemplateSource`."""
+    """An entry of the catalogue. `source` says which git repository it came from; see `TemplateSource`."""
 
     name: str
     digest: str
@@ -30,19 +30,19 @@ class Templates(Protocol):
     """The catalogue."""
 
     def push(self, name: str, bundle: Bundle, by: str, now: datetime, source: dict[str, str] | None = None) -> None:
-        """Keeps the bundle, and makes it the newest of its name."""
+        """Stores the bundle, and makes it the newest of its name."""
         ...
 
     def newest(self, *, after: str = "", limit: int | None = None) -> Page[PushedTemplate]:
-        """The newest of each name, by name; at most `limit`, those whose names come behind `after`."""
+        """The newest template of each name, sorted by name: at most `limit`, with names greater than `after`."""
         ...
 
     def find(self, name: str, digest: str | None) -> PushedTemplate | None:
-        """The newest push of the name, or the newest with that digest."""
+        """The newest entry of the name, or the newest with that digest."""
         ...
 
     def hold(self, name: str) -> None:
-        """Locks the name until the end of the transaction: nobody else who holds it deletes or uses it meanwhile.
+        """Locks the name until the transaction ends: no other transaction that locks it deletes or uses it meanwhile.
 
         Call it before reading the template.
         """
@@ -51,16 +51,16 @@ class Templates(Protocol):
     def delete(self, name: str, digest: str | None, by: str, now: datetime) -> list[str]:
         """Deletes every version of the name, or that one; returns their digests, newest first.
 
-        The contents stay as long as an environment or a deployment needs them.
+        The contents stay stored as long as an environment or a deployment needs them.
         """
         ...
 
     def deleted(self, name: str, digest: str | None) -> list[DeletedTemplate]:
-        """What was deleted under that name (with that digest), the newest first; each digest once."""
+        """The deleted versions of that name (with that digest), newest first; each digest once."""
         ...
 
     def bundle(self, digest: str) -> Bundle | None:
-        """The content."""
+        """The content with that digest."""
         ...
 
 
@@ -79,20 +79,20 @@ class PublishedImage(NamedTuple):
 
 
 class Images(Protocol):
-    """Published images with their history. The newest of a name counts, unless it was withdrawn."""
+    """Published images with their history. The current image of a name is the newest, unless it was withdrawn."""
 
     def publish(self, image: PublishedImage) -> None:
         """Makes it the newest of its name."""
         ...
 
     def current(self, *, after: str = "", limit: int | None = None) -> Page[PublishedImage]:
-        """Those that count, by name; at most `limit`, those whose names come behind `after`."""
+        """The current images, sorted by name: at most `limit`, with names greater than `after`."""
         ...
 
     def history(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PublishedImage]:
-        """All of that name, newest first; withdrawn ones too. At most `limit`, without the first `skip`."""
+        """All images of that name, newest first, withdrawn ones included. At most `limit`, without the first `skip`."""
         ...
 
     def withdraw(self, name: str, by: str, now: datetime) -> None:
-        """Makes the newest of that name count no more."""
+        """Withdraws the newest image of that name."""
         ...

@@ -7,9 +7,9 @@ from environments.service.pages import Page
 
 
 class TokenRecord(NamedTuple):
-    """A token as stored; `hash` is SHA-256 of the whole secret, in hex.
+    """A stored token; `hash` is the SHA-256 of the whole secret, in hex.
 
-    `parent_id` is the token that it was made with; None: it comes from the service itself, or from an older version.
+    `parent_id` is the token that it was created with; None: the service itself created it, or an older version did.
     """
 
     id: str
@@ -29,42 +29,42 @@ class Tokens(Protocol):
     """Tokens of the API."""
 
     def add(self, token: TokenRecord) -> None:
-        """A new token; one of that id is replaced."""
+        """Adds a token, in place of one with the same id."""
         ...
 
     def by_prefix(self, prefix: str) -> TokenRecord | None:
-        """The token whose secret begins like this."""
+        """The token whose secret begins with this prefix."""
         ...
 
     def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
-        """Newest first; at most `limit`, older than the one with the id `before`.
+        """Tokens, newest first: at most `limit`, older than the one with the id `before`.
 
-        Raises `NotFound` when there is none of that id.
+        Raises `NotFound` when there is no token `before`.
         """
         ...
 
     def living(self, owner: str, now: datetime) -> list[TokenRecord]:
-        """Those of an owner that are neither revoked nor expired, the longest unused first.
+        """An owner's tokens that are neither revoked nor expired, the longest unused first.
 
-        In a writing transaction one at a time looks at an owner's.
+        In a writing transaction this locks the owner's tokens: one transaction at a time can read them.
         """
         ...
 
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:
-        """The token, the one that it was made with, and so on; at most `longest`."""
+        """The token, the one that it was created with, and so on; at most `longest`."""
         ...
 
     def used(self, token_id: str, now: datetime) -> None:
-        """Notes the use."""
+        """Records when the token was used."""
         ...
 
     def made_with(self, token_id: str) -> list[str]:
-        """The ids of the token and of all that were made with it, and so on; of what isn't there, only its own."""
+        """The ids of the token and of all its descendants; for a missing token, only its own id."""
         ...
 
     def revoke(self, token_id: str, now: datetime) -> TokenRecord | None:
-        """The revoked token; None if there is none of that id. All that were made with it, and so on, are revoked too.
+        """Revokes a token and all its descendants. Returns the token; None if there is none of that id.
 
-        One that was revoked before keeps the moment.
+        A token that is revoked already keeps its time of revocation.
         """
         ...

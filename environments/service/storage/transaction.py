@@ -1,6 +1,6 @@
 """The port to the database: one transaction, its parts by noun.
 
-A transaction either happens as a whole or not at all. The events that it writes for people belong to it.
+A transaction either happens as a whole or not at all. The events that it writes are part of it.
 A list with a `limit` may end earlier because of its size in bytes: see `environments.service.pages`.
 """
 
@@ -46,9 +46,9 @@ class Transaction(Protocol):
     def module_states(self) -> ModuleStates: ...
 
     def forget_ended(self, before: datetime) -> int:
-        """Deletes environments that ended before a moment, with all that belongs to them, and bundles nobody needs.
+        """Deletes environments that ended before a moment, with all their records, and bundles that nothing refers to.
 
-        Those of which something may be left are kept.
+        Environments of which something may be left are kept.
         """
         ...
 

@@ -117,7 +117,7 @@ def test_only_what_could_not_be_destroyed_is_given_up(setting: EngineHarness, re
         recovery.abandon(ADMIN, "one", WHY)
 
 
-def test_what_was_given_up_is_looked_for_until_it_is_gone(
+def test_what_was_abandoned_is_observed_until_it_is_gone(
     setting: EngineHarness, recovery: Recovery, after: AbandonedObserver
 ) -> None:
     stuck(setting)
@@ -183,7 +183,7 @@ def test_a_template_that_nobody_can_read_any_more_is_destroyed_by_its_inventory(
     assert setting.world.things == {}
 
 
-def test_what_is_back_when_the_proof_looks_is_taken_away_once_more(setting: EngineHarness) -> None:
+def test_what_the_proof_finds_again_is_removed_once_more(setting: EngineHarness) -> None:
     setting.create(parameters={"code": "swordfish"})
     environment = setting.wait_for(State.READY)
     came_back: list[str] = []

@@ -295,7 +295,7 @@ def test_executors_see_whether_the_grace_is_cut_short(setting: EngineHarness) ->
 def test_a_destroy_cannot_be_cancelled(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     setting.requests.destroy(ADMIN, "one")
-    with pytest.raises(NotAllowedNow, match="a request to destroy wins"):
+    with pytest.raises(NotAllowedNow, match="a destroy can't be cancelled"):
         cancel(setting)
     gate = Gate(setting, "none")
     setting.worker.start()

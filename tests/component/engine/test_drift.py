@@ -92,7 +92,7 @@ def test_it_is_told_when_it_is_gone(setting: EngineHarness, drifting: Drifting) 
     observed(drifting)
     setting.world.strays.clear()
     assert not observed(drifting).found
-    assert told(setting)[-1] == "one has no drift any more"
+    assert told(setting)[-1] == "one no longer has drift"
 
 
 def test_what_was_done_from_outside_is_told_once_and_is_no_drift(setting: EngineHarness, drifting: Drifting) -> None:
@@ -112,7 +112,7 @@ def test_what_was_done_from_outside_is_told_once_and_is_no_drift(setting: Engine
     assert told(setting) == []
 
 
-def test_what_cannot_be_looked_at_is_named(setting: EngineHarness, drifting: Drifting) -> None:
+def test_what_cannot_be_observed_is_named(setting: EngineHarness, drifting: Drifting) -> None:
     def away(address: str) -> None:
         if address == "one/right":
             raise BackendUnavailable("Nomad is away.")
@@ -124,7 +124,7 @@ def test_what_cannot_be_looked_at_is_named(setting: EngineHarness, drifting: Dri
     assert {change.address for step in drift.steps for change in step.changes} == {"one/top"}
 
 
-def test_all_looks_of_one_environment_end_by_one_deadline(setting: EngineHarness) -> None:
+def test_all_observations_of_one_environment_end_by_one_deadline(setting: EngineHarness) -> None:
     tools = thing_registry(setting.world)
     planner = BackendPlanner(setting.database, tools, longest=0.0)
     late = Drifting(setting.database, BackendObserver(setting.database, tools, planner, setting.clock), setting.clock)
@@ -140,20 +140,22 @@ def test_all_looks_of_one_environment_end_by_one_deadline(setting: EngineHarness
             planner.plan(Target(kind, environment, bundle, {}))
 
 
-def test_only_a_ready_environment_is_looked_at(setting: EngineHarness, drifting: Drifting) -> None:
+def test_only_a_ready_environment_is_observed(setting: EngineHarness, drifting: Drifting) -> None:
     setting.requests.destroy(ADMIN, "one")
     setting.wait_for(State.DESTROYED)
     with pytest.raises(NotAllowedNow):
         drifting.observe(ADMIN, "one")
 
 
-def test_a_look_that_a_change_has_overtaken_counts_for_nothing(setting: EngineHarness, drifting: Drifting) -> None:
+def test_an_observation_that_a_change_has_overtaken_counts_for_nothing(
+    setting: EngineHarness, drifting: Drifting
+) -> None:
     def destroy(address: str) -> None:
         setting.world.before_observing = lambda address: None
         setting.requests.destroy(ADMIN, "one")
 
     setting.world.before_observing = destroy
-    with pytest.raises(NotAllowedNow, match="changed while"):
+    with pytest.raises(NotAllowedNow, match="changed during"):
         drifting.observe(ADMIN, "one")
     setting.wait_for(State.DESTROYED)
     assert setting.environment().drift is None

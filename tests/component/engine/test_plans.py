@@ -317,7 +317,7 @@ def test_a_crash_in_the_middle_of_a_planned_deployment_goes_on(ready: EngineHarn
     assert all(step.state is StepState.DONE for step in steps.values())
 
 
-def test_what_cannot_be_looked_at_is_the_error_of_the_plan(ready: EngineHarness) -> None:
+def test_what_cannot_be_observed_is_the_error_of_the_plan(ready: EngineHarness) -> None:
     def refuse(address: str) -> None:
         raise ForeignResource("It is somebody else's.")
 

@@ -148,7 +148,7 @@ def test_a_promotion_that_fails_leaves_a_failed_environment_that_awaits_nothing(
         setting.recovery.promote(ADMIN, "one")
 
 
-def test_a_look_for_drift_ends_the_waiting_for_what_is_no_longer_there(setting: EngineHarness) -> None:
+def test_an_observation_for_drift_ends_the_waiting_for_what_no_longer_exists(setting: EngineHarness) -> None:
     registry = setting.make_registry()
     planner = BackendPlanner(setting.database, registry)
     drifting = Drifting(
@@ -160,4 +160,4 @@ def test_a_look_for_drift_ends_the_waiting_for_what_is_no_longer_there(setting: 
     setting.world.waiting.clear()
     drifting.observe(ADMIN, "one")
     assert (view(setting).awaiting_promotion, view(setting).drifted) == ((), True)
-    assert told(setting)[-1] == "one no longer awaits promotion of app: what waited isn't there any more"
+    assert told(setting)[-1] == "one no longer awaits promotion of app: the new version no longer exists"

@@ -72,7 +72,7 @@ def test_the_place_and_who_goes_first(setting: EngineHarness) -> None:
     )
     assert why(setting, ids[0]).reasons == (
         "Position 1 of 6 in the deploy lane.",
-        "A worker takes it at any moment.",
+        "A worker will claim it within a moment.",
     )
     # Nobody is told the names of others who have nothing to do with them.
     assert why(setting, ids[4], USER).reasons == (
@@ -97,7 +97,7 @@ def test_a_machine_is_told_that_people_go_first(setting: EngineHarness) -> None:
         tx._connection.execute(deployments.update().where(deployments.c.id == first).values(by_machine=True))
     view = why(setting, first)
     assert view.position == 2
-    assert "what people ask for goes first, for another 9m" in view.reasons[0]
+    assert "requests of people go first, for another 9m" in view.reasons[0]
     setting.clock.ahead = 11 * MINUTE
     assert why(setting, first).position == 1
     assert why(setting, second).position == 2
@@ -140,7 +140,7 @@ def test_a_destroy_waits_for_what_runs(setting: EngineHarness) -> None:
     assert (view.lane, view.position, view.waiting) == ("destroy", 1, 1)
     assert f"The environment's create {running} still runs, and its cancellation was requested." in view.reasons
     assert any(
-        reason.startswith("A request to destroy the environment came") for reason in why(setting, running).reasons
+        reason.startswith("A request to destroy the environment supersedes it") for reason in why(setting, running).reasons
     )
 
 
@@ -162,7 +162,7 @@ def test_what_runs(setting: EngineHarness) -> None:
     assert any(reason.startswith("Step left (test.thing) runs since ") for reason in view.reasons)
     assert not any("lease" in reason for reason in view.reasons)
     setting.queueing.cancel(ADMIN, "ada-1")
-    assert any(reason.startswith("ada asked it at ") for reason in why(setting, running).reasons)
+    assert any(reason.startswith("ada requested cancellation at ") for reason in why(setting, running).reasons)
     gate.set()
     setting.wait_for(State.FAILED, name="ada-1")
     setting.until(lambda: why(setting, running).state is DeploymentState.CANCELLED)
@@ -174,14 +174,15 @@ def test_what_runs(setting: EngineHarness) -> None:
 def test_a_worker_that_is_gone(setting: EngineHarness) -> None:
     (running,) = ask(setting, "ada-1")
     claim(setting, "gone", lease=-1.0)
-    assert why(setting, running).reasons[-1] == ("The lease of that worker has run out. No worker is alive: start one.")
+    assert why(setting, running).reasons[-1] == ("The lease of that worker has expired. No worker is alive: start one.")
     beat(setting, "other")
     assert why(setting, running).reasons[-1] == (
-        "The lease of that worker has run out: the next one with a free slot goes on, at the interrupted step."
+        "The lease of that worker has expired: the next worker with a free slot resumes the deployment at the "
+        "interrupted step."
     )
     beat(setting, "gone", lease=-1.0)
     claim(setting, "gone", lease=30.0)
-    assert "Nothing was heard of that worker lately" in why(setting, running).reasons[-1]
+    assert "That worker has sent no heartbeat lately" in why(setting, running).reasons[-1]
 
 
 def test_how_it_ended(setting: EngineHarness) -> None:
@@ -193,7 +194,7 @@ def test_how_it_ended(setting: EngineHarness) -> None:
     updated = setting.requests.update(ADMIN, "ada-1", UpdateEnvironment(parameters=SECRET)).deployment_id
     assert updated is not None
     setting.requests.destroy(ADMIN, "ada-1")
-    assert why(setting, updated).reasons[0].startswith("It gave way to a request to destroy the environment at ")
+    assert why(setting, updated).reasons[0].startswith("A request to destroy the environment superseded it at ")
 
 
 def test_workers_come_and_go(setting: EngineHarness) -> None:

@@ -27,7 +27,7 @@ from tests.support.images_catalogue import MADE, deb
 
 
 class TestPackages:
-    def test_the_look_needs_nothing_but_a_shell_and_finds_this_machines_own(self) -> None:
+    def test_the_script_needs_nothing_but_a_shell_and_finds_this_machines_packages(self) -> None:
         class Here:
             """Runs the command here, not in a container."""
 

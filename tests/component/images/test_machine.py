@@ -15,7 +15,7 @@ def by_name(checks: list[Check]) -> dict[str, Check]:
     return {check.name: check for check in checks}
 
 
-def test_every_part_of_the_machine_is_looked_at_and_nothing_is_raised() -> None:
+def test_every_part_of_the_machine_is_checked_and_nothing_is_raised() -> None:
     checks = by_name(examine())
     expected = {
         "python",
@@ -37,7 +37,7 @@ def test_every_part_of_the_machine_is_looked_at_and_nothing_is_raised() -> None:
         assert check.verdict == "ok" or check.hint, check
 
 
-def test_a_look_that_fails_is_told_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_fails_is_reported_and_the_others_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> Iterator[Check]:
         raise PermissionError(13, "Permission denied")
 

@@ -3,7 +3,7 @@
 from environments.providers.opentofu.rules import module_faults
 
 
-def test_a_module_of_half_a_megabyte_of_marks_is_looked_at() -> None:
+def test_a_module_of_half_a_megabyte_of_marks_is_checked() -> None:
     """Four megabytes is what a template may have; a look that grew with the square would take days."""
     for part in ("/*", "<<m1x\n", "a ", "${", 'x = "', "{"):
         text = part * (500_000 // len(part))

@@ -193,10 +193,10 @@ def test_good_templates_have_no_faults() -> None:
         ("parameters.tier }}", "parameters.tier is stirng }}", "there is no test 'stirng'; did you mean \"string\"?"),
         ("{{ parameters.tier }}", "{{ lower(parameters.tier) }}", 'as a filter it is written "… | lower"'),
         ("parameters.tier }}", "parameters.tier.foo }}", "parameters.tier is a text, which has no 'foo'"),
-        ("parameters.tier }}", "parameters.key }}", "parameters.key is a secret, which no expression sees"),
+        ("parameters.tier }}", "parameters.key }}", "parameters.key is a secret parameter, which expressions can't use"),
         ("parameters.tier }}", "environment.nme }}", 'did you mean "environment.name"?'),
         ("parameters.tier }}", "steps.app.job }}", "step 'settings' does not need 'app'; add \"app\" to its needs"),
-        ("parameters.tier }}", "steps.settings.prefix }}", "is what this very step gives"),
+        ("parameters.tier }}", "steps.settings.prefix }}", "is an output of this step itself"),
         ("{{ parameters.tier }}", "{{ parameters.tier", "unexpected end of template"),
         *(
             ("{{ parameters.tier }}", said, "an expression can't read other files: there are no include,")

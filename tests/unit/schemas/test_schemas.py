@@ -159,7 +159,7 @@ def test_values_that_json_does_not_have_are_faults(text: str) -> None:
     assert "JSON doesn't have" in faults(told.parameters["p"])
 
 
-def test_deep_values_are_refused_before_they_are_looked_at() -> None:
+def test_deep_values_are_refused_before_they_are_checked() -> None:
     deep: Any = []
     for _ in range(900):
         deep = [deep]

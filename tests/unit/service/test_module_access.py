@@ -56,7 +56,7 @@ def test_a_credential_for_reading_ends_within_the_hour_and_its_end_is_signed(now
     caller = reader("env-1", "app", now)
     shown = make_credential(caller, KEY)
     assert check_credential("env-1", "app", shown, KEY, now + timedelta(minutes=59)) == caller
-    with pytest.raises(Unauthenticated, match="is over"):
+    with pytest.raises(Unauthenticated, match="has expired"):
         check_credential("env-1", "app", shown, KEY, now + timedelta(hours=1))
     longer = shown._replace(username=f"read-only.{caller.until + 3600}")
     with pytest.raises(Unauthenticated, match="not one for this state"):

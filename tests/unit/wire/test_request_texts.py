@@ -47,7 +47,7 @@ def endless(schema: Any, path: str) -> Iterator[str]:
             yield from endless(inner, f"{path}.{key}")
 
 
-def test_there_are_requests_to_look_at() -> None:
+def test_there_are_requests_to_check() -> None:
     assert len(REQUESTS) > 10
     unlimited = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "object"}}}
     assert list(endless(unlimited, "x")) == ["x.properties.a", "x.properties.b (keys)"]

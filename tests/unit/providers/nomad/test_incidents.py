@@ -95,7 +95,7 @@ def test_a_step_that_fails_because_of_it_hints_at_it(world: StepHarness) -> None
     assert "env retry" in caught.value.hint
 
 
-def test_it_is_told_when_somebody_looks_also_after_nomad_has_started_another(world: StepHarness) -> None:
+def test_it_is_reported_when_observed_also_after_nomad_has_started_another(world: StepHarness) -> None:
     world.apply("nomad.job", SERVICE)
     (source,) = world.registry.incident_sources
     known = frozenset({ResourceRef(kind="nomad.job", address="alpha/web"), ResourceRef(kind="thing", address="x/y")})

@@ -370,7 +370,7 @@ def test_a_plan_makes_nothing_to_issue_credentials(harness: WithBroker) -> None:
     assert harness.cluster.left() == []
 
 
-def test_who_only_looks_is_lent_credentials_and_claims_nothing(cluster: Cluster) -> None:
+def test_a_caller_that_only_reads_gets_credentials_and_claims_nothing(cluster: Cluster) -> None:
     with cluster.broker.issue(ALPHA, ALL, 300, Run()):
         pass
     with cluster.broker.issue(ALPHA, ALL, 300, PlanRun(60)) as issued:

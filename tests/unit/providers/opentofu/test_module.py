@@ -223,7 +223,7 @@ def test_another_version_first_has_recorded_what_was_in_flight(harness: Harness,
     assert harness.tofu.world == {"x.b"}
 
 
-def test_destroy_records_what_was_in_flight_destroys_looks_and_forgets(harness: Harness) -> None:
+def test_destroy_records_what_was_in_flight_destroys_observes_and_forgets(harness: Harness) -> None:
     harness.tofu.dies = True
     with pytest.raises(BackendUnavailable):
         harness.apply()
@@ -275,7 +275,7 @@ def test_a_module_without_resources_leaves_a_state_until_it_is_destroyed(harness
     assert harness.observe() is Presence.ABSENT
 
 
-def test_many_looks_at_one_module_are_one(harness: Harness) -> None:
+def test_many_observations_of_one_module_are_one(harness: Harness) -> None:
     harness.apply()
     harness.tofu.calls.clear()
     for _ in range(5):
@@ -352,7 +352,7 @@ def test_blocks_that_are_ours_are_refused_and_no_others(text: str, fault: str) -
     assert fault in " ".join(found)
 
 
-def test_json_modules_are_looked_at_too() -> None:
+def test_json_modules_are_checked_too() -> None:
     text = json.dumps({"terraform": [{"backend": {"s3": {}}}]}).encode()
     assert list(module_faults({"main.tf.json": text}, {"x": 1}, None)) == [
         "main.tf.json: the module may have no 'backend' block: the state lies with the service"
