@@ -1,4 +1,4 @@
-"""Ends a cancelled deployment: no step is left running, and the environment can be retried or repaired."""
+"""Ends a cancelled deployment: no step stays running, and the environment can be retried or repaired."""
 
 from environments.domain.environment import Failure
 from environments.domain.errors import Cancelled
@@ -12,7 +12,7 @@ _BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UP
 
 
 def end_cancelled(recorder: Recorder, asked: Cancelled) -> None:
-    """Records the end. Raises `LeaseLost`, and `Superseded` if a request to destroy has come meanwhile."""
+    """Records the end. Raises `LeaseLost`, and `Superseded` if a destroy has been requested meanwhile."""
     lease = recorder.lease
     deployment, environment = lease.deployment, lease.environment
     with lease.write() as tx:

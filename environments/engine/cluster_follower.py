@@ -1,8 +1,9 @@
-"""Follows the events of the cluster, for all subscribers in this process, so that none of them polls.
+"""Follows the events of the cluster for all subscribers in this process, so that none of them polls.
 
-Of several processes only the leader follows them. A stream begins with a listing of everything, so nothing between two
-streams is missed: after a cut, after an agent's restart, and every `LONGEST` seconds, which also renews the token. A
-stream has no events of namespaces that Nomad made after it was opened. For those it is opened again, at a bounded rate.
+Of several processes only the leader follows events. A stream begins with a listing of everything, so no change between
+two streams is missed. A new stream starts when the connection is lost, when an agent restarts, and every `LONGEST`
+seconds, which also renews the token. A stream has no events of namespaces that were created after it was opened. For
+these it is opened again, at a limited rate.
 """
 
 import threading
@@ -25,7 +26,7 @@ _WITHOUT = 2.0
 """Seconds between two checks by a process that doesn't lead, or that knows of no cluster."""
 
 _SHARE = 20
-"""The next stream for new namespaces is opened this many times the duration of the last listing later."""
+"""After a listing, the next stream for new namespaces is opened this many times the listing's duration later."""
 
 _LEAST = 1.0
 """Seconds at least between two such streams, and between two queries to Consul."""
@@ -65,15 +66,16 @@ class ClusterFollower:
             thread.start()
 
     def stop(self) -> None:
-        """Stops the threads. A blocking query to Consul changes nothing, so it isn't waited for."""
+        """Stops the threads. Doesn't wait for a blocking query to Consul, because that changes nothing."""
         self._stopping.set()
         self._end_stream()
         self._threads[0].join(timeout=2)
 
     def want(self, namespaces: Collection[str]) -> bool:
-        """Whether the stream has events of these; if not, it is opened again as soon as allowed: then call this again.
+        """Whether the stream covers these namespaces.
 
-        A namespace that didn't exist when the stream was opened for it counts as covered: there is nothing in it.
+        If not, it is opened again as soon as allowed; then call this again. A namespace that didn't exist when the
+        stream was opened for it counts as covered, because it is empty.
         """
         with self._lock:
             stream, now = self._stream, time.monotonic()
@@ -116,7 +118,7 @@ class ClusterFollower:
                 self._stopping.wait(_WITHOUT)  # no such backend is configured, or not yet
                 continue
             except CalvinverseError as error:
-                # Once for each outage.
+                # logged once for each outage
                 if not away and not self._stopping.is_set():
                     log.warning("backend.unavailable", part=part, reason=error.message)
             except Exception as error:  # the thread must not end: no later event would be noticed

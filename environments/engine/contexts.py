@@ -1,4 +1,4 @@
-"""The context of each step of an environment: its options, rendered and validated by its executor."""
+"""Prepares the context of each step of an environment: renders its options and validates them with its executor."""
 
 import hashlib
 import json
@@ -50,9 +50,9 @@ class Contexts:
         *,
         promotes: bool = False,
     ) -> None:
-        """`run_again`: steps whose work a person has requested to run again; see `StepContext`.
+        """`run_again`: steps that a person has requested to run again; see `StepContext`.
 
-        `promotes`: the steps are to promote what waits for that.
+        `promotes`: the steps are to promote what awaits promotion.
         """
         self.template: Template = bundle.template()
         self.owner = Owner(environment.id, environment.name, history.held)
@@ -68,12 +68,12 @@ class Contexts:
         self._needs = self.template.dependencies()
 
     def hold(self, refs: Iterable[tuple[str, str]]) -> None:
-        """Adds resources (kind, address) to those that the environment holds, for all later contexts."""
+        """Adds resources (kind, address) to those that the environment holds, for later contexts."""
         with self._guard:
             self.owner = replace(self.owner, held=self.owner.held.union(refs))
 
     def needed(self, step: str) -> set[str]:
-        """The steps that a step needs, directly or not: only their outputs are sure to exist."""
+        """The steps that a step needs, directly or not: only their outputs are certain to exist."""
         return ancestors(self._needs, step)
 
     def runs_again(self, step: str) -> bool:
@@ -84,7 +84,7 @@ class Contexts:
         """The executor of a kind. Raises `InvalidTemplate`."""
         executor = self._registry.executors.get(uses)
         if executor is None:
-            raise InvalidTemplate(f"This version knows no step kind {uses!r}.")
+            raise InvalidTemplate(f"This version of Calvinverse has no step kind {uses!r}.")
         return executor
 
     def prepare(self, step: Step, outputs: Outputs) -> Prepared:
@@ -125,7 +125,7 @@ class Contexts:
         return self._registry.takes_secrets(step.uses) and bool(self._secrets)
 
     def awaiting_promotion(self, outputs: Outputs) -> tuple[str, ...]:
-        """Steps with a new version that waits for promotion, in the order of the template."""
+        """Steps whose new version awaits promotion, in the order of the template."""
         return tuple(
             step.name
             for step in self.template.steps
@@ -135,8 +135,8 @@ class Contexts:
     def outputs(self, outputs: Outputs, *, whole: bool) -> dict[str, Any]:
         """The environment's outputs as they are stored. Raises `InvalidTemplate`, `ImageNotPublished`.
 
-        Unless the steps are done as a `whole`, outputs that depend on missing steps are left out. A text
-        with a null in it, such as the address of a service without instances, is null as a whole.
+        Unless all steps are done (`whole`), outputs that depend on missing steps are left out. A text with a null in
+        it, such as the address of a service without instances, is null as a whole.
         """
         names = self._names(outputs, set(outputs))
         found = {}

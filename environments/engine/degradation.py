@@ -1,7 +1,7 @@
 """Detects which ready environments are degraded, and why, from the events of the cluster.
 
-It sends no queries: it compares the events with the inventory. A trouble counts when it has lasted for its grace
-period, and is over when it has been absent for a moment, so that what Nomad repairs by itself is not reported.
+It sends no queries: it compares the events with the inventory. A trouble is reported when it has lasted for its grace
+period, and ends when it has been absent for a moment, so that what Nomad repairs by itself is not reported.
 """
 
 import threading
@@ -31,10 +31,10 @@ _ROUNDS = 1.0
 """Seconds at least between two rounds; a round handles all that happened since the last one."""
 
 _OVER, _LONGEST_OVER = 2.0, 300.0
-"""Seconds for which a trouble must be absent: doubled up to the longest each time that it has come back."""
+"""Seconds for which a trouble must be absent; doubled, up to the longest, each time that it recurs."""
 
 _AGAIN = 600.0
-"""An environment that degrades again within so many seconds is flapping."""
+"""An environment that is degraded again within this many seconds is flapping."""
 
 _MARGIN = timedelta(minutes=1)
 """How much the clocks of processes that change environments may differ."""
@@ -46,14 +46,14 @@ log = structlog.get_logger()
 
 
 class _Known:
-    """What is known of one environment. Times are of the monotonic clock."""
+    """The state of one environment. Times are of the monotonic clock."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
         self.seen: dict[Key, float] = {}
-        """Since when each trouble is there."""
+        """Trouble → since when it exists."""
         self.missed: dict[Key, float] = {}
-        """Since when each reported trouble is absent."""
+        """Reported trouble → since when it is absent."""
         self.written = 0.0
         self.over = _OVER
         self.recovered = -_AGAIN
@@ -109,7 +109,7 @@ class DegradationDetector:
     # --- Called by other threads ---
 
     def jobs_listed(self, listing: Listing, namespaces: frozenset[str]) -> None:
-        """Takes the state of all jobs in place of what was known; `namespaces`: those that the stream covers."""
+        """Replaces the known state of all jobs; `namespaces`: those that the stream covers."""
         with self._changed:
             self._world.list_jobs(listing)
             self._told_of = namespaces
@@ -117,17 +117,17 @@ class DegradationDetector:
             self._changed.notify_all()
 
     def jobs_changed(self, happenings: Sequence[Happening]) -> None:
-        """Takes events that followed the listing."""
+        """Adds events that followed the listing."""
         with self._changed:
             self._touch(self._world.take(happenings))
 
     def checks_listed(self, critical: Sequence[Check]) -> None:
-        """Takes all critical checks in place of those known."""
+        """Replaces the known critical checks."""
         with self._changed:
             self._touch(self._world.list_checks(critical))
 
     def lost(self) -> None:
-        """Another process leads: what is known is no longer kept up to date."""
+        """Another process leads, so the known state is no longer up to date."""
         with self._changed:
             self._told_of = None
 
@@ -158,7 +158,7 @@ class DegradationDetector:
             except CalvinverseError as error:
                 log.warning("degrading.failed", reason=error.message)
                 self._again_later()
-            except Exception as error:  # the thread must not end: no later trouble would be noticed
+            except Exception as error:  # the thread must not end: later troubles would not be noticed
                 log.error("degrading.fault", exc_info=error)
                 self._again_later()
             with self._changed:
@@ -196,7 +196,7 @@ class DegradationDetector:
                 self._compare(known)
 
     def _read(self, *, all_anew: bool) -> set[str]:
-        """Reads environments that have changed, or all; the names of those to compare."""
+        """Reads environments that have changed, or all; returns the names of those to compare."""
         now, since = self._clock(), None if all_anew else self._read_at
         with self._storage.read() as tx:
             found = tx.environments.watched(self._kind, since=None if since is None else since - _MARGIN)
@@ -222,7 +222,7 @@ class DegradationDetector:
         return touched
 
     def _compare(self, known: _Known) -> None:
-        """Compares the reported troubles of an environment with those that exist, and records what has lasted."""
+        """Compares an environment's reported troubles with the existing ones, and records those that have lasted."""
         watched, now = known.watched, time.monotonic()
         if not self._hears_of(watched):
             self._due[watched.name] = now + _ROUNDS
@@ -289,7 +289,7 @@ class DegradationDetector:
         with self._storage.write() as tx:
             found = tx.environments.get(watched.id)
             if found is None or found.state is not State.READY or found.state_since != watched.state_since:
-                return  # it has changed meanwhile: what was observed is out of date
+                return  # it has changed meanwhile, so the comparison is out of date
             tx.environments.change(watched.id, degraded=reasons)
             before, after = ({(one.kind, one.address) for one in some} for some in (found.degraded, reasons))
             if before != after:

@@ -28,7 +28,7 @@ class Texts:
     def reason(
         self, owner: Owner, trouble: Trouble, step: str | None, now: datetime, told: DegradedReason | None
     ) -> DegradedReason:
-        """One reason. A reason that was reported before is kept, unless its text changes."""
+        """One reason. An earlier reason is kept, unless its text changes."""
         said = _line(Cleaner(), trouble.said, _LONGEST_SAID)
         if told is not None and told.reason.startswith(said):
             return told
@@ -42,7 +42,7 @@ class Texts:
         )
 
     def more(self, reasons: Sequence[DegradedReason], count: int) -> Sequence[DegradedReason]:
-        """A last reason that tells how many more there are, if `count` is greater than the number of `reasons`."""
+        """A last reason with the number of further ones, if `count` is greater than the number of `reasons`."""
         if count <= len(reasons):
             return ()
         rest = f"{count - len(reasons)} more of this environment don't work."

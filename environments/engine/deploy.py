@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Deploy:
-    """One run; `run` returns when the deployment has ended, and raises `Interrupted` when it has to stop before."""
+    """One run. `run` returns when the deployment has ended, and raises `Interrupted` when it must stop before that."""
 
     def __init__(self, recorder: Recorder, registry: StepRegistry, sealer: Sealer, logs: LogWriter) -> None:
         self._recorder = recorder
@@ -51,7 +51,7 @@ class Deploy:
         self._logs = logs
 
     def run(self) -> None:
-        """Applies the steps that aren't done, removes what is obsolete, then records the result: ready or failed."""
+        """Applies the steps that aren't done, prunes, then records the result: ready or failed."""
         done = self._begin()
         template = self._template
         kept = {step.name for step in template.steps}
@@ -73,7 +73,7 @@ class Deploy:
             except (InvalidTemplate, ImageNotPublished) as error:
                 failure = failure_of(error, cleaner=self._recorder.cleaner)
         if failure is None and not missing:
-            # While a step is missing, what the others still use is unknown; the next update prunes.
+            # While a step is missing, it is unknown which resources are still used; the next update prunes.
             failure = self._clear_away(done)
         if failure is None:
             self._succeed(template, outputs, missing, outcome.errors)
@@ -84,7 +84,7 @@ class Deploy:
         try:
             errors = self._pruning.run(self._steps.outputs, done)
         except (InvalidTemplate, ImageNotPublished) as error:
-            # An image may have been withdrawn since the step was done.
+            # an image may have been withdrawn since the step was done
             return failure_of(error, cleaner=self._recorder.cleaner)
         return first_failure(errors, self._lease.deployment.id, self._recorder.cleaner)
 
@@ -126,7 +126,7 @@ class Deploy:
         return done
 
     def _stops(self, name: str, error: BaseException) -> bool:
-        """Whether nothing new may start after this error."""
+        """Whether no other step may start after this error."""
         if isinstance(error, Interrupted | StorageError | PlanStale) or not isinstance(error, Exception):
             return True
         return self._template.step(name).on_failure is not OnFailure.CONTINUE
@@ -145,7 +145,7 @@ class Deploy:
         awaiting = self._contexts.awaiting_promotion(self._steps.outputs)
         changes: dict[str, Any] = {"awaiting_promotion": awaiting}
         if not awaiting or self._lease.environment.last_good is None:
-            # What waits for promotion isn't proven yet: a rollback goes to the version that it would replace.
+            # A version that awaits promotion isn't proven yet: a rollback goes to the version that it would replace.
             changes["last_good"] = self._lease.deployment.id
         if not any(self._registry.takes_secrets(step.uses) and step.name in missing for step in template.steps):
             changes["sealed"] = None
@@ -189,13 +189,13 @@ class Deploy:
         """The draft of the rollback, or a sentence that says why there is none."""
         deployment = self._lease.deployment
         if deployment.rollback_to is not None:
-            return "This was a rollback already, so nothing is rolled back."
+            return "This was a rollback, so nothing is rolled back."
         environment = tx.environments.get(deployment.environment_id)
         assert environment is not None
         try:
             back = rolled_back(tx, ENGINE, environment, None)
         except (NotAllowedNow, NotFound, InvalidTemplate):
-            return "There is nothing to roll back to: no earlier deployment has made the environment ready."
+            return "There is nothing to roll back to: no earlier deployment made the environment ready."
         if (back.environment.bundle, back.environment.parameters) == (deployment.bundle, environment.parameters):
             return "There is nothing to roll back to: the last good deployment applied the same."
         return back
@@ -208,9 +208,9 @@ def first_failure(errors: Mapping[str, BaseException], deployment_id: str, clean
 
 
 def raise_interrupts(errors: Mapping[str, BaseException], deployment_id: str) -> None:
-    """Raises errors that interrupt the deployment or prevent writes to the journal; logs faults of the program."""
+    """Raises errors that interrupt the deployment or prevent writes to the journal; logs errors of the program."""
     for error in errors.values():
-        # Anything but an `Exception` ends the thread, and is no failure of a step.
+        # Anything else than an `Exception` ends the thread, and is no failure of a step.
         if isinstance(error, Interrupted | StorageError) or not isinstance(error, Exception):
             raise error
     for name, error in errors.items():

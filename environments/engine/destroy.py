@@ -1,4 +1,4 @@
-"""Carries out a destroy: in reverse order, from the inventory, until an independent observation finds nothing."""
+"""Carries out a destroy: in reverse order, from the inventory, until a final observation finds nothing."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Destroy:
-    """One run; `run` returns when the deployment has ended, and raises `Interrupted` when it has to stop before."""
+    """One run. `run` returns when the deployment has ended, and raises `Interrupted` when it must stop before that."""
 
     def __init__(self, recorder: Recorder, registry: StepRegistry, logs: LogWriter) -> None:
         self._recorder = recorder
@@ -36,7 +36,7 @@ class Destroy:
         self._set_inventory([], frozenset())
 
     def run(self) -> None:
-        """Removes everything, observes it again, and records the result: destroyed, or failed and to be retried."""
+        """Removes everything, observes it again, and records the result: destroyed, or failed with a later retry."""
         needs, done = self._begin()
         outcome = run_graph(needs, self._step, done=done, stop_on_error=False)
         failure = first_failure(outcome.errors, self._lease.deployment.id)
@@ -72,7 +72,7 @@ class Destroy:
         return {name: needs for name, _, needs in rows}, done
 
     def _reach(self, tx: Transaction) -> None:
-        """Records everything that the environment's jobs could read and write, whether or not a step named it."""
+        """Records all places that the environment's jobs could read and write, whether or not a step named them."""
         environment = self._lease.environment
         owner = Owner(environment.id, environment.name, _held(tx, environment.id))
         known = {found.ref for found in tx.inventory.of(environment.id)}
@@ -130,8 +130,8 @@ class Destroy:
     def _prove(self, resources: Sequence[Resource], run: Progress) -> None:
         """Observes every resource that was ever recorded, including those recorded as gone.
 
-        What is found is removed once more, then observed again: a backend that has just started may have answered that
-        it has nothing, before it had read all of its own data.
+        What is found is removed once more, then observed again. A backend that has just started may have answered that
+        a resource doesn't exist before it had read all its data.
         """
         found_left = self._left(resources, run)
         if found_left:

@@ -1,4 +1,4 @@
-"""The troubles of one environment's jobs and checks, from the cluster's events."""
+"""Finds the troubles of one environment's jobs and checks in the cluster's events."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,13 +9,13 @@ from environments.service.storage.environments import Watched
 from environments.steps.job_health import GRACE, RUN, Trouble, job_troubles
 
 _OF_NOMAD = "_nomad-"
-"""How the ids of services that Nomad registers begin; they contain the allocation's id."""
+"""The beginning of the ids of services that Nomad registers; an id contains the allocation's id."""
 
 
 def forgotten(world: KnownCluster, kind: str, watched: Watched) -> Iterator[tuple[str, str]]:
-    """Kinds and addresses of jobs that are reported for a failed run, and that have started no run since.
+    """Kinds and addresses of jobs that are reported for a failed run and have started no run since.
 
-    Nomad deletes runs after some hours. That repairs nothing: only a successful run does.
+    Nomad deletes runs after some hours. That doesn't end the trouble: only a successful run does.
     """
     for one in watched.degraded:
         namespace, _, name = one.address.partition("/")
@@ -40,7 +40,7 @@ def troubles_of(
     for check in world.checks(watched.name):
         of = None
         if check.service_id.startswith(_OF_NOMAD):
-            # The check of an ended instance is removed soon; that of a job that no step made is drift.
+            # The check of an ended instance will be removed soon; a check of a job that no step made is drift.
             of = f"{watched.name}/{world.job_of(watched.name, check.service_id)}"
             if of not in watched.made:
                 continue

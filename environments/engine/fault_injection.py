@@ -1,4 +1,4 @@
-"""Where tests interrupt a worker as a crash of its process would. Does nothing in a service."""
+"""The hooks with which tests interrupt a worker like a crash of its process. They do nothing in a service."""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from environments.service.storage.transaction import Storage
 
 
 class FaultInjection:
-    """Hooks of a worker, which do nothing here. Tests override them to fail writes and to end threads."""
+    """Hooks of a worker that do nothing. Tests override them to fail writes and to end threads."""
 
     def storage(self, storage: Storage) -> Storage:
-        """The storage that a worker and all its parts use; given as it is."""
+        """Returns the storage for a worker and all its parts, here the given one."""
         return storage
 
     def started(self, thread: threading.Thread, wake: Callable[[], None]) -> None:
-        """A thread of the worker was started. `wake` ends its waits, after which it ends without writing anything."""
+        """Is called when a thread of the worker has started. `wake` ends its wait; then it ends without a write."""
 
 
 NO_FAULTS = FaultInjection()

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 
 @dataclass
 class Outcome:
-    """The result of a run. `errors` in the order in which they were raised."""
+    """The result of a run. `errors` has them in the order in which they were raised."""
 
     done: set[str] = field(default_factory=set)
     errors: dict[str, BaseException] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def run_graph(
     def call(name: str) -> None:
         try:
             work(name)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller, who decides what it means
+        except BaseException as error:  # noqa: BLE001 - returned to the caller, which handles it
             finished.put((name, error))
         else:
             finished.put((name, None))

@@ -1,4 +1,4 @@
-"""What earlier deployments of an environment made, and what of it the present template doesn't name."""
+"""The resources that earlier deployments of an environment made, and those that the present template doesn't name."""
 
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,16 @@ from environments.service.storage.transaction import Transaction
 from environments.steps.base import Presence
 
 OUTDATED = "outdated"
-"""Fingerprint of changes by which the engine itself destroys something; an executor's changes have others."""
+"""The fingerprint of changes by which the engine destroys something; changes of an executor have other ones."""
 
 _SIDE_BY_SIDE = 8
 
 
 class History(NamedTuple):
-    """What the database has about an environment's earlier deployments. `held`: the places that it holds.
+    """The records of an environment's earlier deployments. `held`: the places that the environment holds.
 
-    `finished` is what ran to its end; see `environments.steps.base.StepContext`. `before`: for each step with a
-    resource of which that isn't known, the inputs and the template with which the step was last done.
+    `finished`: jobs that ran to completion; see `environments.steps.base.StepContext`. `before`: for each step with a
+    resource for which that is unknown, the inputs and the template with which the step was last done.
     """
 
     inventory: Sequence[Resource]
@@ -35,11 +35,11 @@ class History(NamedTuple):
 
 
 NO_HISTORY = History((), {}, {})
-"""The history of an environment that hasn't been deployed yet."""
+"""The history of an environment before its first deployment."""
 
 
 def read_history(tx: Transaction, environment_id: str, besides: str | None = None) -> History:
-    """The environment's history; `besides` is the deployment that runs."""
+    """The environment's history without the running deployment, `besides`."""
     inventory, latest = tx.inventory.of(environment_id), tx.journal.latest(environment_id)
     finished = tx.inventory.finished(environment_id)
     unknown = {found.step for found in inventory if finished.get((found.kind, found.address), ()) is None}
@@ -54,7 +54,7 @@ def read_history(tx: Transaction, environment_id: str, besides: str | None = Non
 
 
 def _done_with(tx: Transaction, step: StepRecord) -> tuple[str, Bundle] | None:
-    """The inputs and the template with which a step was done; None if it wasn't done."""
+    """The inputs and the template with which a step was done; None if it wasn't."""
     deployment = tx.deployments.get(step.deployment_id) if step.state is StepState.DONE and step.inputs else None
     bundle = None if deployment is None else tx.templates.bundle(deployment.bundle)
     return None if bundle is None else (step.inputs, bundle)
@@ -66,7 +66,7 @@ def of_step(inventory: Sequence[Resource], step: str) -> list[Resource]:
 
 
 def unclaimed(inspector: Inspector, resources: Sequence[Resource], claims: Set[tuple[str, str]]) -> list[Resource]:
-    """Those that no step claims (`claims`: kind and address), in the same order."""
+    """The resources that no step claims (`claims`: kind and address), in the same order."""
     return [
         found
         for found in resources

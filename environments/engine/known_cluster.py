@@ -11,9 +11,9 @@ _ENDS = ("batch", "sysbatch")
 
 
 class KnownCluster:
-    """By namespace, which is the environment's name. Used under its owner's lock.
+    """Jobs and checks by namespace, which is the environment's name. The owner of this object locks each use.
 
-    What has completed, was replaced or was to stop and has ended says nothing any more, and isn't kept.
+    Instances that have completed, were replaced, or were stopped and have ended aren't kept.
     """
 
     def __init__(self) -> None:
@@ -22,15 +22,15 @@ class KnownCluster:
         self._checks: dict[str, list[Check]] = {}
         self._indexes: dict[tuple[str, str], int] = {}
         self._ends: dict[tuple[str, str], bool] = {}
-        """Whether jobs end by themselves; includes jobs that are gone, but not their runs."""
+        """Job → whether it runs to completion. Includes deleted jobs, but not runs of other jobs."""
 
     def list_jobs(self, listing: Listing) -> None:
-        """Takes a listing in place of all that was known of jobs."""
+        """Replaces all known jobs by those of a listing."""
         self._jobs, self._instances, self._indexes = defaultdict(dict), defaultdict(dict), {}
         self.take([*listing.jobs, *listing.instances])
 
     def take(self, happenings: Iterable[Happening]) -> set[str]:
-        """Takes events that are newer than what is known; the namespaces that changed."""
+        """Applies events that are newer than the known state; returns the namespaces that changed."""
         touched = set()
         for one in happenings:
             key = (one.namespace, one.id)
@@ -51,14 +51,14 @@ class KnownCluster:
         return touched
 
     def list_checks(self, critical: Sequence[Check]) -> set[str]:
-        """Takes all critical checks; the names of the environments whose checks changed."""
+        """Replaces all critical checks; returns the names of the environments whose checks changed."""
         before, self._checks = self._checks, defaultdict(list)
         for check in critical:
             self._checks[check.service.partition(SERVICE_MARK)[0]].append(check)
         return {name for name in {*before, *self._checks} if before.get(name, []) != self._checks.get(name, [])}
 
     def facts(self, namespace: str, job: str, ended: bool | None = None) -> JobFacts:
-        """All that is known of a job. `ended`: whether the database knows that it ran to its end."""
+        """The facts about a job. `ended`: whether it ran to completion, according to the database."""
         jobs = self._jobs.get(namespace, {})
         found = jobs.get(job)
         runs: dict[SeenJob, list[SeenInstance]] | None = None
@@ -68,12 +68,12 @@ class KnownCluster:
         return JobFacts(found, self._of(namespace, job), runs, may_be_forgotten=ends is not False)
 
     def job_of(self, namespace: str, service_id: str) -> str | None:
-        """The job whose instance Nomad registered as that service; None if the instance is gone."""
+        """The job whose instance Nomad registered as that service; None if the instance no longer exists."""
         instances = self._instances.get(namespace, {}).values()
         return next((found.job for found in instances if found.id in service_id), None)
 
     def checks(self, environment: str) -> Sequence[Check]:
-        """Critical checks of the services of that environment's names."""
+        """Critical checks of services with names of that environment."""
         return self._checks.get(environment, ())
 
     def _of(self, namespace: str, job: str) -> list[SeenInstance]:

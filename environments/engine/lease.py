@@ -1,7 +1,8 @@
 """A worker's lease on one deployment: renewed while the worker is alive, checked before each effect and each write.
 
-While the database is away the worker pauses: it asks again for as long as the lease is surely its own. Where an answer
-was lost it does not: the deployment is interrupted, and is resumed at the interrupted step when its lease is over.
+While the database is unavailable the worker retries for as long as it certainly has the lease. When the answer to a
+write is lost, it doesn't retry: the deployment is interrupted, and resumed at the interrupted step when its lease has
+expired.
 """
 
 import threading
@@ -17,19 +18,19 @@ from environments.engine.fault_injection import NO_FAULTS, FaultInjection
 from environments.service.storage.transaction import Storage, Transaction
 
 SECONDS = 10.0
-"""How long a lease lasts: after at most this time another worker resumes a dead worker's deployment."""
+"""How long a lease lasts, and so the longest time until another worker resumes a dead worker's deployment."""
 
 RENEWED_EVERY = 3.0
 """Seconds between two renewals."""
 
 _PAUSE = 0.25
-"""Seconds after which an unavailable database is asked again."""
+"""Seconds between two attempts to use an unavailable database."""
 
 log = structlog.get_logger()
 
 
 class Lease:
-    """Held from the claim to the end of the deployment. Used by several threads at once."""
+    """The lease of a deployment, from the claim to the end. Several threads use it at the same time."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Lease:
         self._thread.join(timeout=SECONDS)
 
     def check(self) -> None:
-        """Returns if the worker may change the world. Raises `LeaseLost`, `Superseded`, `Cancelled` or `Stopping`."""
+        """Returns if the worker may change resources. Raises `LeaseLost`, `Superseded`, `Cancelled` or `Stopping`."""
         while True:
             self._check_here()
             try:
@@ -72,7 +73,7 @@ class Lease:
                 self._pause(error)
 
     def _check_here(self) -> None:
-        """Does the part of `check` that needs no database."""
+        """The part of `check` that needs no database."""
         if self._stopping.is_set():
             raise Stopping("The service is being stopped.")
         if self._lost is not None:
@@ -82,9 +83,9 @@ class Lease:
 
     @contextmanager
     def write(self, *, going_on: bool = False) -> Iterator[Transaction]:
-        """A transaction that fails with `LeaseLost` if the deployment isn't ours any more.
+        """A transaction that fails with `LeaseLost` if the worker has lost the deployment.
 
-        With `going_on` it does what `check` does as well: for what begins something.
+        With `going_on` it also does what `check` does: use that when something begins.
         """
         while True:
             if going_on:
@@ -99,27 +100,27 @@ class Lease:
                     yield tx
                 return
             except DatabaseUnavailable as error:
-                if begun:  # whether it was committed is unknown
+                if begun:  # it is unknown whether the transaction was committed
                     raise
                 self._pause(error)
 
     def _pause(self, error: DatabaseUnavailable) -> None:
-        """Waits a moment for the database; raises the error when the lease may be over by then."""
+        """Waits a moment for the database; raises the error if the lease may have expired by then."""
         if self._lost is not None or self.sure_for <= _PAUSE or self._stopping.wait(_PAUSE):
             raise error
 
     @property
     def sure_for(self) -> float:
-        """Seconds from now for which no other worker can take the deployment; zero or less: not sure."""
+        """Seconds from now for which no other worker can claim the deployment; zero or less if that is uncertain."""
         return 0.0 if self._lost is not None else self._sure_until - time.monotonic()
 
     @property
     def holder(self) -> tuple[str, str, int]:
-        """Deployment, worker and epoch: what a fenced write names."""
+        """Deployment, worker and epoch, which a fenced write names."""
         return self.deployment.id, self._worker, self.deployment.epoch
 
     def release(self) -> None:
-        """Gives the deployment back at once, so that another worker, or this one after a restart, can resume it."""
+        """Ends the lease at once, so that another worker, or this one after a restart, can resume the deployment."""
         with self._storage.write() as tx:
             tx.deployments.release(*self.holder)
 
@@ -136,6 +137,6 @@ class Lease:
                 continue
             pause = RENEWED_EVERY
             if not ours:
-                self._lost = LeaseLost("Another worker has taken this deployment over.")
+                self._lost = LeaseLost("Another worker has taken over this deployment.")
                 return
             self._sure_until = asked + SECONDS

@@ -1,4 +1,4 @@
-"""Log lines of steps: written in batches, in order, and before the end of the step that wrote them."""
+"""Writes log lines of steps: in batches, in order, and before the end of the step."""
 
 import threading
 from collections.abc import Callable
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class LogWriter:
-    """Collects lines of every running step; one thread writes them."""
+    """Collects lines of all running steps; one thread writes them."""
 
     def __init__(
         self, storage: Storage, clock: Callable[[], datetime], worker: str, faults: FaultInjection = NO_FAULTS

@@ -1,4 +1,4 @@
-"""Observes a ready environment: what a repair would do, and what is in its places that no step made."""
+"""Observes a ready environment: what a repair would change, and things in its places that no step made."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class BackendObserver:
-    """See `environments.service.drift.Observer`."""
+    """Implements `environments.service.drift.Observer`."""
 
     def __init__(
         self, storage: Storage, registry: StepRegistry, planner: Planner, clock: Callable[[], datetime]
@@ -39,7 +39,7 @@ class BackendObserver:
         self._clock = clock
 
     def observe(self, environment: Environment) -> Drift:
-        """How the world differs from what the steps made; what can't be observed is named as a trouble."""
+        """How the backends differ from what the steps made. What can't be observed is reported as a trouble."""
         observed_at, end = self._clock(), time.monotonic() + LONGEST_PLAN
         troubles: dict[str, str] = {}
         with self._storage.read() as tx:
@@ -54,10 +54,10 @@ class BackendObserver:
             steps = tuple(step for step in self._planner.plan(target, troubles) if step.changes)
             names = frozenset(step.name for step in bundle.template().steps)
         except CalvinverseError as error:
-            # For example a template that this version can't read.
+            # for example because this version can't read the template
             return Drift(observed_at=observed_at, troubles={"template": error.message})
         known = frozenset(found.ref for found in inventory if found.status is not ResourceStatus.GONE)
-        # What a repair corrects is reported once, as a change, though no step wrote it as it is.
+        # What a repair would change is reported only as a change, though no step wrote it as it is.
         planned = {(change.kind, change.address) for step in steps for change in step.changes}
         unexpected = tuple(
             found
@@ -97,7 +97,7 @@ class BackendObserver:
         found: list[Unexpected] = []
         for detector in self._registry.drift_detectors:
             if time.monotonic() > end:
-                troubles[detector.part] = "there was no time left to detect what no step made"
+                troubles[detector.part] = "there was no time left to detect unexpected things"
                 continue
             try:
                 found += detector.unexpected(owner, known, steps)
@@ -107,7 +107,7 @@ class BackendObserver:
 
 
 def _shortened(found: Unexpected) -> Unexpected:
-    """The resource with bounded texts: whoever writes a name chooses its length."""
+    """The resource with shortened texts, because the author of a name chooses its length."""
     return found.model_copy(update={"address": _cut(found.address), "detail": _cut(found.detail)})
 
 

@@ -1,7 +1,8 @@
 """Observes environments on their schedule: ready ones for drift, abandoned ones for what is left of them.
 
-It has threads of its own beside the scheduler's, because an observation takes seconds and a deadline can't wait. Every
-process with a worker runs it; each environment is claimed in the database, so that one process observes it.
+It has its own threads, because an observation takes seconds and must not delay the scheduler's deadlines. Every
+process with a worker runs it, and claims an environment in the database before it observes that, so that no other
+process does.
 """
 
 import threading
@@ -22,9 +23,9 @@ log = structlog.get_logger()
 
 
 class PeriodicObservation:
-    """Threads that call each of `tasks` until nothing is due. A task returns the names of the environments it observed.
+    """Threads that call each of `tasks` until nothing is due. A task returns the environments that it has observed.
 
-    A task claims what it observes, so a slow environment occupies one thread only.
+    A task claims what it observes, so a slow environment occupies only one thread.
     """
 
     def __init__(self, tasks: Sequence[Callable[[], Sequence[str]]]) -> None:
@@ -40,7 +41,7 @@ class PeriodicObservation:
             thread.start()
 
     def stop(self) -> None:
-        """Stops the threads. A running observation changes nothing, so it is waited for 2 seconds at most."""
+        """Stops the threads. Waits at most 2 s for running observations, because those change nothing."""
         self._stopping.set()
         end = time.monotonic() + 2
         for thread in self._threads:
@@ -54,5 +55,5 @@ class PeriodicObservation:
                         log.info("observation.done", environments=names)
                 except CalvinverseError as error:
                     log.warning("observation.failed", reason=error.message)
-                except Exception as error:  # the thread must not end: what can't be observed now may be later
+                except Exception as error:  # the thread must not end: the next observation may succeed
                     log.error("observation.fault", exc_info=error)

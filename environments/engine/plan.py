@@ -1,4 +1,4 @@
-"""Plans a change by observing the world: what each step will do, in the order in which the steps will run."""
+"""Plans a change by observing the backends: what each step will do, in the order in which the steps will run."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ LONGEST_PLAN = 240.0
 
 
 class BackendPlanner:
-    """Plans changes: see `environments.service.planning.Planner`."""
+    """Implements `environments.service.planning.Planner`."""
 
     def __init__(self, storage: Storage, registry: StepRegistry, longest: float = LONGEST_PLAN) -> None:
         self._storage = storage
@@ -50,7 +50,7 @@ class BackendPlanner:
         self._longest = longest
 
     def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
-        """What to do so that the world is as the target says; for a destroy, the resources that exist."""
+        """The changes that make the target; for a destroy, the existing resources."""
         budget = _Budget(self._longest)
         with self._storage.read() as tx:
             history = read_history(tx, target.environment.id)
@@ -96,7 +96,7 @@ class BackendPlanner:
         return tuple(plan for plan in plans if plan.changes)
 
     def _reached(self, owner: Owner, history: History) -> list[Resource]:
-        """The resources that a destroy observes in addition to the inventory."""
+        """The resources outside of the inventory that a destroy observes too."""
         known = {found.ref for found in history.inventory}
         return [
             Resource(
@@ -129,12 +129,12 @@ class _Budget:
         if self.left <= 0:
             raise BackendUnavailable(
                 f"Observing the environment took longer than {self._seconds:g} s.",
-                hint="See with `calvinverse doctor` which part is slow, then try again.",
+                hint="`calvinverse doctor` shows which part is slow. Then retry.",
             )
 
 
 class _Draft:
-    """One plan while it is made. `outputs` are those of steps that nothing will change."""
+    """A plan that is being made. `outputs` has those of steps that will not change."""
 
     def __init__(
         self,
@@ -184,13 +184,13 @@ class _Draft:
             except (NotFound, StepFailed) as error:
                 if not unknown:
                     raise
-                self._put_off(step, unknown, f" ({error.message})")  # the missing resource may exist by then
+                self._put_off(step, unknown, f" ({error.message})")  # the missing resource may exist when the step runs
                 return
         except CalvinverseError as error:
             self._trouble(step.name, error)
             return
         before = self._history.latest.get(step.name)
-        # Records of early versions have no inputs: their outputs are used, since the step is applied anyway.
+        # Records of early versions have no inputs. Their outputs are used, because the step is applied anyway.
         if not changes and before and before.state is StepState.DONE and before.inputs in ("", prepared.inputs):
             self._outputs[step.name] = before.outputs
 

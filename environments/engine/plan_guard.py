@@ -1,4 +1,4 @@
-"""Checks that a deployment does what its saved plan shows: a step that would do anything else doesn't start."""
+"""Checks that a deployment does what its saved plan shows. A step that would do anything else doesn't start."""
 
 from collections.abc import Iterable, Sequence, Set
 
@@ -17,22 +17,23 @@ _MAKES = frozenset({Action.CREATE, Action.REPLACE})
 
 
 class PlanGuard:
-    """A saved plan, compared with what each step would do now."""
+    """Compares a saved plan with what each step would do now."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
     def decides(self, step: str) -> bool:
-        """Whether the plan shows what the step does; False if the plan deferred it."""
+        """Whether the plan shows what the step does; False if it is decided later."""
         shown = self._plan.step(step)
         return shown is None or not shown.deferred
 
     def check_step(self, step: str, now: Sequence[Change], shared: Set[tuple[str, str]], *, resumed: bool) -> None:
         """Raises `PlanStale` unless the changes of a step are those of the plan.
 
-        `resumed`: an earlier attempt has made some of them, or has begun to; the rest must be among them. Resources
-        that several steps of the plan change are left out: the first of those steps has changed them by now. If the
-        plan deferred another step, resources that the step shares (`shared`: kind and address) are left out too.
+        `resumed`: an earlier attempt may have made some of the changes; the remaining ones must be in the plan.
+        Resources that several steps of the plan change are left out, because the first of these steps has changed them
+        already. If the plan decides another step later, resources that the step shares (`shared`: kind and address) are
+        left out too.
         """
         elsewhere = {_place(change) for other in self._plan.steps if other.step != step for change in other.changes}
         if any(other.deferred for other in self._plan.steps if other.step != step):
@@ -62,7 +63,7 @@ class PlanGuard:
     def check_removal(self, step: str, now: Sequence[Change]) -> None:
         """Raises `PlanStale` if something would be removed that the plan doesn't show; removing less is fine."""
         if any(plan.deferred for plan in self._plan.steps):
-            return  # the plan deferred which resources are obsolete
+            return  # the plan decides later which resources are obsolete
         shown = self._plan.step(step)
         saved = {_place(change) for change in (shown.changes if shown else ())}
         self._refuse(step, [_unexpected(change) for change in now if _place(change) not in saved])
@@ -86,7 +87,7 @@ def _by_place(changes: Iterable[Change]) -> dict[tuple[str, str], Change]:
 def _fits(saved: Change, now: Change, *, resumed: bool) -> bool:
     if (saved.action, saved.fingerprint) == (now.action, now.fingerprint):
         return True
-    # Half made by an earlier attempt: a resource to create exists and is to be changed; one to change has changed.
+    # An earlier attempt may have done half: it created a resource, which must now be changed, or changed one.
     half = saved.action is now.action or (saved.action in _MAKES and now.action is not Action.DESTROY)
     return resumed and half
 

@@ -1,4 +1,4 @@
-"""Steps that may still have resources: those of all deployments since the last one that completed every step."""
+"""Finds steps that may still have resources: those of all deployments since the last one that completed every step."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from environments.service.storage.transaction import Transaction
 
 @dataclass(frozen=True)
 class PreviousStep:
-    """A step of earlier deployments: every kind that it had, the newest first, and the steps that it needed."""
+    """A step of earlier deployments: all its kinds, the newest first, and the steps that it needed."""
 
     uses: tuple[str, ...]
     needs: tuple[str, ...]
 
 
 def previous_steps(tx: Transaction, environment_id: str, besides: str | None = None) -> dict[str, PreviousStep]:
-    """The steps, by name, that earlier deployments of the environment began and no later one removed.
+    """Name → step, for steps that earlier deployments of the environment began and no later one removed.
 
-    `besides` is the deployment that runs. Deployments before the newest that completed every step don't count: that one
-    has removed what it didn't need.
+    Leaves out the running deployment, `besides`, and deployments before the newest one that completed every step: that
+    one removed what it didn't need.
     """
     found: dict[str, PreviousStep] = {}
     gone: set[str] = set()

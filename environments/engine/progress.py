@@ -1,4 +1,4 @@
-"""The interface of the engine to a step while it runs, and retries of transient errors."""
+"""The engine's interface for a running step, and retries of transient errors."""
 
 import time
 from abc import ABC, abstractmethod
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _Timed(ABC):
-    """A time limit, and a sleep that is interrupted by whatever `before_effect` raises."""
+    """A time limit, and a sleep that ends when `before_effect` raises."""
 
     def __init__(self, time_limit: float) -> None:
         self._limit = time_limit
@@ -54,12 +54,12 @@ class _Timed(ABC):
 
 
 class Progress(_Timed):
-    """See `environments.steps.base.StepRun`."""
+    """Implements `environments.steps.base.StepRun` for a step of a deployment."""
 
     def __init__(
         self, recorder: Recorder, logs: LogWriter, step: str, time_limit: float, *, ended: bool = False
     ) -> None:
-        """`ended`: the step is done already; then log lines belong to the deployment, not to the step."""
+        """`ended`: the step is done; then log lines belong to the deployment, not to the step."""
         super().__init__(time_limit)
         self._logs_as = None if ended else step
         self._recorder = recorder
@@ -76,7 +76,7 @@ class Progress(_Timed):
 
     @property
     def sure_for(self) -> float:
-        """Seconds for which no other worker can take the lease."""
+        """Seconds for which no other worker can claim the deployment."""
         return self._lease.sure_for
 
     def intend(self, resources: Sequence[Intended]) -> None:
@@ -117,7 +117,7 @@ class Progress(_Timed):
 
 
 class PlanRun(_Timed):
-    """A step that is only planned: see `environments.steps.base.StepRun`. It must not change anything."""
+    """Implements `environments.steps.base.StepRun` for a step that is only planned: it must not change anything."""
 
     def __init__(
         self,
@@ -131,12 +131,12 @@ class PlanRun(_Timed):
 
     @property
     def holder(self) -> None:
-        """Nobody."""
+        """None: a plan has no lease."""
         return
 
     @property
     def sure_for(self) -> float:
-        """The time left: a plan holds no lease that it could lose."""
+        """The time left, because a plan has no lease to lose."""
         return max(self.time_left, 0.0)
 
     def intend(self, resources: Sequence[Intended]) -> None:
@@ -149,7 +149,7 @@ class PlanRun(_Timed):
 
     def gone(self, resources: Sequence[ResourceRef]) -> None:
         """A plan removes nothing."""
-        raise AssertionError("a plan takes nothing away")
+        raise AssertionError("a plan removes nothing")
 
     def finished(self, resource: ResourceRef, marks: Sequence[str]) -> None:
         """A plan runs nothing."""

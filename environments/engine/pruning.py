@@ -23,7 +23,7 @@ Row = tuple[str, str, tuple[str, ...]]
 
 
 class Pruning:
-    """Runs after all steps of a deployment are done, when nothing uses the obsolete resources."""
+    """Runs when all steps of a deployment are done, because then nothing uses the obsolete resources."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Pruning:
         return [(name, self._uses[name][0], before) for name, before in self._order.items()]
 
     def run(self, outputs: Mapping[str, Mapping[str, Any]], done: set[str]) -> dict[str, BaseException]:
-        """Removes what is obsolete, the last made first; the errors by step. `done`: rows that are done already."""
+        """Removes what is obsolete, the last made first; returns the errors by step. `done`: rows that are done."""
         for step in self._contexts.template.steps:
             prepared = self._contexts.prepare(step, outputs)
             for item in prepared.executor.resources(prepared.context):
@@ -61,7 +61,7 @@ class Pruning:
             shared = tx.inventory.shared_by_rank(self._lease.environment.id)
         self._inspector = Inspector(self._registry, self._contexts.owner, self._inventory)
         self._removal = Removal(self._recorder, self._inspector, _HINT)
-        # Known before the journal gets a row: most updates remove nothing.
+        # checked before the journal gets a row, because most updates remove nothing
         self._shared = unclaimed(self._inspector, shared, self._claims)
         kept = [name for name in self._kept if self._outdated(name) or self._other_kinds(name)]
         previous = {name: step.needs for name, step in self._history.previous.items()}

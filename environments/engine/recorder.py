@@ -1,4 +1,4 @@
-"""Records the course of a deployment: each change with its event, in one fenced transaction."""
+"""Records the progress of a deployment: each change with its event, in one fenced transaction."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from environments.steps.base import Intended
 
 
 class Recorder:
-    """What one deployment writes about itself, its steps and its environment."""
+    """Writes the records of one deployment, its steps and its environment."""
 
     def __init__(self, lease: Lease, clock: Callable[[], datetime]) -> None:
         self.lease = lease
@@ -63,8 +63,9 @@ class Recorder:
     def failing(self, logs: LogWriter, name: str, begun: Callable[[], bool] = lambda: True) -> Iterator[None]:
         """Records an error raised in here as the step's failure, and raises it again.
 
-        Errors that interrupt the deployment or prevent writes are only raised: the row stays as it is, and the worker
-        that resumes the deployment runs the step again. `begun` tells whether the journal has the step as running.
+        Errors that interrupt the deployment or prevent writes are only raised. Then the row stays as it is, and the
+        worker that resumes the deployment runs the step again. `begun` says whether the step is running according to
+        the journal.
         """
         try:
             yield

@@ -30,9 +30,9 @@ OVER = (ResourceStatus.GONE, ResourceStatus.ABANDONED)
 
 
 class Inspector:
-    """Observes the resources of one environment; changes nothing. `made`: every resource in its inventory.
+    """Observes the resources of one environment; changes nothing. `made`: all resources in its inventory.
 
-    `check` is called before each observation, and raises an error when there must be no further one.
+    `check` is called before each observation, and raises an error if that must not take place.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Inspector:
         self._made = frozenset((found.kind, found.address) for found in made)
 
     def observe(self, resource: Resource, run: StepRun | None = None) -> Observation:
-        """What is there; with a `run`, a backend that is unavailable is retried.
+        """Observes a resource; with a `run`, retries while the backend is unavailable.
 
         Raises `BackendUnavailable`, `StepFailed`.
         """
@@ -53,7 +53,7 @@ class Inspector:
         return gone or self._observe(self.handler(resource), resource.address, run)
 
     def gone_with_host(self, resource: Resource, run: StepRun | None = None) -> Observation | None:
-        """An absent observation if this environment made the resource's host and the host is gone; else None."""
+        """The observation *absent* if this environment made the resource's host and the host is gone; else None."""
         kind, address = self._registry.hosted_by.get(resource.kind, ("", ""))
         if (kind, address) not in self._made:
             return None
@@ -68,7 +68,7 @@ class Inspector:
         return handler
 
     def time_limit(self, resources: Iterable[Resource]) -> float:
-        """Seconds that the removal of these may take, as their handlers say."""
+        """Seconds that the removal of these may take, according to their handlers."""
         limits = [limit for resource in resources for limit in self._limits(resource)]
         return max(limits, default=TIME_LIMIT).total_seconds()
 
@@ -77,7 +77,7 @@ class Inspector:
         yield getattr(handler, "time_limit", TIME_LIMIT)
         needed: Callable[[str], timedelta] | None = getattr(handler, "time_needed", None)
         if needed is not None and resource.status not in OVER:
-            # While its backend is unavailable the time is unknown, and the resource can't be stopped either.
+            # While the backend is unavailable, the time is unknown, and the resource can't be stopped.
             with suppress(CalvinverseError):
                 yield needed(resource.address)
 
@@ -88,8 +88,8 @@ class Inspector:
     def is_inner(self, resource: Resource) -> bool:
         """Whether resources of this kind are inside another resource of their step (the handler has `inner = True`).
 
-        Executors record them while they run (`StepRun.intend`), and `Executor.resources` never names them, which
-        doesn't mean that they are outdated. They are removed with their step.
+        Executors record these while they run (`StepRun.intend`). `Executor.resources` doesn't name them, but that
+        doesn't make them obsolete. They are removed together with their step.
         """
         return bool(getattr(self._registry.handlers.get(resource.kind), "inner", False))
 
@@ -102,7 +102,7 @@ class Inspector:
 class Removal:
     """Removes resources under the lease of a deployment, and records each resource's status.
 
-    `hint` tells a person what to do about what is left.
+    `hint` says what a person can do about resources that are left.
     """
 
     def __init__(self, recorder: Recorder, inspector: Inspector, hint: str = "") -> None:
@@ -137,7 +137,7 @@ class Removal:
 
 
 def with_reach(registry: StepRegistry, owner: Owner) -> Owner:
-    """The owner, holding everything that its jobs could read, whether or not that is in the inventory."""
+    """The owner that also holds all places that its jobs could read, whether or not those are in the inventory."""
     reached = {(item.ref.kind, item.ref.address) for item in registry.reach(owner)}
     return replace(owner, held=owner.held | reached)
 
@@ -145,8 +145,8 @@ def with_reach(registry: StepRegistry, owner: Owner) -> Owner:
 def is_left(handler: ResourceHandler | None, ref: ResourceRef, owner: Owner, found: Observation) -> bool:
     """Whether what was found at `ref` keeps the environment from being destroyed.
 
-    Its own resources do. So does anything in a place that it holds, whatever its mark: the environment's jobs can read
-    it.
+    Its own resources do. So does anything in a place that it holds, with any mark, because the environment's jobs can
+    read it.
     """
     if found.presence is not Presence.FOREIGN:
         return found.presence is Presence.OURS
@@ -180,7 +180,7 @@ def reversed_order(needs: Mapping[str, Iterable[str]], names: Iterable[str]) -> 
     try:
         order = list(TopologicalSorter(known).static_order())
     except CycleError:
-        # The needs come from several versions of a template, each valid by itself: together they give no order.
+        # The needs come from several versions of a template. Each is valid, but together they may contain a cycle.
         known, order = dict.fromkeys(known, ()), list(known)
     order += sorted(chosen - set(order))
     above = {name: ancestors(known, name) for name in order if name in known}

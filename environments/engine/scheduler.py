@@ -56,7 +56,7 @@ class Scheduler:
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread; what became due while no process ran is done first."""
+        """Starts the thread, which first handles what became due while no process was running."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,7 +71,7 @@ class Scheduler:
         return self._leads
 
     def tick(self) -> None:
-        """Does what is due now."""
+        """Handles what is due now."""
         for name in self._requests.destroy_due():
             log.info("scheduler.destroys", environment=name)
         self._warn()
@@ -92,7 +92,7 @@ class Scheduler:
             assert environment.deadline is not None
             left = format_duration(environment.deadline - now)
             with self._storage.write() as tx:
-                # It may have been extended, or destroyed, since it was read.
+                # it may have been extended or destroyed since it was read
                 found = tx.environments.get(environment.id)
                 if found is None or (found.deadline, found.state) != (environment.deadline, environment.state):
                     continue
@@ -101,7 +101,7 @@ class Scheduler:
                     EventType.ENVIRONMENT_WARNING,
                     environment.id,
                     now,
-                    message=f"{environment.name} will be destroyed in {left}; `calvinverse env extend` moves that",
+                    message=f"{environment.name} will be destroyed in {left}; `calvinverse env extend` postpones that",
                     data={"deadline": environment.deadline.isoformat()},
                 )
 
@@ -137,5 +137,6 @@ class Scheduler:
             except Exception as error:  # the thread must not end: deadlines depend on it
                 log.error("scheduler.fault", exc_info=error)
                 sleep = _LONGEST_SLEEP
-            # Events don't wake it: a deployment writes dozens, and a new deadline is read after the longest sleep.
+            # Events don't wake the thread, because a deployment writes dozens. A new deadline is read after the
+            # longest sleep.
             self._stopping.wait(min(max(sleep, 0.01), _LONGEST_SLEEP))

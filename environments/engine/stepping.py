@@ -1,4 +1,4 @@
-"""One step of a deployment: planned, compared with the saved plan, skipped where nothing differs, else applied."""
+"""Runs one step of a deployment: plans it, compares it with the saved plan, and applies it if anything differs."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ _UPDATES = frozenset({DeploymentKind.UPDATE, DeploymentKind.REPAIR, DeploymentKi
 
 
 class Steps:
-    """The steps of one deployment. `outputs` grow as steps are done; `earlier` has each step's last record."""
+    """The steps of one deployment. `outputs` grows as steps are done; `earlier` has each step's last record."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Steps:
         self._logs.flush()
         with self._lease.write() as tx:
             if kept:
-                self._recorder.intend(tx, step.name, intended)  # they may have belonged to another step
+                self._recorder.intend(tx, step.name, intended)  # these may have belonged to another step
             refs = [(ref.kind, ref.address) for ref in (*(item.ref for item in intended), *written)]
             tx.inventory.settle(self._lease.environment.id, refs, self._recorder.clock())
             self._recorder.step(tx, step.name, StepState.DONE, unchanged=kept, outputs=outputs, inputs=prepared.inputs)
@@ -88,7 +88,7 @@ class Steps:
         return self._lease.deployment.kind in _UPDATES
 
     def _guard_of(self, step: Step) -> PlanGuard | None:
-        """The guard of the saved plan, if that plan shows what the step does."""
+        """The plan guard, if the saved plan shows what the step does."""
         return self._plan_guard if self._plan_guard is not None and self._plan_guard.decides(step.name) else None
 
     def _outputs_if_unchanged(
@@ -104,7 +104,7 @@ class Steps:
             shared = {(item.ref.kind, item.ref.address) for item in intended if item.shared}
             guard.check_step(step.name, changes, shared, resumed=step.name in self._begun)
         earlier = self._earlier.get(step.name)
-        # An executor that plans itself may give other outputs even if no resource changes.
+        # An executor with `plans_itself` may return other outputs even if no resource changes.
         if changes or not self._updates or plans_itself(prepared.executor):
             return None
         if step.name in self._begun or earlier is None or earlier.state is not StepState.DONE:
@@ -121,7 +121,7 @@ class Steps:
         return self._attempts(step, prepared.executor, plan)
 
     def _apply(self, step: Step, prepared: Prepared, written: list[ResourceRef]) -> dict[str, Any]:
-        """The outputs; the resources that the executor recorded while it ran are appended to `written`."""
+        """Applies the step and returns its outputs. Appends resources that the executor recorded to `written`."""
 
         def apply() -> dict[str, Any]:
             run = Progress(self._recorder, self._logs, step.name, self._limit(step, prepared.executor))
@@ -132,7 +132,7 @@ class Steps:
         return self._attempts(step, prepared.executor, apply)
 
     def _attempts(self, step: Step, executor: Executor, attempt: Callable[[], T]) -> T:
-        """The result of `attempt`, which is retried after a transient error, `retries` times in the whole step."""
+        """The result of `attempt`, which is retried after transient errors: `retries` times in the step as a whole."""
         while True:
             try:
                 return attempt()

@@ -1,4 +1,4 @@
-"""Claims deployments and carries them out. Destroys have a lane of their own, so that others never delay them."""
+"""Claims deployments and carries them out. Destroys have their own lane, so that others never delay them."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ _IDLE = 1.0
 """Seconds between two checks for expired leases; new work is noticed at once."""
 
 _GRACE = 8.0
-"""Seconds that running steps have to stop when the service stops."""
+"""Seconds within which running steps must stop when the service stops."""
 
 _UNREADABLE_AGAIN = 600.0
 """Seconds until a destroy that couldn't be read is claimed again."""
@@ -92,7 +92,7 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many deployments run here now."""
+        """How many deployments this worker is running."""
         with self._guard:
             return len(self._running)
 
@@ -106,7 +106,7 @@ class Worker:
             self._faults.started(lane, self._stop_claiming)
 
     def stop(self) -> None:
-        """Stops claiming, lets running steps stop at their next safe point, and gives their deployments back."""
+        """Stops claiming, lets running steps stop at their next safe point, and releases their deployments."""
         self._stopping.set()
         if not self._started:
             return
@@ -134,7 +134,7 @@ class Worker:
             except CalvinverseError as error:
                 log.warning("claim.failed", reason=error.message)
                 self._stopping.wait(_IDLE)
-            except Exception as error:  # a lane must not end: what can't be read now may be readable later
+            except Exception as error:  # a lane must not end: a deployment that can't be read now may be readable later
                 log.error("claim.fault", exc_info=error)
                 self._stopping.wait(_IDLE)
             if claim is None:
@@ -164,8 +164,8 @@ class Worker:
         log.error("deployment.unreadable", deployment=unreadable.deployment_id, exc_info=unreadable)
         failure = Failure(
             code=StorageError.code,
-            message="What is stored of the deployment or of its environment can't be read.",
-            hint="Ask whoever operates the service.",
+            message="The stored record of the deployment or of its environment can't be read.",
+            hint="Ask an operator of the service.",
         )
         now, deployment_id = self._clock(), unreadable.deployment_id
         with self._storage.write() as tx:
@@ -184,7 +184,7 @@ class Worker:
         except StorageError as error:
             tell.error("deployment.interrupted", reason=error.message)
             self._stopping.wait(_IDLE)
-        except Exception as error:  # noqa: BLE001 - the deployment stays claimable: its lease runs out
+        except Exception as error:  # noqa: BLE001 - another worker claims the deployment when its lease has expired
             tell.error("deployment.fault", exc_info=error)
         finally:
             with self._guard:
@@ -218,7 +218,7 @@ class Worker:
             else:
                 Deploy(recorder, self._registry, self._sealer, self._logs).run()
         except InvalidTemplate as error:
-            # No step has begun: this version can't read the template.
+            # no step has begun, because this version can't read the template
             failure = failure_of(error)
             with lease.write() as tx:
                 if lease.deployment.kind is not DeploymentKind.DESTROY:

@@ -37,7 +37,7 @@ class Feed:
             return self._newest > after
 
     def wake(self) -> None:
-        """Wakes everybody who waits, for example to stop."""
+        """Wakes all waiting threads, for example to stop them."""
         with self._changed:
             self._woken += 1
             self._changed.notify_all()

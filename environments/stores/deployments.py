@@ -230,7 +230,7 @@ class SqlDeployments:
         holder = _holder(deployment_id, worker, epoch)
         found = self._connection.execute(_CHECK[self._dialect], holder).one_or_none()
         if found is None:
-            raise LeaseLost("Another worker has taken this deployment over.")
+            raise LeaseLost("Another worker has taken over this deployment.")
         if found.superseded:
             raise Superseded("A request to destroy the environment came in.")
         if found.cancel_requested_at is not None:
@@ -243,7 +243,7 @@ class SqlDeployments:
         if self._dialect == POSTGRESQL:  # the environment first, as in every transaction: see `stores.locks`
             self._connection.execute(_ITS_ENVIRONMENT, {"deployment": deployment_id})
         if self._connection.execute(_FENCE, _holder(deployment_id, worker, epoch)).one_or_none() is None:
-            raise LeaseLost("Another worker has taken this deployment over.")
+            raise LeaseLost("Another worker has taken over this deployment.")
 
     def end(
         self,
@@ -262,7 +262,7 @@ class SqlDeployments:
             _holder(deployment_id, worker, epoch),
         )
         if done.rowcount != 1:
-            raise LeaseLost("Another worker has taken this deployment over.")
+            raise LeaseLost("Another worker has taken over this deployment.")
 
     def count(self) -> dict[tuple[DeploymentKind, DeploymentState], int]:
         query = select(table.c.kind, table.c.state, func.count()).group_by(table.c.kind, table.c.state)

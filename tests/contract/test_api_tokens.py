@@ -112,7 +112,7 @@ def test_a_line_of_tokens_has_an_end(api: Served) -> None:
     secret = api.token
     for _ in range(LONGEST_LINE - 1):
         secret = make(api, secret, role="admin").secret
-    with pytest.raises(Forbidden, match="made with one another"):
+    with pytest.raises(Forbidden, match="created with one another"):
         make(api, secret)
     with api.client(secret) as client:
         assert client.info().role == "admin"

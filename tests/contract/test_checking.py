@@ -109,7 +109,7 @@ def test_faults_of_expressions_are_told(checks: Checks) -> None:
         checks.expression("{{ parameters.zz * 2 }}", NAMES, "here")
     with pytest.raises(ImageNotPublished, match=r"here: No image 'other' is published"):
         checks.expression("{{ images.other * 2 }}", NAMES, "here")
-    with pytest.raises(InvalidTemplate, match="what templates may not"):
+    with pytest.raises(InvalidTemplate, match="that templates must not do"):
         checks.expression("{{ ''.__class__.mro() * 2 }}", NAMES, "here")
 
 

@@ -366,7 +366,7 @@ def test_a_late_write_of_somebody_who_lost_the_environment_is_kept_aside(
         applied = pool.submit(site.apply, ["a"], run)
         things.wait_until_asked("POST", "a")
         served.states.holder = type(WORKER)("dep-2", "worker-9", 1)
-        run.reason = LeaseLost("Another worker has taken this deployment over.")
+        run.reason = LeaseLost("Another worker has taken over this deployment.")
         things.release()
         with pytest.raises(LeaseLost):
             applied.result()

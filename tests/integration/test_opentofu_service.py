@@ -84,7 +84,7 @@ def test_a_stale_workers_state_is_kept_aside_and_taken_up_by_its_successor(scene
         applied = pool.submit(scene.apply, ["a"], first)
         scene.things.wait_until_asked("POST", "a")
         second = scene.claim("worker-2")
-        first.reason = LeaseLost("Another worker has taken this deployment over.")
+        first.reason = LeaseLost("Another worker has taken over this deployment.")
         wait_until(lambda: any("asked to stop" in line for line in first.lines), "tofu is told")
         scene.things.release()
         with pytest.raises(LeaseLost):
@@ -101,7 +101,7 @@ def test_a_killed_tofus_lock_does_not_hinder_the_next_try(scene: Scene) -> None:
     with ThreadPoolExecutor(1) as pool:
         applied = pool.submit(scene.apply, ["a"], run)
         scene.things.wait_until_asked("POST", "a")
-        run.reason = LeaseLost("Another worker has taken this deployment over.")
+        run.reason = LeaseLost("Another worker has taken over this deployment.")
         with pytest.raises(LeaseLost):
             applied.result()
     run.reason = None
@@ -114,7 +114,7 @@ def test_a_killed_tofus_lock_does_not_hinder_the_next_try(scene: Scene) -> None:
     with ThreadPoolExecutor(1) as pool:
         destroyed = pool.submit(handler.destroy, "demo/things", scene.owner, run)
         scene.things.wait_until_asked("DELETE", "a")
-        run.reason = LeaseLost("Another worker has taken this deployment over.")
+        run.reason = LeaseLost("Another worker has taken over this deployment.")
         with pytest.raises((LeaseLost, BackendUnavailable)):
             destroyed.result()
     run.reason = None

@@ -1,4 +1,4 @@
-"""What an environment's jobs may do in Consul: the policy, and the tokens that have it."""
+"""The rights of an environment's jobs in Consul: a policy, and the tokens that have it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,12 +16,12 @@ TOKENS_KIND = "consul.tokens"
 
 
 def policy_name(environment: str) -> str:
-    """The policy that the binding rule gives to the jobs of a namespace."""
+    """The name of the policy that the binding rule gives to the jobs of a namespace."""
     return f"env-{environment}"
 
 
 def policy_rules(environment: str) -> Rules:
-    """Read its own keys, register its own services, discover others."""
+    """The rules: read the environment's keys, register its services, discover all services."""
     return {
         "key_prefix": {kv_prefix(environment): {"policy": "read"}},
         "service_prefix": {service_prefix(environment): {"policy": "write"}, "": {"policy": "read"}},
@@ -31,7 +31,7 @@ def policy_rules(environment: str) -> Rules:
 
 @dataclass(frozen=True)
 class WantedPolicy:
-    """The wanted state of a policy. `whose`, for people: `an environment`."""
+    """The wanted state of a policy. `whose` names the owner for people, such as `an environment`."""
 
     name: str
     rules: Rules
@@ -39,12 +39,12 @@ class WantedPolicy:
 
 
 def jobs_policy(owner: Owner) -> WantedPolicy:
-    """That of the environment's jobs."""
+    """The policy of the environment's jobs."""
     return WantedPolicy(policy_name(owner.name), policy_rules(owner.name), "an environment")
 
 
 def ensure_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Creates or repairs the policy, and returns what is to be recorded as held. Parallel steps may call it.
+    """Creates or repairs the policy, and returns the resources to record as held. Parallel steps may call it.
 
     Raises `ForeignResource`.
     """
@@ -70,7 +70,7 @@ def plan_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner) -> li
         return [change(Action.CREATE, POLICY_KIND, name, after=rules)]
     if _whose(policy, owner) is Presence.FOREIGN:
         raise foreign(f"a Consul policy {name!r}", owner)
-    # Rules that were written as HCL are read as none, so differences can't be shown in detail.
+    # Rules that are written as HCL are read as no rules, so differences can't be shown in detail.
     lines = [f"its rules aren't those of {wanted.whose}"] if policy.rules != rules else []
     if policy.description != policy_description(owner):
         lines.append(MENDS_MARK)
@@ -80,7 +80,7 @@ def plan_policy(access: AccessControl, wanted: WantedPolicy, owner: Owner) -> li
 
 
 class PolicyHandler:
-    """Knows a policy of an environment: that of its jobs (`env-<name>`) or of its modules (`env-<name>--module`)."""
+    """Observes and removes the policy of an environment's jobs (`env-<name>`) or modules (`env-<name>--module`)."""
 
     kind: ClassVar[str] = POLICY_KIND
     place: ClassVar[bool] = True
@@ -103,7 +103,7 @@ class PolicyHandler:
 
 
 class TokensHandler:
-    """Knows the tokens that jobs got by logging in and that modules were issued; its address is their policy."""
+    """Observes and removes tokens of logged-in jobs and tokens issued for modules; the address is their policy."""
 
     kind: ClassVar[str] = TOKENS_KIND
 
@@ -111,7 +111,7 @@ class TokensHandler:
         self._access = access
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Counts them. There can be none without the policy."""
+        """Counts the tokens. Without the policy there can't be any."""
         policy = self._access.policy(address)
         tokens = self._access.tokens(policy.id) if policy else []
         if policy is None or not tokens:
@@ -119,7 +119,7 @@ class TokensHandler:
         return Observation(_observed(policy, owner).presence, counted(len(tokens), "token"))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes them."""
+        """Removes the tokens."""
         policy = self._access.policy(address)
         if policy is not None and _whose(policy, owner) is Presence.OURS:
             remove_tokens(self._access, policy, run)

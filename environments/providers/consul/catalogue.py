@@ -1,4 +1,4 @@
-"""Calls of Consul's catalogue that py-consul has none for, and what its answers mean."""
+"""Calls of Consul's catalogue that py-consul doesn't have, and conversions of its answers."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _REMOVED = "removed by Calvinverse"
 
 
 def take_out(client: consul.Consul, service: str) -> None:
-    """Takes a service out of the agent. Jobs choose ids, so each byte is quoted: `../../leave` is an id, not a path."""
+    """Removes a service from the agent. Jobs choose ids, so each byte is quoted: `../../leave` is an id, not a path."""
     answer = _named(client, "PUT", "/v1/agent/service/deregister/", service)
     if answer.status_code == 404:
         return
@@ -33,7 +33,7 @@ def _named(client: consul.Consul, method: str, path: str, name: str) -> requests
     http = client.http
     request = http.session.prepare_request(requests.Request(method, f"{http.base_uri}{path}"))
     assert request.url is not None
-    # After the library has built the address: it would decode the quoted bytes and remove the dots.
+    # Set after the library has built the address, because the library would decode the quoted bytes and remove dots.
     request.url += "".join(f"%{byte:02X}" for byte in name.encode())
     answer: requests.Response = http.session.send(
         request, verify=http.verify, timeout=CALL_LIMIT, allow_redirects=False
@@ -51,14 +51,14 @@ def expire(client: consul.Consul, instance: Instance) -> None:
     """Gives a service a failed check, because of which the agent deregisters it."""
     checks = client.http.get(CB.json(), "/v1/agent/checks") or {}
     if any(found["ServiceID"] == instance.id and found["Name"] == _REMOVED for found in checks.values()):
-        return  # done already: doing it again would restart its time
+        return  # the check exists already; adding it again would restart its time
     check = {"Name": _REMOVED, "TTL": "1s", "Status": "critical", "DeregisterCriticalServiceAfter": "1m"}
     service = {"ID": instance.id, "Name": instance.service, "Check": check}
     client.http.put(CB.boolean(), "/v1/agent/service/register", data=json.dumps(service))
 
 
 def registration(node: str, item: Mapping[str, Any]) -> Instance:
-    """What a node's list of services says; no health."""
+    """An instance from a node's list of services, which has no health."""
     return Instance(
         id=item["ID"],
         service=item["Service"],
@@ -71,7 +71,7 @@ def registration(node: str, item: Mapping[str, Any]) -> Instance:
 
 
 def with_health(item: Mapping[str, Any]) -> Instance:
-    """What the health of a service says."""
+    """An instance from the health of a service."""
     service, checks = item["Service"], item["Checks"]
     return Instance(
         id=service["ID"],

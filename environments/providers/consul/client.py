@@ -1,4 +1,4 @@
-"""Consul through py-consul: keys, access control, catalogue and health."""
+"""The client of Consul, with py-consul: keys, access control, catalogue and health."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ _STATUS = re.compile(r"(\d{3})\b")
 
 
 class ConsulClient:
-    """Implements `KeyValueStore`, `AccessControl` and `Catalogue` of the steps."""
+    """Implements `KeyValueStore`, `AccessControl` and `Catalogue`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[consul.Consul] = Link("consul", connections, _build, _explain)
@@ -44,7 +44,7 @@ class ConsulClient:
     # --- KeyValueStore ---
 
     def tree(self, prefix: str) -> dict[str, Entry]:
-        """Every key that begins with the prefix, as the leader has it."""
+        """Every key that begins with the prefix, read from Consul's leader."""
         found = self._link.call(
             "read keys", lambda client: client.kv.get(prefix, recurse=True, consistency="consistent")[1]
         )
@@ -81,7 +81,7 @@ class ConsulClient:
         return self._link.call("write keys", put)
 
     def replace(self, key: str, value: bytes, flags: int, index: int) -> bool:
-        """Sets a key that was last changed at `index`."""
+        """Sets a key if it was last changed at `index`; else returns False."""
         return bool(self._link.call("write a key", lambda client: client.kv.put(key, value, cas=index, flags=flags)))
 
     # --- AccessControl ---
@@ -94,7 +94,7 @@ class ConsulClient:
         return Policy(found["ID"], found["Name"], found.get("Description", ""), _rules(found.get("Rules", "")))
 
     def create_policy(self, name: str, description: str, rules: Rules) -> bool:
-        """Makes a policy; False when there is one of that name."""
+        """Creates a policy; False if there is one of that name."""
         try:
             self._link.call(
                 "create an ACL policy",
@@ -125,9 +125,9 @@ class ConsulClient:
         return [token["AccessorID"] for token in found or ()]
 
     def create_token(self, policy: str, description: str, seconds: int) -> Issued:
-        """A token of this datacenter that ends by itself."""
+        """Creates a token of this datacenter that expires after `seconds`."""
         made = self._link.call(
-            "make an ACL token",
+            "create an ACL token",
             lambda client: client.acl.token.create(
                 policies_name=[policy], description=description, expiration_ttl=f"{seconds}s", local=True
             ),
@@ -154,7 +154,7 @@ class ConsulClient:
         return int(after), [with_health(item) for item in found or ()]
 
     def registered(self, prefix: str) -> list[Instance]:
-        """Every instance of such a service, node by node: unusual names can't be queried one by one."""
+        """Every instance of such a service. Reads node by node, because unusual names can't be queried one by one."""
         if not self.services(prefix):
             return []
         nodes = self._link.call("list nodes", lambda client: client.catalog.nodes()[1])
@@ -193,7 +193,7 @@ class ConsulClient:
         )
 
     def configured(self, prefix: str) -> list[ConfigEntry]:
-        """All entries that the right to write a service lets be written, by kind, then by name."""
+        """All entries that a token with write access to a service may write, by kind, then by name."""
         return [
             ConfigEntry(kind, name) for kind in CONFIG_KINDS for name in self._entries(kind) if name.startswith(prefix)
         ]
@@ -213,7 +213,7 @@ class ConsulClient:
             if entry.name.isprintable():
                 raise
             raise BackendError(
-                "Consul's agent takes no request for a name with unprintable characters.",
+                "Consul's agent accepts no request for a name with unprintable characters.",
                 hint="Restart that agent with disable_http_unprintable_char_filter = true, then retry.",
             ) from error
 
@@ -227,7 +227,7 @@ def _build(endpoint: Endpoint, token: str, session: requests.Session) -> consul.
         verify=str(endpoint.ca_file) if endpoint.ca_file else True,
         connections_timeout=CALL_LIMIT,
     )
-    # As a header of the session the token also reaches calls for which py-consul forgets it (transactions), and no
+    # As a header of the session the token is also sent with calls for which py-consul omits it (transactions), and no
     # variable of the environment can replace it.
     session.headers["X-Consul-Token"] = token
     client.token = None
@@ -254,7 +254,7 @@ def _forgiving(use: Callable[[consul.Consul], Any]) -> Callable[[consul.Consul],
         try:
             use(client)
         except ConsulException as error:
-            # Consul answers so for ids that it doesn't know.
+            # Consul's answers for unknown ids
             if not re.search(r"(policy|token) (not found|does not exist)|Cannot find \w+ to delete", str(error), re.I):
                 raise
 

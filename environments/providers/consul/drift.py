@@ -1,4 +1,4 @@
-"""What no step made in Consul below an environment's prefix and under the names of its services."""
+"""Detects what no step made in Consul: below an environment's prefix and under the names of its services."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -18,7 +18,7 @@ ENTRY_KIND = "consul.config-entry"
 
 
 class ConsulDriftDetector:
-    """Keys below the prefix that no step wrote, services that no job registered, configuration entries of services."""
+    """Detects keys below the prefix that no step wrote, services that no job registered, and configuration entries."""
 
     part: ClassVar[str] = "Consul"
 
@@ -28,7 +28,7 @@ class ConsulDriftDetector:
         self._catalogue = catalogue
 
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
-        """Includes the policy that jobs of the environment get, if no step made it."""
+        """Unexpected things, including the policy of the environment's jobs if no step made it."""
         return [*self._keys(owner, steps), *self._policy(owner, known), *self._services(owner), *self._entries(owner)]
 
     def _keys(self, owner: Owner, steps: frozenset[str]) -> Iterator[Unexpected]:

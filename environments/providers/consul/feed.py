@@ -1,4 +1,4 @@
-"""Consul's critical checks, all at once."""
+"""Reads all critical checks of Consul with one query."""
 
 import contextlib
 from collections import Counter
@@ -14,13 +14,13 @@ from environments.providers.backend.streaming import StreamClient, explain
 from environments.steps.cluster_events import MOST_CHECKS, Check
 
 CHECK_KIND = "consul.check"
-"""The kind of a check, for what tells of a critical one."""
+"""The kind of a resource that is a check, in reports of critical checks."""
 
 _LARGEST = 200_000
-"""Characters of one check; Consul's agents keep 4 KB of its output unless they are told otherwise."""
+"""Characters of one check; Consul's agents keep 4 KB of its output by default."""
 
 _MOST = 200_000
-"""Checks that are read in all: a job may register as many as it likes."""
+"""The most checks that are read: a job may register any number."""
 
 _KEPT = 2000
 """Characters of an output that are kept."""
@@ -39,7 +39,7 @@ class ConsulFeed:
             query |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
 
         def ask(client: StreamClient) -> tuple[int, Sequence[Check]]:
-            # Consul adds up to a sixteenth to the wait, so that not all come back at once.
+            # Consul adds up to a sixteenth to the wait, so that not all queries return at the same time.
             within = CALL_LIMIT + (wait * 17 / 16 if index else 0)
             answer = client.open("/v1/health/state/critical", query, silence=CALL_LIMIT, begins_within=within)
             with contextlib.closing(answer):

@@ -56,7 +56,7 @@ class ConsulKvOptions(Options):
 
 
 class ConsulKv:
-    """Writes keys; keys that an earlier version of the step wrote and this one doesn't are deleted."""
+    """Writes keys, and deletes keys that an earlier version of the step wrote and this one doesn't."""
 
     kind: ClassVar[str] = "consul.kv"
     options: ClassVar[type[Options]] = ConsulKvOptions
@@ -68,7 +68,7 @@ class ConsulKv:
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
-        """Unknown options, impossible names of keys, and values that are too large as they stand."""
+        """Faults: unknown options, impossible names of keys, and constant values that are too large."""
         found = faults(ConsulKvOptions, options)
         keys = options.get("keys")
         if isinstance(keys, dict):
@@ -79,13 +79,13 @@ class ConsulKv:
 
     @classmethod
     def claims(cls, options: Mapping[str, Any], bundle: Bundle) -> dict[str, Path]:
-        """Its keys."""
+        """The step's keys."""
         keys = options.get("keys")
         return {f"the key {key!r} in Consul": ("with", "keys", key) for key in keys} if isinstance(keys, dict) else {}
 
     @classmethod
     def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
-        """What `apply` gives."""
+        """The shape of what `apply` returns."""
         keys = options.get("keys")
         return table({"prefix": TEXT, "keys": table(dict.fromkeys(keys, TEXT)) if isinstance(keys, dict) else ANYTHING})
 
@@ -94,7 +94,7 @@ class ConsulKv:
         return [prefix_resource(context.owner)]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `prefix`, and `keys`: name → full key."""
+        """Returns `prefix`, and `keys`: name → full key."""
         options: ConsulKvOptions = context.options
         prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
         run.hold(claim_prefix(self._store, context.owner, run))
@@ -104,7 +104,7 @@ class ConsulKv:
         raise BackendError(f"The keys under {prefix} in Consul keep changing while we write them.")
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """Each key that would be written or deleted, and the prefix itself if it is missing."""
+        """Each key that would be written or deleted, and the prefix if it must be claimed."""
         prefix, wanted = kv_prefix(context.owner.name), _wanted(context)
         changes = plan_prefix(self._store, context.owner)
         tree = self._store.tree(prefix)
@@ -116,12 +116,16 @@ class ConsulKv:
                 changes.append(change(Action.CREATE, PREFIX_KIND, key, after=after, details=[line]))
             elif (before := [entry.value.hex(), entry.flags]) != after:
                 # A key that was written by hand has lost the mark of its step, even if the value is the same.
-                line = moved("value", entry.value, value) if entry.value != value else "is marked as this step's again"
+                line = (
+                    moved("value", entry.value, value)
+                    if entry.value != value
+                    else "will be marked as a key of this step again"
+                )
                 changes.append(change(Action.CHANGE, PREFIX_KIND, key, before=before, after=after, details=[line]))
         return changes + [_deletion(key, tree[key]) for key in _of_step(tree, context.step) if key not in wanted]
 
     def plan_removal(self, step: str, owner: Owner) -> Sequence[Change]:
-        """The keys that the step wrote: they are below the prefix that all steps share."""
+        """Deletions of the keys that the step wrote below the prefix, which all steps share."""
         tree = self._store.tree(kv_prefix(owner.name))
         if whose_prefix(tree.get(kv_prefix(owner.name) + MARKER), owner) is not Presence.OURS:
             return ()
@@ -228,9 +232,9 @@ def _text(value: Any, encoding: str) -> str:
 
 
 def _literal_fault(name: str, value: Any, options: Mapping[str, Any]) -> str | None:
-    """What is wrong with a value that depends on nothing; None when nothing is, or it can't be told yet."""
+    """The fault of a constant value; None if there is none, or if the value isn't known yet."""
     if isinstance(value, str) and next(expression_faults(value, ANYTHING), None) is not None:
-        return None  # told with all expressions of a step
+        return None  # reported with all expressions of a step
     try:
         _encode(name, _constant(name, value), options.get("encoding", "text"))
     except InvalidTemplate as error:
@@ -244,10 +248,10 @@ def _literal_fault(name: str, value: Any, options: Mapping[str, Any]) -> str | N
 
 
 def _constant(name: str, value: Any) -> Any:
-    """The value; of a text that is one expression without names, what that gives. Raises `TypeError` for others."""
+    """The value, or that of a text which is one expression without names. Raises `TypeError` for other expressions."""
     if isinstance(value, str) and ("{{" in value or "{%" in value):
         whole = whole_expression(value)
         if whole is None or whole.names:
-            raise TypeError("it depends on what is known when it is rendered")
+            raise TypeError("it is known only when it is rendered")
         return render(value, {}, f"with.keys.{name}")
     return value

@@ -1,4 +1,4 @@
-"""What steps need of Consul: keys, ACL policies and tokens, and the catalogue of services."""
+"""The ports to Consul: keys, ACL policies and tokens, and the catalogue of services."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from environments.steps.base import Issued
 
 @dataclass(frozen=True)
 class Entry:
-    """A key's value, its flags (which we use to note the step that wrote it) and the index of its last change."""
+    """A key's value, its flags (which identify the step that wrote it) and the index of its last change."""
 
     value: bytes
     flags: int
@@ -75,11 +75,11 @@ class KeyValueStore(Protocol):
         ...
 
     def commit(self, changes: Sequence[Operation]) -> bool:
-        """Makes all changes (see `batches`) or, when a condition of one doesn't hold, none; then it gives False."""
+        """Makes all changes (see `batches`); if a condition of one fails, makes none and returns False."""
         ...
 
     def replace(self, key: str, value: bytes, flags: int, index: int) -> bool:
-        """Sets a key that was last changed at `index`, else gives False. For values too large for a transaction."""
+        """Sets a key if it was last changed at `index`, else returns False. For values too large for a transaction."""
         ...
 
 
@@ -105,7 +105,7 @@ class AccessControl(Protocol):
         ...
 
     def create_policy(self, name: str, description: str, rules: Rules) -> bool:
-        """Makes a policy; False when there is one of that name."""
+        """Creates a policy; False if there is one of that name."""
         ...
 
     def update_policy(self, policy: Policy) -> None:
@@ -121,7 +121,10 @@ class AccessControl(Protocol):
         ...
 
     def create_token(self, policy: str, description: str, seconds: int) -> Issued:
-        """A token that has the policy of that name and ends by itself. `description` bears the mark."""
+        """Creates a token that has the policy of that name and expires after `seconds`.
+
+        `description` contains the mark.
+        """
         ...
 
     def remove_token(self, accessor: str) -> None:
@@ -131,7 +134,7 @@ class AccessControl(Protocol):
 
 @dataclass(frozen=True)
 class Instance:
-    """One registration of a service. `address` is where it listens; `passing` is None where health wasn't asked for."""
+    """One registration of a service. `address` is where it listens; `passing` is None if health wasn't queried."""
 
     id: str
     service: str
@@ -145,7 +148,7 @@ class Instance:
 
 @dataclass(frozen=True, order=True)
 class ConfigEntry:
-    """What Consul keeps about a service beside its registrations: how it is routed, split, redirected, spoken to."""
+    """A configuration entry of a service: routing, splitting, redirection or protocol."""
 
     kind: str
     name: str
@@ -155,9 +158,9 @@ class ConfigEntry:
 
 
 CONFIG_KINDS = ("service-router", "service-splitter", "service-resolver", "service-defaults")
-"""Kinds of configuration entry that the right to write a service lets be written; each refers to those behind it.
+"""Kinds of configuration entries that write access to a service allows to write. Each may refer to later kinds.
 
-Intentions need a right of their own, all other kinds that to write the mesh.
+Intentions need a separate right, and all other kinds write access to the mesh.
 """
 
 
@@ -169,7 +172,7 @@ class Catalogue(Protocol):
         ...
 
     def registered(self, prefix: str) -> list[Instance]:
-        """Every instance of a service whose name begins with the prefix, whatever its name and id are; no health."""
+        """Every instance of a service whose name begins with the prefix, for any name and id; without health."""
         ...
 
     def instances(self, service: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Instance]]:
@@ -177,11 +180,11 @@ class Catalogue(Protocol):
         ...
 
     def deregister(self, instance: Instance) -> None:
-        """Takes an instance out of its agent and of the catalogue."""
+        """Removes an instance from its agent and from the catalogue."""
         ...
 
     def configured(self, prefix: str) -> list[ConfigEntry]:
-        """All entries of `CONFIG_KINDS` whose name begins with the prefix, in an order in which they can go."""
+        """All entries of `CONFIG_KINDS` whose name begins with the prefix, in an order in which they can be removed."""
         ...
 
     def unconfigure(self, entry: ConfigEntry) -> None:
@@ -190,4 +193,4 @@ class Catalogue(Protocol):
 
 
 class ConsulApi(KeyValueStore, AccessControl, Catalogue, Protocol):
-    """All that is needed of Consul."""
+    """All ports to Consul."""

@@ -1,4 +1,4 @@
-"""The prefix of an environment in Consul's key-value store, claimed as a whole before anything is written below it."""
+"""Claims the prefix of an environment in Consul's key-value store before anything is written below it."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, whose
 
 PREFIX_KIND = "consul.kv"
 MARKER = ".owner"
-"""Name of the key that holds the id of a prefix's environment."""
+"""Name of the key with the id of the prefix's environment."""
 
 _TRIES = 5
 
@@ -36,21 +36,21 @@ LARGEST_TRANSACTION = 512 * 1024
 """Bytes of the body of a transaction, in which values are base64 (`limits.txn_max_req_len`)."""
 
 MOST_OPERATIONS = 60
-"""In one transaction; Consul takes 64 in all versions."""
+"""Operations in one transaction; Consul's limit is 64 in all versions."""
 
 _AROUND = 120
-"""Bytes of an operation in the body of a transaction beside its key and value; measured: 85."""
+"""Bytes of an operation in the body of a transaction, without its key and value; measured: 85."""
 
 
 def body_size(change: Operation) -> int:
-    """Bytes that an operation takes in the body of a transaction, at the most."""
+    """The most bytes that an operation takes in the body of a transaction."""
     name = change.prefix if isinstance(change, RemoveTree) else change.key
     value = 4 * -(-len(change.value) // 3) if isinstance(change, Put | Create) else 0
     return len(json.dumps(name)) + value + _AROUND
 
 
 def batches(changes: Sequence[Operation], condition: Operation | None = None) -> list[list[Operation]]:
-    """The operations in as many transactions as Consul's limits ask for, in their order.
+    """The operations, split into transactions within Consul's limits, in their order.
 
     Each begins with the `condition`. An operation that is too large gets a transaction of its own.
     """
@@ -74,9 +74,9 @@ def prefix_resource(owner: Owner) -> Intended:
 
 
 def claim_prefix(store: KeyValueStore, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Marks the prefix as the environment's; returns what is to be recorded as held.
+    """Marks the prefix as the environment's; returns the resources to record as held.
 
-    Steps side by side may call it at once. Keys that exist before, or appear in between, make the prefix
+    Parallel steps may call it at the same time. Keys that exist before, or appear meanwhile, make the prefix
     foreign unless the environment holds it already. Raises `ForeignResource`.
     """
     prefix, wanted, made = kv_prefix(owner.name), owner.id.encode(), False
@@ -115,13 +115,13 @@ def plan_prefix(store: KeyValueStore, owner: Owner) -> list[Change]:
 
 
 def whose_prefix(marker: Entry | None, owner: Owner) -> Presence:
-    """Who owns the prefix with that marker."""
+    """The owner of the prefix with that marker."""
     held = owner.holds(PREFIX_KIND, kv_prefix(owner.name))
     return whose_id(None if marker is None else marker.value.decode(errors="replace"), owner, held=held)
 
 
 class PrefixHandler:
-    """Knows the prefix of an environment (`environments/<name>/`), and every key below it, whoever wrote that."""
+    """Observes and removes the prefix of an environment (`environments/<name>/`) with every key, whoever wrote it."""
 
     kind: ClassVar[str] = PREFIX_KIND
     place: ClassVar[bool] = True
@@ -130,7 +130,7 @@ class PrefixHandler:
         self._store = store
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Counts the keys; foreign without our mark, unless the environment holds the prefix."""
+        """Counts the keys. Without our mark they are foreign, unless the environment holds the prefix."""
         keys = self._store.keys(address)
         if not keys:
             return ABSENT
@@ -139,7 +139,7 @@ class PrefixHandler:
         return Observation(presence, f"{counted(len(keys), 'key')}{_other(marker, address, presence)}")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Deletes all keys and the marker in one transaction, however many they are and whatever they are called."""
+        """Deletes all keys and the marker in one transaction, for any number and names of keys."""
         name = address + MARKER
         for _ in range(_TRIES):
             if not self._store.keys(address):
@@ -161,7 +161,7 @@ def _ref(owner: Owner) -> ResourceRef:
 
 
 def _check(store: KeyValueStore, marker: Entry | None, owner: Owner) -> None:
-    """Raises `ForeignResource` where the prefix can't be claimed: `marker` isn't ours."""
+    """Raises `ForeignResource` if the prefix can't be claimed because `marker` isn't ours."""
     prefix = kv_prefix(owner.name)
     if whose_prefix(marker, owner) is Presence.OURS:
         return

@@ -1,4 +1,4 @@
-"""What Consul gives: keys, and the policies, tokens and services that jobs have there."""
+"""Consul's provider: keys, and the policies, tokens and services of jobs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What an environment's jobs leave in Consul under the names of its services: registrations and their configuration."""
+"""The registrations and configuration entries in Consul under the names of an environment's services."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -12,17 +12,17 @@ from environments.steps.marks import ABSENT, MARK, foreign
 SERVICES_KIND = "consul.services"
 
 _GRACE = 2.0
-"""Seconds that stopped services get to deregister before they are removed."""
+"""Seconds that stopped services have to deregister before they are removed."""
 
 _PAUSE = 0.1
 _NAMED = 10
-"""Services that one line names."""
+"""The most services that one line names."""
 
 
 def check_services(catalogue: Catalogue, owner: Owner) -> None:
-    """Raises `ForeignResource` if there are services of the environment's names that aren't its own. Reads only.
+    """Raises `ForeignResource` if there are foreign services with names of the environment. Reads only.
 
-    Likewise for configuration entries of such names: nothing proves who owns them.
+    Also for configuration entries of such names, because nothing proves who owns them.
     """
     prefix = service_prefix(owner.name)
     if owner.holds(SERVICES_KIND, prefix):
@@ -35,10 +35,11 @@ def check_services(catalogue: Catalogue, owner: Owner) -> None:
 
 
 class ServicesHandler:
-    """Knows the services of an environment, by the prefix of their names (`<name>--`), and what is configured for them.
+    """Observes and removes an environment's services, by the prefix `<name>--`, and their configuration entries.
 
-    Only its own jobs and modules may register them. What they write into the metadata proves nothing, so marks are
-    ignored where the environment holds the prefix; elsewhere ours count. Configuration entries have no mark.
+    Only the environment's jobs and modules may register these. Metadata that they write proves nothing, so marks are
+    ignored if the environment holds the prefix; otherwise services with our mark are ours. Configuration entries have
+    no mark.
     """
 
     kind: ClassVar[str] = SERVICES_KIND
@@ -48,7 +49,7 @@ class ServicesHandler:
         self._catalogue = catalogue
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Names what is left; foreign only if nothing of it is ours."""
+        """Names what is left. It is foreign only if nothing of it is ours."""
         instances, entries = self._catalogue.registered(address), self._catalogue.configured(address)
         if not instances and not entries:
             return ABSENT
@@ -87,13 +88,13 @@ class ServicesHandler:
             try:
                 self._catalogue.deregister(instance)
             except BackendError as error:
-                failed.append(error)  # one that can't be removed must not keep the others
+                failed.append(error)  # an instance that can't be removed must not prevent the removal of others
         if len(ours) > _NAMED:
             run.log(f"and {len(ours) - _NAMED} more")
         return failed
 
     def _unconfigure(self, address: str, run: StepRun) -> list[BackendError]:
-        """Removes entries until none is left or none can be removed: entries of one kind may refer to each other."""
+        """Removes entries until none is left or can be removed, because entries of one kind may refer to each other."""
         removed = 0
         left = self._catalogue.configured(address)
         while left:
@@ -118,6 +119,6 @@ class ServicesHandler:
 
 
 def _of(instances: Sequence[Instance], prefix: str, owner: Owner) -> list[Instance]:
-    """Those that are the environment's."""
+    """The instances that belong to the environment."""
     held = owner.holds(SERVICES_KIND, prefix)
     return [found for found in instances if held or found.metadata.get(MARK) == owner.id]

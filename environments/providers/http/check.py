@@ -182,7 +182,7 @@ class CheckHttp(OwnThingsOnly):
         ]
         if groups and not any(group.get("Count") for group in groups):
             raise StepFailed(
-                f"The service {label!r} can't answer: its group has count = 0, so no instance of it is wanted.",
+                f"The service {label!r} can't answer: its group has count = 0, so it has no instances.",
                 hint="Give the group an instance, or take the check out of the template.",
             )
 

@@ -1,4 +1,4 @@
-"""What an environment's modules may do in Nomad, and what they leave there: a policy and its tokens."""
+"""The rights of an environment's modules in Nomad: a policy, and the tokens that have it."""
 
 import json
 from typing import ClassVar
@@ -18,7 +18,7 @@ _VARIABLES = ["list", "read", "write", "destroy"]
 
 
 def wanted_policy(name: str, owner: Owner) -> NomadPolicy:
-    """Submit and read jobs of its own namespace, and work with the variables there.
+    """The policy: submit and read jobs in the environment's namespace, and read and write variables there.
 
     Host volumes aren't named, so Nomad refuses jobs that ask for one.
     """
@@ -27,7 +27,7 @@ def wanted_policy(name: str, owner: Owner) -> NomadPolicy:
 
 
 def ensure_nomad_policy(access: NomadAccess, name: str, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Creates or repairs the policy, and returns what is to be recorded as held. Raises `ForeignResource`."""
+    """Creates or repairs the policy, and returns the resources to record as held. Raises `ForeignResource`."""
     if plan_nomad_policy(access, name, owner):
         run.before_effect()
         access.write_policy(wanted_policy(name, owner))
@@ -50,7 +50,7 @@ def plan_nomad_policy(access: NomadAccess, name: str, owner: Owner) -> list[Chan
 
 
 class NomadPolicyHandler:
-    """Knows the policy of an environment's modules (`env-<name>--module`)."""
+    """Observes and removes the policy of an environment's modules (`env-<name>--module`)."""
 
     kind: ClassVar[str] = NOMAD_POLICY_KIND
     place: ClassVar[bool] = True
@@ -63,14 +63,14 @@ class NomadPolicyHandler:
         return _observed(self._access.policy(address), owner)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes it."""
+        """Removes the policy."""
         if self.observe(address, owner).presence is Presence.OURS:
             run.before_effect()
             self._access.remove_policy(address)
 
 
 class NomadTokensHandler:
-    """Knows the tokens that modules of an environment were issued; its address is their policy."""
+    """Observes and removes the tokens that were issued for modules of an environment; the address is their policy."""
 
     kind: ClassVar[str] = NOMAD_TOKENS_KIND
 
@@ -78,7 +78,7 @@ class NomadTokensHandler:
         self._access = access
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Counts them. They are ours unless the policy is foreign."""
+        """Counts the tokens. They are ours unless the policy is foreign."""
         tokens = self._access.tokens(address)
         if not tokens:
             return ABSENT
@@ -87,7 +87,7 @@ class NomadTokensHandler:
         return Observation(presence, counted(len(tokens), "token"))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes them."""
+        """Removes the tokens."""
         if self.observe(address, owner).presence is Presence.OURS:
             for accessor in self._access.tokens(address):
                 run.before_effect()

@@ -1,4 +1,4 @@
-"""What steps need of Nomad's ACL system, and of the identities that Nomad's workloads have in OpenBao."""
+"""The ports to Nomad's ACL system, and to the identities that Nomad's workloads have in OpenBao."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class NomadAccess(Protocol):
     """Nomad's ACL system."""
 
     def policy(self, name: str) -> NomadPolicy | None:
-        """The policy of that name."""
+        """The policy of that name, None if there is none."""
         ...
 
     def write_policy(self, policy: NomadPolicy) -> None:
-        """Makes or changes a policy."""
+        """Creates or changes a policy."""
         ...
 
     def remove_policy(self, name: str) -> None:
@@ -32,11 +32,11 @@ class NomadAccess(Protocol):
         ...
 
     def tokens(self, policy: str) -> list[str]:
-        """Accessor ids of the tokens that have the policy of that name, be it there or not."""
+        """Accessor ids of the tokens that have the policy of that name, whether the policy exists or not."""
         ...
 
     def create_token(self, policy: str, name: str, seconds: int) -> Issued:
-        """A token that has the policy and ends by itself. `name` bears the mark."""
+        """Creates a token that has the policy and expires after `seconds`. `name` contains the mark."""
         ...
 
     def remove_token(self, accessor: str) -> None:
@@ -46,7 +46,7 @@ class NomadAccess(Protocol):
 
 @dataclass(frozen=True)
 class Identity:
-    """What a name left behind: ids of entities, and accessors of tokens."""
+    """What exists in OpenBao for a name: ids of entities, and accessors of tokens."""
 
     entities: tuple[str, ...] = ()
     accessors: tuple[str, ...] = ()
@@ -56,15 +56,15 @@ class Identities(Protocol):
     """OpenBao's tokens and identities."""
 
     def find(self, auth_path: str, name: str) -> Identity:
-        """What logins at `auth_path` as `name` left; at `token` what modules of that environment were issued."""
+        """Entities and tokens of logins at `auth_path` as `name`; at `token`, those issued for that environment."""
         ...
 
     def notice(self) -> None:
-        """Takes note of the tokens that are there now, so that finding them later takes less time."""
+        """Notes the present tokens, so that finding them later takes less time."""
         ...
 
     def issue(self, name: str, seconds: int, metadata: Mapping[str, str]) -> Issued:
-        """A token for the places of the environment of that name; it ends by itself, with what it leased."""
+        """Creates a token for the places of the environment of that name; it expires together with its leases."""
         ...
 
     def revoke(self, accessor: str) -> None:

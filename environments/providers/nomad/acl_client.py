@@ -14,7 +14,7 @@ from environments.steps.base import Issued
 
 
 class NomadAcl:
-    """Implements `NomadAccess` of the steps."""
+    """Implements `NomadAccess`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)
@@ -28,7 +28,7 @@ class NomadAcl:
         return NomadPolicy(found["Name"], found.get("Description") or "", found["Rules"])
 
     def write_policy(self, policy: NomadPolicy) -> None:
-        """Makes or changes a policy."""
+        """Creates or changes a policy."""
         body = {"Name": policy.name, "Description": policy.description, "Rules": policy.rules}
         self._link.call("write an ACL policy", lambda client: client.acl.create_policy(policy.name, body))
 
@@ -43,9 +43,9 @@ class NomadAcl:
         return [token["AccessorID"] for token in found or () if policy in (token.get("Policies") or ())]
 
     def create_token(self, policy: str, name: str, seconds: int) -> Issued:
-        """A token of this region that ends by itself."""
+        """Creates a token of this region that expires after `seconds`."""
         body = {"Name": name, "Type": "client", "Policies": [policy], "ExpirationTTL": f"{seconds}s"}
-        made = self._link.call("make an ACL token", lambda client: client.acl.create_token(body))
+        made = self._link.call("create an ACL token", lambda client: client.acl.create_token(body))
         return Issued(made["AccessorID"], made["SecretID"])
 
     def remove_token(self, accessor: str) -> None:

@@ -18,7 +18,7 @@ _KILLED = 137
 
 
 def allocation(item: Mapping[str, Any]) -> Allocation:
-    """An allocation as the lists have it (Nomad API, `AllocListStub`)."""
+    """An allocation of a list (Nomad API, `AllocListStub`)."""
     deployment = item.get("DeploymentStatus") or {}
     return Allocation(
         id=item["ID"],
@@ -129,10 +129,11 @@ def _edits(block: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Edit]:
         for inner in block.get(blocks) or ():
             there = (*place, f"{prefix}{inner['Name']}")
             if inner["Type"] == "Edited":
-                # Of some fields, such as the arguments of a check, Nomad tells only that the block around them differs.
+                # For some fields, such as the arguments of a check, Nomad reports only that the block around them
+                # differs.
                 yield from list(_edits(inner, there)) or [Edit((*there, *_named(inner)), "", "", "")]
             elif inner["Type"] != "None":
-                # A block that is new or gone is one thing, however many fields it has.
+                # An added or removed block is one edit, however many fields it has.
                 content = hashlib.sha256(json.dumps(inner, sort_keys=True).encode()).hexdigest()
                 yield Edit(
                     (*there, *_named(inner)),
@@ -143,14 +144,14 @@ def _edits(block: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Edit]:
 
 
 def _named(block: Mapping[str, Any]) -> Iterator[str]:
-    """The name that tells a block from others of its kind, where it has one."""
+    """The name that distinguishes a block from others of its kind, if it has one."""
     for field in block.get("Fields") or ():
         if field["Name"] in ("Name", "DestPath") and block["Name"] in ("Service", "Template"):
             yield field["New"] or field["Old"]
 
 
 def seen_task(task: Task) -> SeenTask:
-    """What is to be known of a task, out of its events."""
+    """A task's state for the judgement of its health, from its events."""
     asked, failed_at, failure, started_at = False, 0, "", 0
     for event in task.events:
         if event.kind in ASKS_TO_END:

@@ -1,4 +1,4 @@
-"""Faults of a job file that can be found without Nomad: those that keep the job of any environment from running."""
+"""Faults of a job file that can be found without Nomad: those that prevent the job from running in any environment."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -39,12 +39,12 @@ _DISABLED = dict.fromkeys(DISABLED, "Nomad's servers read no files")
 
 
 def job_faults(file: str, text: str, variables: Any, template: Template) -> Iterator[Fault]:
-    """Faults of a job file and of the `variables` that a step gives to it, as they stand in the template."""
+    """Faults of a job file and of the `variables` that a step passes to it, as the template has them."""
     source = Source(file, parse(text))
     broken = list(source.syntax())
     yield from broken
     if broken:
-        return  # further faults would only follow from it
+        return  # all other faults would be consequences
     yield from _job(source)
     yield from structure_faults(source)
     names = _names(source)
@@ -66,9 +66,9 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
 def _job(source: Source) -> Iterator[Fault]:
     jobs = list(source.tree.body.of("job"))
     if not jobs:
-        yield source.fault(0, 'a job file must hold one block `job "<name>" {`, with the name written out')
+        yield source.fault(0, 'a job file must contain one block `job "<name>" {`, with the name written out')
     for again in jobs[1:]:
-        yield source.fault(again.at, "a job file holds one job; this is another one")
+        yield source.fault(again.at, "a job file contains one job; this is a second one")
     for job in jobs[:1]:
         if len(job.labels) == 1 and not _JOB_NAME.fullmatch(job.labels[0]):
             yield source.fault(
@@ -79,7 +79,7 @@ def _job(source: Source) -> Iterator[Fault]:
             if asked is not None and asked.text == "manual":
                 yield source.fault(
                     asked.at,
-                    'health_check can\'t be "manual": nobody tells Nomad that an instance is healthy',
+                    'health_check can\'t be "manual": Calvinverse never reports to Nomad that an instance is healthy',
                     'use "checks" or "task_states"',
                 )
         inside = {block.kind if block.kind != "dynamic" else "".join(block.labels) for block in job.body.blocks}
@@ -136,7 +136,7 @@ def _declaration(source: Source, name: str, variable: Block) -> Iterator[Fault]:
 def value_faults(
     path: tuple[str | int, ...], name: str, value: Any, variable: Block, template: Template
 ) -> Iterator[Fault]:
-    """Whether what a step gives to a variable can be of its type."""
+    """Faults of the value that a step passes to a variable: whether it can have the variable's type."""
     kind = declared_type(variable)
     shown = ".".join(map(str, path))
     if not has_expression(value):
@@ -152,7 +152,7 @@ def value_faults(
 
 
 def _ports(source: Source) -> Iterator[Fault]:
-    """Labels of ports that services and checks name, and no network has."""
+    """Labels of ports that services and checks name and that no network has."""
     for group, _ in source.tree.walk():
         if group.kind != "group":
             continue
@@ -202,7 +202,7 @@ def _volumes(source: Source, template: Template) -> Iterator[Fault]:
 
 
 def _rights(source: Source) -> Iterator[Fault]:
-    """What `rules.adopt` refuses, where the file says it in plain words."""
+    """What `rules.adopt` refuses, where the file states it without an expression."""
     for block, around in source.tree.walk():
         body = block.body
         if block.kind == "job":
@@ -248,7 +248,7 @@ def _only(
 
 
 def _paths(source: Source, template: Template) -> Iterator[Fault]:
-    """What templates read: elsewhere than in the environment, or what no step writes."""
+    """Faults of what templates read: paths outside of the environment, and paths that no step writes."""
     written = _written(template)
     for found in read_paths(source):
         if isinstance(found, Fault):
@@ -258,7 +258,7 @@ def _paths(source: Source, template: Template) -> Iterator[Fault]:
 
 
 def _written(template: Template) -> dict[str, frozenset[str]]:
-    """By function, the paths that the steps write; not for what a module may write as well."""
+    """Function → the paths that the steps write. Functions whose paths a module may write too are left out."""
     if any(step.uses == "opentofu.module" for step in template.steps):
         return {}
     keys = [step.options.get("keys") for step in template.steps if step.uses == "consul.kv"]

@@ -1,4 +1,4 @@
-"""Nomad through python-nomad, and through its session where the library lacks a call."""
+"""The client of Nomad: python-nomad, and its HTTP session for calls that the library doesn't have."""
 
 import re
 from typing import Any
@@ -20,13 +20,13 @@ from environments.providers.nomad.namespace_client import NamespaceCalls
 from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout
 
 _ENDED = re.compile("not running|not found|no such container", re.IGNORECASE)
-"""What Nomad and its drivers answer to a signal for a task that has ended."""
+"""The answers of Nomad and its drivers to a signal for a task that has ended."""
 
 _WAITING = ("pending", "blocked")
-"""States of evaluations that are followed by another one."""
+"""States of evaluations after which another one follows."""
 
 _CHAIN = 20
-"""Evaluations of one chain that are followed at most."""
+"""The most evaluations of one chain that are followed."""
 
 
 class NomadClient(NamespaceCalls):
@@ -70,8 +70,8 @@ class NomadClient(NamespaceCalls):
         return str(answer.get("EvalID") or "")
 
     def plan(self, namespace: str, job: Job) -> JobPlan:
-        """What `register` would do, as Nomad's own scheduler tells."""
-        # The library's own call asks for no time limit.
+        """What `register` would do, according to Nomad's scheduler."""
+        # The library's own method sets no time limit.
         body = {"Job": job, "Diff": True}
         try:
             answer = self._link.call(
@@ -90,8 +90,8 @@ class NomadClient(NamespaceCalls):
         return job_plan(answer)
 
     def validate(self, job: Job) -> list[str]:
-        """What Nomad finds wrong with a job."""
-        # The library's own call asks for no time limit.
+        """The faults that Nomad finds in a job."""
+        # The library's own method sets no time limit.
         answer = self._link.call(
             "validate a job",
             lambda client: client.validate.request("job", json={"Job": job}, method="post", timeout=CALL_LIMIT).json(),
@@ -99,7 +99,7 @@ class NomadClient(NamespaceCalls):
         return [str(found) for found in answer.get("ValidationErrors") or ()]
 
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
-        """The newest link in the chain of evaluations that begins with that one."""
+        """The newest evaluation of the chain that begins with that one."""
         found: dict[str, Any] | None = None
         following: str | None = evaluation
         for _ in range(_CHAIN):
@@ -122,13 +122,13 @@ class NomadClient(NamespaceCalls):
 
     def newest_evaluation(self, namespace: str, job: str) -> str:
         """The id of the last evaluation of the job."""
-        # A cancelled one was superseded by a newer one, which has been decided already.
+        # A cancelled evaluation was superseded by a newer one, which has been decided already.
         decided = [item for item in self._evaluations(namespace, job) if item["Status"] != "canceled"]
         newest = max(decided, key=lambda item: item["CreateIndex"], default=None)
         return "" if newest is None else str(newest["ID"])
 
     def goes_on(self, namespace: str, job: str) -> bool:
-        """Whether an evaluation waits: for its time, for resources, or for the scheduler."""
+        """Whether an evaluation is waiting: for its time, for resources, or for the scheduler."""
         return any(item["Status"] in _WAITING for item in self._evaluations(namespace, job))
 
     def allocations(
@@ -217,7 +217,7 @@ class NomadClient(NamespaceCalls):
         return str(response.content.decode(errors="replace"))
 
     def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
-        """Stops a job; with `purge` Nomad forgets it."""
+        """Stops a job; with `purge`, Nomad also deletes its record."""
         params = {"namespace": namespace, "purge": "true" if purge else "false"}
         self._maybe(
             "stop a job",
@@ -243,7 +243,7 @@ class NomadClient(NamespaceCalls):
 
 
 def _rejected(error: BackendError) -> BackendError | InvalidJob:
-    """Nomad's reason for rejecting a job, as a fault of the job."""
+    """Nomad's reason for rejecting a job, as an error about the job."""
     if error.transient or error.details.get("status") not in (400, 500):
         return error
     return InvalidJob(f"Nomad rejects the job: {error.details.get('said', error.message)}.")

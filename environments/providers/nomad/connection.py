@@ -1,4 +1,4 @@
-"""How python-nomad is made for one address, and what its exceptions mean; see `Link`."""
+"""Builds python-nomad's client for one address, and explains its exceptions; see `Link`."""
 
 import nomad
 import requests

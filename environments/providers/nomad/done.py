@@ -1,9 +1,9 @@
-"""Jobs that end by themselves: whether one is done for these inputs, independent of what Nomad remembers.
+"""Jobs that run to completion: whether one is done for these inputs, even if Nomad no longer has a record of it.
 
-Nomad forgets a finished job after some hours, or at once after a garbage collection; and it runs an equal job again
-when that is registered with another token, of which the service has a new one each hour. So the
-inventory records that a job ran to its end, with marks that stand for its inputs. Only the last run counts: going back
-to earlier inputs runs the job again.
+Nomad deletes a finished job after some hours, or at once in a garbage collection. It runs an equal job again when that
+is registered with another token, and the service has a new token each hour. So the inventory records that a job ran to
+completion, with marks that stand for its inputs. Only the last run counts: going back to earlier inputs runs the job
+again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,12 @@ _MARKS = 20
 
 
 def ends_by_itself(job: Job) -> bool:
-    """Whether the job is started by being registered, and done when its tasks have completed."""
+    """Whether the job starts when it is registered, and is done when its tasks have completed."""
     return job.get("Type") in ("batch", "sysbatch") and not job.get("Periodic") and not job.get("ParameterizedJob")
 
 
 def why_not_again(text: str) -> str:
-    """Why a job with that file can't be run again, in words; empty when it can, or the file alone doesn't tell."""
+    """Why a job with that file can't be run again; empty if it can, or if the file alone doesn't tell."""
     for job in parse(text).body.of("job"):
         for block in job.body.of(*_LATER):
             return f"its job {_LATER[block.kind]}"
@@ -42,12 +42,12 @@ def why_not_again(text: str) -> str:
 
 
 class Completion:
-    """What is known of a step's job: whether it is done; and, if it isn't, that it is about to run, and has ended."""
+    """Reads and records in the inventory whether a step's job is done, is about to run, or has run to completion."""
 
     def __init__(self, context: StepContext, text: str, job: Job, resource: ResourceRef) -> None:
-        """`text` is the job's file, `job` what it was read and adopted as. Raises `InvalidInput`.
+        """`text` is the job file, `job` the job that was read from it and adopted.
 
-        That is for a step that a person wants to be run again, and that has no job which ends by itself.
+        Raises `InvalidInput` if a person wants the step to run again and its job doesn't run to completion.
         """
         self.applies = ends_by_itself(job)
         self.run_again = context.run_again
@@ -61,27 +61,27 @@ class Completion:
                 hint="Only batch and sysbatch jobs that start with their deployment are run again.",
             )
         if self.applies:
-            # Either is enough. What is sent to Nomad may differ after an upgrade, though the inputs are the same; and a
-            # job file may be written in other words, and be the same job.
+            # One equal mark is enough. After an upgrade the job sent to Nomad may differ for the same inputs; and a
+            # job file may have another text and give the same job.
             self._marks = (f"inputs {fingerprint([context.inputs, text])}", f"job {fingerprint(_plain(job))}")
             self.done = self._is_done(context, text)
 
     @property
     def ran(self) -> bool:
-        """Whether a job of that name has run to its end before, or may have: with whatever inputs."""
+        """Whether a job of that name has run to completion before, or may have, with any inputs."""
         return self._noted is None or bool(self._noted)
 
     def begins(self, run: StepRun) -> None:
-        """Must be called before the job is registered: earlier runs don't count from then on."""
+        """Call it before the job is registered: earlier runs don't count from then on."""
         if self.applies and self.ran:
             run.finished(self._resource, ())
 
     def ended(self, run: StepRun) -> None:
-        """Must be called when the job has run to its end, or is found to have done so."""
+        """Call it when the job has run to completion, or was found to have done so."""
         marks = (*self._marks, *([f"run {self.run_again}"] if self.run_again else ()))
         if not self.applies or set(marks) <= set(self._noted or ()):
             return
-        # What is known to stand for the same job stays: a file may get its earlier words back.
+        # Earlier marks of the same job stay: a file may get its earlier text back.
         same = [mark for mark in (self._noted or ()) if mark not in marks] if self.done else []
         run.finished(self._resource, (*same[-_MARKS:], *marks))
 
@@ -89,7 +89,8 @@ class Completion:
         if self.run_again:
             return f"run {self.run_again}" in (self._noted or ())
         if self._noted is None:
-            # Made by a version that wrote nothing down: the same step was done with the same file and options.
+            # A version that recorded no marks made the job: it is done if the step was done with the same file and
+            # options.
             return context.before is not None and _text(context.before, context.options.file) == text
         return not set(self._noted).isdisjoint(self._marks)
 
@@ -102,7 +103,7 @@ def _text(bundle: Bundle, file: str) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Without empty fields: another version of Nomad may have more of them."""
+    """The job without empty fields, because another version of Nomad may have more of them."""
     if isinstance(value, Mapping):
         return dict(_filled(value))
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -17,7 +17,7 @@ VOLUME_KIND = "nomad.volume"
 
 
 class NomadDriftDetector:
-    """Jobs, allocations of jobs that Nomad has forgotten, variables and volumes in the environment's namespace."""
+    """Detects jobs, allocations of deleted jobs, variables and volumes in the environment's namespace."""
 
     part: ClassVar[str] = "Nomad"
 
@@ -25,7 +25,10 @@ class NomadDriftDetector:
         self._nomad = nomad
 
     def unexpected(self, owner: Owner, known: Known, steps: frozenset[str]) -> Sequence[Unexpected]:
-        """Of a namespace that isn't ours only its presence is reported, not what is in it."""
+        """Unexpected things in the namespace.
+
+        For a foreign namespace only its presence is reported, not what is in it.
+        """
         metadata = self._nomad.namespace(owner.name)
         if metadata is None:
             return ()
@@ -37,7 +40,7 @@ class NomadDriftDetector:
     def _inside(self, namespace: str, known: Known) -> Iterator[Unexpected]:
         jobs, running = self._nomad.jobs(namespace), self._nomad.running(namespace)
         for job in jobs:
-            # A run of a periodic or parameterized job is named after it, and comes and goes with it.
+            # A run of a periodic or parameterized job is named after that job and belongs to it.
             family = {job, job.partition("/periodic-")[0], job.partition("/dispatch-")[0]}
             if not any(is_known(known, JOB_KIND, f"{namespace}/{name}") for name in family):
                 yield undeclared(JOB_KIND, f"{namespace}/{job}", _running(running.get(job, 0)))
@@ -61,7 +64,7 @@ class NomadIncidentSource:
         self._nomad = nomad
 
     def incidents(self, known: frozenset[ResourceRef]) -> Sequence[Incident]:
-        """What Nomad remembers: it forgets all but the last ten events of a task, and ended allocations in time."""
+        """The incidents in Nomad's records: the last ten events of a task, and ended allocations for a time."""
         found = []
         for ref in sorted(known, key=lambda ref: ref.address):
             if ref.kind != JOB_KIND:

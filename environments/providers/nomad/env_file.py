@@ -1,21 +1,21 @@
-"""Values in a template whose lines become environment variables of a task: what would change the meaning of a line."""
+"""Checks values in a template whose lines become environment variables: they must not change the meaning of a line."""
 
 import re
 
 from environments.providers.nomad.go_template import Place
 
 UNSAFE = frozenset("'#")
-"""What begins a comment or a quoted text in a line, besides what no template may have of a value."""
+"""Characters that begin a comment or a quoted text in a line, in addition to those refused in any template."""
 
 _READS = re.compile(
     r"^\W*(?:(?:with|if|range)\s+)?(?:\$\w+\s*(?:,\s*\$\w+\s*)?:?=\s*)?\(?\s*"
     r"(?:secrets?|key|keyExists|ls|safeLs|tree|safeTree|services?|connect|nodes?|nomad\w+|pkiCert|caLeaf|env)\b"
 )
-"""Code that doesn't write out a quoted text in it, but reads what it names."""
+"""Code that doesn't print a quoted text in it, but reads what the text names."""
 
 
 def check(text: str, foreign: list[bool], where: list[Place]) -> None:
-    """Raises `ValueError` if a value could name a variable, or would lose a blank.
+    """Raises `ValueError` if a value could become the name of a variable, or would lose a blank.
 
     `foreign`: for each character whether it came from a value; `where`: its place in the template.
     """
@@ -56,7 +56,7 @@ def _written_out(text: str, foreign: list[bool], where: list[Place]) -> bool:
 
 
 def _blank_at_an_end(text: str, foreign: list[bool], where: list[Place]) -> bool:
-    """Whether a value's blank comes first or last behind an equals sign, or in the quoted text of an action."""
+    """Whether a value's blank starts or ends the text after an equals sign, or a quoted text in an action."""
     start = 0
     for line in text.splitlines(keepends=True):
         signs = [number for number in range(start, start + len(line)) if where[number] is not Place.CODE]

@@ -1,9 +1,9 @@
 """Nomad's event stream, and the listings that precede it.
 
-Measured with Nomad 1.10: a stream of all namespaces tells of those that were there when it was opened, and of no later
-one, whatever the token may do. Without an index it begins with what the server still has of the past (100
-transactions). There is a sign of life every 10 s. A token that has expired ends it with the next event. A job that is
-purged comes as `JobDeregistered`, as it was before.
+Measured with Nomad 1.10: a stream of all namespaces has events of the namespaces that existed when it was opened, and
+not of later ones, whatever the token's rights are. Without an index it begins with the past events that the server
+still has (100 transactions). It sends a heartbeat every 10 s. If the token has expired, the stream ends at the next
+event. The event for a purged job is `JobDeregistered`, with the job as it was before.
 """
 
 import json
@@ -20,10 +20,10 @@ from environments.providers.nomad.answers import allocation, seen_task
 from environments.steps.cluster_events import GoneJob, Happening, Listing, SeenInstance, SeenJob
 
 _SILENCE = 35.0
-"""Seconds between two lines; a sign of life comes every 10 s."""
+"""Seconds that may pass between two lines; Nomad sends a heartbeat every 10 s."""
 
 _LISTING = 60.0
-"""Seconds that a listing of a large cluster may be silent while Nomad puts it together."""
+"""Seconds that Nomad may take before it sends the first byte of a listing of a large cluster."""
 
 _LARGEST = 1_000_000
 """Characters of one allocation or job in a listing."""
@@ -39,7 +39,7 @@ class NomadFeed:
         self._link: Link[StreamClient] = Link("nomad", connections, _build, explain)
 
     def open(self) -> "NomadStream":
-        """A stream of all namespaces that are there."""
+        """A stream of all existing namespaces."""
         namespaces = frozenset(found["Name"] for found in self.list("list namespaces", "/v1/namespaces", {}))
         query = {"namespace": "*", "topic": _TOPICS}
         stream = self._link.call(
@@ -48,7 +48,7 @@ class NomadFeed:
         return NomadStream(self, stream, namespaces)
 
     def list(self, doing: str, path: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """A list, however long it is. Raises `BackendError`."""
+        """Reads a list of any length. Raises `BackendError`."""
 
         def read(client: StreamClient) -> list[dict[str, Any]]:
             answer = client.open(path, query, silence=_LISTING, begins_within=_LISTING)
@@ -69,7 +69,7 @@ class NomadStream:
         self._stream = stream
 
     def listing(self) -> Listing:
-        """Two lists, of all namespaces each."""
+        """The jobs and the allocations of all namespaces."""
         every = {"namespace": "*"}
         jobs = self._feed.list("list jobs", "/v1/jobs/statuses", {**every, "include_children": "true"})
         unfinished = {**every, "filter": 'ClientStatus != "complete"'}
@@ -77,7 +77,7 @@ class NomadStream:
         return Listing([_listed_job(item) for item in jobs], [_instance(item) for item in instances])
 
     def batches(self) -> Iterator[Sequence[Happening]]:
-        """A line of Nomad's is a batch: all that one transaction has changed."""
+        """Each line of the stream is a batch: the changes of one transaction in Nomad."""
         lines = self._stream.lines()
         while True:
             try:
@@ -127,14 +127,14 @@ def _job(item: Mapping[str, Any]) -> SeenJob:
         stopped=bool(item.get("Stop")),
         index=item.get("ModifyIndex") or 0,
         parent=item.get("ParentID") or "",
-        # A run of a parameterized job has the parameters too.
+        # A run of a parameterized job has that block too.
         starts_later=bool(item.get("Periodic") or item.get("ParameterizedJob")) and not item.get("ParentID"),
         submitted=item.get("SubmitTime") or 0,
     )
 
 
 def _listed_job(item: Mapping[str, Any]) -> SeenJob:
-    """A job as the list of all has it; only one that starts others has their states."""
+    """A job from the list of all jobs; only a job that starts others has the states of those."""
     return SeenJob(
         namespace=item["Namespace"],
         id=item["ID"],
@@ -149,7 +149,7 @@ def _listed_job(item: Mapping[str, Any]) -> SeenJob:
 
 
 def _instance(item: Mapping[str, Any]) -> SeenInstance:
-    """An allocation, whole or as lists have it; the events leave out what is empty."""
+    """An allocation, as a whole or from a list. Events leave out empty fields."""
     found = allocation({"JobVersion": 0, **item})
     return SeenInstance(
         namespace=item["Namespace"],

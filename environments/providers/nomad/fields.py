@@ -1,12 +1,12 @@
-"""How a value is written into a field of a job so that Nomad takes it as it is (measured on Nomad 1.10).
+"""Writes a value into a field of a job so that Nomad uses it unchanged (measured on Nomad 1.10).
 
-- A task's `env`: `${name}` is replaced once, and there is no escape. So a dollar sign of a value that begins one is
-  written as a name whose value is a dollar sign: an item of the job's metadata, which Nomad knows before it looks at
-  `env`.
+- A task's `env`: Nomad replaces `${name}` once, and there is no escape. So a dollar sign of a value that would begin a
+  reference is written as a reference to an item of the job's metadata whose value is a dollar sign. Nomad evaluates the
+  metadata before `env`.
 - A task's `config` is evaluated as a template of HCL: `${"$"}` is a dollar sign.
-- Elsewhere Nomad replaces `${name}` as well, in some fields again at each restart: a value with one is refused.
-- `template.data` is code of Go's text/template: a value may stand in its text and in its quoted texts, without
-  characters that could end them.
+- In all other fields Nomad replaces `${name}` too, in some of them again at each restart: such a value is refused.
+- `template.data` is code of Go's text/template: a value is allowed in its text and in its quoted texts, without
+  characters that could end those.
 """
 
 import re
@@ -25,10 +25,10 @@ DOLLAR = "calvinverse_dollar"
 _DOLLAR_NAME = f"${{NOMAD_META_{DOLLAR}}}"
 
 MANY_WORDS = 200
-"""With more words of values that may stand in a job unnoticed, all that acts must stand in the job file."""
+"""With more words of untracked values than this, all text that Nomad acts on must be in the job file."""
 
 KEY = "\0key"
-"""Ends the place of a key."""
+"""The last part of a key's path."""
 
 TEMPLATE = "EmbeddedTmpl"
 """Name of the field with the text of a template."""
@@ -36,35 +36,35 @@ TEMPLATE = "EmbeddedTmpl"
 Path = tuple[str | int, ...]
 
 _NAMED = re.compile(r"\$\{[a-zA-Z0-9_\-.]+\}")
-"""What Nomad replaces (its `helper/args`)."""
+"""A reference that Nomad replaces (its `helper/args`)."""
 
 _ANY = re.compile(r"\$\{[^}]*\}?")
 _HCL = re.compile(r"[$%]\{[^}]*\}?")
 _DECODERS = re.compile(r"\b(?:\w*decode\w*|rsadecrypt|replace|regex_replace)\b")
-"""Functions that make characters which neither a value nor the author wrote as such. Nobody can call one unnamed."""
+"""Functions that produce characters which neither a value nor the author wrote. The file must name one to call it."""
 
 _PLAIN_NAME = re.compile(r"\$\{[\w.\-]+\}")
 _UNSAFE = re.compile(r"[{}\"`\\\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Origin(Enum):
-    """How well it is known where a text came from."""
+    """How much is known about the origin of a text."""
 
     WHOLE = "whole"
-    """Each character is known to be the author's or a value's."""
+    """For each character it is known whether it comes from the author or from a value."""
 
     CHOSEN = "chosen"
-    """A value decided what it says: what Nomad acts on in it must stand in the job file."""
+    """A value decided which text it is: what Nomad acts on in it must be in the job file."""
 
     LOST = "lost"
-    """A function made it of a value."""
+    """A function computed it from a value."""
 
 
 @dataclass(frozen=True)
 class Text:
     """A text of a job: `foreign` says for each character whether it came from a value.
 
-    `words`: texts of values that may stand in it unnoticed.
+    `words`: texts of values that it may contain without being tracked.
     """
 
     text: str
@@ -74,19 +74,19 @@ class Text:
 
 
 class Author:
-    """What the author of a job file wrote."""
+    """The text of a job file, to decide what its author wrote."""
 
     def __init__(self, file: str, words: Collection[str]) -> None:
-        """`words`: texts of values that could stand in the job unnoticed: they decide what it looks like."""
+        """`words`: texts of untracked values that the job may contain, because they decide its structure."""
         self._words = _pieces(words)
         self.decodes = _DECODERS.search(file) is not None
         unquoted = file.replace('\\"', '"').replace("$${", "${").replace("%%{", "%{").replace("\\n", "\n")
         self._texts = [" ".join(found.split()) for found in (file, unquoted, unquoted.replace("\\\\", "\\"))]
 
     def strange(self, code: str, text: Text, *, closed: bool) -> bool:
-        """Whether a value might stand unnoticed in that code of a text: the author didn't write it.
+        """Whether that code may contain an untracked value, because the author didn't write it.
 
-        `closed`: whether the code has its end. Without it, any longer code of the job file would contain it.
+        `closed`: whether the code is complete. An incomplete one would be a part of any longer code in the job file.
         """
         many = max(len(self._words), len(text.words)) > MANY_WORDS
         if text.origin is Origin.WHOLE and not many:
@@ -97,7 +97,7 @@ class Author:
             return True
         code = " ".join(code.split())
         if name := _PLAIN_NAME.fullmatch(code):
-            # HCL allows a name without braces, too.
+            # HCL also allows a name without braces.
             pattern = re.compile(rf"(?<![\w.]){re.escape(name[0][2:-1])}(?![\w.])")
             return not any(pattern.search(found) for found in self._texts)
         return not any(code in found for found in self._texts)
@@ -109,18 +109,18 @@ def _pieces(words: Collection[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class Written:
-    """A text as it is registered, and metadata that the job needs for it."""
+    """A text as it is registered, and the metadata that the job needs for it."""
 
     text: str
     meta: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 Beside = Callable[[str], tuple[str, bool]]
-"""Looks at a text of the same block: what it is, and whether it is the author's."""
+"""Returns a text of the same block by its name, and whether the author wrote it."""
 
 
 class Field:
-    """A place in a job, and what Nomad does with the text there."""
+    """A place in a job, and how Nomad evaluates the text there."""
 
     def __init__(self, path: Path, job: Mapping[str, Any]) -> None:
         self.path = path
@@ -128,32 +128,32 @@ class Field:
 
     @property
     def template(self) -> bool:
-        """The text of a template."""
+        """Whether it is the text of a template."""
         return self.path[-1] == TEMPLATE
 
     @property
     def delimiter(self) -> bool:
-        """What begins and ends the code of a template."""
+        """Whether it is a delimiter of a template's code."""
         return self.path[-1] in ("LeftDelim", "RightDelim")
 
     @property
     def environment(self) -> bool:
-        """The value of an environment variable of a task."""
+        """Whether it is the value of an environment variable of a task."""
         return self._of_task("Env") and len(self.path) == 6
 
     @property
     def config(self) -> bool:
-        """A text in the configuration of a task's driver."""
+        """Whether it is a text in the configuration of a task's driver."""
         return self._of_task("Config") and self.path[-1] != KEY
 
     @property
     def hcl(self) -> bool:
-        """Within a configuration of HCL, of a task or a sidecar."""
+        """Whether it is in a configuration that is HCL, of a task or a sidecar."""
         return "Config" in self.path
 
     @property
     def in_env_file(self) -> bool:
-        """The text of a template whose lines become environment variables."""
+        """Whether it is the text of a template whose lines become environment variables."""
         node: Any = self._job
         for step in self.path[:-1]:
             node = node[step]
@@ -181,17 +181,17 @@ class Field:
 
 
 def typed(text: str) -> str:
-    """A text of a registered job as it was typed."""
+    """A text of a registered job, changed back to what was typed."""
     return text.replace(_DOLLAR_NAME, "$").replace('${"$"}', "$").replace('${"%"}', "%")
 
 
 def acting(text: str) -> list[str]:
-    """What Nomad or HCL would act on in a text that is no template."""
+    """The parts of a text, which is no template, that Nomad or HCL would act on."""
     return _HCL.findall(text)
 
 
 def written(field: Field, text: Text, author: Author, beside: Beside) -> Written:
-    """The text as it must be registered. Raises `ValueError` saying why a value can't stand there."""
+    """The text to register. Raises `ValueError` saying why a value isn't allowed there."""
     if field.delimiter and (any(text.foreign) or text.origin is not Origin.WHOLE):
         raise ValueError("can't come from a value")
     if field.template:
@@ -262,7 +262,7 @@ def _in_template(field: Field, text: Text, author: Author, beside: Beside) -> Wr
 
 
 def actions(where: list[Place]) -> Iterator[tuple[int, int]]:
-    """For `places`: begin and end of each part of a template that isn't text."""
+    """For `places`: start and end of each part of a template that isn't text."""
     begin = None
     for number, place in enumerate([*where, Place.TEXT]):
         if place is not Place.TEXT and begin is None:

@@ -1,4 +1,4 @@
-"""Whether Nomad has given up a job: instances are missing, and Nomad won't start them by itself."""
+"""Decides whether Nomad has given up a job: instances are missing, and Nomad won't start them by itself."""
 
 import time
 from collections import Counter
@@ -10,9 +10,10 @@ _ENDED_BADLY = ("failed", "cancelled")
 
 
 def given_up(nomad: NomadApi, namespace: str, present: Job) -> bool:
-    """Whether Nomad has given up the version of the job that it has, or an instance of it for good.
+    """Whether Nomad has given up the registered version of the job, or an instance of it.
 
-    Nomad forgets what has ended, so it counts as well when fewer instances run than the job wants and nothing follows.
+        Nomad deletes ended allocations. So a job counts as given up, too, if fewer instances run than it wants and no
+    evaluation is waiting.
     """
     name, version = present["ID"], present.get("Version", 0)
     rollout = nomad.rollout(namespace, name)
@@ -22,7 +23,7 @@ def given_up(nomad: NomadApi, namespace: str, present: Job) -> bool:
         waits = rollout.job_version == version and rollout.awaits_promotion
         return waits and canary_given_up(nomad, namespace, name, rollout)
     index, allocations = nomad.allocations(namespace, name)
-    # Right after a failure Nomad hasn't decided yet what follows: wait for that change.
+    # Nomad decides a moment after a failure whether it starts another one: wait for that change.
     end = time.monotonic() + SLICE
     while _lacks(present, allocations):
         left = end - time.monotonic()
@@ -33,7 +34,7 @@ def given_up(nomad: NomadApi, namespace: str, present: Job) -> bool:
 
 
 def canary_given_up(nomad: NomadApi, namespace: str, job: str, rollout: Rollout) -> bool:
-    """Whether a canary has failed, and Nomad starts no other one: its deployment goes on waiting all the same."""
+    """Whether a canary has failed and Nomad won't start another one, although its deployment is still running."""
     index, allocations = nomad.allocations(namespace, job)
     end = time.monotonic() + SLICE
     while failed_for_good([found for found in allocations if found.id in rollout.canaries]):
@@ -45,7 +46,7 @@ def canary_given_up(nomad: NomadApi, namespace: str, job: str, rollout: Rollout)
 
 
 def failed_for_good(allocations: Sequence[Allocation]) -> bool:
-    """Whether one of them has failed, and nothing stands or will stand in for it as far as they tell."""
+    """Whether one of the allocations has failed and, according to them, was not and won't be replaced."""
     return any(
         found.client in ("failed", "lost") and found.desired == "run" and not found.replaced for found in allocations
     )

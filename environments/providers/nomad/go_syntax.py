@@ -1,4 +1,4 @@
-"""What keeps a template of Nomad from being read: the syntax of Go's text/template, and functions that there aren't."""
+"""Finds why Nomad can't parse a template: faults in the syntax of Go's text/template, and unknown functions."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,10 +8,10 @@ from environments.domain.faults import meant
 from environments.providers.nomad.go_template import Action, actions
 
 UNKNOWN = "\1"
-"""Stands in a template for code of the job file: what it gives is known to nobody."""
+"""Replaces code of the job file in a template, whose result is unknown."""
 
 _GIVEN = (UNKNOWN, "\0")
-"""As code of an action: such as `{{ ${local.call} }}`."""
+"""Replaced code that is the code of an action, such as `{{ ${local.call} }}`."""
 
 _NAMES = (
     "and call html index slice js len not or print printf println urlquery eq ge gt le lt ne "
@@ -27,10 +27,10 @@ _NAMES = (
     "spew_sprintf"
 )
 FUNCTIONS = frozenset(_NAMES.split())
-"""The functions of Nomad's templates, and those that Go has."""
+"""The functions of Nomad's templates and those of Go."""
 
 _SPRIG = "sprig_"
-"""Begins the names of many more."""
+"""The prefix of the names of further functions."""
 
 _OPENING = frozenset({"if", "range", "with", "block", "define"})
 _WORDS = _OPENING | {"else", "end", "break", "continue", "template"}
@@ -59,10 +59,10 @@ class Wrong(NamedTuple):
 
 
 def syntax_faults(text: str, left: str = "", right: str = "") -> Iterator[Wrong]:
-    """Every fault, as they come. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
+    """Every fault, in order. `left` and `right`: the delimiters, `{{` and `}}` if empty."""
     blocks: list[tuple[str, Action]] = []
     sure = UNKNOWN not in text
-    """Whether all is known that may open or end a block."""
+    """Whether all code that may open or end a block is known."""
     for action in actions(text, left, right):
         if action.open:
             yield _endless(text, action)
@@ -112,37 +112,35 @@ def _stray(token: _Token) -> Wrong:
 
 
 def _balance(word: str, action: Action, blocks: list[tuple[str, Action]]) -> Iterator[Wrong]:
-    """Notes what an action opens and ends."""
+    """Tracks the blocks that an action opens and ends."""
     if word in _OPENING:
         blocks.append((word, action))
     elif word == "end":
         if not blocks:
-            yield Wrong(action.start, "this 'end' ends nothing")
+            yield Wrong(action.start, "this 'end' has no block to end")
         else:
             blocks.pop()
     elif word == "else" and (not blocks or blocks[-1][0] in ("define", "block")):
         yield Wrong(action.start, "this 'else' belongs to no 'if', 'range' or 'with'")
     elif word in ("break", "continue") and all(around != "range" for around, _ in blocks):
-        yield Wrong(action.start, f"{word!r} stands outside of a 'range'")
+        yield Wrong(action.start, f"{word!r} is outside of a 'range'")
 
 
 def _inside(word: str, tokens: Sequence[_Token], action: Action) -> Wrong | None:
-    """What is wrong between the delimiters."""
+    """The fault between the delimiters, None if there is none."""
     rest = tokens[1:] if word else tokens
     if word == "else" and rest and rest[0].text in ("if", "with"):
         word, rest = rest[0].text, rest[1:]
     elif word in ("else", "end", "break", "continue"):
-        return Wrong(rest[0].at, f"nothing can stand behind {word!r}") if rest else None
+        return Wrong(rest[0].at, f"nothing can follow {word!r}") if rest else None
     if word in ("define", "template", "block"):
         if not rest or rest[0].kind != "text":
-            return Wrong(action.start, f"behind {word!r} there must be a name in quotes")
+            return Wrong(action.start, f"a name in quotes must follow {word!r}")
         rest = rest[1:]
         if word != "block" and not rest:
             return None
     if not rest:
-        return Wrong(
-            action.start, f"behind {word!r} there must be a value" if word else "there is nothing in the action"
-        )
+        return Wrong(action.start, f"a value must follow {word!r}" if word else "the action is empty")
     return _pipeline(rest, action)
 
 
@@ -157,14 +155,14 @@ def _pipeline(tokens: Sequence[_Token], action: Action) -> Wrong | None:
             return Wrong(token.at, f"a function or a value is missing before {token.text!r}")
         piped = before is not None and before.text == "|" and before.kind == "sign"
         if piped and (token.kind in ("text", "number", "dot") or token.text in _CONSTANTS):
-            return Wrong(token.at, f"{token.text[:40]} is no function, and a pipe leads to a function")
+            return Wrong(token.at, f"{token.text[:40]} is no function; a pipe must lead to a function")
         if token.text == "(" and token.kind == "sign":
             opened.append(token)
         elif token.text == ")" and token.kind == "sign":
             if not opened:
-                return Wrong(token.at, "a bracket too many")
+                return Wrong(token.at, "there is one closing bracket too many")
             opened.pop()
         before = token
     if before is not None and before.kind == "sign" and before.text != ")":
-        return Wrong(before.at, f"a function or a value is missing behind {before.text!r}")
+        return Wrong(before.at, f"a function or a value is missing after {before.text!r}")
     return Wrong(opened[-1].at, "the bracket that begins here has no end") if opened else None

@@ -1,4 +1,4 @@
-"""Where in a template of Nomad its text is, and where its code (Go's text/template)."""
+"""Distinguishes text and code in a template of Nomad (Go's text/template)."""
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -8,12 +8,12 @@ LEFT, RIGHT = "{{", "}}"
 
 
 class Place(Enum):
-    """What a character of a template belongs to."""
+    """The part of a template that a character belongs to."""
 
     TEXT = "text"
     CODE = "code"
     QUOTED = "quoted"
-    """Inside of a quoted text of an action."""
+    """In a quoted text of an action."""
 
 
 class Action(NamedTuple):
@@ -25,7 +25,7 @@ class Action(NamedTuple):
     end: int
     comment: bool
     quoted: Sequence[range]
-    """What stands in quotes, without them."""
+    """The quoted texts, without their quotes."""
 
     @property
     def open(self) -> bool:
@@ -59,7 +59,7 @@ def places(text: str, left: str = "", right: str = "") -> list[Place]:
 
 
 def _action(text: str, start: int, begin: int, right: str) -> Action:
-    """The action that begins at `start`, whose inside begins at `begin`."""
+    """The action that starts at `start`, and whose code starts at `begin`."""
     position = begin
     inside = text[position : position + 4]
     if inside[:1] == "-" and inside[1:2].isspace():

@@ -1,9 +1,10 @@
-"""Containers that were not killed by their Nomad: how that is recognized, and what is reported.
+"""Detects containers that were killed, but not by their Nomad.
 
-Measured with Nomad 1.10 and Docker 20.10: a running container that is removed by force, as another Nomad on the same
-engine does with those that it doesn't know, leaves `Terminated` with exit code 137 (SIGKILL) on the task, `oom_killed`
-false, and nothing before it by which Nomad asked for the end. A program that kills itself, or that a machine without
-memory ends, leaves the same; and the engine's record goes with the container. So the cause is reported as likely.
+Measured with Nomad 1.10 and Docker 20.10: another Nomad on the same engine removes containers that it doesn't know by
+force. The task of such a container then has the event `Terminated` with exit code 137 (SIGKILL) and `oom_killed` false,
+and no earlier event by which Nomad asked the task to end. The events are the same for a program that kills itself, or
+that the kernel kills for lack of memory, and the engine's record is deleted with the container. So the cause is
+reported as likely.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,18 +12,18 @@ from collections.abc import Iterable, Sequence
 from environments.providers.nomad.ports import Allocation
 
 KILLED_FROM_OUTSIDE = "its container was killed (SIGKILL), and its Nomad didn't ask for that"
-"""What happened, after the name of a task."""
+"""The report of an incident, after the name of a task."""
 
 LIKELY_CAUSE = (
     "Unless the program did that itself or the machine ran out of memory: another Nomad on the same Docker engine "
     "removes, every 5 minutes, containers that it doesn't know. Set `gc { dangling_containers { enabled = false } }` "
     "in its docker plugin; `calvinverse doctor` on that machine finds it"
 )
-"""Why, most likely, and what to do."""
+"""The likely cause, and what to do."""
 
 
 def killed_from_outside(allocations: Sequence[Allocation]) -> list[tuple[int, str, str]]:
-    """When (nanoseconds since 1970), in which allocation and to which task it happened, the oldest first."""
+    """Time (nanoseconds since 1970), allocation and task of each such kill, the oldest first."""
     return sorted(
         (event.at, found.id, task.name)
         for found in allocations
@@ -33,11 +34,11 @@ def killed_from_outside(allocations: Sequence[Allocation]) -> list[tuple[int, st
 
 
 EventMark = tuple[str, str, int, str]
-"""Allocation, task, moment and kind of something that happened: no two things have the same."""
+"""Allocation, task, time and kind, which identify an event of a task."""
 
 
 def event_marks(allocations: Iterable[Allocation]) -> frozenset[EventMark]:
-    """What has happened to tasks so far, as far as Nomad remembers."""
+    """All events of tasks that Nomad has a record of."""
     return frozenset(
         (found.id, task.name, event.at, event.kind)
         for found in allocations

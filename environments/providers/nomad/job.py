@@ -49,7 +49,7 @@ _REGISTRATIONS = 5
 
 
 class NomadJobOptions(Options):
-    """`file`: the job file in HCL, in the template's folder. `variables`: values of the variables that it declares.
+    """`file`: the job file in HCL, in the template's folder. `variables`: values for the variables that it declares.
 
     `promotion`: whether healthy canaries are promoted at once, or on request.
     """
@@ -60,14 +60,14 @@ class NomadJobOptions(Options):
 
 
 class NomadJob(OwnThingsOnly):
-    """Registers the job and follows its deployment; batch jobs until they have completed."""
+    """Registers the job and follows its rollout; follows batch jobs until they have completed."""
 
     kind: ClassVar[str] = "nomad.job"
     options: ClassVar[type[Options]] = NomadJobOptions
     time_limit: ClassVar[timedelta] = timedelta(minutes=5)
     description: ClassVar[str] = "Runs a Nomad job in the environment's namespace and waits until it is healthy."
     plans_itself: ClassVar[bool] = True
-    """Registering an unchanged job makes no new version, and its services may have moved to other ports since."""
+    """True, because `apply` must run for an unchanged job too: its services may have other ports than before."""
 
     promotes: ClassVar[bool] = True
 
@@ -80,9 +80,9 @@ class NomadJob(OwnThingsOnly):
         trusted: frozenset[str] = frozenset({"meta"}),
         words: Words = no_words,
     ) -> None:
-        """`trusted`: environments whose jobs may ask for any identity; people can't create environments of such names.
+        """`trusted`: environments whose jobs may ask for any identity; people can't create environments of these names.
 
-        `words` of an environment's secrets are removed from quoted output of its tasks.
+        `words` gives the secrets of an environment, which are removed from quoted output of its tasks.
         """
         self._nomad = nomad
         self._catalogue = catalogue
@@ -92,7 +92,7 @@ class NomadJob(OwnThingsOnly):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
-        """Unknown options, a missing file, and all faults of the job file that static checks find."""
+        """Faults: unknown options, a missing file, and those of the job file that static checks find."""
         found = faults(NomadJobOptions, options)
         file = options.get("file")
         if not isinstance(file, str) or has_expression(file):
@@ -107,19 +107,19 @@ class NomadJob(OwnThingsOnly):
 
     @classmethod
     def claims(cls, options: Mapping[str, Any], bundle: Bundle) -> dict[str, Path]:
-        """The job of its file, by the name there."""
+        """The job that the job file defines."""
         file = options.get("file")
         if not isinstance(file, str) or has_expression(file):
             return {}
         try:
             label = job_label(bundle.text(file))
         except CalvinverseError:
-            return {}  # faults there are reported elsewhere
+            return {}  # its faults are reported elsewhere
         return {f"the Nomad job {label!r}": ("with", "file")}
 
     @classmethod
     def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
-        """What `apply` gives, as far as the job file tells."""
+        """The shape of what `apply` returns, as far as the job file tells."""
         made = made_by(options, bundle)
         services = ANYTHING if made is None else service_shapes(made)
         waiting = Shape(kind=bool)
@@ -127,34 +127,34 @@ class NomadJob(OwnThingsOnly):
 
     @classmethod
     def why_not_again(cls, options: Mapping[str, Any], bundle: Bundle) -> str:
-        """Only a job that ends by itself and starts when it is registered can be run again."""
+        """Why the job can't be run again; empty for a job that runs to completion and starts when it is registered."""
         file = options.get("file")
         return why_not_again(bundle.text(file)) if isinstance(file, str) and not has_expression(file) else ""
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The job, and the places that the job can read, write and leave things in."""
+        """The job, and the places that the job can read and write."""
         label = job_label(context.bundle.text(context.options.file))
         job = Intended(ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}"))
         return [*self._places.resources(context.owner), job]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`.
+        """Returns `job`, `namespace` and `services`: for each service its `name`, `address`, `port` and `url`.
 
-        And `awaiting_promotion`: whether canaries wait for a person; then the services are those of the version before.
+        Also `awaiting_promotion`: whether canaries await promotion; then the services are those of the version before.
         """
         owner = context.owner
         job, completion = self._read(context)
         self._places.claim(owner, run)
         if context.options.promotion == MANUAL and (groups := sorted(promotes_itself(job))):
             raise InvalidJob(
-                f"The step promotes by hand, but group {groups[0]!r} of job {job['ID']!r} has auto_promote = true.",
+                f"The step is promoted manually, but group {groups[0]!r} of job {job['ID']!r} has auto_promote = true.",
                 hint='Remove `auto_promote` from the job file, or `promotion = "manual"` from the step.',
             )
         if context.promotes and canaried(job):
             refuse_failed(self._nomad, owner.name, job["ID"])
         present, outcome, new = self._present(job["ID"], owner), Outcome(), False
         if not completion.done:
-            # Earlier events of existing instances were reported when they happened.
+            # Events that exist already were reported when they happened.
             known = event_marks(self._nomad.allocations(owner.name, job["ID"])[1]) if present else frozenset()
             registered = self._register(job, completion, owner, run)
             new = registered.new
@@ -173,16 +173,16 @@ class NomadJob(OwnThingsOnly):
         }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """What would be created or changed of the job, by Nomad's own plan, and of its namespace and policy.
+        """The changes of the job, from Nomad's own plan, and those of its namespace and policy.
 
-        A job of this step that its options don't define any more isn't reported here: the engine knows it from the
+        A job that the step made earlier and no longer defines isn't part of it: the engine knows that job from the
         inventory and destroys it after the step.
         """
         owner = context.owner
         job, completion = self._read(context)
         shared = self._places.plan(owner)
         address = f"{owner.name}/{job['ID']}"
-        # A namespace that doesn't exist has no job.
+        # there is no job in a namespace that doesn't exist
         missing = any((found.kind, found.action) == (NAMESPACE_KIND, Action.CREATE) for found in shared)
         present = None if missing else self._present(job["ID"], owner)
         if completion.done:
@@ -200,7 +200,7 @@ class NomadJob(OwnThingsOnly):
                 return [*shared, nomad_plan.promoted(JOB_KIND, address, rollout)]
         restless: frozenset[nomad_plan.Place] = frozenset()
         if plan.edits and (other := self._read(context)[0]) != job:
-            # A function of its file, such as uuidv4, gives another value each time.
+            # A function in the file, such as uuidv4, may return another value each time.
             other = _marked(other, present, retry, completion.run_again)
             restless = nomad_plan.restless(plan, self._difference(present, other, owner))
         replaces = nomad_plan.of_another_kind(present, job)
@@ -227,7 +227,7 @@ class NomadJob(OwnThingsOnly):
         return job, Completion(context, text, job, resource)
 
     def _register(self, job: Job, completion: Completion, owner: Owner, run: StepRun) -> Registered:
-        """The job as Nomad has it; registers it, unless it is up to date."""
+        """Registers the job unless it is up to date; returns it as Nomad has it."""
         name = job["ID"]
         for attempt in range(_REGISTRATIONS):
             present = self._present(name, owner)
@@ -237,7 +237,7 @@ class NomadJob(OwnThingsOnly):
                 return Registered(wanted, present.get("Version", 0), evaluation, new=False)
             completion.begins(run)
             if present is not None and nomad_plan.of_another_kind(present, wanted):
-                run.log(f"job {name} is destroyed and made once more: Nomad can't change its type or how it is started")
+                run.log(f"job {name} is destroyed and created again: Nomad can't change its type or how it is started")
                 stop_jobs(self._nomad, owner.name, [name], run)
                 present = None
             run.before_effect()
@@ -245,7 +245,7 @@ class NomadJob(OwnThingsOnly):
                 index = present["JobModifyIndex"] if present else 0
                 evaluation = self._nomad.register(owner.name, wanted, index)
             except InvalidJob:
-                # It was registered by another one in between: read it again.
+                # Somebody else has registered it in between: read it again.
                 found = self._nomad.job(owner.name, name)
                 if attempt == _REGISTRATIONS - 1 or (found["JobModifyIndex"] if found else 0) == index:
                     raise
@@ -257,16 +257,17 @@ class NomadJob(OwnThingsOnly):
         raise AssertionError("unreachable")
 
     def _is_there(self, wanted: Job, present: Job, owner: Owner) -> bool:
-        """Whether Nomad has exactly this job already: then it isn't registered.
+        """Whether Nomad has exactly this job already; then it isn't registered again.
 
-        Nomad keeps with a job which token registered it. Ours changes each hour and with each start of the service, and
-        the same job with another token is a new version: instances get it, and what has completed runs once more.
+        Nomad stores with a job the token that registered it. The service's token changes each hour and at each start,
+        and the same job with another token is a new version, so Nomad would replace instances and run completed jobs
+        again.
         """
         if present.get("Stop") or self._difference(present, wanted, owner).edits:
             return False
         if not ends_by_itself(wanted) or present.get("Status") != "dead":
             return True
-        # Nothing of it runs: it has ended, or Nomad has forgotten what ran of this version.
+        # Nothing of it is running: it has ended, or Nomad has deleted the record of what ran of this version.
         version = present.get("Version", 0)
         return any(found.job_version == version for found in self._nomad.allocations(owner.name, wanted["ID"])[1])
 
@@ -280,7 +281,7 @@ class NomadJob(OwnThingsOnly):
         return present
 
     def _retry(self, present: Job | None, owner: Owner) -> dict[str, str]:
-        """The mark that restarts a failed version; unchanged if nothing has failed."""
+        """The metadata that restarts a failed version; unchanged if nothing has failed."""
         if present is None:
             return {}
         if not present.get("Stop") and given_up(self._nomad, owner.name, present):
@@ -298,6 +299,6 @@ def _marked(job: Job, present: Job | None, retry: Mapping[str, str], run_again: 
 
 
 def _run(present: Job | None, run_again: str) -> dict[str, str]:
-    """The mark that runs an equal job again; unchanged without such a request."""
+    """The metadata that runs an equal job again; unchanged without such a request."""
     mark = run_again or ((present or {}).get("Meta") or {}).get(RUN)
     return {RUN: mark} if mark else {}

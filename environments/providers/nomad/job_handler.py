@@ -1,4 +1,4 @@
-"""Observing a job and stopping it."""
+"""Observes and stops jobs."""
 
 from datetime import timedelta
 from typing import ClassVar
@@ -11,7 +11,7 @@ from environments.steps.marks import ABSENT
 
 
 class JobHandler:
-    """Knows a job (`<namespace>/<job>`)."""
+    """Observes and removes a job (`<namespace>/<job>`)."""
 
     kind: ClassVar[str] = JOB_KIND
 
@@ -35,7 +35,7 @@ class JobHandler:
         return Observation(whose_job(job, namespace, owner), _running(running))
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Stops it, waits for its allocations and purges it. Poststop tasks that don't end are killed."""
+        """Stops the job, waits until its allocations have ended and purges it. Kills poststop tasks that don't end."""
         namespace, name = address.split("/", 1)
         if self.observe(address, owner).presence is Presence.OURS:
             stop_jobs(self._nomad, namespace, [name], run, self._patience)

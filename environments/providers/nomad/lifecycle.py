@@ -1,7 +1,7 @@
-"""Which tasks of an instance have to run, and which have to have ended, by their `lifecycle` block.
+"""The state that each task of an instance must reach, running or ended, according to its `lifecycle` block.
 
-Nomad's own "healthy" isn't enough: with `min_healthy_time = "0s"` an instance is healthy as soon as its checks pass,
-although another task of the group still waits for its image or its templates.
+Nomad's "healthy" isn't enough: with `min_healthy_time = "0s"` an instance is healthy as soon as its checks pass,
+even if another task of the group is still waiting for its image or its templates.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from environments.providers.nomad.ports import Allocation, Job, Task
 
 POSTSTOP = "poststop"
 _ENDS = frozenset({"batch", "sysbatch"})
-"""Types of jobs whose main tasks end by themselves."""
+"""Types of jobs whose main tasks run to completion."""
 
 
 @dataclass(frozen=True)
 class Duty:
-    """What a task is for: `hook` is "" for a main task; times in seconds."""
+    """What a task has to do, running or ending: `hook` is "" for a main task; times in seconds."""
 
     name: str
     hook: str = ""
@@ -26,7 +26,7 @@ class Duty:
     shutdown_delay: float = 0.0
 
     def ends(self, job_type: str) -> bool:
-        """Whether it has to end by itself."""
+        """Whether it must run to completion."""
         return not self.sidecar and (bool(self.hook) or job_type in _ENDS)
 
 
@@ -38,19 +38,19 @@ class Duties:
         self._groups = {group["Name"]: duties(group) for group in job.get("TaskGroups") or []}
 
     def of(self, group: str, task: str) -> Duty:
-        """The duty of a task; a task that the job doesn't have (any more) counts as a main task."""
+        """The duty of a task. A task that the job doesn't have, or no longer has, counts as a main task."""
         return next((duty for duty in self._groups.get(group, ()) if duty.name == task), Duty(task))
 
     def alone(self, group: str) -> bool:
-        """Whether the group has one task: if its service answers, the task runs."""
+        """Whether the group has only one task: if its service answers, that task is running."""
         return len(self._groups.get(group, ())) == 1
 
     def lacking(self, allocation: Allocation) -> list[Task]:
-        """Tasks that aren't in their wanted state yet, including pending ones that Nomad hasn't reported.
+        """Tasks that haven't reached their wanted state, including pending ones that Nomad hasn't reported.
 
-        A task that ends by itself must have succeeded, any other one must run. Sidecars of a job that ends don't
-        count: Nomad stops them after its main tasks. Poststop tasks don't count either, unless the job ends: then they
-        must have ended too.
+        A task that runs to completion must have succeeded, any other task must be running. Sidecars of a job that runs
+        to completion don't count: Nomad stops them after its main tasks. Poststop tasks count only in such a job: there
+        they must have ended.
         """
         states = {task.name: task for task in allocation.tasks}
         ending = self._type in _ENDS
@@ -80,7 +80,7 @@ def _duties(group: Mapping[str, Any]) -> Iterator[Duty]:
 
 
 def seconds(nanoseconds: int | None) -> float:
-    """A duration of Nomad's API."""
+    """Seconds of a duration in Nomad's API."""
     return (nanoseconds or 0) / 1e9
 
 

@@ -1,8 +1,8 @@
-"""Values whose characters can be distinguished from an author's own after Nomad has read a job file with them.
+"""Marks the characters of values, so that they can be found in the job that Nomad returns for a job file.
 
-Each character is replaced by one that is used nowhere else, one to one. Order and case of letters are kept, so that
-functions such as `sort`, `upper` and `split` preserve the marks. Texts with such characters in the job that Nomad
-returns came from a value.
+Each character is replaced by one that is used nowhere else, one to one. Order and case of letters are preserved, so
+that functions such as `sort`, `upper` and `split` preserve the marks. Text with such characters in the returned job
+comes from a value.
 """
 
 import base64
@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 ACTIVE = frozenset("$%{}\"'`\\")
-"""Without one of these no text changes what Nomad, HCL or a template does."""
+"""A text without any of these can't change what Nomad, HCL or a template does."""
 
 DOLLARS = frozenset("$%{}")
-"""Without one of these no text changes what Nomad or HCL does, outside of templates."""
+"""Outside of templates, a text without any of these can't change what Nomad or HCL does."""
 
 
 class _Unencoded(Container[str]):
@@ -27,29 +27,29 @@ class _Unencoded(Container[str]):
 
 
 UNENCODED = _Unencoded()
-"""What `jsonencode` leaves as it is."""
+"""Characters that `jsonencode` doesn't escape."""
 
 CONTROLS = frozenset(map(chr, [*range(9), *range(10, 32), 127]))
-"""Characters that end a line, or that no template's text should hold."""
+"""Characters that end a line, or that the text of a template should not contain."""
 
-_LOW = 0xE000  # what comes before "A": digits, blanks, most punctuation; for some marks all of ASCII
-_CAPITALS = 0x10400  # Deseret, the only script with enough letters in two cases that job files don't use
+_LOW = 0xE000  # characters that sort before "A": digits, blanks, most punctuation; for some marks all of ASCII
+_CAPITALS = 0x10400  # Deseret: the only script with enough letters in two cases that job files don't use
 _SMALL = 0x10428
-_SMALL_BETWEEN = _SMALL + 26  # what `lower` makes of those between, which follow the capitals
-_ABOVE = 0xF0000  # what comes after "z"
+_SMALL_BETWEEN = _SMALL + 26  # the lower case of the letters between, which follow the capitals
+_ABOVE = 0xF0000  # characters that sort after "z"
 _RESERVED = re.compile(r"[\ue000-\ue07f\U00010400-\U0001044f\U000f0000-\U0010ffff]")
 _JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?', re.DOTALL)
 _DEPTH = 3
-"""How many encodings of a text are decoded that may be nested."""
+"""How many nested encodings of a text are decoded."""
 
 
 def reserved(text: str) -> bool:
-    """Whether a text holds characters that marked values are made of."""
+    """Whether a text contains characters that are used as marks."""
     return _RESERVED.search(text) is not None
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All texts of a JSON value, keys included."""
+    """All texts in a JSON value, keys included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -63,26 +63,26 @@ def texts(value: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Marked:
-    """A value with marks, and those of its texts that have none."""
+    """A marked value, and the texts in it that have no marks."""
 
     value: Any
     kept: tuple[str, ...] = ()
     whole: bool = False
-    """Whether each character has a mark, except for keys."""
+    """Whether each character is marked, except in keys."""
 
 
 class Marking:
-    """Exchanges the characters of some values, and gives them back."""
+    """Replaces the characters of values by marks, and marks by characters."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        """`values`: all that will be marked."""
+        """`values`: all values that will be marked."""
         found = {character for text in texts(values) for inside in depths(text) for character in inside}
         above = sorted(character for character in found if character > "z")
         marks = {chr(point): _low_mark(point) for point in range(ord("z") + 1)}
         marks |= {character: chr(_ABOVE + rank) for rank, character in enumerate(above)}
         some = {chr(point): chr(_LOW + point) for point in range(128)}
         self._marks = str.maketrans(marks)
-        # Encoders for YAML leave these marks alone, unlike those of longer codes.
+        # Encoders for YAML don't escape these marks, unlike characters with longer codes.
         self._some = marks | some
         self._tables: dict[Container[str], dict[int, str]] = {}
         self._back = {mark: character for found in (marks, some) for character, mark in found.items()}
@@ -90,22 +90,22 @@ class Marking:
         self._unmarks = str.maketrans(self._back)
 
     def mark(self, text: str) -> str:
-        """The text, each character marked."""
+        """The text with each character marked."""
         return text.translate(self._marks)
 
     def mark_some(self, text: str, which: Container[str] = ACTIVE) -> str:
-        """The text, only some characters marked: by default those that could change something."""
+        """The text with some characters marked: by default those that could change what Nomad does."""
         if which not in self._tables:
             chosen = {sign: mark for sign, mark in self._some.items() if sign in which or reserved(sign)}
             self._tables[which] = str.maketrans(chosen)
         return text.translate(self._tables[which])
 
     def unmark(self, text: str) -> str:
-        """The text as it was."""
+        """The original text."""
         return text.translate(self._unmarks)
 
     def foreign(self, text: str) -> list[bool]:
-        """For each character whether it is a mark."""
+        """For each character, whether it is a mark."""
         return [sign in self._back for sign in text]
 
     def gaps(self, text: str) -> str:
@@ -113,9 +113,10 @@ class Marking:
         return _RESERVED.sub("\0", text)
 
     def tracked(self, value: Any) -> Iterator[Marked]:
-        """The value with marks on each character: as a whole, without its keys, inside of the JSON or base64 it holds.
+        """Ways to mark each character of the value: all of it, all but keys, inside of JSON or base64 that it contains.
 
-        A text that a job file decodes must still be decodable, and an object keeps the attributes that the file names.
+        A text that the job file decodes must still be decodable, and an object must keep the attributes that the file
+        names.
         """
         seen = []
         # What a text decodes to may decode by chance as well: so each depth is marked that a job file may decode to.
@@ -133,7 +134,7 @@ class Marking:
                     yield Marked(marked, tuple(kept), whole=True)
 
     def partly(self, value: Any, which: Container[str] = ACTIVE) -> Marked:
-        """The value with marks on those characters only that could change something; the others decide things."""
+        """The value with marks only on characters that could change what Nomad does."""
 
         def change(text: str) -> str:
             return self.mark_some(text, which)
@@ -165,7 +166,7 @@ class Marking:
 
 
 def depths(text: str, depth: int = 0) -> Iterator[str]:
-    """The text, and what it holds in JSON or base64, several times over."""
+    """The text, and the texts inside of it in JSON or base64, up to `depth` times nested."""
     yield text
     if depth < _DEPTH:
         for inside in [*(_json_texts(text) or ()), *filter(None, [decoded(text)])]:
@@ -173,7 +174,7 @@ def depths(text: str, depth: int = 0) -> Iterator[str]:
 
 
 def harmless(value: Any) -> Any:
-    """The value without characters that could change something: to see what depends on them."""
+    """The value without characters that could change what Nomad does, to find out what depends on them."""
 
     def change(text: str) -> str:
         return "".join("x" if character in ACTIVE or character in CONTROLS else character for character in text)
@@ -207,7 +208,7 @@ def _keys(value: Any) -> Iterator[str]:
 
 
 def _json_texts(text: str, *, keys: bool = False) -> list[str] | None:
-    """The texts (only the keys) inside of a list, an object or a text in JSON; None if it is none."""
+    """The texts (or only the keys) inside of a list, an object or a text in JSON; None if it is not JSON."""
     if not text.lstrip().startswith(("{", "[", '"')):
         return None
     try:
@@ -231,7 +232,7 @@ def _in_json(text: str, change: Callable[[str], str], keys: Callable[[str], str]
 
 
 def decoded(text: str) -> str | None:
-    """The text inside of a text in base64; None if there is none."""
+    """The decoded text, if the text is base64; else None."""
     try:
         return base64.b64decode(text, validate=True).decode() or None
     except (ValueError, binascii.Error):
@@ -239,5 +240,5 @@ def decoded(text: str) -> str | None:
 
 
 def encoded(text: str) -> str:
-    """The text in base64."""
+    """The base64 of the text."""
     return base64.b64encode(text.encode()).decode()

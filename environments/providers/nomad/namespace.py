@@ -1,4 +1,4 @@
-"""The Nomad namespace of an environment: created before its first job, removed after its last."""
+"""The Nomad namespace of an environment: created before its first job, removed after its last job."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,7 +18,7 @@ PAUSE = 0.05
 
 
 def ensure_namespace(nomad: NomadApi, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Makes the namespace, or repairs its mark; returns what is to be recorded as held. Raises `ForeignResource`."""
+    """Creates the namespace or repairs its mark; returns the resources to record as held. Raises `ForeignResource`."""
     if plan_namespace(nomad, owner):
         run.before_effect()
         nomad.write_namespace(owner.name, f"Environment {owner.name} of Calvinverse", mark(owner))
@@ -38,17 +38,17 @@ def plan_namespace(nomad: NomadApi, owner: Owner) -> list[Change]:
 
 
 def whose_namespace(metadata: Mapping[str, str] | None, owner: Owner) -> Presence:
-    """Who owns the namespace of the environment's name, by its metadata."""
+    """The owner of the namespace with the environment's name, according to its metadata."""
     return whose(metadata, owner, held=owner.holds(NAMESPACE_KIND, owner.name))
 
 
 def whose_job(job: Mapping[str, Any], namespace: str, owner: Owner) -> Presence:
-    """Who owns a job: in a namespace that the environment holds, a missing mark makes no difference."""
+    """The owner of a job. In a namespace that the environment holds, the mark may be missing."""
     return whose(job.get("Meta"), owner, held=owner.holds(NAMESPACE_KIND, namespace))
 
 
 class NamespaceHandler:
-    """Knows the namespace of an environment, by its name."""
+    """Observes and removes the namespace of an environment."""
 
     kind: ClassVar[str] = NAMESPACE_KIND
     place: ClassVar[bool] = True
@@ -59,11 +59,11 @@ class NamespaceHandler:
         self._patience = patience
 
     def time_needed(self, address: str) -> timedelta:
-        """How long the jobs that still run there may take to stop."""
+        """How long the jobs that are still running there may take to stop."""
         return time_to_stop(self._nomad, address, self._nomad.jobs(address), self._patience)
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Reads the mark, and counts the jobs."""
+        """Reads the mark and counts the jobs."""
         metadata = self._nomad.namespace(address)
         if metadata is None:
             return ABSENT
@@ -74,7 +74,7 @@ class NamespaceHandler:
         return Observation(presence, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Stops what still runs there (such as dispatched jobs), removes its content, and then the namespace."""
+        """Stops running jobs there (such as dispatched ones), then removes the content and the namespace."""
         metadata = self._nomad.namespace(address)
         if metadata is None or whose_namespace(metadata, owner) is Presence.FOREIGN:
             return
@@ -92,8 +92,8 @@ class NamespaceHandler:
                 self._nomad.remove_namespace(address)
                 return
             except BackendError as error:
-                # Nomad's servers know of the end of an allocation a moment after its client.
-                # Nomad quotes the namespace, whose name may be any.
+                # Nomad's servers learn of the end of an allocation a moment after its client.
+                # Nomad quotes the namespace, whose name may contain the words that are matched here.
                 if error.transient or "non-terminal" not in error.message.replace(f'"{address}"', ""):
                     raise
                 run.wait(PAUSE)

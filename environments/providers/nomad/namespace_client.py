@@ -1,4 +1,4 @@
-"""Namespaces of Nomad and what is in them, through python-nomad."""
+"""The client's calls for namespaces and their content, with python-nomad."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from environments.steps.cluster_events import ENDED
 
 
 class NamespaceCalls:
-    """What `NomadApi` says about namespaces, volumes and variables."""
+    """Implements the methods of `NomadApi` for namespaces, volumes and variables."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self._link: Link[nomad.Nomad] = Link("nomad", connections, build, explain)
@@ -57,7 +57,7 @@ class NamespaceCalls:
     def remove_volume(self, namespace: str, volume: str) -> None:
         """Deletes a volume, of a host or of a storage plugin."""
         name = quote(volume, safe="")
-        # A plugin's volume is only forgotten by Nomad: what is in it may be needed elsewhere.
+        # Nomad only deregisters the volume of a plugin, because its content may be needed elsewhere.
         for kind, path in {"host": ("host", name, "delete"), "csi": ("csi", name)}.items():
             if volume in self._volumes(namespace, kind):
                 self._maybe("delete a volume", partial(remove_volume, path=path, params={"namespace": namespace}))

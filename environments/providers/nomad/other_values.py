@@ -1,4 +1,4 @@
-"""Other values of the same shape, to find out what of a job depends on the given ones."""
+"""Generates other values of the same shape, to find out which parts of a job depend on the given values."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from environments.providers.nomad.marked_values import decoded, encoded
 
 @dataclass(frozen=True)
 class _Way:
-    """How each part of a value is replaced."""
+    """One way to vary a value: a function for each type of its parts."""
 
     number: Callable[[Any], Any] = lambda number: number
     truth: Callable[[bool], bool | None] = lambda truth: truth
@@ -50,7 +50,10 @@ def _fewer(items: list[Any]) -> list[Any]:
 
 
 _GROWING = 3
-"""Depth of lists and objects that are copied: each level makes more copies of those below. Deeper ones grow by one."""
+"""The depth to which items of lists and objects are copied: each level multiplies the copies.
+
+Deeper ones grow by one.
+"""
 
 _WAYS = (
     _Way(lambda number: 2 if number == 1 else 1, _flip, _as_long),
@@ -83,7 +86,7 @@ def aspects(value: Any) -> set[str]:
 
 
 def others(value: Any) -> Iterator[tuple[Any, set[str]]]:
-    """Other values of the shape, each with the ways in which it differs."""
+    """Other values of the same shape, each with the aspects in which it differs."""
     for way in _WAYS:
         changes: set[str] = set()
         yield _changed(value, way, changes, 0), changes
@@ -127,12 +130,12 @@ def _changed(value: Any, way: _Way, changes: set[str], depth: int) -> Any:
 
 
 def _without_items(value: Any) -> Any:
-    """The value, but an empty one for a list or an object: to add it without copies of what it holds."""
+    """The value, or an empty list or object in its place, so that an added item has no copies of its content."""
     return type(value)() if isinstance(value, list | dict) else value
 
 
 def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | None:
-    """What a text holds in JSON or base64 is changed inside, so that the job file can still decode it."""
+    """Changes a text inside of its JSON or base64, so that the job file can still decode it."""
     other: str | None
     if text.lstrip().startswith(("{", "[", '"')) and (held := _held(text)) is not None:
         other = json.dumps(_changed(held, way, set(), depth + 1), ensure_ascii=False)
@@ -151,10 +154,10 @@ def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | 
 
 
 def _changed_json(text: str, held: Any, way: _Way) -> str | None:
-    """Another text for JSON in which the way changes nothing: an empty list or object has no parts.
+    """Another text in place of JSON in which the way changes nothing, because an empty list or object has no parts.
 
-    It has an item, or is no JSON, or says the same: a job file can read at least one of these, whether it decodes the
-    text or not.
+    It is JSON with one item, or no JSON, or equal JSON: a job file can read at least one of these, whether it decodes
+    the text or not.
     """
     if held == [] and way.items is _twice:
         return "[1]"

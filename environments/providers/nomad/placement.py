@@ -1,10 +1,10 @@
-"""Why groups of a job find no node, in words."""
+"""Says why groups of a job find no node."""
 
 from environments.providers.nomad.ports import Evaluation, Job
 
 
 def unplaced(job: Job, evaluation: Evaluation) -> str:
-    """A part of a sentence for each group that found no node, with semicolons between; "" if all found one."""
+    """A clause for each group that found no node, joined by semicolons; "" if all found one."""
     drivers = {
         group["Name"]: sorted({task.get("Driver") or "" for task in group.get("Tasks") or ()})
         for group in job.get("TaskGroups") or ()

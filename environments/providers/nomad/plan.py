@@ -1,4 +1,4 @@
-"""What registering a job would change, as lines for people."""
+"""Describes what registering a job would change, in lines for people."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -21,11 +21,11 @@ Place = tuple[tuple[str, ...], str]
 _EACH_TIME = "(another value each time)"
 _AGAIN = "runs again"
 _PLAIN = {"Count": "count", "Type": "type"}
-"""Fields that a job file writes in another way than the API."""
+"""Fields that have another name in a job file than in the API."""
 
 
 def why_again(completion: Completion) -> str | None:
-    """Why a job that ends by itself runs again, in words; None for others."""
+    """Why a job that runs to completion runs again, in words; None for other jobs."""
     if not completion.applies:
         return None
     return "runs again, as requested" if completion.run_again else _AGAIN
@@ -34,26 +34,26 @@ def why_again(completion: Completion) -> str | None:
 def created(kind: str, address: str, job: Job, other: Job, again: str | None = None) -> Change:
     """The plan of a job that doesn't exist; `again` says that such a job has run.
 
-    `other` is the same job file read again: what differs between the two isn't part of the fingerprint.
+    `other` is the job from reading the same file again: differences between the two aren't part of the fingerprint.
     """
     lines = [*([again] if again else ()), *_contents(job)]
     return change(Action.CREATE, kind, address, after=_steady(job, other), details=lines)
 
 
 def restless(plan: JobPlan, other: JobPlan) -> frozenset[Place]:
-    """Places whose value differs each time that the job file is read: the differences of two plans of one file."""
+    """Places whose value changes each time that the job file is read: the differences of two plans of one file."""
     one, two = (_values(found.edits) for found in (plan, other))
     return frozenset(place for place, values in one.items() if two.get(place) != values)
 
 
 def of_another_kind(present: Job, wanted: Job) -> bool:
-    """Whether Nomad refuses to change the one into the other: another type, or started in another way."""
+    """Whether Nomad refuses to change one job into the other: it has another type, or is started in another way."""
     started = any(bool(present.get(field)) != bool(wanted.get(field)) for field in ("Periodic", "ParameterizedJob"))
     return started or present.get("Type") != wanted.get("Type")
 
 
 def whole(plan: JobPlan, present: Job, wanted: Job) -> JobPlan:
-    """The plan with an edit that Nomad doesn't report though it makes a new version: of the spreads of the job."""
+    """The plan with the edit of the job's spreads added, which makes a new version but isn't reported by Nomad."""
     before, after = present.get("Spreads") or None, wanted.get("Spreads") or None
     edits = [] if before == after else [Edit(("Spread",), "", json.dumps(before), json.dumps(after))]
     return replace(plan, edits=(*plan.edits, *edits))
@@ -68,15 +68,15 @@ def changed(
     *,
     replaces: bool = False,
 ) -> list[Change]:
-    """The plan of an existing job; nothing when it doesn't differ.
+    """The plan of an existing job; empty if nothing differs.
 
-    `again` says that it runs again because of that. Values in `restless` places aren't part of the fingerprint.
-    `replaces`: it is destroyed and created again.
+    `again` says why it runs again. Values in `restless` places aren't part of the fingerprint. `replaces`: the job is
+    destroyed and created again.
     """
     if not plan.edits:
         return []
-    # The fingerprint depends on all differences, also on those that aren't shown, and on nothing else.
-    # Nor on which request to run it again it is.
+    # The fingerprint depends on all differences, including those that aren't shown, and on nothing else.
+    # In particular it doesn't depend on which request runs the job again.
     wish = f"Meta[{RUN}]"
     edits = [replace(edit, new=_EACH_TIME) if _place(edit) in restless else edit for edit in plan.edits]
     differing = sorted(
@@ -118,7 +118,7 @@ def _place(edit: Edit) -> Place:
 
 
 def _steadily(edit: Edit) -> list[str]:
-    """Its place; of a new block that is another one each time without its name, which may be what differs."""
+    """The edit's place. For a new block that changes each time it has no name, because the name may be what changes."""
     new = edit.field == "" and edit.old is None and edit.new == _EACH_TIME
     return list(edit.place[:-1] if new else edit.place)
 
@@ -139,7 +139,7 @@ def _lines(edits: Sequence[Edit]) -> Iterator[str]:
     for edit in edits:
         if edit.field in (f"Meta[{DOLLAR}]", f"Meta[{RUN}]"):
             continue
-        # Of a template only its place is reported: its text may be long.
+        # For a template only its place is reported, because its text may be long.
         if "Template" in edit.place:
             yield _template(edit)
         elif edit.field == "Stop" and not edit.place:
@@ -162,7 +162,7 @@ def _template(edit: Edit) -> str:
 
 
 def _where(edit: Edit) -> str:
-    # `image` is clear without the `config` block around it.
+    # `image` is clear without its `config` block.
     blocks = [block for block in edit.place if block != "Config"]
     return ", ".join([*blocks, _PLAIN.get(edit.field, edit.field)] if edit.field else blocks)
 

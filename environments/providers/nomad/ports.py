@@ -1,4 +1,4 @@
-"""What the steps need of Nomad, and what they learn from it."""
+"""The port to Nomad, and the records that it returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from environments.steps.base import Intended, Owner, StepRun
 from environments.steps.cluster_events import ENDED
 
 Job = dict[str, Any]
-"""A job as Nomad's API has it (JSON API, `Job`)."""
+"""A job in the form of Nomad's API (JSON API, `Job`)."""
 
 
 SLICE = 1.0
-"""Seconds that one blocking query waits at most, so that a step can be stopped."""
+"""The longest wait of one blocking query, in seconds, so that a step can be stopped."""
 
 ASKS_TO_END = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Task Failed", "Leader Task Dead"})
 """Kinds of a task's events by which Nomad asks it to end, or passes on a signal."""
@@ -22,7 +22,7 @@ ASKS_TO_END = frozenset({"Killing", "Restart Signaled", "Signaling", "Sibling Ta
 
 @dataclass(frozen=True)
 class TaskEvent:
-    """Something that happened to a task; `at` in nanoseconds since 1970.
+    """An event of a task; `at` in nanoseconds since 1970.
 
     `from_outside`: its container was killed, neither by Nomad nor because it ran out of memory.
     """
@@ -63,16 +63,16 @@ class Allocation:
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether all its tasks have ended."""
         return self.client in ENDED
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the scheduler decided; `unplaced` says for each group that found no node why, in words.
+    """A decision of the scheduler; `unplaced` says for each group that found no node why, in words.
 
-    `without_drivers`: those of these groups for whose tasks no node has the drivers. `without_bridge`: those that ask
-    for networks of their own, which no node can give.
+    `without_drivers` has the groups among these for whose tasks no node has the drivers, `without_bridge` those that ask
+    for networks of their own, which no node can provide.
     """
 
     status: str
@@ -89,8 +89,8 @@ _OVER = frozenset({"successful", "failed", "cancelled"})
 class Rollout:
     """A deployment of Nomad, of one version of a job.
 
-    `unpromoted` has for each group with unpromoted canaries how many of them it wants; `canaries` are the
-    allocations that were placed as such. `promotes_itself`: Nomad promotes all of them once they are healthy.
+    `unpromoted` has, for each group with unpromoted canaries, how many canaries it wants; `canaries` are the
+    allocations that were placed as canaries. `promotes_itself`: Nomad promotes all of them once they are healthy.
     """
 
     job_version: int
@@ -111,9 +111,9 @@ class Rollout:
 class Edit:
     """A difference between the registered job and another one.
 
-    `place` leads to it by the kinds and names of blocks (`group web`, `task web`, `Template`). `field` is the vendor's
+    `place` has the kinds and names of the blocks around it (`group web`, `task web`, `Template`). `field` is Nomad's
     name of the field there (`Count`, `Env[X]`), or "" when the whole block is added (`old` None) or removed (`new`
-    None); then the other side stands for its content. With "" and two texts the block differs in a way that is unknown.
+    None); then the other text represents its content. With "" and two texts the block differs in a way that is unknown.
     """
 
     place: tuple[str, ...]
@@ -124,14 +124,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """What registering a job would do; no edits: nothing. `replaced`: groups whose instances would be replaced."""
+    """What registering a job would do; without edits, nothing. `replaced`: groups whose instances would be replaced."""
 
     edits: tuple[Edit, ...] = ()
     replaced: frozenset[str] = frozenset()
 
 
 class NomadApi(Protocol):
-    """What the steps need of Nomad.
+    """Nomad's API, as far as steps use it.
 
     All calls raise `BackendUnavailable`, `BackendDenied` or `BackendError`.
     """
@@ -170,11 +170,11 @@ class NomadApi(Protocol):
         ...
 
     def evaluation(self, namespace: str, evaluation: str) -> Evaluation | None:
-        """The newest link in the chain of evaluations that begins with that one; None when it has been forgotten."""
+        """The newest evaluation of the chain that begins with that one; None if Nomad has deleted it."""
         ...
 
     def newest_evaluation(self, namespace: str, job: str) -> str:
-        """The id of the last evaluation of the job; "" when there is none, or it has been forgotten."""
+        """The id of the last evaluation of the job; "" if there is none, or Nomad has deleted it."""
         ...
 
     def goes_on(self, namespace: str, job: str) -> bool:
@@ -186,7 +186,7 @@ class NomadApi(Protocol):
     ) -> tuple[int, list[Allocation]]:
         """The job's allocations, and an index for the next call, which then waits for a change: `wait` seconds at most.
 
-        Empty for a purged job, even if allocations of it still run.
+        Empty for a purged job, even if allocations of it are still running.
         """
         ...
 
@@ -199,7 +199,7 @@ class NomadApi(Protocol):
         ...
 
     def signal(self, namespace: str, allocation: str, task: str, signal: str) -> None:
-        """Sends a signal, such as `SIGKILL`, to a task; nothing happens if neither it nor its allocation is there."""
+        """Sends a signal, such as `SIGKILL`, to a task; does nothing if the task or its allocation doesn't exist."""
         ...
 
     def log_tail(self, namespace: str, allocation: str, task: str, size: int) -> str:
@@ -207,7 +207,7 @@ class NomadApi(Protocol):
         ...
 
     def deregister(self, namespace: str, job: str, *, purge: bool) -> None:
-        """Stops a job, if it is there; with `purge` Nomad forgets it."""
+        """Stops a job, if it exists; with `purge`, Nomad also deletes its record."""
         ...
 
     def namespace(self, name: str) -> dict[str, str] | None:
@@ -223,15 +223,15 @@ class NomadApi(Protocol):
         ...
 
     def running(self, namespace: str) -> dict[str, int]:
-        """How many allocations of each job haven't ended, by the job's id: also of jobs that Nomad has forgotten."""
+        """How many allocations of each job haven't ended, by the job's id; includes jobs that Nomad has deleted."""
         ...
 
     def volumes(self, namespace: str) -> list[str]:
-        """Ids of the namespace's volumes, those of hosts and those of storage plugins."""
+        """Ids of the namespace's volumes: host volumes and those of storage plugins."""
         ...
 
     def remove_volume(self, namespace: str, volume: str) -> None:
-        """Deletes a volume that nothing uses, with its content, if it is there; plugins may only deregister it."""
+        """Deletes an unused volume with its content, if it exists; volumes of plugins may only be deregistered."""
         ...
 
     def variables(self, namespace: str) -> list[str]:
@@ -244,21 +244,21 @@ class NomadApi(Protocol):
 
 
 class JobPlaces(Protocol):
-    """What the jobs of an environment can read, write and leave behind outside of Nomad."""
+    """The places outside of Nomad that the jobs of an environment can read and write."""
 
     def resources(self, owner: Owner) -> list[Intended]:
-        """What a step that runs jobs claims or leaves, as shared resources."""
+        """The shared resources that a step with jobs claims or may make."""
         ...
 
     def claim(self, owner: Owner, run: StepRun) -> None:
-        """Claims all of it for the environment before a job runs; parallel steps may call it at the same time.
+        """Claims all places for the environment before a job runs; parallel steps may call it at the same time.
 
-        Nothing that is foreign is taken over or removed. Raises `ForeignResource`.
+        Foreign things are neither taken over nor removed. Raises `ForeignResource`.
         """
         ...
 
     def claim_services(self, owner: Owner) -> list[ResourceRef]:
-        """The names of services; returns what is to be recorded as held. Raises `ForeignResource`."""
+        """Claims the names of services; returns the resources to record as held. Raises `ForeignResource`."""
         ...
 
     def check_services(self, owner: Owner) -> None:
@@ -266,7 +266,7 @@ class JobPlaces(Protocol):
         ...
 
     def plan(self, owner: Owner) -> Sequence[Change]:
-        """What has to be created or repaired of it. Raises `ForeignResource` where `claim` would."""
+        """The changes that `claim` would make. Raises `ForeignResource` where `claim` would."""
         ...
 
     def notice_logins(self) -> None:

@@ -1,4 +1,4 @@
-"""Canaries: instances of a new version beside the old one, and when the new one takes its place."""
+"""Promotion of canaries: instances of a new version that run beside the old version."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from environments.providers.nomad.ports import Job, NomadApi, Rollout
 from environments.steps.base import StepRun
 
 _MOVED = ("healthy allocations", "terminal status")
-"""What Nomad answers when a canary is no longer healthy, or the deployment has ended meanwhile."""
+"""Nomad's answers when a canary is no longer healthy, or the deployment has ended meanwhile."""
 
 
 class Promotion:
-    """Promotes the canaries of a deployment of Nomad, unless a person has to do it."""
+    """Promotes the canaries of a Nomad deployment, unless a person has to do that."""
 
     def __init__(self, nomad: NomadApi, namespace: str, *, promotes: bool, tell: bool) -> None:
-        """`tell`: the version is new, so the wait of its canaries is reported."""
+        """`tell`: the version is new, so it is reported that its canaries wait."""
         self._nomad = nomad
         self._namespace = namespace
         self._promotes = promotes
@@ -23,7 +23,7 @@ class Promotion:
         self._promoted: set[str] = set()
 
     def decide(self, rollout: Rollout, run: StepRun) -> bool:
-        """Whether healthy canaries wait; otherwise they are promoted, by the service or by Nomad itself."""
+        """Returns whether healthy canaries await a person; otherwise the service or Nomad promotes them."""
         if not self._promotes:
             if self._tell:
                 run.log(f"version {rollout.job_version} has healthy canaries, which wait for promotion")
@@ -42,10 +42,10 @@ class Promotion:
         return False
 
     def reason(self, rollout: Rollout, placed: int) -> str:
-        """What a deployment with healthy canaries waits for."""
+        """Why a deployment with canaries is still running."""
         wanted = sum(rollout.unpromoted.values())
         if placed < wanted:
-            return f"{placed} of {wanted} canaries run, which have to be healthy before promotion"
+            return f"{placed} of {wanted} canaries are running; all must be healthy before promotion"
         who = "by Nomad, as the job file asks for with auto_promote" if rollout.promotes_itself else ""
         return f"its canaries run and wait for promotion {who}".rstrip()
 
@@ -69,14 +69,14 @@ def _canaries(job: Job) -> Iterator[tuple[str, int, bool]]:
 def refuse_failed(nomad: NomadApi, namespace: str, job: str) -> None:
     """Raises `StepFailed` if canaries of the job waited for promotion and have failed meanwhile.
 
-    Others, which were not reviewed, must not be promoted in their place.
+    Other canaries, which nobody has reviewed, must not be promoted in their place.
     """
     rollout = nomad.rollout(namespace, job)
     why = ""
     if rollout is not None and rollout.unpromoted and rollout.status == "failed":
         why = rollout.description.rstrip(".")
     elif rollout is not None and rollout.awaits_promotion and canary_given_up(nomad, namespace, job, rollout):
-        why = "a canary has failed, and Nomad starts no other one"
+        why = "a canary has failed, and Nomad won't start another one"
     if rollout is not None and why:
         raise StepFailed(
             f"Version {rollout.job_version} of job {job!r} can't be promoted: {why}.",

@@ -1,4 +1,4 @@
-"""What Nomad gives: jobs, namespaces, policies and tokens, and the identities that its workloads have in OpenBao."""
+"""Nomad's provider: jobs, namespaces, policies and tokens, and the identities of its workloads in OpenBao."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

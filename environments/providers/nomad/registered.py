@@ -1,4 +1,4 @@
-"""A job that was registered, and what became of it."""
+"""A registered job, and the outcome of its rollout."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from environments.providers.nomad.ports import Allocation, Job
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a rollout has ended. `serving`: the instances that serve from now on.
+    """The outcome of a rollout. `serving`: the instances that serve from now on.
 
-    `awaiting`: the canaries of the version are healthy and wait for a person to promote them; others serve.
+    `awaiting`: the canaries of the version are healthy and wait for a person to promote them; other instances serve.
     """
 
     serving: tuple[Allocation, ...] = ()
@@ -18,7 +18,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered job, with what is needed to follow it. `evaluation` is "" if there is none.
+    """A registered job, with the data to follow it. `evaluation` is "" if there is none.
 
     `new`: the version was created by this registration.
     """
@@ -43,5 +43,5 @@ class Registered:
 
     @property
     def starts_later(self) -> bool:
-        """Whether nothing runs until something starts it: a schedule or a call."""
+        """Whether the job doesn't run until a schedule or a dispatch starts it."""
         return bool(self.job.get("Periodic") or self.job.get("ParameterizedJob"))

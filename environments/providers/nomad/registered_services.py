@@ -1,4 +1,4 @@
-"""Which services a job file registers, as far as its text tells, and whether their names are allowed."""
+"""Finds the services that a job file registers, as far as its text tells, and checks their names."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tree import Attribute, Block, Body, Tree, parse
 
 ENVIRONMENT_VARIABLE = "environment"
-"""A job file that declares this variable gets the environment's name in it."""
+"""A job file that declares this variable gets the environment's name as its value."""
 
 JOB_STEPS = "nomad.job"
 _OWN = (True, f"var.{ENVIRONMENT_VARIABLE}")
 _RUN_TIME = ("NOMAD_", "env.", "attr.", "node.", "meta.")
-"""What Nomad inserts when the job runs, by its prefix."""
+"""Prefixes of the names that Nomad replaces when the job runs."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """The services of a job: those whose names are known, each with whether it has a `url` (None: unknown).
+    """The services of a job: the known names, each with whether the service has a `url` (None: unknown).
 
-    `open`: there may be more.
+    `open`: there may be further services.
     """
 
     services: Mapping[str, bool | None]
@@ -33,7 +33,7 @@ class Made:
 
 
 def made_services(tree: Tree) -> Made:
-    """The services that the outputs of a step have."""
+    """The services that a step's outputs contain."""
     found: dict[str, bool | None] = {}
     unsure = any(block.kind == "dynamic" for block, _ in tree.walk())
     for block, _ in tree.walk():
@@ -52,7 +52,7 @@ def made_services(tree: Tree) -> Made:
 
 
 def made_by(options: Mapping[str, Any], bundle: Bundle) -> Made | None:
-    """The services of a step of the kind nomad.job; None if its job file isn't known or can't be read."""
+    """The services of a `nomad.job` step; None if its job file isn't known or can't be read."""
     file = options.get("file")
     content = bundle.files.get(file) if isinstance(file, str) else None
     if content is None or (variables := options.get("variables", {})) is None:
@@ -64,7 +64,7 @@ def made_by(options: Mapping[str, Any], bundle: Bundle) -> Made | None:
 
 
 def services_of(bundle: Bundle) -> frozenset[str] | None:
-    """The services of all steps of a template; None if there may be others."""
+    """The services of all steps of a template; None if there may be further ones."""
     found: set[str] = set()
     for step in bundle.template().steps:
         if step.uses == "opentofu.module" or not step.uses:
@@ -78,15 +78,15 @@ def services_of(bundle: Bundle) -> frozenset[str] | None:
 
 
 def listed(known: Collection[str]) -> str:
-    """The services that there are."""
+    """The known services, as a part of a sentence."""
     return f"there are: {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""
 
 
 def service_shapes(made: Made) -> Shape:
-    """What the outputs of a step say of its services."""
+    """The shape of a step's output `services`."""
     common = {"name": TEXT, "address": TEXT, "port": Shape(kind=int)}
     lacking = Gone(
-        why="is not known: neither a check nor a tag of the service says how to talk to it",
+        why="is not known: neither a check nor a tag of the service says its protocol",
         suggestion='give it a check of the type "http", or the tag "http" or "https"',
     )
     urls = {True: TEXT, False: lacking, None: TEXT}
@@ -94,11 +94,11 @@ def service_shapes(made: Made) -> Shape:
 
 
 def service_faults(source: Source, variables: Any, template: str) -> Iterator[Fault]:
-    """Names of services without the environment's prefix, and those that can't be names."""
+    """Faults of service names: a missing prefix of the environment, and impossible names."""
     declared = any(block.labels == (ENVIRONMENT_VARIABLE,) for block in source.tree.body.of("variable"))
     own = not (isinstance(variables, Mapping) and ENVIRONMENT_VARIABLE in variables)
     for block, around in source.tree.walk():
-        # Gateways of Consul have blocks of that name, too.
+        # Gateways of Consul have blocks with that name, too.
         if block.kind != "service" or around is None or around.kind not in ("group", "task"):
             continue
         yield from _service(source, block, declared and own, template)
@@ -109,7 +109,7 @@ def _service(source: Source, block: Block, known: bool, template: str) -> Iterat
     attribute = block.body.attribute("name")
     if attribute is None:
         yield source.fault(
-            block.at, "the service has no name, and Nomad's own has not the environment's prefix", example
+            block.at, "the service has no name, and Nomad's default name doesn't have the environment's prefix", example
         )
         return
     parts = attribute.parts
@@ -135,7 +135,7 @@ def _label(source: Source, attribute: Attribute, rest: list[tuple[bool, str]]) -
         written = "".join(text for inner, text in rest if not inner).lstrip("-") or "<service>"
         yield source.fault(
             attribute.at,
-            "two hyphens must stand between the environment's name and the service's",
+            "the environment's name and the service's name must be separated by two hyphens",
             f'write name = "${{var.{ENVIRONMENT_VARIABLE}}}--{written}"',
         )
         return
@@ -149,7 +149,7 @@ def _label(source: Source, attribute: Attribute, rest: list[tuple[bool, str]]) -
 
 
 def _own_name(attribute: Attribute | None) -> str | None:
-    """The service's own part of the name, for a name whose prefix is to be corrected; None: not known."""
+    """The part of the name after the prefix, for a name whose prefix must be corrected; None if unknown."""
     parts = None if attribute is None else attribute.parts
     if not parts or any(code for code, _ in parts[1:]):
         return None
@@ -168,13 +168,13 @@ def _ends(job: Body) -> bool:
 
 
 def _provider(service: Body) -> str | None:
-    """Where it is registered; None if that isn't known."""
+    """The provider with which it is registered; None if unknown."""
     provider = service.attribute("provider")
     return "consul" if provider is None else (provider.text or ("consul" if provider.text == "" else None))
 
 
 def _has_url(service: Body) -> bool | None:
-    """Whether it is known how to talk to it: its check, a tag or its metadata say it. None: unknown."""
+    """Whether its check, a tag or its metadata says its protocol; None if unknown."""
     if any(block.kind in ("meta", "dynamic") for block in service.blocks) or service.attribute("meta") is not None:
         return None
     tags = service.attribute("tags")

@@ -1,4 +1,4 @@
-"""What Nomad says about a job file and a job, as faults of the file."""
+"""Converts Nomad's messages about a job file and a job into faults of the file."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ _PLACE = re.compile(r"(?:[\w.-]+\.hcl:(\d+),(\d+)-(?:\d+,)?\d+|<nil>): ")
 _MORE = re.compile(r",? and \d+ other diagnostic\(s\)")
 _REJECTED = re.compile(r"^Nomad rejects the job: |^Failed to parse job: ")
 _FOLLOWS = "value must be known"
-"""Ends what Nomad says once more of a value that it has said something about."""
+"""The end of a message that only repeats an earlier one about the same value."""
 
 _CUT_AT = 297
-"""Characters from which on the last words may be cut off."""
+"""The length in characters from which a message may have been cut off."""
 
 _OF_THE_FILE = frozenset(
     {
@@ -44,14 +44,14 @@ _OF_THE_FILE = frozenset(
         "unterminated template string",
     }
 )
-"""Summaries of what is wrong with a file whatever values its variables have."""
+"""Summaries of faults that a file has for any values of its variables."""
 
-_WORLD = re.compile(
+_CLUSTER = re.compile(
     r"not enabled but used|node pool|permission denied|quota|(?:no such|nonexistent|unknown) namespace"
     r"|namespace .* (?:does not|doesn't) exist",
     re.IGNORECASE,
 )
-"""What Nomad says of itself and its cluster, not of the job."""
+"""Messages of Nomad about itself and its cluster, not about the job."""
 
 _COUNTED = re.compile(r"(\d+) errors? occurred:?$")
 _CONTEXT = re.compile(r"\s*(?:validation failed|is invalid)?:?\s*$")
@@ -62,7 +62,7 @@ _WORDS = frozenset({"true", "false", "null"})
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A fault that Nomad finds when it reads a job file; `line` and `column` are 0 when it says no place."""
+    """A fault that Nomad finds when it parses a job file; `line` and `column` are 0 if it names no place."""
 
     line: int
     column: int
@@ -70,7 +70,7 @@ class Diagnostic:
 
 
 def diagnostics(text: str) -> list[Diagnostic]:
-    """What Nomad's answer to a job file holds, in its order."""
+    """The faults in Nomad's answer about a job file, in their order."""
     said = _REJECTED.sub("", " ".join(text.split())).rstrip(".")
     cut = len(said) > _CUT_AT
     rest = _REJECTED.sub("", said)
@@ -90,7 +90,7 @@ def diagnostics(text: str) -> list[Diagnostic]:
 
 
 def told_of_file(source: Source, found: Diagnostic) -> Fault:
-    """The fault of the file."""
+    """The fault in the file."""
     line, column = (found.line, found.column) if found.line else (None, None)
     return Fault(
         message=_cut(f"Nomad can't read the job file: {found.said}"), file=source.file, line=line, column=column
@@ -98,7 +98,7 @@ def told_of_file(source: Source, found: Diagnostic) -> Fault:
 
 
 def of_the_file(source: Source, found: Diagnostic) -> bool:
-    """Whether it is wrong whatever values the variables have."""
+    """Whether the file has the fault for any values of the variables."""
     summary = found.said.partition(";")[0].strip().lower()
     if summary in _OF_THE_FILE or summary.startswith("duplicate "):
         return True
@@ -112,7 +112,7 @@ def of_the_file(source: Source, found: Diagnostic) -> bool:
 
 
 def _names_nothing(attribute: Attribute) -> bool:
-    """Whether a value stands there without any name but those of functions."""
+    """Whether the value there has no names except those of functions."""
     if any("${" in token.text or "%{" in token.text for token in attribute.tokens):
         return False
     following = [*(token.text for token in attribute.tokens[1:]), ""]
@@ -123,11 +123,11 @@ def _names_nothing(attribute: Attribute) -> bool:
 
 
 def told_of_job(source: Source, errors: Sequence[str]) -> Iterator[Fault]:
-    """The faults of a job that Nomad's validation names, each at the block that it names."""
+    """The faults that Nomad's validation of a job finds, each at the block that it names."""
     for text in errors:
         lines = [line.strip().removeprefix("* ") for line in text.splitlines() if line.strip()]
         for context, said in _leaves(lines):
-            if _WORLD.search(said):
+            if _CLUSTER.search(said):
                 continue
             where = "".join(f"{part}: " for part in context)
             at = _place(source, context)
@@ -136,7 +136,10 @@ def told_of_job(source: Source, errors: Sequence[str]) -> Iterator[Fault]:
 
 
 def _leaves(lines: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each error with what it is in, outermost first: a line tells how many errors follow that are inside of it."""
+    """Each error with its enclosing blocks, outermost first.
+
+    A line with a count says how many errors inside it follow.
+    """
     waiting: list[tuple[tuple[str, ...], int]] = []
     for line in lines:
         while waiting and waiting[-1][1] == 0:
@@ -154,7 +157,7 @@ def _leaves(lines: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _place(source: Source, context: Sequence[str]) -> int:
-    """Where the innermost block begins that can be found."""
+    """The position of the innermost of these blocks that the file has."""
     block = next(source.tree.body.of("job"), None)
     if block is None:
         return 0

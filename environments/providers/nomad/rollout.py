@@ -19,20 +19,20 @@ from environments.providers.nomad.service_checks import Checks
 from environments.steps.base import StepRun
 
 _TAIL = 8000
-"""Bytes of a failed task's standard error that are read; the last lines are shown."""
+"""Bytes that are read of a failed task's standard error; its last lines are shown."""
 
 _TAIL_LINES = 5
 _UNTIL_COLLECTED = (0.1, 0.3, 1.0, 2.0, 2.0)
-"""Seconds to wait for what a task wrote: Nomad collects it a moment after the task has ended."""
+"""Seconds to wait for the output of a task: Nomad collects it a moment after the task has ended."""
 
 _ENDED_BADLY = frozenset({"failed", "cancelled"})
 
 
 class RolloutWatcher:
-    """Follows one version of a job.
+    """Follows the rollout of one version of a job.
 
-    Nomad reads Consul's checks twice a second and reports them with a delay. So where a group asks for nothing but
-    passing checks (`min_healthy_time = "0s"`), the watcher asks Consul itself.
+    Nomad reads Consul's checks twice a second and reports them with a delay. So where a group requires nothing but
+    passing checks (`min_healthy_time = "0s"`), the watcher queries Consul directly.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class RolloutWatcher:
         *,
         promotes: bool = True,
     ) -> None:
-        """`words` gives what has to be removed from a task's output before it is quoted.
+        """`words` gives the secrets to remove from a task's output before it is quoted.
 
-        `known` events happened earlier and aren't reported again. `promotes`: healthy canaries are promoted;
+        `known` events happened earlier and aren't reported. `promotes`: healthy canaries are promoted;
         otherwise they wait for a person to do that.
         """
         self._nomad = nomad
@@ -66,10 +66,10 @@ class RolloutWatcher:
         self._rollout: Rollout | None = None
 
     def until_healthy(self) -> Outcome:
-        """Returns when every task of every instance runs, or has ended if that is what it is for, and checks pass.
+        """Returns when every task of every instance is running, or has ended if it runs to completion, and checks pass.
 
-        Canaries are promoted first, or the outcome says that they wait for it. Raises `StepFailed` when the job has
-        failed, and `StepTimeout` saying what it was waiting for.
+        Canaries are promoted first, or the outcome says that they await it. Raises `StepFailed` when the job has
+        failed, and `StepTimeout`, which says what it was waiting for.
         """
         if self._job.starts_later:
             return Outcome()
@@ -97,7 +97,7 @@ class RolloutWatcher:
                 return
             self._check_placement()
             self._check_failure()
-            # Once everything is placed, the next thing that counts is a check that passes.
+            # When everything is placed, the next change to wait for is a passing check.
             wait = SLICE
             if self._all_placed() and self._checks.wait_for_change(self._live()):
                 wait = 0.0
@@ -105,7 +105,7 @@ class RolloutWatcher:
                     return
 
     def _see_rollout(self) -> None:
-        """Only a deployment with canaries says more than the instances do."""
+        """Reads Nomad's deployment. Only one with canaries adds information to that of the instances."""
         if canaried(self._job.job):
             rollout = self._nomad.rollout(self._job.namespace, self._job.id)
             self._rollout = rollout if rollout is not None and rollout.job_version == self._job.version else None
@@ -122,11 +122,11 @@ class RolloutWatcher:
         wanted = {group["Name"]: group["Count"] for group in groups if group.get("Count")}
         if self._rollout is not None and self._rollout.awaits_promotion:
             wanted.update(self._rollout.unpromoted)
-            # Nomad promotes what it has found healthy itself.
+            # Nomad promotes canaries that it has judged healthy.
             well = [found for found in self._live() if self._good(found) and found.healthy is True]
             return self._enough(wanted, well) and self._promotion.decide(self._rollout, self._run)
         if self._job.job.get("Type") in ("system", "sysbatch"):
-            # One on each fitting node: as many as there are, once the scheduler has placed them.
+            # A system job has one instance on each suitable node: all that the scheduler has placed.
             placed = {found.group for found in self._allocations}
             return placed >= set(wanted) and all(map(self._good, self._live()))
         return self._enough(wanted, list(filter(self._good, self._live())))
@@ -147,7 +147,7 @@ class RolloutWatcher:
         if self._job.runs_to_its_end:
             return allocation.client == "running" and not lacking
         if allocation.healthy is None and not allocation.terminal and self._checks.pass_for(allocation):
-            # Consul may know it before Nomad's client has reported to its server that the task runs.
+            # Consul may report the service before Nomad's client has reported to its server that the task is running.
             return not lacking or self._duties.alone(allocation.group)
         healthy = allocation.healthy is True or not self._has_rollout()
         return allocation.client == "running" and healthy and not lacking and not self._checks.missing(allocation)
@@ -158,7 +158,7 @@ class RolloutWatcher:
         return len(live) >= wanted and not any(found.terminal for found in live)
 
     def _has_rollout(self) -> bool:
-        # Nomad judges health in a deployment only; system jobs and groups without `update` have none.
+        # Nomad judges health only in a deployment, which system jobs and groups without `update` don't have.
         if self._job.job.get("Type") != "service":
             return False
         return any((group.get("Update") or {}).get("MaxParallel") for group in self._job.job.get("TaskGroups") or [])
@@ -200,7 +200,7 @@ class RolloutWatcher:
             )
         obstacle = unplaced(self._job.job, evaluation)
         if obstacle and obstacle != self._obstacle:
-            self._run.log(f"waiting for room: {obstacle}")
+            self._run.log(f"waiting for placement: {obstacle}")
         self._obstacle = obstacle
 
     def _check_failure(self) -> None:
@@ -210,16 +210,16 @@ class RolloutWatcher:
             mine = rollout is not None and rollout.job_version == self._job.version
             if rollout and mine and rollout.status in _ENDED_BADLY:
                 raise self._failed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
-            # Once it has succeeded, or is forgotten, the deployment says nothing of what fails.
+            # A deployment that has succeeded, or that Nomad has deleted, doesn't report later failures.
             decided = decided or rollout is None or (mine and rollout.status == "successful")
         if decided and failed_for_good(self._allocations) and self._is_over():
             raise self._failed(f"Job {self._job.id!r} failed: {self._reason()}.")
 
     def _is_over(self) -> bool:
-        """Whether Nomad replaces nothing that has failed: it decides that a moment after the failure."""
+        """Whether Nomad won't replace failed instances. It decides that a moment after the failure."""
         if self._nomad.goes_on(self._job.namespace, self._job.id):
             if not self._told_of_another:
-                self._run.log(f"job {self._job.id}: an instance has failed, and Nomad will start another one")
+                self._run.log(f"job {self._job.id}: an instance has failed; Nomad will start another one")
             self._told_of_another = True
             return False
         allocations = self._nomad.allocations(self._job.namespace, self._job.id)[1]
@@ -227,13 +227,13 @@ class RolloutWatcher:
         return failed_for_good(self._allocations)
 
     def _failed(self, sentence: str) -> StepFailed:
-        """The failure, with a hint if containers were killed from outside."""
+        """The error, with a hint if containers were killed from outside."""
         if killed_from_outside(self._allocations):
             return StepFailed(sentence, hint=f"{LIKELY_CAUSE}. Then `calvinverse env retry`.")
         return StepFailed(sentence)
 
     def _reason(self, otherwise: str = "") -> str:
-        """Which task fails, and the end of its output."""
+        """The task that fails, and the end of its output."""
         if self._waits_for_promotion and all(map(self._good, self._live())):
             assert self._rollout is not None
             return self._promotion.reason(self._rollout, len(self._live()))
@@ -250,10 +250,10 @@ class RolloutWatcher:
         if self._allocations:
             states = ", ".join(sorted({found.client for found in self._live()}))
             return otherwise.rstrip(".") or f"its instances are {states}, but not healthy"
-        return otherwise.rstrip(".") or "nothing of it has been started"
+        return otherwise.rstrip(".") or "none of its instances has been started"
 
     def _suspects(self) -> Sequence[tuple[Allocation, Task]]:
-        # The task that failed first comes first: Nomad kills its siblings, which then appear as failed, too.
+        # The task that failed first comes first: Nomad then kills its siblings, which appear as failed too.
         tasks = [(one, task) for one in reversed(self._allocations) for task in sorted(one.tasks, key=_failed_at)]
         failed = [(found, task) for found, task in tasks if task.failed or any(event.failed for event in task.events)]
         lacking = [(found, task) for found in reversed(self._live()) for task in self._duties.lacking(found)]
@@ -265,7 +265,7 @@ class RolloutWatcher:
             words = self._words()
         except CalvinverseError:
             words = None
-        # Output is only quoted if all secrets are known that must be removed from it.
+        # Output is quoted only if all secrets that must be removed from it are known.
         return "" if words is None else Cleaner(words).clean(text)
 
     def _tail(self, allocation: Allocation, task: Task) -> str:
@@ -276,11 +276,11 @@ class RolloutWatcher:
             time.sleep(pause)
             text = self._nomad.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
         if len(text.encode()) >= _TAIL:
-            text = text.partition("\n")[2]  # half a line may be half a secret
+            text = text.partition("\n")[2]  # an incomplete line may contain a part of a secret
         text = self._clean(text) if text else ""
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
 
 
 def _failed_at(task: Task) -> float:
-    """When the task failed first; infinite when it hasn't."""
+    """When the task failed first; infinite if it hasn't failed."""
     return min((event.at for event in task.events if event.failed), default=math.inf)

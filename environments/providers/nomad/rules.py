@@ -1,4 +1,4 @@
-"""What a job may ask for in its environment, and what the service writes into it."""
+"""The rules for a job in an environment, and what the service writes into the job."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,13 +12,16 @@ from environments.steps.hcl.tree import parse
 from environments.steps.marks import MARK, mark
 
 OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
-"""Audiences that workload identities of an environment may have; `nomad-manager` would be root of the cluster."""
+"""Audiences that workload identities of an environment may have.
+
+`nomad-manager` would give full rights to the cluster.
+"""
 
 OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
 
 OWN_SPACES = ("pid_mode", "ipc_mode", "uts_mode", "userns_mode", "cgroupns")
-"""What a container may share with its node or with another container: processes to kill, memory to read."""
+"""Options with which a container could share namespaces of its node or of another container."""
 
 OWN_NETWORKS = frozenset({"", "none"})
 """Values of `network_mode` of a task that leave it in the network of its group; "none" gives it none at all."""
@@ -33,10 +36,10 @@ _UNDECLARED_HOST = 'and its template doesn\'t declare network = "host"'
 
 
 def job_label(text: str) -> str:
-    """The id of the job in a job file, which must be written as a plain name. Raises `InvalidJob`."""
+    """The id of the job in a job file, which must be a plain name. Raises `InvalidJob`."""
     labels = _labels("job", text)
     if len(labels) != 1:
-        raise InvalidJob('A job file must hold one block `job "<name>" {`, with the name written out.')
+        raise InvalidJob('A job file must contain one block `job "<name>" {`, with the name written out.')
     label = labels[0]
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", label):
         raise InvalidJob(f"{label!r} can't be a job's name; use lower-case letters, digits and hyphens.")
@@ -44,7 +47,7 @@ def job_label(text: str) -> str:
 
 
 def declared(text: str, given: Iterable[str]) -> set[str]:
-    """Names of the variables that a job file declares. Raises `InvalidJob` for others, which Nomad would ignore."""
+    """Names of the variables that a job file declares. Raises `InvalidJob` for `given` ones that it doesn't declare."""
     names = set(_labels("variable", text))
     names |= {found.name for block in parse(text).body.of("variables") for found in block.body.attributes}
     if unknown := sorted(set(given) - names):
@@ -53,7 +56,7 @@ def declared(text: str, given: Iterable[str]) -> set[str]:
 
 
 def _labels(kind: str, text: str) -> list[str]:
-    """The label of each block of a kind at the top of a job file."""
+    """The label of each block of a kind at the top level of a job file."""
     return [block.labels[0] for block in parse(text).body.of(kind) if len(block.labels) == 1]
 
 
@@ -66,11 +69,11 @@ def adopt(
     volumes: Collection[str] = (),
     host_network: bool = False,
 ) -> Job:
-    """The parsed job as it is registered: in the environment's namespace, with its marks.
+    """The job to register for a parsed job: in the environment's namespace, with its marks.
 
-    `trusted` jobs (of the meta environment) may ask for any identity, any host volume and any network, others for those
-    host `volumes` that their template declares, and for the node's network if it declares that (`host_network`). Raises
-    `InvalidJob` naming every reason.
+    `trusted` jobs (of the meta environment) may ask for any identity, any host volume and any network, other jobs only for
+    the host `volumes` that their template declares, and for the node's network if it declares that (`host_network`). Raises
+    `InvalidJob`, which names every reason.
     """
     problems = list(_problems(job, name, owner, trusted, frozenset(volumes)))
     if not (trusted or host_network):
@@ -194,7 +197,7 @@ def _volume_problems(volumes: Mapping[str, Any] | None, where: str, allowed: fro
     for volume in (volumes or {}).values():
         if volume.get("Type") != "host":
             continue
-        # A folder of the host belongs to no environment; one of them holds the service's database.
+        # A folder of the host belongs to no environment; one of them contains the service's database.
         if volume.get("Source") not in allowed:
             yield f"{where} asks for the host volume {volume.get('Source')!r}, which its template doesn't declare"
         elif volume.get("PerAlloc"):
@@ -209,7 +212,7 @@ def _service_problems(service: Mapping[str, Any], owner: Owner, trusted: bool) -
         yield f"{where} doesn't begin with {prefix!r}"
         return
     try:
-        # For a name with an interpolation Nomad would use its own token, and so bypass the environment's policy.
+        # For a name with an interpolation Nomad would use its own token, which bypasses the environment's policy.
         check_label(name.removeprefix(prefix), "a service")
         if len(name) > LONGEST_LABEL:
             yield f"{where} is longer than {LONGEST_LABEL} characters"

@@ -1,19 +1,19 @@
-"""Which blocks and arguments a job file has: those of Nomad 1.10 (its `api` structs and `jobspec2`).
+"""The blocks and arguments of a job file: those of Nomad 1.10 (its `api` structs and `jobspec2`).
 
-A kind of block is written as its arguments, each `name:type`, and its blocks, each `name` or `name=kind` where the kind
-has another name. Types: `s` text, `n` number, `b` boolean, `d` duration, `l` list, `a` anything.
+A kind of block is written as a list of arguments, each `name:type`, and a list of blocks, each `name`, or `name=kind`
+if the kind has another name. Types: `s` text, `n` number, `b` boolean, `d` duration, `l` list, `a` anything.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FREE = "free"
-"""Kind of the blocks in which any argument may stand, such as `meta`."""
+"""Kind of the blocks that accept any argument, such as `meta`."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of block: types of its arguments by name, kinds of its blocks by name, and how many labels it has."""
+    """A kind of block: name → type of its arguments, name → kind of its blocks, and its number of labels."""
 
     arguments: Mapping[str, str]
     blocks: Mapping[str, str] = field(default_factory=dict)
@@ -185,7 +185,7 @@ CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("parameterized", "payload"): ("optional", "required", "forbidden"),
     ("volume", "type"): ("host", "csi"),
 }
-"""What may stand in an argument that takes only certain words."""
+"""The allowed values of arguments that accept only certain words."""
 
 DRIVERS: dict[str, frozenset[str]] = {
     "docker": _words(
@@ -202,19 +202,19 @@ DRIVERS: dict[str, frozenset[str]] = {
     "java": _words("class class_path jar_path jvm_options args pid_mode ipc_mode cap_add cap_drop work_dir"),
     "qemu": _words("image_path drive_interface accelerator graceful_shutdown guest_agent args port_map"),
 }
-"""The drivers that come with Nomad, and what may stand in their `config`."""
+"""The drivers that Nomad includes, and the arguments of their `config`."""
 
 NEEDED: dict[str, str] = {"lifecycle": "hook", "action": "command", "scaling": "max"}
-"""What a block can't be without."""
+"""The argument that a block must have."""
 
 REQUIRED: dict[str, str] = {"docker": "image", "exec": "command", "raw_exec": "command", "qemu": "image_path"}
-"""What a driver's `config` can't be without."""
+"""The argument that a driver's `config` must have."""
 
 PLUGINS = _words(
     "containerd-driver exec2 firecracker-task-driver iis jail-task-driver lxc mock_driver nspawn nomad-driver- "
     "virt podman pledge pot rkt singularity systemd-nspawn virt wasmtime"
 )
-"""Drivers that are added as plugins; there are others."""
+"""Drivers that are available as plugins; there are others."""
 
 FUNCTIONS = _words(
     "abs base64decode base64encode bcrypt can ceil chomp chunklist cidrhost cidrnetmask cidrsubnet cidrsubnets "
@@ -225,7 +225,7 @@ FUNCTIONS = _words(
     "upper urlencode uuidv4 uuidv5 values yamldecode yamlencode zipmap abspath basename dirname file filebase64 "
     "fileexists fileset pathexpand"
 )
-"""The functions of expressions in a job file; those of the node's files only refuse."""
+"""The functions of expressions in a job file, including the `DISABLED` ones."""
 
 DISABLED = _words("abspath basename dirname file filebase64 pathexpand")
 """Functions that Nomad's servers refuse to run."""

@@ -1,4 +1,4 @@
-"""Where the services of a job listen, as Consul knows them."""
+"""The addresses of a job's services, from Consul."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -16,8 +16,8 @@ def addresses(
 ) -> dict[str, Any]:
     """For each service of the job, by its name in the environment, its `name`, `address`, `port` and `url`.
 
-    They are null for a service of which no instance is wanted. Of several instances it is one that serves: of the
-    version that was made, or of the one before while that waits for promotion. `tell`: the version is new.
+    Address, port and `url` are null for a service of a group with `count = 0`. Of several instances one that serves is
+    used: of the new version, or of the version before while the new one awaits promotion. `tell`: the version is new.
     """
     found: dict[str, Any] = {}
     if job.get("Type") in ("batch", "sysbatch"):
@@ -29,14 +29,14 @@ def addresses(
             found[label] = _entry(service, _instance(catalogue, name, outcome, run))
         elif label not in found:
             if tell:
-                run.log(f"service {label} has no address: its group has count = 0, so no instance of it is wanted")
+                run.log(f"service {label} has no address: its group has count = 0, so it has no instances")
             url: dict[str, Any] = {"url": None} if _scheme(service, service.get("Tags"), service.get("Meta")) else {}
             found[label] = {"name": name, "address": None, "port": None, **url}
     return found
 
 
 def _services(job: Job) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Those in Consul, with the count of their group."""
+    """The services in Consul, with the count of their group."""
     for group in job.get("TaskGroups") or []:
         for service in group_services(group):
             if service.get("Provider") in (None, "", "consul"):
@@ -52,9 +52,9 @@ def _entry(service: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
 
 
 def _instance(catalogue: Catalogue, service: str, outcome: Outcome, run: StepRun) -> Instance:
-    """An instance that serves, as soon as Consul knows it.
+    """Waits until Consul has an instance that serves, and returns it.
 
-    A service that only canaries have, which wait for promotion, is told of them.
+    For a service that only the waiting canaries have, it returns one of those.
     """
     index = 0
     while True:
@@ -66,7 +66,7 @@ def _instance(catalogue: Catalogue, service: str, outcome: Outcome, run: StepRun
 
 
 def _scheme(service: Mapping[str, Any], tags: Collection[str] | None, metadata: Mapping[str, str] | None) -> str:
-    """How to talk to a service: its metadata say it, a tag does, or its health check does."""
+    """The protocol of a service, from its metadata, a tag or its health check."""
     if metadata and metadata.get("scheme"):
         return metadata["scheme"]
     for scheme in ("https", "http"):

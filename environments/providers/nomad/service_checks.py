@@ -1,4 +1,4 @@
-"""The checks of a job's services in Consul, which are known there sooner than in Nomad."""
+"""The checks of a job's services, read from Consul, which has their results sooner than Nomad."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +15,9 @@ _OVERLOOKED = ("ignore", "ignore_warnings")
 
 
 class Checks:
-    """What Consul says about the services of those groups for which passing checks are all that counts.
+    """The results of checks for groups that are healthy as soon as their checks pass.
 
-    And about those of `system` jobs: Nomad has no deployments of them, so it doesn't wait for any check.
+    Includes groups of `system` jobs: Nomad makes no deployments for those, so it doesn't wait for their checks.
     """
 
     def __init__(self, catalogue: Catalogue, job: Job) -> None:
@@ -42,23 +42,23 @@ class Checks:
         self._index: dict[str, int] = {}
 
     def pass_for(self, allocation: Allocation) -> bool:
-        """Whether each service of the allocation was passing when Consul was asked last."""
+        """Whether all services of the allocation passed in the last answer of Consul."""
         return allocation.group in self._services and not self._lacking(allocation)
 
     def missing(self, allocation: Allocation) -> list[str]:
-        """Services whose checks nobody but us waits for, and which weren't passing when Consul was asked last."""
+        """Services for whose checks Nomad doesn't wait, and which didn't pass in the last answer of Consul."""
         return self._lacking(allocation) if self._alone else []
 
     def wait_for_change(self, live: Sequence[Allocation]) -> bool:
-        """Asks Consul about a service that these allocations lack, waiting for a change for a second at most.
+        """Queries Consul for one service of these allocations that doesn't pass; waits for a change, a second at most.
 
-        False when none is lacking, or passing checks aren't all that counts.
+        False if all pass, or if the group isn't healthy by passing checks alone.
         """
         service = next((name for allocation in live for name in self._lacking(allocation)), None)
         if service is None:
             return False
         before = self._index.get(service, 0)
-        # Short while tasks are being started: their events are reported after each query.
+        # The wait is short while tasks start, because their events are reported after each query.
         wait = SLICE if all(found.client == "running" for found in live) else _WHILE_STARTING
         index, instances = self._catalogue.instances(service, index=before, wait=wait if before else 0.0)
         self._index[service] = index

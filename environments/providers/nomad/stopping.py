@@ -1,4 +1,4 @@
-"""Stopping jobs: the order, time limits, what is reported meanwhile, and what is done about hanging tasks."""
+"""Stops jobs: in order, within time limits, with reports meanwhile; kills tasks that hang."""
 
 import re
 import time
@@ -17,19 +17,19 @@ POSTSTOP_PATIENCE = timedelta(minutes=2)
 """How long a poststop task may run before it is killed, unless its `kill_timeout` is longer: Nomad has no limit."""
 
 LONGEST_STOP = timedelta(hours=1)
-"""How long one attempt to stop jobs lasts at most, whatever their job files say."""
+"""The time limit of one attempt to stop jobs, whatever their job files say."""
 
 _LATE_START = 60.0
 """Seconds that Nomad 1.10 waits each time before it starts a poststop task with a workload identity, as for Consul.
 
-It renews no identities of an allocation that stops, and gives up waiting for one after that time.
+Nomad doesn't renew identities of an allocation that stops, and stops waiting for one after that time.
 """
 
 _SLACK = timedelta(minutes=1)
-"""For everything except the waiting times that job files ask for."""
+"""Time for everything except the waiting times that job files ask for."""
 
 _QUIET = 3.0
-"""Seconds of waiting before anything is reported: most tasks stop at once."""
+"""Seconds before the first report: most tasks stop at once."""
 
 _REMINDER = 60.0
 """Seconds after which the same line is reported again."""
@@ -37,7 +37,7 @@ _REMINDER = 60.0
 _KILLS_AFTER = re.compile(r"Waiting (\S+) before force killing")
 
 _KILL_PAUSE = 5.0
-"""Seconds between two signals to a task that is started again by its restart policy."""
+"""Seconds between two signals to a task that its restart policy starts again."""
 
 
 def stop_jobs(
@@ -47,10 +47,10 @@ def stop_jobs(
     run: StepRun,
     patience: timedelta = POSTSTOP_PATIENCE,
 ) -> None:
-    """Stops the jobs, waits until none of their allocations runs, then makes Nomad forget them.
+    """Stops the jobs, waits until all their allocations have ended, then purges the jobs.
 
-    In this order, because Nomad forgets the allocations of a purged job while their containers still run. Raises
-    `StepTimeout` naming the tasks that still run.
+    The order matters: Nomad drops the allocations of a purged job while their containers are still running. Raises
+    `StepTimeout`, which names the running tasks.
     """
     for job in jobs:
         run.before_effect()
@@ -64,7 +64,7 @@ def stop_jobs(
 def time_to_stop(
     nomad: NomadApi, namespace: str, jobs: Sequence[str], patience: timedelta = POSTSTOP_PATIENCE
 ) -> timedelta:
-    """How long stopping the jobs may take, by what their job files ask for; they stop side by side."""
+    """How long stopping the jobs may take according to their job files; they stop in parallel."""
     present = (nomad.job(namespace, job) for job in jobs)
     longest = max((_longest(job, patience) for job in present if job is not None), default=0.0)
     return min(timedelta(seconds=longest), LONGEST_STOP) + _SLACK
@@ -75,7 +75,7 @@ def _longest(job: Job, patience: timedelta) -> float:
 
 
 def _of_group(group: Mapping[str, Any], patience: timedelta) -> float:
-    """Seconds: Nomad stops the leader first, then the other tasks, then sidecars; then the poststop tasks run."""
+    """Seconds. Nomad stops the leader first, then the other tasks, then sidecars; then poststop tasks run."""
     leaders = {task["Name"] for task in group.get("Tasks") or [] if task.get("Leader")}
     phases: Counter[str] = Counter()
     for duty in duties(group):
@@ -150,7 +150,7 @@ class _Ending:
             return f"{began} after the others have stopped; it is killed after {limit}".lstrip(", ")
         if asked := _last(task, "Killing"):
             delay = f", after a shutdown_delay of {_told(duty.shutdown_delay)}" if duty.shutdown_delay else ""
-            # Nomad's clients have a limit of their own (`max_kill_timeout`), and report the time that they use.
+            # Nomad's clients have their own limit (`max_kill_timeout`), and report the timeout that they use.
             told = next((event.message for event in task.events if event.kind == "Killing"), "")
             limit = found[1] if (found := _KILLS_AFTER.search(told)) else _told(duty.kill_timeout)
             return f"to stop; it was asked to at {asked}, and its kill_timeout is {limit}{delay}"
@@ -187,13 +187,13 @@ class _Ending:
 
 
 def _unended(allocation: Allocation, known: Duties) -> list[Task]:
-    """Tasks for whose end the allocation waits."""
+    """Tasks that must end before the allocation has ended."""
     left = [task for task in allocation.tasks if task.state != "dead"]
     return [task for task in left if known.of(allocation.group, task.name).hook != POSTSTOP] or left
 
 
 def _last(task: Task, kind: str) -> str:
-    """When such an event was reported last, for people; "" if never."""
+    """The time of the last such event, for people; "" if there was none."""
     at = max((event.at for event in task.events if event.kind == kind), default=None)
     return "" if at is None else f"{datetime.fromtimestamp(at / 1e9, UTC):%H:%M:%S} UTC"
 

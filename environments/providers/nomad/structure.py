@@ -1,4 +1,4 @@
-"""Blocks and arguments of a job file that Nomad doesn't have, and values that they can't have."""
+"""Finds unknown blocks and arguments in a job file, and values that they can't have."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _ANYTHING = frozenset({"locals", "variables"})
 
 
 def structure_faults(source: Source) -> Iterator[Fault]:
-    """Faults of the whole file."""
+    """All faults of the file."""
     waiting: list[tuple[Body, str, Block | None]] = [(source.tree.body, "file", None)]
     while waiting:
         body, name, around = waiting.pop()
@@ -43,7 +43,7 @@ def structure_faults(source: Source) -> Iterator[Fault]:
 
 
 def _inner(block: Block) -> tuple[str, Body | None]:
-    """The kind of block that it makes, and its content; a `dynamic` block makes others."""
+    """The kind of the block and its content; for a `dynamic` block, those of the blocks that it generates."""
     if block.kind != "dynamic" or len(block.labels) != 1:
         return block.kind, block.body
     content = next(block.body.of("content"), None)
@@ -60,7 +60,7 @@ def _arguments(source: Source, body: Body, kind: Kind, name: str, where: str) ->
         if form is not None:
             yield from _value(source, attribute, form, CHOICES.get((name, attribute.name)))
         elif attribute.name in kind.blocks:
-            message = f"{attribute.name!r} is a block {where}, not an argument: leave the equals sign out"
+            message = f"{attribute.name!r} is a block {where}, not an argument: remove the equals sign"
             yield source.fault(attribute.at, message)
         else:
             suggestion = meant(attribute.name, {*kind.arguments, *kind.blocks}) or _elsewhere(attribute.name, kind)
@@ -75,7 +75,7 @@ def _unknown_block(source: Source, block: Block, name: str, kind: Kind, where: s
 
 
 def _elsewhere(name: str, kind: Kind) -> str:
-    """For what stands one block too far out."""
+    """A suggestion for an argument or block that belongs one level deeper."""
     for inner, known in kind.blocks.items():
         if known != FREE and name in {*KINDS[known].arguments, *KINDS[known].blocks}:
             return f'it belongs in a block "{inner}"'
@@ -109,7 +109,7 @@ def _value(source: Source, attribute: Attribute, form: str, choices: tuple[str, 
     if wrong:
         yield source.fault(attribute.at, f"{attribute.name!r} must be {_FORMS[form]}, not {given[:80]!r}")
     elif choices is not None and text and text not in choices and "${" not in text:
-        # An empty text is the default everywhere.
+        # An empty text means the default everywhere.
         told = ", ".join(repr(choice) for choice in choices)
         yield source.fault(
             attribute.at, f"{attribute.name!r} can't be {text[:80]!r}; there are {told}", meant(text, choices)

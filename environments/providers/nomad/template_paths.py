@@ -1,4 +1,4 @@
-"""What the templates of a job file read from Consul and OpenBao, and whether the environment may read it."""
+"""Finds what the templates of a job file read from Consul and OpenBao, and checks that the environment may read it."""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ _CALL = re.compile(
     r"(?:\(\s*printf\s+)?(?P<text>\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`)"
     r"(?P<rest>\s*\(\s*env\s+(?:\"NOMAD_NAMESPACE\"|`NOMAD_NAMESPACE`)\s*\)\s*\))?"
 )
-"""A function of Nomad's templates with a text, or with `(printf "…" (env "NOMAD_NAMESPACE"))`."""
+"""A call of a template function with a text, or with `(printf "…" (env "NOMAD_NAMESPACE"))`."""
 
 _ENVIRONMENT = "\0"
-"""Stands for the environment's name in a path."""
+"""Replaces the environment's name in a path."""
 
 _PREFIXES = {
     "secret": (f"secret/data/environments/{_ENVIRONMENT}/", f"secret/environments/{_ENVIRONMENT}/"),
@@ -26,12 +26,12 @@ _PREFIXES = {
     "key": (f"environments/{_ENVIRONMENT}/",),
 }
 _LONGEST = 100_000
-"""Characters of a template that are looked at."""
+"""Characters of a template that are checked."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """A path that a template reads: `function` of Nomad's templates, `path` below the environment's own prefix."""
+    """A path that a template reads: with the template function `function`, `path` below the environment's prefix."""
 
     function: str
     path: str
@@ -39,13 +39,13 @@ class Read:
 
 
 def read_paths(source: Source) -> Iterator[Read | Fault]:
-    """What templates read below the environment's prefix; a fault for what they can't read."""
+    """The paths that templates read below the environment's prefix, and a fault for each path that they can't read."""
     for found in _templates(source):
         yield from _reads(source, found)
 
 
 def template_faults(source: Source) -> Iterator[Fault]:
-    """What keeps templates from being read: the task would wait for them for ever."""
+    """Faults for which Nomad can't parse a template; the task would wait for it for ever."""
     for found in _templates(source):
         if len(found.text) > _LONGEST:
             continue
@@ -91,7 +91,7 @@ def _reads(source: Source, template: _Template) -> Iterator[Read | Fault]:
             continue
         printed = "printf" in call[0][: call.start("text") - call.start()]
         if printed and call["rest"] is None:
-            continue  # other arguments than the environment's name: nobody can tell
+            continue  # arguments other than the environment's name: the path is unknown
         path = call["text"][1:-1]
         if printed:
             path = path.replace("%s", _ENVIRONMENT, 1)
@@ -106,7 +106,7 @@ def _shown(code: bool, part: str) -> str:
 
 
 def _line(source: Source, data: Attribute, text: str, at: int) -> int:
-    """The line of a position in a template: those of a heredoc are those of the file."""
+    """The line of a position in a template. Lines in a heredoc are lines of the file."""
     line, _ = source.tree.place(data.at)
     return line + 1 + text.count("\n", 0, at) if data.tokens[0].text.startswith("<<") else line
 

@@ -1,4 +1,4 @@
-"""A job as a flat map of its texts, and back."""
+"""Converts a job to a flat map of its texts, and back."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from environments.providers.nomad.ports import Job
 
 @dataclass(frozen=True)
 class Leaves:
-    """A job as a flat map: for each place its text, or other value. A key has a place too: it ends in `KEY`."""
+    """A job as a flat map: path → text or other value. A key has a path too, which ends in `KEY`."""
 
     texts: Mapping[Path, str]
     others: Mapping[Path, Any]
 
 
 def leaves(job: Job, unmark: Callable[[str], str]) -> Leaves:
-    """The map of a job; `unmark`: how its keys are read."""
+    """The map of a job; `unmark` converts its keys."""
     found: dict[Path, str] = {}
     others: dict[Path, Any] = {}
     for path, item in _walk(job, (), unmark):
@@ -26,7 +26,7 @@ def leaves(job: Job, unmark: Callable[[str], str]) -> Leaves:
 
 
 def replaced(node: Any, path: Path, changed: Mapping[Path, str]) -> Any:
-    """The job, or the part of it at `path`, with other texts."""
+    """The job, or the part of it at `path`, with the texts of `changed`."""
     if isinstance(node, dict):
         return {key: replaced(item, (*path, key), changed) for key, item in node.items()}
     if isinstance(node, list):

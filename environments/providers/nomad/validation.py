@@ -1,9 +1,9 @@
-"""Validates the job files of a template with a connected Nomad, before there is an environment.
+"""Validates the job files of a template with a connected Nomad, before an environment exists.
 
-Nomad's own parser and validation find what static checks can't: errors in expressions, cron specs, operators. They need
-values for the variables. Constants and expressions of defaults are known; what only an environment has (outputs of
-steps, parameters without a default) is guessed. A template is never refused for a guess: then a fault counts only if
-two different guesses have it, and if what it is about can't depend on them.
+Nomad's parser and validation find what static checks can't: errors in expressions, cron specs, operators. They need
+values for the variables. Constants and expressions of defaults are known; values that only an environment has (outputs
+of steps, parameters without a default) are guessed. A template is never refused because of a guess: then a fault counts
+only if two different guesses have it, and if its subject can't depend on them.
 """
 
 import threading
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 JOB_KIND = "nomad.job"
 
 _NAMESPACE = "default"
-"""Nomad has it always; the environment's isn't there yet."""
+"""This namespace always exists; the environment's doesn't exist yet."""
 
 _ENVIRONMENT = Owner(id="env-aaaaaaaaaaaa", name="env")
 _IMAGE = "image:placeholder"
@@ -52,35 +52,35 @@ _LONGEST_FILE = 256 * 1024
 """Bytes of a job file; longer ones aren't sent."""
 
 _PATIENCE = 20.0
-"""Seconds for all job files of a template; a call that is under way is waited for."""
+"""Seconds for all job files of a template; a call that has begun is not interrupted."""
 
 _AT_ONCE = 2
-"""Templates that are validated at a time."""
+"""Templates that are validated in parallel."""
 
 _GUESSES = (
     {"string": "placeholder", "number": 100, "bool": True, "list": [], "set": [], "map": {}, "": "1"},
     {"string": "example", "number": 200, "bool": False, "": "2"},
 )
-"""By the type of a variable; "" stands for a part of a list or table, whose type isn't checked; a type that
-isn't there has null."""
+"""Type of a variable → two guesses. "" is the type of parts of lists and tables, which aren't checked. For any other
+type the guess is null."""
 
 _FREE = frozenset({"Env", "Config", "EmbeddedTmpl", "Meta", "Tags", "CPU", "MemoryMB"})
-"""Fields of a job in which a guess is as right as any other value: validation takes nearly all there."""
+"""Fields of a job in which any guess will do, because validation accepts nearly all values there."""
 
 
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
-"""Defaults that people replace: nothing is known by them."""
+"""Defaults that people replace, so they are treated as unknown."""
 
 
 class _Unknown(dict[str, Any]):
-    """Names of which only some are known; asking for another one ends the evaluation."""
+    """A mapping with some known names; reading another name ends the evaluation."""
 
     def __missing__(self, name: str) -> Any:
         raise CheckTooCostly(f"{name!r} isn't known yet.")
 
 
 class _Images(dict[str, str]):
-    """References of images; any other image may be published later."""
+    """References of images; a guess for any other image, which may be published later."""
 
     def __missing__(self, name: str) -> str:
         return _IMAGE
@@ -96,7 +96,7 @@ class NomadJudge:
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
 
     def __call__(self, bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
-        """Faults of job files of which nothing bad is `found`; a warning when Nomad can't be asked."""
+        """Faults of the job files without faults in `found`; a warning if Nomad can't be asked."""
         broken = {fault.file for fault in found if not fault.warning}
         try:
             template = bundle.template()
@@ -142,7 +142,7 @@ class NomadJudge:
             written = [hcl.assignments(values) for values in tries]
             label = job_label(text)
         except CalvinverseError:
-            return []  # it has a fault that is told already
+            return []  # it has a fault that is reported already
         source = Source(file, parse(text))
         read = [self._read(text, values) for values in written]
         jobs = [job for job in read if isinstance(job, dict)]
@@ -181,7 +181,7 @@ class NomadJudge:
 
 
 def _asked(template: Template, broken: set[str]) -> list[tuple[str, Mapping[str, Any]]]:
-    """File and variables of each step that Nomad can be asked about."""
+    """File and variables of each step whose job Nomad can validate."""
     found: list[tuple[str, Mapping[str, Any]]] = []
     for step in template.steps:
         file, variables = step.options.get("file"), step.options.get("variables", {})
@@ -201,9 +201,9 @@ def _values(
     *,
     guess: bool,
 ) -> list[dict[str, Any]]:
-    """The values of the variables: once when all are known, else twice with different guesses.
+    """The values of the variables: one set if all are known, else two with different guesses.
 
-    `guess`: nothing is known for sure.
+    `guess`: all values are guesses.
     """
     blocks = {block.labels[0]: block for block in source.tree.body.of("variable") if len(block.labels) == 1}
     scope = _scope(template, images)
@@ -223,7 +223,7 @@ def _values(
 
 
 def _scope(template: Template, images: Mapping[str, str]) -> dict[str, Any]:
-    """What expressions see: what everybody's environment of this template has, unless parameters are given."""
+    """The names for expressions, with the values that all environments without given parameters have."""
     parameters = _Unknown()
     for name, schema in template.parameters.items():
         choices = schema.get("enum")
@@ -242,7 +242,7 @@ def _scope(template: Template, images: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(value: Any, scope: Mapping[str, Any], guesses: Mapping[str, Any], kind: str) -> tuple[Any, bool]:
-    """A value with its expressions evaluated, and whether any of it is guessed."""
+    """A value with its expressions evaluated, and whether any part of it is guessed."""
     if isinstance(value, Mapping):
         parts = {key: _value(part, scope, guesses, "") for key, part in value.items()}
         return {key: part for key, (part, _) in parts.items()}, any(guessed for _, guessed in parts.values())
@@ -260,11 +260,11 @@ def _value(value: Any, scope: Mapping[str, Any], guesses: Mapping[str, Any], kin
 
 
 def _costly(text: str, names: Mapping[str, Any], where: str) -> Any:
-    raise CheckTooCostly(f"{where}: its value isn't looked at.")
+    raise CheckTooCostly(f"{where}: its value isn't evaluated.")
 
 
 def _same(source: Source, refused: Sequence[str]) -> Iterator[Fault]:
-    """Faults of the file that each answer has; of those to guesses only what can't depend on them."""
+    """Faults that all answers have; if the values are guesses, only those that can't depend on the guesses."""
     answers = [diagnostics(text) for text in refused]
     for found in answers[0]:
         if len(answers) == 1 or (all(found in other for other in answers) and of_the_file(source, found)):
@@ -272,7 +272,7 @@ def _same(source: Source, refused: Sequence[str]) -> Iterator[Fault]:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether two jobs differ only where any value is right."""
+    """Whether two jobs differ only in fields where any guess will do."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if {*one} - _FREE != {*other} - _FREE:
             return False

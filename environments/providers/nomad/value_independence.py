@@ -1,8 +1,8 @@
-"""Which parts of a job don't depend on the values: what Nomad acts on must be such a part, or stand in the job file.
+"""Finds the parts of a job that don't depend on values. Code that Nomad acts on must be one, or be in the job file.
 
-Marks follow the characters of texts. What a job file makes of numbers, of lengths or by looking something up carries
-none: a file can make a dollar sign of 36. So the file is read with other values of the same shape as well. What comes
-out each time is the author's, however it was made. The rest must be in the file as it was written.
+Marks follow the characters of texts. Text that a job file computes from numbers, from lengths or with a lookup has no
+marks: a file can compute a dollar sign from 36. So the file is also parsed with other values of the same shape. Text
+that is the same each time is the author's, however it was computed. All other code must be in the file literally.
 """
 
 import re
@@ -27,7 +27,7 @@ _SPECIAL = re.compile(r"[#'\"`\\]")
 
 
 class Twins:
-    """The jobs that come of other values, and the text of the job file."""
+    """The jobs that result from other values, and the text of the job file."""
 
     def __init__(self, parse: Callable[[str, str], Job], file: str, variables: Mapping[str, Any]) -> None:
         """`parse`: `NomadApi.parse`."""
@@ -42,7 +42,7 @@ class Twins:
         self._steady = False
 
     def check(self, field: Field, text: Text, left: str, right: str) -> None:
-        """Raises `ValueError` if values made something of a text of the job that Nomad would act on.
+        """Raises `ValueError` if a text of the job contains code that Nomad would act on and that depends on values.
 
         `left` and `right`: the delimiters of the template beside it.
         """
@@ -55,7 +55,7 @@ class Twins:
             self._elsewhere(field, text)
 
     def moving(self, paths: Sequence[Path], own: Mapping[Path, str]) -> list[str]:
-        """The variables that those texts of the job depend on."""
+        """The variables that these texts of the job depend on."""
         names = []
         for name, value in self._variables.items():
             jobs = [self._job(hcl.assignments({**self._variables, name: other})) for other, _ in others(value)]
@@ -64,7 +64,7 @@ class Twins:
         return names
 
     def _delimits(self, field: Field, text: str) -> bool:
-        """Whether a delimiter is Nomad's own, or stands in the job file as what it is."""
+        """Whether a delimiter is Nomad's default, or is a delimiter in the job file."""
         left = field.path[-1] == "LeftDelim"
         name = "left_delimiter" if left else "right_delimiter"
         if not any(name in found for found in self._written):
@@ -119,16 +119,19 @@ class Twins:
             names.add(name)
 
     def _stands(self, code: str) -> bool:
-        """Whether the author wrote that code in the job file. Only code with its end says so: others begin the same."""
+        """Whether the job file contains that code.
+
+        Incomplete code doesn't count, because other code begins the same.
+        """
         code = " ".join(code.split())
         if name := _NAME.fullmatch(code):
-            # HCL allows a name without braces, too.
+            # HCL also allows a name without braces.
             bare = re.compile(rf"(?<![\w.$]){re.escape(name[1])}(?![\w.])")
             return any(bare.search(found) for found in self._written)
         return any(code in found for found in self._written)
 
     def _fills(self, code: str, left: str, right: str) -> bool:
-        """Whether code of a template is the author's, with words in its quoted texts or numbers in place of `${…}`."""
+        """Whether the job file has that code of a template, with `${…}` for words in quoted texts or for numbers."""
         code = " ".join(code.split())
         action = re.compile(f"{re.escape(left or LEFT)}.*?{re.escape(right or RIGHT)}")
         items = action.findall(code)
@@ -143,9 +146,9 @@ class Twins:
         )
 
     def _line_stands(self, name: str, special: str, left: str, right: str) -> bool:
-        """Whether the author wrote such a line of an environment file, its quotes and the like too.
+        """Whether the job file contains such a line of an environment file, with the same special characters.
 
-        Numbers in its name may come from `${…}`.
+        Numbers in its name may result from `${…}`.
         """
         parts = map(re.escape, _NUMBER.split(name.strip()))
         pattern = re.compile(r"(?<!\w)" + r"(?:\d+|\$\{[^}]*\})".join(parts) + r"\s*=")
@@ -165,7 +168,7 @@ class Twins:
         return self._all(path, lambda found: wanted in part(found))
 
     def _all(self, path: Path, fits: Callable[[str], bool]) -> bool:
-        """Whether that text of each twin fits."""
+        """Whether that text of each twin satisfies `fits`."""
         twins = self._twins()
         return self._steady and all(path in twin and fits(twin[path]) for twin in twins)
 
@@ -175,7 +178,7 @@ class Twins:
         return self._found
 
     def _find(self) -> tuple[list[Mapping[Path, str]], bool]:
-        """The jobs of other values, and whether each variable could be changed in all ways that it has."""
+        """The jobs from other values, and whether each variable could be varied in all its aspects."""
         found: list[Mapping[Path, str]] = []
         ways: dict[str, list[Any]] = {}
         for name, value in self._variables.items():
@@ -196,7 +199,7 @@ class Twins:
         return found, together or not ways
 
     def _try(self, assignments: str) -> Mapping[Path, str] | None:
-        # The service would refuse an impossible value anyway.
+        # an impossible value, which the service would refuse anyway
         try:
             return leaves(self._parse(self._file, assignments), lambda key: key).texts
         except InvalidJob:
@@ -204,7 +207,7 @@ class Twins:
 
 
 def _pattern(written: str) -> str:
-    """What may come of an action of a template: a word for a `${…}` in its quoted texts, a number for another one."""
+    """A pattern for the results of an action: a word for a `${…}` in a quoted text, a number for any other `${…}`."""
     parts = []
     quoted = False
     at = 0
@@ -222,7 +225,7 @@ def _code(text: str, where: list[Place], start: int, end: int) -> str:
 
 
 def _texts(text: str, where: list[Place]) -> str:
-    """The text outside of actions, and what in their quoted texts could change the meaning of a line."""
+    """The text outside of actions, and characters of their quoted texts that could change the meaning of a line."""
     found = []
     for sign, place in zip(text, where, strict=True):
         if place is Place.TEXT or (place is Place.QUOTED and _SPECIAL.match(sign)):
@@ -233,6 +236,6 @@ def _texts(text: str, where: list[Place]) -> str:
 
 
 def _line(line: str) -> str:
-    """What Nomad acts on in a line of an environment file."""
+    """The parts of a line in an environment file that Nomad acts on."""
     name, equals, rest = line.partition("=")
     return _NUMBER.sub("0", name) + equals + "".join(_SPECIAL.findall(rest))

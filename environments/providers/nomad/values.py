@@ -1,11 +1,11 @@
-"""Reads a job file with values that stay data: Nomad runs what was typed, or the job is refused.
+"""Parses a job file with values so that values stay data. If that isn't possible, the job is refused.
 
-A value could become code where Nomad parses the file (literals prevent that, see `hcl`), where it runs the job (it
+A value could become code where Nomad parses the file (literals prevent that, see `hcl`), where it runs the job (Nomad
 interpolates `${…}`, a driver's `config` is a template of HCL) and where it renders the job's templates. So the file is
-read twice: with the values, and with marks in their place (see `marked_values`). Where marks come out, a value stands,
-however many functions it went through. There it is written so that Nomad takes it as it is, or refused where that can't
-be done. What no mark can follow, because a job file makes it of numbers or of lengths, is seen by other values in their
-place (see `value_independence`).
+parsed twice: with the values, and with marks in their place (see `marked_values`). A mark in the job shows where a
+value ends up, however many functions process it. There the value is written so that Nomad uses it unchanged, or refused
+where that isn't possible. Text that has no marks, because a job file computes it from numbers or lengths, is found by
+parsing the file with other values (see `value_independence`).
 """
 
 import re
@@ -45,19 +45,19 @@ from environments.providers.nomad.value_independence import Twins
 from environments.steps.hcl import literals as hcl
 
 LARGEST = 256 * 1024
-"""Characters of all values of a job file together. Reading the file takes time by their number, many times over."""
+"""Characters of all values for a job file in all. The file is parsed many times with them."""
 
 Parse = Callable[[str, str], Job]
 """`NomadApi.parse`."""
 
-_ELSEWHERE = "Give it to the job through consul.kv, where any text may stand, or change the value."
+_ELSEWHERE = "Give it to the job through consul.kv, which accepts any text, or change the value."
 _IN_ENV = 'Give it to the job through consul.kv and read it with `A={{ key "…" | toJSON }}`, or change the value.'
 
 
 def read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
-    """The job of a job file with these values, which Nomad runs as they were typed.
+    """The job of a job file with these values, which Nomad uses as they were typed.
 
-    Raises `InvalidJob` with Nomad's reason, or naming the field and the variable where a value can't be kept as data.
+    Raises `InvalidJob` with Nomad's reason, or with the field and the variable of a value that could become code.
     """
     try:
         return _read(parse, file, variables)
@@ -68,13 +68,13 @@ def read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
 def _read(parse: Parse, file: str, variables: Mapping[str, Any]) -> Job:
     size = sum(map(len, texts(variables)))
     if size > LARGEST:
-        raise InvalidJob(f"The values for a job file have {size} characters; {LARGEST} is the most.", hint=_ELSEWHERE)
+        raise InvalidJob(f"The values for a job file have {size} characters; the limit is {LARGEST}.", hint=_ELSEWHERE)
     job = parse(file, hcl.assignments(variables))
     if not variables:
         return job
     if reserved(file):
         raise InvalidJob(
-            "The job file holds characters for private use, or of the Deseret script.",
+            "The job file contains characters for private use, or of the Deseret script.",
             hint="With them values can't be distinguished from the file's own text; write something else.",
         )
     return _Reading(parse, file, variables, job).checked()
@@ -94,7 +94,7 @@ class _Reading:
         self._twins = Twins(parse, file, variables)
 
     def checked(self) -> Job:
-        """The job, its values written as data."""
+        """The job, with its values written as data."""
         chosen, marked = self._marks()
         author = Author(self._file, [word for found in chosen.values() for word in found.kept])
         if author.decodes and (hidden := [name for name, found in chosen.items() if _conceals(found)]):
@@ -119,13 +119,13 @@ class _Reading:
         return {**job, "Meta": {**(job.get("Meta") or {}), **meta}} if meta else job
 
     def _marks(self) -> tuple[dict[str, Marked], Leaves]:
-        """How each variable is marked, and the job that comes of it: of the same shape as the true one."""
+        """The marked value of each variable, and the resulting job, which has the same shape as the true one."""
         names = [name for name, value in self._variables.items() if any(texts(value))]
         chosen = {name: next(self._marking.tracked(self._variables[name])) for name in names}
         marked = self._try(chosen)
         if marked is not None and self._faithful(marked):
             return chosen, marked
-        # A value decides what the job looks like, or a function changes it.
+        # A value decides the structure of the job, or a function changes it.
         chosen = {name: self._best(name) for name in names}
         marked = self._try(chosen)
         if marked is None:
@@ -150,7 +150,7 @@ class _Reading:
         return same_shape[0]
 
     def _try(self, chosen: Mapping[str, Marked]) -> Leaves | None:
-        """The job with these marks; None if it has another shape than the true one."""
+        """The job with these marked values; None if its shape differs from that of the true one."""
         return self._tried(hcl.assignments({**self._variables, **{name: item.value for name, item in chosen.items()}}))
 
     def _try_one(self, assignments: str) -> Leaves | None:
@@ -165,18 +165,18 @@ class _Reading:
         return all(self._same(text, marked.texts[path]) for path, text in self._true.texts.items())
 
     def _same(self, text: str, marked: str) -> bool:
-        # HCL composes accents; what was typed is what counts.
+        # HCL normalizes accents; the typed form is used.
         return text == marked or normalize("NFC", self._marking.unmark(marked)) == normalize("NFC", text)
 
     def _text(self, path: Path, text: str, chosen: Mapping[str, Marked], marked: Leaves) -> Text:
-        """The text with what of it came from values."""
+        """The text, with the characters that come from values."""
         mark = marked.texts[path]
         unsure = [name for name, found in chosen.items() if not found.whole]
         if self._same(text, mark) and (path[-1] != TEMPLATE or not unsure):
             foreign = [False] * len(text) if text == mark else self._marking.foreign(mark)
             typed = text if text == mark else self._marking.unmark(mark)
             return Text(typed, foreign, *self._doubts(path, text, unsure if acting(text) else []))
-        # Each variable for itself, the others as they are: so one that decides hides nothing of another.
+        # Each variable alone, with the true values of the others, so that one that decides hides nothing of another.
         found = [self._of(path, text, name) for name in chosen]
         if any(part is None for part in found):
             return Text(text, [False] * len(text), Origin.LOST)
@@ -189,7 +189,7 @@ class _Reading:
         )
 
     def _doubts(self, path: Path, text: str, names: Iterable[str]) -> tuple[Origin, tuple[str, ...]]:
-        """Where a text came from as far as values can tell that aren't wholly marked, and words of them for `Text`."""
+        """The origin of a text with regard to values that aren't completely marked, and their words for `Text`."""
         origin = Origin.WHOLE
         words: tuple[str, ...] = ()
         for name in names:
@@ -200,7 +200,7 @@ class _Reading:
         return origin, words
 
     def _of(self, path: Path, text: str, name: str) -> Text | None:
-        """The text with what of it came from one variable; None if that can't be told."""
+        """The text, with the characters that come from one variable; None if that is unknown."""
         shaped = self._ways(name, path[-1] == TEMPLATE)
         depends = any(found.whole for found, _ in shaped)
         for found, alone in shaped:
@@ -221,9 +221,9 @@ class _Reading:
         return Text(text, [False] * len(text), Origin.CHOSEN) if same else None
 
     def _find_ways(self, name: str, template: bool) -> Sequence[tuple[Marked, Leaves]]:
-        """All ways to mark one variable that leave the job its shape, those that mark more first."""
+        """All ways to mark one variable that preserve the job's shape, those that mark more first."""
         value = self._variables[name]
-        # `jsonencode` changes quotes, too.
+        # `jsonencode` changes quotes too.
         some = [ACTIVE | CONTROLS] if template else [UNENCODED, ACTIVE, DOLLARS]
         ways = [*self._marking.tracked(value), *(self._marking.partly(value, which) for which in some)]
         return [(found, alone) for found in ways if (alone := self._try({name: found})) is not None]
@@ -232,7 +232,7 @@ class _Reading:
         return self._try({name: Marked(harmless(self._variables[name]))})
 
     def _beside(self, path: Path, marked: Leaves) -> Beside:
-        """Looks at texts of the same block: what is there, and whether it is the author's."""
+        """A function that returns a text of the same block, and whether the author wrote it."""
 
         def beside(name: str) -> tuple[str, bool]:
             place = (*path[:-1], name)
@@ -259,14 +259,14 @@ class _Reading:
 
 
 def _conceals(found: Marked) -> bool:
-    """Whether decoding a value that decides would make characters that could change something."""
+    """Whether decoding a value would produce characters that could change what Nomad does."""
     decoded = (inside for text in found.kept for inside in [*depths(text)][1:])
     return not found.whole and any(DOLLARS.intersection(inside) for inside in decoded)
 
 
 def _undecided(names: list[str]) -> InvalidJob:
     return InvalidJob(
-        f"The value of the variable {_either(names)} decides what the job looks like, with characters that could "
+        f"The value of the variable {_either(names)} decides the structure of the job, with characters that could "
         "become code.",
         hint="Give a list or an object instead of a text that the job file decodes, or decode it in the task.",
         details={"variables": sorted(names)},
@@ -278,9 +278,9 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _aligned(text: str, pattern: str) -> list[bool] | None:
-    """Which characters stand where the pattern has zeros; None if it doesn't fit, or what stands there could act.
+    """For each character, whether the pattern has a zero there; None if it doesn't match, or a character could act.
 
-    A function may have changed a value (`upper`, `trimspace`), but not the author's text around it.
+    A function may have changed the value (`upper`, `trimspace`), but not the author's text around it.
     """
     runs = re.split("\0+", pattern)
     if not text.startswith(runs[0]) or not text.endswith(runs[-1]):

@@ -1,6 +1,6 @@
-"""What logins of an environment's jobs leave in OpenBao: tokens with their leases, an entity and its aliases.
+"""The identities of an environment's jobs in OpenBao: tokens with their leases, an entity and its aliases.
 
-Nomad 1.10 never revokes the tokens of workloads, and OpenBao keeps entities for ever.
+Nomad 1.10 never revokes the tokens of workloads, and OpenBao never deletes entities.
 """
 
 from typing import ClassVar
@@ -14,14 +14,14 @@ from environments.steps.marks import ABSENT, counted
 
 IDENTITY_KIND = "vault.identity"
 TOKEN_PATH = "token"
-"""Where tokens for the places of one environment are made; the alias of the entity there is the environment's name."""
+"""The auth path of tokens for the places of one environment. The entity's alias there is the environment's name."""
 
 AUTH_PATH = "jwt-nomad"
-"""Where workloads log in; the alias of an entity there is the job's namespace (`user_claim`)."""
+"""The auth path at which workloads log in. An entity's alias there is the job's namespace (`user_claim`)."""
 
 
 def end_identity(identities: Identities, auth_path: str, name: str, run: StepRun) -> Identity:
-    """Revokes the tokens of a name, then removes its entities; returns what it found."""
+    """Revokes the tokens of a name, then removes its entities; returns what existed."""
     found = identities.find(auth_path, name)
     for accessor in found.accessors:
         run.before_effect()
@@ -33,14 +33,14 @@ def end_identity(identities: Identities, auth_path: str, name: str, run: StepRun
 
 
 def issuing_resource(owner: Owner) -> Intended:
-    """What making tokens for an environment's secrets, or for its modules, leaves in the inventory."""
+    """The resource in the inventory for tokens for an environment's secrets or modules."""
     return Intended(ResourceRef(kind=IDENTITY_KIND, address=f"{TOKEN_PATH}/{owner.name}"), shared=True, rank=34)
 
 
 class IdentityHandler:
-    """Knows the identity of an environment's jobs (`jwt-nomad/<name>`), or of issued tokens (`token/<name>`).
+    """Observes and removes the identity of an environment's jobs (`jwt-nomad/<name>`) or its tokens (`token/<name>`).
 
-    It has no mark of its own: it is foreign while a foreign namespace has that name.
+    An identity has no mark: it is foreign while a foreign namespace has that name.
     """
 
     kind: ClassVar[str] = IDENTITY_KIND
@@ -60,7 +60,7 @@ class IdentityHandler:
         return Observation(Presence.FOREIGN if self._foreign(name, owner) else Presence.OURS, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Revokes the tokens, then removes the entity."""
+        """Revokes the tokens, then removes the entities."""
         auth_path, name = address.split("/")
         if not self._foreign(name, owner):
             end_identity(self._identities, auth_path, name, run)

@@ -1,8 +1,8 @@
-"""`vault.certificate`: the right to certificates for an environment's names, and their end.
+"""`vault.certificate`: the right to issue certificates for an environment's names, and their revocation.
 
-The step makes a role in OpenBao's PKI mount. A job gets its certificate from it with `pkiCert` in a template: the key
-never leaves the job, and Nomad renews the certificate while the job lives. When the environment is destroyed,
-the role is removed and every certificate that it issued is revoked.
+The step creates a role in OpenBao's PKI mount. A job gets its certificate with `pkiCert` in a template: the key
+never leaves the job, and Nomad renews the certificate while the job is running. When the environment is destroyed,
+the role is removed and every certificate that was issued with it is revoked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ ISSUE = "pki/issue/"
 
 
 class VaultCertificateOptions(Options):
-    """`service`: whose name the certificate bears; `names`: more DNS names; `ttl`: how long each is good."""
+    """`service`: the service that the certificate names; `names`: more DNS names; `ttl`: how long it is valid."""
 
     service: str | None = None
     names: list[str] = Field(default_factory=list)
@@ -50,7 +50,7 @@ class VaultCertificateOptions(Options):
 
 
 class VaultCertificate(OwnThingsOnly):
-    """Makes the PKI role of the environment."""
+    """Creates the PKI role of the environment."""
 
     kind: ClassVar[str] = "vault.certificate"
     options: ClassVar[type[Options]] = VaultCertificateOptions
@@ -62,7 +62,7 @@ class VaultCertificate(OwnThingsOnly):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
-        """Unknown options, names for which OpenBao issues no certificate, and a second step (there is one role)."""
+        """Faults: unknown options, names for which OpenBao issues no certificate, and a second step of this kind."""
         found = [*faults(VaultCertificateOptions, options), *certificate_faults(options)]
         if sum(step.uses == cls.kind for step in bundle.template().steps) > 1:
             message = f"a template has one step {cls.kind} at most; give all names there"
@@ -71,7 +71,7 @@ class VaultCertificate(OwnThingsOnly):
 
     @classmethod
     def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
-        """What `apply` gives."""
+        """The shape of what `apply` returns."""
         return table({"path": TEXT, "common_name": TEXT, "alt_names": Shape(kind=list), "ttl": TEXT})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
@@ -83,7 +83,7 @@ class VaultCertificate(OwnThingsOnly):
         ]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `path` (for `pkiCert`), `common_name`, `alt_names` and `ttl`."""
+        """Returns `path` (for `pkiCert`), `common_name`, `alt_names` and `ttl`."""
         options: VaultCertificateOptions = context.options
         name = context.owner.name
         present, fields = self._present(context.owner), _fields(context)
@@ -100,7 +100,7 @@ class VaultCertificate(OwnThingsOnly):
         }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """Whether the role would be created, or which of its fields would change. Issued certificates stay valid."""
+        """The creation of the role, or the fields of it that would change. Issued certificates stay valid."""
         options: VaultCertificateOptions = context.options
         address = ROLES + context.owner.name
         present, fields = self._present(context.owner), _fields(context)
@@ -129,7 +129,7 @@ def check_role(authority: CertificateAuthority, owner: Owner) -> dict[str, Any] 
 
 
 class RoleHandler:
-    """Knows the PKI role of an environment (`pki/roles/<name>`)."""
+    """Observes and removes the PKI role of an environment (`pki/roles/<name>`)."""
 
     kind: ClassVar[str] = ROLE_KIND
     place: ClassVar[bool] = True
@@ -153,7 +153,7 @@ class RoleHandler:
 
 
 class CertificatesHandler:
-    """Knows the certificates of an environment (`pki/issue/<name>`), by their leases and by the mark inside them."""
+    """Observes and revokes the certificates of an environment (`pki/issue/<name>`), by lease and by mark."""
 
     kind: ClassVar[str] = CERTIFICATES_KIND
 
@@ -194,7 +194,7 @@ def _names(context: StepContext) -> list[str]:
     service = options.service
     own = [] if service is None else [f"{service_name(context.owner.name, service)}.service.consul"]
     for name in options.names:
-        # To OpenBao an asterisk stands for any text: the template's author may write one, a value may not.
+        # In OpenBao an asterisk matches any text: the template's author may write one, a value must not contain one.
         if "*" in name and name not in context.bundle.text(TEMPLATE_FILE):
             raise InvalidTemplate(f"The name {name!r} of a certificate holds an asterisk that came from a value.")
     return [*own, *options.names]

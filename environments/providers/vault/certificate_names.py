@@ -1,4 +1,4 @@
-"""Names and lifetimes for which OpenBao issues no certificate, or one that clients refuse."""
+"""Checks names and lifetimes: those for which OpenBao issues no certificate, or one that clients refuse."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,10 +12,10 @@ from environments.domain.names import is_label
 from environments.steps.options import has_expression
 
 SHORTEST = timedelta(minutes=5)
-"""Nomad asks for the next certificate when a tenth of the time is left; in less than half a minute that may fail."""
+"""Nomad requests the next certificate when a tenth of the time is left; less than half a minute may be too short."""
 
 LONGEST = timedelta(days=3650)
-"""How long the CA itself is good."""
+"""How long the CA is valid."""
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _LONGEST_NAME = 253
@@ -23,7 +23,7 @@ _LONGEST_NAME = 253
 
 
 def certificate_faults(options: Mapping[str, Any]) -> Iterator[Fault]:
-    """Faults of the raw options of a step."""
+    """Faults in the raw options of a step."""
     names = options.get("names")
     for number, name in enumerate(names if isinstance(names, list) else ()):
         if isinstance(name, str) and not has_expression(name) and (wrong := name_fault(name)):
@@ -42,19 +42,19 @@ def certificate_faults(options: Mapping[str, Any]) -> Iterator[Fault]:
             message = f"{ttl} is too short: a job gets its next certificate when a tenth of the time is left"
             yield _fault(("with", "ttl"), "with.ttl", message, f"give at least {format_duration(SHORTEST)}")
         elif length > LONGEST:
-            message = f"{ttl} is longer than the CA itself is good"
+            message = f"{ttl} is longer than the CA is valid"
             yield _fault(("with", "ttl"), "with.ttl", message, f"give at most {format_duration(LONGEST)}")
 
 
 def name_fault(name: str) -> tuple[str, str] | None:
-    """Why there is no certificate for a DNS name, and what to do; None when there is."""
+    """Why no certificate is issued for a DNS name, and what to do; None if one is issued."""
     shown = repr(name[:80])
     if "*" in name:
         return f"no certificate is issued for the wildcard {shown}", "write each name out"
     if not name.isascii():
-        return f"{shown} is not written as DNS has it", _punycode(name)
+        return f"{shown} is not written in the form that DNS uses", _punycode(name)
     if name.endswith("."):
-        return f"{shown} ends with a dot, and so fits no address", f'write "{name[:79].rstrip(".")}"'
+        return f"{shown} ends with a dot, so it matches no address", f'write "{name[:79].rstrip(".")}"'
     if "_" in name:
         return f"no certificate is issued for {shown}: a name has no underscore", "use hyphens"
     if len(name) > _LONGEST_NAME or not all(_LABEL.fullmatch(part) for part in name.split(".")):

@@ -1,4 +1,4 @@
-"""OpenBao (or Vault) through hvac: secrets, the PKI mount, tokens and identities."""
+"""The client of OpenBao (or Vault), with hvac: secrets, the PKI mount, tokens and identities."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ _STATUS: dict[type[exceptions.VaultError], int] = {
 
 
 class VaultClient:
-    """OpenBao in its three uses: `secrets`, `pki` and `logins`."""
+    """The three ports to OpenBao: `secrets`, `pki` and `logins`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         link: Link[hvac.Client] = Link("vault", connections, _build, _explain)

@@ -1,4 +1,4 @@
-"""What the views of OpenBao's client share: one link."""
+"""The base class of the parts of OpenBao's client."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from environments.providers.backend.link import Link, Missing, TokenLink
 
 
 class ClientView:
-    """What each view of OpenBao shares: one link."""
+    """A part of OpenBao's client; all parts share one link."""
 
     def __init__(self, link: Link[hvac.Client] | TokenLink[hvac.Client]) -> None:
         self._link = link

@@ -1,4 +1,4 @@
-"""What no step made in OpenBao: secrets in an environment's folder, and a PKI role of its name."""
+"""Detects what no step made in OpenBao: secrets in an environment's folder, and a PKI role of its name."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,11 +13,11 @@ from environments.steps.base import Owner
 from environments.steps.drift import Known, is_known, undeclared
 
 _MOST = 1000
-"""Unexpected secrets that are reported at most."""
+"""The most unexpected secrets that are reported."""
 
 
 class OpenBaoDriftDetector:
-    """Secrets in the environment's folder and a PKI role of its name that no step made."""
+    """Detects secrets in the environment's folder and a PKI role of its name that no step made."""
 
     part: ClassVar[str] = "OpenBao"
 

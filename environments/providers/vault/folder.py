@@ -1,6 +1,6 @@
-"""The folder of an environment in OpenBao: claimed as a whole before anything is written there.
+"""Claims the folder of an environment in OpenBao before anything is written there.
 
-What modules and people write there has no mark, and jobs can read all of it. So the folder itself has a mark.
+Secrets that modules and people write there have no mark, and jobs can read all of them. So the folder has a mark.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +22,10 @@ FOLDER_KIND = "vault.folder"
 _MARKER = ".owner"
 _NAMED = 3
 _BATCH = 500
-"""Secrets that are listed and removed at a time."""
+"""Secrets that are listed and removed in one batch."""
 
 THREADS: Callable[[], Executor] = partial(ThreadPoolExecutor, 8)
-"""Makes a pool for removals."""
+"""Creates a pool of threads for removals."""
 
 
 def folder(environment: str) -> str:
@@ -34,7 +34,7 @@ def folder(environment: str) -> str:
 
 
 def folder_marker(environment: str) -> str:
-    """The address of the secret without a version that bears the mark."""
+    """The address of the secret that has the mark in its metadata, and no version."""
     return folder(environment) + _MARKER
 
 
@@ -44,12 +44,12 @@ def folder_resource(owner: Owner) -> Intended:
 
 
 def held_by(owner: Owner) -> bool:
-    """Whether our database knows the folder to be the environment's."""
+    """Whether the environment holds the folder, according to the inventory."""
     return owner.holds(FOLDER_KIND, folder(owner.name))
 
 
 def claim_folder(store: SecretStore, owner: Owner, run: StepRun) -> list[ResourceRef]:
-    """Marks the folder as the environment's; returns what is to be recorded as held. Raises `ForeignResource`."""
+    """Marks the folder as the environment's; returns the resources to record as held. Raises `ForeignResource`."""
     head = _check(store, owner)
     if head is None or head.metadata.get(MARK) != owner.id:
         run.before_effect()
@@ -58,7 +58,7 @@ def claim_folder(store: SecretStore, owner: Owner, run: StepRun) -> list[Resourc
 
 
 def check_folder(store: SecretStore, owner: Owner) -> None:
-    """Raises `ForeignResource` where `claim_folder` would: if there are foreign secrets. Reads only."""
+    """Raises `ForeignResource` where `claim_folder` would, which is if there are foreign secrets. Reads only."""
     _check(store, owner)
 
 
@@ -71,21 +71,21 @@ def plan_folder(store: SecretStore, owner: Owner) -> list[Change]:
 
 
 class FolderHandler:
-    """Knows an environment's folder (`secret/environments/<name>/`), and every secret in it, whoever wrote that.
+    """Observes and removes an environment's folder (`secret/environments/<name>/`) with every secret, whoever wrote it.
 
-    If the folder has no mark and the environment doesn't hold it, only secrets with the environment's mark are its own.
+    If the folder has no mark and the environment doesn't hold it, only secrets with the environment's mark are ours.
     """
 
     kind: ClassVar[str] = FOLDER_KIND
     place: ClassVar[bool] = True
 
     def __init__(self, store: SecretStore, pool: Callable[[], Executor] = THREADS) -> None:
-        """Secrets are removed side by side, in a pool for each batch."""
+        """`pool` makes a pool for each batch, in which secrets are removed in parallel."""
         self._store = store
         self._pool = pool
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Lists them; metadata stay even when all versions are deleted."""
+        """Lists the secrets. Metadata remains even when all versions are deleted."""
         first = self._store.paths(_path(address), _BATCH)
         if not first:
             return ABSENT
@@ -101,7 +101,7 @@ class FolderHandler:
         return Observation(Presence.FOREIGN, detail)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
-        """Removes all versions and the metadata of each, including new ones, and the marker last."""
+        """Removes all versions and the metadata of each secret, including new ones, and then the marker."""
         before: list[str] = []
         while True:
             head = self._marker(address)
@@ -113,7 +113,7 @@ class FolderHandler:
                 break
             if some == before:
                 names = ", ".join(repr(path)[1:-1] for path in some[:_NAMED])
-                raise BackendError(f"OpenBao keeps secrets although they were removed: {names}.")
+                raise BackendError(f"OpenBao still has secrets after their removal: {names}.")
             before = some
             _side_by_side(self._pool(), self._store.remove, some, run)
         if head is not None:

@@ -1,4 +1,4 @@
-"""Tokens and identities of OpenBao, through hvac."""
+"""The client's calls for tokens and identities, with hvac."""
 
 import threading
 import time
@@ -15,15 +15,15 @@ from environments.providers.vault.client_view import ClientView
 from environments.steps.base import Issued
 
 _SETTLED = 1.0
-"""Seconds that an accessor has been listed before its token is looked up.
+"""Seconds for which an accessor must have been listed before its token is looked up.
 
-OpenBao writes a token before its lease, and treats a token without a lease as abandoned: a lookup at that moment makes
-it revoke a token that is just being issued, for whatever environment (`lookupInternal` in its store).
+OpenBao writes a token before its lease, and revokes a token without a lease when it is looked up (`lookupInternal` in
+its store). So an early lookup could revoke a token that is just being issued, for any environment.
 """
 
 
 _BEING_MADE = 60.0
-"""Seconds after which an accessor without a token is expected never to get one."""
+"""Seconds after which an accessor without a token is assumed to stay without one."""
 
 
 class Logins(ClientView):
@@ -34,11 +34,11 @@ class Logins(ClientView):
         self._origins: dict[str, tuple[str, str]] = {}
         self._empty: dict[str, float] = {}
         self._listed: dict[str, float] = {}
-        """Since when each accessor is known to be there, by the monotonic clock."""
+        """Accessor → when it was listed first, by the monotonic clock."""
         self._lock = threading.Lock()
 
     def find(self, auth_path: str, name: str) -> Identity:
-        """The entity with that alias, and the tokens that were given at that login to that name."""
+        """The entity with that alias, and the tokens of logins at that path with that name."""
         entities: tuple[str, ...] = ()
         mounts = self._link.call("list auth methods", lambda client: client.sys.list_auth_methods())
         mount = mounts["data"].get(f"{auth_path}/")
@@ -47,21 +47,21 @@ class Logins(ClientView):
             entities = (entity,) if entity else ()
         issued = [f"create/{role}" for role in (OPENBAO_MODULES, OPENBAO_SECRETS)]
         origins = {(f"auth/{auth_path}/{made}", f"{auth_path}-{name}") for made in (*issued, "login")}
-        # Without an entity no token of a login has any right, so there is nothing to wait for.
+        # Without an entity no token of a login has any rights, so there is nothing to wait for.
         accessors = self._accessors(wait=bool(entities))
         return Identity(entities, tuple(accessor for accessor in accessors if self._origin(accessor) in origins))
 
     def notice(self) -> None:
-        """Takes note of the tokens that are there now, so that finding them later takes less time."""
+        """Notes the present tokens, so that finding them later takes less time."""
         self._accessors(wait=False)
 
     def issue(self, name: str, seconds: int, metadata: Mapping[str, str], *, role: str = OPENBAO_MODULES) -> Issued:
-        """A token for the places of the environment of that name: the policy reads the name from the entity's alias.
+        """Creates a token for the places of that environment: the policy reads the name from the entity's alias.
 
-        `role`: a token role that gives the policy of the same name.
+        `role`: a token role that grants the policy of the same name.
         """
         made = self._link.call(
-            "make a token",
+            "create a token",
             lambda client: client.auth.token.create(
                 role_name=role,
                 policies=[role],
@@ -95,11 +95,11 @@ class Logins(ClientView):
             "look up an entity",
             lambda client: client.secrets.identity.lookup_entity(alias_name=alias, alias_mount_accessor=mount_accessor),
         )
-        # No entity: 204 without a body, which hvac gives as the response itself.
+        # Without an entity the answer is 204 without a body, for which hvac returns the response object.
         return str(found["data"]["id"]) if isinstance(found, dict) and found.get("data") else None
 
     def _accessors(self, *, wait: bool) -> list[str]:
-        """All accessors, once new ones may be looked up; without `wait` only those that may be looked up already."""
+        """All accessors, after waiting until new ones may be looked up; without `wait`, only those that already may."""
         found = self._maybe("list tokens", lambda client: client.auth.token.list_accessors())
         accessors = list(found["data"]["keys"]) if found else []
         now = time.monotonic()
@@ -114,7 +114,7 @@ class Logins(ClientView):
         return [key for key in accessors if now - fresh.get(key, 0.0) >= _SETTLED]
 
     def _origin(self, accessor: str) -> tuple[str, str]:
-        """Path and display name of a token, which never change; both empty when there is none."""
+        """Path and display name of a token, which never change; both empty if the token doesn't exist."""
         with self._lock:
             if accessor in self._origins:
                 return self._origins[accessor]
@@ -123,8 +123,8 @@ class Logins(ClientView):
         try:
             found = self._look_up(accessor)
         except BackendDenied:
-            # A server that was killed while it made a token lists an accessor without a token from then on, and answers
-            # 403 to each lookup. That must be distinguished from a missing right of our own credential.
+            # A server that was killed while it created a token lists an accessor without a token from then on, and
+            # answers 403 to each lookup. That must be distinguished from a missing right of our own credential.
             if self._look_up(self._own_accessor()) is None:
                 raise
             with self._lock:
@@ -138,7 +138,7 @@ class Logins(ClientView):
         return origin
 
     def _look_up(self, accessor: str) -> Any:
-        """What is known of a token; None when it has ended."""
+        """The data of a token; None if it is no longer valid."""
         try:
             return self._maybe("look up a token", lambda client: client.auth.token.lookup_accessor(accessor))
         except BackendError as error:

@@ -1,4 +1,4 @@
-"""OpenBao's mount `pki`, through hvac."""
+"""The client's calls for the mount `pki`, with hvac."""
 
 import threading
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Pki(ClientView):
         return None if found is None else dict(found["data"])
 
     def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Makes or changes a role."""
+        """Creates or changes a role."""
         self._link.call(
             "write a PKI role",
             lambda client: client.secrets.pki.create_or_update_role(name, dict(fields), mount_point=PKI),
@@ -46,15 +46,15 @@ class Pki(ClientView):
         return [] if found is None else list(found["data"]["keys"])
 
     def revoke_leases(self, role: str) -> None:
-        """Ends the leases and waits for it."""
-        # With a slash at the end, so that the leases of `a-b` aren't revoked with those of `a`.
+        """Ends the leases and waits until that is done."""
+        # The slash at the end prevents that the leases of `a-b` are revoked with those of `a`.
         self._link.call("revoke leases", lambda client: client.sys.revoke_prefix(f"{PKI}/issue/{role}/"))
 
     def unrevoked(self) -> list[Certificate]:
-        """Every certificate that isn't revoked; each is read once."""
+        """Every certificate that isn't revoked. Each certificate is read once and cached."""
         listed = self._maybe("list certificates", lambda client: client.secrets.pki.list_certificates(mount_point=PKI))
         gone = self._maybe("list certificates", lambda client: client.list(f"{PKI}/certs/revoked"))
-        # The two lists write the serials differently: with hyphens and with colons.
+        # The two lists write serials differently: with hyphens and with colons.
         revoked = {_serial(serial) for serial in (gone["data"]["keys"] if gone else ())}
         serials = {_serial(serial) for serial in (listed["data"]["keys"] if listed else ())}
         found = [self._certificate(serial) for serial in sorted(serials - revoked)]

@@ -1,4 +1,4 @@
-"""What steps need of OpenBao: secrets in the KV v2 mount `secret`, the PKI mount, tokens and identities."""
+"""The ports to OpenBao: secrets in the KV v2 mount `secret`, the PKI mount, tokens and identities."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ MOUNT = "secret"
 
 @dataclass(frozen=True)
 class SecretHead:
-    """What is known of a secret without reading it: its newest version (0: none yet) and its metadata."""
+    """The part of a secret that isn't secret: the number of its newest version (0: none yet) and its metadata."""
 
     version: int
     metadata: Mapping[str, str]
@@ -22,7 +22,7 @@ class SecretHead:
 
 @dataclass(frozen=True)
 class KeptSecret:
-    """The newest version of a secret: its data and the metadata, as they are at the same moment."""
+    """The newest version of a secret: its data and the metadata, read at the same moment."""
 
     data: Mapping[str, Any] = field(repr=False)
     metadata: Mapping[str, str]
@@ -32,31 +32,31 @@ class SecretFolder(Protocol):
     """The secrets of one environment, and no others."""
 
     def kept(self, path: str) -> KeptSecret | None:
-        """The newest version's data and metadata, None if there is none or it is deleted."""
+        """Data and metadata of the newest version; None if there is none or it is deleted."""
         ...
 
 
 class SecretStore(Protocol):
-    """Paths have no mount."""
+    """The secrets of the mount. Paths don't include the mount."""
 
     def head(self, path: str) -> SecretHead | None:
         """The secret's metadata, None if there is none."""
         ...
 
     def read(self, path: str) -> dict[str, Any] | None:
-        """The newest version's data, None if there is none or it is deleted."""
+        """The data of the newest version; None if there is none or it is deleted."""
         ...
 
     def kept(self, path: str) -> KeptSecret | None:
-        """Likewise, with the metadata of the same moment."""
+        """Data and metadata of the newest version, read at the same moment; None if there is none or it is deleted."""
         ...
 
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:
-        """Sets the metadata; makes the secret without a version if there is none."""
+        """Sets the metadata; creates the secret without a version if there is none."""
         ...
 
     def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
-        """Writes the version after `version`; False when that isn't the newest."""
+        """Writes the version after `version`; False if `version` isn't the newest."""
         ...
 
     def remove(self, path: str) -> None:
@@ -64,20 +64,20 @@ class SecretStore(Protocol):
         ...
 
     def paths(self, prefix: str, most: int | None = None) -> list[str]:
-        """Full paths of all secrets below a folder, which ends with a slash: also of those whose versions are deleted.
+        """Full paths of all secrets below a folder (with a slash at its end), including those without a version.
 
-        With `most` so many at most: then no more is listed than is needed for that.
+        At most `most`, if given; then no more folders are listed than needed for that.
         """
         ...
 
     def of(self, environment: str) -> AbstractContextManager[SecretFolder]:
-        """The folder of the environment of that name, opened with a token that is good for that folder only."""
+        """The folder of the environment of that name, accessed with a token for that folder only."""
         ...
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """An issued certificate; `serial` as OpenBao writes it, `unit` is its first organizational unit."""
+    """An issued certificate: `serial` in OpenBao's notation, `unit` is its first organizational unit."""
 
     serial: str
     unit: str
@@ -92,15 +92,15 @@ class CertificateAuthority(Protocol):
         ...
 
     def write_role(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Makes or changes a role."""
+        """Creates or changes a role."""
         ...
 
     def remove_role(self, name: str) -> None:
-        """Removes a role, if it is there. Its certificates stay good."""
+        """Removes a role, if it exists. Its certificates stay valid."""
         ...
 
     def leases(self, role: str) -> list[str]:
-        """Ids of the leases of certificates that the role issued."""
+        """Ids of the leases of certificates that were issued with the role."""
         ...
 
     def revoke_leases(self, role: str) -> None:
@@ -121,7 +121,7 @@ class CertificateAuthority(Protocol):
 
 
 class VaultApi(Protocol):
-    """OpenBao in its three uses."""
+    """The three ports to OpenBao."""
 
     @property
     def secrets(self) -> SecretStore:

@@ -1,4 +1,4 @@
-"""What OpenBao gives: secrets and certificates."""
+"""OpenBao's provider: secrets and certificates."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Secrets and the CA for people: read from OpenBao on request, never stored."""
+"""Reads secrets and the CA from OpenBao when a person requests them; nothing is stored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from environments.steps.marks import MARK
 
 
 class Revealing:
-    """See `Secrets` and `Authority` in `environments.service.reading`."""
+    """Implements `Secrets` and `Authority` of `environments.service.reading`."""
 
     def __init__(self, vault: VaultApi) -> None:
         self._vault = vault
 
     def read_secrets(self, environment: Environment, references: Mapping[str, SecretReference]) -> dict[str, Any]:
-        """The values, read with a token that is good for the environment's folder only.
+        """The values, read with a token for the environment's folder only.
 
         A secret with another environment's mark, or without a mark, is refused.
         """

@@ -1,4 +1,4 @@
-"""`vault.secret`: secrets of an environment, generated once or given, kept in OpenBao's KV v2 mount `secret`."""
+"""`vault.secret`: secrets of an environment, generated once or given, in OpenBao's KV v2 mount `secret`."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ NOT_EXACT = "is a whole number that OpenBao doesn't keep exactly; write it as a 
 
 
 class Generate(BaseModel):
-    """A random value: `length` characters out of `alphabet`."""
+    """A random value: `length` characters from `alphabet`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class Generate(BaseModel):
 class VaultSecretOptions(Options):
     """Keys of the secret, each given in one of three ways.
 
-    `generate`: made once and kept. `values`: written as they stand. `from_parameters`: key → a secret parameter.
+    `generate`: generated once and kept. `values`: written unchanged. `from_parameters`: key → a secret parameter.
     """
 
     generate: dict[str, Generate] = Field(default_factory=dict)
@@ -65,7 +65,7 @@ class VaultSecretOptions(Options):
 
 
 class VaultSecret(OwnThingsOnly):
-    """Writes one secret. Generated values are kept when the step is applied again."""
+    """Writes one secret. A generated value is kept when the step is applied again."""
 
     kind: ClassVar[str] = SECRET_STEPS
     takes_secrets: ClassVar[bool] = True
@@ -79,7 +79,7 @@ class VaultSecret(OwnThingsOnly):
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
-        """Unknown options, keys given twice, and parameters that are no secret parameters of the template."""
+        """Faults: unknown options, keys given twice, and parameters that are no secret parameters of the template."""
         found = faults(VaultSecretOptions, options)
         given = options.get("from_parameters")
         if isinstance(given, Mapping):
@@ -98,19 +98,19 @@ class VaultSecret(OwnThingsOnly):
 
     @classmethod
     def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
-        """What `apply` gives."""
+        """The shape of what `apply` returns."""
         ways = [options.get(name, {}) for name in ("generate", "values", "from_parameters")]
         keys = {key for way in ways if isinstance(way, Mapping) for key in way}
         known = all(isinstance(way, Mapping) for way in ways)
         return table({"path": TEXT, "references": table(keys) if known else ANYTHING})
 
     def resources(self, context: StepContext) -> Sequence[Intended]:
-        """The secret, the folder that it is in, and what reading and writing it leaves of an identity."""
+        """The secret, its folder, and the identity with which it is read and written."""
         own = Intended(ResourceRef(kind=SECRET_KIND, address=f"{MOUNT}/{_path(context)}"))
         return [folder_resource(context.owner), issuing_resource(context.owner), own]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `path` (as templates of Nomad want it) and `references`: key → what a secret output has to be."""
+        """Returns `path` (in the form for Nomad's templates) and `references`: key → the value for a secret output."""
         path = _path(context)
         run.hold(claim_folder(self._store, context.owner, run))
         head, kept = self._found(path, context.owner)
@@ -121,14 +121,14 @@ class VaultSecret(OwnThingsOnly):
         if not _same(data, kept):
             run.before_effect()
             if not self._store.write(path, data, head.version if head else 0):
-                raise BackendError(f"The secret {MOUNT}/{path} in OpenBao is being written at the same time.")
+                raise BackendError(f"The secret {MOUNT}/{path} in OpenBao is being written by another program.")
         return {
             "path": f"{MOUNT}/data/{path}",
             "references": {key: SecretReference(context.owner.id, context.step, path, key) for key in data},
         }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
-        """Which keys would be generated, written, changed or removed: by their names, never with a value.
+        """The keys that would be generated, written, changed or removed: their names, never a value.
 
         The fingerprint depends on the current version of the secret, and not on values.
         """
@@ -160,7 +160,7 @@ class VaultSecret(OwnThingsOnly):
 
 
 class SecretHandler:
-    """Knows a secret (`secret/environments/<name>/<step>`)."""
+    """Observes and removes a secret (`secret/environments/<name>/<step>`)."""
 
     kind: ClassVar[str] = SECRET_KIND
 
@@ -168,7 +168,7 @@ class SecretHandler:
         self._store = store
 
     def observe(self, address: str, owner: Owner) -> Observation:
-        """Reads the metadata, which remain even when all versions are deleted."""
+        """Reads the metadata, which remains even when all versions are deleted."""
         head = self._store.head(address.removeprefix(f"{MOUNT}/"))
         if head is None:
             return ABSENT
@@ -186,7 +186,7 @@ def _made_secret(name: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _given(context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:
-    """All but what is generated. Raises `InvalidParameters`."""
+    """All keys except generated ones. Raises `InvalidParameters`."""
     options: VaultSecretOptions = context.options
     data: dict[str, Any] = dict(options.values)
     for key, parameter in options.from_parameters.items():
@@ -200,7 +200,7 @@ def _given(context: StepContext, kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list[str]:
-    """What will happen to each key, except those that stay. `lost`: keys that are missing existed, or should exist."""
+    """The change of each key that doesn't stay as it is. `lost`: missing keys existed, or should exist."""
     options: VaultSecretOptions = context.options
     missing = "is missing, " if lost else ""
     lines = [f"{key}: {missing}will be generated" for key in options.generate if key not in kept]
@@ -215,7 +215,7 @@ def _lines(context: StepContext, kept: Mapping[str, Any], *, lost: bool) -> list
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same, their types too; OpenBao gives numbers back as floats: 1.0 as 1."""
+    """Whether two JSON values and their types are equal. OpenBao returns numbers as floats: 1.0 is 1."""
     return same(as_floats(one), as_floats(other))
 
 

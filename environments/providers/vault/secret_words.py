@@ -1,4 +1,4 @@
-"""The words of an environment's secrets, which are removed from the output of its jobs before that is quoted."""
+"""Reads the values of an environment's secrets, which are removed from its jobs' output before that is quoted."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from environments.steps.base import Owner
 from environments.steps.secret_words import Words
 
 SHORTEST = 8
-"""Characters of a value that counts as a word: shorter ones, such as a user's name or a port, are in many texts."""
+"""The least characters of a value that is removed: shorter ones, such as a user's name or a port, are in many texts."""
 
 MOST = 50
-"""Secrets that are read; for environments with more, no output is quoted."""
+"""The most secrets that are read; for environments with more, no output is quoted."""
 
 
 def secret_words(store: SecretStore) -> Words:
-    """Those of everything in an environment's folder in OpenBao, which its jobs can read."""
+    """A function that returns the values of all secrets in an environment's folder, which its jobs can read."""
 
     def words(owner: Owner) -> Sequence[str] | None:
         paths = store.paths(kv_prefix(owner.name))

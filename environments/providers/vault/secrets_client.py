@@ -1,4 +1,4 @@
-"""Secrets in OpenBao's mount `secret`, through hvac."""
+"""The client's calls for secrets in the mount `secret`, with hvac."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,15 +15,15 @@ from environments.providers.vault.logins_client import Logins
 from environments.providers.vault.ports import MOUNT, KeptSecret, SecretHead
 
 ENVIRONMENTS = "environments"
-"""The folder of the mount `secret` that has a folder for each environment."""
+"""The folder of the mount `secret` that contains a folder for each environment."""
 
 
 ISSUED_SECONDS = 60
-"""Seconds after which a token for the secrets of one environment expires: a use takes a call or two."""
+"""Seconds after which a token for the secrets of one environment expires; it is used for one or two calls."""
 
 
 class _Data(ClientView):
-    """Reads and writes the data of secrets, as far as the token allows."""
+    """Reads and writes the data of the secrets that a token has access to."""
 
     def kept(self, path: str) -> KeptSecret | None:
         """The newest version's data with the metadata, both of the same moment."""
@@ -58,8 +58,8 @@ class _Data(ClientView):
 class Secrets(ClientView):
     """Implements `SecretStore` on the KV v2 mount `secret`.
 
-    The service's own token can read metadata only. The data of an environment's secrets is read and written with a
-    token for that environment's folder, which is made for one use.
+    The service's own token can read only metadata. The data of an environment's secrets is read and written with a
+    token for that environment's folder, which is created for one use.
     """
 
     def __init__(self, link: Link[hvac.Client], logins: Logins) -> None:
@@ -69,7 +69,7 @@ class Secrets(ClientView):
 
     @contextmanager
     def of(self, environment: str) -> Iterator[_Data]:
-        """The secrets in the folder of the environment of that name, and no others."""
+        """The secrets in the folder of the environment of that name."""
         issued = self._logins.issue(environment, ISSUED_SECONDS, {}, role=OPENBAO_SECRETS)
         try:
             with self._own.with_token(issued.secret) as link:
@@ -81,7 +81,7 @@ class Secrets(ClientView):
 
     @contextmanager
     def _at(self, path: str) -> Iterator[_Data]:
-        """Likewise, by a path: of an environment's secret, or of one of the service itself."""
+        """Access to the secret at a path, of an environment or of the service."""
         kind, _, rest = path.partition("/")
         if kind != ENVIRONMENTS:
             yield _Data(self._own)

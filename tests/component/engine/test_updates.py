@@ -460,7 +460,7 @@ def test_a_rollback_is_never_rolled_back(setting: EngineHarness) -> None:
     assert len(known) == 4
     failure = setting.environment().failure
     assert failure is not None
-    assert failure.message.endswith("This was a rollback already, so nothing is rolled back.")
+    assert failure.message.endswith("This was a rollback, so nothing is rolled back.")
 
 
 def test_a_create_with_nothing_to_go_back_to_stops_and_says_so(setting: EngineHarness) -> None:

@@ -140,7 +140,8 @@ def test_a_destroy_waits_for_what_runs(setting: EngineHarness) -> None:
     assert (view.lane, view.position, view.waiting) == ("destroy", 1, 1)
     assert f"The environment's create {running} still runs, and its cancellation was requested." in view.reasons
     assert any(
-        reason.startswith("A request to destroy the environment supersedes it") for reason in why(setting, running).reasons
+        reason.startswith("A request to destroy the environment supersedes it")
+        for reason in why(setting, running).reasons
     )
 
 

@@ -136,7 +136,7 @@ class MemoryModuleStates:
 
     def _check(self, holder: Holder) -> None:
         if self.holder is not None and holder != self.holder:
-            raise LeaseLost("Another worker has taken this deployment over.")
+            raise LeaseLost("Another worker has taken over this deployment.")
 
 
 class MemoryModuleKeys:

@@ -21,7 +21,7 @@ def test_a_rule_is_read_in_its_zone_also_when_clocks_change() -> None:
     ("rule", "words"),
     [
         (DriftSchedule(schedule="whenever"), "no cron expression"),
-        (DriftSchedule(schedule="0 0 31 2 *"), "whose moment comes"),
+        (DriftSchedule(schedule="0 0 31 2 *"), "that ever fires"),
         (DriftSchedule(schedule="0 4 * * *", zone="Mars/Olympus"), "no time zone"),
         (DriftSchedule(zone="../etc"), "no time zone"),
     ],

@@ -59,10 +59,10 @@ def test_a_credential_for_reading_ends_within_the_hour_and_its_end_is_signed(now
     with pytest.raises(Unauthenticated, match="has expired"):
         check_credential("env-1", "app", shown, KEY, now + timedelta(hours=1))
     longer = shown._replace(username=f"read-only.{caller.until + 3600}")
-    with pytest.raises(Unauthenticated, match="not one for this state"):
+    with pytest.raises(Unauthenticated, match="not valid for this state"):
         check_credential("env-1", "app", longer, KEY, now)
     endless = shown._replace(username="read-only")
-    with pytest.raises(Unauthenticated, match="not one for this state"):
+    with pytest.raises(Unauthenticated, match="not valid for this state"):
         check_credential("env-1", "app", endless, KEY, now)
 
 

@@ -75,7 +75,7 @@ def test_a_job_file_is_read_with_the_same_rules() -> None:
     assert declared(text, ["a"]) == {"a", "b"}
     with pytest.raises(InvalidJob, match="declares no variable 'c'"):
         declared(text, ["c"])
-    with pytest.raises(InvalidJob, match="must hold one block"):
+    with pytest.raises(InvalidJob, match="must contain one block"):
         job_label('locals {\n  x = <<E\njob "web" {\nE\n}\n')
 
 

@@ -98,7 +98,9 @@ def test_what_somebody_did_to_keys_by_hand_is_planned_back(world: StepHarness) -
     world.apply("consul.kv", KEYS)
     assert world.plan("consul.kv", KEYS) == []
     world.consul.commit([Put(f"{PREFIX}a", b"one")])
-    assert _told(world.plan("consul.kv", KEYS)) == [("change", f"{PREFIX}a", ("is marked as this step's again",))]
+    assert _told(world.plan("consul.kv", KEYS)) == [
+        ("change", f"{PREFIX}a", ("will be marked as a key of this step again",))
+    ]
 
 
 def test_a_plan_of_keys_knows_whose_the_prefix_is(world: StepHarness) -> None:

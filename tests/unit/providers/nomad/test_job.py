@@ -218,7 +218,7 @@ def test_a_batch_job_has_failed_when_nomad_tries_it_no_more(
     with pytest.raises(StepFailed, match="'web' failed") if fate is Fate.FAILING else contextlib.nullcontext():
         world.apply("nomad.job", options, run, files=files)
     assert asked == ([True, True, False] if fate is Fate.FAILING else [True, True])
-    assert run.lines.count("job web: an instance has failed, and Nomad will start another one") == 1
+    assert run.lines.count("job web: an instance has failed; Nomad will start another one") == 1
 
 
 @pytest.mark.parametrize("what", ["namespace", "policy", "job"])

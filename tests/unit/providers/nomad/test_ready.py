@@ -264,7 +264,7 @@ def test_a_canary_that_nomad_gives_up_while_it_waits_is_told_at_once_and_started
     world.apply("nomad.job", {**OPTIONS, **MANUAL}, files=CANARY)
     world.apply("nomad.job", {**CHANGED, **MANUAL}, files=CANARY)
     world.nomad.give_up("alpha", "web")
-    said = "Version 1 of job 'web' can't be promoted: a canary has failed, and Nomad starts no other one"
+    said = "Version 1 of job 'web' can't be promoted: a canary has failed, and Nomad won't start another one"
     with pytest.raises(StepFailed, match=said):
         promote(world, {**CHANGED, **MANUAL}, files=CANARY)
     context = replace(world.context("nomad.job", {**CHANGED, **MANUAL}, files=CANARY), promotes=True)

@@ -249,7 +249,7 @@ def test_a_value_that_decides_with_active_characters_is_refused() -> None:
         except AssertionError as error:
             raise ValueError(str(error)) from error
 
-    with pytest.raises(InvalidJob, match="'x' decides what the job looks like") as caught:
+    with pytest.raises(InvalidJob, match="'x' decides the structure of the job") as caught:
         read(build, x='k: "\\x24{VAULT_TOKEN}"')
     assert "decode" in (caught.value.hint or "")
 
@@ -443,7 +443,7 @@ def test_a_value_nested_without_end_is_refused() -> None:
 
 
 def test_values_have_a_limit_of_size() -> None:
-    with pytest.raises(InvalidJob, match="262144 is the most"):
+    with pytest.raises(InvalidJob, match="the limit is 262144"):
         read(lambda v: one_task(Env={"A": "a"}), x=["x" * 200_000, {"k": "y" * 70_000}])
 
 
