@@ -1,1 +1,1 @@
-"""How images are made: recipes, the pinned toolchain, and the code that builds and validates."""
+"""Builds images: recipes, the pinned toolchain, and the code that builds and validates."""

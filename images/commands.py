@@ -1,4 +1,4 @@
-"""Runs other programs: with a time limit, in a process group of their own, logging all output and showing the end."""
+"""Runs other programs: with a time limit, each in its own process group; logs all output and shows its end."""
 
 import shlex
 import subprocess
@@ -58,7 +58,7 @@ class Stop:
         self.is_set = False
 
     def set(self) -> None:
-        """End every command that runs with this stop, and let no other begin."""
+        """End every command that runs with this stop, and prevent others from starting."""
         with self._lock:
             self.is_set = True
             for group in self._running:
@@ -86,10 +86,10 @@ def run(
     pass_fds: Sequence[int] = (),
     stop: Stop | None = None,
 ) -> CommandResult:
-    """Run a command without standard input for `limit` seconds at most, and tell how it ended.
+    """Run a command without standard input for at most `limit` seconds, and return its result.
 
     Output and errors are read together, line by line: into `log` (added to it), to `on_line`, and the last ones into
-    the answer. The command runs in its own process group, all of which is killed when the limit is over. Raises
+    the result. The command runs in its own process group, which is killed at the time limit. Raises
     CommandFailed if the program can't be started, KeyboardInterrupt when this program was told to stop.
     """
     tail: deque[str] = deque(maxlen=TAIL)

@@ -19,7 +19,7 @@ BUILD_LABEL = "calvinverse.build"
 """Label of an image with the id of the build that made it."""
 
 BUILDING, VALIDATING = "calvinverse-build-", "calvinverse-validate-"
-"""Prefixes of the names of a build's containers, before its id. Labels don't help: a container inherits the image's."""
+"""Prefixes of the names of a build's containers, before its id. Labels wouldn't do: containers inherit the image's."""
 
 
 class Docker:
@@ -68,7 +68,7 @@ class Docker:
             self._run(["image", "rm", "--force", identity])
 
     def pull(self, reference: str) -> str:
-        """Pulls an image from its registry unless it exists locally, and gives its id. Raises CommandFailed."""
+        """Pulls an image from its registry unless it exists locally, and returns its id. Raises CommandFailed."""
         if (found := self.inspect(reference)) is None:
             self._run(["pull", "--quiet", reference], limit=TRANSFER_LIMIT)
             found = self.inspect(reference)
@@ -77,7 +77,7 @@ class Docker:
         return str(found["Id"])
 
     def push(self, reference: str) -> str:
-        """Pushes a tag to its registry and gives the digest of the manifest there, `sha256:<hex>`."""
+        """Pushes a tag to its registry and returns the digest of the manifest there, `sha256:<hex>`."""
         said = self._run(["push", reference], limit=TRANSFER_LIMIT)
         digest = re.search(r"digest: (sha256:[0-9a-f]{64})", said)
         if digest is None:
@@ -110,7 +110,7 @@ class Docker:
         return found
 
     def exec(self, container: str, command: Sequence[str], *, user: str = "", limit: float = LIMIT) -> str:
-        """What a command prints in a running container, as the image's user or another. Raises CommandFailed."""
+        """The output of a command in a running container, run as the image's user or another. Raises CommandFailed."""
         options = ["--user", user] if user else []
         return self._run(["exec", *options, container, *command], limit=limit)
 

@@ -82,7 +82,7 @@ def _by_hand(engine: Engine) -> str:
     if "may not talk" in engine.reason:
         return "Run this as root, or add this user to the group `docker` and log in again."
     if not engine.client:
-        return "Install and start Docker (https://docs.docker.com/engine/install/); on Debian, root can let us do both."
+        return "Install and start Docker (https://docs.docker.com/engine/install/); on Debian, run this as root."
     return "Start it, as root: `systemctl start docker`."
 
 
@@ -92,7 +92,7 @@ def has_systemd() -> bool:
 
 
 def _start(report: Report) -> str:
-    # The package's own scripts may just have started it.
+    # The package's scripts may have started it.
     if (engine := ask_engine()).answers:
         return engine.version
     began = time.monotonic()
@@ -136,7 +136,7 @@ def _wait(process: subprocess.Popen[bytes] | None, began: float) -> str:
     while time.monotonic() - began < START_LIMIT:
         if (engine := ask_engine()).answers:
             if process is not None:
-                # It outlives this process, which doesn't wait for it.
+                # The engine outlives this process, which doesn't wait for its end.
                 process.returncode = 0
             return engine.version
         if process is not None and process.poll() is not None:

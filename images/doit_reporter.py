@@ -59,7 +59,7 @@ def lazy_action(address: str) -> Callable[..., object]:
             return TaskFailed("\n".join(filter(None, (error.message, error.hint))))
         except KeyboardInterrupt:
             return TaskFailed("Stopped.")
-        except Exception as error:  # noqa: BLE001 - it is kept whole in a file, and named
+        except Exception as error:  # noqa: BLE001 - it is written to a file, and the failure names the file
             return TaskFailed(f"{type(error).__name__}: {error}\nThis is a bug; see {_keep_traceback()}.")
         # doit saves strings and dicts as results, and takes any other value for a failure.
         return answer if isinstance(answer, (bool, TaskFailed)) else True

@@ -37,9 +37,9 @@ PORTS = {
 
 
 class Listener(NamedTuple):
-    """Where a part of this state folder's deployment listens. `port` None: not on loopback.
+    """Where a part of this state folder's deployment listens. `port` is None if it isn't on loopback.
 
-    `ours`: what answers there takes this deployment's credential. `address` is for people.
+    `ours`: the program there accepts this deployment's credential. `address` is for people.
     """
 
     purpose: str
@@ -84,14 +84,14 @@ def examine(deployed: Collection[Listener] = ()) -> list[Check]:
     for name, group in groups:
         try:
             checks += group()
-        except Exception as error:  # noqa: BLE001 - doctor must tell the rest even if one check fails
+        except Exception as error:  # noqa: BLE001 - doctor must report the other checks even if one fails
             checks.append(Check(name, "warn", f"This couldn't be checked: {error}", "Report this: it is a bug."))
     return checks
 
 
 def python() -> Iterator[Check]:
     """The version of Python; an older one than required can't run this code."""
-    yield Check("python", "ok", f"Python {'.'.join(map(str, sys.version_info[:3]))} runs this.")
+    yield Check("python", "ok", f"This is Python {'.'.join(map(str, sys.version_info[:3]))}.")
 
 
 CAP_SYS_ADMIN = 21
@@ -258,7 +258,7 @@ def ports(wanted: Mapping[int, str] = PORTS, deployed: Collection[Listener] = ()
         if (taken := _taken(port)) is None:
             yield Check(f"port {port}", "ok", f"Port {port}, for {purpose}, is free.")
         else:
-            hint = f"`ss -ltnp 'sport = {port}'` shows what has it; `doit deploy --first-port N` takes other ports."
+            hint = f"`ss -ltnp 'sport = {port}'` shows its program; `doit deploy --first-port N` uses other ports."
             yield Check(f"port {port}", "warn", f"Port {port}, for {purpose}, is taken: {taken}.", hint)
 
 

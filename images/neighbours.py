@@ -1,4 +1,4 @@
-"""Other Nomads on the Docker engine of this machine, which may remove this deployment's containers as unknown ones."""
+"""Finds other Nomads on this machine's Docker engine, which may remove this deployment's containers."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,16 @@ LABEL = "com.hashicorp.nomad.alloc_id"
 """The label of every container that Nomad starts."""
 
 ANSWER_LIMIT = 20.0
-"""Time limit in seconds for listing them."""
+"""Time limit in seconds for listing containers."""
 
 NAMED = 3
 """How many of each kind are named; the others are counted."""
 
 ADVICE = (
-    "Unless the docker plugin of its agents has `gc { dangling_containers { enabled = false } }`, it removes every "
-    "container that it doesn't know each 5 minutes, the service's and those of environments: set that there. "
-    'Calvinverse\'s own Nomad has it, and removes nothing of others. See docs/how-to/operate.md, "Another Nomad".'
+    "Unless the docker plugin of its agents has `gc { dangling_containers { enabled = false } }`, it removes, every "
+    "5 minutes, containers that it doesn't know, including those of the service and of environments: set that there. "
+    "Calvinverse's own Nomad has this setting, and removes no containers of others. "
+    'See docs/how-to/operate.md, "Another Nomad".'
 )
 """What another Nomad may do, and how to prevent it."""
 
@@ -43,9 +44,9 @@ class Neighbours:
 
 
 def neighbours(state: Path, processes: Path = Path("/proc")) -> Neighbours:
-    """Other Nomads beside the deployment with this state folder; empty if they can't be listed.
+    """Nomads that don't belong to the deployment with this state folder; empty if they can't be listed.
 
-    An agent in a container of its own, or under another name, isn't seen; its containers are.
+    An agent in a container, or with another program name, isn't found, but its containers are.
     """
     return Neighbours(tuple(_containers(state)), tuple(_agents(state, processes)))
 

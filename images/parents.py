@@ -1,4 +1,4 @@
-"""Which images there are, and their parents: all that the task graph needs."""
+"""The images and their parents, for the task graph."""
 
 import tomllib
 
@@ -8,7 +8,7 @@ from images.places import CHECKOUT
 def image_parents() -> dict[str, str]:
     """The parent of each image by its name; empty if it has none.
 
-    A file that can't be read counts as one without a parent: it is for `doit validate:recipes` to say what is wrong.
+    A file that can't be read counts as one without a parent; `doit validate:recipes` reports its fault.
     """
     found: dict[str, str] = {}
     for file in sorted((CHECKOUT / "images").glob("*/image.toml")):

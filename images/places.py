@@ -22,7 +22,7 @@ def state_folder() -> Path:
 def cache_folder() -> Path:
     """The folder for built tools, shared by all checkouts of a machine: CALVINVERSE_CACHE, else ~/.cache/calvinverse.
 
-    It isn't made here: looking for a tool leaves no trace.
+    It isn't created here, so that the search for a tool changes nothing.
     """
     if given := os.environ.get(CACHE_VARIABLE):
         return Path(given).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""Finds PostgreSQL on this machine, the newest that is new enough; on Debian, as root, installs it."""
+"""Finds the newest supported PostgreSQL on this machine; on Debian, as root, installs it."""
 
 import os
 import re
@@ -31,7 +31,7 @@ class Programs:
 
 
 def find_postgres() -> Programs | None:
-    """The newest version that is new enough: on the PATH, else where Debian installs it."""
+    """The newest supported version: on the PATH, else where Debian installs it."""
     seen = shutil.which("postgres")
     folders = [Path(seen).resolve().parent] if seen else []
     folders += sorted(FOLDERS.glob("*/bin"), key=lambda folder: _number(folder.parent.name), reverse=True)
@@ -62,7 +62,7 @@ def _keep_debian_from_starting_one() -> None:
         CLUSTERS.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(CLUSTERS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         with os.fdopen(file, "w") as out:
-            out.write("# Made by Calvinverse before it installed PostgreSQL: its programs are all it needs.\n")
+            out.write("# Created by Calvinverse before it installed PostgreSQL, of which it needs only the programs.\n")
             out.write("create_main_cluster = false\n")
 
 

@@ -1,4 +1,4 @@
-"""The database and the number of workers of the deployed service: chosen once, kept by later deployments."""
+"""The database and the number of workers of the deployed service, which later deployments keep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _TITLES = {SQLITE: "SQLite", POSTGRESQL: "PostgreSQL"}
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user chooses; None: as before, or SQLite and no additional worker at the first deployment.
+    """The user's choices. None: as before; at the first deployment, SQLite and no additional worker.
 
     `kind` is `sqlite` or `postgresql`; `port` is PostgreSQL's on loopback.
     """
@@ -34,9 +34,9 @@ def title(kind: str) -> str:
 
 
 def database_parameters(choice: Choice, image: str | None, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The parameters of `meta` that follow from a choice; other parameters stay as they are.
+    """The parameters of `meta` for a choice; other parameters stay as they are.
 
-    `image` is what PostgreSQL runs from, None if there is none; `before` the parameters so far, None at the first time.
+    `image` is PostgreSQL's image, None if there is none; `before` has the present parameters, None at the first time.
     Raises `NotAllowedNow` for another kind than before, `InvalidInput` for several workers on SQLite, `ImageNotBuilt`.
     """
     kept = None if before is None else str(before.get("database", SQLITE))
@@ -50,7 +50,7 @@ def database_parameters(choice: Choice, image: str | None, before: Mapping[str, 
     if kind == SQLITE:
         if choice.workers:
             raise InvalidInput(
-                "More workers than the one in the service need a database that they can share, and SQLite's isn't.",
+                "Additional workers need a database that they can share with the service, which SQLite isn't.",
                 hint="Leave --workers out, or choose --database postgresql at the first deployment.",
             )
         return {"database": kind}

@@ -50,7 +50,7 @@ class Existing:
     ca_file: str = ""
 
     def parameters(self) -> dict[str, str]:
-        """The parameter of the template."""
+        """The template's parameters for it."""
         values = {"address": self.address, "token_file": self.token_file, "ca_file": self.ca_file}
         return {f"{self.part}_{name}": value for name, value in values.items()}
 
@@ -59,9 +59,9 @@ class Existing:
 class DeployRequest:
     """The inputs of a deployment: the image of the service, the tools that run the agents, and existing agents.
 
-    `image` names the service's image by its content, `infra_image` that which holds the networks of jobs. `images` has,
-    by name, those that the deployed service is told of, for environments; PostgreSQL runs from one of them. `ports`
-    has the agents' ports that differ from their makers' own, `port` the service's if it is another than 8400.
+    `image` names the service's image by its content, `infra_image` the one that holds the networks of jobs. `images`
+    has, by name, the images to publish in the deployed service for environments; one of them is PostgreSQL's. `ports`
+    has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400.
     """
 
     image: str
@@ -85,10 +85,10 @@ class Deployed:
 
 
 def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
-    """Creates what is missing and repairs the rest. The local service's database stays the one owner of `meta`.
+    """Creates what is missing and repairs the rest. The local service's database remains the only owner of `meta`.
 
-    The deployed service shows `meta` read-only. Interrupted anywhere, the next call goes on. The kind of the service's
-    database stays what it was. Raises `CalvinverseError`.
+    The deployed service shows `meta` read-only. After an interruption the next call continues. The kind of the
+    service's database doesn't change. Raises `CalvinverseError`.
     """
     with exclusive(where):
         token = _own_token(where)
@@ -102,13 +102,13 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
             info = _hand_over(context, meta)
             _publish(context, wish.images, tell)
-        # Last and atomically: until now the context named the previous service.
+        # The context is written last and atomically: until then it names the previous service.
         write_context(where.state, context)
     return Deployed(context, meta, info)
 
 
 def _own_token(where: Places) -> str:
-    """The deployer's token for the deployed service; made once, and kept."""
+    """The deployer's token for the deployed service; created once and stored."""
     if not where.token.exists():
         write_private(where.token, token_secret(secrets.token_urlsafe(RANDOM_BYTES)) + "\n")
     return where.token.read_text().strip()
@@ -177,7 +177,7 @@ def _after_interrupted(local: Client, tell: Tell) -> EnvironmentView:
 def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: Tell) -> None:
     """Publishes the images in the deployed service, and pushes the template that builds them.
 
-    Doing it again changes nothing. Raises `CalvinverseError`.
+    A repeated call changes nothing. Raises `CalvinverseError`.
     """
     with connect(context) as deployed:
         deployed.push(read_bundle(BUILD))
@@ -188,7 +188,7 @@ def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: 
 
 
 def _hand_over(context: Context, meta: EnvironmentView) -> Info:
-    """Stores the copy of `meta` in the deployed service. Again, it changes nothing. Raises `StepFailed`."""
+    """Stores the copy of `meta` in the deployed service. A repeated call changes nothing. Raises `StepFailed`."""
     end = time.monotonic() + HAND_OVER_SECONDS
     with connect(context) as deployed:
         while True:

@@ -40,10 +40,10 @@ class Built:
 def build_remotely(
     where: Places, environment: str, images: Sequence[str], report: Report, *, anew: bool = False, limit: float = LIMIT
 ) -> Built:
-    """Builds images of this checkout in a build environment; the only one if none is named, all images if none are.
+    """Builds images of this checkout in a build environment: by default all images, in the only build environment.
 
     Ctrl-C stops the build there. Raises UnknownImage and InvalidRecipe before anything is sent; NoBuildEnvironment,
-    DispatchFailed, RemoteBuildFailed; RecordsRefused when what comes back isn't what records are.
+    DispatchFailed, RemoteBuildFailed; RecordsRefused when the returned records aren't valid.
     """
     with_parents(load_recipes(), images or None)
     with connect(find_context(current=DEFAULT)) as client:
@@ -109,7 +109,7 @@ def _stop(run: Dispatched, report: Report, on_line: dispatched.OnLine) -> None:
     try:
         ended = run.stop(on_line)
     except DispatchFailed as error:
-        report(f"{error.message} It may run on: `nomad job stop {run.job}` ends it.")
+        report(f"{error.message} It may still be running: `nomad job stop {run.job}` ends it.")
         return
     report("The build was stopped there; nothing incomplete is left." if ended else f"{run.job} hasn't stopped yet.")
 
@@ -119,13 +119,13 @@ def _import_results(
 ) -> list[BuildRecord]:
     archive = run.records()
     if not archive:
-        report("The agent left no records.")
+        report("The agent wrote no records.")
         return []
     try:
         records = import_records(archive, catalogue, f"{run.job} in {chosen.name} ({chosen.id})", registry)
     except RecordsRefused as error:
         file = dispatched.kept(catalogue.state, archive)
-        raise RecordsRefused(error.message, hint=f"What was sent is in {file}. {error.hint}") from error
+        raise RecordsRefused(error.message, hint=f"The received archive is in {file}. {error.hint}") from error
     if records:
         report(f"Recorded here: {', '.join(f'{record.image} {record.build}' for record in records)}.")
     return records

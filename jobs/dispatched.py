@@ -1,4 +1,4 @@
-"""A build in a build environment: started through Nomad's API, followed line by line, stopped, its results read."""
+"""Runs a build in a build environment with Nomad's API: starts it, follows its output, stops it, reads its results."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from jobs.places import Places
 
 TASK = "agent"
 RECORDS = "alloc/data/records.tar.gz"
-"""Where the agent writes the records, as Nomad names it."""
+"""The path of the agent's records in Nomad's notation."""
 
 CALL_LIMIT = 20.0
 """Time limit in seconds of a call."""
@@ -79,11 +79,12 @@ class Dispatched:
         return cls(client, str(answer["DispatchedJobID"]), str(answer["EvalID"]))
 
     def follow(self, limit: float, on_line: OnLine) -> int:
-        """Follows it to its end, for at most `limit` seconds, and gives the agent's exit status.
+        """Follows the build to its end, for at most `limit` seconds, and returns the agent's exit status.
 
-        `on_line` gets `stdout` or `stderr` and a line as it is written. The logs are asked for again and again from
-        where they were read to: a stream that Nomad keeps open doesn't tell when all was said. Raises DispatchFailed
-        when no node takes it, when it can't run there, and when the time is over; it runs on then.
+        `on_line` gets `stdout` or `stderr` and each line when it is written. The logs are polled from the position up
+        to which they were read, because an open stream of Nomad doesn't show when the output is complete. Raises
+        DispatchFailed when no node takes the build, when it can't run there, and at the time limit; then the build
+        continues to run.
         """
         began = time.monotonic()
         while True:
@@ -97,7 +98,7 @@ class Dispatched:
                 if took > PLACE_LIMIT:
                     raise DispatchFailed(f"No node takes the build: {self._why_not()}.")
             else:
-                # Asked before the logs are read, so that everything written before the end is read.
+                # The state is read before the logs, so that everything written before the end is read.
                 ended = found["ClientStatus"] in ENDED
                 while self._pass_on(on_line) and ended:
                     pass
@@ -107,7 +108,7 @@ class Dispatched:
             time.sleep(PAUSE)
 
     def stop(self, on_line: OnLine) -> bool:
-        """Stops it, passing on its output meanwhile; whether it has ended. Raises DispatchFailed."""
+        """Stops the build and passes on its output meanwhile; returns whether it has ended. Raises DispatchFailed."""
         _call("the build can't be stopped", lambda: self.client.job.request(_escaped(self.job), method="delete"))
         end = time.monotonic() + STOP_LIMIT
         while time.monotonic() < end:
@@ -137,7 +138,7 @@ class Dispatched:
         return bytes(answer.content)
 
     def _poll(self) -> dict[str, Any] | None:
-        """The allocation as it is, or was at Nomad's last response. Raises DispatchFailed if that is too long ago."""
+        """The allocation at Nomad's last response. Raises DispatchFailed if that was too long ago."""
         try:
             found = _call(
                 "the build can't be followed",
@@ -161,7 +162,7 @@ class Dispatched:
         return "; ".join(reasons) or ("it waits for resources" if blocked else str(evaluation.get("Status")))
 
     def _pass_on(self, on_line: OnLine) -> bool:
-        """Reads new content of both logs; whether there was any."""
+        """Reads new content of both logs; returns whether there was any."""
         assert self._allocation is not None
         news = False
         for stream in ("stdout", "stderr"):

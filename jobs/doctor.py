@@ -1,4 +1,4 @@
-"""What `calvinverse doctor` checks of this machine, with the present deployment; the command line finds it here."""
+"""The checks of `calvinverse doctor` for this machine and its deployment. The command line imports this by name."""
 
 from environments.context import state_folder
 from images import machine

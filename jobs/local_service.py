@@ -1,4 +1,4 @@
-"""The local provisioning service: creates, repairs and removes the meta environment, and runs only meanwhile."""
+"""The local provisioning service: creates, repairs and removes the meta environment, and runs only while it does."""
 
 import fcntl
 import os

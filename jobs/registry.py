@@ -23,7 +23,7 @@ LIMIT = 60.0
 
 
 def push_sources(registry: str, archive: bytes) -> str:
-    """Pushes an archive to the registry (`host:port`) and gives its digest, `sha256:<hex>`. Raises DispatchFailed."""
+    """Pushes an archive to the registry (`host:port`) and returns its digest, `sha256:<hex>`. Raises DispatchFailed."""
     digest = _digest(archive)
     try:
         with httpx2.Client(base_url=f"http://{registry}", timeout=LIMIT, trust_env=False) as client:
@@ -41,7 +41,7 @@ def push_sources(registry: str, archive: bytes) -> str:
             answer = client.put(path, content=json.dumps(manifest).encode(), headers={"Content-Type": MANIFEST})
             answer.raise_for_status()
     except httpx2.HTTPError as error:
-        raise DispatchFailed(f"The registry {registry} doesn't take the sources: {error}.") from error
+        raise DispatchFailed(f"The registry {registry} doesn't accept the sources: {error}.") from error
     return digest
 
 

@@ -1,7 +1,7 @@
-"""The sources for a build environment: one archive of the checkout, the same bytes for the same files.
+"""Makes the archive with the sources for a build environment: the same bytes for the same files.
 
-Beside the files, at the top of the tree, stand those that make the same images come out there: `source.json` (what git
-would say), `ca.pem` (the certificates that this machine trusts), `sources.list` (its mirrors of Debian), `network.json`
+At the top of the tree it also contains files with which the same images are built there: `source.json` (data from
+git), `ca.pem` (the certificates that this machine trusts), `sources.list` (its mirrors of Debian), `network.json`
 (`proxies` by the name of their variable, and pip's `index_url`).
 """
 
@@ -31,7 +31,7 @@ LEFT_OUT = frozenset(
     {".git", ".venv", ".calvinverse", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
     | {".import_linter_cache", "build", "dist", "node_modules"}
 )
-"""Folders that aren't sent from a tree without git, which would know the ignored files."""
+"""Folders that aren't sent from a tree without git. In a tree with git, ignored files aren't sent."""
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
@@ -43,7 +43,7 @@ LIMIT = 60.0
 
 
 def make_archive(checkout: Path = CHECKOUT, variables: Mapping[str, str] = os.environ) -> bytes:
-    """The archive (tar.gz) of the checkout as it is in the work tree, without what git ignores.
+    """The archive (tar.gz) of the checkout's work tree, without files that git ignores.
 
     Raises InvalidRecipe when a recipe can't be read, DispatchFailed when git fails or a proxy's address has a password.
     """
@@ -69,7 +69,7 @@ def make_archive(checkout: Path = CHECKOUT, variables: Mapping[str, str] = os.en
 
 
 def files(checkout: Path) -> list[str]:
-    """Paths of the files that are sent, sorted; a link is sent as the file behind it, if that lies in the checkout."""
+    """Paths of the files to send, sorted. A link is sent as the file that it points to, if that is in the checkout."""
     top, state = checkout.resolve(), state_folder().resolve()
     found = []
     for path in _listed(checkout):
@@ -100,7 +100,7 @@ def _listed(checkout: Path) -> Iterator[str]:
 def certificates(variables: Mapping[str, str]) -> str:
     """The certificates (PEM) that this machine trusts: of the file that a variable names, else of the system.
 
-    Nothing else of that file is given, and nothing where there is none.
+    Only certificates of that file are returned; without a file, nothing.
     """
     named = next((Path(variables[name]) for name in CA_VARIABLES if variables.get(name)), CA_BUNDLE)
     try:
@@ -117,8 +117,8 @@ def network(variables: Mapping[str, str]) -> dict[str, object]:
     for name, address in {**proxies, "pip's index": index}.items():
         if "//" in address and urlsplit(address).password:
             raise DispatchFailed(
-                f"The address of {name} holds a password, which would be stored in the build environment.",
-                hint="Take the password out of the address: let the proxy or index know this network instead.",
+                f"The address of {name} contains a password, which would be stored in the build environment.",
+                hint="Remove the password from the address, and let the proxy or index accept this network instead.",
             )
     return {"proxies": {name: value for name, value in proxies.items() if value}, "index_url": index}
 

@@ -1,4 +1,4 @@
-"""What runs, where, in which version, and its health: asked from each part, without starting anything."""
+"""Asks each part for its address, version and health, without starting anything."""
 
 import json
 import subprocess
@@ -51,7 +51,7 @@ def status_lines(where: Places) -> list[Line]:
 
 
 def listeners(where: Places) -> list[Listener]:
-    """Where the parts of this deployment listen, and whether what answers there belongs to it; empty without one."""
+    """Where this deployment's parts listen, and whether the programs there belong to it; empty without a deployment."""
     return [found for line in status_lines(where) if (found := _listener(where, line)) is not None]
 
 
@@ -60,7 +60,7 @@ def _listener(where: Places, line: Line) -> Listener | None:
     if purpose is None or line.health.startswith("○"):
         return None
     address = line.address
-    if line.part == "service" and not address:  # only a running service names it
+    if line.part == "service" and not address:  # only a running service reports it
         context = stored_context(where.state)
         address = context.address if context is not None else ""
     ours = bool(line.address) and not line.health.startswith(_NO_ANSWER)
@@ -136,7 +136,7 @@ def _nomad(client: httpx2.Client) -> tuple[str, str]:
 
 
 def _service(where: Places) -> list[Line]:
-    """The service, with its database and its workers, of which only the service knows."""
+    """The service, with its database and its workers, which only the service knows."""
     try:
         context = stored_context(where.state)
         if context is None:
@@ -145,7 +145,7 @@ def _service(where: Places) -> list[Line]:
             info = client.info()
             problems = client.readiness().problems
             count = len(client.environments())
-            # Its own database works, else the service would not have answered.
+            # The database works, otherwise the service would not have answered.
             return [
                 Line("service", _health(problems, f"{count} environments"), info.version, context.address),
                 Line("database", "✓ healthy", "", info.parts.get("database", "")),

@@ -34,10 +34,10 @@ def deploy(
     """Create or repair the meta environment, publish the images, and say what to do next.
 
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
-    beside the one in the service, stay as they were when they are left out, and so do the ports, which are the makers'
-    own at first, or those of a block that begins at `first_port`. `listen` and `address` switch the edge on: where it
-    listens, and the host name that it answers for; it stays on. `existing` has `consul`, `consul_token_file`,
-    `consul_ca_file` and so on for parts that run already.
+    additional to the one in the service, stay as they were when they are left out, and so do the ports. At first these
+    are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` switch the edge
+    on: where it listens, and the host name that it answers for; it stays on. `existing` has `consul`,
+    `consul_token_file`, `consul_ca_file` and so on for parts that are running already.
     """
     report = console()
     where = places()
@@ -91,7 +91,7 @@ def _infra_image(images: Catalogue, channel: Channel) -> str:
 
 def dispatch(environment: str = "", images: str = "", anew: bool = False) -> None:
     """Build images in a build environment: `images` are names with commas between; empty for all."""
-    from jobs.dispatch import build_remotely  # no other task needs its imports
+    from jobs.dispatch import build_remotely  # imported here, because no other task needs it
 
     report = console()
     names = images.replace(",", " ").split()

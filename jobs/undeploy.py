@@ -17,10 +17,10 @@ Tell = Callable[[str], object]
 
 
 def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, force: bool = False) -> bool:
-    """Whether there was anything to remove.
+    """Removes the deployment; returns whether there was anything to remove.
 
     Raises `Conflict` while other environments exist (unless they are to be destroyed first), and `ServiceUnavailable`
-    when nobody can say whether any do (unless `force`: they go with their cluster).
+    when it is unknown whether any exist (unless `force`: they are removed with their cluster).
     """
     if not where.local.exists():
         return False
@@ -42,7 +42,7 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
 def _clear(where: Places, meta: EnvironmentView, tell: Tell, destroy: bool) -> None:
     """Makes sure that no other environment exists."""
     if meta.state is State.FAILED and "address" not in meta.outputs:
-        return  # it never came so far that somebody could have created one
+        return  # the service never ran, so no other environment can exist
     context = stored_context(where.state) or Context(token_file=where.token)
     with connect(context) as deployed:
         try:

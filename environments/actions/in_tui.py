@@ -1,4 +1,4 @@
-"""What a person can do to move and look around in the terminal UI."""
+"""The actions for moving around in the terminal UI."""
 
 from environments.actions.action import BOTH, DETAIL, LIST, Action, Risk
 

@@ -15,7 +15,7 @@ from environments.cli.session import Session, command
     "env",
     "repair",
     more="""
-        Every step compares the world with what it made, and restores what differs. What `env drift` calls unexpected
+        Every step compares the backends with what it made, and restores what differs. What `env drift` calls unexpected
         is left alone. Also continues an update or a rollback that failed.
     """,
     examples="""

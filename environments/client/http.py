@@ -98,7 +98,7 @@ class Client(Connection):
         return self._read(self._get(f"/v1/plans/{_part(plan_id)}"), PlanView)
 
     def apply_plan(self, plan_id: str, *, idempotency_key: str | None = None) -> Accepted:
-        """Applies a plan. Raises `PlanStale` if the world has changed since; `details["moved"]` says how."""
+        """Applies a plan. Raises `PlanStale` if anything has changed since; `details["moved"]` says how."""
         headers = {"Idempotency-Key": idempotency_key or self._make_key()}
         path = f"/v1/plans/{_part(plan_id)}/apply"
         return self._read(self._send("POST", path, headers=headers, again=True), Accepted)

@@ -22,7 +22,7 @@ _SHORTEST_PIECE = 8
 """Characters of a line of a secret that is looked for alone, and of a secret that is looked for in hexadecimal."""
 
 _SHORTEST_CORE = 6
-"""Characters of what is always the same of a secret in base64, that are looked for."""
+"""The least characters of the constant part of a secret in base64 that are searched for."""
 
 _JOINERS = frozenset({"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))})
 
@@ -114,7 +114,7 @@ def _hide(found: re.Match[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Everything that a secret may look like in a text that was made printable."""
+    """All forms that a secret may have in a text that was made printable."""
     lines = [line.strip() for line in secret.splitlines()]
     pieces = [secret, secret.strip(), *(line for line in lines if len(line) >= _SHORTEST_PIECE), " ".join(lines)]
     for piece in dict.fromkeys(piece for piece in pieces if len(piece) >= SHORTEST):

@@ -38,7 +38,7 @@ class Incident(_Record):
 
 
 class Drift(_Record):
-    """What a look at an environment found: how the world differs from what its steps made.
+    """The result of an observation of an environment: how the backends differ from what its steps made.
 
     `steps` is what a repair would do; no changes and nothing unexpected: it is as it should be. `troubles` names, by
     step, what could not be looked at. Of many unexpected things some are named; `more_unexpected` counts the others.
@@ -112,9 +112,9 @@ class Environment(_Record):
     last_good: str | None = None
     """The deployment that last made it ready: what a rollback goes back to."""
     drift: Drift | None = None
-    """What the last look found; None: nobody has looked since the last deployment."""
+    """What the last observation found; None if there was none since the last deployment."""
     observe_at: datetime | None = None
-    """When it is looked at next; None: only when somebody asks."""
+    """When it is observed next; None: only on request."""
     awaiting_promotion: tuple[str, ...] = ()
     """Steps whose new version runs beside the one before, and waits for a person to promote it."""
     degraded: tuple[DegradedReason, ...] = ()

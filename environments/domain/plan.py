@@ -58,7 +58,7 @@ class StepPlan(_Record):
 
     @property
     def checks(self) -> bool:
-        """Whether the step makes nothing, but looks at what the others made."""
+        """Whether the step makes nothing, but checks what the others made."""
         return self.uses.startswith(CHECKS)
 
     @property
@@ -133,7 +133,7 @@ def unchanged(steps: Iterable[StepPlan]) -> list[str]:
 
 
 def checked(steps: Iterable[StepPlan]) -> list[str]:
-    """The names of the steps that will look whether the others have worked."""
+    """The names of the steps that will check whether the others have worked."""
     return [step.step for step in steps if step.checks and not step.removed]
 
 

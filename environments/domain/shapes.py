@@ -1,4 +1,4 @@
-"""What names, ids, durations and digests look like, as JSON Schema: for who reads the description of the API.
+"""The form of names, ids, durations and digests as JSON Schema, for the description of the API.
 
 Nothing is checked by these: what reads a value refuses what is wrong with it, under its own code and in words. The
 patterns are of the part of regular expressions that ECMA-262 and most others share.

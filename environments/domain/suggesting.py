@@ -9,7 +9,7 @@ MOST_SUGGESTED_FROM = 500
 """Names that the service compares with what was typed: enough for people, and little work for a wrong request."""
 
 _SHORTEST_PART = 3
-"""Characters of a text that is looked for within names."""
+"""The least characters of a text that is searched for within names."""
 
 
 def near(typed: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...]:

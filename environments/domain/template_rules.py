@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from environments.domain.template_parts import Template
 
 RESERVED_STEPS = frozenset({"shared", "proof"})
-"""Names that the journal of a destroy uses itself: what serves the whole environment, and the last look."""
+"""Names that the journal of a destroy uses: for the resources of the whole environment, and for the proof."""
 
 _HEAD = ("name", "version", "description", "host_volumes", "network", "limit")
 _TABLES = ("template", "lifetime", "drift", "parameters", "steps", "outputs")

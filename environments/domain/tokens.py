@@ -1,4 +1,4 @@
-"""What a token looks like, and what is kept of it."""
+"""The form of a token, and the parts of it that are stored."""
 
 import hashlib
 

@@ -23,7 +23,7 @@ _KEYWORDS = frozenset(
         "writeOnly",
     }
 )
-"""Those that look at a value once; `pattern` is not among them, for its automaton has to be built first."""
+"""Keywords that read a value once; `pattern` is not among them, because its automaton must be built first."""
 
 _MOST = 200
 _LONGEST = 64 * 1024
@@ -31,7 +31,7 @@ _LARGEST = 10**30
 
 
 def is_plain(schemas: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> bool:
-    """Whether there are only so many plain values, and schemas that look at each of them once."""
+    """Whether the number of values is small, and each schema reads each value once."""
     if len(schemas) > _MOST or len(given) > _MOST:
         return False
     return all(map(_plain_schema, schemas.values())) and all(map(_plain_value, given.values()))

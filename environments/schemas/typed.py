@@ -40,7 +40,7 @@ class Unreadable(ValueError):
 
 
 def read_typed(text: str, schema: Mapping[str, Any]) -> Any:
-    """The value. Ranges and patterns are not looked at. Raises `Unreadable`."""
+    """The value. Ranges and patterns are not checked. Raises `Unreadable`."""
     if not is_text(text):
         raise Unreadable("is not UTF-8 text")
     choices = schema.get("enum", [schema["const"]] if "const" in schema else None)

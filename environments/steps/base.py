@@ -129,7 +129,7 @@ class StepRun(Protocol):
         ...
 
     def before_effect(self) -> None:
-        """To be called before each change of the outside world, and in every waiting loop.
+        """Call it before each change in a backend, and in every waiting loop.
 
         Raises `Interrupted` when the lease is lost, a request to destroy has come or the service stops, and
         `StepTimeout` when the time is over.

@@ -59,7 +59,7 @@ class EnvironmentView(View):
     last_good: DeploymentId | None = None
     """The deployment that last made it ready."""
     drifted: bool = False
-    """Whether the last look found that the world differs from what its steps made."""
+    """Whether the last observation found that the backends differ from what its steps made."""
     awaiting_promotion: tuple[str, ...] = ()
     """Steps whose new version waits for `env promote`; addresses and outputs are still those of the version before."""
     degraded: tuple[DegradedReason, ...] = ()
@@ -83,7 +83,7 @@ class ResourceView(View):
 
 
 class DriftView(View):
-    """What the last look at an environment found; `drift` None: nobody has looked since its last deployment."""
+    """What the last observation of an environment found; `drift` None: there was none since its last deployment."""
 
     environment: str
     drift: Drift | None

@@ -1,18 +1,18 @@
 #!/usr/bin/python3 -I
-"""One build in an environment: fetches the sources it is told of, makes images of them, and pushes those to a registry.
+"""Runs one build in an environment: fetches the sources, builds images from them, and pushes these to a registry.
 
-    build-agent           makes what the variables below say, and exits with the status of the build
-    build-agent health    tells whether the engine answers: exit status 0, or 1 and a sentence
+    build-agent           builds what the variables below say, and exits with the status of the build
+    build-agent health    checks that the engine answers: exit status 0, or 1 and a sentence
 
 NOMAD_META_source         digest of the archive with the sources, a blob of the repository `calvinverse/source`
-NOMAD_META_images         names of images with spaces between; all when there are none
-NOMAD_META_anew           `true` makes them even if they are there
-REGISTRY                  host:port of the registry that has the sources and gets the images
-BUILDS                    a folder that has the same path on the node, for what the engine is to find there
-NOMAD_ALLOC_ID, NOMAD_ALLOC_DIR   set by Nomad; the records of the builds are left in data/records.tar.gz of the latter
+NOMAD_META_images         names of images, separated by spaces; empty for all NOMAD_META_anew           `true` builds
+them even if they exist REGISTRY                  host:port of the registry with the sources, to which images are pushed
+BUILDS                    a folder with the same path on the node, for files that the engine must find there
+NOMAD_ALLOC_ID, NOMAD_ALLOC_DIR   set by Nomad; the records of the builds are stored in data/records.tar.gz of the
+latter
 
-Beside the project the archive may hold what a build needs of the network of whoever sent it: `ca.pem` (certificates to
-trust), `sources.list` (mirrors of Debian), `network.json` (`proxies` by the name of their variable, `index_url`).
+The archive contains the project, and may contain settings of the sender's network for the build: `ca.pem` (certificates
+to trust), `sources.list` (mirrors of Debian), `network.json` (`proxies` by the name of their variable, `index_url`).
 """
 
 import contextlib
@@ -44,33 +44,33 @@ REPOSITORY = "calvinverse/source"
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 LARGEST = 512 * 1024**2
-"""Bytes of an archive, and of all that is in it."""
+"""The most bytes of an archive, and of its content."""
 
 GRACE = 25.0
-"""Seconds that a build that is told to stop may take to put its work away; Nomad waits for 30."""
+"""Seconds within which a build must clean up after it was told to stop; Nomad waits for 30."""
 
 CALL_LIMIT = 60.0
-"""Seconds that a call of the registry or the engine may take."""
+"""Time limit in seconds for a call of the registry or the engine."""
 
 YOUNG = 60.0
-"""Seconds in which another agent may be about to lock its folder."""
+"""The age in seconds up to which a folder may belong to an agent that hasn't locked it yet."""
 
 KILLED = 137
-"""Status of a build that didn't stop when it was told to."""
+"""The status of a build that didn't stop when it was told to."""
 
 _clearing = threading.Event()
-"""Set when all that is left to do is to clear away: then nothing stops the agent any more."""
+"""Set when only cleaning up is left to do: then signals no longer stop the agent."""
 
 
 class Refused(Exception):
-    """What the agent is asked for can't be done; the message says why."""
+    """The agent can't do what is requested; the message says why."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made: see the module.
+    """What to build: see the module.
 
-    `folder` is on the node, also after an agent that was killed; `scratch` goes with the agent's container.
+    `folder` is on the node, and stays there if the agent is killed; `scratch` is removed with the agent's container.
     """
 
     source: str
@@ -83,7 +83,7 @@ class Order:
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> "Order":
-        """The order that the variables give. Raises Refused."""
+        """Reads the order from the variables. Raises Refused."""
         source = variables.get("NOMAD_META_source", "")
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", source):
             raise Refused(f"NOMAD_META_source must be the digest of an archive, and is {source!r}.")
@@ -105,12 +105,12 @@ class Order:
 
 
 def say(sentence: str) -> None:
-    """One line for whoever follows the build."""
+    """Writes one line for the person who follows the build."""
     print(f"agent: {sentence}", file=sys.stderr, flush=True)
 
 
 def fetch(registry: str, digest: str, target: Path) -> None:
-    """Gets a blob of the repository of sources. Raises Refused when it isn't there or isn't what the digest says."""
+    """Fetches a blob from the repository of sources. Raises Refused if it is missing or has another digest."""
     connection = http.client.HTTPConnection(registry, timeout=CALL_LIMIT)
     seen, count = hashlib.sha256(), 0
     try:
@@ -134,9 +134,9 @@ def fetch(registry: str, digest: str, target: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> int:
-    """Unpacks plain files below a folder that is new, and gives their number.
+    """Unpacks plain files below a new folder, and returns their number.
 
-    Raises Refused for links, devices, paths that lead elsewhere, files that are there twice, and too much of all.
+    Raises Refused for links, devices, paths that lead elsewhere, duplicate files, and too many bytes.
     """
     count = total = 0
     try:
@@ -162,16 +162,16 @@ def unpack(archive: Path, folder: Path) -> int:
 
 
 def environment(order: Order, variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the build: ours, and what the sources say of the network. Raises Refused."""
+    """The variables of the build: ours, and the network settings of the sources. Raises Refused."""
     source, scratch = order.scratch / "source", order.scratch
     found = {name: variables[name] for name in ("DOCKER_HOST", "LANG", "PATH") if name in variables}
     found |= {
         "CALVINVERSE_STATE": str(order.folder / "state"),
         "CALVINVERSE_CACHE": str(scratch / "cache"),
         "HOME": str(scratch / "home"),
-        # Packer's plugins listen on sockets here, and the path of a socket may have 107 bytes at most.
+        # Packer's plugins listen on sockets here, and the path of a socket can have at most 107 bytes.
         "TMPDIR": str(scratch),
-        # The docker plugin mounts this folder into the container of a build, where the engine is: on the node.
+        # The docker plugin mounts this folder into the build's container, and the engine looks for it on the node.
         "PACKER_TMP_DIR": str(order.folder / "mounted"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -197,13 +197,13 @@ def environment(order: Order, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def trust(sent: Path, certificates: Path = CERTIFICATES) -> None:
-    """Trusts what whoever sent the sources trusts, if they say so."""
+    """Trusts the certificates that the sender of the sources trusts, if the archive has them."""
     if sent.is_file():
         certificates.write_bytes(sent.read_bytes())
 
 
 def run(order: Order, variables: Mapping[str, str]) -> int:
-    """Runs the build in the sources and gives its exit status. Told to stop, it lets the build put its work away."""
+    """Runs the build in the sources and returns its exit status. When told to stop, it lets the build clean up."""
     command = [PYTHON, "-m", "images.pipeline", "build", *order.images, "--push", order.registry]
     if order.anew:
         command.append("--anew")
@@ -217,7 +217,7 @@ def run(order: Order, variables: Mapping[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        say("told to stop; the build puts its work away")
+        say("stopping; the build cleans up")
         child.terminate()
         try:
             return child.wait(GRACE)
@@ -231,7 +231,7 @@ def run(order: Order, variables: Mapping[str, str]) -> int:
 
 
 def pack(state: Path, result: Path) -> int:
-    """Packs the records of all builds, and what happened to them, for whoever asked for them; gives their number."""
+    """Packs the records and journals of all builds, for the client that dispatched the build; returns their number."""
     records = sorted(state.glob("images/*/builds/*/*")) + sorted(state.glob("images/*/journal.jsonl"))
     unfinished = result.with_name(f".{result.name}")
     with tarfile.open(unfinished, "w:gz") as archive:
@@ -243,7 +243,7 @@ def pack(state: Path, result: Path) -> int:
 
 
 def engine(*arguments: str) -> str:
-    """What the client of the engine prints; nothing when it fails."""
+    """The output of the engine's client; empty if it fails."""
     command = ["docker", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CALL_LIMIT, check=False)
@@ -254,7 +254,7 @@ def engine(*arguments: str) -> str:
 
 
 def clear(folder: Path, ask: Callable[..., str] = engine) -> None:
-    """Removes what a build has left: containers, untagged images, tags that it needed for pushing, and its folder."""
+    """Removes what a build left: containers, untagged images, tags for pushing, and its folder."""
     for current in folder.glob("state/images/*/current"):
         build = current.read_text(encoding="utf-8").strip()
         ask("rm", "--force", "--volumes", f"calvinverse-build-{build}", f"calvinverse-validate-{build}")
@@ -271,7 +271,7 @@ def clear(folder: Path, ask: Callable[..., str] = engine) -> None:
 
 
 def _force(function: Callable[..., object], path: str, error: object) -> None:
-    """Removes what its own folder's rights protect."""
+    """Removes a file whose folder isn't writable."""
     with contextlib.suppress(OSError):
         for blocked in (Path(path).parent, Path(path)):
             if not blocked.is_symlink():
@@ -284,7 +284,7 @@ def _force(function: Callable[..., object], path: str, error: object) -> None:
 
 @contextlib.contextmanager
 def own_folders(order: Order) -> Iterator[None]:
-    """The build's folders while they are needed; what agents that were killed have left is removed first."""
+    """Creates the build's folders and removes them afterwards. First removes what killed agents left."""
     for other in order.folder.parent.glob("agent-*"):
         if _abandoned(other):
             say(f"removing what {other.name} left")
@@ -312,11 +312,11 @@ def _abandoned(folder: Path) -> bool:
     except FileNotFoundError:
         return folder.is_dir() and time.time() - folder.stat().st_mtime > YOUNG
     except OSError:
-        return False  # its agent is alive
+        return False  # its agent is still running
 
 
 def build(order: Order, variables: Mapping[str, str]) -> int:
-    """Makes what is ordered, and gives the status of the build. Raises Refused."""
+    """Carries out the order, and returns the status of the build. Raises Refused."""
     if why := engine_is_away(variables.get("DOCKER_HOST", "")):
         raise Refused(f"The engine {why}.")
     with own_folders(order):
@@ -350,7 +350,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def engine_is_away(address: str = "") -> str:
-    """Why the engine doesn't answer; empty when it does."""
+    """Why the engine doesn't answer; empty if it does."""
     connection = _UnixConnection(address.removeprefix("unix://") or SOCKET)
     try:
         connection.request("GET", "/_ping")
@@ -370,14 +370,14 @@ def _stop(number: int, frame: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the module says; the exit status."""
+    """Runs the command that the module describes; returns the exit status."""
     if arguments == ["health"]:
         if why := engine_is_away(os.environ.get("DOCKER_HOST", "")):
             print(f"the engine {why}", file=sys.stderr)
         return 1 if why else 0
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    say("this agent holds the engine's socket: what it runs amounts to root of this node")
+    say("this agent has access to the engine's socket: code that it runs has root's rights on this node")
     try:
         return build(Order.read(os.environ), os.environ)
     except Refused as error:

@@ -2,8 +2,8 @@
 
 The provenance is an in-toto statement (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md) with
 SLSA's predicate (https://slsa.dev/spec/v1.0/provenance), in a DSSE envelope
-(https://github.com/secure-systems-lab/dsse/blob/master/protocol.md). Signatures are Ed25519; they are checked here,
-with public keys that somebody trusts, and nobody has to be asked.
+(https://github.com/secure-systems-lab/dsse/blob/master/protocol.md). Signatures are Ed25519. They are checked locally,
+with trusted public keys.
 """
 
 import base64
@@ -30,10 +30,10 @@ PREDICATE = "https://slsa.dev/provenance/v1"
 PAYLOAD = "application/vnd.in-toto+json"
 
 BUILD_TYPE = "calvinverse:image/v1"
-"""Our way to make an image: Packer runs the recipe of a folder of images/, the result is proven and recorded.
+"""The type of our builds: Packer runs the recipe in a folder of images/; the result is validated and recorded.
 
 externalParameters: `image` (the folder), `commit` (empty outside of git), `dirty` (inputs differ from it).
-internalParameters: `key` (digest of all inputs), `reference` (the tag that this image alone has).
+internalParameters: `key` (digest of all inputs), `reference` (the tag that only this image has).
 resolvedDependencies: each file of the checkout, each tool, and the image that it starts from.
 """
 
@@ -55,10 +55,10 @@ class Signer(Protocol):
 class BuildFacts:
     """The facts about a build in its provenance. Digests are `sha256:<hex>` or plain hex.
 
-    `image` is the folder of images/, `name` the image's name without a tag, `reference` with it. `files` are those of
-    the record by name, `inputs` those of the checkout by path, each with its SHA-256. `tools` and `parameters`
-    (whatever else went in) have text by name. `parent` is the reference of the image that it starts from; `parent_id`
-    its digest. `version` is Calvinverse's. `repository_digest` is that of the manifest, once it is in a registry.
+    `image` is the folder in images/, `name` the image's name without a tag, `reference` that with the tag. `files` has
+    those of the record by name, `inputs` those of the checkout by path, each with its SHA-256. `tools` and `parameters`
+    (all other inputs) have text by name. `parent` is the reference of the image that it starts from; `parent_id` its
+    digest. `version` is Calvinverse's. `repository_digest` is that of the manifest, once it is in a registry.
     """
 
     image: str
@@ -90,9 +90,9 @@ class VerifiedStatement:
 
 
 def subjects(name: str, image_id: str, files: Mapping[str, str], repository_digest: str = "") -> dict[str, str]:
-    """The subjects of a statement: SHA-256 in hex by name; the same for making and for checking it.
+    """The subjects of a statement: name → SHA-256 in hex. The same ones are used to make and to check a statement.
 
-    The image is known by its id, and as `<name>@manifest` by the digest of its manifest in a registry.
+    The image has its id as digest; `<name>@manifest` has the digest of its manifest in a registry.
     """
     found = {name: _hex(image_id), **{each: _hex(digest) for each, digest in files.items()}}
     return found | ({f"{name}@manifest": _hex(repository_digest)} if repository_digest else {})
@@ -149,14 +149,14 @@ def authenticated(payload: bytes, payload_type: str = PAYLOAD) -> bytes:
 
 
 def verify(text: str, keys: Mapping[str, str], about: Mapping[str, str]) -> VerifiedStatement:
-    """Checks an envelope: that one of the `keys` (PEM by id) signed it, and that it is `about` these (see `subjects`).
+    """Checks that one of the `keys` (id → PEM) signed an envelope, and that it is `about` these subjects.
 
-    Every name of `about` must be in the statement with this digest; what else it speaks of doesn't matter. Raises
+    Each name of `about` (see `subjects`) must be in the statement with that digest; other subjects are ignored. Raises
 
-    - ImageUnsigned: nobody signed it,
-    - ImageSignerUnknown: only keys that aren't among ours did,
-    - ImageTampered: one of ours did, but not this; or it can't be read at all,
-    - ImageMismatch: it is of other things, or says something else than where an image comes from.
+    - ImageUnsigned: it has no signature,
+    - ImageSignerUnknown: only unknown keys signed it,
+    - ImageTampered: a known key signed other content, or it can't be read,
+    - ImageMismatch: it is about other subjects, or isn't a statement of provenance.
     """
     payload, payload_type, signatures = _open(text)
     if not signatures:
@@ -169,7 +169,7 @@ def verify(text: str, keys: Mapping[str, str], about: Mapping[str, str]) -> Veri
     wrong = sorted(name for name, digest in about.items() if found.get(name) != _hex(digest))
     if wrong:
         raise ImageMismatch(
-            f"The signed provenance is of another {', another '.join(wrong)} than what is here.",
+            f"The signed provenance is about another {', another '.join(wrong)} than the present one.",
             details={"subjects": wrong},
         )
     return VerifiedStatement(said, keyid)
@@ -193,10 +193,10 @@ def public_keys(file: Path) -> dict[str, str]:
     except OSError as error:
         raise InvalidInput(f"The public key {file} can't be read: {error.strerror}.") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidInput(f"{file} holds a public key that can't be read.") from error
+        raise InvalidInput(f"{file} contains a public key that can't be read.") from error
     ours = [key for key in keys if isinstance(key, Ed25519PublicKey)]
     if not ours or len(ours) < len(keys):
-        raise InvalidInput(f"{file} must hold Ed25519 public keys as PEM, and nothing else.")
+        raise InvalidInput(f"{file} must contain Ed25519 public keys as PEM, and nothing else.")
     return {key_id(key): key_text(key) for key in ours}
 
 

@@ -14,9 +14,9 @@ VERSION = "project:version"
 
 
 def attest(record: BuildRecord, state: Path) -> str:
-    """Writes the provenance of a build beside its record, signed if a signer is available.
+    """Writes the provenance of a build to the folder of its record, signed if a signer is available.
 
-    Gives why it isn't signed, in a sentence; empty when it is.
+    Returns a sentence that says why it isn't signed; empty if it is.
     """
     payload = encode(statement(_made(record)))
     found = find_signer(state)
@@ -37,9 +37,9 @@ def sign(record: BuildRecord, state: Path) -> None:
 
 
 def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, str]) -> VerifiedStatement:
-    """Verifies that one of the `keys` signed the record as it is, its files and its image in the engine.
+    """Verifies that one of the `keys` signed the present record, its files and its image in the engine.
 
-    Raises ImageUnsigned, ImageSignerUnknown, ImageTampered, ImageMismatch, and ImageNotBuilt when the image is gone.
+    Raises ImageUnsigned, ImageSignerUnknown, ImageTampered, ImageMismatch, and ImageNotBuilt if the image is missing.
     """
     try:
         text = (record.folder / PROVENANCE).read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, s
         verified = verify(text, keys, subjects(_name(record), record.image_id, _digests(record)))
     except ImageUnsigned as error:
         raise ImageUnsigned(
-            f"No key has signed {record.reference} yet: OpenBao didn't run when it was built.",
+            f"No key has signed {record.reference} yet: OpenBao was not running when it was built.",
             hint=f"If it was made on this machine, `calvinverse image sign {record.image} {record.build}` signs it. "
             "Images that are made while OpenBao runs are signed automatically.",
         ) from error

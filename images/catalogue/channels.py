@@ -16,7 +16,7 @@ from images.places import CHECKOUT, state_folder, whoami
 
 @dataclass(frozen=True)
 class Deployable:
-    """An image that may be deployed: `reference` is its id in the engine, which names exactly this image for ever."""
+    """An image that may be deployed: `reference` is its id in the engine, which never names another image."""
 
     name: str
     reference: str
@@ -26,7 +26,7 @@ class Deployable:
 
 
 def recipe_names(checkout: Path = CHECKOUT) -> list[str]:
-    """The images of the folders of images/, built or not."""
+    """The images that folders of images/ define, built or not."""
     return sorted(file.parent.name for file in (checkout / "images").glob("*/image.toml"))
 
 
@@ -84,10 +84,10 @@ class Catalogue:
         return bool(record.image_id) and bool(self.docker.image_ids([record.image_id]))
 
     def deployable(self, name: str, channel: Channel = Channel.QA, pushed: str = "") -> Deployable:
-        """The image to deploy: by its id in the engine, or by the reference it was `pushed` as.
+        """The image to deploy: with its id in the engine, or with the reference as which it was `pushed`.
 
-        Raises ImageNotBuilt: only a validated image that is there may be deployed. And UnknownBuild when no build was
-        ever pushed as that.
+        Raises ImageNotBuilt unless the image is validated and exists, and UnknownBuild if no build was
+        pushed as that reference.
         """
         if pushed:
             return self._deployable_from_registry(name, channel, pushed)
@@ -146,9 +146,9 @@ class Catalogue:
         self.journal(record.image).add(entry)
 
     def find(self, name: str, which: str) -> BuildRecord:
-        """A build by channel, id, the beginning of its key or image id, or `~N`: N validated ones before the last.
+        """A build by channel, id, beginning of its key or image id, or `~N`: N validated builds before the last one.
 
-        Raises UnknownBuild, naming what there is, and ImageNotBuilt for an image that has never been built here.
+        Raises UnknownBuild, which names the builds, and ImageNotBuilt for an image that has never been built here.
         """
         if which in tuple(Channel) and (record := self.at(name, Channel(which))) is not None:
             return record

@@ -40,8 +40,8 @@ class Difference:
 def difference(before: Iterable[Package], after: Iterable[Package]) -> Difference:
     """The differences of `after` from `before`.
 
-    A package that is there in several versions on a side, and not in just one that differs, is added and removed, not
-    changed: nobody can say which became which.
+    A package with several versions on one side isn't *changed* unless only one version differs. Its versions are added
+    and removed, because it is unknown which version replaced which.
     """
     old, new = set(before), set(after)
     lost, came = _by_name(old - new), _by_name(new - old)

@@ -1,7 +1,7 @@
 """The journal of an image's builds: one line for each event after they were recorded, append-only.
 
-Channels are what the journal says: `qa` is the newest build that was proven, `production` the one promoted last and not
-taken back.
+The journal defines the channels: `qa` is the newest validated build, `production` the build that was promoted last,
+without undone promotions.
 """
 
 import json
@@ -19,27 +19,27 @@ JOURNAL = "journal.jsonl"
 
 
 class Channel(StrEnum):
-    """The channels of a build; each is also the tag that moves to it."""
+    """The channels; each is also a tag that moves to its build."""
 
     QA = "qa"
     PRODUCTION = "production"
 
 
 class JournalEvent(StrEnum):
-    """What happened to a build."""
+    """The kinds of events of a build."""
 
     MOVED = "moved"
     """A channel was moved to it."""
     UNDONE = "undone"
     """A channel was moved back from it."""
     PUSHED = "pushed"
-    """It was pushed; `repository` and `digest` name it there."""
+    """It was pushed; `repository` and `digest` identify it in the registry."""
     REMOVED = "removed"
     """Its image was removed from the engine."""
 
 
 class Entry(BaseModel):
-    """One line: what happened to which build, when, and by whom."""
+    """One line: an event, its build, its time, and who caused it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,7 +63,7 @@ class Journal:
         make_folder(self._file.parent)
         descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            # A line that a crash cut short is kept; the new one begins on a line of its own.
+            # A line that a crash left incomplete is kept; the new entry begins on a new line.
             end = os.fstat(descriptor).st_size
             torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
             os.write(
@@ -74,7 +74,7 @@ class Journal:
             os.close(descriptor)
 
     def entries(self) -> list[Entry]:
-        """Every line, the oldest first, without those that a crash cut short."""
+        """All entries, the oldest first, without incomplete lines."""
         return list(self._read())
 
     def _read(self) -> Iterator[Entry]:

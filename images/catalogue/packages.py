@@ -1,7 +1,7 @@
 """The packages in an image, Debian's and Python's, listed inside a running container.
 
-`packages.tsv` is their text form: a line a package with kind, name, version, architecture and source, tab-separated,
-sorted, without a head.
+`packages.tsv` is their text form: a line for each package with kind, name, version, architecture and source, separated
+by tabs, sorted, without a header.
 """
 
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ Kind = Literal["deb", "pypi"]
 KINDS: Final[tuple[Kind, ...]] = ("deb", "pypi")
 
 LIMIT = 60.0
-"""Time limit in seconds for listing them."""
+"""Time limit in seconds for listing packages."""
 
 _GONE = ("not-installed", "config-files")
 """States in which only the configuration of a Debian package is left; see dpkg(1)."""
 
 _DEB = r"deb\t${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
 
-# `Name` and `Version` are at the top of each METADATA, and in this order of lines or the other the only ones so named:
-# https://packaging.python.org/en/latest/specifications/core-metadata/. Volumes are no part of the image (-xdev).
+# `Name` and `Version` are at the top of each METADATA, in either order, and occur once:
+# https://packaging.python.org/en/latest/specifications/core-metadata/. Volumes aren't part of the image (-xdev).
 _LOOK = f"""
 if command -v dpkg-query >/dev/null; then dpkg-query --show --showformat='{_DEB}' || exit; fi
 if command -v find >/dev/null && command -v grep >/dev/null; then
@@ -50,10 +50,10 @@ class Package:
 
 
 def list_packages(docker: Docker, container: str) -> tuple[Package, ...]:
-    """The packages in a running container, sorted; without dpkg or Python's metadata, what there is.
+    """The packages in a running container, sorted; of those that have metadata of dpkg or Python.
 
-    It takes one `docker exec`, as root, for some metadata is for root's eyes only. Raises CommandFailed when the
-    container doesn't run or holds no shell, DockerUnavailable.
+    Needs one `docker exec`, as root, because only root can read some metadata. Raises CommandFailed if the
+    container isn't running or has no shell, and DockerUnavailable.
     """
     return parse(docker.exec(container, ["sh", "-c", _LOOK], user="0", limit=LIMIT))
 

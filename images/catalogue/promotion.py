@@ -7,9 +7,9 @@ from images.errors import ImageNotBuilt, NotPromoted
 
 
 def promote(catalogue: Catalogue, name: str, which: str = Channel.QA) -> BuildRecord:
-    """Moves production to a build, by default to the newest validated one; again, it changes nothing.
+    """Moves production to a build, by default to the newest validated one. A repeated call changes nothing.
 
-    Raises ImageNotBuilt when there is no such build or its image is gone, NotPromoted when it isn't proven.
+    Raises ImageNotBuilt if there is no such build or its image is missing, NotPromoted if it isn't validated.
     """
     record = catalogue.present(name) if which == Channel.QA else catalogue.find(name, which)
     if not record.usable:
@@ -24,9 +24,9 @@ def promote(catalogue: Catalogue, name: str, which: str = Channel.QA) -> BuildRe
 
 
 def undo(catalogue: Catalogue, name: str) -> tuple[BuildRecord, BuildRecord | None]:
-    """Undoes the last promotion: gives the build that was in production and the one that is now, if any.
+    """Undoes the last promotion: returns the build that was in production and the one that is now, if any.
 
-    Raises NotPromoted when nothing is in production, ImageNotBuilt when the image before is gone; nothing moves then.
+    Raises NotPromoted if nothing is in production, ImageNotBuilt if the previous image is missing; then nothing moves.
     """
     journal = catalogue.journal(name)
     stack = journal.stack(Channel.PRODUCTION)

@@ -8,7 +8,7 @@ from images.catalogue.journal import Channel, JournalEvent
 from images.catalogue.records import BuildRecord
 
 REMEMBERED = 2
-"""Builds of production that are kept: the present one, and the target of an undo."""
+"""How many builds of production are kept: the present one, and the target of an undo."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Pruned:
 
 
 def prune(catalogue: Catalogue, keep: int, published: Iterable[str] = (), *, dry: bool = False) -> Pruned:
-    """Removes all but the newest `keep` images of each name from the engine, never one in use.
+    """Removes all but the newest `keep` images of each name from the engine, but never one in use.
 
-    In use is what a channel is at, what an undo goes back to, what a container has (stopped ones too), what another
-    image that stays is made from, and whatever `published` names (references that a service gives to its deployments).
-    With `dry` nothing is removed. Raises DockerUnavailable, CommandFailed.
+    In use are: the build of a channel, the target of an undo, the image of a container (also of a stopped one), the
+    parent of a kept image, and the `published` images (references that a service gives to its deployments). With `dry`
+    nothing is removed. Raises DockerUnavailable, CommandFailed.
     """
     there: dict[str, list[BuildRecord]] = {}
     reasons: dict[str, str] = {}
@@ -73,7 +73,7 @@ def _image_ids(catalogue: Catalogue, published: Iterable[str]) -> set[str]:
 
 
 def _distinct(catalogue: Catalogue, name: str) -> list[BuildRecord]:
-    """The builds whose images are in the engine, per image, the newest first."""
+    """For each image the builds whose images are in the engine, the newest first."""
     found = [record for record in catalogue.records(name).all() if record.image_id]
     present = catalogue.docker.image_ids(sorted({record.image_id for record in found}))
     seen: set[str] = set()

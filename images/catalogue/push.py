@@ -7,9 +7,9 @@ from images.errors import ImageNotBuilt
 
 
 def push(catalogue: Catalogue, record: BuildRecord, registry: str) -> str:
-    """Pushes the image of a build to a registry (`host:port`) and gives `repository@sha256:…`.
+    """Pushes the image of a build to a registry (`host:port`) and returns `repository@sha256:…`.
 
-    Only a proven image is pushed. Raises ImageNotBuilt, CommandFailed.
+    Only a validated image is pushed. Raises ImageNotBuilt, CommandFailed.
     """
     if not record.usable or not catalogue.has_image(record):
         raise ImageNotBuilt(f"The build {record.build} of {record.image} has no validated image in the Docker engine.")

@@ -1,8 +1,8 @@
-"""What is known of each build: one folder a build in the state folder, which nothing changes once the build has ended.
+"""Records of builds: one folder for each build in the state folder, which doesn't change after the build has ended.
 
 images/<name>/lock                        held while the image is being made
-images/<name>/current                     the id of the build under way; what a killed builder leaves is found by it
-images/<name>/journal.jsonl               what happened to builds afterwards (see `images.catalogue.journal`)
+images/<name>/current                     the id of the running build, to find what a killed builder left
+images/<name>/journal.jsonl               events of builds after their end (see `images.catalogue.journal`)
 images/<name>/builds/<build>/record.json  with packer.log, validation.log, packages.tsv, sbom.cdx.json, SHA256SUMS and
                                           provenance.dsse.json
 """
@@ -38,8 +38,8 @@ Status = Literal["good", "failed", "interrupted", "unvalidated"]
 class Validation(BaseModel):
     """How an image was validated: tests, results, time and user.
 
-    `tests` is the digest of all that was tested with; `files` has the SHA-256 of each file of tests by its path in the
-    checkout; `names` are the tests that passed.
+    `tests` is the digest of everything that affects the tests; `files` has the SHA-256 of each test file by its path in
+    the checkout; `names` are the tests that passed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,14 +60,14 @@ class Validation(BaseModel):
 
 
 class BuildRecord(BaseModel):
-    """One build: inputs, results, durations, the log, and whether it may be used.
+    """One build: inputs, results, durations, the log, and whether its image may be used.
 
-    `made_by` is the id of the build that made the image: this one, an earlier one when the image was only validated
-    anew, or empty when that one is recorded in another state folder. `image_id` is empty when nothing came out.
-    `reference` names exactly this image: its tag is the beginning of the key. `inputs` has digests of files by path,
-    and what isn't a file by a name with a colon (`tool:packer`). `seconds` tells how long each part took. `commit` is
+    `made_by` is the id of the build that made the image: this one, an earlier one if the image was only validated
+    again, or empty if that one is recorded in another state folder. `image_id` is empty if no image was made.
+    `reference` identifies this image: its tag is the beginning of the key. `inputs` has digests of files by path,
+    and other inputs by a name with a colon (`tool:packer`). `seconds` has the duration of each part. `commit` is
     empty outside of git; `dirty` says that inputs weren't committed. `files` has the SHA-256 of the other files in the
-    record's folder. `origin` says where the image was made when it wasn't here.
+    record's folder. `origin` says where the image was made, if not on this machine.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,7 +95,7 @@ class BuildRecord(BaseModel):
 
     @property
     def tools(self) -> dict[str, str]:
-        """Versions of the tools that made it, by name."""
+        """Versions of the build tools, by name."""
         return tools_of(self.inputs)
 
     @property
@@ -110,32 +110,32 @@ class BuildRecord(BaseModel):
 
 
 class Records:
-    """The records of one image below the state folder, which is made 0700 with files 0600."""
+    """The records of one image below the state folder; folders have the mode 0700, files 0600."""
 
     def __init__(self, state: Path, image: str) -> None:
         self.folder = state / "images" / image
         self._image = image
 
     def start(self, build: str) -> Path:
-        """The new folder of a build, which is the present one until `end`."""
+        """Creates the folder of a build, which is the current build until `end`."""
         folder = self.folder / "builds" / build
         make_folder(folder)
         write_whole(self.folder / "current", build)
         return folder
 
     def unfinished(self) -> str | None:
-        """The id of a build that was not ended, although nobody holds the lock."""
+        """The id of a build that was not ended, although no process holds the lock."""
         try:
             return (self.folder / "current").read_text(encoding="utf-8") or None
         except FileNotFoundError:
             return None
 
     def end(self) -> None:
-        """No build is running."""
+        """Records that no build is running."""
         (self.folder / "current").unlink(missing_ok=True)
 
     def keep(self, record: BuildRecord) -> BuildRecord:
-        """Writes a record and the checksums of its files; gives the record as stored."""
+        """Writes a record and the checksums of its files; returns the stored record."""
         folder = self.folder / "builds" / record.build
         names = sorted(path.name for path in folder.iterdir() if path.name not in (RECORD, SUMS, PROVENANCE))
         record = record.model_copy(update={"files": {name: sha256(folder / name) for name in names}})
@@ -168,9 +168,9 @@ class Records:
 
     @contextmanager
     def lock(self) -> Iterator[int]:
-        """Holds the image for one builder at a time and gives the lock's file, to be passed on to child processes.
+        """Locks the image for one builder and returns the lock's file, to be passed to child processes.
 
-        A child that outlives a killed builder so keeps the next one waiting. Raises ImageBuildFailed after WAIT.
+        So a child that outlives a killed builder makes the next one wait. Raises ImageBuildFailed after WAIT.
         """
         make_folder(self.folder)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -210,7 +210,7 @@ def sha256(file: Path) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder for its owner only, and missing folders above it."""
+    """Creates a folder for its owner only, with missing parents."""
     for missing in (*reversed([above for above in folder.parents if not above.exists()]), folder):
         missing.mkdir(mode=0o700, exist_ok=True)
 

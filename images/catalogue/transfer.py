@@ -1,8 +1,8 @@
-"""Imports records of builds from elsewhere: from an archive into the catalogue, if they are complete.
+"""Imports records of builds that were made elsewhere from an archive into the catalogue, if they are complete.
 
 The archive is a tar file with members `images/<name>/builds/<build>/<file>` and `images/<name>/journal.jsonl`, as they
-are in the state folder of whoever made the images. Nothing in it is believed: a path of another form, a link, a file
-that isn't what the record says, or a record of something else, and none of it is taken.
+are in the state folder where the images were made. The archive isn't trusted: a path of another form, a link, a file
+that doesn't match the record, or a record of something else, and nothing is imported.
 """
 
 import io
@@ -29,10 +29,10 @@ FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 LARGEST = 256 * 1024**2
-"""Maximum of bytes of an archive's content."""
+"""The most bytes of an archive's content."""
 
 MOST = 2000
-"""Maximum of members of an archive."""
+"""The most members of an archive."""
 
 
 @dataclass
@@ -44,11 +44,11 @@ class _Received:
 
 
 def import_records(archive: bytes, catalogue: Catalogue, origin: str, registry: str) -> list[BuildRecord]:
-    """Takes the records of an archive (gzip or not) into the catalogue and gives them, the oldest first.
+    """Imports the records of an archive (gzip or not) into the catalogue and returns them, the oldest first.
 
-    `origin` says in each where it came from. Records that are here already are passed over. What the journal says of
-    pushing to `registry` (`host:port`) is taken too. Where this machine's engine has the image of a proven build, `qa`
-    moves to it. Raises RecordsRefused, and then nothing was taken.
+    `origin` is stored in each record. Existing records are skipped. Journal entries about pushing to `registry`
+    (`host:port`) are imported too. If this machine's engine has the image of a validated build, `qa` moves to it.
+    Raises RecordsRefused, and then nothing was imported.
     """
     make_folder(catalogue.state / "images")
     with tempfile.TemporaryDirectory(prefix=".received-", dir=catalogue.state / "images") as unpacked:
@@ -76,7 +76,7 @@ def _unpack(archive: bytes, folder: Path) -> Mapping[str, _Received]:
             for count, member in enumerate(opened):
                 total += member.size
                 if total > LARGEST or count >= MOST:
-                    raise RecordsRefused("The records that were sent are larger than records are.")
+                    raise RecordsRefused("The received records are too large.")
                 name, build, file = _place_of(member)
                 content = opened.extractfile(member)
                 assert content is not None
@@ -91,7 +91,7 @@ def _unpack(archive: bytes, folder: Path) -> Mapping[str, _Received]:
                 with target.open("xb") as stream:
                     stream.write(data)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise RecordsRefused(f"The records that were sent can't be unpacked: {error}.") from error
+        raise RecordsRefused(f"The received records can't be unpacked: {error}.") from error
     return received
 
 
@@ -117,7 +117,7 @@ def _entries(data: bytes) -> list[Entry]:
         try:
             found.append(Entry.model_validate(json.loads(line)))
         except ValueError:
-            continue  # as the journal skips lines that it can't read
+            continue  # skipped, like lines that the journal can't read
     return found
 
 
@@ -132,7 +132,7 @@ def _checked(unpacked: Path, name: str, build: str) -> BuildRecord:
         raise RecordsRefused(f"The record of {build} of {name} is one of {record.build} of {record.image}.")
     there = {file.name for file in folder.iterdir()} - {RECORD, SUMS, PROVENANCE}
     if there != set(record.files) or any(sha256(folder / file) != digest for file, digest in record.files.items()):
-        raise RecordsRefused(f"The files of {build} of {name} aren't those that its record names.")
+        raise RecordsRefused(f"The files of {build} of {name} don't match its record.")
     if record.reference != f"calvinverse/{name}:{record.key[:12]}":
         raise RecordsRefused(f"The record of {build} of {name} names another image: {record.reference}.")
     if record.image_id and not DIGEST.fullmatch(record.image_id):
@@ -149,7 +149,7 @@ def _place(record: BuildRecord, unpacked: Path, catalogue: Catalogue, origin: st
     for made_anew in (RECORD, SUMS, PROVENANCE):
         (source / made_anew).unlink(missing_ok=True)
     if folder.exists():
-        shutil.rmtree(folder)  # without a readable record: left by a killed import
+        shutil.rmtree(folder)  # has no readable record: a killed import left it
     source.rename(folder)
     log = folder / record.log.name if record.log.suffix else folder
     kept = records.keep(record.model_copy(update={"origin": origin, "log": log}))

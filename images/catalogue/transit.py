@@ -1,8 +1,8 @@
-"""The key that signs images: it stays in the transit engine of OpenBao (or Vault), which signs for us.
+"""The key that signs images: it stays in the transit engine of OpenBao (or Vault), which makes the signatures.
 
-Where that is, `connections.json` in the state folder says, or the file that CALVINVERSE_CONNECTIONS names. The service
-writes it (`environments.providers.backend.connections`, which images may not import); here only address, token file and
-CA file are read, whatever else is in it.
+The address is in `connections.json` in the state folder, or in the file that CALVINVERSE_CONNECTIONS names. The service
+writes that file (`environments.providers.backend.connections`, which images may not import). This module reads only
+address, token file and CA file from it.
 """
 
 import base64
@@ -25,7 +25,7 @@ from images.errors import SignerUnavailable
 
 MOUNT: Final = "transit"
 KEY: Final = "calvinverse-images"
-"""Mount and key, as `environments.providers.local_cluster.trust` makes them."""
+"""Mount and key that `environments.providers.local_cluster.trust` creates."""
 
 CONNECTIONS_FILE: Final = "connections.json"
 CONNECTIONS_VARIABLE: Final = "CALVINVERSE_CONNECTIONS"
@@ -48,9 +48,9 @@ class TransitSigner:
         _, version, encoded = str(answer["signature"]).split(":", 2)
         number, signature = int(version.removeprefix("v")), base64.b64decode(encoded)
         if not self._is_by(number, signature, data):
-            self._look()  # the key was rotated, or deleted and created again
+            self._look()  # the key was rotated, or was deleted and created again
             if not self._is_by(number, signature, data):
-                raise SignerUnavailable(f"The key {MOUNT}/{KEY} was changed while it signed.", hint="Try again.")
+                raise SignerUnavailable(f"The key {MOUNT}/{KEY} was changed during the signing.", hint="Try again.")
         return key_id(self._versions[number]), signature
 
     def public_keys(self) -> dict[str, str]:
@@ -77,10 +77,11 @@ class TransitSigner:
         except exceptions.InvalidPath as error:
             raise SignerUnavailable(
                 f"OpenBao at {self._address} has no key {MOUNT}/{KEY}.",
-                hint="`doit deploy` makes it in a cluster of ours; for one of yours its log says how.",
+                hint="`doit deploy` creates it in a cluster that it manages; for another cluster its log says "
+                "how to create it.",
             ) from error
         except exceptions.Forbidden as error:
-            raise SignerUnavailable(f"OpenBao at {self._address} doesn't let us use the key {MOUNT}/{KEY}.") from error
+            raise SignerUnavailable(f"OpenBao at {self._address} denies the use of the key {MOUNT}/{KEY}.") from error
         except requests.Timeout as error:
             raise SignerUnavailable(f"OpenBao at {self._address} didn't answer in {LIMIT:.0f} s.") from error
         except requests.RequestException as error:
@@ -124,17 +125,17 @@ def _signer(file: Path) -> TransitSigner:
     except FileNotFoundError:
         address = token_file = ca_file = None
     except (OSError, ValueError, AttributeError) as error:
-        raise SignerUnavailable(f"The file {file} doesn't hold connections.") from error
+        raise SignerUnavailable(f"The file {file} contains no connections.") from error
     if not address:
         raise SignerUnavailable("There is no OpenBao yet.", hint="Run `doit deploy`.")
     if not token_file:
-        raise SignerUnavailable(f"{file} names no token file for OpenBao, so we can't sign.")
+        raise SignerUnavailable(f"{file} names no token file for OpenBao, so images can't be signed.")
     try:
         token = (file.parent / token_file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SignerUnavailable(f"The token for OpenBao can't be read from {file.parent / token_file}.") from error
     session = requests.Session()
-    session.trust_env = False  # no proxy and no CA of the environment is used for OpenBao
+    session.trust_env = False  # proxies and CAs of the environment's variables aren't used for OpenBao
     session.verify = str(file.parent / ca_file) if ca_file else True
     return TransitSigner(hvac.Client(url=address, token=token, timeout=LIMIT, session=session), address)
 

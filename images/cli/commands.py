@@ -128,7 +128,7 @@ def promote(
     app,
     "image",
     "push",
-    more="Only the digest that it has there names it for ever.",
+    more="The reference with the digest there always names this image.",
     examples="calvinverse image push web 127.0.0.1:5000",
 )
 def push(
@@ -250,8 +250,8 @@ def sign(session: Session, name: Name, build: Build = "qa") -> None:
 )
 def prune(
     session: Session,
-    keep: Annotated[int, typer.Option("--keep", metavar="N", min=1, help="How many of each image stay.")] = 3,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    keep: Annotated[int, typer.Option("--keep", metavar="N", min=1, help="How many of each image to keep.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
 ) -> None:
     from environments.cli.tables import table
     from images.catalogue.prune import prune as prune_images
@@ -274,7 +274,7 @@ def prune(
 
 
 def _published(session: Session) -> list[str]:
-    """The images that the service deploys; none if there is no service, which has no deployments then."""
+    """The images that the service deploys; none if there is no service, because then there are no deployments."""
     from environments.domain.errors import ServiceUnavailable, Unauthenticated
 
     try:
@@ -285,7 +285,7 @@ def _published(session: Session) -> list[str]:
 
 
 def _catalogue() -> "Catalogue":
-    """The catalogue. Raises MachineError if something is missing that building images needs."""
+    """The catalogue. Raises MachineError if this machine lacks something for building images."""
     from environments.domain.errors import MachineError
 
     try:

@@ -1,7 +1,7 @@
 """The pipeline without a task graph: `python -m images.pipeline build [NAME…] [--push HOST:PORT] [--anew]`.
 
-For a build agent, and for anybody who has no doit. Standard output gets the reference of each pushed image, a line
-each; standard error tells. Exit status 0, or that of the error (9: this machine lacks something).
+For a build agent, and for users without doit. Standard output gets the reference of each pushed image, a line
+each; progress goes to standard error. Exit status 0, or that of the error (9: this machine lacks something).
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; its exit status."""
     parser = argparse.ArgumentParser(prog="python -m images.pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    build = commands.add_parser("build", help="make images whose inputs changed, and those that they start from")
+    build = commands.add_parser("build", help="build images whose inputs changed, and their parents")
     build.add_argument("names", nargs="*", metavar="NAME", help="images; all when none is named")
     build.add_argument("--push", metavar="HOST:PORT", help="push each of them to this registry afterwards")
     build.add_argument("--anew", action="store_true", help="build them even if they exist")

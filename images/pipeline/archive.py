@@ -1,7 +1,7 @@
-"""Makes an image archive of a root file system: one layer, and a configuration without times of the build.
+"""Makes an image archive from a root file system: one layer, and a configuration without times of the build.
 
-The same root file system and configuration give the same image id, which `docker import` can't promise, for it stamps
-the time. Run by Packer as `python -m images.pipeline.archive`; the layout is that of `docker save`
+The same root file system and configuration give the same image id. `docker import` doesn't, because it adds
+the time. Packer runs this as `python -m images.pipeline.archive`. The layout is that of `docker save`
 (https://github.com/moby/docker-image-spec, version 1.2).
 """
 

@@ -39,7 +39,7 @@ from images.report import duration, size
 class Build:
     """See the module. `lock` is the file of the image's lock, which Packer inherits; `work` is removed after the build.
 
-    `parent` is the id of the image that it starts from, empty when it starts from nothing.
+    `parent` is the id of the image that it starts from, empty if it has no parent.
     """
 
     recipe: Recipe
@@ -58,9 +58,9 @@ class Build:
     _facts: dict[str, Any] = field(default_factory=dict)
 
     def run(self, clean_up: Callable[[], None]) -> BuildRecord:
-        """Builds, validates, records and tags the image; `clean_up` removes what was only needed for the build.
+        """Builds, validates, records and tags the image; `clean_up` removes what only the build needed.
 
-        Raises CalvinverseError when it fails, and PackagesMoved when it has to be begun anew with other inputs.
+        Raises CalvinverseError when it fails, and PackagesMoved when it must start over with other inputs.
         """
         with delaying_exit():
             self._folder = self.records.start(self.id)
@@ -106,7 +106,7 @@ class Build:
         return record
 
     def _existing(self) -> str | None:
-        """The id of an image that was built with this key; only its validation or record is missing."""
+        """The id of an image that was built with this key, of which only validation or record is missing."""
         found = self.catalogue.docker.inspect(self._reference)
         if found is None or (found["Config"]["Labels"] or {}).get(KEY_LABEL) != self.inputs.key:
             return None
@@ -121,7 +121,7 @@ class Build:
 
     def _why(self, found: str | None) -> str:
         if found is not None:
-            return "validating the image that is there"
+            return "validating the existing image"
         if self.anew:
             return "building again, as requested"
         before = self.catalogue.at(self.recipe.name, Channel.QA)
@@ -131,7 +131,7 @@ class Build:
         if not changed:
             return "building again: the image no longer exists"
         shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
-        return f"building, for these inputs changed: {shown}"
+        return f"building, because these inputs changed: {shown}"
 
     def _image(self) -> str:
         """Builds the image and returns its id."""
@@ -205,7 +205,7 @@ class Build:
         return f"{self.recipe.repository}:{self.inputs.tag}"
 
     def _log(self) -> Path:
-        """The log of the last part that was reached."""
+        """The log of the last part that has begun."""
         for name in (VALIDATION_LOG, PACKER_LOG):
             if (self._folder / name).exists():
                 return self._folder / name

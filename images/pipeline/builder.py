@@ -1,7 +1,7 @@
-"""Builds images if something has changed: builds, validates, records and tags them, parents first.
+"""Builds images whose inputs have changed: builds, validates, records and tags them, parents first.
 
 records = Builder().build(None, console())        # every image
-record = Builder().build_one("web", console())     # one, and what it starts from
+record = Builder().build_one("web", console())     # one, and its parents
 """
 
 import contextlib
@@ -33,10 +33,10 @@ RESOLUTIONS = 3
 
 
 def build(names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
-    """Builds the named images (all for None) and their parents, as far as something has changed.
+    """Builds the named images (all for None) and their parents, if their inputs have changed.
 
-    Returns the record of each, parents first. Raises ImageBuildFailed or ImageValidationFailed with where the log is;
-    ToolsMissing, PackagesMissing, DockerUnavailable, InvalidRecipe, UnknownImage before anything was begun.
+    Returns the record of each, parents first. Raises ImageBuildFailed or ImageValidationFailed, which name the log, and
+    ToolsMissing, PackagesMissing, DockerUnavailable, InvalidRecipe, UnknownImage before anything has begun.
     """
     return Builder().build(names, report)
 
@@ -45,7 +45,7 @@ def build(names: Sequence[str] | None, report: Report) -> list[BuildRecord]:
 class Builder:
     """Builds the images of one checkout, recorded in one state folder, in one Docker engine.
 
-    `anew`: the images that are named are made although they are there. `validates` is there for benchmarks: without it,
+    `anew`: the named images are built even if they exist. `validates` is for benchmarks: without it,
     images get neither tests nor tags.
     """
 
@@ -71,13 +71,13 @@ class Builder:
         return list(self.each(names, report))
 
     def each(self, names: Sequence[str] | None, report: Report) -> Iterator[BuildRecord]:
-        """Like `build`, but gives each record as soon as its image is tagged."""
+        """Like `build`, but yields each record as soon as its image is tagged."""
         for recipe in with_parents(self.recipes, names):
             named = names is None or recipe.name in names
             yield self._one(recipe, report, anew=self.anew and named)
 
     def build_one(self, name: str, report: Report) -> BuildRecord:
-        """Like `build`, for one image; gives its record."""
+        """Like `build`, for one image; returns its record."""
         return self.build([name], report)[-1]
 
     def validate(self, name: str, report: Report) -> BuildRecord:
@@ -88,7 +88,7 @@ class Builder:
         before = self.catalogue.at(name, Channel.QA)
         record = self._one(recipe, report)
         if before is None or record.build != before.build:
-            return record  # it has just been validated
+            return record  # the build has validated it
         return self._make(recipe, self._inputs(recipe), Progress(name, report), again=True)
 
     def up_to_date(self, name: str) -> bool:
@@ -136,7 +136,7 @@ class Builder:
     def _make(
         self, recipe: Recipe, inputs: Inputs, progress: Progress, *, anew: bool = False, again: bool = False
     ) -> BuildRecord:
-        """Builds an image under its lock: always if `anew`; `again` only validates an existing one."""
+        """Builds an image under its lock: always if `anew`. With `again` it only validates an existing image."""
         records = Records(self.state, recipe.name)
         began = datetime.now(UTC)
         with records.lock() as lock:
@@ -180,7 +180,7 @@ class Builder:
         return made.run(lambda: self._clean_up(records, identity))
 
     def _clean_up(self, records: Records, build: str) -> None:
-        """Removes what a build left outside of its folder, and what was only needed for the build."""
+        """Removes what a build left outside of its folder, and what only the build needed."""
         self.docker.remove_containers(build)
         self.docker.remove_untagged_of(build)
         prepare.remove_work(work_folder(build))
@@ -188,5 +188,5 @@ class Builder:
 
 
 def work_folder(build: str) -> Path:
-    """The temporary folder of a build: not in the state folder, which other users of a chroot can't enter."""
+    """The temporary folder of a build. It isn't in the state folder, which other users in a chroot can't enter."""
     return Path(tempfile.gettempdir()) / f"calvinverse-{build}"

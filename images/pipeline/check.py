@@ -29,7 +29,7 @@ VALUES = {
     "labels": '{"title": "T"}',
     "source_date_epoch": "1735689600",
 }
-"""Values for the builder's variables."""
+"""Placeholders for the builder's variables."""
 
 LEAVES = {
     "wheelhouse": ("wheels/",),
@@ -46,8 +46,8 @@ REMEMBERED = "recipes.json"
 def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple[int, bool]:
     """Checks every image.toml and what it names, and lets Packer check every recipe.
 
-    Gives how many there are, and whether any had to be looked at: those that are as they were are known to be good.
-    Raises InvalidRecipe naming everything that is wrong; ToolsMissing without Packer.
+    Returns the number of recipes, and whether any had to be checked: unchanged recipes are known to be valid.
+    Raises InvalidRecipe, which names all faults, and ToolsMissing without Packer.
     """
     recipes = load_recipes(checkout)
     wrong = [problem for recipe in recipes.values() for problem in _problems(recipe, checkout)]
@@ -59,7 +59,7 @@ def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple
         if json.loads(memory.read_text(encoding="utf-8")) == {"good": mark}:
             return len(recipes), False
     except (OSError, ValueError):
-        pass  # without the stored result they are checked again
+        pass  # without a stored result they are checked again
     packer = toolchain.require("packer")["packer"]
     environment = {**os.environ, **toolchain.packer_environment()}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -75,7 +75,7 @@ def _problems(recipe: Recipe, checkout: Path) -> Iterator[str]:
     shown = f"images/{recipe.name}/{FILE}"
     for step in recipe.build.prepare:
         if step not in STEPS:
-            yield f"{shown}: there is no step {step!r} to prepare with; there are {', '.join(STEPS)}."
+            yield f"{shown}: there is no step {step!r} for `prepare`; there are {', '.join(STEPS)}."
     for name in recipe.build.binaries:
         if name not in toolchain.NAMES:
             yield f"{shown}: the toolchain has no {name!r}; it has {', '.join(toolchain.NAMES)}."
@@ -111,7 +111,7 @@ def _packer_says(packer: Path, recipe: Recipe, environment: dict[str, str]) -> s
 
 
 def _stand_in(recipe: Recipe, work: Path) -> None:
-    """Makes empty files for everything that preparing would leave."""
+    """Creates empty files in place of those that the steps of `prepare` would create."""
     programs = [f"bin/{name}" for name in recipe.build.binaries]
     for name in [*(name for step in recipe.build.prepare for name in LEAVES.get(step, ())), *programs]:
         path = work / name

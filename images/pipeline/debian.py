@@ -1,7 +1,7 @@
-"""Debian packages for an image, downloaded on the host by its apt, which checks their signatures and hashes.
+"""Downloads Debian packages for an image on the host with its apt, which checks their signatures and hashes.
 
-apt works in a folder of the build (`Private`) as if it were the image that the new one starts from: nothing of the
-host's packages, sources and preferences counts, and nothing of the host is changed.
+apt works in a folder of the build (`Private`) as if it ran in the parent image: it ignores the host's packages,
+sources and preferences, and changes nothing on the host.
 """
 
 import os
@@ -35,7 +35,7 @@ def debian_sources(preparation: Preparation) -> None:
 def host_sources() -> str:
     """The text of a sources.list with the Debian 12 mirrors of this host; empty if its apt has none.
 
-    A file that the variable CALVINVERSE_DEBIAN_SOURCES names is taken as it is. Raises ImageBuildFailed when it can't
+    A file that the variable CALVINVERSE_DEBIAN_SOURCES names is used unchanged. Raises ImageBuildFailed if it can't
     be read.
     """
     if given := os.environ.get(SOURCES_VARIABLE):
@@ -53,7 +53,8 @@ def host_sources() -> str:
 def mirrors(listed: str) -> list[str]:
     """Lines of a sources.list from lines of `apt-get indextargets`: address, suite, component, origin.
 
-    The origin is unknown while the host has no package lists; then an address that ends like Debian's will do.
+    The origin is unknown while the host has no package lists; then an address that ends like those of Debian is
+    accepted.
     """
     found: list[str] = []
     for line in listed.splitlines():
@@ -66,12 +67,12 @@ def mirrors(listed: str) -> list[str]:
 
 
 def debian_packages(preparation: Preparation) -> None:
-    """Fills `debs` with the recipe's `packages` and their dependencies that the parent lacks, `unpacked` with others.
+    """Fills `debs` with the recipe's `packages` and their dependencies that the parent lacks, and fills `unpacked`.
 
-    What `without` names is left out, with all that nothing else needs; dpkg has to be told (`--ignore-depends`). Both
-    hold `*.deb`; those of `unpacked` come without what they need, for an install script that wants single files. `debs`
-    is empty when the parent has everything. Raises InvalidRecipe for an image that starts from nothing,
-    ImageBuildFailed where apt is missing or knows no mirror, CommandFailed when apt or Docker fails.
+    Packages in `without` are left out, with dependencies that only they need; dpkg then needs `--ignore-depends`. Both
+    folders contain `*.deb`. Those in `unpacked` have no dependencies, for an install script that uses single files.
+    `debs` is empty if the parent has everything. Raises InvalidRecipe for an image without a parent, ImageBuildFailed
+    where apt is missing or knows no mirror, CommandFailed when apt or Docker fails.
     """
     recipe, work = preparation.recipe, preparation.work
     if not preparation.parent:
@@ -151,7 +152,7 @@ class Private:
         return {**os.environ, "APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8"}
 
     def _configuration(self) -> str:
-        """The host's access to the mirrors, such as its proxy and passwords; everything else is our own."""
+        """The host's settings for access to the mirrors, such as proxy and passwords; all other settings are ours."""
         said = output(["apt-config", "dump"], limit=60) or ""
         theirs = [line for line in said.splitlines() if re.match(r"Acquire::(https?|ForceIPv[46])\b", line)]
         architecture = (output(["dpkg", "--print-architecture"], limit=60) or "").strip()
@@ -179,7 +180,7 @@ def _keyrings() -> list[Path]:
 
 def _installed_packages(image: str) -> bytes:
     """The dpkg status file of an image. Raises CommandFailed if it has none."""
-    # The engine removes the container, also if this process is killed.
+    # The engine removes the container even if this process is killed.
     command = ["docker", "run", "--rm", "--network=none", "--entrypoint=cat", image, "/var/lib/dpkg/status"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
@@ -197,7 +198,7 @@ def _default_sources(work: Path, log: Path) -> str:
     Raises ImageBuildFailed where mmdebstrap can't be asked.
     """
     kept = work / "default.list"
-    # It is stopped before it downloads anything.
+    # The hook stops mmdebstrap before it downloads anything.
     hook = f'cp "$1/etc/apt/sources.list" {shlex.quote(str(kept))}; exit 1'
     run(
         ["mmdebstrap", "--variant=custom", "--format=null", f"--setup-hook={hook}", SUITE, "/dev/null"],

@@ -22,7 +22,7 @@ OCI = "org.opencontainers.image"
 """Prefix of the labels of https://github.com/opencontainers/image-spec/blob/main/annotations.md."""
 
 SOURCE = "source.json"
-"""Takes the place of git in a tree that was sent somewhere without its history; see `describe`."""
+"""Replaces git's data in a tree that was sent without its history; see `describe`."""
 
 NO_HISTORY = 1735689600
 """2025-01-01: the epoch of a tree without history, unless SOURCE_DATE_EPOCH is set."""
@@ -68,7 +68,7 @@ def origin(checkout: Path, image: str, files: Iterable[str]) -> Origin:
 
 
 def describe(checkout: Path, recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-    """The `source.json` for a checkout that is sent somewhere without git, so that it gives the same images there."""
+    """The `source.json` for a checkout that is sent without git, so that the same images are built there."""
     found = {name: origin(checkout, name, file_digests(recipe, checkout)) for name, recipe in recipes.items()}
     return {
         "commit": next((came.commit for came in found.values()), ""),
@@ -83,7 +83,7 @@ def image_labels(
 ) -> dict[str, str]:
     """Labels of an image; `parent` is the id of its parent.
 
-    One that starts from nothing gets only those that its inputs decide, so that it can be reproduced.
+    An image without a parent gets only labels that depend on its inputs, so that it can be reproduced.
     """
     created = datetime.fromtimestamp(came.epoch, UTC) if recipe.from_nothing else started
     found = {
@@ -104,7 +104,7 @@ def image_labels(
 def source_address(project: Mapping[str, Any], image: str) -> str:
     """The address of the sources of an image: the project's `source` address, else its package URL.
 
-    A package URL (https://github.com/package-url/purl-spec) names the project without saying where it is kept, so it is
+    A package URL (https://github.com/package-url/purl-spec) names the project without an address, so it is
     the same in every clone.
     """
     addresses = {re.sub(r"\W", "", name.lower()): str(url) for name, url in (project.get("urls") or {}).items()}

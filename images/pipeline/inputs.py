@@ -7,7 +7,7 @@ Files by their path in the checkout, everything else by a name with a colon:
     from:<reference>         the image of a registry that it starts from
     tool:<name>              the version of a program that makes it
     binary:<name>            the SHA-256 of a program that is put into it
-    commit:epoch, :revision  for an image that starts from nothing: the last commit that touched its files
+    commit:epoch, :revision  for an image without a parent: the last commit that changed its files
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from images.pipeline.recipe import Recipe
 from images.places import CHECKOUT
 
 FORMAT = 2
-"""Must be increased when the builder makes something else of the same inputs."""
+"""Must be increased when the builder makes other images from the same inputs."""
 
 SHORT = 12
 """Characters of a key in a tag."""
@@ -68,7 +68,7 @@ class Inputs:
 def image_inputs(recipe: Recipe, parent: str, version: Callable[[str], str], checkout: Path = CHECKOUT) -> Inputs:
     """The inputs of an image; `parent` is the id of its parent, `version` gives the version of a tool.
 
-    Raises InvalidRecipe when a glob finds nothing, ToolsMissing when a program to be put in isn't there.
+    Raises InvalidRecipe when a glob finds nothing, ToolsMissing when a program for the image is missing.
     """
     entries = file_digests(recipe, checkout)
     came = origin(checkout, recipe.name, entries)
@@ -81,13 +81,13 @@ def image_inputs(recipe: Recipe, parent: str, version: Callable[[str], str], che
     elif recipe.image.origin is not None:
         entries[f"from:{recipe.image.origin}"] = recipe.image.origin.rpartition("@")[2]
     else:
-        # Part of the content: the same files of another commit make another image.
+        # These are part of the content: the same files in another commit make another image.
         entries |= {EPOCH: str(came.epoch), REVISION: came.revision}
     return Inputs(entries, came)
 
 
 def tool_version(name: str) -> str:
-    """The version of a tool for keys: of the toolchain's tools as they would be used, of others as they print it."""
+    """The version of a tool for keys: of the toolchain's tools, the one in use; of other tools, the one they print."""
     if name in toolchain.NAMES:
         (found,) = toolchain.find_all([name]).items()
         tool, place = found

@@ -1,7 +1,7 @@
-"""The packages of an image without a parent, stored beside its recipe.
+"""The list of packages of an image without a parent, stored in the folder of its recipe.
 
-What to do when a version has left the mirror: say so, take what the mirror has now, and write that down. The list is an
-input, so the image then has another key. Whoever commits the new list gives everybody the same image again.
+When the mirror no longer has a version, this is reported, the present version is used, and the list is updated. The
+list is an input, so the image then has another key. Commit the new list, so that everybody builds the same image again.
 """
 
 import os
@@ -22,7 +22,7 @@ class PackagesMoved(Exception):
 def check_packages(recipe: Recipe, work: Path, progress: Progress) -> None:
     """Compares the installed packages (`packages.tsv` in the work folder: name, version, architecture) with the list.
 
-    A recipe that tells of no packages has no list. Raises PackagesMoved after it has written the list anew, and
+    A recipe without `packages.tsv` has no list. Raises PackagesMoved after it has updated the list, and
     ImageBuildFailed when that can't be written.
     """
     installed = work / "packages.tsv"
@@ -34,7 +34,7 @@ def check_packages(recipe: Recipe, work: Path, progress: Progress) -> None:
     if known == found:
         return
     shown = f"images/{recipe.name}/{file.name}"
-    progress.say(f"{_what_moved(known, found)}; {shown} was written again, and the image is rebuilt: commit that file")
+    progress.say(f"{_what_moved(known, found)}; {shown} was updated, and the image is rebuilt: commit that file")
     new = file.with_name(f".{file.name}-{os.getpid()}")
     try:
         new.write_text("".join(f"{line}\n" for line in found), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""A thin adapter around Packer: streams its progress, keeps the whole log, reads the manifest, sets a time limit.
+"""Runs Packer: streams its progress, keeps the whole log, reads the manifest, sets a time limit.
 
-The wrapper of packer.py (`packerpy`) isn't used: it waits for the end of a command before it shows anything, knows no
-time limit, and leaves no way to stop what it started.
+The library packer.py (`packerpy`) isn't used: it waits for the end of a command before it shows anything, has no
+time limit, and can't stop a command.
 """
 
 import json
@@ -50,7 +50,7 @@ def build(
     """Runs the recipe in the folder `recipe`, which must write a manifest to `work`.
 
     `on_step` gets each line that Packer shows; all of them go to `log` with the time of day in UTC. Variables that the
-    recipe doesn't declare are ignored. Raises ImageBuildFailed with the line that matters.
+    recipe doesn't declare are ignored. Raises ImageBuildFailed with the decisive line.
     """
     with log.open("a", encoding="utf-8") as kept:
         transcript = _Transcript(kept, on_step)
@@ -77,7 +77,7 @@ def _environment(packer: PackerCommand, variables: Mapping[str, str | Mapping[st
     """The caller's environment, with our Packer variables in place of those of other recipes."""
     found = {name: value for name, value in os.environ.items() if not name.startswith("PKR_VAR_")}
     found |= {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", "TMPDIR": str(work), **packer.environment}
-    # The docker plugin mounts a folder in it into the container: a kill would leave it in the user's configuration.
+    # The docker plugin mounts a folder in it into the container; after a kill that folder would stay in the user's.
     found.setdefault("PACKER_TMP_DIR", str(work))
     for name, value in variables.items():
         found[f"PKR_VAR_{name}"] = value if isinstance(value, str) else json.dumps(value)

@@ -8,10 +8,10 @@ from images.pipeline.recipe import Recipe
 
 @dataclass(frozen=True)
 class Preparation:
-    """A build that is prepared on the host.
+    """The preparation of a build on the host.
 
-    `work` is the folder that the steps fill, `log` gets what their commands say, and `parent` is the id of the image
-    that this one starts from, empty for one that starts from nothing.
+    `work` is the folder that the steps fill, `log` gets the output of their commands, and `parent` is the id of the
+    image that this one starts from, empty for an image without a parent.
     """
 
     recipe: Recipe

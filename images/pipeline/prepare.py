@@ -1,6 +1,6 @@
-"""Prepares files on the host before Packer runs, so that building the image needs no network and no host names.
+"""Prepares files on the host before Packer runs, so that the build in the container needs no network.
 
-Each step is named in `prepare` of an image.toml and fills the work folder of the build.
+`prepare` in an image.toml names the steps, which fill the work folder of the build.
 """
 
 import os
@@ -42,11 +42,11 @@ INTERPRETER = 3
 
 WHEELS = "wheels"
 PACKAGES = ("environments",)
-"""The packages of this project in the service's image: the service and its command line."""
+"""The packages of this project for the service's image: the service and its command line."""
 
 
 def wheelhouse(preparation: Preparation) -> None:
-    """Links `wheels`: every wheel of the image's requirements.lock, checked against its hashes, from the cache."""
+    """Links `wheels` to the cache: every wheel of the image's requirements.lock, checked against its hashes."""
     work = preparation.work
     lock = preparation.recipe.folder / "requirements.lock"
     if not lock.is_file():
@@ -67,7 +67,7 @@ def wheelhouse(preparation: Preparation) -> None:
         try:
             moved.rename(kept)
         except OSError:
-            # Another build was faster and made the same folder.
+            # Another build has made the same folder meanwhile.
             shutil.rmtree(moved)
             if not kept.is_dir():
                 raise
@@ -77,7 +77,7 @@ def wheelhouse(preparation: Preparation) -> None:
 def project_wheel(preparation: Preparation) -> None:
     """Builds `own/calvinverse-*.whl` from the image's inputs only, and `pip` to install it with.
 
-    Raises ImageBuildFailed when an input didn't get into the wheel: an image must not differ from the checkout.
+    Raises ImageBuildFailed if an input is missing in the wheel, because an image must not differ from the checkout.
     """
     work, checkout = preparation.work, preparation.checkout
     staged = work / "project"
@@ -87,7 +87,7 @@ def project_wheel(preparation: Preparation) -> None:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(checkout / name, target)
-    # The README is for people; a change of it should not make a new image.
+    # The README is for people, and a change of it must not make a new image.
     (staged / "README.md").write_text("", encoding="utf-8")
     only_this = ["--no-deps", "--no-build-isolation", "--no-index"]
     command = ["wheel", *only_this, "--wheel-dir", str(work / "own"), str(staged)]
@@ -109,7 +109,7 @@ def binaries(preparation: Preparation) -> None:
 
     Providers of OpenTofu go into `providers` instead, laid out as a mirror.
 
-    Raises ToolsMissing when one isn't on this machine, ImageBuildFailed for one that needs more than itself to run.
+    Raises ToolsMissing for a missing one, ImageBuildFailed for one that isn't static.
     """
     folder = preparation.work / "bin"
     folder.mkdir()
@@ -117,8 +117,8 @@ def binaries(preparation: Preparation) -> None:
     for name, program in programs.items():
         if not is_static(program):
             raise ImageBuildFailed(
-                f"{program} can't go into an image, for it needs libraries of this machine.",
-                hint=f"Take it off the PATH, so that `doit tools` builds {name}, or put a static one there.",
+                f"{program} can't be used in an image, because it needs libraries of this machine.",
+                hint=f"Remove it from the PATH, so that `doit tools` builds {name}, or put a static one there.",
             )
         if name not in toolchain.PROVIDERS:
             shutil.copyfile(program, folder / name)
@@ -153,7 +153,7 @@ STEPS: Mapping[str, Callable[[Preparation], None]] = {
 def prepare(preparation: Preparation, on_step: Callable[[str], None]) -> None:
     """Runs the steps that the recipe names.
 
-    Raises InvalidRecipe for one that there isn't; ImageBuildFailed, ToolsMissing or CommandFailed when one fails.
+    Raises InvalidRecipe for an unknown step; ImageBuildFailed, ToolsMissing or CommandFailed when a step fails.
     """
     recipe = preparation.recipe
     for name in recipe.build.prepare:

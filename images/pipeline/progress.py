@@ -12,7 +12,7 @@ TICK = 1.0
 
 
 class Progress:
-    """Permanent lines for the beginning and the end of each part of an image's build, a live one for its steps."""
+    """Reports a permanent line at the start and end of each part of an image's build, and a live line for its steps."""
 
     def __init__(self, image: str, report: Report) -> None:
         self._image = image

@@ -35,7 +35,7 @@ class _Part(BaseModel):
 class About(_Part):
     """The image's description, and its parent: another folder of images/, or an image of a registry.
 
-    The latter, written `from`, is named by digest (`repository@sha256:…`), for a tag may be another image tomorrow.
+    The latter, `from`, is named by digest (`repository@sha256:…`), because a tag may name another image later.
     """
 
     title: str
@@ -53,13 +53,13 @@ class About(_Part):
 
 
 class Build(_Part):
-    """Inputs beside the folder, and the time limit of the build.
+    """Inputs outside of the folder, and the time limit of the build.
 
     `inputs` are globs from the top of the checkout; `prepare` names steps of images/pipeline/prepare.py that run on the
     host first; `tools` are host tools whose versions go into the key. For the steps: `binaries` are tools of the
-    toolchain that are put into the image; `packages` are Debian packages with all that they need, except what `without`
-    names; `unpacked` are Debian packages of which only files are wanted. `recipe` is the sub-folder with the Packer
-    recipe; `variables` are given to it.
+    toolchain that are put into the image; `packages` are Debian packages with their dependencies, except those that
+    `without` names; `unpacked` are Debian packages of which only files are wanted. `recipe` is the sub-folder with the
+    Packer recipe; `variables` are given to it.
     """
 
     inputs: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Build(_Part):
 
 
 class Validate(_Part):
-    """How the container for validation is started; without a command it runs that of the image."""
+    """How the container for validation is started; without a command it runs the image's command."""
 
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
@@ -108,7 +108,7 @@ class Recipe(_Part):
 
     @property
     def from_nothing(self) -> bool:
-        """Whether it has no parent: then the same inputs make the same image."""
+        """Whether it has no parent; then the same inputs make the same image."""
         return self.image.parent is None and self.image.origin is None
 
 

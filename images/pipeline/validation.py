@@ -1,4 +1,4 @@
-"""Validates an image with pytest-testinfra, in a container of exactly this image.
+"""Validates an image with pytest-testinfra, in a container of this image.
 
 Every image passes `tests/images/test_hygiene.py`, and `tests/images/test_<image>.py` where there is one.
 """
@@ -61,8 +61,8 @@ def validate(
 ) -> Outcome:
     """Runs the tests in a container of the image `image_id`, lists its packages, and removes the container.
 
-    `folder` gets the log and the report. Raises ImageValidationFailed, naming the first failure, when a test fails or
-    none ran; CommandFailed when the container can't be started.
+    `folder` gets the log and the report. Raises ImageValidationFailed, which names the first failure, if a test fails
+    or none ran; CommandFailed when the container can't be started.
     """
     started = time.monotonic()
     log = folder / VALIDATION_LOG
@@ -83,7 +83,7 @@ def validate(
             **os.environ,
             "CALVINVERSE_IMAGE": recipe.name,
             "CALVINVERSE_IMAGE_ID": image_id,
-            # Other plugins take longer to load than all of these tests take.
+            # Loading other plugins takes longer than running these tests.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
         ended = run(command, limit=wanted.time_limit, env=environment, cwd=checkout, log=log, on_line=progress.step)
@@ -91,7 +91,7 @@ def validate(
         state = docker.container(container)["State"]
         packages = list_packages(docker, container) if state["Running"] else ()
         with log.open("a", encoding="utf-8") as kept:
-            kept.write(f"\n--- what the container wrote ---\n{said}")
+            kept.write(f"\n--- output of the container ---\n{said}")
     finally:
         docker.remove_containers(build)
     if ended.timed_out:
@@ -127,7 +127,7 @@ def _where(log: Path) -> str:
 def _outcome(report: Path) -> tuple[list[str], list[str]]:
     """The names of the tests that passed, and of each that didn't with the first line of the reason.
 
-    A skipped test is one that didn't pass: an image isn't proven by what wasn't looked at.
+    A skipped test counts as not passed, because it proves nothing.
     """
     passed: list[str] = []
     failed: list[str] = []

@@ -1,7 +1,7 @@
-"""The pinned toolchain: find the tools that Calvinverse works with, and build what is missing, once for a machine.
+"""The pinned toolchain: finds the tools that Calvinverse uses, and builds missing ones, once for a machine.
 
-`require` takes milliseconds and names everything that is missing; `ensure` builds what is missing; Packer is run with
-`{**os.environ, **packer_environment()}`, OpenTofu with `provider_mirror()` as a mirror of providers.
+`require` takes milliseconds and names all missing tools; `ensure` builds missing tools. Run Packer with
+`{**os.environ, **packer_environment()}`, and OpenTofu with `provider_mirror()` as its mirror of providers.
 """
 
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ def require(*names: str) -> dict[str, Path]:
 
 
 def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
-    """Like `require`, but builds what is missing, two at once at most.
+    """Like `require`, but builds missing tools, at most two at the same time.
 
     Before anything is built, ToolsMissing names all tools that can't be built here; ToolBuildFailed names all whose
     build failed, when the others are done.

@@ -80,7 +80,7 @@ class Job:
 
     def _build(self, program: Path, lock: int) -> None:
         published = self.cache / "tools" / self.tool.name / self.tool.key()
-        # The lock is held, so no other process uses this key: such a folder is left from a killed build.
+        # This process holds the lock, so no other one uses this key: a killed build left such a folder.
         unfinished = published.with_name(f".unfinished-{published.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -101,7 +101,8 @@ class Job:
         env = go_environment(source)
         self.phase = "starting"
         command = ["go", "build", "-v", "-o", str(folder / self.tool.name), *source.arguments()]
-        # The compiler inherits the lock: if this process is killed, no other one starts the same build meanwhile.
+        # The compiler inherits the lock, so that after a kill of this process no other one starts the same build
+        # meanwhile.
         ended = run(
             command,
             limit=BUILD_LIMIT,

@@ -20,8 +20,8 @@ FOLDER = Path(__file__).resolve().parent
 class GoModule:
     """A program that is built from a Go module; go.mod and go.sum in the tool's folder pin every source.
 
-    A `portable` one goes into images: it needs no library of the machine it runs on and holds no path of the one that
-    built it, so that the same Go makes the same bytes of it anywhere.
+    A `portable` one is for images: it needs no library of the machine that runs it, and contains no path of the machine
+    that built it, so that the same Go builds the same bytes anywhere.
     """
 
     package: str

@@ -28,7 +28,7 @@ class Found:
 
 @dataclass(frozen=True)
 class NotFound:
-    """No usable tool; programs of that name on the PATH with the reason why each isn't usable."""
+    """No usable tool. Has the programs of that name on the PATH, each with the reason why it isn't usable."""
 
     unfit: tuple[tuple[Path, str], ...] = ()
 
@@ -62,7 +62,7 @@ class VersionMemory:
             try:
                 known = dict(json.loads(self.file.read_text()))
             except (OSError, ValueError, TypeError):
-                # Only an optimisation: without it every program is asked again.
+                # This is only an optimisation: without it, every program is run again.
                 known = {}
             self._known = {path: row for path, row in known.items() if isinstance(row, list) and len(row) == 5}
         return self._known

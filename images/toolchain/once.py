@@ -17,7 +17,7 @@ def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
         try:
             unfinished.rename(folder)
         except OSError:
-            # Another process was faster.
+            # Another process has made it meanwhile.
             if not folder.is_dir():
                 raise
     finally:

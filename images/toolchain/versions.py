@@ -13,7 +13,7 @@ _BOUND = re.compile(r"(>=|<)\s*(\d+(?:\.\d+){0,2})")
 class Version:
     """Three numbers, and a pre-release such as `-rc.1`, which sorts before its release.
 
-    Build metadata such as `+ent` says nothing about what a tool can do and is left out.
+    Build metadata such as `+ent` is ignored.
     """
 
     numbers: tuple[int, int, int]

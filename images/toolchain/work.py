@@ -16,7 +16,7 @@ from images.toolchain.build import Job
 from images.toolchain.catalogue import GoModule, Tool
 
 AT_ONCE = 2
-"""Builds that run at once: enough for two cores."""
+"""Builds that run in parallel: enough for two cores."""
 
 LINE_EVERY = 10.0
 """Seconds between reports without a terminal."""
@@ -87,7 +87,7 @@ def _tell_caches(jobs: Iterable[Job], cache: Path, report: Report) -> None:
     if any(job.built_here and isinstance(job.tool.source, GoModule) for job in jobs):
         free = shutil.disk_usage(cache).free
         report(
-            "Go keeps what it fetched and compiled, several GiB, in its own caches; nothing needs them any more: "
+            "Go keeps downloads and compiled packages, several GiB, in its caches, which are no longer needed: "
             f"`python -m images.toolchain clean` shows their size and removes them ({size(free)} are free)."
         )
 
@@ -101,5 +101,5 @@ def _minutes(tool: Tool) -> int:
 
 
 def _estimate(jobs: Iterable[Job]) -> int:
-    # Two at once share the cores: together they take as long as one after the other.
+    # Two builds share the cores: together they take as long as one after the other.
     return sum(_minutes(job.tool) for job in jobs)

@@ -38,7 +38,7 @@ job "build-agent" {
   group "agent" {
     count = 1
 
-    # A build that failed is for a person to look at.
+    # A person must inspect a failed build.
     restart {
       attempts = 0
       mode     = "fail"

@@ -146,7 +146,7 @@ def names_at(registry: str) -> list[str]:
 
 def test_base_is_the_same_wherever_it_is_made(service: ServiceProcess, cluster: Cluster, builds: str) -> None:
     running = dispatch(service, cluster, "--images", "base", "--anew")
-    assert running.listen(until="agent: this agent holds the engine's socket")
+    assert running.listen(until="agent: this agent has access to the engine's socket")
     began = running.said[-1][0]
     status, output, said = running.end()
     assert status == 0, said

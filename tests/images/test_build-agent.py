@@ -53,7 +53,9 @@ def test_it_says_what_it_amounts_to_and_what_is_missing(host: Host) -> None:
     done = host.run("build-agent")
     assert done.rc == 2
     first, second = done.stderr.splitlines()
-    assert first == "agent: this agent holds the engine's socket: what it runs amounts to root of this node"
+    assert first == (
+        "agent: this agent has access to the engine's socket: code that it runs has root's rights on this node"
+    )
     assert "NOMAD_META_source" in second
 
 

@@ -108,7 +108,7 @@ def test_without_its_token_or_with_another_nobody_signs(cluster: Cluster, vault:
     (tmp_path / "connections.json").write_text(json.dumps(document))
     found = find_signer(tmp_path, {})
     assert found.signer is None
-    assert "doesn't let us use" in found.reason
+    assert "denies the use of" in found.reason
     with pytest.raises(BackendDenied):
         Caller("vault", address).call("POST", f"/v1/{MOUNT}/sign/{KEY}", {"input": ""})
 

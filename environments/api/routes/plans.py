@@ -102,8 +102,8 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     ) -> Accepted:
         """Applies a plan, once. Refuses if something has changed since, and `details.moved` says what.
 
-        What has moved in the world is only seen by the steps themselves: then the deployment fails with `plan_stale`,
-        and the step that saw it has changed nothing.
+        Changes in the backends are detected only when the steps run: then the deployment fails with `plan_stale`,
+        and the step that detected one has changed nothing.
         """
         return presenting.accepted(service.planning.apply(caller, plan_id, idempotency_key))
 

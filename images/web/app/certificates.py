@@ -1,4 +1,4 @@
-"""The service's certificate, followed while its files change."""
+"""Loads the service's certificate, and loads it again when its files change."""
 
 import ssl
 import threading
@@ -9,10 +9,10 @@ Stamp = tuple[int, int, int]
 
 
 class CertificateFiles:
-    """A TLS context that is made anew when the certificate or the key changed.
+    """A TLS context that is made again when the certificate or the key has changed.
 
-    A pair that can't be loaded (half written, or only one of the two renewed so far) leaves the last good context in
-    use and is tried again at the next call.
+    If a pair can't be loaded (partly written, or only one of the two renewed so far), the last good context stays in
+    use, and the next call tries again.
     """
 
     def __init__(self, certificate: Path, key: Path, log: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""What the service answers, without HTTP: the page, the state as JSON, the proof, the health."""
+"""The service's answers, without HTTP: the page, the state as JSON, the proof, the health."""
 
 import hashlib
 import hmac
@@ -47,7 +47,7 @@ def text(status: int, sentence: str) -> Answer:
 
 
 class Content:
-    """Answers made from the settings and from the files that they name, which are read each time."""
+    """Makes answers from the settings and from the files that they name, which are read each time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -76,7 +76,7 @@ class Content:
     def health(self) -> Answer:
         """200 once the message and the secret are there; 503 with what is missing before that.
 
-        The certificate needs no look: without one this could not have been asked.
+        The certificate isn't checked: without one, this request could not have arrived.
         """
         if self._message() is None:
             return text(503, "the message is missing")
@@ -85,7 +85,7 @@ class Content:
         return text(200, "ok")
 
     def proof(self, nonce: str) -> Answer:
-        """Hex HMAC-SHA256 of `nonce` (1 to 256 characters) with the secret: proof of having it without showing it."""
+        """Hex HMAC-SHA256 of `nonce` (1 to 256 characters) with the secret: proves that the service has the secret."""
         if not 0 < len(nonce) <= LONGEST_NONCE:
             return text(400, f"nonce must have 1 to {LONGEST_NONCE} characters")
         secret = self._secret()

@@ -1,4 +1,4 @@
-"""HTTP over TLS around `content`: one thread a connection, certificate renewed without a restart."""
+"""Serves `content` with HTTP over TLS: one thread for each connection; renews the certificate without a restart."""
 
 import signal
 import socket
@@ -19,7 +19,7 @@ CONNECTION_TIMEOUT = 10.0
 """Seconds that a client may stay silent, in the handshake or between requests."""
 
 CERTIFICATE_POLL = 0.2
-"""Seconds between looks for the first certificate."""
+"""Seconds between two checks for the first certificate."""
 
 
 def log(sentence: str) -> None:
@@ -28,7 +28,7 @@ def log(sentence: str) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """Makes the TLS handshake in the thread of the connection, so a silent client holds up nobody else."""
+    """Makes the TLS handshake in the thread of the connection, so that a silent client doesn't delay others."""
 
     daemon_threads = True
     block_on_close = False
@@ -49,7 +49,7 @@ class Server(ThreadingHTTPServer):
             Handler(connection, client_address, self)
 
     def handle_error(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
-        """A client that breaks off or speaks no TLS is a line, not a traceback."""
+        """Logs a line, not a traceback, for a client that disconnects or doesn't use TLS."""
         error = sys.exception()
         if isinstance(error, (ssl.SSLError, OSError)):
             log(f"connection from {client_address[0]} ended: {error}")
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "web"
     sys_version = ""
     timeout = CONNECTION_TIMEOUT
-    # Headers and body are two writes: without this each answer waits 40 ms for the client's delayed acknowledgement.
+    # Headers and body are two writes: without this, each answer waits 40 ms for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
     server: Server
 
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(self._answer(), with_body=False)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Logs no requests: a health check a second would drown everything else."""
+        """Logs no requests, because a health check each second would hide everything else."""
 
     def _answer(self) -> Answer:
         target = urlsplit(self.path)
@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT; waits for the first certificate if it isn't there yet.
+    """Serves until SIGTERM or SIGINT; waits until there is a certificate.
 
     Raises OSError when the address can't be bound.
     """

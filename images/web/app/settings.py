@@ -1,4 +1,4 @@
-"""What the service needs to know, from flags or from the environment."""
+"""The service's settings, from flags or from environment variables."""
 
 import argparse
 import socket
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to listen, and the files that hold what changes while the service runs.
+    """The address to listen on, and the files whose content may change while the service runs.
 
-    `certificate_file` holds the certificate followed by its chain, `key_file` the private key; they may be one file.
+    `certificate_file` contains the certificate and then its chain, `key_file` the private key; both may be one file.
     `message_file` and `secret_file` are read on every request. All PEM and text files are UTF-8.
     """
 
@@ -27,7 +27,7 @@ class Settings:
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Settings from `arguments`, each flag falling back to its variable (`--port` to `WEB_PORT`).
+    """Settings from `arguments`; a missing flag is read from its variable (`--port` from `WEB_PORT`).
 
     Exits with status 2 and a sentence when one is missing or malformed, as argparse does.
     """
@@ -43,7 +43,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
     setting("certificate-file", "PEM: certificate, then its chain", None)
     setting("key-file", "PEM: private key", None)
     setting("message-file", "text shown on the page", None)
-    setting("secret-file", "secret that /proof answers with", None)
+    setting("secret-file", "secret with which /proof answers", None)
     setting("environment", "name of the environment", "none")
     setting("branch", "branch that the environment is for", "none")
     setting("instance", "name of this instance", environment.get("NOMAD_ALLOC_ID") or socket.gethostname())

@@ -179,7 +179,7 @@ class TestBuild:
         out, err = done.communicate(timeout=120)
         assert done.returncode == status, err
         assert out == f"arguments build base web --push {registry[0]} --anew\n"
-        assert "amounts to root of this node" in err.splitlines()[0]
+        assert "has root's rights on this node" in err.splitlines()[0]
         assert records(tmp_path) == ["images/base/builds/one/packer.log", "images/base/builds/one/record.json"]
         assert list((tmp_path / "builds").iterdir()) == []
         assert list((tmp_path / "tmp").iterdir()) == []

@@ -156,7 +156,7 @@ class TestRegistry:
         assert not any(request.startswith("POST") for request in asked)
 
     def test_that_is_away_is_said(self) -> None:
-        with pytest.raises(DispatchFailed, match="doesn't take the sources"):
+        with pytest.raises(DispatchFailed, match="doesn't accept the sources"):
             push_sources("127.0.0.1:1", b"sources")
 
 

@@ -24,7 +24,7 @@ def test_doctor_warns_and_says_what_it_may_do_and_what_to_set(state: Path, monke
     (check,) = machine.others()
     assert (check.name, check.verdict) == ("neighbours", "warn")
     assert "1 running container (theirs-1)" in check.sentence
-    assert "removes every container that it doesn't know" in check.hint
+    assert "containers that it doesn't know" in check.hint
     assert "dangling_containers { enabled = false }" in check.hint
     monkeypatch.setattr(machine, "neighbours", lambda folder: Neighbours())
     (check,) = machine.others()
