@@ -217,7 +217,7 @@ def run(order: Order, variables: Mapping[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        say("stopping; the build cleans up")
+        say("told to stop; the build cleans up")
         child.terminate()
         try:
             return child.wait(GRACE)

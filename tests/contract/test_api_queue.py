@@ -83,7 +83,9 @@ def test_a_running_deployment_is_asked_to_stop_and_then_forced(api: Served, clie
         deployment = tx.deployments.get(running)
     assert deployment is not None
     assert deployment.cancel_forced
-    assert any("root requested cancellation" in reason and "without grace" in reason for reason in client.why(running).reasons)
+    assert any(
+        "root requested cancellation" in reason and "without grace" in reason for reason in client.why(running).reasons
+    )
     messages = [event.message for event in client.history("one")]
     assert messages[-2:] == ["create: root requested cancellation", "create: root requested cancellation without grace"]
 

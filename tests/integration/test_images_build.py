@@ -287,7 +287,7 @@ def test_a_broken_recipe_is_found_before_anything_is_built(checkout: Checkout) -
         check_recipes(checkout.folder, checkout.state)
 
 
-def test_builds_side_by_side_put_their_work_away_when_they_are_interrupted(checkout: Checkout) -> None:
+def test_parallel_builds_clean_up_when_they_are_interrupted(checkout: Checkout) -> None:
     checkout.build(checkout.first)
     third = checkout.sibling("c")
     for name in (checkout.second, third):

@@ -185,7 +185,7 @@ class TestBuild:
         assert list((tmp_path / "tmp").iterdir()) == []
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_lets_the_pipeline_put_its_work_away(self, running: Any, tmp_path: Path, number: signal.Signals) -> None:
+    def test_lets_the_pipeline_clean_up(self, running: Any, tmp_path: Path, number: signal.Signals) -> None:
         with running(status="0", wait="") as process:
             assert process.stdout.readline().startswith("arguments")
             time.sleep(0.1)

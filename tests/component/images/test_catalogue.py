@@ -91,8 +91,8 @@ class TestFindingTheSigner:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            ("{", "doesn't hold connections"),
-            ("[]", "doesn't hold connections"),
+            ("{", "contains no connections"),
+            ("[]", "contains no connections"),
             ('{"vault": null}', "no OpenBao yet"),
             (
                 '{"vault": {"address": "http://127.0.0.1:9", "authentication": {"jwt_file": "x"}}}',

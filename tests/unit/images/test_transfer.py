@@ -213,7 +213,7 @@ def test_what_is_no_archive_or_too_much_is_refused(
     with pytest.raises(RecordsRefused, match="can't be unpacked"):
         import_records(b"nothing", here, ORIGIN, REGISTRY)
     monkeypatch.setattr("images.catalogue.transfer.LARGEST", 100)
-    with pytest.raises(RecordsRefused, match="larger"):
+    with pytest.raises(RecordsRefused, match="too large"):
         import_records(packed(elsewhere), here, ORIGIN, REGISTRY)
     assert everything(here) == []
 
