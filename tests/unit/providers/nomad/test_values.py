@@ -515,7 +515,7 @@ def test_a_text_that_could_change_a_template_never_stands_in_one(typed: str, sha
         "upper": (typed + "ß", str.upper),
     }
     value, use = shapes[shape]
-    with pytest.raises(InvalidJob, match=r"(could change the template|decides what the job looks like)"):
+    with pytest.raises(InvalidJob, match=r"(could change the template|decides the structure of the job)"):
         read(templated(lambda v: f"it is {use(v['x'])}"), x=value)
 
 
