@@ -416,7 +416,7 @@ def test_an_environment_from_outside_is_shown_read_only(http: httpx2.Client) -> 
         ("POST", "rollback", "`doit deploy`"),
         ("PUT", "", "`doit deploy`"),
         ("POST", "extend", "It has no deadline"),
-        ("POST", "cancel", "stop them there"),
+        ("POST", "cancel", "stop these commands"),
     ):
         body = {"extend": {"ttl": "1h"}, "abandon": {"reason": "gone"}, "": {}}.get(path)
         problem = problem_of(http.request(method, f"/v1/environments/meta/{path}".rstrip("/"), json=body))
