@@ -58,7 +58,7 @@ class TestSources:
 
     @pytest.mark.parametrize("name", ["http_proxy", "HTTPS_PROXY", "PIP_INDEX_URL"])
     def test_no_password_is_sent(self, name: str) -> None:
-        with pytest.raises(DispatchFailed, match="holds a password") as caught:
+        with pytest.raises(DispatchFailed, match="contains a password") as caught:
             network({"PIP_INDEX_URL": "https://index/", name: "https://me:hunter2@there/"})
         assert "hunter2" not in caught.value.message
 
