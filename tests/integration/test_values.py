@@ -377,7 +377,9 @@ def test_no_expression_makes_code_of_numbers(nomad: NomadClient, expression: str
         if "JDEyMw" in expression:
             assert nomad_values.read(nomad.parse, file, given)
             continue
-        with pytest.raises(InvalidJob, match=r"(would become code|decides the structure|does not identify|CSV parse error)"):
+        with pytest.raises(
+            InvalidJob, match=r"(would become code|decides the structure|does not identify|CSV parse error)"
+        ):
             nomad_values.read(nomad.parse, file, given)
 
 
