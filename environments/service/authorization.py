@@ -163,7 +163,8 @@ def _check_template(principal: Principal, action: Action, template: Template) ->
     taken = [*template.host_volumes, *(["the network"] if template.network == "host" else [])]
     if taken and principal.role != "admin":
         raise Forbidden(
-            f"Only an admin can create, update or roll back environments with version {template.version} of the template "
+            f"Only an admin can create, update or roll back environments with version {template.version} of "
+            "the template "
             f"{template.name!r}: its jobs get {', '.join(taken)} of their node."
         )
 

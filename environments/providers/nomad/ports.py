@@ -71,8 +71,8 @@ class Allocation:
 class Evaluation:
     """A decision of the scheduler; `unplaced` says for each group that found no node why, in words.
 
-    `without_drivers` has the groups among these for whose tasks no node has the drivers, `without_bridge` those that ask
-    for networks of their own, which no node can provide.
+    `without_drivers` has the groups among these for whose tasks no node has the drivers, `without_bridge` those that
+    ask for networks of their own, which no node can provide.
     """
 
     status: str

@@ -71,9 +71,9 @@ def adopt(
 ) -> Job:
     """The job to register for a parsed job: in the environment's namespace, with its marks.
 
-    `trusted` jobs (of the meta environment) may ask for any identity, any host volume and any network, other jobs only for
-    the host `volumes` that their template declares, and for the node's network if it declares that (`host_network`). Raises
-    `InvalidJob`, which names every reason.
+    `trusted` jobs (of the meta environment) may ask for any identity, any host volume and any network, other jobs only
+    for the host `volumes` that their template declares, and for the node's network if it declares that
+    (`host_network`). Raises `InvalidJob`, which names every reason.
     """
     problems = list(_problems(job, name, owner, trusted, frozenset(volumes)))
     if not (trusted or host_network):
