@@ -1,6 +1,6 @@
 """What jobs need of this machine to have networks of their own: the CNI plugins."""
 
-from environments.providers.local_cluster.agents.networks import plugin_folder
+from environments.cni import plugin_folder
 from images.errors import PackagesMissing
 from images.report import Report
 from images.system import can_install_packages, ensure_debian_packages

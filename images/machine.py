@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from environments.cni import PLUGINS, plugin_folder
 from environments.context import state_folder
-from environments.providers.local_cluster.agents.networks import PLUGINS, plugin_folder
 from images.docker_engine import ask_engine
 from images.errors import RightsMissing
 from images.job_networks import CNI_PACKAGE, WITHOUT_CNI

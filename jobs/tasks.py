@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from environments.providers.local_cluster.agents.networks import plugin_folder
+from environments.cni import plugin_folder
 from environments.wire.images import PublishImageRequest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel

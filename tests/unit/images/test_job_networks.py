@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.providers.local_cluster.agents import networks
+from environments import cni
 from images import job_networks, machine
 from images.errors import PackagesMissing
 
@@ -12,12 +12,12 @@ from images.errors import PackagesMissing
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder where plugins may be; it has none."""
-    monkeypatch.setattr(networks, "PLUGIN_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(cni, "PLUGIN_FOLDERS", (tmp_path,))
     return tmp_path
 
 
 def install(folder: Path) -> None:
-    for name in networks.PLUGINS:
+    for name in cni.PLUGINS:
         (folder / name).touch()
 
 
@@ -38,9 +38,9 @@ def test_doctor_says_what_is_missing_and_what_to_install(
 
 def test_a_folder_that_lacks_one_plugin_is_none(folder: Path) -> None:
     install(folder)
-    assert networks.plugin_folder() == folder
+    assert cni.plugin_folder() == folder
     (folder / "portmap").unlink()
-    assert networks.plugin_folder() is None
+    assert cni.plugin_folder() is None
 
 
 def test_they_are_installed_where_that_is_possible(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

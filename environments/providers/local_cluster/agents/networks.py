@@ -19,12 +19,6 @@ from pathlib import Path
 
 from environments.domain.errors import MachineError
 
-PLUGINS = ("bridge", "firewall", "host-local", "loopback", "portmap")
-"""The CNI plugins that Nomad runs for a group in bridge mode."""
-
-PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
-"""Where Debian installs them, and where their makers say that they belong."""
-
 _BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
 SUBNETS = tuple(subnet for block in _BLOCKS for subnet in block.subnets(new_prefix=21))
 """Where subnets are chosen: private addresses that neither Docker's first networks nor Nomad's own default take."""
@@ -39,11 +33,6 @@ _ROUTES = Path("/proc/net/route")
 _ID = re.compile(r'id: "([^"]+)"')
 _SECONDS = 30.0
 _SIOCSIFFLAGS, _SIOCBRDELBR = 0x8914, 0x89A1  # linux/sockios.h
-
-
-def plugin_folder() -> Path | None:
-    """The folder with all plugins that bridge mode needs; None if there is none."""
-    return next((folder for folder in PLUGIN_FOLDERS if all((folder / name).is_file() for name in PLUGINS)), None)
 
 
 def bridge_name(cluster: str) -> str:

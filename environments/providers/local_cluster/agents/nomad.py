@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from environments.cni import plugin_folder
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 from environments.domain.names import SERVICE_VOLUMES
 from environments.private_files import private_folder, write_if_changed
@@ -90,7 +91,7 @@ class NomadAgent(Agent):
 
     def _plugins(self) -> Path | None:
         """The CNI plugins; None if no group can have a network of its own."""
-        return networks.plugin_folder() if self.site.infra_image else None
+        return plugin_folder() if self.site.infra_image else None
 
     def _networks(self) -> dict[str, Any]:
         plugins = self._plugins()

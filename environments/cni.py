@@ -1,0 +1,14 @@
+"""The CNI plugins of this machine, which give groups of tasks networks of their own."""
+
+from pathlib import Path
+
+PLUGINS = ("bridge", "firewall", "host-local", "loopback", "portmap")
+"""The CNI plugins that Nomad runs for a group in bridge mode."""
+
+PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+"""Where Debian installs them, and where their makers say that they belong."""
+
+
+def plugin_folder() -> Path | None:
+    """The folder with all plugins that bridge mode needs; None if there is none."""
+    return next((folder for folder in PLUGIN_FOLDERS if all((folder / name).is_file() for name in PLUGINS)), None)
