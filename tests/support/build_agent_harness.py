@@ -1,13 +1,31 @@
 """What the tests of the build agent give to it: archives, digests and orders."""
 
+import contextlib
 import hashlib
+import importlib.util
 import io
+import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import images
 
 PROGRAM = Path(images.__file__).parent / "build-agent" / "agent.py"
+
+
+@contextlib.contextmanager
+def program() -> Iterator[ModuleType]:
+    """The program as a module, anew for each test: it remembers that it is clearing away."""
+    spec = importlib.util.spec_from_file_location("build_agent_under_test", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
 
 
 def digest(data: bytes) -> str:

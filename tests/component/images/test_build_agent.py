@@ -1,7 +1,6 @@
 """The build agent's own program, on a registry in memory and without an engine."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socketserver
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.build_agent_harness import PROGRAM, archive, digest, order
+from tests.support.build_agent_harness import PROGRAM, archive, digest, order, program
 
 PIPELINE = """
 import os, pathlib, signal, sys, time
@@ -52,15 +51,8 @@ sys.exit(agent.main([]))
 
 @pytest.fixture
 def agent() -> Iterator[ModuleType]:
-    """The program as a module, anew for each test: it remembers that it is clearing away."""
-    spec = importlib.util.spec_from_file_location("build_agent_under_test", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with program() as module:
+        yield module
 
 
 @pytest.fixture

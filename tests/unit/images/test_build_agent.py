@@ -1,20 +1,16 @@
 """The build agent's own program, on a registry in memory and without an engine."""
 
-import importlib.util
 import io
 import json
 import os
-import socket
-import sys
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tests.support.build_agent_harness import PROGRAM, archive, order
+from tests.support.build_agent_harness import archive, order, program
 
 
 def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
@@ -25,40 +21,8 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
 
 @pytest.fixture
 def agent() -> Iterator[ModuleType]:
-    """The program as a module, anew for each test: it remembers that it is clearing away."""
-    spec = importlib.util.spec_from_file_location("build_agent_under_test", PROGRAM)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[str]:
-    """The address of an engine that answers that it is alive, and nothing else."""
-    path = tmp_path / "engine.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))
-        listener.listen()
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(4096)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"unix://{path}"
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with program() as module:
+        yield module
 
 
 class TestOrder:
