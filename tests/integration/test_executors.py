@@ -442,7 +442,7 @@ def test_trust_where_there_is_no_cluster_yet_is_planned_as_a_whole(tmp_path: Pat
 
 
 def test_a_failing_task_is_named_with_its_events_and_what_it_wrote(app: Made) -> None:
-    _prepare(app, 'command = "echo the lock is stuck >&2; exit 3"')
+    _prepare(app, 'command = "echo the lock is stuck >&2; sleep 1; exit 3"')
     with pytest.raises(StepFailed, match=r"task 'main': .*Exit Code: 3.*it wrote: the lock is stuck"):
         app.apply()
 

@@ -59,7 +59,7 @@ class Upstream:
     @contextlib.contextmanager
     def running(self) -> Iterator["Upstream"]:
         """Listens on a free port of loopback."""
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        server = _Quiet(("127.0.0.1", self.port), _handler(self))
         server.daemon_threads = True
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -71,6 +71,14 @@ class Upstream:
             server.shutdown()
             server.server_close()
             thread.join(LIMIT)
+
+
+class _Quiet(ThreadingHTTPServer):
+    """Attacks end connections in the middle of a request: that is no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
