@@ -109,12 +109,17 @@ class Agent(ABC):
 
     def program(self) -> Program:
         """For the supervisor."""
+        binary = str(self.site.binaries.get(self.binary, self.binary))
         return Program(
-            command=(str(self.site.binaries.get(self.binary, self.binary)), *self.arguments, str(self.config)),
+            command=(*self.starter(), binary, *self.arguments, str(self.config)),
             log=self.site.folder / "logs" / f"{self.name}.log",
             umask=self.umask,
             patience=self.patience,
         )
+
+    def starter(self) -> tuple[str, ...]:
+        """What prepares each start: it gets the agent's command as its arguments, and becomes it."""
+        return ()
 
     def locked(self) -> AbstractContextManager[None]:
         """Held while it is brought up, changed or removed."""

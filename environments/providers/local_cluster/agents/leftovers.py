@@ -74,6 +74,41 @@ def _holders_of(allocations: Collection[str]) -> list[str]:
     ]
 
 
+def remove_unused_holders(allocations: Collection[str]) -> list[str]:
+    """Removes containers that hold the networks of allocations without a container of a task; gives the allocations.
+
+    Raises `MachineError` if the engine refuses that.
+    """
+    removed: list[str] = []
+
+    def find() -> list[str]:
+        with _docker() as client:
+            filters = quote(json.dumps({"label": [_ALLOCATION_LABEL]}))
+            containers = _answer(client, "GET", f"/containers/json?all=true&filters={filters}")
+        unused = unused_holders(containers, allocations)
+        removed.extend(unused)
+        return list(unused.values())
+
+    _remove_containers(find)
+    return removed
+
+
+def unused_holders(containers: Sequence[Mapping[str, Any]], allocations: Collection[str]) -> dict[str, str]:
+    """Allocation → id of the container that holds its network, where no container of a task uses that.
+
+    `containers`: as the engine lists them, all that have Nomad's label.
+    """
+    holders = {
+        name.removeprefix(f"/{HOLDER}"): str(container["Id"])
+        for container in containers
+        for name in container["Names"]
+        if name.startswith(f"/{HOLDER}")
+    }
+    held = set(holders.values())
+    used = {container["Labels"][_ALLOCATION_LABEL] for container in containers if container["Id"] not in held}
+    return {name: id_ for name, id_ in holders.items() if name in allocations and name not in used}
+
+
 def helpers_of(data: Path) -> list[int]:
     """Ids of the helpers of an agent (`logmon`, `docker_logger`) that have a file below its data folder open."""
     lines = dict(processes.command_lines())

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.domain.names import SERVICE_VOLUMES
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.backend.calls import Caller, Part
-from environments.providers.local_cluster.agents import engine, leftovers, networks
+from environments.providers.local_cluster.agents import engine, leftovers, networks, nomad_start
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER
@@ -69,6 +70,10 @@ class NomadAgent(Agent):
         else:
             private_folder(self._no_plugins)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+
+    def starter(self) -> tuple[str, ...]:
+        """Networks that an earlier process of Nomad didn't complete are removed before each start."""
+        return () if self._plugins() is None else (sys.executable, "-I", "-m", nomad_start.__name__)
 
     @property
     def builds(self) -> Path:
