@@ -130,7 +130,7 @@ def test_a_job_is_reached_at_a_port_of_its_node_and_reaches_nothing_on_loopback(
 
 def left_of(bridge: str, subnet: str) -> list[str]:
     """What is there of a bridge and its subnet: interfaces, rules, leases, claims."""
-    first = subnet.rpartition(".")[0]
+    first = subnet.rpartition(".")[0] + "."
     rules = [
         line
         for table in ("filter", "nat")
@@ -141,8 +141,8 @@ def left_of(bridge: str, subnet: str) -> list[str]:
     return [
         *(path.name for path in Path("/sys/class/net").iterdir() if path.name == bridge),
         *(rule for rule in rules if bridge in rule or first in rule),
-        *(str(path) for path in Path("/var/run/cni/nomad").glob(f"{first}.*")),
-        *(str(path) for path in networks._CLAIMS.glob(f"{first}.*")),
+        *(str(path) for path in Path("/var/run/cni/nomad").glob(f"{first}*")),
+        *(str(path) for path in networks._CLAIMS.glob(f"{first}*")),
     ]
 
 
