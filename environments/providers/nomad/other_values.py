@@ -138,9 +138,9 @@ def _changed_text(text: str, way: _Way, changes: set[str], depth: int) -> str | 
     """Changes a text inside of its JSON or base64, so that the job file can still decode it."""
     other: str | None
     if text.lstrip().startswith(("{", "[", '"')) and (held := _held(text)) is not None:
-        other = json.dumps(_changed(held, way, set(), depth + 1), ensure_ascii=False)
-        if other == text:
-            other = _changed_json(text, held, way)
+        changed = _changed(held, way, set(), depth + 1)
+        # Equal JSON in other white space is no other value.
+        other = _changed_json(text, held, way) if changed == held else json.dumps(changed, ensure_ascii=False)
     elif inside := decoded(text):
         found = _changed_text(inside, way, set(), depth + 1)
         other = None if found is None else encoded(found)

@@ -36,6 +36,7 @@ values = st.recursive(
 @example({"a": {"b": {"c": {"d": {}}}}})
 @example(json.dumps(json.dumps(json.dumps(json.dumps({})))))
 @example("[[[[]]]]")
+@example("Iklsd2lXeUJkWENJaSI=")  # "[ ]" in JSON and in base64, twice
 def test_each_way_that_a_value_has_is_varied(value: Any) -> None:
     varied = set().union(*(changes for _, changes in others(value)))
     assert varied >= aspects(value)
