@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.cni import plugin_folder
 from environments.providers.local_cluster.isolation import keeping
 from environments.providers.local_cluster.isolation.firewall import lack
 from environments.providers.local_cluster.isolation.plugin import OUTGOING
@@ -29,9 +30,10 @@ from tests.support.namespaces import (
 _SWITCH_ON = """
 import sys
 from pathlib import Path
+from environments.cni import plugin_folder
 from environments.providers.local_cluster.isolation import keeping
 from environments.providers.local_cluster.isolation.model import Network
-print(keeping.switch_on(Path(sys.argv[1]), Network(sys.argv[2], published=len(sys.argv) > 3), keeping.cni_plugins()))
+print(keeping.switch_on(Path(sys.argv[1]), Network(sys.argv[2], published=len(sys.argv) > 3), plugin_folder()))
 """
 _CALL = """
 import sys
@@ -83,7 +85,7 @@ class Isolated:
 
 @pytest.fixture(scope="module")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isolated]:
-    if (found := lack(keeping.cni_plugins())) is not None:
+    if (found := lack(plugin_folder())) is not None:
         pytest.skip(f"{found.message} {found.hint}")
     folder = tmp_path_factory.mktemp("isolation")
     with isolated_node(folder) as node:
@@ -94,7 +96,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isolated]:
             node.inside("sysctl", "-q", f"net.bridge.bridge-nf-call-{switch}=0")
         found_isolated = Isolated(node, folder / "records", others, *[Job("", "", "", "", 0)] * 3)
         plugins = found_isolated.switch_on()
-        node.plugins = f"{plugins}:{keeping.cni_plugins()}"
+        node.plugins = f"{plugins}:{plugin_folder()}"
         node.start_nomad()
         found_isolated.one = node.start("blue", "one")
         found_isolated.two = node.start("blue", "two")

@@ -64,14 +64,18 @@ def containers_of(data: Path) -> list[str]:
 
 def _holders_of(allocations: Collection[str]) -> list[str]:
     """Ids of the containers that hold the networks of allocations: they mount nothing."""
-    with _docker() as client:
-        filters = quote(json.dumps({"label": [_ALLOCATION_LABEL], "name": [HOLDER]}))
-        containers = _answer(client, "GET", f"/containers/json?all=true&filters={filters}")
-    return [
-        container["Id"]
+    found = _holders(_containers({"label": [_ALLOCATION_LABEL], "name": [HOLDER]}))
+    return [id_ for allocation, id_ in found.items() if allocation in allocations]
+
+
+def _holders(containers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Allocation → id of the container that holds its network."""
+    return {
+        name.removeprefix(f"/{HOLDER}"): str(container["Id"])
         for container in containers
-        if any(name.removeprefix(f"/{HOLDER}") in allocations for name in container["Names"])
-    ]
+        for name in container["Names"]
+        if name.startswith(f"/{HOLDER}")
+    }
 
 
 def remove_unused_holders(allocations: Collection[str]) -> list[str]:
@@ -82,10 +86,7 @@ def remove_unused_holders(allocations: Collection[str]) -> list[str]:
     removed: list[str] = []
 
     def find() -> list[str]:
-        with _docker() as client:
-            filters = quote(json.dumps({"label": [_ALLOCATION_LABEL]}))
-            containers = _answer(client, "GET", f"/containers/json?all=true&filters={filters}")
-        unused = unused_holders(containers, allocations)
+        unused = unused_holders(_containers({"label": [_ALLOCATION_LABEL]}), allocations)
         removed.extend(unused)
         return list(unused.values())
 
@@ -98,12 +99,7 @@ def unused_holders(containers: Sequence[Mapping[str, Any]], allocations: Collect
 
     `containers`: as the engine lists them, all that have Nomad's label.
     """
-    holders = {
-        name.removeprefix(f"/{HOLDER}"): str(container["Id"])
-        for container in containers
-        for name in container["Names"]
-        if name.startswith(f"/{HOLDER}")
-    }
+    holders = _holders(containers)
     held = set(holders.values())
     used = {container["Labels"][_ALLOCATION_LABEL] for container in containers if container["Id"] not in held}
     return {name: id_ for name, id_ in holders.items() if name in allocations and name not in used}
@@ -136,12 +132,10 @@ def scopes_of(allocations: Collection[str]) -> list[Path]:
 
 
 def _containers_with_mounts_below(folder: Path, filters: Mapping[str, Sequence[str]]) -> list[str]:
-    with _docker() as client:
-        containers = _answer(client, "GET", f"/containers/json?all=true&filters={quote(json.dumps(filters))}")
     prefix = f"{folder}/"
     return [
         container["Id"]
-        for container in containers
+        for container in _containers(filters)
         if any(mount.get("Source", "").startswith(prefix) for mount in container.get("Mounts", []))
     ]
 
@@ -172,6 +166,15 @@ def _remove_containers(find: Callable[[], list[str]]) -> None:
                 _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
     except httpx2.HTTPError:
         return  # nor if it doesn't answer
+
+
+def _containers(filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """The containers, running or not, as the engine lists them."""
+    with _docker() as client:
+        found: list[dict[str, Any]] = _answer(
+            client, "GET", f"/containers/json?all=true&filters={quote(json.dumps(filters))}"
+        )
+    return found
 
 
 def _docker() -> httpx2.Client:

@@ -18,6 +18,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from environments.domain.errors import MachineError
+from environments.providers.local_cluster.agents.patience import wait_for
 
 _BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
 SUBNETS = tuple(subnet for block in _BLOCKS for subnet in block.subnets(new_prefix=21))
@@ -83,8 +84,17 @@ def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
     network = ipaddress.IPv4Network(subnet)
     leases = [path for path in _LEASES.glob("*") if _is_in(path.name, network)]
     ids = {*allocations, *(line for path in leases for line in path.read_text().splitlines()[:1])}
-    for table in ("nat", "filter"):
-        _clear_table(table, bridge, network, ids)
+
+    def clear_tables() -> bool:
+        return sum(_clear_table(table, bridge, network, ids) for table in ("nat", "filter")) == 0
+
+    # A call that fails because somebody else changes the rules is repeated, and a rule that a program of the killed
+    # Nomad adds late is found.
+    if not wait_for(clear_tables, _SECONDS):
+        raise MachineError(
+            f"The firewall keeps rules of the bridge {bridge}.",
+            hint="See them with `iptables -S` and `iptables -t nat -S`, then run `doit undeploy` again.",
+        )
     for path in leases:
         path.unlink(missing_ok=True)
     for allocation in ids:
@@ -92,6 +102,13 @@ def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
             path.unlink(missing_ok=True)
     if Path("/sys/class/net", bridge, "bridge").is_dir():
         _remove_bridge(bridge)
+
+
+def drop_leases(allocations: Collection[str]) -> None:
+    """Removes the addresses that the plugin `host-local` keeps for these allocations."""
+    for lease in _LEASES.glob("*.*.*.*"):
+        if lease.read_text().partition("\n")[0].strip() in allocations:
+            lease.unlink(missing_ok=True)
 
 
 def _claimed(claims: Path) -> Iterator[tuple[str, Path]]:
@@ -128,7 +145,8 @@ def _is_in(text: str, network: ipaddress.IPv4Network) -> bool:
         return False
 
 
-def _clear_table(table: str, bridge: str, network: ipaddress.IPv4Network, ids: set[str]) -> None:
+def _clear_table(table: str, bridge: str, network: ipaddress.IPv4Network, ids: set[str]) -> int:
+    """Removes what it finds of the bridge; returns the number of rules that it found."""
     rules = [shlex.split(line) for line in _iptables(table, "-S").splitlines() if line.startswith("-A ")]
     ours = [rule for rule in rules if bridge in rule or any(_is_in(word, network) for word in rule)]
     ids |= {found[1] for rule in ours for word in rule if (found := _ID.search(word))}
@@ -141,6 +159,7 @@ def _clear_table(table: str, bridge: str, network: ipaddress.IPv4Network, ids: s
     for chain in sorted(own):
         _iptables(table, "-F", chain)
         _iptables(table, "-X", chain)
+    return len(ours)
 
 
 def _named(word: str, ids: Collection[str]) -> bool:

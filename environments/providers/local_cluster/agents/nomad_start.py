@@ -13,9 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-LEASES = Path("/var/run/cni/nomad")
-"""Where the plugin `host-local` keeps an allocation for each address: the first line of a file."""
-
 LISTINGS, PAUSE = 8, 0.25
 """How often containers are listed, and seconds in between: the engine completes what a killed Nomad has requested."""
 
@@ -29,7 +26,7 @@ def main(command: list[str]) -> None:
     os.execvp(command[0], command)  # noqa: S606
 
 
-def remove_unused(data: Path, leases: Path = LEASES) -> list[str]:
+def remove_unused(data: Path) -> list[str]:
     """Removes the networks without tasks of the allocations below this data folder; gives the allocations.
 
     Raises `MachineError` if the engine refuses that.
@@ -38,7 +35,7 @@ def remove_unused(data: Path, leases: Path = LEASES) -> list[str]:
     if not folder.is_dir() or not any(folder.iterdir()):
         return []
     # Imported when it is needed: a first start of Nomad doesn't wait for it.
-    from environments.providers.local_cluster.agents import leftovers
+    from environments.providers.local_cluster.agents import leftovers, networks
 
     removed: list[str] = []
     for number in range(LISTINGS):
@@ -46,9 +43,7 @@ def remove_unused(data: Path, leases: Path = LEASES) -> list[str]:
         removed += leftovers.remove_unused_holders(leftovers.allocations_of(data))
     for allocation in removed:
         print(f"The network of allocation {allocation} had no tasks yet and is made anew.", file=sys.stderr, flush=True)
-    for lease in leases.glob("*.*.*.*"):
-        if lease.read_text().partition("\n")[0].strip() in removed:
-            lease.unlink(missing_ok=True)
+    networks.drop_leases(removed)
     return removed
 
 

@@ -13,16 +13,8 @@ from environments.providers.local_cluster.isolation.firewall import Firewall, No
 from environments.providers.local_cluster.isolation.model import Network
 from environments.providers.local_cluster.isolation.records import Records, Settings
 
-PLUGIN_FOLDERS = (Path("/opt/cni/bin"), Path("/usr/lib/cni"), Path("/usr/libexec/cni"))
-"""Where CNI's project, Debian and Fedora put the plugins of CNI."""
-
 PERIOD = 5.0
 """Seconds between two looks at the rules: somebody may have flushed the firewall."""
-
-
-def cni_plugins() -> Path | None:
-    """The folder with the plugins of CNI; None if there is none."""
-    return next((folder for folder in PLUGIN_FOLDERS if (folder / "firewall").exists()), None)
 
 
 def switch_on(folder: Path, network: Network, plugins: Path | None) -> Path:

@@ -96,6 +96,10 @@ FILTER = """\
 """
 
 
+OWN = (OURS, "172.28.8.", "cv0123abcd", "111111")
+"""Each rule and chain of the groups of the bridge has one of these."""
+
+
 def test_of_a_firewall_only_the_rules_of_its_groups_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +115,9 @@ def test_of_a_firewall_only_the_rules_of_its_groups_are_removed(
 
     def iptables(table: str, *arguments: str) -> str:
         if arguments == ("-S",):
-            return NAT if table == "nat" else FILTER
+            rules = NAT if table == "nat" else FILTER
+            gone = OWN if any(change.startswith(table) for change in changes) else ()
+            return "\n".join(line for line in rules.splitlines() if not any(word in line for word in gone))
         changes.append(" ".join([table, *arguments]))
         return ""
 
@@ -131,3 +137,31 @@ def test_of_a_firewall_only_the_rules_of_its_groups_are_removed(
     ]
     assert sorted(path.name for path in leases.iterdir()) == ["172.26.64.9", "lock"]
     assert [path.name for path in results.iterdir()] == [f"nomad-{THEIRS}-eth0"]
+
+
+def test_a_rule_that_could_not_be_removed_or_comes_late_is_removed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "_LEASES", tmp_path)
+    monkeypatch.setattr(networks, "_RESULTS", tmp_path)
+    late = "-A NOMAD-ADMIN -d 172.28.8.0/21 -o cv0123abcd -j ACCEPT"
+    listings = {"nat": iter(["", late]), "filter": iter([late, late])}
+    changes: list[str] = []
+
+    def iptables(table: str, *arguments: str) -> str:
+        if arguments == ("-S",):
+            return next(listings[table], "")
+        changes.append(f"{table} {arguments[0]}")
+        return ""
+
+    monkeypatch.setattr(networks, "_iptables", iptables)
+    networks.clear("cv0123abcd", "172.28.8.0/21", [])
+    assert changes == ["filter -D", "nat -D", "filter -D"]
+
+
+def test_rules_that_stay_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "_LEASES", tmp_path)
+    monkeypatch.setattr(networks, "_iptables", lambda table, *arguments: FILTER if arguments == ("-S",) else "")
+    monkeypatch.setattr(networks, "_SECONDS", 0.0)
+    with pytest.raises(MachineError, match="keeps rules of the bridge cv0123abcd"):
+        networks.clear("cv0123abcd", "172.28.8.0/21", [])

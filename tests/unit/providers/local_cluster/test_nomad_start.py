@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from environments.providers.local_cluster.agents import leftovers
+from environments.providers.local_cluster.agents import leftovers, networks
 from environments.providers.local_cluster.agents.nomad_start import remove_unused
 
 
@@ -42,7 +42,8 @@ def test_the_lease_of_a_removed_network_is_removed_and_no_other(
         return next(listings, [])
 
     monkeypatch.setattr(leftovers, "remove_unused_holders", remove_unused_holders)
-    assert remove_unused(tmp_path / "data", leases) == ["unused"]
+    monkeypatch.setattr(networks, "_LEASES", leases)
+    assert remove_unused(tmp_path / "data") == ["unused"]
     assert set(asked) == {frozenset({"unused"})}
     assert sorted(path.name for path in leases.iterdir()) == ["172.28.0.2", "last_reserved_ip.0"]
 
