@@ -47,6 +47,14 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_free(state: Path, name: str, *, replace: bool = False) -> None:
+    """Raises `InvalidInput` for what can't be a context's name, and `Conflict` if one has it, unless it is replaced."""
+    if _file(state, check_name(name)).exists() and not replace:
+        raise Conflict(
+            f"There is a context {name!r} already.", hint="Add --replace to replace it, or choose another name."
+        )
+
+
 def names(state: Path) -> list[str]:
     """The names of all stored contexts, sorted."""
     found = (path.name.removesuffix(_SUFFIX) for path in (state / FOLDER).glob(f"*{_SUFFIX}"))
@@ -87,13 +95,10 @@ def store(state: Path, name: str, context: NamedContext, token: str, *, replace:
 
     `replace`: whatever has the name is replaced.
     """
-    path = _file(state, check_name(name))
+    check_name(name)
+    path = _file(state, name)
     with _locked(state):
-        if path.exists() and not replace:
-            raise Conflict(
-                f"There is a context {name!r} already.",
-                hint="Add --replace to replace it, or choose another name.",
-            )
+        check_free(state, name, replace=replace)
         # In this order, so that no moment pairs the new token with the old address.
         path.unlink(missing_ok=True)
         write_private(token_file(state, name), f"{token}\n")

@@ -50,12 +50,10 @@ def add(
     from environments.cli.context_input import read_token, read_wanted
     from environments.client import Client
     from environments.context import load_context, state_folder, stored_context
-    from environments.domain.errors import Conflict
 
     state = state_folder()
     known = named_contexts.names(state)
-    if named_contexts.check_name(name) in known and not replace:
-        raise Conflict(f"There is a context {name!r} already.", hint="Add --replace, or choose another name.")
+    named_contexts.check_free(state, name, replace=replace)
     wanted = read_wanted(session, exported, ca)
     token = wanted.token or read_token(session.token_file, wanted.address, taken=exported == Path("-"))
     pinned = PinnedAuthority(wanted.authority, name) if wanted.authority else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER, Limits
-from tests.support.edge_certificates import Authority
+from tests.support.authorities import make_authority
 from tests.support.edge_harness import NAME, SECRET, Edge, Upstream, edge, read_all, request, status, until
 from tests.support.service_process import free_port
 
@@ -86,7 +86,7 @@ def test_a_client_of_another_authority_refuses_it(running: Edge) -> None:
         socket.create_connection(("127.0.0.1", running.settings.port), timeout=30) as plain,
         pytest.raises(ssl.SSLCertVerificationError),
     ):
-        Authority.new().context().wrap_socket(plain, server_hostname=NAME)
+        make_authority().context().wrap_socket(plain, server_hostname=NAME)
 
 
 def test_events_pass_as_they_come_and_end_with_their_reader(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_renewed_certificate_is_shown_while_what_has_begun_goes_on(tmp_path: P
             until(lambda: "/slow" in service.begun, "the request has begun")
             for _ in range(3):
                 before = running.shown()
-                running.authority.issue(running.settings.certificate_file, NAME)
+                running.authority.sign(running.settings.certificate_file, NAME)
                 running.process.send_signal(signal.SIGHUP)
                 until(partial(differs, running, before), "the new certificate is shown")
             service.events.append(b"data: after\n\n")

@@ -12,8 +12,8 @@ from environments.client import connect
 from environments.context import Context
 from environments.domain.errors import CalvinverseError
 from jobs.edge import ADDRESS, EdgeChoice
+from tests.support.authorities import make_authority
 from tests.support.deployment import Deployment, containers, until
-from tests.support.edge_certificates import Authority
 from tests.support.edge_harness import read_all, request, status
 from tests.support.service_process import free_port
 
@@ -55,7 +55,7 @@ def test_a_client_that_pins_the_authority_reaches_the_service(deployment: Deploy
 
 
 def test_a_client_that_pins_another_authority_sends_nothing(deployment: Deployment, port: int) -> None:
-    with connect(outside(deployment, port, Authority.new().pem)) as client, pytest.raises(CalvinverseError):
+    with connect(outside(deployment, port, make_authority().pem)) as client, pytest.raises(CalvinverseError):
         client.environments()
 
 

@@ -11,7 +11,7 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from tests.support.edge_certificates import Authority
+from tests.support.authorities import MadeAuthority, make_authority
 
 LIMIT = 30.0
 NAME = "calvinverse.localhost"
@@ -71,15 +71,15 @@ VARIABLES = {
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority.new()
+def authority() -> MadeAuthority:
+    return make_authority()
 
 
 @pytest.fixture(scope="module")
-def running(host: Host, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def running(host: Host, authority: MadeAuthority, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for certificates, while the edge and a service behind it run."""
     folder = tmp_path_factory.mktemp("edge")
-    authority.issue(folder / "edge.pem", NAME)
+    authority.sign(folder / "edge.pem", NAME)
     put(host, "/tmp/authority.pem", authority.pem)
     put(host, "/tmp/edge.pem", (folder / "edge.pem").read_text())
     put(host, "/tmp/secret", "a secret")
@@ -119,9 +119,9 @@ def test_a_request_reaches_the_service(host: Host, running: Path) -> None:
     assert headers["Calvinverse-Edge"] == "a secret"
 
 
-def test_it_reads_its_certificate_again(host: Host, running: Path, authority: Authority) -> None:
+def test_it_reads_its_certificate_again(host: Host, running: Path, authority: MadeAuthority) -> None:
     before, _, _ = ask(host)
-    authority.issue(running / "edge.pem", NAME)
+    authority.sign(running / "edge.pem", NAME)
     put(host, "/tmp/edge.pem", (running / "edge.pem").read_text())
     host.check_output(signal_line("HUP"))
     until(lambda: ask(host)[0] != before, host)
@@ -151,7 +151,7 @@ def test_its_health_check_fails_where_nothing_listens(host: Host, running: Path)
 
 
 def test_its_health_check_fails_for_another_certificate(host: Host, running: Path, tmp_path: Path) -> None:
-    Authority.new().issue(tmp_path / "another.pem", NAME)
+    make_authority().sign(tmp_path / "another.pem", NAME)
     put(host, "/tmp/another.pem", (tmp_path / "another.pem").read_text())
     assert health(host, EDGE_CERTIFICATE_FILE="/tmp/another.pem").rc == 1
 

@@ -6,14 +6,12 @@ import hmac
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
+
+from tests.support.web_image import make_certificate
 
 SECRET = "correct horse battery staple"
 MESSAGE = '<b>hello</b> & "welcome"'
@@ -55,30 +53,6 @@ def write(host: Host, path: str, content: str) -> None:
     host.check_output("echo %s | base64 -d > %s.new && mv %s.new %s", encoded, path, path, path)
 
 
-def certificate() -> tuple[int, str]:
-    """A self-made certificate for localhost with its key, as PEM, and its serial number."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    serial = x509.random_serial_number()
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return serial, made.public_bytes(serialization.Encoding.PEM).decode() + private.decode()
-
-
 def fetch_all(host: Host, *paths: str) -> list[dict[str, str | int]]:
     """The service's answers, verified against its certificate; waits until the service listens."""
     deadline = time.monotonic() + LIMIT
@@ -98,7 +72,7 @@ def fetch(host: Host, path: str) -> dict[str, str | int]:
 def served(host: Host, health: Callable[[], CommandResult]) -> None:
     """The service with what it waits for: until then it runs but doesn't listen, and is not healthy."""
     assert health().rc == 1
-    write(host, "/tmp/web.pem", certificate()[1])
+    write(host, "/tmp/web.pem", make_certificate()[1])
     assert fetch(host, "/health") == {
         "status": 503,
         "type": "text/plain; charset=utf-8",
@@ -153,7 +127,7 @@ def test_it_never_shows_its_secret(host: Host) -> None:
 
 
 def test_a_renewed_certificate_is_used_without_a_restart(host: Host, health: Callable[[], CommandResult]) -> None:
-    serial, renewed = certificate()
+    serial, renewed = make_certificate()
     write(host, "/tmp/web.pem", renewed)
     assert int(host.check_output("python3 -c %s", SERIAL)) == serial
     assert health().succeeded

@@ -1,6 +1,7 @@
 """Certificate authorities for tests, and what they sign."""
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 DAY = timedelta(days=1)
+
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -27,16 +40,22 @@ class MadeAuthority:
     def fingerprint(self) -> str:
         return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
+    def context(self) -> ssl.SSLContext:
+        """Trusts this authority alone."""
+        return ssl.create_default_context(cadata=self.pem)
+
     def sign(self, file: Path, *names: str, begins: timedelta = -DAY, ends: timedelta = DAY) -> Path:
-        """Writes a certificate for host names and addresses, and its key, into one PEM file."""
+        """Writes a certificate for host names and addresses, and its key, into one PEM file, in one step."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder("server", self.certificate.subject, key, begins, ends)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self.key, hashes.SHA256())
         )
-        file.write_bytes(_private(key) + certificate.public_bytes(serialization.Encoding.PEM))
-        return file
+        new = file.with_suffix(".new")
+        new.write_bytes(_private(key) + certificate.public_bytes(serialization.Encoding.PEM))
+        return new.replace(file)
 
 
 def make_authority(
@@ -52,6 +71,7 @@ def make_authority(
     certificate = (
         _builder(name, issuer, key, begins, ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS, critical=True)
         .sign(key if signed_by is None else signed_by.key, hashes.SHA256())
     )
     return MadeAuthority(certificate, key)

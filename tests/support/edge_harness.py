@@ -21,7 +21,7 @@ from images.edge.app.configuration import Limits, configuration
 from images.edge.app.settings import Settings, read_settings
 from images.places import CHECKOUT
 from images.toolchain import require
-from tests.support.edge_certificates import Authority
+from tests.support.authorities import MadeAuthority, make_authority
 from tests.support.service_process import free_port
 
 NAME = "calvinverse.localhost"
@@ -159,7 +159,7 @@ class Edge:
     """An edge that runs, with the folder of its files."""
 
     settings: Settings
-    authority: Authority
+    authority: MadeAuthority
     process: "subprocess.Popen[bytes]"
     log_file: Path
 
@@ -229,8 +229,8 @@ def until(condition: Callable[[], object], what: str) -> None:
 @contextlib.contextmanager
 def edge(folder: Path, upstream_port: int, limits: Limits | None = None, **variables: str) -> Iterator[Edge]:
     """An edge in front of a port of loopback. With `limits` Caddy runs alone, without the program that starts it."""
-    authority = Authority.new()
-    authority.issue(folder / "edge.pem", NAME)
+    authority = make_authority()
+    authority.sign(folder / "edge.pem", NAME)
     (folder / "secret").write_text(SECRET)
     caddy = require("caddy")["caddy"]
     environment = {

@@ -101,6 +101,19 @@ def deploying() -> EnvironmentView:
     )
 
 
+def queued() -> EnvironmentView:
+    """An environment `patient`, whose first deployment `dep-9` waits."""
+    waiting = DeploymentView(
+        id="dep-9",
+        kind=DeploymentKind.CREATE,
+        state=DeploymentState.QUEUED,
+        reason="created",
+        requested_by="ada",
+        requested_at=NOW,
+    )
+    return environment_view("patient", State.REQUESTED, deployment=waiting)
+
+
 def failed() -> EnvironmentView:
     """An environment whose job doesn't get healthy."""
     return environment_view(

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def write_certificate(file: Path) -> None:
-    """A self-made certificate for localhost, followed by its key."""
+def make_certificate() -> tuple[int, str]:
+    """The serial number of a self-signed certificate for localhost, and its PEM, followed by that of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -27,7 +27,12 @@ def write_certificate(file: Path) -> None:
     )
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     private = key.private_bytes(encoding, form, serialization.NoEncryption())
-    file.write_bytes(made.public_bytes(encoding) + private)
+    return made.serial_number, (made.public_bytes(encoding) + private).decode()
+
+
+def write_certificate(file: Path) -> None:
+    """Writes such a certificate and its key."""
+    file.write_text(make_certificate()[1])
 
 
 def variables(folder: Path, port: int) -> dict[str, str]:

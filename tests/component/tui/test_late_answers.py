@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from environments.domain.environment import Drift, EventType
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.wire.deployments import DeploymentView
 from tests.fakes.plans import NOW, plan_steps
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
-from tests.support.tui_scenes import deploying, ready
-from tests.support.views import environment_id, environment_view
+from tests.support.tui_scenes import deploying, queued, ready
+from tests.support.views import environment_id
 from tui.environment_detail import DetailScreen
 
 
@@ -40,15 +38,7 @@ def _held_back(monkeypatch: pytest.MonkeyPatch, screen: DetailScreen, ask: Calla
 
 
 def test_what_runs_by_now_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    queued = DeploymentView(
-        id="dep-9",
-        kind=DeploymentKind.CREATE,
-        state=DeploymentState.QUEUED,
-        reason="created",
-        requested_by="ada",
-        requested_at=NOW,
-    )
-    client = InProcessClient(environment_view("patient", State.REQUESTED, deployment=queued))
+    client = InProcessClient(queued())
 
     async def script(driver: Driver) -> None:
         screen = await _open(driver, "patient")

@@ -6,16 +6,16 @@ from textual.widgets import Button, Checkbox, Input
 
 from environments.domain.environment import Drift, EventType, Incident, Unexpected
 from environments.domain.errors import BackendUnavailable
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import DeploymentKind, DeploymentState
 from environments.domain.plan import StepPlan
-from environments.wire.deployments import CancelRequest, DeploymentView, PendingView
+from environments.wire.deployments import CancelRequest, PendingView
 from environments.wire.environments import AbandonRequest
 from environments.wire.plans import PlanRequest
 from tests.fakes.plans import NOW, plan_steps
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
-from tests.support.tui_scenes import deploying, everything, failed, ready
-from tests.support.views import environment_id, environment_view
+from tests.support.tui_scenes import deploying, everything, failed, queued, ready
+from tests.support.views import environment_id
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.plan_dialog import PlanDialog
@@ -297,15 +297,7 @@ def test_drift_is_asked_anew_after_a_deployment_and_not_with_each_event() -> Non
 
 
 def test_a_queued_deployment_says_why_it_waits_until_it_runs() -> None:
-    queued = DeploymentView(
-        id="dep-9",
-        kind=DeploymentKind.CREATE,
-        state=DeploymentState.QUEUED,
-        reason="created",
-        requested_by="ada",
-        requested_at=NOW,
-    )
-    client = InProcessClient(environment_view("patient", State.REQUESTED, deployment=queued))
+    client = InProcessClient(queued())
     client.pending["dep-9"] = PendingView(
         deployment_id="dep-9",
         state=DeploymentState.QUEUED,
