@@ -49,8 +49,10 @@ class Settings(BaseModel):
     worker_host: str = Field("", description="Where a worker runs, as lists show it; default: the name of the machine")
     host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs TLS")
     port: int = Field(8400, ge=0, le=65535, description="Port to listen on; 0: any free port")
-    tls_certificate: Path | None = Field(None, description="PEM file of the certificate and its chain")
-    tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate and its chain; read again when it changes"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's key; read again likewise")
     edge_secret: Path | None = Field(
         None,
         description="File with the secret that the edge sends with each request, so that the client's address that it "

@@ -11,6 +11,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from environments.api.handshakes import Handshakes
+
 HEAD_SECONDS = 15.0
 """How long the headers of a request may take to arrive, from the start of the connection.
 
@@ -32,6 +34,7 @@ class Patient(H11Protocol):
     """uvicorn's protocol with time limits, and a limit on connections that wait. A class for each server."""
 
     waiting: "OrderedDict[Patient, None]"
+    handshakes: Handshakes
     head_seconds = HEAD_SECONDS
     unread_seconds = UNREAD_SECONDS
     most_waiting = MOST_WAITING
@@ -52,6 +55,7 @@ class Patient(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the time limit for the headers."""
         super().connection_made(transport)
+        self.handshakes.done(transport.get_extra_info("peername"))
         self._wait()
         if len(self.waiting) > self.most_waiting:
             oldest, _ = self.waiting.popitem(last=False)
@@ -138,6 +142,6 @@ class Patient(H11Protocol):
             self._unread = None
 
 
-def patient_protocol() -> type[Patient]:
+def patient_protocol(handshakes: Handshakes) -> type[Patient]:
     """A protocol class for one server, which counts only that server's connections."""
-    return type("PatientProtocol", (Patient,), {"waiting": OrderedDict()})
+    return type("PatientProtocol", (Patient,), {"waiting": OrderedDict(), "handshakes": handshakes})

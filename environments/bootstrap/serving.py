@@ -13,6 +13,7 @@ from types import FrameType
 import structlog
 
 from environments.api.app import create_app
+from environments.api.certificate import ServedCertificate
 from environments.api.server import make_server
 from environments.api.worker import create_worker_app
 from environments.bootstrap.parts import connections_of
@@ -32,13 +33,15 @@ _MOST_FILES = 8192
 def run(settings: Settings, announce: Callable[[str], None] = lambda line: None) -> None:
     """Serves until SIGTERM or SIGINT. `announce` gets lines for people: the address, and what to do next.
 
-    Raises `UnsafeAddress`, `MachineError` for a file of connections that can't be used, `PortTaken`, `StorageError`.
+    Raises `UnsafeAddress`, `InvalidInput` for a certificate and `MachineError` for a file of connections that can't be
+    used, `PortTaken`, `StorageError`.
     """
     configure_logging(settings.log_format)
     _allow_files()
     _check_address(settings)
     if settings.connections is not None:
         connections_of(settings)()  # the file that was named; that of the state folder comes with a cluster
+    certificate = _certificate(settings)
     listener = _listen(settings)
     try:
         service = build(settings)
@@ -46,10 +49,10 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
         listener.close()
         raise
     host, port = listener.getsockname()[:2]
-    scheme = "https" if settings.tls_certificate else "http"
+    scheme = "https" if certificate else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     app = create_worker_app(service) if settings.role == "worker" else create_app(service, settings.edge_secret)
-    server = make_server(app, host, port, tls_certificate=settings.tls_certificate, tls_key=settings.tls_key)
+    server = make_server(app, host, port, certificate)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.should_exit = True
@@ -93,6 +96,12 @@ def _check_address(settings: Settings) -> None:
         raise UnsafeAddress(
             f"Without TLS the service doesn't listen on {settings.host}: tokens could be read on the way."
         )
+
+
+def _certificate(settings: Settings) -> ServedCertificate | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return ServedCertificate(settings.tls_certificate, settings.tls_key)
 
 
 def _listen(settings: Settings) -> socket.socket:

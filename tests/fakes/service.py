@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from environments.api.app import create_app
+from environments.api.certificate import ServedCertificate
 from environments.api.server import make_server
 from environments.client import Client
 from environments.domain.environment import Drift, Environment, EventType, Failure
@@ -327,7 +328,8 @@ def listening(
     service: FakeService, port: int = 0, edge_secret: Path | None = None, *, tls: Path | None = None
 ) -> Iterator[str]:
     """The API before a service; its address. `tls`: a PEM file with certificate and key, for TLS."""
-    server = make_server(create_app(service, edge_secret), port=port, tls_certificate=tls, tls_key=tls)
+    certificate = None if tls is None else ServedCertificate(tls, tls)
+    server = make_server(create_app(service, edge_secret), port=port, certificate=certificate)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:
