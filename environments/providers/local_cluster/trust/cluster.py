@@ -6,13 +6,13 @@ is missing and how to fix it.
 
 from collections.abc import Callable, Collection, Iterator
 
-from environments.domain.errors import BackendDenied
+from environments.domain.errors import BackendDenied, MachineError
 from environments.providers.backend.calls import Part
-from environments.providers.backend.connections import Connections
+from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.local_cluster.trust.consul import consul_settings
 from environments.providers.local_cluster.trust.nomad import nomad_settings
 from environments.providers.local_cluster.trust.openbao import openbao_settings
-from environments.providers.local_cluster.trust.setting import Missing, TrustSetting
+from environments.providers.local_cluster.trust.setting import Missing, NomadKeys, TrustSetting
 
 __all__ = ["Missing", "Trust"]
 
@@ -30,13 +30,14 @@ class Trust:
         self._consul = connections.caller("consul")
         self._vault = connections.caller("vault")
         self._nomad = connections.caller("nomad")
-        self._jwks_url = f"{nomad_address or self._nomad.address}/.well-known/jwks.json"
+        url = f"{nomad_address or self._nomad.address}/.well-known/jwks.json"
+        self._keys = NomadKeys(url, _authority(connections.endpoint("nomad")))
 
     def settings(self) -> Iterator[TrustSetting]:
         """All settings, in the order of making; a later one may depend on an earlier one."""
-        yield from consul_settings(self._consul, self._jwks_url)
-        yield from openbao_settings(self._vault, self._jwks_url)
-        yield from nomad_settings(self._nomad, self._jwks_url)
+        yield from consul_settings(self._consul, self._keys)
+        yield from openbao_settings(self._vault, self._keys)
+        yield from nomad_settings(self._nomad, self._keys)
 
     def apply(self) -> None:
         """Makes everything that is missing. Idempotent. Raises `BackendError`."""
@@ -72,6 +73,16 @@ class Trust:
                 log(f"{setting.where} gets {setting.what}")
                 setting.make()
         return missing
+
+
+def _authority(nomad: Endpoint) -> str:
+    """The authority (PEM) of Nomad's certificate; empty for one that its users trust already."""
+    if nomad.ca_file is None:
+        return ""
+    try:
+        return nomad.ca_file.read_text()
+    except OSError as error:
+        raise MachineError(f"The authority in {nomad.ca_file} can't be read: {error.strerror}.") from error
 
 
 def _check(setting: TrustSetting) -> Missing | None:

@@ -4,34 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust import shipped
 from environments.providers.local_cluster.trust.names import (
-    CONSUL_AUDIENCE,
     CONSUL_MANAGER,
     CONSUL_WORKLOADS,
     MANAGER_JOB,
     MANAGER_NAMESPACE,
 )
-from environments.providers.local_cluster.trust.setting import TrustSetting, holds
-
-_MANAGER_RULES = """# The provisioning service: keys and services of environments, and the policies that go with them.
-# Writing access control amounts to management; that it can't be narrower is Consul's.
-acl = "write"
-key_prefix "environments/" { policy = "write" }
-service_prefix "" { policy = "write" }
-node_prefix "" { policy = "write" }
-agent_prefix "" { policy = "read" }
-"""
+from environments.providers.local_cluster.trust.setting import NomadKeys, TrustSetting, holds
 
 
-def consul_settings(consul: Caller, jwks_url: str) -> Iterator[TrustSetting]:
+def consul_settings(consul: Caller, keys: NomadKeys) -> Iterator[TrustSetting]:
     """All settings of Consul."""
-    config = {
-        "JWKSURL": jwks_url,
-        "JWTSupportedAlgs": ["RS256"],
-        "BoundAudiences": [CONSUL_AUDIENCE],
-        "ClaimMappings": {"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id"},
-    }
-    yield _auth_method(consul, CONSUL_WORKLOADS, "workloads of Nomad log in here", config)
+    yield _auth_method(consul, CONSUL_WORKLOADS, "workloads of Nomad log in here", keys)
     # Any other rule would give workloads more than their environment's policy.
     yield _only_binding_rule(
         consul,
@@ -46,7 +31,7 @@ def consul_settings(consul: Caller, jwks_url: str) -> Iterator[TrustSetting]:
     policy = {
         "Name": CONSUL_MANAGER,
         "Description": "what the provisioning service needs",
-        "Rules": _MANAGER_RULES,
+        "Rules": shipped.policy("consul-service"),
     }
     yield TrustSetting(
         what=f"the policy {CONSUL_MANAGER} of the provisioning service",
@@ -57,7 +42,7 @@ def consul_settings(consul: Caller, jwks_url: str) -> Iterator[TrustSetting]:
         present=lambda: holds(policy, consul.get(f"/v1/acl/policy/name/{CONSUL_MANAGER}")),
         rivals=lambda: _policies(consul),
     )
-    yield _auth_method(consul, CONSUL_MANAGER, "the provisioning service logs in here", config, MaxTokenTTL="1h0m0s")
+    yield _auth_method(consul, CONSUL_MANAGER, "the provisioning service logs in here", keys, MaxTokenTTL="1h0m0s")
     selector = f'value.nomad_namespace == "{MANAGER_NAMESPACE}" and value.nomad_job_id == "{MANAGER_JOB}"'
     yield _only_binding_rule(
         consul,
@@ -72,16 +57,18 @@ def _policies(consul: Caller) -> list[str]:
     return [f"/v1/acl/policy/{policy['ID']}"] if policy else []
 
 
-def _auth_method(consul: Caller, name: str, description: str, config: dict[str, Any], **more: Any) -> TrustSetting:
-    body = {"Name": name, "Type": "jwt", "Description": description, "Config": config, **more}
+def _auth_method(consul: Caller, name: str, description: str, keys: NomadKeys, **more: Any) -> TrustSetting:
+    config = shipped.login("consul-login", keys)
+    # Whether it needs the authority, or its machine has it, is seen when it uses the keys.
+    wanted = {"Type": "jwt", "Config": shipped.login("consul-login", NomadKeys(keys.url)), **more}
     path = f"/v1/acl/auth-method/{name}"
     return TrustSetting(
         what=f"the auth method {name}",
         caller=consul,
         method="PUT",
         path="/v1/acl/auth-method",
-        body=body,
-        present=lambda: holds({"Type": "jwt", "Config": config, **more}, consul.get(path)),
+        body={"Name": name, "Type": "jwt", "Description": description, "Config": config, **more},
+        present=lambda: holds(wanted, consul.get(path)),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from environments.domain.names import DATA_VOLUME
 from environments.providers.backend.calls import Caller
+from environments.providers.local_cluster.trust import shipped
 from environments.providers.local_cluster.trust.names import (
     CONSUL_AUDIENCE,
     CONSUL_WORKLOADS,
@@ -15,10 +16,10 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_LOGIN,
     OPENBAO_WORKLOADS,
 )
-from environments.providers.local_cluster.trust.setting import TrustSetting, holds
+from environments.providers.local_cluster.trust.setting import NomadKeys, TrustSetting, holds
 
 
-def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[TrustSetting]:
+def nomad_settings(nomad: Caller, keys: NomadKeys) -> Iterator[TrustSetting]:
     """All settings of Nomad."""
     yield from _configured(nomad)
     method = {
@@ -27,12 +28,7 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[TrustSetting]:
         "TokenLocality": "local",
         "MaxTokenTTL": "1h0m0s",
         "Default": False,
-        "Config": {
-            "JWKSURL": jwks_url,
-            "SigningAlgs": ["RS256"],
-            "BoundAudiences": [NOMAD_MANAGER],
-            "ClaimMappings": {"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id"},
-        },
+        "Config": shipped.login("nomad-login", keys),
     }
     yield TrustSetting(
         what=f"the auth method {NOMAD_MANAGER}",
@@ -40,7 +36,11 @@ def nomad_settings(nomad: Caller, jwks_url: str) -> Iterator[TrustSetting]:
         method="POST",
         path="/v1/acl/auth-method",
         body=method,
-        present=lambda: _same_method(method, nomad.get(f"/v1/acl/auth-method/{NOMAD_MANAGER}")),
+        # Whether it needs the authority, or its machine has it, is seen when it uses the keys.
+        present=lambda: _same_method(
+            {**method, "Config": shipped.login("nomad-login", NomadKeys(keys.url))},
+            nomad.get(f"/v1/acl/auth-method/{NOMAD_MANAGER}"),
+        ),
     )
     rule = {
         "AuthMethod": NOMAD_MANAGER,

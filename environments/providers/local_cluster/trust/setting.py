@@ -27,6 +27,17 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class NomadKeys:
+    """Where Nomad publishes the keys that sign identities.
+
+    `authority` (PEM) signs Nomad's certificate; empty: whatever the reader trusts already.
+    """
+
+    url: str
+    authority: str = ""
+
+
+@dataclass(frozen=True)
 class TrustSetting:
     """`method`, `path` and `body` are the call that makes it, and what a person is told to do.
 
