@@ -19,11 +19,38 @@ KINDS = ("unit", "component", "contract", "integration", "images", "snapshots", 
 """The folders of tests, the quick ones first."""
 
 LANES: dict[str, tuple[str, ...]] = {
-    "rules": ("unit", "component", "contract", "snapshots", "fuzz"),
-    "parts": ("integration", "cases"),
-    "whole": ("images", "attack", "e2e"),
+    "e2e": ("e2e",),
+    "parts": ("integration",),
+    "rules": ("unit", "component", "snapshots"),
+    "programs": (
+        "integration/test_agents.py",
+        "integration/test_docs_site.py",
+        "integration/test_images_build.py",
+        "integration/test_images_catalogue.py",
+        "integration/test_images_recipes.py",
+        "integration/test_isolation.py",
+        "integration/test_module_states.py",
+        "integration/test_opentofu.py",
+        "integration/test_opentofu_killed.py",
+        "integration/test_opentofu_service.py",
+        "integration/test_release.py",
+        "integration/test_second_machine.py",
+        "integration/test_toolchain.py",
+        "integration/test_toolchain_bootstrap.py",
+        "integration/test_workers.py",
+    ),
+    "contract": ("contract", "fuzz"),
+    "attack": ("attack", "images"),
+    "cases": ("cases",),
 }
-"""Kinds that run in one process and share its cluster and its PostgreSQL. Lanes run side by side."""
+"""Folders and files that run in one process and share its cluster and its PostgreSQL, the longest lane first.
+
+A lane with a folder leaves out what other lanes have of it: `programs` are the integration tests that don't use the
+shared cluster.
+"""
+
+AT_ONCE = 3
+"""How many lanes run side by side: more of them would only make each other wait on a machine with two cores."""
 
 QUICK = ("unit", "component")
 """Kinds without real parts, beside `snapshots`. Their files are spread over all cores."""
@@ -79,14 +106,19 @@ def everything() -> object:
     summary = state_folder() / "tests" / "summary"
     summary.parent.mkdir(parents=True, exist_ok=True)
     summary.unlink(missing_ok=True)
-    count = check()
-    with ThreadPoolExecutor(len(LANES)) as pool:
-        lanes = [pool.submit(pytest, kinds, tell=partial(_say_from, name)) for name, kinds in LANES.items()]
-        for lane in lanes:
-            count += lane.result()
-    _tell_durations(LANES.values())
+    with ThreadPoolExecutor(1) as beside:
+        checks = beside.submit(check, partial(_say_from, "checks"))
+        count = run_lanes() + checks.result()
     summary.write_text(f"{count}\n")
     return _end(count)
+
+
+def run_lanes() -> Count:
+    """Run all kinds of tests, `AT_ONCE` lanes side by side, and say which tests took longest."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        count = sum(pool.map(_run_lane, LANES), Count())
+    _tell_durations(LANES)
+    return count
 
 
 def quick() -> object:
@@ -97,7 +129,7 @@ def quick() -> object:
         count = check()
         count += pytest(("snapshots",), tell=partial(_say_from, "snapshots"))
         count += tests.result()
-    _tell_durations([QUICK, ("snapshots",)])
+    _tell_durations(["-".join(QUICK), "snapshots"])
     return _end(count)
 
 
@@ -125,9 +157,10 @@ def kill_matrix() -> object:
     return _end(pytest(("e2e",), ["-s", "-k", "kill_matrix"]))
 
 
-def check() -> Count:
-    """Run the static checks one after the other, each counted as one test."""
+def check(tell: Callable[[str], object] | None = None) -> Count:
+    """Run the static checks one after the other, each counted as one test; `tell` gets a line for each."""
     count = Count()
+    tell = tell or say
     for command in CHECKS:
         began = time.monotonic()
         program = Path(sys.executable).parent / command[0]
@@ -135,36 +168,55 @@ def check() -> Count:
         ended = run([str(program), *command[1:]], limit=CHECK_LIMIT, cwd=CHECKOUT, on_line=lines.append)
         good = ended.status == 0 and not ended.timed_out
         if not good:
-            say("\n".join(lines))
-        say(f"{' '.join(command)}: {'passed' if good else ended.reason()} ({time.monotonic() - began:.1f} s)")
+            for line in lines:
+                tell(line)
+        tell(f"{' '.join(command)}: {'passed' if good else ended.reason()} ({time.monotonic() - began:.1f} s)")
         count += Count(passed=1) if good else Count(failed=1)
     return count
 
 
-def pytest(kinds: Sequence[str], arguments: Sequence[str] = (), tell: Callable[[str], object] | None = None) -> Count:
-    """Run pytest over some folders of tests in one process, give each line of its output to `tell`, and count.
+def pytest(
+    places: Sequence[str],
+    arguments: Sequence[str] = (),
+    tell: Callable[[str], object] | None = None,
+    *,
+    report: str = "",
+) -> Count:
+    """Run pytest over folders and files of tests in one process, give each line of its output to `tell`, and count.
 
-    A run that ends otherwise than by its tests (a crash, the time limit, nothing collected) counts as one failure.
+    `report` names the JUnit file; without it, it is named after the places. A run that ends otherwise than by its tests
+    (a crash, the time limit, nothing collected) counts as one failure.
     """
-    report = _report(kinds)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
+    file = _report(report or "-".join(places))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
     tell = tell or say
-    folders = [f"tests/{name}" for name in kinds if any((CHECKOUT / "tests" / name).glob("**/test_*.py"))]
-    if not folders:
-        say(f"There are no tests in tests/{', tests/'.join(kinds)}.")
+    found = [f"tests/{place}" for place in places if _has_tests(CHECKOUT / "tests" / place)]
+    if not found:
+        say(f"There are no tests in tests/{', tests/'.join(places)}.")
         return Count(failed=1)
     command = [sys.executable, "-m", "pytest", "--color", "yes" if sys.stdout.isatty() else "no"]
-    command += ["--junit-xml", str(report), "-o", "junit_family=xunit2", *arguments, *folders]
+    command += ["--junit-xml", str(file), "-o", "junit_family=xunit2", *arguments, *found]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     ended = run(command, limit=LIMIT, cwd=CHECKOUT, on_line=tell, env=env)
-    count = read_report(report)
+    count = read_report(file)
     if ended.timed_out:
         tell(f"The tests took longer than {LIMIT / 60:.0f} minutes and were stopped.")
     if (ended.status != 0 or ended.timed_out) and not count.failed:
         tell(f"pytest ended with status {ended.status}.")
         count += Count(failed=1)
     return count
+
+
+def left_out(lane: str) -> list[str]:
+    """What other lanes run of the folders of this one."""
+    return [
+        place
+        for other, places in LANES.items()
+        if other != lane
+        for place in places
+        if any(place.startswith(f"{folder}/") for folder in LANES[lane])
+    ]
 
 
 def read_report(report: Path) -> Count:
@@ -188,20 +240,33 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def _run_lane(name: str) -> Count:
+    tell = partial(_say_from, name)
+    began = time.monotonic()
+    ignored = [f"--ignore=tests/{place}" for place in left_out(name)]
+    count = pytest(LANES[name], ignored, tell, report=name)
+    tell(f"{count} in {(time.monotonic() - began) / 60:.1f} minutes")
+    return count
+
+
 def _say_from(source: str, text: str) -> None:
     say(f"{source:9} | {text}")
 
 
-def _report(kinds: Sequence[str]) -> Path:
+def _has_tests(place: Path) -> bool:
+    return place.is_file() or any(place.glob("**/test_*.py"))
+
+
+def _report(name: str) -> Path:
     """The JUnit file of a run of pytest."""
-    return state_folder() / "tests" / f"{'-'.join(kinds)}.xml"
+    return state_folder() / "tests" / f"{name}.xml"
 
 
-def _tell_durations(runs: Iterable[Sequence[str]]) -> None:
+def _tell_durations(reports: Iterable[str]) -> None:
     """Say how many tests of each kind ran and how long they took together, and which were the slowest."""
     tests = [
         (float(case.get("time", "0")), f"{case.get('classname')}.{case.get('name')}")
-        for path in map(_report, runs)
+        for path in map(_report, reports)
         if path.is_file()
         for case in ET.parse(path).getroot().iter("testcase")  # noqa: S314 - we have just had pytest write it
     ]

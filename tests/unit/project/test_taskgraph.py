@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from images.places import CHECKOUT
-from tests.suite import Count, read_report
+from tests.suite import LANES, Count, left_out, read_report
 
 
 def test_errors_count_as_failures_and_skipped_tests_as_neither(tmp_path: Path) -> None:
@@ -23,3 +23,15 @@ def test_locks_hold_hashes_for_everything_and_no_address(lock: str) -> None:
     assert "://" not in text
     pinned = re.findall(r"^([a-z0-9][^=\s]*)==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^[a-zA-Z0-9]", text, re.MULTILINE)) > 30
+
+
+def test_every_test_file_runs_in_exactly_one_lane() -> None:
+    tests = CHECKOUT / "tests"
+    ran = []
+    for lane, places in LANES.items():
+        ignored = [tests / place for place in left_out(lane)]
+        for place in places:
+            files = [tests / place] if place.endswith(".py") else list((tests / place).rglob("test_*.py"))
+            assert files, place
+            ran += [file for file in files if file not in ignored]
+    assert sorted(ran) == sorted(tests.rglob("test_*.py"))
