@@ -10,7 +10,7 @@ from environments.domain.environment import Drift, Environment, Incident, Resour
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus
 from environments.engine.plan import LONGEST_PLAN
-from environments.service.planning import Planner, Target
+from environments.service.planner import Planner, Target
 from environments.service.storage.transaction import Storage
 from environments.steps.base import Owner
 from environments.steps.registry import StepRegistry

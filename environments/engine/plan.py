@@ -27,7 +27,7 @@ from environments.engine.history import (
 from environments.engine.progress import PlanRun
 from environments.engine.removal import SHARED, Inspector, rows_to_destroy, with_reach
 from environments.service.images import references
-from environments.service.planning import Target
+from environments.service.planner import Target
 from environments.service.storage.transaction import Storage
 from environments.steps.base import Owner
 from environments.steps.registry import StepRegistry
@@ -42,7 +42,7 @@ LONGEST_PLAN = 240.0
 
 
 class BackendPlanner:
-    """Implements `environments.service.planning.Planner`."""
+    """Implements `environments.service.planner.Planner`."""
 
     def __init__(self, storage: Storage, registry: StepRegistry, longest: float = LONGEST_PLAN) -> None:
         self._storage = storage

@@ -1,17 +1,15 @@
 """Plans: computed by observing the backends, saved for a day, and applied exactly as shown or not at all."""
 
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, InvalidInput, NameTaken, PlanStale, UnknownPlan
 from environments.domain.lifecycle import DeploymentKind, check_request
 from environments.domain.names import BY_ID
-from environments.domain.plan import Plan, StepPlan
-from environments.domain.template import Bundle
+from environments.domain.plan import Plan
 from environments.service import enqueue
 from environments.service.allowances import check_plans
 from environments.service.authorization import (
@@ -27,6 +25,7 @@ from environments.service.checking import Checks, Verdicts
 from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
 from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.idempotency import Once
+from environments.service.planner import Planner, Target
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step, left_to_run
 from environments.service.storage.transaction import Storage, Transaction
@@ -39,34 +38,6 @@ _ACTIONS = {
     DeploymentKind.PROMOTE: Action.ENVIRONMENT_PROMOTE,
     DeploymentKind.DESTROY: Action.ENVIRONMENT_DESTROY,
 }
-
-
-@dataclass(frozen=True)
-class Target:
-    """The wanted state of an environment: its record with the new bundle's digest and the new parameters.
-
-    `secrets` are the secret parameters that come with the request; earlier ones stay in OpenBao. `run_again` has the
-    steps whose work is to run again, each with the id of the deployment that first requested it. Plans use only the
-    names.
-    """
-
-    kind: DeploymentKind
-    environment: Environment
-    bundle: Bundle
-    secrets: dict[str, Any]
-    run_again: Mapping[str, str] = field(default_factory=dict)
-
-
-class Planner(Protocol):
-    """Computes plans by observing the backends."""
-
-    def plan(self, target: Target, troubles: MutableMapping[str, str] | None = None) -> tuple[StepPlan, ...]:
-        """The plan of each step, in the order in which the steps run; changes nothing.
-
-        With `troubles`, a step that can't be observed is added there (step → why) and has no changes. Without, its
-        error is raised: any `CalvinverseError`.
-        """
-        ...
 
 
 class Planning:

@@ -33,7 +33,8 @@ from environments.service.drift import Drifting
 from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
-from environments.service.planning import Planning, Target
+from environments.service.planner import Target
+from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery

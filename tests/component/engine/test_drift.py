@@ -13,7 +13,7 @@ from environments.domain.plan import Action
 from environments.engine.observe import UNEXPECTED, BackendObserver
 from environments.engine.plan import BackendPlanner
 from environments.service.drift import Drifting
-from environments.service.planning import Target
+from environments.service.planner import Target
 from tests.fakes.things import thing_registry
 from tests.support.engine_harness import ADMIN, TEMPLATE, EngineHarness
 
