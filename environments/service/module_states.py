@@ -6,19 +6,12 @@ written over the current state.
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from environments.domain.errors import (
-    Forbidden,
-    InvalidInput,
-    LeaseLost,
-    StateNotEncrypted,
-    StateRefused,
-)
+from environments.domain.errors import Forbidden, LeaseLost, StateRefused
 from environments.service.module_access import (
     Credential,
     StateCaller,
@@ -27,13 +20,9 @@ from environments.service.module_access import (
     make_credential,
     reader,
 )
+from environments.service.state_contents import check_content, lineage_and_serial, lock_id_of
 from environments.service.storage.module_states import StateLock, StateVersion
 from environments.service.storage.transaction import Storage, Transaction
-
-LONGEST_LOCK_ID = 200
-
-_PLAIN = frozenset({"resources", "outputs", "check_results"})
-"""Keys of a state that isn't encrypted (OpenTofu's state format, version 4)."""
 
 
 class ModuleStates:
@@ -95,8 +84,8 @@ class ModuleStates:
             kept = tx.module_states.aside(environment_id, step)
             current = _content(tx, environment_id, step)
         if current is not None:
-            lineage, serial = _place(current)
-            places = [(_place(version.content), version) for version in kept]
+            lineage, serial = lineage_and_serial(current)
+            places = [(lineage_and_serial(version.content), version) for version in kept]
             kept = [version for place, version in places if place[0] == lineage and place[1] > serial]
         return kept[-1].content if kept else None
 
@@ -138,7 +127,7 @@ class ModuleStates:
         and then doesn't.
         """
         holder = _writer(caller)
-        _check_content(content, caller.encrypted)
+        check_content(content, caller.encrypted)
         with self._storage.write() as tx:
             why = self._why_not(tx, caller, holder, lock_id)
             if why:
@@ -167,7 +156,7 @@ class ModuleStates:
         which has ended: their writes are refused from then on. Raises `StateRefused`, `Forbidden`, `InvalidInput`.
         """
         holder = _writer(caller)
-        lock_id = _lock_id(info)
+        lock_id = lock_id_of(info)
         with self._fenced(caller.environment_id, holder) as tx:
             lock = tx.module_states.lock(caller.environment_id, caller.step)
             if lock is not None and _keeps(tx, lock, caller):
@@ -181,7 +170,7 @@ class ModuleStates:
     def unlock(self, caller: StateCaller, info: Mapping[str, Any]) -> None:
         """Releases the lock, if anybody has it. Raises `StateRefused`, `Forbidden`, `InvalidInput`."""
         holder = _writer(caller)
-        lock_id = _lock_id(info)
+        lock_id = lock_id_of(info)
         with self._fenced(caller.environment_id, holder) as tx:
             lock = tx.module_states.lock(caller.environment_id, caller.step)
             if lock is None:
@@ -273,17 +262,6 @@ def _check_environment(tx: Transaction, environment_id: str) -> None:
         )
 
 
-def _check_content(content: bytes, encrypted: bool) -> None:
-    try:
-        state = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput("The body is not a state of OpenTofu: it is not JSON.") from error
-    if not isinstance(state, dict):
-        raise InvalidInput("The body is not a state of OpenTofu: it is not a JSON object.")
-    if encrypted and "encrypted_data" not in state and state.keys() & _PLAIN:
-        raise StateNotEncrypted("The state is not encrypted, so it was not stored.")
-
-
 def _writer(caller: StateCaller) -> StateHolder:
     if caller.holder is None:
         raise Forbidden("This credential allows only reading the state.", hint="Plans change nothing; deployments do.")
@@ -292,19 +270,3 @@ def _writer(caller: StateCaller) -> StateHolder:
 
 def _holder_of(lock: StateLock) -> StateHolder:
     return StateHolder(lock.deployment_id, lock.worker, lock.epoch)
-
-
-def _lock_id(info: Mapping[str, Any]) -> str:
-    lock_id = info.get("ID")
-    if not isinstance(lock_id, str) or not 0 < len(lock_id) <= LONGEST_LOCK_ID:
-        raise InvalidInput(f"The lock has no ID of at most {LONGEST_LOCK_ID} characters.")
-    return lock_id
-
-
-def _place(content: bytes) -> tuple[str, int]:
-    """Lineage and serial of a state; they are not encrypted."""
-    try:
-        state = json.loads(content)
-        return str(state.get("lineage") or ""), int(state.get("serial") or 0)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return "", 0  # incomplete: kept aside for people
