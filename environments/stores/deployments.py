@@ -17,7 +17,7 @@ from environments.domain.lifecycle import (
 from environments.service.pages import Page
 from environments.service.storage.deployments import Claim, DeploymentRef, UnreadableDeployment
 from environments.stores.clock import NOW
-from environments.stores.environments import plain
+from environments.stores.environment_rows import plain
 from environments.stores.locks import POSTGRESQL, Locks
 from environments.stores.paging import older_than, read_page
 from environments.stores.queue import SqlQueue

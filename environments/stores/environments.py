@@ -1,78 +1,33 @@
 """Queries on environments."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
 import structlog
-from pydantic import BaseModel
-from sqlalchemy import (
-    JSON,
-    Column,
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Text,
-    cast,
-    func,
-    select,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.types import NullType
 
 from environments.domain.deadline import LONGEST_NOTICE
-from environments.domain.environment import DegradedReason, Environment, Failure
+from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, ResourceStatus, State
 from environments.service.pages import Page
 from environments.service.storage.environments import Watched
+from environments.stores.environment_rows import RECORD, UNREAD, Otherwise, environment_of, nothing, plain, stand_in
 from environments.stores.known_rows import KnownRows
-from environments.stores.locks import POSTGRESQL, SQLITE, Locks
+from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
-from environments.stores.schema import Outputs, resources
 from environments.stores.schema import environments as table
+from environments.stores.schema import resources
 
 _log = structlog.get_logger()
 
 _LIVE_NAME = "uq_environments_live_name"
-_RECORD = [column for column in table.c if column.name != "sealed"]
-_PLAIN = [column for column in _RECORD if not isinstance(column.type, JSON | Outputs)]
 _DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
-
-
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as columns take them: models as JSON, enumerations as text."""
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
-
-
-def _unread(column: Column[Any], dialect: str) -> ColumnElement[Any]:
-    # The driver of PostgreSQL would parse JSON by itself.
-    if dialect == POSTGRESQL and isinstance(column.type, JSON | Outputs):
-        return cast(column, Text).label(column.name)
-    return type_coerce(column, NullType()).label(column.name)
-
 
 observed_abandoned = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
 """Abandoned, and something of it may be left: its name stays reserved."""
-
-_UNREAD = {
-    dialect: select(*(_unread(column, dialect) for column in _RECORD)).order_by(
-        table.c.created_at.desc(), table.c.id.desc()
-    )
-    for dialect in (SQLITE, POSTGRESQL)
-}
-"""The same columns, the id first, as the driver returns them, unparsed. By dialect."""
 
 _AT_ONCE = 500
 """How many ids one query has."""
@@ -107,10 +62,10 @@ class SqlEnvironments:
             raise _taken(name) if found else _reserved(name)
 
     def get(self, environment_id: str) -> Environment | None:
-        return self._one(select(*_RECORD).where(table.c.id == environment_id))
+        return self._one(select(*RECORD).where(table.c.id == environment_id))
 
     def named(self, name: str, *, owner: str | None = None) -> Environment | None:
-        query = select(*_RECORD).where(table.c.name == name)
+        query = select(*RECORD).where(table.c.name == name)
         if owner is not None:
             query = query.where(table.c.owner == owner)
         live_first = (table.c.destroyed_at.is_not(None), table.c.created_at.desc(), table.c.id.desc())
@@ -119,7 +74,7 @@ class SqlEnvironments:
     def _one(self, query: Select[Any]) -> Environment | None:
         try:
             row = self._connection.execute(self._locks.rows(query)).one_or_none()
-            return None if row is None else _environment(row)
+            return None if row is None else environment_of(row)
         except ValueError as error:
             raise StorageError(
                 "What is stored of this environment can't be read.",
@@ -129,7 +84,7 @@ class SqlEnvironments:
     def all(
         self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
     ) -> Page[Environment]:
-        query = _UNREAD[self._connection.dialect.name]
+        query = UNREAD[self._connection.dialect.name]
         seen = [] if owner is None else [table.c.owner == owner]
         query = query.where(*seen)
         if not ended:
@@ -148,21 +103,21 @@ class SqlEnvironments:
     def _read(self, ids: Sequence[str]) -> list[Environment]:
         found: list[Environment] = []
         for start in range(0, len(ids), _AT_ONCE):
-            query = select(*_RECORD).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
-            found += self._each(query, _stand_in)
+            query = select(*RECORD).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
+            found += self._each(query, stand_in)
         return found
 
-    def _each(self, query: Select[Any], otherwise: "_Otherwise") -> list[Environment]:
-        """The environments of a query on `_RECORD`; for a row that can't be read, the result of `otherwise`."""
+    def _each(self, query: Select[Any], otherwise: Otherwise) -> list[Environment]:
+        """The environments of a query on `RECORD`; for a row that can't be read, the result of `otherwise`."""
         try:
-            return [_environment(row) for row in self._connection.execute(query)]
+            return [environment_of(row) for row in self._connection.execute(query)]
         except ValueError:
             ids = self._connection.execute(query.with_only_columns(table.c.id)).scalars().all()
         found = []
         for environment_id in ids:
             try:
-                row = self._connection.execute(select(*_RECORD).where(table.c.id == environment_id)).one()
-                found.append(_environment(row))
+                row = self._connection.execute(select(*RECORD).where(table.c.id == environment_id)).one()
+                found.append(environment_of(row))
             except ValueError:
                 _log.warning("environment.unreadable", environment=environment_id)
                 if (other := otherwise(self._connection, environment_id)) is not None:
@@ -205,27 +160,27 @@ class SqlEnvironments:
     def due(self, now: datetime, limit: int) -> list[Environment]:
         passed = table.c.state.in_(_DUE) & (table.c.deadline <= now)
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
-        found = select(*_RECORD).where(table.c.managed_by.is_(None), passed | again)
+        found = select(*RECORD).where(table.c.managed_by.is_(None), passed | again)
         query = found.order_by(table.c.deadline).limit(limit)
         # Rows that another transaction changes are skipped: the scheduler asks again within a second.
-        return self._each(self._locks.rows(query, skip=True), _nothing)
+        return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_warn(self, now: datetime) -> list[Environment]:
-        query = select(*_RECORD).where(
+        query = select(*RECORD).where(
             table.c.managed_by.is_(None),
             table.c.state.in_(_DUE),
             table.c.deadline > now,
             table.c.deadline <= now + LONGEST_NOTICE,
             table.c.warned.is_(False),
         )
-        return self._each(query, _nothing)
+        return self._each(query, nothing)
 
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
-        found = select(*_RECORD).where(
+        found = select(*RECORD).where(
             table.c.managed_by.is_(None), table.c.state == state.value, table.c.observe_at <= now
         )
         query = found.order_by(table.c.observe_at).limit(limit)
-        return self._each(self._locks.rows(query, skip=True), _nothing)
+        return self._each(self._locks.rows(query, skip=True), nothing)
 
     def watched(self, kind: str, *, since: datetime | None = None) -> list[Watched]:
         ready = table.c.state == State.READY.value
@@ -283,25 +238,3 @@ def _is_of_name(error: IntegrityError) -> bool:
     """Whether the name exists already, by the constraint's name or, for SQLite, by the error's text."""
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     return constraint == _LIVE_NAME or str(error.orig) == "UNIQUE constraint failed: environments.name"
-
-
-_Otherwise = Callable[[Connection, str], Environment | None]
-
-
-def _nothing(_connection: Connection, _environment_id: str) -> None:
-    """Skips an environment that can't be read, where it would be changed."""
-    return
-
-
-def _stand_in(connection: Connection, environment_id: str) -> Environment | None:
-    """For lists: the columns that can be read, with a failure that says so. None if those aren't enough."""
-    row = connection.execute(select(*_PLAIN).where(table.c.id == environment_id)).one_or_none()
-    failure = Failure(code=StorageError.code, message="What is stored of it can't be read.")
-    try:
-        return None if row is None else Environment.model_validate({**row._mapping, "failure": failure})
-    except ValueError:
-        return None
-
-
-def _environment(row: Row[Any]) -> Environment:
-    return Environment.model_validate(row._mapping)

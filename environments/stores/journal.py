@@ -10,7 +10,7 @@ from environments.domain.environment import Resource, StepRecord
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, StepState
 from environments.domain.references import SECRET_STEPS, SecretReference, read_before, references_in
 from environments.service.pages import Page
-from environments.stores.environments import plain
+from environments.stores.environment_rows import plain
 from environments.stores.paging import read_page
 from environments.stores.schema import deployments, resources, steps
 
