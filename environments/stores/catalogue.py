@@ -12,9 +12,9 @@ from environments.service.pages import Page
 from environments.service.storage.plans import KnownRequest
 from environments.service.storage.templates import DeletedTemplate, PublishedImage, PushedTemplate
 from environments.service.storage.tokens import TokenRecord
+from environments.stores.catalogue_schema import bundles, deleted_templates, idempotency, images, templates, tokens
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
-from environments.stores.schema import bundles, deleted_templates, idempotency, images, templates, tokens
 
 
 class SqlTemplates:

@@ -10,8 +10,8 @@ from sqlalchemy.types import NullType
 
 from environments.domain.environment import Environment, Failure
 from environments.domain.errors import StorageError
+from environments.stores.column_types import Outputs
 from environments.stores.locks import POSTGRESQL, SQLITE
-from environments.stores.schema import Outputs
 from environments.stores.schema import environments as table
 
 RECORD = [column for column in table.c if column.name != "sealed"]

@@ -1,82 +1,26 @@
-"""The tables. Every change of this file comes with a migration; a test compares the two."""
+"""The tables of environments, and of what happens to them; `catalogue_schema` has the others.
 
-from datetime import UTC, datetime
-from typing import Any
+Every change of the two files comes with a migration; a test compares them.
+"""
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
 
-from environments.domain.references import from_json, to_json
-
-
-class Moment(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no zone: it is taken off when written and put back when read."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuses moments without a zone: they would be read in another one."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment needs a zone")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """UTC again."""
-        if value is None:
-            return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-class Outputs(TypeDecorator[Any]):
-    """JSON whose values may be references to secrets."""
-
-    impl = JSON
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """References as JSON."""
-        return to_json(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """References again."""
-        return from_json(value)
-
-
-Long = BigInteger().with_variant(Integer, "sqlite")
-"""A 64-bit number. SQLite's integers have 64 bits, and increment by themselves only by the name INTEGER."""
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from environments.stores.column_types import Long, Moment, Outputs, metadata
 
 environments = Table(
     "environments",
@@ -310,82 +254,3 @@ events = Table(
     sqlite_autoincrement=True,
 )
 """Ids are never reused (autoincrement), so a reader can continue after the last one that it saw."""
-
-bundles = Table(
-    "bundles",
-    metadata,
-    Column("digest", String(80), primary_key=True),
-    Column("content", LargeBinary, nullable=False),
-)
-
-templates = Table(
-    "templates",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("name", String(63), nullable=False),
-    Column("digest", String(80), ForeignKey("bundles.digest"), nullable=False),
-    Column("pushed_at", Moment, nullable=False),
-    Column("pushed_by", String(200), nullable=False),
-    Column("source", JSON(none_as_null=True)),
-    Index("ix_templates_name", "name", "id"),
-)
-"""Every push, oldest first; the newest of a name is the one that new environments get."""
-
-deleted_templates = Table(
-    "deleted_templates",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("name", String(63), nullable=False),
-    Column("digest", String(80), nullable=False),
-    Column("deleted_at", Moment, nullable=False),
-    Column("deleted_by", String(200), nullable=False),
-    Index("ix_deleted_templates_name", "name", "id"),
-)
-"""Every version that was taken out of the catalogue, oldest first. Its content may be gone: this is a record."""
-
-images = Table(
-    "images",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("name", String(63), nullable=False),
-    Column("reference", String(400), nullable=False),
-    Column("channel", String(63), nullable=False),
-    Column("key", String(200), nullable=False),
-    Column("build", String(200), nullable=False),
-    Column("published_at", Moment, nullable=False),
-    Column("published_by", String(200), nullable=False),
-    Column("withdrawn_at", Moment),
-    Column("withdrawn_by", String(200)),
-    Index("ix_images_name", "name", "id"),
-)
-"""Every image that was published, oldest first; the newest of a name is the one that deployments get."""
-
-tokens = Table(
-    "tokens",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("prefix", String(16), nullable=False),
-    Column("hash", String(64), nullable=False),
-    Column("owner", String(200), nullable=False),
-    Column("role", String(10), nullable=False),
-    Column("note", Text, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("expires_at", Moment),
-    Column("revoked_at", Moment),
-    Column("last_used_at", Moment),
-    Column("parent_id", String(40)),
-    UniqueConstraint("prefix"),
-    Index("ix_tokens_parent_id", "parent_id"),
-)
-"""`parent_id`: the token that it was made with, and with which it ends."""
-
-idempotency = Table(
-    "idempotency",
-    metadata,
-    Column("token_id", String(40), primary_key=True),
-    Column("key", String(200), primary_key=True),
-    Column("request_hash", String(64), nullable=False),
-    Column("environment_id", String(40), nullable=False),
-    Column("deployment_id", String(40), nullable=False),
-    Column("created_at", Moment, nullable=False),
-)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, not_, select
 
 from environments.service.leadership import Leadership
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
+from environments.stores.catalogue_schema import bundles, idempotency, templates
 from environments.stores.deployments import SqlDeployments
 from environments.stores.environments import SqlEnvironments, observed_abandoned
 from environments.stores.events import SqlEvents
@@ -17,7 +18,7 @@ from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
 from environments.stores.module_states import SqlModuleStates
 from environments.stores.plans import SqlPlans
-from environments.stores.schema import bundles, deployments, environments, idempotency, templates
+from environments.stores.schema import deployments, environments
 from environments.stores.workers import SqlWorkers
 
 

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from environments.stores.schema import metadata
+from environments.stores import catalogue_schema, schema  # noqa: F401 - their tables register themselves
+from environments.stores.column_types import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

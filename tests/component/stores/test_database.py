@@ -20,9 +20,9 @@ from environments.domain.errors import (
 )
 from environments.service.storage.tokens import TokenRecord
 from environments.stores import migrating
+from environments.stores.column_types import metadata
 from environments.stores.database import Database, open_database
 from environments.stores.migrating import alembic_config
-from environments.stores.schema import metadata
 from environments.stores.sqlite import FILE
 from tests.fakes.plans import NOW
 from tests.support.postgres import Postgres

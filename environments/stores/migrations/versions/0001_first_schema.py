@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from environments.stores.schema import Moment
+from environments.stores.column_types import Moment
 
 revision = "0001"
 down_revision = None

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from environments.stores.schema import Moment
+from environments.stores.column_types import Moment
 
 revision = "0003"
 down_revision = "0002"
