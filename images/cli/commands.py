@@ -1,16 +1,12 @@
 """`calvinverse image`: the images that were built in this checkout."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from environments.cli.extensions import IMAGES
 from environments.cli.session import Session, command
-
-if TYPE_CHECKING:
-    from images.catalogue.channels import Catalogue
-    from images.catalogue.records import BuildRecord
+from images.cli.lookup import newest, open_catalogue, standing
 
 app = typer.Typer()
 """Its commands are added to the group `image` of the command line."""
@@ -30,8 +26,8 @@ def list_images(session: Session) -> None:
     from environments.cli.tables import table
     from images.cli.tables import rows_of_images
 
-    catalogue = _catalogue()
-    found = {name: _standing(catalogue, name) for name in catalogue.names()}
+    catalogue = open_catalogue()
+    found = {name: standing(catalogue, name) for name in catalogue.names()}
     session.show(found, lambda: table(*rows_of_images(catalogue, session.zone)))
     if not found:
         session.say("No image has been made here yet. Next: `doit build`.")
@@ -50,8 +46,8 @@ def list_images(session: Session) -> None:
 def show(session: Session, name: Name, build: Build = "") -> None:
     from images.cli.tables import details, history
 
-    catalogue = _catalogue()
-    record = catalogue.find(name, build or _newest(catalogue, name))
+    catalogue = open_catalogue()
+    record = catalogue.find(name, build or newest(catalogue, name))
     entries = [entry for entry in catalogue.journal(name).entries() if entry.build == record.build]
     data = {**record.model_dump(mode="json"), "tools": record.tools, "journal": entries, "folder": record.folder}
 
@@ -77,7 +73,7 @@ def diff(session: Session, name: Name, before: Build = "", after: Build = "") ->
     from images.catalogue.difference import difference
     from images.cli.tables import differences
 
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     old, new = catalogue.find(name, before or "~1"), catalogue.find(name, after or "~0")
     packages = difference(catalogue.packages(old), catalogue.packages(new))
     names = sorted(old.inputs.keys() | new.inputs.keys())
@@ -111,7 +107,7 @@ def promote(
 ) -> None:
     from images.catalogue import promotion
 
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     if undo:
         left, now = promotion.undo(catalogue, name)
         session.show({"left": left.build, "production": now.build if now else None}, lambda: [])
@@ -139,7 +135,7 @@ def push(
 ) -> None:
     from images.catalogue.push import push as push_build
 
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     reference = push_build(catalogue, catalogue.find(name, build), registry)
     session.show({"reference": reference}, lambda: [reference])
     session.say(f"Next: `calvinverse image publish {name} --reference {reference}`.")
@@ -174,7 +170,7 @@ def publish(
 
     if channel not in tuple(Channel):
         raise InvalidInput(f"There is no channel {channel!r}.", hint="There are qa and production.")
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     found = catalogue.deployable(name, Channel(channel), reference)
     view = session.client.publish_image(
         name,
@@ -209,7 +205,7 @@ def verify(
     from images.catalogue.attesting import verify_build
     from images.catalogue.transit import find_signer
 
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     record = catalogue.find(name, build)
     keys = public_keys(public_key) if public_key else find_signer(catalogue.state).required().public_keys()
     verified = verify_build(catalogue, record, keys)
@@ -228,7 +224,7 @@ def verify(
 def sign(session: Session, name: Name, build: Build = "qa") -> None:
     from images.catalogue.attesting import sign as sign_build
 
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     record = catalogue.find(name, build)
     sign_build(record, catalogue.state)
     session.show({"build": record.build}, lambda: [record.build])
@@ -257,7 +253,7 @@ def prune(
     from images.catalogue.prune import prune as prune_images
     from images.report import size
 
-    catalogue = _catalogue()
+    catalogue = open_catalogue()
     done = prune_images(catalogue, keep, _published(session), dry=dry_run)
     rows = [(record.image, record.build, record.reference, size(record.size)) for record in done.removed]
     data = {
@@ -282,30 +278,3 @@ def _published(session: Session) -> list[str]:
     except (ServiceUnavailable, Unauthenticated) as error:
         session.say(f"The service wasn't asked what it deploys: {error.message}")
         return []
-
-
-def _catalogue() -> "Catalogue":
-    """The catalogue. Raises MachineError if this machine lacks something for building images."""
-    from environments.domain.errors import MachineError
-
-    try:
-        from images.catalogue.channels import Catalogue
-    except ImportError as error:
-        raise MachineError(IMAGES.missing, hint=IMAGES.hint) from error
-    return Catalogue()
-
-
-def _newest(catalogue: "Catalogue", name: str) -> str:
-    """The build to use when none is named: the newest validated one, else the newest."""
-    from images.catalogue.journal import Channel
-
-    found = catalogue.at(name, Channel.QA)
-    if found is not None:
-        return found.build
-    return next((record.build for record in catalogue.records(name).all()), "~0")
-
-
-def _standing(catalogue: "Catalogue", name: str) -> dict[str, "BuildRecord | None"]:
-    from images.catalogue.journal import Channel
-
-    return {channel.value: catalogue.at(name, channel) for channel in Channel}
