@@ -8,10 +8,9 @@ import typer
 from environments.actions.registry import for_command
 from environments.cli.options import Yes
 from environments.cli.session import Session, command
+from environments.cli.template_details import details, lifetime, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from environments.domain.errors import InvalidTemplate
     from environments.domain.faults import Fault
     from environments.domain.template import Bundle
@@ -28,7 +27,7 @@ def list_templates(session: Session) -> None:
 
     found = session.client.templates()
     rows = (
-        (view.name, view.version, _lifetime(view.default_lifetime), _origin(view) or "-", view.description)
+        (view.name, view.version, lifetime(view.default_lifetime), origin(view) or "-", view.description)
         for view in found
     )
     session.show(found, lambda: table(("NAME", "VERSION", "LIFETIME", "FROM GIT", "DESCRIPTION"), rows))
@@ -47,7 +46,7 @@ def show(
     ] = None,
 ) -> None:
     view = session.client.template(name, digest)
-    session.show(view, lambda: _details(view, session))
+    session.show(view, lambda: details(view, session))
     if not session.json:
         session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
 
@@ -155,7 +154,7 @@ def push(
         view = _from_git(session, git, ref, path) if git is not None else _from_folder(session, folder)
     except InvalidTemplate as error:
         raise _listed(session, error) from error
-    session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}{_origin(view, '  ')}"])
+    session.show(view, lambda: [f"{view.name} {view.version}  {view.digest}{origin(view, '  ')}"])
     session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
 
 
@@ -217,14 +216,6 @@ def _from_git(session: Session, url: str, ref: str | None, path: str | None) -> 
     return session.client.push_from_git(GitPushRequest(url=url, ref=ref, path=path or ""))
 
 
-def _origin(view: "TemplateView", before: str = "") -> str:
-    """The git revision of a template, shortened; empty for a template that was pushed from a folder."""
-    if view.source is None:
-        return ""
-    commit = view.source.commit[:12]
-    return f"{before}{commit if view.source.ref == view.source.commit else f'{view.source.ref} {commit}'}"
-
-
 def _offline(bundle: "Bundle") -> "list[Fault]":
     """Checks what can be checked without the service."""
     from environments.domain.faults import Fault
@@ -242,62 +233,3 @@ def _offline(bundle: "Bundle") -> "list[Fault]":
             if (taken := flag_fault(name)) is not None:
                 found.append(Fault(path=("parameters", name), message=taken).at(places))
     return sorted(found, key=lambda fault: fault.line or 0)
-
-
-def _lifetime(seconds: float | None) -> str:
-    from datetime import timedelta
-
-    from environments.domain.deadline import format_duration
-
-    return "-" if seconds is None else format_duration(timedelta(seconds=seconds))
-
-
-def _details(view: "TemplateView", session: Session) -> "Iterator[str]":
-    from environments.cli.tables import pairs, section, table
-    from environments.moments import moment
-    from environments.words import shown
-
-    yield from pairs(
-        (
-            ("name", view.name),
-            ("version", view.version),
-            ("about", view.description),
-            ("digest", view.digest),
-            ("pushed", f"{moment(view.pushed_at, session.zone)} by {view.pushed_by}"),
-            *_source(view),
-            ("lifetime", f"{_lifetime(view.default_lifetime)}, at most {_lifetime(view.maximum_lifetime)}"),
-            *([("host volumes", f"{', '.join(view.host_volumes)}; for admins only")] if view.host_volumes else []),
-            *([("network", "the node's; for admins only")] if view.network == "host" else []),
-        )
-    )
-    required = view.parameters_schema.get("required", [])
-    parameters = [
-        (
-            name,
-            str(schema.get("type", "any")),
-            "required" if name in required else shown(schema.get("default")),
-            _limits(schema),
-            str(schema.get("description", "")),
-        )
-        for name, schema in view.parameters_schema.get("properties", {}).items()
-    ]
-    if parameters:
-        yield from section("Parameters", table(("NAME", "TYPE", "DEFAULT", "LIMITS", "DESCRIPTION"), parameters))
-    steps = [(step.name, step.uses, ", ".join(step.needs)) for step in view.steps]
-    yield from section("Steps", table(("NAME", "KIND", "NEEDS"), steps))
-    yield from section("Outputs", pairs((name, text or "-") for name, text in view.outputs.items()))
-
-
-def _source(view: "TemplateView") -> "Iterator[tuple[str, str]]":
-    if view.source is not None:
-        folder = f", folder {view.source.path}" if view.source.path else ""
-        yield "from", f"{view.source.url}, {_origin(view)}{folder}"
-
-
-def _limits(schema: dict[str, object]) -> str:
-    from environments.words import shown
-
-    if "enum" in schema:
-        return shown(schema["enum"])
-    names = {"minimum": "≥ ", "maximum": "≤ ", "minLength": "length ≥ ", "maxLength": "length ≤ ", "pattern": "like "}
-    return ", ".join(f"{sign}{schema[name]}" for name, sign in names.items() if name in schema)
