@@ -1,80 +1,19 @@
 """A client on a second machine, which is a network namespace of its own, with nothing but an exported context."""
 
-import os
-import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from environments.authorities import PinnedAuthority
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from tests.support.authorities import DAY, make_authority
+from tests.support.second_machine import PROGRAM, Link, Machine
 from tests.support.service_process import free_port
 
-PROGRAM = (sys.executable, "-m", "environments")
 OURS, FOREIGN = make_authority("ours"), make_authority("foreign")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where commands run: here, or in a network namespace; each machine has a state folder of its own."""
-
-    state: Path
-    namespace: str = ""
-
-    @property
-    def environ(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return kept | {"CALVINVERSE_STATE": str(self.state)}
-
-    def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Runs a command of `calvinverse`."""
-        inside = ("ip", "netns", "exec", self.namespace) if self.namespace else ()
-        return subprocess.run(
-            [*inside, *PROGRAM, *arguments], env=self.environ, capture_output=True, text=True, timeout=300, check=False
-        )
-
-
-@dataclass(frozen=True)
-class Link:
-    """A cable between both machines: the address of the first, and the namespace that is the second."""
-
-    address: str
-    namespace: str
-
-
-@pytest.fixture
-def link() -> Iterator[Link]:
-    """Skips where no namespace can be made."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may make network namespaces")
-    name = f"cvt{secrets.token_hex(4)}"
-    network = f"198.18.{secrets.randbelow(256)}.{4 * secrets.randbelow(64)}"  # for tests of networks: RFC 2544
-    first, second = (f"{network.rpartition('.')[0]}.{int(network.rpartition('.')[2]) + host}" for host in (1, 2))
-    with ExitStack() as stack:
-        try:
-            ip("netns", "add", name)
-            stack.callback(ip, "netns", "del", name)  # the cable goes with it
-            ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("this machine makes no network namespaces")
-        ip("addr", "add", f"{first}/30", "dev", f"{name}a")
-        ip("link", "set", f"{name}a", "up")
-        ip("-n", name, "addr", "add", f"{second}/30", "dev", f"{name}b")
-        ip("-n", name, "link", "set", f"{name}b", "up")
-        ip("-n", name, "link", "set", "lo", "up")
-        yield Link(first, name)
-
-
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=60)
 
 
 @contextmanager
