@@ -1,4 +1,4 @@
-"""What the edge's configuration makes of a real Caddy: one name over TLS, streams, certificates that change."""
+"""What the edge's configuration makes of a real Caddy: one name over TLS, streams, and nothing that is written down."""
 
 import json
 import signal
@@ -6,14 +6,24 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER, Limits
 from tests.support.authorities import make_authority
-from tests.support.edge_harness import NAME, SECRET, Edge, Upstream, edge, read_all, request, status, until
+from tests.support.edge_harness import (
+    NAME,
+    SECRET,
+    Edge,
+    Upstream,
+    edge,
+    read_all,
+    receive,
+    request,
+    status,
+    until,
+)
 from tests.support.service_process import free_port
 
 
@@ -28,16 +38,6 @@ def running(service: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """An edge that no test changes."""
     with edge(tmp_path_factory.mktemp("edge"), service.port) as running:
         yield running
-
-
-def receive(connection: socket.socket, wanted: bytes) -> bytes:
-    """What arrives up to and with `wanted`."""
-    found = b""
-    while wanted not in found:
-        piece = connection.recv(65536)
-        assert piece, found
-        found += piece
-    return found
 
 
 def test_a_request_reaches_the_service_with_its_client_and_the_edges_secret(running: Edge, service: Upstream) -> None:
@@ -101,40 +101,6 @@ def test_events_pass_as_they_come_and_end_with_their_reader(tmp_path: Path) -> N
         assert service.ended.wait(60)
 
 
-def test_a_renewed_certificate_is_shown_while_what_has_begun_goes_on(tmp_path: Path) -> None:
-    with Upstream().running() as service, edge(tmp_path, service.port) as running:
-        with running.connect() as stream, running.connect() as upload:
-            stream.sendall(request("/events"))
-            receive(stream, b"\r\n\r\n")
-            upload.sendall(request("/slow", "Content-Length: 4", method="POST", body=b"12"))
-            # The service reads the body's beginning: the request is on its way.
-            until(lambda: "/slow" in service.begun, "the request has begun")
-            for _ in range(3):
-                before = running.shown()
-                running.authority.sign(running.settings.certificate_file, NAME)
-                running.process.send_signal(signal.SIGHUP)
-                until(partial(differs, running, before), "the new certificate is shown")
-            service.events.append(b"data: after\n\n")
-            receive(stream, b"data: after\n\n")
-            upload.sendall(b"34")
-            assert status(read_all(upload)) == 200
-        assert [seen.body for seen in service.seen if seen.path == "/slow"] == [b"1234"]
-
-
-def differs(running: Edge, before: bytes) -> bool:
-    return running.shown() != before
-
-
-def test_a_certificate_that_can_not_be_read_changes_nothing(tmp_path: Path) -> None:
-    with Upstream().running() as service, edge(tmp_path, service.port) as running:
-        before = running.shown()
-        running.settings.certificate_file.write_text("no certificate")
-        running.process.send_signal(signal.SIGHUP)
-        until(lambda: "The certificate isn't read again" in running.log, "the fault is said")
-        assert running.shown() == before
-        assert status(running.send(request("/"))) == 200
-
-
 def test_a_service_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     port = free_port()
     # Longer than what is deployed: the service of this test may take its time to start.
@@ -163,7 +129,7 @@ def test_its_admin_api_is_a_socket_for_its_user_alone(running: Edge) -> None:
 
 
 def test_nothing_of_its_configuration_or_its_keys_is_written_down(running: Edge) -> None:
-    key = running.settings.key_file.read_text().partition("PRIVATE KEY-----")[2][:40]
+    key = running.certificate_file.read_text().partition("PRIVATE KEY-----")[2][:40]
     for file in running.settings.folder.rglob("*"):
         if file.is_file():
             text = file.read_text(errors="replace")

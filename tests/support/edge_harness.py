@@ -162,6 +162,14 @@ class Edge:
     authority: MadeAuthority
     process: "subprocess.Popen[bytes]"
     log_file: Path
+    trusted: str = ""
+    """The authority (PEM) that signs its certificates, if that isn't `authority`."""
+
+    @property
+    def certificate_file(self) -> Path:
+        """The file with its certificate, chain and key."""
+        assert self.settings.files is not None, "it gets them by ACME"
+        return self.settings.files.certificate
 
     @property
     def log(self) -> str:
@@ -169,20 +177,25 @@ class Edge:
         return self.log_file.read_text()
 
     def connect(
-        self, name: str | None = NAME, *, alpn: tuple[str, ...] = ("http/1.1",), source: str = "127.0.0.1"
+        self, name: str | None = "", *, alpn: tuple[str, ...] = ("http/1.1",), source: str = ""
     ) -> ssl.SSLSocket:
-        """A TLS connection that asks for `name` (None: for no name) and trusts the authority. Raises OSError."""
-        context = self.authority.context()
-        context.check_hostname = name == NAME
+        """A TLS connection that trusts the authority. Raises OSError.
+
+        It asks for `name` (empty: the edge's own; None: for no name). `source` is the address that it comes from.
+        """
+        name = self.settings.address if name == "" else name
+        context = ssl.create_default_context(cadata=self.trusted or self.authority.pem)
+        context.check_hostname = name == self.settings.address
         context.set_alpn_protocols(list(alpn))
-        plain = socket.create_connection(("127.0.0.1", self.settings.port), timeout=LIMIT, source_address=(source, 0))
+        place = (self.settings.host, self.settings.port)
+        plain = socket.create_connection(place, timeout=LIMIT, source_address=(source, 0) if source else None)
         try:
             return context.wrap_socket(plain, server_hostname=name)
         except BaseException:
             plain.close()
             raise
 
-    def send(self, request: bytes, *, source: str = "127.0.0.1") -> bytes:
+    def send(self, request: bytes, *, source: str = "") -> bytes:
         """Everything that is answered to raw bytes of HTTP/1.1 until the edge closes the connection."""
         with self.connect(source=source) as connection:
             with contextlib.suppress(OSError):
@@ -206,6 +219,16 @@ def read_all(connection: socket.socket) -> bytes:
     return found
 
 
+def receive(connection: socket.socket, wanted: bytes) -> bytes:
+    """What arrives up to and with `wanted`."""
+    found = b""
+    while wanted not in found:
+        piece = connection.recv(65536)
+        assert piece, found
+        found += piece
+    return found
+
+
 def request(path: str = "/", *lines: str, method: str = "GET", host: str = NAME, body: bytes = b"") -> bytes:
     """A request of HTTP/1.1 after which the connection is closed."""
     head = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines]
@@ -218,19 +241,21 @@ def status(answer: bytes) -> int:
     return int(first[1]) if len(first) > 1 else 0
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Waits for a condition."""
-    end = time.monotonic() + LIMIT
+def until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> None:
+    """Waits for a condition, `limit` seconds at most."""
+    end = time.monotonic() + limit
     while not condition():
-        assert time.monotonic() < end, f"not within {LIMIT:g} s: {what}"
+        assert time.monotonic() < end, f"not within {limit:g} s: {what}"
         time.sleep(0.02)
 
 
 @contextlib.contextmanager
-def edge(folder: Path, upstream_port: int, limits: Limits | None = None, **variables: str) -> Iterator[Edge]:
+def edge(
+    folder: Path, upstream_port: int, limits: Limits | None = None, trusted: str = "", **variables: str
+) -> Iterator[Edge]:
     """An edge in front of a port of loopback. With `limits` Caddy runs alone, without the program that starts it."""
     authority = make_authority()
-    authority.sign(folder / "edge.pem", NAME)
+    authority.sign(folder / "edge.pem", variables.get("EDGE_ADDRESS", NAME))
     (folder / "secret").write_text(SECRET)
     caddy = require("caddy")["caddy"]
     environment = {
@@ -254,7 +279,7 @@ def edge(folder: Path, upstream_port: int, limits: Limits | None = None, **varia
             )
         else:
             process = start(str(caddy), settings.folder, configuration(settings, limits), stderr=log)
-    running = Edge(settings, authority, process, log_file)
+    running = Edge(settings, authority, process, log_file, trusted)
     try:
         until(lambda: _listens(running), "the edge listens")
         yield running

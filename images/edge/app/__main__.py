@@ -3,10 +3,14 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-from .caddy import follow, listen, log, start
-from .configuration import configuration
-from .settings import InvalidSettings, read_settings
+from .caddy import Caddy
+from .configuration import Generation, Json, Limits, configuration, places
+from .listeners import Listeners
+from .process import follow, listen, log
+from .settings import InvalidSettings, Settings, read_settings
 
 
 def main() -> int:
@@ -20,18 +24,38 @@ def main() -> int:
     if program is None:
         log("There is no program caddy on the PATH.")
         return 1
-    for file in (settings.certificate_file, settings.key_file, settings.secret_file):
+    for file in _files(settings):
         if not os.access(file, os.R_OK):
             log(f"{file} can't be read.")
             return 1
     signals = listen()
-    wanted = configuration(settings)
     try:
-        child = start(program, settings.folder, wanted)
+        listeners = Listeners(places(settings))
+    except OSError as error:
+        log(f"It can't listen on {settings.host}, port {settings.port}: {error.strerror}.")
+        return 1
+    limits = Limits()
+
+    def make(generation: Generation) -> Json:
+        return configuration(settings, limits, generation)
+
+    caddy = Caddy(program, settings.folder, listeners, make, limits.draining)
+    try:
+        caddy.start()
     except OSError as error:
         log(f"Caddy can't be started in {settings.folder}: {error.strerror}.")
         return 1
-    return min(abs(follow(child, signals, settings.socket, wanted)), 1)
+    return min(abs(follow(caddy, signals)), 1)
+
+
+def _files(settings: Settings) -> Iterator[Path]:
+    """What has to be readable when it starts."""
+    if settings.files is not None:
+        yield settings.files.certificate
+        yield settings.files.key
+    elif settings.acme is not None and settings.acme.ca_file is not None:
+        yield settings.acme.ca_file
+    yield settings.secret_file
 
 
 if __name__ == "__main__":

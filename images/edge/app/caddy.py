@@ -1,74 +1,148 @@
-"""Runs Caddy as a child: started with a configuration that no file holds, reloaded on SIGHUP, stopped on SIGTERM."""
+"""Runs Caddy as a child: started with a configuration that no file holds, moved to another one without losing a
+connection, and stopped."""
 
-import http.client
 import json
 import os
-import signal
-import socket
 import subprocess
-import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from queue import SimpleQueue
 from typing import IO
 
-from .configuration import Json
+from .admin import LoadFailed, accepts, load
+from .configuration import Generation, Json
+from .listeners import SETS, Listeners
 
-RELOAD_SECONDS = 20.0
-"""Time limit for Caddy to take a configuration."""
+LOAD_SECONDS = 20.0
+"""Time limit for Caddy to take a configuration, beside the time that it keeps the one before."""
 
-STOP_SECONDS = 8.0
-"""How long requests in progress may take to end before they are cut; event streams never end by themselves."""
+STOP_SECONDS = 13.0
+"""How long it may take to end before it is killed: it accepts connections for some seconds, and then waits for requests
+in progress. Event streams never end by themselves."""
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_PAUSE = 0.01
 
-Signals = SimpleQueue[int]
-"""Numbers of signals in the order in which they came. Unlike a lock, its `put` may run inside of a signal handler."""
-
-
-class ReloadFailed(Exception):
-    """Caddy kept its configuration; the message is one sentence."""
-
-
-class _Admin(http.client.HTTPConnection):
-    """Caddy's admin API on its socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("caddy", timeout=RELOAD_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connects to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(RELOAD_SECONDS)
-        self.sock.connect(str(self._path))
+Make = Callable[[Generation], Json]
+"""Makes the configuration for where it will listen."""
 
 
-def reload(path: Path, configuration: Json) -> None:
-    """Gives the Caddy at the socket `path` a configuration; it reads certificates again even if nothing else changed.
+class Caddy:
+    """A Caddy that serves one *generation* of its configuration after the other.
 
-    Requests and streams in progress go on. Raises `ReloadFailed`.
+    Each generation listens on the set of sockets that the one before doesn't use. `draining` is how long, in seconds,
+    a generation still accepts after it has been left; `configuration.Limits` says what for.
     """
-    admin = _Admin(path)
-    try:
-        headers = {"Content-Type": "application/json", "Cache-Control": "must-revalidate"}
-        admin.request("POST", "/load", json.dumps(configuration), headers)
-        answer = admin.getresponse()
-        told = answer.read(4096).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        raise ReloadFailed(f"Caddy doesn't answer at {path}: {error}.") from error
-    finally:
-        admin.close()
-    if answer.status != 200:
-        raise ReloadFailed(f"Caddy refuses the configuration: {told or answer.status}")
+
+    def __init__(self, program: str, folder: Path, listeners: Listeners, make: Make, draining: float) -> None:
+        self._program = program
+        self._folder = folder
+        self._listeners = listeners
+        self._make = make
+        self._draining = draining
+        self._number = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._loading: _Loading | None = None
+        self._switching = threading.Lock()
+
+    def start(self, stderr: IO[bytes] | None = None) -> None:
+        """Starts it with the first generation. Raises OSError."""
+        wanted = self._make(self._generation(0))
+        self._child = start(self._program, self._folder, wanted, stderr, self._listeners.descriptors)
+
+    def switch(self) -> None:
+        """Makes the configuration again, and moves to it: new connections get it when this returns.
+
+        What has begun goes on with the one before, and so do connections that send their first request within
+        `draining` seconds (`settle`). Waits until an earlier move has settled. Raises `LoadFailed` if the configuration
+        stays.
+        """
+        with self._switching:
+            self._finish()
+            number = self._number + 1
+            generation = self._generation(number)
+            loading = _Loading(self._folder / "admin.sock", self._make(generation), self._draining + LOAD_SECONDS)
+            loading.start()
+            while True:
+                over = not loading.is_alive()
+                if accepts(generation.ready):
+                    break
+                if over:
+                    loading.result()
+                    raise LoadFailed("Caddy took the configuration, and doesn't run it.")
+                time.sleep(_PAUSE)
+            self._listeners.steer(number % SETS)
+            self._number, self._loading = number, loading
+
+    def settle(self) -> None:
+        """Waits until the configuration before has been left: then no connection gets it any more. Raises
+        `LoadFailed`."""
+        with self._switching:
+            self._finish()
+
+    def _finish(self) -> None:
+        loading, self._loading = self._loading, None
+        if loading is None:
+            return
+        try:
+            loading.result()
+        except LoadFailed:
+            self._number -= 1
+            self._listeners.steer(self._number % SETS)
+            raise
+
+    def ended(self) -> int | None:
+        """Its exit status; None while it runs."""
+        assert self._child is not None, "it was never started"
+        return self._child.poll()
+
+    def stop(self) -> None:
+        """Lets it end what it does, for some seconds."""
+        assert self._child is not None, "it was never started"
+        self._child.terminate()
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _generation(self, number: int) -> Generation:
+        return Generation(self._listeners.names(number % SETS), self._folder / f"up-{number}.sock")
+
+
+class _Loading(threading.Thread):
+    """Loads a configuration beside what goes on meanwhile."""
+
+    def __init__(self, path: Path, wanted: Json, limit: float) -> None:
+        super().__init__(daemon=True)
+        self._path = path
+        self._wanted = wanted
+        self._limit = limit
+        self._failure: LoadFailed | None = None
+
+    def run(self) -> None:
+        try:
+            load(self._path, self._wanted, self._limit)
+        except LoadFailed as failure:
+            self._failure = failure
+
+    def result(self) -> None:
+        """Waits for the end. Raises `LoadFailed`."""
+        self.join()
+        if self._failure is not None:
+            raise self._failure
 
 
 def start(
-    program: str, folder: Path, configuration: Json, stderr: IO[bytes] | None = None
+    program: str,
+    folder: Path,
+    configuration: Json,
+    stderr: IO[bytes] | None = None,
+    inherited: tuple[int, ...] = (),
 ) -> "subprocess.Popen[bytes]":
     """Starts Caddy, which gets its configuration by a pipe and writes nothing outside of `folder`. Raises OSError.
 
-    `stderr`: where it logs to; None: where this process does.
+    `stderr`: where it logs to; None: where this process does. `inherited`: file descriptors that it gets as well.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
@@ -78,49 +152,15 @@ def start(
         stderr=stderr,
         env=_inherited(os.environ) | environment,
         cwd=folder,
+        pass_fds=inherited,
     )
     assert child.stdin is not None
     try:
         child.stdin.write(json.dumps(configuration).encode())
         child.stdin.close()
     except BrokenPipeError:
-        log("Caddy ended before it had read its configuration.")
+        pass  # it has ended already, and its log says why
     return child
-
-
-def follow(child: "subprocess.Popen[bytes]", signals: Signals, path: Path, configuration: Json) -> int:
-    """Does what the `signals` of `listen` say until Caddy ends; its exit status, 0 after SIGTERM and SIGINT."""
-    while True:
-        received = signals.get()
-        if received == signal.SIGHUP:
-            try:
-                reload(path, configuration)
-                log("The certificate is read again.")
-            except ReloadFailed as error:
-                log(f"The certificate isn't read again: {error}")
-        elif received != signal.SIGCHLD:
-            child.terminate()
-            try:
-                child.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-            return 0
-        if child.poll() is not None:
-            return child.returncode
-
-
-def listen() -> Signals:
-    """The signals that this process receives from here on; call it before `start`, so that none is lost."""
-    received: Signals = SimpleQueue()
-    for number in _SIGNALS:
-        signal.signal(number, lambda number, _frame: received.put(number))
-    return received
-
-
-def log(line: str) -> None:
-    """A line for people on standard error."""
-    print(f"edge: {line}", file=sys.stderr, flush=True)
 
 
 def _inherited(environment: Mapping[str, str]) -> dict[str, str]:

@@ -6,8 +6,10 @@ request.
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
+from .certificates import tls_app
 from .settings import Settings
 
 Json = dict[str, Any]
@@ -66,9 +68,23 @@ class Limits:
     answer: float = 600.0
     """Until the headers of the service's answer."""
 
+    draining: float = 5.0
+    """How long a configuration that is left still accepts: a connection that it has accepted may not have sent its
+    first request yet, and Go's server closes such a connection once it stops."""
 
-def configuration(settings: Settings, limits: Limits = Limits()) -> Json:
-    """Caddy's whole configuration, as JSON."""
+
+@dataclass(frozen=True)
+class Generation:
+    """Where one configuration listens: `listeners` are sockets that Caddy has inherited, as it names them, and it
+    opens the socket `ready` once it runs."""
+
+    listeners: tuple[str, ...]
+    ready: Path
+
+
+def configuration(settings: Settings, limits: Limits = Limits(), generation: Generation | None = None) -> Json:
+    """Caddy's whole configuration, as JSON. Without a `generation` Caddy itself opens what it listens on."""
+    storage = settings.folder / "storage" if settings.acme is None else settings.acme.storage
     return {
         "admin": {
             "listen": f"unix/{settings.socket}|0600",
@@ -76,15 +92,41 @@ def configuration(settings: Settings, limits: Limits = Limits()) -> Json:
             "config": {"persist": False},
         },
         "logging": _logging(),
-        "storage": {"module": "file_system", "root": str(settings.folder / "storage")},
-        "apps": {"http": {"servers": {"edge": _server(settings, limits)}}, "tls": _tls(settings)},
+        "storage": {"module": "file_system", "root": str(storage)},
+        "apps": {"http": _http(settings, limits, generation), "tls": tls_app(settings)},
     }
 
 
-def _server(settings: Settings, limits: Limits) -> Json:
+def places(settings: Settings) -> list[tuple[str, int]]:
+    """IP addresses and ports to listen on. Loopback is always among them: the machine itself asks there whether the
+    edge is healthy."""
+    address = ip_address(settings.host)
+    hosts = [settings.host]
+    if not (address.is_unspecified or address.is_loopback):
+        hosts.append("127.0.0.1")
+    return [(host, settings.port) for host in hosts]
+
+
+def _http(settings: Settings, limits: Limits, generation: Generation | None) -> Json:
+    if generation is None:
+        listen = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places(settings)]
+        return {"servers": {"edge": _server(settings, limits, listen)}}
+    edge = _server(settings, limits, list(generation.listeners))
+    edge["routes"][0]["handle"].insert(0, _last_answers())
+    ready = {
+        "listen": [f"unix/{generation.ready}|0600"],
+        "protocols": ["h1"],
+        "automatic_https": {"disable": True},
+        "routes": [_nothing()],
+    }
+    # The next generation uses other sockets: without that, Caddy wouldn't wait.
+    return {"servers": {"edge": edge, "ready": ready}, "shutdown_delay": _seconds(limits.draining)}
+
+
+def _server(settings: Settings, limits: Limits, listen: list[str]) -> Json:
     known = [{"host": [settings.address]}]
     return {
-        "listen": _listen(settings),
+        "listen": listen,
         "protocols": ["h1", "h2"],
         # Certificates come from files: nothing is asked of anybody else, and no second port is opened.
         "automatic_https": {"disable": True},
@@ -102,15 +144,6 @@ def _server(settings: Settings, limits: Limits) -> Json:
         "errors": {"routes": [{"match": known, "handle": _problem(), "terminal": True}, _nothing()]},
         "logs": {"default_logger_name": "requests"},
     }
-
-
-def _listen(settings: Settings) -> list[str]:
-    """Loopback is always among them: the machine itself asks there whether the edge is healthy."""
-    address = ip_address(settings.host)
-    places = [settings.host]
-    if not (address.is_unspecified or address.is_loopback):
-        places.append("127.0.0.1")
-    return [f"[{place}]:{settings.port}" if ":" in place else f"{place}:{settings.port}" for place in places]
 
 
 def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
@@ -171,20 +204,16 @@ def _problem() -> list[Json]:
     ]
 
 
+def _last_answers() -> Json:
+    """While a generation is being left, it asks clients to connect again for their next request."""
+    leaving = [{"vars": {"{http.shutting_down}": ["true"]}}]
+    closing = {"handler": "headers", "response": {"set": {"Connection": ["close"]}, "deferred": True}}
+    return {"handler": "subroute", "routes": [{"match": leaving, "handle": [closing]}]}
+
+
 def _nothing() -> Json:
     """Closes the connection without an answer."""
     return {"handle": [{"handler": "static_response", "abort": True}]}
-
-
-def _tls(settings: Settings) -> Json:
-    pair = {"certificate": str(settings.certificate_file), "key": str(settings.key_file)}
-    return {
-        "certificates": {"load_files": [pair]},
-        # Nothing is asked of the authority while the edge runs, and nothing is kept.
-        "disable_ocsp_stapling": True,
-        "disable_storage_check": True,
-        "disable_storage_clean": True,
-    }
 
 
 def _logging() -> Json:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -16,6 +16,10 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _UPSTREAM = re.compile(r"(?P<scheme>https?://)?(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})/?")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+")
+# Over plain HTTP only where nobody else listens; never with braces, which Caddy would fill in.
+_DIRECTORY = re.compile(r"(?:https://|http://(?=(?:127\.0\.0\.1|localhost)[:/]))[A-Za-z0-9._~:/?&=%+\[\]-]+")
+_EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
+_ACCOUNT = re.compile(r"(?P<id>[A-Za-z0-9._~+/=:-]{1,200})\s+(?P<key>[A-Za-z0-9_=-]{16,1000})")
 
 
 class InvalidSettings(ValueError):
@@ -23,13 +27,44 @@ class InvalidSettings(ValueError):
 
 
 @dataclass(frozen=True)
+class CertificateFiles:
+    """A certificate with its chain, and its key (PEM); one file may hold all of it."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class AcmeAccount:
+    """What an authority knows a customer by: an external account binding (RFC 8555, 7.3.4); `key` in base64url."""
+
+    key_id: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Acme:
+    """Certificates by ACME (RFC 8555) from the authority at the URL `directory`.
+
+    `ca_file` (PEM) signed the directory's own certificate, unless a well-known authority did. Certificates, keys and
+    the account at the authority are kept in the folder `storage`.
+    """
+
+    directory: str
+    storage: Path
+    email: str = ""
+    ca_file: Path | None = None
+    account: AcmeAccount | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """One edge.
 
     It listens on `host` (an IP address, without brackets) and `port`, and answers for the host name `address` alone,
-    with the certificate and chain of `certificate_file` and the key of `key_file` (PEM). Requests go to the service at
-    `upstream` (`host:port`), over TLS if `upstream_ca_file` (PEM) is set. `secret_file` holds what proves to it
-    that a request comes from the edge. `folder` is the edge's own: the socket of Caddy's admin API is there.
+    with the certificate of `files` or by `acme`: one of both is set. Requests go to the service at `upstream`
+    (`host:port`), over TLS if `upstream_ca_file` (PEM) is set. `secret_file` holds what proves to it that a request
+    comes from the edge. `folder` is the edge's own: the socket of Caddy's admin API is there.
     """
 
     host: str
@@ -37,8 +72,8 @@ class Settings:
     address: str
     upstream: str
     upstream_ca_file: Path | None
-    certificate_file: Path
-    key_file: Path
+    files: CertificateFiles | None
+    acme: Acme | None
     secret_file: Path
     folder: Path
 
@@ -68,18 +103,60 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise InvalidSettings(
             "EDGE_UPSTREAM_CA_FILE goes with an EDGE_UPSTREAM that begins with https://, and only so."
         )
-    certificate = _file(environment, "EDGE_CERTIFICATE_FILE")
+    acme = _acme(environment)
     return Settings(
         host=host,
         port=_port(listen["port"], "EDGE_LISTEN"),
         address=address[0],
         upstream=f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UPSTREAM')}",
         upstream_ca_file=_file(environment, "EDGE_UPSTREAM_CA_FILE") if authority else None,
-        certificate_file=certificate,
-        key_file=_file(environment, "EDGE_KEY_FILE", str(certificate)),
+        files=_files(environment) if acme is None else None,
+        acme=acme,
         secret_file=_file(environment, "EDGE_SECRET_FILE"),
         folder=_file(environment, "EDGE_FOLDER", FOLDER),
     )
+
+
+def _files(environment: Mapping[str, str]) -> CertificateFiles:
+    certificate = _file(environment, "EDGE_CERTIFICATE_FILE")
+    return CertificateFiles(certificate, _file(environment, "EDGE_KEY_FILE", str(certificate)))
+
+
+def _acme(environment: Mapping[str, str]) -> Acme | None:
+    """None unless there is an EDGE_ACME_DIRECTORY."""
+    if not environment.get("EDGE_ACME_DIRECTORY"):
+        return None
+    if environment.get("EDGE_CERTIFICATE_FILE"):
+        raise InvalidSettings("EDGE_CERTIFICATE_FILE and EDGE_ACME_DIRECTORY are set, and only one of them may be.")
+    wanted = "the URL of an ACME directory that begins with https://"
+    directory = _fitting(_DIRECTORY, environment, "EDGE_ACME_DIRECTORY", "", wanted)[0]
+    email = environment.get("EDGE_ACME_EMAIL", "")
+    if email:
+        _fitting(_EMAIL, environment, "EDGE_ACME_EMAIL", "", "an e-mail address")
+    return Acme(
+        directory=directory,
+        storage=_file(environment, "EDGE_ACME_STORAGE"),
+        email=email,
+        ca_file=_file(environment, "EDGE_ACME_CA_FILE") if environment.get("EDGE_ACME_CA_FILE") else None,
+        account=_account(environment),
+    )
+
+
+def _account(environment: Mapping[str, str]) -> AcmeAccount | None:
+    """What is in EDGE_ACME_ACCOUNT_FILE; None if there is no such file, or nothing in it."""
+    if not environment.get("EDGE_ACME_ACCOUNT_FILE"):
+        return None
+    path = _file(environment, "EDGE_ACME_ACCOUNT_FILE")
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"EDGE_ACME_ACCOUNT_FILE is {str(path)!r}, which can't be read.") from error
+    if not text:
+        return None
+    found = _ACCOUNT.fullmatch(text)
+    if found is None:
+        raise InvalidSettings("EDGE_ACME_ACCOUNT_FILE must hold the key's id, a space and the key in base64url.")
+    return AcmeAccount(found["id"], found["key"])
 
 
 def _fitting(

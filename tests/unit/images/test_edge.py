@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 
-from images.edge.app.configuration import CLIENT_HEADER, FORGED, SECRET_HEADER, Limits, configuration
-from images.edge.app.settings import InvalidSettings, read_settings
+from images.edge.app.configuration import CLIENT_HEADER, FORGED, SECRET_HEADER, Generation, Limits, configuration
+from images.edge.app.settings import Acme, AcmeAccount, CertificateFiles, InvalidSettings, read_settings
 
 VARIABLES = {"EDGE_CERTIFICATE_FILE": "/secrets/edge.pem", "EDGE_SECRET_FILE": "/secrets/edge-key"}
+ACME = {
+    "EDGE_ACME_DIRECTORY": "https://ca.example/directory",
+    "EDGE_ACME_STORAGE": "/storage",
+    "EDGE_SECRET_FILE": "/secrets/edge-key",
+}
+GENERATION = Generation(("fd/3", "fd/4"), Path("/own/up-1.sock"))
 
 
 def made(limits: Limits, variables: dict[str, str]) -> Any:
@@ -30,7 +36,42 @@ class TestSettings:
         settings = read_settings(VARIABLES)
         assert (settings.host, settings.port, settings.address) == ("127.0.0.1", 8443, "calvinverse.localhost")
         assert (settings.upstream, settings.upstream_ca_file) == ("127.0.0.1:8400", None)
-        assert settings.key_file == settings.certificate_file == Path("/secrets/edge.pem")
+        pem = Path("/secrets/edge.pem")
+        assert (settings.files, settings.acme) == (CertificateFiles(pem, pem), None)
+
+    def test_acme_takes_the_place_of_files(self, tmp_path: Path) -> None:
+        (tmp_path / "account").write_text("an-id ZXhhbXBsZS1rZXktb2YtMzI\n")
+        settings = read_settings(ACME | {"EDGE_ACME_ACCOUNT_FILE": str(tmp_path / "account")})
+        account = AcmeAccount("an-id", "ZXhhbXBsZS1rZXktb2YtMzI")
+        assert settings.files is None
+        assert settings.acme == Acme("https://ca.example/directory", Path("/storage"), account=account)
+        assert account.key not in repr(settings)
+        (tmp_path / "account").write_text("\n")
+        assert (
+            read_settings(ACME | {"EDGE_ACME_ACCOUNT_FILE": str(tmp_path / "account")}).acme == read_settings(ACME).acme
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("EDGE_CERTIFICATE_FILE", "/secrets/edge.pem"),
+            ("EDGE_ACME_DIRECTORY", "http://ca.example/directory"),
+            ("EDGE_ACME_DIRECTORY", "https://{env.HOME}/directory"),
+            ("EDGE_ACME_EMAIL", "ada"),
+            ("EDGE_ACME_STORAGE", ""),
+            ("EDGE_ACME_CA_FILE", "ca.pem"),
+            ("EDGE_ACME_ACCOUNT_FILE", "/nowhere/account"),
+        ],
+    )
+    def test_what_is_wrong_with_acme_is_named(self, name: str, value: str) -> None:
+        with pytest.raises(InvalidSettings, match=name):
+            read_settings(ACME | {name: value})
+
+    def test_an_account_that_is_none_is_not_repeated(self, tmp_path: Path) -> None:
+        (tmp_path / "account").write_text("a secret, and nothing else")
+        with pytest.raises(InvalidSettings, match="EDGE_ACME_ACCOUNT_FILE") as refused:
+            read_settings(ACME | {"EDGE_ACME_ACCOUNT_FILE": str(tmp_path / "account")})
+        assert "a secret" not in str(refused.value)
 
     def test_a_service_with_tls_is_verified(self) -> None:
         variables = {"EDGE_UPSTREAM": "https://127.0.0.1:8400", "EDGE_UPSTREAM_CA_FILE": "/secrets/ca.pem"}
@@ -129,3 +170,34 @@ class TestConfiguration:
         found = server(EDGE_UPSTREAM="https://127.0.0.1:8400", EDGE_UPSTREAM_CA_FILE="/secrets/ca.pem")
         proxy = found["routes"][0]["handle"][-1]
         assert proxy["transport"]["tls"] == {"ca": {"provider": "file", "pem_files": ["/secrets/ca.pem"]}}
+
+    def test_a_generation_listens_where_it_is_told_and_says_when_it_runs(self) -> None:
+        found = json.loads(json.dumps(configuration(read_settings(VARIABLES), Limits(draining=7), GENERATION)))
+        http = found["apps"]["http"]
+        assert http["shutdown_delay"] == "7s"
+        assert http["servers"]["edge"]["listen"] == ["fd/3", "fd/4"]
+        assert http["servers"]["ready"]["listen"] == ["unix//own/up-1.sock|0600"]
+        assert http["servers"]["ready"]["routes"] == [{"handle": [{"handler": "static_response", "abort": True}]}]
+
+    def test_a_generation_that_is_left_closes_connections_after_their_answer(self) -> None:
+        found = json.loads(json.dumps(configuration(read_settings(VARIABLES), Limits(), GENERATION)))
+        first, *rest = found["apps"]["http"]["servers"]["edge"]["routes"][0]["handle"]
+        assert rest == server()["routes"][0]["handle"]
+        (leaving,) = first["routes"]
+        assert leaving["match"] == [{"vars": {"{http.shutting_down}": ["true"]}}]
+        assert leaving["handle"][0]["response"]["set"] == {"Connection": ["close"]}
+
+    def test_acme_opens_no_other_port_and_keeps_what_it_gets(self) -> None:
+        found = json.loads(json.dumps(configuration(read_settings(ACME | {"EDGE_ACME_EMAIL": "ada@example.org"}))))
+        assert found["storage"]["root"] == "/storage"
+        tls = found["apps"]["tls"]
+        assert tls["certificates"] == {"automate": ["calvinverse.localhost"]}
+        (policy,) = tls["automation"]["policies"]
+        (issuer,) = policy["issuers"]
+        assert issuer["challenges"] == {
+            "bind_host": "127.0.0.1",
+            "http": {"disabled": True},
+            "tls-alpn": {"alternate_port": 8443},
+        }
+        assert (issuer["ca"], issuer["email"]) == ("https://ca.example/directory", "ada@example.org")
+        assert found["apps"]["http"]["servers"]["edge"]["automatic_https"] == {"disable": True}
