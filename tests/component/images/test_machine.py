@@ -8,11 +8,8 @@ import pytest
 from images import machine
 from images.machine import Check, Listener, examine, ports
 from images.toolchain import NAMES
+from tests.support.machine_checks import by_name
 from tests.support.service_process import free_port
-
-
-def by_name(checks: list[Check]) -> dict[str, Check]:
-    return {check.name: check for check in checks}
 
 
 def test_every_part_of_the_machine_is_checked_and_nothing_is_raised() -> None:

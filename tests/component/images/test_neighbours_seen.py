@@ -5,15 +5,12 @@ from pathlib import Path
 import pytest
 
 from images.neighbours import Neighbours, neighbours
+from tests.support.machine_checks import empty_machine
 
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "proc").mkdir()
-    return tmp_path / "state"
+    return empty_machine(tmp_path, monkeypatch)
 
 
 def engine(state: Path, *lines: str, status: int = 0) -> None:

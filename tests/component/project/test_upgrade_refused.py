@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.refusal_table import table
 from tests.upgrade.refused import Refusal, refused_by
 
 
@@ -25,13 +26,6 @@ def commits(tmp_path: Path) -> list[str]:
         git("commit", "--quiet", "--allow-empty", "--message", str(number))
         made.append(git("rev-parse", "HEAD"))
     return made
-
-
-def table(folder: Path, since: str, case: str = "pattern") -> Path:
-    """A table of one line."""
-    path = folder / "refused.toml"
-    path.write_text(f'[{case}]\nsince = "{since}"\ncode = "invalid_template"\n')
-    return path
 
 
 def test_a_case_is_refused_from_its_commit_on(tmp_path: Path, commits: list[str]) -> None:

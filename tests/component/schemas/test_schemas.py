@@ -8,19 +8,8 @@ from typing import Any
 import pytest
 
 from environments.domain.errors import SchemaUnsupported
-from environments.domain.template import parse_template
-from environments.domain.template_parts import Template
-from environments.schemas.faults import schema_faults
 from environments.service.parameters import check_parameters
-
-
-def template(**schemas: dict[str, Any]) -> Template:
-    whole = parse_template('[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "fake"\n')
-    return whole.model_copy(update={"parameters": schemas})
-
-
-def faults(schema: dict[str, Any]) -> str:
-    return "; ".join(fault.sentence for fault in schema_faults("p", schema))
+from tests.support.schemas import faults, template
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from environments.domain.commands import CreateEnvironment
@@ -16,7 +15,6 @@ from environments.service.authorization import Principal
 from tests.fakes.service import FakeService, make_service
 
 ADA = Principal("ada", "user", "tok-ada")
-references = st.builds(SecretReference, st.text(), st.text(), st.text(), st.text())
 
 
 # --- followed ---------------------------------------------------------------------------------------------------------

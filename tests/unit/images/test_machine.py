@@ -5,17 +5,13 @@ import pytest
 from images import machine
 from images.docker_engine import Engine
 from images.errors import RightsMissing
-from images.machine import Check
-
-
-def by_name(checks: list[Check]) -> dict[str, Check]:
-    return {check.name: check for check in checks}
+from tests.support.machine_checks import by_name
 
 
 def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
-    checks = by_name(list(machine.toolchain()))
+    checks = by_name(machine.toolchain())
     assert checks["nomad"].verdict == "bad"
     assert "Go 1.24.7 or later" in checks["nomad"].hint
     assert checks["go"].verdict == "bad"

@@ -8,15 +8,12 @@ import pytest
 from images import machine
 from images.neighbours import ADVICE, Neighbours
 from jobs import tasks
+from tests.support.machine_checks import empty_machine
 
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "proc").mkdir()
-    return tmp_path / "state"
+    return empty_machine(tmp_path, monkeypatch)
 
 
 def test_doctor_warns_and_says_what_it_may_do_and_what_to_set(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

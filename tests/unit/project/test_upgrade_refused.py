@@ -6,14 +6,8 @@ import httpx2
 import pytest
 
 from tests.support.attack_harness import Person
+from tests.support.refusal_table import table
 from tests.upgrade.refused import NAME, Refusal, push, refusals
-
-
-def table(folder: Path, since: str, case: str = "pattern") -> Path:
-    """A table of one line."""
-    path = folder / "refused.toml"
-    path.write_text(f'[{case}]\nsince = "{since}"\ncode = "invalid_template"\n')
-    return path
 
 
 def test_each_line_of_the_table_is_of_a_case(tmp_path: Path) -> None:

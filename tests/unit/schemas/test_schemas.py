@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidParameters, SchemaUnsupported
 from environments.domain.template import parse_template
-from environments.domain.template_parts import Template
-from environments.schemas.faults import schema_faults
 from environments.schemas.keywords import validator_for
 from environments.schemas.patterns import UnusablePattern, check_pattern, found
 from environments.service.parameters import check_parameters
+from tests.support.schemas import faults, template
 
 OUTSIDE = [
     "http://127.0.0.1:1/x",
@@ -24,15 +23,6 @@ OUTSIDE = [
     "urn:x:y",
     "/x",
 ]
-
-
-def template(**schemas: dict[str, Any]) -> Template:
-    whole = parse_template('[template]\nname = "x"\n[[steps]]\nname = "a"\nuses = "fake"\n')
-    return whole.model_copy(update={"parameters": schemas})
-
-
-def faults(schema: dict[str, Any]) -> str:
-    return "; ".join(fault.sentence for fault in schema_faults("p", schema))
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 
-from environments.domain.errors import CalvinverseError, Cancelled, StorageError
+from environments.domain.errors import Cancelled, StorageError
 from environments.providers.opentofu import folders, watchdog
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.process import LeaseLimit, run_guarded
-from environments.steps.base import Owner
 from tests.support.step_harness import Run
-
-ALPHA = Owner("env-1", "alpha")
+from tests.support.work_folders import ALPHA, never_waits, nothing_rescued
 
 GENTLE = """
 import signal, sys, time
@@ -234,17 +232,9 @@ class TestFolders:
         self, work: WorkFolders, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(folders, "ORPHANS_AFTER", 0.0)
-        with work.for_run(ALPHA, "net", _never, _lost) as first:
-            handle = first.take(_never)
+        with work.for_run(ALPHA, "net", never_waits, nothing_rescued) as first:
+            handle = first.take(never_waits)
             orphan = subprocess.Popen(["/bin/sleep", "600"], cwd=first.folder, pass_fds=(handle,))
             os.close(handle)
-            with work.for_run(ALPHA, "net", time.sleep, _lost):
+            with work.for_run(ALPHA, "net", time.sleep, nothing_rescued):
                 assert orphan.wait(timeout=120) == -signal.SIGKILL
-
-
-def _never(_seconds: float) -> None:
-    raise AssertionError("nobody has to wait here")
-
-
-def _lost(_state: bytes) -> None:
-    raise CalvinverseError("There is nothing to rescue.")

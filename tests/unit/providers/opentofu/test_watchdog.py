@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.errors import BackendUnavailable, CalvinverseError
+from environments.domain.errors import BackendUnavailable
 from environments.providers.opentofu import folders
 from environments.providers.opentofu.folders import WorkFolders
 from environments.providers.opentofu.process import TimeLimit
-from environments.steps.base import Owner
-
-ALPHA = Owner("env-1", "alpha")
+from tests.support.work_folders import ALPHA, never_waits, nothing_rescued
 
 
 class TestRunning:
@@ -29,7 +27,7 @@ class TestFolders:
         return WorkFolders(tmp_path / "work")
 
     def test_a_run_has_a_private_folder_that_goes_with_it(self, work: WorkFolders, tmp_path: Path) -> None:
-        with work.for_run(ALPHA, "net", _never, _lost) as place:
+        with work.for_run(ALPHA, "net", never_waits, nothing_rescued) as place:
             assert place.folder.stat().st_mode & 0o777 == 0o700
             place.write("a/b", b"secret")
             assert (place.folder / "a" / "b").stat().st_mode & 0o777 == 0o600
@@ -37,15 +35,15 @@ class TestFolders:
 
     def test_who_comes_later_waits_until_nobody_has_the_lock_any_more(self, work: WorkFolders) -> None:
         waits: list[float] = []
-        with work.for_run(ALPHA, "net", _never, _lost) as first:
-            handle = first.take(_never)
+        with work.for_run(ALPHA, "net", never_waits, nothing_rescued) as first:
+            handle = first.take(never_waits)
 
             def wait(seconds: float) -> None:
                 waits.append(seconds)
                 if len(waits) == 3:
                     os.close(handle)
 
-            with work.for_run(ALPHA, "net", wait, _lost) as second:
+            with work.for_run(ALPHA, "net", wait, nothing_rescued) as second:
                 assert second.folder != first.folder
         assert len(waits) == 3
 
@@ -56,18 +54,18 @@ class TestFolders:
         look = dead.with_name("look-dead")
         look.mkdir()
         rescued: list[bytes] = []
-        with work.for_run(ALPHA, "net", _never, rescued.append):
+        with work.for_run(ALPHA, "net", never_waits, rescued.append):
             assert not dead.exists()
         assert rescued == [b"state"]
         assert list((tmp_path / "work").iterdir()) == []
 
     def test_runs_that_only_read_disturb_nobody(self, work: WorkFolders) -> None:
         with (
-            work.for_run(ALPHA, "net", _never, _lost) as running,
+            work.for_run(ALPHA, "net", never_waits, nothing_rescued) as running,
             work.for_reading(ALPHA, "net") as first,
             work.for_reading(ALPHA, "net") as second,
         ):
-            handles = [place.take(_never) for place in (running, first, second)]
+            handles = [place.take(never_waits) for place in (running, first, second)]
             assert len({place.folder for place in (running, first, second)}) == 3
             for handle in handles:
                 os.close(handle)
@@ -78,21 +76,13 @@ class TestFolders:
         monkeypatch.setattr(folders, "ORPHANS_AFTER", 0.0)
         monkeypatch.setattr(folders, "STUCK_AFTER", 0.0)
         waits: list[float] = []
-        with work.for_run(ALPHA, "net", _never, _lost) as first:
+        with work.for_run(ALPHA, "net", never_waits, nothing_rescued) as first:
             # As a worker has it that was stopped just before it started tofu.
-            handle = first.take(_never)
-            with work.for_run(ALPHA, "net", waits.append, _lost) as second:
-                other = second.take(_never)
+            handle = first.take(never_waits)
+            with work.for_run(ALPHA, "net", waits.append, nothing_rescued) as second:
+                other = second.take(never_waits)
                 with pytest.raises(BlockingIOError):
                     fcntl.flock(os.open(second.lock, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.close(other)
             os.close(handle)
         assert len(waits) == 1
-
-
-def _never(_seconds: float) -> None:
-    raise AssertionError("nobody has to wait here")
-
-
-def _lost(_state: bytes) -> None:
-    raise CalvinverseError("There is nothing to rescue.")
