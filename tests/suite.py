@@ -39,14 +39,15 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_toolchain_bootstrap.py",
         "integration/test_workers.py",
     ),
+    "deploys": ("e2e/test_edge.py", "e2e/test_hand_over.py", "e2e/test_meta_postgres.py"),
     "contract": ("contract", "fuzz"),
-    "attack": ("attack", "images"),
-    "cases": ("cases",),
+    "attack": ("attack",),
+    "cases": ("cases", "images"),
 }
 """Folders and files that run in one process and share its cluster and its PostgreSQL, the longest lane first.
 
-A lane with a folder leaves out what other lanes have of it: `programs` are the integration tests that don't use the
-shared cluster.
+A lane with a folder leaves out what other lanes have of it. `programs` are the integration tests that don't use the
+shared cluster, `deploys` those that deploy Calvinverse several times.
 """
 
 AT_ONCE = 3
