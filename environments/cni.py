@@ -8,6 +8,11 @@ PLUGINS = ("bridge", "firewall", "host-local", "loopback", "portmap")
 PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 """Where Debian installs them, and where their makers say that they belong."""
 
+LEASES = Path("/var/run/cni/nomad")
+"""Where the plugin `host-local` keeps which container has which address, for every Nomad of this machine."""
+RESULTS = Path("/var/lib/cni/results")
+"""Where CNI's library keeps what the plugins were given, and what they made, for each container."""
+
 
 def plugin_folder() -> Path | None:
     """The folder with all plugins that bridge mode needs; None if there is none."""

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from environments.cni import PLUGINS, plugin_folder
 from environments.context import state_folder
+from environments.node_firewall import REACHED, lack
 from images.docker_engine import ask_engine
 from images.errors import RightsMissing
 from images.job_networks import CNI_PACKAGE, WITHOUT_CNI
@@ -75,6 +76,7 @@ def examine(deployed: Collection[Listener] = ()) -> list[Check]:
         ("cgroups", cgroups),
         ("iptables", iptables),
         ("networks", job_networks),
+        ("isolation", isolation),
         ("kernel", kernel),
         ("tools", toolchain),
         ("disk", disk),
@@ -178,6 +180,16 @@ def job_networks() -> Iterator[Check]:
     said = f"The CNI plugins {', '.join(PLUGINS)} are missing: Nomad runs no job in bridge mode."
     hint = f"`doit docker` installs {CNI_PACKAGE}." if can_install_packages() else WITHOUT_CNI
     yield Check("networks", "warn", said, hint)
+
+
+def isolation() -> Iterator[Check]:
+    """Whether jobs of different environments can be kept apart, where they have networks of their own."""
+    if (plugins := plugin_folder()) is None:
+        return
+    if (found := lack(plugins)) is None:
+        yield Check("isolation", "ok", "Jobs of different environments can be kept apart by this machine's firewall.")
+    else:
+        yield Check("isolation", "warn", f"{found.message} {REACHED}", found.hint)
 
 
 def kernel() -> Iterator[Check]:

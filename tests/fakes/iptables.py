@@ -1,11 +1,11 @@
-"""iptables in memory: what `iptables-save` and `iptables-restore --noflush` do to one table, and what packets meet."""
+"""iptables in memory: what `iptables-save` and `iptables-restore --noflush` do to a table, and what packets meet."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from environments.providers.local_cluster.isolation.firewall import Lack, NotIsolated, Reason
+from environments.node_firewall import Lack, NotIsolated, Reason
 
 BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
@@ -24,36 +24,44 @@ class Packet:
 
 
 class Iptables:
-    """The table `mangle` of both families; `run` stands for the programs. `disturb` runs before each write."""
+    """The tables `mangle` and `nat`; `run` stands for the programs. `disturb` runs before each write."""
 
     def __init__(self) -> None:
         self.tables = {program: {chain: list[str]() for chain in BUILT_IN} for program in ("iptables", "ip6tables")}
+        self.nat = {chain: list[str]() for chain in BUILT_IN}
         self.calls: list[Sequence[str]] = []
         self.disturb: Callable[[], None] = lambda: None
 
     def run(self, command: Sequence[str], text: str) -> str:
         self.calls.append(command)
         program, _, verb = command[0].partition("-")
+        nat = command[-1] == "nat"
         if verb == "save":
-            return self.save(program)
+            return _saved("nat", self.nat) if nat else self.save(program)
         if verb == "restore":
             self.disturb()
-            draft = {chain: list(rules) for chain, rules in self.tables[program].items()}
+            draft = {chain: list(rules) for chain, rules in (self.nat if nat else self.tables[program]).items()}
             for line in text.splitlines():
                 _take(draft, line)
-            self.tables[program] = draft
+            if nat:
+                self.nat = draft
+            else:
+                self.tables[program] = draft
         return ""
 
     def save(self, program: str) -> str:
-        table = self.tables[program]
-        heads = [f":{chain} {'ACCEPT' if chain in BUILT_IN else '-'} [0:0]" for chain in table]
-        rules = [f"-A {chain} {rule}" for chain, found in table.items() for rule in found]
-        return "\n".join(["# Generated", "*mangle", *heads, *rules, "COMMIT", "# Completed", ""])
+        return _saved("mangle", self.tables[program])
 
     def passes(self, packet: Packet) -> bool:
         """Whether the table lets the packet through."""
         table = self.tables["iptables"]
         return _walk(table, "FORWARD" if packet.leaves else "INPUT", packet) != "DROP"
+
+
+def _saved(name: str, table: Mapping[str, Sequence[str]]) -> str:
+    heads = [f":{chain} {'ACCEPT' if chain in BUILT_IN else '-'} [0:0]" for chain in table]
+    rules = [f"-A {chain} {rule}" for chain, found in table.items() for rule in found]
+    return "\n".join(["# Generated", f"*{name}", *heads, *rules, "COMMIT", "# Completed", ""])
 
 
 def _take(table: dict[str, list[str]], line: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from environments.cni import plugin_folder
+from environments.node_firewall import lack
 from environments.providers.local_cluster.isolation import keeping
-from environments.providers.local_cluster.isolation.firewall import lack
-from environments.providers.local_cluster.isolation.plugin import OUTGOING
+from environments.providers.local_cluster.isolation.model import OUTGOING
 from environments.providers.local_cluster.isolation.records import Records
 from tests.support.isolated_node import BRIDGE, GATEWAY, JOB_PORT, Job, Node, isolated_node
 from tests.support.namespaces import (
@@ -283,3 +283,53 @@ def test_nothing_is_left_when_it_is_switched_off(isolated: Isolated) -> None:
     assert node.saved("ip6tables-save") == isolated.others["ip6tables-save"]
     assert not isolated.folder.exists()
     isolated.call("switch_off")
+
+
+def test_jobs_that_run_when_it_is_switched_on_keep_their_connections(tmp_path: Path) -> None:
+    """An older deployment connects them without the plugin; they are isolated from then on, and not cut off."""
+    if (found := lack(plugin_folder())) is not None:
+        pytest.skip(f"{found.message} {found.hint}")
+    with isolated_node(tmp_path) as node:
+        node.plugins = str(plugin_folder())
+        node.start_nomad()
+        one, two = node.start("blue", "one"), node.start("blue", "two", {OUTGOING: "none"})
+        foreign = node.start("green", "one")
+        node.until_reached(f"{foreign.address}:{JOB_PORT}", one)
+        isolated = Isolated(node, tmp_path / "records", {}, one, two, foreign)
+        plugins = isolated.switch_on()
+        known = {each.id: (each.environment, each.outgoing) for each in Records(isolated.folder).allocations()}
+        assert {job.allocation: known[job.allocation] for job in (one, two, foreign)} == {
+            one.allocation: ("blue", None),
+            two.allocation: ("blue", ()),
+            foreign.allocation: ("green", None),
+        }
+
+        def assert_kept() -> None:
+            node.until_reached(f"{two.address}:{JOB_PORT}", one)
+            node.until_reached(f"{one.address}:{JOB_PORT}", two)
+            node.until_reached(f"{ELSEWHERE}:{OPEN_PORT}", one)
+            node.until_reached(f"127.0.0.1:{foreign.port}")
+            assert node.reached([f"{ELSEWHERE}:{OPEN_PORT}"], two) == [False]
+            assert node.reached([f"{one.address}:{JOB_PORT}", f"{GATEWAY}:{one.port}"], foreign) == [False, False]
+
+        assert_kept()
+        # One that Nomad starts before it is started again is recorded by then.
+        late = node.start("blue", "late")
+        assert node.reached([f"{one.address}:{JOB_PORT}"], late) == [False]
+        node.kill_nomad()
+        isolated.call("adopt")
+        node.plugins = f"{plugins}:{plugin_folder()}"
+        node.start_nomad()
+        assert_kept()
+        node.until_reached(f"{one.address}:{JOB_PORT}", late)
+        new = node.start("green", "new")
+        node.until_reached(f"{foreign.address}:{JOB_PORT}", new)
+        assert node.reached([f"{one.address}:{JOB_PORT}"], new) == [False]
+        for job in (one, two, late, foreign, new):
+            node.stop(job)
+        ours = {job.allocation for job in (one, two, late, foreign, new)}
+        wait_for(
+            "their records go with them",
+            lambda: not ours & {each.id for each in Records(isolated.folder).allocations()},
+        )
+        isolated.call("switch_off")

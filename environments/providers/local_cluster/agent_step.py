@@ -23,11 +23,15 @@ AgentName = Literal["consul", "openbao", "nomad"]
 
 @dataclass(frozen=True)
 class RunningAgent:
-    """An agent that can be used. `ca` is the certificate (PEM) that its own one is checked against; usually empty."""
+    """An agent that can be used. `ca` is the certificate (PEM) that its own one is checked against; usually empty.
+
+    `warning` is what people should know about how it was started, in whole sentences.
+    """
 
     address: str
     version: str
     ca: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ class AgentLocal(OwnThingsOnly):
                 options.agent, context.owner.id, options.binaries, options.ports, options.infra_image
             )
             run.log(f"{options.agent} {agent.version} runs at {agent.address}")
+            if agent.warning:
+                run.log(f"Warning: {agent.warning}")
         return {"address": agent.address, "version": agent.version, "ca": agent.ca, "ours": not options.address}
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from environments import cni
+from environments.node_firewall import REACHED, Lack, Reason
 from images import job_networks, machine
 from images.errors import PackagesMissing
 
@@ -34,6 +35,21 @@ def test_doctor_says_what_is_missing_and_what_to_install(
     install(folder)
     (check,) = machine.job_networks()
     assert (check.verdict, str(folder) in check.sentence) == ("ok", True)
+
+
+def test_doctor_says_what_keeps_jobs_of_different_environments_apart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(machine.isolation()) == []  # the check above says it
+    install(folder)
+    missing = Lack(Reason.NO_BRIDGE_NETFILTER, "br_netfilter isn't loaded.", "Run modprobe br_netfilter.")
+    monkeypatch.setattr(machine, "lack", lambda plugins: missing)
+    (check,) = machine.isolation()
+    assert (check.name, check.verdict, check.hint) == ("isolation", "warn", "Run modprobe br_netfilter.")
+    assert check.sentence == f"br_netfilter isn't loaded. {REACHED}"
+    monkeypatch.setattr(machine, "lack", lambda plugins: None)
+    (check,) = machine.isolation()
+    assert check.verdict == "ok"
 
 
 def test_a_folder_that_lacks_one_plugin_is_none(folder: Path) -> None:

@@ -500,10 +500,11 @@ def test_a_service_that_does_not_answer_is_told_at_once(
 
 
 class Host:
-    """A machine with one agent, or without."""
+    """A machine with one agent, or without. `warning`: what it says when the agent is started."""
 
-    def __init__(self, found: FoundAgent | None) -> None:
+    def __init__(self, found: FoundAgent | None, warning: str = "") -> None:
         self.found = found
+        self.warning = warning
 
     def find(self, agent: str) -> FoundAgent | None:
         return self.found
@@ -512,7 +513,7 @@ class Host:
         self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
     ) -> RunningAgent:
         self.found = FoundAgent(owner, "process 1")
-        return RunningAgent("http://127.0.0.1:1", "1.0")
+        return RunningAgent("http://127.0.0.1:1", "1.0", warning=self.warning)
 
     def adopt(self, agent: str, address: str, token_file: str, ca_file: str) -> RunningAgent:
         return RunningAgent(address, "1.0")
@@ -538,6 +539,14 @@ def test_an_agent_is_planned_by_whether_it_runs(found: FoundAgent | None, told: 
     assert _told(executor.plan(context, Run())) == told
     executor.apply(context, Run())
     assert executor.plan(context, Run()) == ()
+
+
+def test_what_an_agent_cannot_do_on_this_machine_is_told_in_the_log() -> None:
+    context = StepContext(ALPHA, "nomad", AgentLocalOptions(agent="nomad"), bundle())
+    for warning in ("", "Jobs of different environments reach each other."):
+        run = Run()
+        AgentLocal(Host(None, warning)).apply(context, run)
+        assert run.lines[1:] == ([f"Warning: {warning}"] if warning else [])
 
 
 def test_an_agent_of_others_is_left_as_it_is() -> None:

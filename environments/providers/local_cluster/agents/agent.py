@@ -84,6 +84,11 @@ class Agent(ABC):
     # --- the same for all ---
 
     @property
+    def warning(self) -> str:
+        """What people should know about how it was started, in whole sentences; empty: nothing."""
+        return ""
+
+    @property
     def title(self) -> str:
         return TITLES[self.part]
 

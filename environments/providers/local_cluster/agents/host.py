@@ -43,7 +43,7 @@ class LocalCluster:
         if agent == "nomad" and agents.consul.pid() is not None:
             agents.consul.trust_ca()  # Nomad comes after both, so the CA is there by now
         status = started.observe()
-        return RunningAgent(address=status.address, version=status.version)
+        return RunningAgent(address=status.address, version=status.version, warning=started.warning)
 
     def adopt(self, agent: str, address: str, token_file: str, ca_file: str) -> RunningAgent:
         """Sees that it answers and takes the token, and keeps where it is. Raises `BackendError`, `InvalidInput`."""

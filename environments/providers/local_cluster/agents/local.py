@@ -10,6 +10,7 @@ from environments.private_files import private_folder, remove_folder
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents.agent import Agent, AgentStatus, agents_environment
 from environments.providers.local_cluster.agents.consul import ConsulAgent
+from environments.providers.local_cluster.agents.isolating import KEEPER
 from environments.providers.local_cluster.agents.nomad import NomadAgent
 from environments.providers.local_cluster.agents.openbao import OpenBaoAgent
 from environments.providers.local_cluster.agents.ports import Ports
@@ -49,6 +50,7 @@ class LocalAgents:
         self.openbao = OpenBaoAgent(self.site, supervisor)
         self.nomad = NomadAgent(self.site, supervisor)
         programs.update({agent.name: agent.program() for agent in self.all()})
+        programs[KEEPER] = self.nomad.isolation.program()
 
     @staticmethod
     def exist(state: Path) -> bool:

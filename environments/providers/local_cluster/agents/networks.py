@@ -6,18 +6,18 @@ machine share nothing here but chains of the firewall, in which each has rules o
 
 import fcntl
 import ipaddress
-import os
 import re
 import secrets
 import shlex
 import socket
 import struct
-import subprocess
 from collections.abc import Collection, Iterator
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+from environments import cni
 from environments.domain.errors import MachineError
+from environments.node_firewall import find, run_program
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
@@ -26,9 +26,7 @@ SUBNETS = tuple(subnet for block in _BLOCKS for subnet in block.subnets(new_pref
 
 _CLAIMS = Path("/run/calvinverse/subnets")
 """A file for each subnet in use, which holds the folder of its agent. It is empty after a start of the machine."""
-_LEASES = Path("/var/run/cni/nomad")
-"""Where the plugin `host-local` keeps which container has which address, for every Nomad of this machine."""
-_RESULTS = Path("/var/lib/cni/results")
+_LEASES, _RESULTS = cni.LEASES, cni.RESULTS
 _ROUTES = Path("/proc/net/route")
 
 _ID = re.compile(r'id: "([^"]+)"')
@@ -168,23 +166,15 @@ def _named(word: str, ids: Collection[str]) -> bool:
 
 
 def _iptables(table: str, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["iptables", "-w", "10", "-t", table, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},
-        )
-    except FileNotFoundError:
+    """What iptables printed. A change that fails is made again by the caller; raises `MachineError` for a listing."""
+    if find("iptables") is None:
         return ""  # no rules without it
-    except subprocess.TimeoutExpired as error:
-        raise MachineError(f"`iptables` took longer than {_SECONDS:.0f} s.") from error
-    if done.returncode and arguments[0] == "-S":
-        raise MachineError(f"The rules of the firewall can't be listed: {done.stderr.strip()}")
-    return done.stdout
+    try:
+        return run_program(("iptables", "-w", "10", "-t", table, *arguments), seconds=_SECONDS)
+    except MachineError:
+        if arguments[0] == "-S":
+            raise
+        return ""
 
 
 def _remove_bridge(name: str) -> None:

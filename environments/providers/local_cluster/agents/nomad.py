@@ -12,10 +12,14 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.domain.names import SERVICE_VOLUMES
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.backend.calls import Caller, Part
-from environments.providers.local_cluster.agents import engine, leftovers, networks, nomad_start
+from environments.providers.local_cluster.agents import engine, isolating, leftovers, networks, nomad_start
 from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.consul import ConsulAgent
+from environments.providers.local_cluster.agents.isolating import ISOLATED_META, KEEPER, JobIsolation
 from environments.providers.local_cluster.agents.ports import LOOPBACK
-from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER
+from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER, Site
+from environments.providers.local_cluster.agents.supervisor import Supervisor
+from environments.providers.local_cluster.isolation.model import Names, Network
 
 _ADMIN_NAME = "calvinverse-admin"
 
@@ -39,6 +43,11 @@ class NomadAgent(Agent):
     binary: ClassVar[str] = "nomad"
     # Tasks that don't run as root must be able to enter the folders below `local`; the data folder itself is closed.
     umask: ClassVar[str] = "022"
+
+    def __init__(self, site: Site, supervisor: Supervisor) -> None:
+        super().__init__(site, supervisor)
+        log = site.folder / "logs" / f"{KEEPER}.log"
+        self.isolation = JobIsolation(self.folder / nomad_start.ISOLATION, log, supervisor)
 
     @property
     def port(self) -> int:
@@ -64,9 +73,10 @@ class NomadAgent(Agent):
                 os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
         # Users of a build, such as apt's, need access to it.
         self.builds.chmod(0o711)
-        if self._plugins() is not None:
+        if (plugins := self._plugins()) is not None:
             before = self._subnet_file.read_text().strip() if self._subnet_file.exists() else ""
             write_if_changed(self._subnet_file, networks.claim(self.data, before) + "\n")
+            self.isolation.switch_on(Network(self.bridge, names=self._names()), plugins)
         else:
             private_folder(self._no_plugins)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
@@ -98,12 +108,22 @@ class NomadAgent(Agent):
         """The CNI plugins; None if no group can have a network of its own."""
         return plugin_folder() if self.site.infra_image else None
 
+    @property
+    def warning(self) -> str:
+        return self.isolation.warning
+
+    def _names(self) -> Names | None:
+        """Consul's DNS server for jobs; None if Consul isn't ours."""
+        if not (self.site.folder / ConsulAgent.name).is_dir():
+            return None
+        return isolating.names(self._subnet_file.read_text().strip(), self.site.ports, isolating.resolvers())
+
     def _networks(self) -> dict[str, Any]:
         plugins = self._plugins()
         if plugins is None:
             return {"cni_path": str(self._no_plugins)}
         return {
-            "cni_path": str(plugins),
+            "cni_path": self.isolation.plugin_path(plugins),
             "bridge_network_name": self.bridge,
             "bridge_network_subnet": self._subnet_file.read_text().strip(),
         }
@@ -112,6 +132,8 @@ class NomadAgent(Agent):
         chosen, ports = self.site.chosen, self.site.ports
         volumes = {name: self.site.volumes / name for name in SERVICE_VOLUMES} | {BUILDS_VOLUME: self.builds}
         meta = {BUILDS_META: str(self.builds)}
+        if self._plugins() is not None and not self.isolation.lacking:
+            meta[ISOLATED_META] = "true"
         if (socket := engine.socket()) is not None:
             volumes[SOCKET_VOLUME] = socket
             meta[SOCKET_GROUP_META] = str(socket.stat().st_gid)
@@ -287,6 +309,7 @@ class NomadAgent(Agent):
         allocations = leftovers.allocations_of(self.data)
         leftovers.clear(self.data, [self.cgroup])
         leftovers.clear_volumes(self.site.volumes)
+        self.isolation.switch_off()
         if self._subnet_file.exists():
             networks.clear(self.bridge, self._subnet_file.read_text().strip(), allocations)
             networks.release(self.data)

@@ -4,6 +4,9 @@ Nomad first starts the container that holds the network of an allocation, then h
 between, it takes the container for a complete network when it starts again, and the tasks have no address and no ports.
 Without the container, Nomad makes the network anew. A container that tasks share the network of is never touched.
 
+Where jobs are isolated, allocations that Nomad has connected without our plugin of CNI are recorded, and their rules
+written.
+
 Usage: `python -m environments.providers.local_cluster.agents.nomad_start NOMAD agent -config FILE`
 """
 
@@ -13,6 +16,9 @@ import sys
 import time
 from pathlib import Path
 
+ISOLATION = "isolation"
+"""The folder beside Nomad's data in which the isolation of jobs keeps its records; see `isolation.records`."""
+
 LISTINGS, PAUSE = 8, 0.25
 """How often containers are listed, and seconds in between: the engine completes what a killed Nomad has requested."""
 
@@ -20,9 +26,11 @@ LISTINGS, PAUSE = 8, 0.25
 def main(command: list[str]) -> None:
     """Becomes the command, whose last word is Nomad's configuration file. Raises `OSError` if it can't be started."""
     try:
-        remove_unused(Path(json.loads(Path(command[-1]).read_text())["data_dir"]))
+        data = Path(json.loads(Path(command[-1]).read_text())["data_dir"])
+        remove_unused(data)
+        isolate(data.parent / ISOLATION)
     except Exception as error:  # noqa: BLE001 - Nomad has to start: its other allocations are complete
-        print(f"Unused networks of allocations can't be removed: {error}", file=sys.stderr, flush=True)
+        print(f"Networks of allocations can't be put right: {error}", file=sys.stderr, flush=True)
     os.execvp(command[0], command)  # noqa: S606
 
 
@@ -45,6 +53,14 @@ def remove_unused(data: Path) -> list[str]:
         print(f"The network of allocation {allocation} had no tasks yet and is made anew.", file=sys.stderr, flush=True)
     networks.drop_leases(removed)
     return removed
+
+
+def isolate(folder: Path) -> None:
+    """Records allocations that ran before the isolation was switched on, if it is. Raises `MachineError`."""
+    if folder.is_dir():
+        from environments.providers.local_cluster.isolation import keeping
+
+        keeping.adopt(folder)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from environments import cni, node_firewall
 from environments.domain.errors import CalvinverseError, MachineError
+from environments.node_firewall import NotIsolated
 from environments.private_files import locked, private_folder, remove_folder, write_if_changed
-from environments.providers.local_cluster.isolation import firewall, plugin
-from environments.providers.local_cluster.isolation.firewall import Firewall, NotIsolated
+from environments.providers.local_cluster.isolation import plugin
+from environments.providers.local_cluster.isolation.adopting import connected
+from environments.providers.local_cluster.isolation.firewall import Firewall
 from environments.providers.local_cluster.isolation.model import Network
 from environments.providers.local_cluster.isolation.records import Records, Settings
 
@@ -17,12 +20,23 @@ PERIOD = 5.0
 """Seconds between two looks at the rules: somebody may have flushed the firewall."""
 
 
+def plugins(folder: Path) -> Path:
+    """The folder that comes first in Nomad's `cni_path` where the isolation is switched on."""
+    return Records(folder).plugins
+
+
+def settings_file(folder: Path) -> Path:
+    """The configuration of the program that this module is (`main`)."""
+    return Records(folder).settings_file
+
+
 def switch_on(folder: Path, network: Network, plugins: Path | None) -> Path:
     """Writes the rules of what is known, and gives the folder that comes first in Nomad's `cni_path`.
 
-    Has to be done before Nomad's client starts. Raises `NotIsolated`, `MachineError`.
+    Allocations that run on the bridge already are recorded before the rules are written. Nomad's client runs the plugin
+    when it starts the next time. Raises `NotIsolated`, `MachineError`.
     """
-    if (lack := firewall.lack(plugins)) is not None:
+    if (lack := node_firewall.lack(plugins)) is not None:
         raise NotIsolated(lack)
     assert plugins is not None
     records = Records(folder)
@@ -33,16 +47,23 @@ def switch_on(folder: Path, network: Network, plugins: Path | None) -> Path:
     command = [sys.executable, "-I", "-m", plugin.__name__, str(folder)]
     write_if_changed(script, f"#!/bin/sh\nexec {shlex.join(command)}\n")
     script.chmod(0o700)
-    renew(folder)
+    adopt(folder)
     return records.plugins
 
 
-def renew(folder: Path) -> bool:
+def adopt(folder: Path) -> bool:
+    """Records allocations on the bridge that Nomad has connected without the plugin, then does what `renew` does."""
+    return renew(folder, adopting=True)
+
+
+def renew(folder: Path, *, adopting: bool = False) -> bool:
     """Puts back whatever is missing of the rules; returns whether that was anything. Raises `MachineError`."""
     records = Records(folder)
     rules = Firewall()
     with locked(records.lock):
         network = records.settings().network
+        for found in connected(network, records.allocations(), cni.LEASES, cni.RESULTS) if adopting else ():
+            records.add(found)
         changed = rules.apply(network, records.allocations())
         if Path("/sys/class/net", network.bridge).exists():
             rules.filter_bridge(network)
@@ -66,9 +87,9 @@ def switch_off(folder: Path) -> None:
 
 
 def keep(folder: Path, pause: Callable[[float], None], say: Callable[[str], None]) -> None:
-    """Renews the rules until `pause` raises; says what changed, and each failure once."""
+    """Renews the rules until the folder is gone; says what changed, and each failure once."""
     failure = ""
-    while True:
+    while settings_file(folder).exists():
         try:
             if renew(folder):
                 say("The rules were not as they should be; they are renewed.")
@@ -81,7 +102,7 @@ def keep(folder: Path, pause: Callable[[float], None], say: Callable[[str], None
 
 
 def main() -> None:
-    """Renews the rules of the folder of this configuration file until a signal ends it."""
+    """Renews the rules of the folder of this configuration file until that is gone or a signal comes."""
     keep(Path(sys.argv[-1]).parent, time.sleep, lambda text: print(text, flush=True))
 
 

@@ -1,7 +1,7 @@
 """What the isolation of jobs is about: the bridge of a node, the allocations on it, and where they may connect to."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Literal, cast
@@ -9,6 +9,12 @@ from typing import Any, Literal, cast
 from environments.domain.errors import InvalidInput
 
 Protocol = Literal["tcp", "udp"]
+
+OUTGOING = "CALVINVERSE_OUTGOING"
+"""Where the group's tasks may connect to: in the job file `network { cni { args = { CALVINVERSE_OUTGOING = … } } }`."""
+
+OWN_ARGUMENTS = "CALVINVERSE_"
+"""What the names of our arguments of CNI begin with."""
 
 _BRIDGE = re.compile(r"[a-z][a-z0-9]{0,14}")
 """A name of an interface, at most 15 bytes. Names of our chains hold it between hyphens, so it holds none itself."""
@@ -36,8 +42,21 @@ Outgoing = tuple[Destination, ...] | None
 
 
 @dataclass(frozen=True)
+class Names:
+    """The node's DNS server for jobs, at `address` and `port`. Jobs reach it at port 53 of `gateway`, the bridge.
+
+    What jobs ask the `resolvers`, which are the node's own, it answers too: they know no services.
+    """
+
+    gateway: IPv4Address
+    address: IPv4Address
+    port: int
+    resolvers: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True)
 class Network:
-    """Nomad's bridge on this node. `host_ports` are those of the node that jobs may use, such as a DNS server's.
+    """Nomad's bridge on this node. `host_ports` are those of the node that jobs may use; `names` is a DNS server.
 
     `published`: other machines reach ports that jobs publish. Without it only the node itself does.
     """
@@ -45,6 +64,7 @@ class Network:
     bridge: str
     host_ports: tuple[Destination, ...] = ()
     published: bool = False
+    names: Names | None = None
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):
@@ -64,6 +84,14 @@ class Allocation:
     outgoing: Outgoing = None
 
 
+def check_arguments(given: Mapping[str, str]) -> Outgoing:
+    """Where arguments of CNI let a job connect to. Raises `InvalidInput` for unknown ones and wrong values of ours."""
+    unknown = sorted(key for key in given if key.startswith(OWN_ARGUMENTS) and key != OUTGOING)
+    if unknown:
+        raise InvalidInput(f"There is no argument {unknown[0][:80]!r} of CNI.", hint=f"Write {OUTGOING}.")
+    return parse_outgoing(given.get(OUTGOING, "all"))
+
+
 def parse_outgoing(text: str) -> Outgoing:
     """`all`, `none`, or destinations such as `tcp:10.1.0.0/16:443,udp:192.0.2.7:5000-5010`. Raises `InvalidInput`."""
     if text == "all":
@@ -72,7 +100,10 @@ def parse_outgoing(text: str) -> Outgoing:
         return ()
     words = text.split(",")
     if len(words) > _MAXIMUM_DESTINATIONS:
-        raise InvalidInput(f"Outgoing connections can list {_MAXIMUM_DESTINATIONS} destinations at most.")
+        raise InvalidInput(
+            f"Outgoing connections can list {_MAXIMUM_DESTINATIONS} destinations at most.",
+            hint="Write networks such as tcp:192.0.2.0/24:443, and ranges of ports such as 5000-5010.",
+        )
     return tuple(parse_destination(word.strip()) for word in words)
 
 
@@ -116,6 +147,22 @@ def from_json(data: Any) -> Allocation:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"The record of an allocation's address can't be read: {error!r}.") from error
+
+
+def names_to_json(names: Names) -> dict[str, Any]:
+    """The server of names as JSON values; see `names_from_json`."""
+    return {
+        "gateway": str(names.gateway),
+        "address": str(names.address),
+        "port": names.port,
+        "resolvers": [str(resolver) for resolver in names.resolvers],
+    }
+
+
+def names_from_json(data: Any) -> Names:
+    """What `names_to_json` wrote. Raises `KeyError`, `TypeError`, `ValueError`."""
+    resolvers = tuple(IPv4Address(resolver) for resolver in data["resolvers"])
+    return Names(IPv4Address(data["gateway"]), IPv4Address(data["address"]), int(data["port"]), resolvers)
 
 
 def with_allocation(known: Iterable[Allocation], new: Allocation) -> list[Allocation]:

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from environments.domain.errors import CalvinverseError, InvalidInput
+from environments.node_firewall import NotIsolated, bridge_lack
 from environments.private_files import locked
-from environments.providers.local_cluster.isolation.firewall import Firewall, NotIsolated, bridge_lack
-from environments.providers.local_cluster.isolation.model import Allocation, Network, parse_outgoing
+from environments.providers.local_cluster.isolation.firewall import Firewall
+from environments.providers.local_cluster.isolation.model import Allocation, Network, check_arguments
 from environments.providers.local_cluster.isolation.records import Records
 
-OUTGOING = "CALVINVERSE_OUTGOING"
-"""Where the group's tasks may connect to: in the job file `network { cni { args = { CALVINVERSE_OUTGOING = … } } }`."""
-
-_OWN_ARGUMENTS = "CALVINVERSE_"
 _MAXIMUM_INPUT = 4 * 1024 * 1024
 _FAILED = 100
 """CNI: codes from 100 on are the plugin's own."""
@@ -41,9 +38,7 @@ def arguments(text: str) -> dict[str, str]:
 
 def allocation(network: Network, given: Mapping[str, str], container: str, config: Any) -> Allocation:
     """The allocation that gets an address. Raises `InvalidInput` if Nomad doesn't say which one, or where."""
-    unknown = sorted(key for key in given if key.startswith(_OWN_ARGUMENTS) and key != OUTGOING)
-    if unknown:
-        raise InvalidInput(f"There is no argument {unknown[0][:80]!r} of CNI.", hint=f"Write {OUTGOING}.")
+    outgoing = check_arguments(given)
     namespace = given.get("NOMAD_NAMESPACE", "")
     if not namespace or given.get("NOMAD_ALLOC_ID") != container:
         raise InvalidInput(
@@ -59,7 +54,7 @@ def allocation(network: Network, given: Mapping[str, str], container: str, confi
         raise InvalidInput(
             f"The allocation isn't at one address on the bridge {network.bridge!r}.", hint="Run `doit deploy` again."
         )
-    return Allocation(container, namespace, IPv4Address(addresses[0]), parse_outgoing(given.get(OUTGOING, "all")))
+    return Allocation(container, namespace, IPv4Address(addresses[0]), outgoing)
 
 
 def connect(records: Records, firewall: Firewall, environment: Mapping[str, str], config: Any) -> None:
@@ -83,6 +78,17 @@ def disconnect(records: Records, firewall: Firewall, container: str) -> None:
         firewall.apply(records.settings().network, records.allocations())
 
 
+def with_names(network: Network, config: Any) -> Any:
+    """The input of CNI's plugin, so that the tasks of the allocation ask the network's DNS server, if there is one.
+
+    Nomad takes the servers from what the plugins print, unless the job file has a block `dns`.
+    """
+    if network.names is None:
+        return config
+    servers = {"nameservers": [str(network.names.gateway)]}
+    return {**config, "prevResult": {**config["prevResult"], "dns": servers}}
+
+
 def main() -> NoReturn:
     """Our part, then CNI's own plugin in this process, with the same input. A failure is printed as CNI wants it."""
     records = Records(Path(sys.argv[1]))
@@ -94,6 +100,8 @@ def main() -> NoReturn:
             config = json.loads(text)
             version = str(config.get("cniVersion", version))
             connect(records, Firewall(), os.environ, config)
+            if command == "ADD":
+                text = json.dumps(with_names(records.settings().network, config)).encode()
         elif command == "DEL":
             _try_to_disconnect(records)
         plugin = records.settings().firewall

@@ -22,6 +22,8 @@ from environments.providers.local_cluster.isolation.model import (
     Allocation,
     Network,
     from_json,
+    names_from_json,
+    names_to_json,
     parse_destination,
     to_json,
     with_allocation,
@@ -45,7 +47,7 @@ class Records:
         self.folder = folder
         self.lock = folder / "lock"
         self.plugins = folder / "cni"
-        self._settings = folder / "network.json"
+        self.settings_file = folder / "network.json"
         self._allocations = folder / "allocations"
 
     def write_settings(self, settings: Settings) -> bool:
@@ -56,17 +58,21 @@ class Records:
             "host_ports": [str(port) for port in network.host_ports],
             "published": network.published,
             "firewall": str(settings.firewall),
+            "names": None if network.names is None else names_to_json(network.names),
         }
-        return write_if_changed(self._settings, json.dumps(data, indent=2) + "\n")
+        return write_if_changed(self.settings_file, json.dumps(data, indent=2) + "\n")
 
     def settings(self) -> Settings:
         """What `write_settings` kept. Raises `MachineError`."""
         try:
-            data = json.loads(self._settings.read_text())
+            data = json.loads(self.settings_file.read_text())
             ports = tuple(parse_destination(port) for port in data["host_ports"])
-            return Settings(Network(data["bridge"], ports, bool(data["published"])), Path(data["firewall"]))
+            names = names_from_json(found) if (found := data.get("names")) else None
+            return Settings(Network(data["bridge"], ports, bool(data["published"]), names), Path(data["firewall"]))
         except (OSError, ValueError, KeyError, TypeError, InvalidInput) as error:
-            raise MachineError(f"{self._settings} can't be read: {error}.", hint="Run `doit deploy` again.") from error
+            raise MachineError(
+                f"{self.settings_file} can't be read: {error}.", hint="Run `doit deploy` again."
+            ) from error
 
     def allocations(self) -> Sequence[Allocation]:
         """All that are known; a record that can't be read counts for nothing, so its allocation reaches nothing."""

@@ -12,19 +12,24 @@ Chains of one bridge, `CALV-<bridge>` and `CALV-<bridge>-<part>`:
     TO      from other machines, or other networks of the node, to a job
 
 A packet whose source is not the address of a known allocation is dropped: until an allocation is known, it reaches
-nothing. Jobs have no IPv6: all of it is dropped.
+nothing. Jobs have no IPv6: all of it is dropped. It is dropped and not rejected, because only the table `filter` can
+reject, and there rules of others may come first.
+
+In the table `nat` the chain `CALV-<bridge>` leads what jobs ask about names to the node's DNS server.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from itertools import groupby, takewhile
 
-from environments.providers.local_cluster.isolation.model import Allocation, Destination, Network
+from environments.node_firewall import TABLE
+from environments.providers.local_cluster.isolation.model import Allocation, Destination, Network, Protocol
 
 Chains = Mapping[str, Sequence[str]]
 """Rules of each chain, as `iptables-save` prints them behind the name of the chain."""
 
-TABLE = "mangle"
+MANGLE, NAT = TABLE, "nat"
 _PREFIX = "CALV-"
 _ANSWERS = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
 
@@ -62,7 +67,7 @@ def rules(network: Network, allocations: Iterable[Allocation]) -> Ruleset:
     known = sorted(allocations, key=lambda each: (each.environment, each.address))
     chains = {
         main: [_ANSWERS, f"-o {bridge} -j {main}-JOBS", f"! -o {bridge} -j {main}-OUT"],
-        f"{main}-IN": [_ANSWERS, *(f"{_to(port)} -j RETURN" for port in network.host_ports), "-j DROP"],
+        f"{main}-IN": [_ANSWERS, *(f"{_to(port)} -j RETURN" for port in _host_ports(network)), "-j DROP"],
         f"{main}-TO": [
             _ANSWERS,
             *(["-m conntrack --ctstate DNAT -j RETURN"] if network.published else []),
@@ -96,6 +101,36 @@ def rules_ipv6(network: Network) -> Ruleset:
     return Ruleset({main: ["-j DROP"], f"{main}-IN": ["-j DROP"], f"{main}-TO": ["-j DROP"]}, _hooks(network))
 
 
+def rules_nat(network: Network) -> Ruleset:
+    """The rules that lead jobs to the node's DNS server, where there is one."""
+    names = network.names
+    if names is None:
+        return Ruleset({}, {})
+    main = main_chain(network)
+    to = f"-j DNAT --to-destination {names.address}:{names.port}"
+    return Ruleset(
+        {
+            main: [
+                f"-d {server}/32 -p {protocol} -m {protocol} --dport 53 {to}"
+                for server in (names.gateway, *names.resolvers)
+                for protocol in _PROTOCOLS
+            ]
+        },
+        {"PREROUTING": [f"-i {network.bridge} -j {main}"]},
+    )
+
+
+def _host_ports(network: Network) -> list[Destination]:
+    """Those that jobs may use: the given ones, and the DNS server's, to which `rules_nat` has led its packets."""
+    if (names := network.names) is None:
+        return list(network.host_ports)
+    server = IPv4Network(names.address)
+    return [*network.host_ports, *(Destination(p, server, names.port, names.port) for p in _PROTOCOLS)]
+
+
+_PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")
+
+
 def _hooks(network: Network) -> dict[str, list[str]]:
     main, bridge = main_chain(network), network.bridge
     return {
@@ -122,7 +157,7 @@ def parse(saved: str) -> dict[str, list[str]]:
     return chains
 
 
-def change(network: Network, current: Chains, wanted: Ruleset | None) -> str:
+def change(network: Network, current: Chains, wanted: Ruleset | None, table: str = MANGLE) -> str:
     """What `iptables-restore --noflush` has to read for the wanted rules; None: for none of ours. Empty: nothing to do.
 
     It names no chain of others, and no rule of others in the built-in chains.
@@ -135,7 +170,7 @@ def change(network: Network, current: Chains, wanted: Ruleset | None) -> str:
         return ""
     surplus = [chain for chain in ours if chain not in chains]
     lines = [
-        f"*{TABLE}",
+        f"*{table}",
         *(f":{chain} - [0:0]" for chain in chains),  # makes the chain, or empties it
         *(f"-A {chain} {rule}" for chain, found in chains.items() for rule in found),
         *moved,

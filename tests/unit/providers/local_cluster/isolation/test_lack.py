@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from environments.providers.local_cluster.isolation import firewall
-from environments.providers.local_cluster.isolation.firewall import Lack, NotIsolated, Reason, bridge_lack, lack
+from environments import node_firewall
+from environments.node_firewall import Lack, NotIsolated, Reason, bridge_lack, lack
 
 PROGRAMS = {"iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore", "ip"}
 
@@ -17,11 +17,11 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine that lacks nothing; gives its folder of plugins."""
     for name in ("bridge", "ipv6", "firewall"):
         (tmp_path / name).touch()
-    monkeypatch.setattr(firewall, "_BRIDGED", tmp_path / "bridge")
-    monkeypatch.setattr(firewall, "_IPV6", tmp_path / "ipv6")
+    monkeypatch.setattr(node_firewall, "_BRIDGED", tmp_path / "bridge")
+    monkeypatch.setattr(node_firewall, "IPV6", tmp_path / "ipv6")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name, path: name if name in PROGRAMS else None)
-    monkeypatch.setattr(firewall, "run_program", lambda command, text: "")
+    monkeypatch.setattr(node_firewall, "run_program", lambda command, text: "")
     return tmp_path
 
 
@@ -78,5 +78,5 @@ def test_what_iptables_refuses_is_told(plugins: Path, monkeypatch: pytest.Monkey
     def refuse(command: object, text: str) -> str:
         raise NotIsolated(refusal)
 
-    monkeypatch.setattr(firewall, "run_program", refuse)
+    monkeypatch.setattr(node_firewall, "run_program", refuse)
     assert lack(plugins) is refusal

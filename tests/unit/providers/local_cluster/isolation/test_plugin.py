@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
+from environments.node_firewall import Lack, NotIsolated, Reason
 from environments.providers.local_cluster.isolation import keeping, plugin
-from environments.providers.local_cluster.isolation.firewall import Firewall, Lack, NotIsolated, Reason
-from environments.providers.local_cluster.isolation.model import Allocation, Network, parse_destination, parse_outgoing
-from environments.providers.local_cluster.isolation.plugin import allocation, arguments, connect, disconnect
+from environments.providers.local_cluster.isolation.firewall import Firewall
+from environments.providers.local_cluster.isolation.model import (
+    Allocation,
+    Names,
+    Network,
+    parse_destination,
+    parse_outgoing,
+)
+from environments.providers.local_cluster.isolation.plugin import allocation, arguments, connect, disconnect, with_names
 from environments.providers.local_cluster.isolation.records import Records, Settings
 from tests.fakes.iptables import Iptables, Packet
 
@@ -154,12 +161,28 @@ def test_a_record_that_cannot_be_read_opens_nothing(records: Records, text: str)
     assert list(records.allocations()) == []
 
 
+@pytest.mark.parametrize(
+    "names",
+    [None, Names(IPv4Address("172.26.64.1"), IPv4Address("127.0.0.10"), 53, (IPv4Address("198.51.100.7"),))],
+)
+def test_tasks_ask_the_server_of_names_if_the_bridge_has_one(records: Records, names: Names | None) -> None:
+    """It is kept with the other settings, and told to Nomad in what CNI's plugin prints."""
+    network = Network("nomad", names=names)
+    records.write_settings(Settings(network, Path("/usr/lib/cni/firewall")))
+    assert records.settings().network == network
+    config = _config("172.26.64.2")
+    told = {"dns": {"nameservers": ["172.26.64.1"]}} if names else {}
+    assert with_names(network, config) == {**config, "prevResult": {**config["prevResult"], **told}}
+
+
 def test_settings_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match=r"network\.json can't be read"):
         Records(tmp_path).settings()
 
 
-def test_rules_are_renewed_and_each_failure_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_are_renewed_until_they_are_switched_off_and_each_failure_is_said_once(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcomes: list[Callable[[], bool]] = []
 
     def fail() -> bool:
@@ -171,9 +194,8 @@ def test_rules_are_renewed_and_each_failure_is_said_once(tmp_path: Path, monkeyp
 
     def pause(seconds: float) -> None:
         if not outcomes:
-            raise KeyboardInterrupt
+            records.settings_file.unlink()
 
-    with pytest.raises(KeyboardInterrupt):
-        keeping.keep(tmp_path, pause, said.append)
+    keeping.keep(records.folder, pause, said.append)
     failure, renewed = "The rules can't be renewed: It doesn't work.", "The rules were not as they should be; "
     assert [line.startswith(start) for line, start in zip(said, (failure, renewed, failure), strict=True)] == [True] * 3

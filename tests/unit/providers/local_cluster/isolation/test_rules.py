@@ -7,13 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from environments.domain.errors import InvalidInput
-from environments.providers.local_cluster.isolation.firewall import Firewall, NotIsolated
-from environments.providers.local_cluster.isolation.model import Allocation, Network, parse_destination, parse_outgoing
+from environments.node_firewall import NotIsolated
+from environments.providers.local_cluster.isolation.firewall import Firewall
+from environments.providers.local_cluster.isolation.model import (
+    Allocation,
+    Names,
+    Network,
+    parse_destination,
+    parse_outgoing,
+)
 from environments.providers.local_cluster.isolation.rules import METADATA, OTHER_BRIDGES, change, parse, rules
 from tests.fakes.iptables import BUILT_IN, Iptables, Packet
 
 BRIDGE = "nomad"
 NETWORK = Network(BRIDGE)
+NAMED = Network(
+    BRIDGE,
+    names=Names(IPv4Address("172.26.64.1"), IPv4Address("127.0.0.10"), 8600, (IPv4Address("198.51.100.7"),)),
+)
 
 
 def _id(number: int) -> str:
@@ -95,6 +106,31 @@ def test_no_job_reaches_its_node_except_for_the_ports_that_are_given() -> None:
         assert not iptables.passes(packet)
 
 
+def test_jobs_ask_the_dns_server_of_their_node_and_reach_nothing_else_beside_it() -> None:
+    """The rules of `nat` come first, so the rules for the node itself see the server's own address and port."""
+    iptables = _applied(ONE, network=NAMED)
+    source = str(ONE.address)
+    for protocol in ("tcp", "udp"):
+        assert iptables.passes(Packet(source, "127.0.0.10", BRIDGE, protocol=protocol, port=8600))
+        for address, port in (("127.0.0.10", 8500), ("127.0.0.1", 8600), ("172.26.64.1", 53)):
+            assert not iptables.passes(Packet(source, address, BRIDGE, protocol=protocol, port=port))
+    to = "-j DNAT --to-destination 127.0.0.10:8600"
+    assert iptables.nat["PREROUTING"] == ["-i nomad -j CALV-nomad"]
+    assert iptables.nat["CALV-nomad"] == [
+        f"-d 172.26.64.1/32 -p tcp -m tcp --dport 53 {to}",
+        f"-d 172.26.64.1/32 -p udp -m udp --dport 53 {to}",
+        f"-d 198.51.100.7/32 -p tcp -m tcp --dport 53 {to}",
+        f"-d 198.51.100.7/32 -p udp -m udp --dport 53 {to}",
+    ]
+    firewall = Firewall(iptables.run, ipv6=True)
+    assert not firewall.apply(NAMED, [ONE])
+    assert firewall.apply(NETWORK, [ONE])
+    assert iptables.nat == {chain: [] for chain in BUILT_IN}
+    firewall.apply(NAMED, [ONE])
+    firewall.remove(NAMED)
+    assert iptables.nat == {chain: [] for chain in BUILT_IN}
+
+
 def test_outgoing_connections_go_where_the_job_says() -> None:
     nowhere = _allocation(5, "blue", "none")
     listed = _allocation(6, "blue", "tcp:198.51.100.0/24:443,udp:203.0.113.7:5000-5002")
@@ -143,13 +179,15 @@ def test_the_same_allocations_in_any_order_change_nothing() -> None:
     assert iptables.save("iptables") == before
 
 
-def test_every_family_is_written_in_one_step() -> None:
-    iptables = _applied(ONE, TWO)
-    assert [command[0] for command in iptables.calls] == [
-        "ip6tables-save",
-        "ip6tables-restore",
-        "iptables-save",
-        "iptables-restore",
+def test_every_table_is_written_in_one_step() -> None:
+    iptables = _applied(ONE, TWO, network=NAMED)
+    assert [(command[0], command[-1]) for command in iptables.calls] == [
+        ("ip6tables-save", "mangle"),
+        ("ip6tables-restore", "mangle"),
+        ("iptables-save", "nat"),
+        ("iptables-restore", "nat"),
+        ("iptables-save", "mangle"),
+        ("iptables-restore", "mangle"),
     ]
 
 
