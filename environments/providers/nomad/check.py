@@ -7,6 +7,7 @@ from typing import Any
 from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template_parts import Template
+from environments.providers.nomad.outgoing import outgoing_faults
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
 from environments.providers.nomad.rules import (
     GROUP_NETWORKS,
@@ -55,6 +56,7 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
     yield from service_faults(source, variables, template.name)
     yield from _ports(source)
     yield from _volumes(source, template)
+    yield from outgoing_faults(source)
     yield from template_faults(source)
     if template.name != META:
         yield from _rights(source)

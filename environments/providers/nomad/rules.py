@@ -6,6 +6,7 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
+from environments.providers.nomad.outgoing import outgoing_problems
 from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
 from environments.steps.hcl.tree import parse
@@ -109,6 +110,7 @@ def _problems(job: Job, name: str, owner: Owner, trusted: bool, volumes: frozens
             yield f"it sets {field}"
     for group in job.get("TaskGroups") or []:
         yield from _consul_problems(group.get("Consul"), f"group {group['Name']!r}")
+        yield from outgoing_problems(group)
         if not trusted:
             yield from _volume_problems(group.get("Volumes"), f"group {group['Name']!r}", volumes - SERVICE_VOLUMES)
         for task in group.get("Tasks") or []:

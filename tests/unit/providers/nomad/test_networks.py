@@ -6,9 +6,12 @@ import pytest
 
 from environments.domain.errors import InvalidJob, StepFailed
 from environments.providers.nomad.answers import lacks_bridge
+from environments.providers.nomad.outgoing import outgoing_faults
 from environments.providers.nomad.ports import Evaluation
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
+from environments.steps.hcl.faults import Source
+from environments.steps.hcl.tree import parse
 from tests.support.step_harness import StepHarness
 
 ALPHA = Owner("env-1", "alpha")
@@ -80,6 +83,71 @@ def test_a_job_that_leaves_it_is_refused_unless_its_template_declares_that(leavi
     assert 'its template doesn\'t declare network = "host"' in caught.value.message
     assert adopt(leaving, "web", ALPHA, host_network=True)
     assert adopt(leaving, "web", ALPHA, trusted=True)
+
+
+def listing(**arguments: str) -> dict[str, Any]:
+    return job(Networks=[{"Mode": "bridge", "CNI": {"Args": arguments}}])
+
+
+@pytest.mark.parametrize("value", ["all", "none", "tcp:192.0.2.0/24:443,udp:198.51.100.7:5000-5010"])
+def test_a_job_says_where_it_connects_to(value: str) -> None:
+    assert adopt(listing(CALVINVERSE_OUTGOING=value, other="x"), "web", ALPHA)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"CALVINVERSE_OUTGOING": "sometimes"}, "group 'web': 'sometimes' is no destination of outgoing connections"),
+        ({"CALVINVERSE_OUTGOING": "tcp:example.org:443"}, "Write all, none, or a list such as tcp:192.0.2.0/24:443"),
+        ({"CALVINVERSE_OUTGOING": "${meta.x}"}, "'${meta.x}' is no destination"),
+        ({"CALVINVERSE_OUTGOING": "none;X=1"}, "'none;X=1' is no destination"),
+        ({"CALVINVERSE_OUTGOINGS": "none"}, "There is no argument 'CALVINVERSE_OUTGOINGS' of CNI"),
+    ],
+)
+def test_a_job_that_says_it_wrongly_is_refused(arguments: dict[str, str], said: str) -> None:
+    """Also one of a template that declares its node's network: some of its groups may have their own."""
+    for trusted, host_network in ((False, False), (False, True), (True, False)):
+        with pytest.raises(InvalidJob) as caught:
+            adopt(listing(**arguments), "web", ALPHA, trusted=trusted, host_network=host_network)
+        assert said in caught.value.message
+
+
+FILE = """job "app" {
+  group "app" {
+    network {
+      mode = "bridge"
+      cni {
+        args = {
+          %s
+        }
+      }
+    }
+    task "app" {
+      driver = "docker"
+    }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('CALVINVERSE_OUTGOING = "none"', ""),
+        ('"CALVINVERSE_OUTGOING" : "tcp:192.0.2.0/24:443", other = "x"', ""),
+        ("CALVINVERSE_OUTGOING = var.outgoing", ""),
+        ('CALVINVERSE_OUTGOING = "tcp:${var.address}:443"', ""),
+        ('other = "CALVINVERSE_OUTGOINGS = 1"', ""),
+        ('CALVINVERSE_OUTGOING = "no"', "'no' is no destination of outgoing connections: it has another form"),
+        ('other = "x", "CALVINVERSE_OUTGOING" = ""', "'' is no destination of outgoing connections"),
+        ('CALVINVERSE_OUTGOINGS = "none"', "There is no argument 'CALVINVERSE_OUTGOINGS' of CNI"),
+        ("CALVINVERSE_OUTGOINGS = var.x", "There is no argument 'CALVINVERSE_OUTGOINGS' of CNI"),
+    ],
+)
+def test_the_check_of_a_template_says_it_with_the_line_and_what_to_write(line: str, message: str) -> None:
+    found = list(outgoing_faults(Source("app.hcl", parse(FILE % line))))
+    assert [(fault.line, bool(fault.suggestion)) for fault in found] == ([(7, True)] if message else [])
+    assert all(fault.message.startswith(message) for fault in found)
 
 
 @pytest.mark.parametrize(
