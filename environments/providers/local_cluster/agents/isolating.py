@@ -13,7 +13,7 @@ from environments.providers.local_cluster.agents import processes
 from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
 from environments.providers.local_cluster.isolation import keeping
-from environments.providers.local_cluster.isolation.model import Names, Network
+from environments.providers.local_cluster.isolation.model import DnsServer, Network
 
 KEEPER = "isolation"
 """The supervisor's name of the program that renews the rules between environments."""
@@ -74,13 +74,13 @@ class JobIsolation:
         keeping.switch_off(self.folder)
 
 
-def names(subnet: str, ports: Ports, resolvers: Iterable[str]) -> Names:
+def dns_server(subnet: str, ports: Ports, resolvers: Iterable[str]) -> DnsServer:
     """Consul's DNS server for the jobs of that subnet, whose first address is the bridge's.
 
     `resolvers`: addresses of the node's own ones. Those on loopback don't count: no job reaches them there.
     """
     gateway = next(ipaddress.IPv4Network(subnet).hosts())
-    return Names(gateway, ipaddress.IPv4Address(ports.dns_address), ports.consul_dns, tuple(_reachable(resolvers)))
+    return DnsServer(gateway, ipaddress.IPv4Address(ports.dns_address), ports.consul_dns, tuple(_reachable(resolvers)))
 
 
 def resolvers(file: Path = Path("/etc/resolv.conf")) -> Collection[str]:

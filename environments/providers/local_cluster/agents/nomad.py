@@ -19,7 +19,7 @@ from environments.providers.local_cluster.agents.isolating import ISOLATED_META,
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER, Site
 from environments.providers.local_cluster.agents.supervisor import Supervisor
-from environments.providers.local_cluster.isolation.model import Names, Network
+from environments.providers.local_cluster.isolation.model import DnsServer, Network
 
 _ADMIN_NAME = "calvinverse-admin"
 
@@ -76,7 +76,7 @@ class NomadAgent(Agent):
         if (plugins := self._plugins()) is not None:
             before = self._subnet_file.read_text().strip() if self._subnet_file.exists() else ""
             write_if_changed(self._subnet_file, networks.claim(self.data, before) + "\n")
-            self.isolation.switch_on(Network(self.bridge, names=self._names()), plugins)
+            self.isolation.switch_on(Network(self.bridge, dns=self._dns_server()), plugins)
         else:
             private_folder(self._no_plugins)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
@@ -112,11 +112,11 @@ class NomadAgent(Agent):
     def warning(self) -> str:
         return self.isolation.warning
 
-    def _names(self) -> Names | None:
+    def _dns_server(self) -> DnsServer | None:
         """Consul's DNS server for jobs; None if Consul isn't ours."""
         if not (self.site.folder / ConsulAgent.name).is_dir():
             return None
-        return isolating.names(self._subnet_file.read_text().strip(), self.site.ports, isolating.resolvers())
+        return isolating.dns_server(self._subnet_file.read_text().strip(), self.site.ports, isolating.resolvers())
 
     def _networks(self) -> dict[str, Any]:
         plugins = self._plugins()

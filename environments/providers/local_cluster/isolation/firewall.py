@@ -50,13 +50,13 @@ class Firewall:
     def filter_bridge(self, network: Network) -> None:
         """Lets the rules see what the bridge carries from job to job, on this bridge alone. Raises `NotIsolated`.
 
-        The switch for all bridges (`net.bridge.bridge-nf-call-iptables`) may be off, and stays as it is. A server of
-        names on loopback is reached through the bridge only with `route_localnet`, which CNI's plugin `portmap`
+        The switch for all bridges (`net.bridge.bridge-nf-call-iptables`) may be off, and stays as it is. A DNS
+        server on loopback is reached through the bridge only with `route_localnet`, which CNI's plugin `portmap`
         switches on as well.
         """
         words = ("nf_call_iptables", "1", "nf_call_ip6tables", "1")
         self._run(("ip", "link", "set", "dev", network.bridge, "type", "bridge", *words), "")
-        if network.names is not None:
+        if network.dns is not None:
             try:
                 (_INTERFACES / network.bridge / "route_localnet").write_text("1")
             except OSError as error:

@@ -42,7 +42,7 @@ Outgoing = tuple[Destination, ...] | None
 
 
 @dataclass(frozen=True)
-class Names:
+class DnsServer:
     """The node's DNS server for jobs, at `address` and `port`. Jobs reach it at port 53 of `gateway`, the bridge.
 
     What jobs ask the `resolvers`, which are the node's own, it answers too: they know no services.
@@ -56,7 +56,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Network:
-    """Nomad's bridge on this node. `host_ports` are those of the node that jobs may use; `names` is a DNS server.
+    """Nomad's bridge on this node. `host_ports` are those of the node that jobs may use, besides the DNS server's.
 
     `published`: other machines reach ports that jobs publish. Without it only the node itself does.
     """
@@ -64,7 +64,7 @@ class Network:
     bridge: str
     host_ports: tuple[Destination, ...] = ()
     published: bool = False
-    names: Names | None = None
+    dns: DnsServer | None = None
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):
@@ -149,20 +149,20 @@ def from_json(data: Any) -> Allocation:
         raise InvalidInput(f"The record of an allocation's address can't be read: {error!r}.") from error
 
 
-def names_to_json(names: Names) -> dict[str, Any]:
-    """The server of names as JSON values; see `names_from_json`."""
+def dns_to_json(dns: DnsServer) -> dict[str, Any]:
+    """The DNS server as JSON values; see `dns_from_json`."""
     return {
-        "gateway": str(names.gateway),
-        "address": str(names.address),
-        "port": names.port,
-        "resolvers": [str(resolver) for resolver in names.resolvers],
+        "gateway": str(dns.gateway),
+        "address": str(dns.address),
+        "port": dns.port,
+        "resolvers": [str(resolver) for resolver in dns.resolvers],
     }
 
 
-def names_from_json(data: Any) -> Names:
-    """What `names_to_json` wrote. Raises `KeyError`, `TypeError`, `ValueError`."""
+def dns_from_json(data: Any) -> DnsServer:
+    """What `dns_to_json` wrote. Raises `KeyError`, `TypeError`, `ValueError`."""
     resolvers = tuple(IPv4Address(resolver) for resolver in data["resolvers"])
-    return Names(IPv4Address(data["gateway"]), IPv4Address(data["address"]), int(data["port"]), resolvers)
+    return DnsServer(IPv4Address(data["gateway"]), IPv4Address(data["address"]), int(data["port"]), resolvers)
 
 
 def with_allocation(known: Iterable[Allocation], new: Allocation) -> list[Allocation]:

@@ -78,14 +78,14 @@ def disconnect(records: Records, firewall: Firewall, container: str) -> None:
         firewall.apply(records.settings().network, records.allocations())
 
 
-def with_names(network: Network, config: Any) -> Any:
+def with_dns(network: Network, config: Any) -> Any:
     """The input of CNI's plugin, so that the tasks of the allocation ask the network's DNS server, if there is one.
 
     Nomad takes the servers from what the plugins print, unless the job file has a block `dns`.
     """
-    if network.names is None:
+    if network.dns is None:
         return config
-    servers = {"nameservers": [str(network.names.gateway)]}
+    servers = {"nameservers": [str(network.dns.gateway)]}
     return {**config, "prevResult": {**config["prevResult"], "dns": servers}}
 
 
@@ -101,7 +101,7 @@ def main() -> NoReturn:
             version = str(config.get("cniVersion", version))
             connect(records, Firewall(), os.environ, config)
             if command == "ADD":
-                text = json.dumps(with_names(records.settings().network, config)).encode()
+                text = json.dumps(with_dns(records.settings().network, config)).encode()
         elif command == "DEL":
             _try_to_disconnect(records)
         plugin = records.settings().firewall

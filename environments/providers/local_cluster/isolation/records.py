@@ -21,9 +21,9 @@ from environments.private_files import private_folder, write_if_changed
 from environments.providers.local_cluster.isolation.model import (
     Allocation,
     Network,
+    dns_from_json,
+    dns_to_json,
     from_json,
-    names_from_json,
-    names_to_json,
     parse_destination,
     to_json,
     with_allocation,
@@ -58,7 +58,7 @@ class Records:
             "host_ports": [str(port) for port in network.host_ports],
             "published": network.published,
             "firewall": str(settings.firewall),
-            "names": None if network.names is None else names_to_json(network.names),
+            "dns": None if network.dns is None else dns_to_json(network.dns),
         }
         return write_if_changed(self.settings_file, json.dumps(data, indent=2) + "\n")
 
@@ -67,8 +67,8 @@ class Records:
         try:
             data = json.loads(self.settings_file.read_text())
             ports = tuple(parse_destination(port) for port in data["host_ports"])
-            names = names_from_json(found) if (found := data.get("names")) else None
-            return Settings(Network(data["bridge"], ports, bool(data["published"]), names), Path(data["firewall"]))
+            dns = dns_from_json(found) if (found := data.get("dns")) else None
+            return Settings(Network(data["bridge"], ports, bool(data["published"]), dns), Path(data["firewall"]))
         except (OSError, ValueError, KeyError, TypeError, InvalidInput) as error:
             raise MachineError(
                 f"{self.settings_file} can't be read: {error}.", hint="Run `doit deploy` again."

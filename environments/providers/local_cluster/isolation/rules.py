@@ -15,7 +15,7 @@ A packet whose source is not the address of a known allocation is dropped: until
 nothing. Jobs have no IPv6: all of it is dropped. It is dropped and not rejected, because only the table `filter` can
 reject, and there rules of others may come first.
 
-In the table `nat` the chain `CALV-<bridge>` leads what jobs ask about names to the node's DNS server.
+In the table `nat` the chain `CALV-<bridge>` leads what jobs ask of a DNS server to the node's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,16 +103,16 @@ def rules_ipv6(network: Network) -> Ruleset:
 
 def rules_nat(network: Network) -> Ruleset:
     """The rules that lead jobs to the node's DNS server, where there is one."""
-    names = network.names
-    if names is None:
+    dns = network.dns
+    if dns is None:
         return Ruleset({}, {})
     main = main_chain(network)
-    to = f"-j DNAT --to-destination {names.address}:{names.port}"
+    to = f"-j DNAT --to-destination {dns.address}:{dns.port}"
     return Ruleset(
         {
             main: [
                 f"-d {server}/32 -p {protocol} -m {protocol} --dport 53 {to}"
-                for server in (names.gateway, *names.resolvers)
+                for server in (dns.gateway, *dns.resolvers)
                 for protocol in _PROTOCOLS
             ]
         },
@@ -122,10 +122,10 @@ def rules_nat(network: Network) -> Ruleset:
 
 def _host_ports(network: Network) -> list[Destination]:
     """Those that jobs may use: the given ones, and the DNS server's, to which `rules_nat` has led its packets."""
-    if (names := network.names) is None:
+    if (dns := network.dns) is None:
         return list(network.host_ports)
-    server = IPv4Network(names.address)
-    return [*network.host_ports, *(Destination(p, server, names.port, names.port) for p in _PROTOCOLS)]
+    server = IPv4Network(dns.address)
+    return [*network.host_ports, *(Destination(p, server, dns.port, dns.port) for p in _PROTOCOLS)]
 
 
 _PROTOCOLS: tuple[Protocol, ...] = ("tcp", "udp")

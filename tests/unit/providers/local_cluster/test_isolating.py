@@ -1,4 +1,4 @@
-"""The isolation of jobs as our own Nomad has it: where names are asked, and what a machine without it is told."""
+"""The isolation of jobs as our own Nomad has it: which DNS server jobs ask, and what a machine without it is told."""
 
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from environments.node_firewall import REACHED, Lack, NotIsolated, Reason
-from environments.providers.local_cluster.agents.isolating import JobIsolation, names, resolvers
+from environments.providers.local_cluster.agents.isolating import JobIsolation, dns_server, resolvers
 from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.agents.supervisor import Supervisor
 from environments.providers.local_cluster.isolation import keeping
-from environments.providers.local_cluster.isolation.model import Names, Network
+from environments.providers.local_cluster.isolation.model import DnsServer, Network
 
 
 def test_the_resolvers_of_the_node_are_those_that_jobs_could_reach(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_the_resolvers_of_the_node_are_those_that_jobs_could_reach(tmp_path: Pat
     assert resolvers(file) == ()
     file.write_text("search example.org\nnameserver 127.0.0.53\n nameserver 198.51.100.7\nnameserver fd00::1\n#\n")
     assert list(resolvers(file)) == ["127.0.0.53", "198.51.100.7", "fd00::1"]
-    assert names("172.28.8.0/21", Ports(), resolvers(file)) == Names(
+    assert dns_server("172.28.8.0/21", Ports(), resolvers(file)) == DnsServer(
         IPv4Address("172.28.8.1"), IPv4Address("127.0.0.10"), 53, (IPv4Address("198.51.100.7"),)
     )
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from environments.providers.local_cluster.agents import leftovers, networks
-from environments.providers.local_cluster.agents.nomad_start import remove_unused
+from environments.providers.local_cluster.agents.nomad_start import isolate, remove_unused
+from environments.providers.local_cluster.isolation import keeping
 
 
 def container(name: str, allocation: str) -> dict[str, Any]:
@@ -46,6 +47,18 @@ def test_the_lease_of_a_removed_network_is_removed_and_no_other(
     assert remove_unused(tmp_path / "data") == ["unused"]
     assert set(asked) == {frozenset({"unused"})}
     assert sorted(path.name for path in leases.iterdir()) == ["172.28.0.2", "last_reserved_ip.0"]
+
+
+def test_what_runs_without_the_plugin_is_recorded_where_jobs_are_isolated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(keeping, "adopt", asked.append)
+    isolate(tmp_path / "isolation")
+    assert asked == []
+    (tmp_path / "isolation").mkdir()
+    isolate(tmp_path / "isolation")
+    assert asked == [tmp_path / "isolation"]
 
 
 def test_a_first_start_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

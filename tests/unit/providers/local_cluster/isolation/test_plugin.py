@@ -13,12 +13,12 @@ from environments.providers.local_cluster.isolation import keeping, plugin
 from environments.providers.local_cluster.isolation.firewall import Firewall
 from environments.providers.local_cluster.isolation.model import (
     Allocation,
-    Names,
+    DnsServer,
     Network,
     parse_destination,
     parse_outgoing,
 )
-from environments.providers.local_cluster.isolation.plugin import allocation, arguments, connect, disconnect, with_names
+from environments.providers.local_cluster.isolation.plugin import allocation, arguments, connect, disconnect, with_dns
 from environments.providers.local_cluster.isolation.records import Records, Settings
 from tests.fakes.iptables import Iptables, Packet
 
@@ -162,17 +162,17 @@ def test_a_record_that_cannot_be_read_opens_nothing(records: Records, text: str)
 
 
 @pytest.mark.parametrize(
-    "names",
-    [None, Names(IPv4Address("172.26.64.1"), IPv4Address("127.0.0.10"), 53, (IPv4Address("198.51.100.7"),))],
+    "dns",
+    [None, DnsServer(IPv4Address("172.26.64.1"), IPv4Address("127.0.0.10"), 53, (IPv4Address("198.51.100.7"),))],
 )
-def test_tasks_ask_the_server_of_names_if_the_bridge_has_one(records: Records, names: Names | None) -> None:
+def test_tasks_ask_the_dns_server_if_the_bridge_has_one(records: Records, dns: DnsServer | None) -> None:
     """It is kept with the other settings, and told to Nomad in what CNI's plugin prints."""
-    network = Network("nomad", names=names)
+    network = Network("nomad", dns=dns)
     records.write_settings(Settings(network, Path("/usr/lib/cni/firewall")))
     assert records.settings().network == network
     config = _config("172.26.64.2")
-    told = {"dns": {"nameservers": ["172.26.64.1"]}} if names else {}
-    assert with_names(network, config) == {**config, "prevResult": {**config["prevResult"], **told}}
+    told = {"dns": {"nameservers": ["172.26.64.1"]}} if dns else {}
+    assert with_dns(network, config) == {**config, "prevResult": {**config["prevResult"], **told}}
 
 
 def test_settings_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:

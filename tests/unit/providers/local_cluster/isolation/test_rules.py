@@ -11,7 +11,7 @@ from environments.node_firewall import NotIsolated
 from environments.providers.local_cluster.isolation.firewall import Firewall
 from environments.providers.local_cluster.isolation.model import (
     Allocation,
-    Names,
+    DnsServer,
     Network,
     parse_destination,
     parse_outgoing,
@@ -23,7 +23,7 @@ BRIDGE = "nomad"
 NETWORK = Network(BRIDGE)
 NAMED = Network(
     BRIDGE,
-    names=Names(IPv4Address("172.26.64.1"), IPv4Address("127.0.0.10"), 8600, (IPv4Address("198.51.100.7"),)),
+    dns=DnsServer(IPv4Address("172.26.64.1"), IPv4Address("127.0.0.10"), 8600, (IPv4Address("198.51.100.7"),)),
 )
 
 
