@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class Node(Namespaces):
         assert self._nomad.poll() is None, (self.folder / "log").read_text()[-3000:]
         try:
             nodes = self.api("GET", "/v1/nodes")
-        except (AssertionError, ValueError):
+        except (AssertionError, OSError, HTTPException, ValueError):
             return False
         return bool(nodes) and nodes[0]["Status"] == "ready" and bool(nodes[0]["Drivers"]["docker"]["Healthy"])
 
@@ -124,9 +125,17 @@ class Node(Namespaces):
         self._nomad.wait(timeout=LIMIT)
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
-        """A call of Nomad's API."""
-        command = [str(require("nomad")["nomad"]), "operator", "api", "-X", method, path]
-        answer = self.inside(*command, text="" if body is None else json.dumps(body))
+        """A call of Nomad's API. Raises `OSError` when it doesn't answer."""
+
+        def call() -> bytes:
+            with contextlib.closing(HTTPConnection("127.0.0.1", 4646, timeout=LIMIT)) as connection:
+                connection.request(method, path, None if body is None else json.dumps(body))
+                answer = connection.getresponse()
+                found = answer.read()
+                assert answer.status == 200, (method, path, found)
+                return found
+
+        answer = self.within("node", call)
         return json.loads(answer) if answer.strip() else None
 
     def submit(self, namespace: str, name: str, arguments: Mapping[str, str] | None = None, count: int = 1) -> None:
@@ -210,7 +219,7 @@ class Node(Namespaces):
 
     def _stop(self) -> None:
         if self._nomad is not None and self._nomad.poll() is None:
-            with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            with contextlib.suppress(AssertionError, OSError, HTTPException):
                 self._empty()
             self._nomad.terminate()
             self._nomad.wait(timeout=LIMIT)

@@ -4,13 +4,18 @@ Nothing of the machine's own network is touched: bridges, rules and ports are th
 """
 
 import contextlib
+import ctypes
+import os
 import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 LIMIT = 120.0
 NODE, ELSEWHERE, METADATA = "198.51.100.1", "198.51.100.9", "169.254.169.254"
@@ -19,6 +24,9 @@ NEIGHBOUR_GATEWAY, NEIGHBOUR = "172.30.9.1", "172.30.9.2"
 """A bridge as Docker has one, and a container of somebody else there."""
 OPEN_PORT = 8088
 """What a program listens on in each namespace, on all addresses."""
+
+_CLONE_NEWNET = 0x40000000
+"""The kind of a network namespace (setns(2))."""
 
 SERVE = """
 import http.server, sys
@@ -70,6 +78,18 @@ class Namespaces:
     def inside(self, *command: str, where: str = "node", text: str = "") -> str:
         """Runs a program in a namespace: node, elsewhere or neighbour."""
         return run(*self.entered(where, command), text=text)
+
+    def within(self, where: str, call: Callable[[], Value]) -> Value:
+        """Calls a function in a thread of its own, whose network is that of a namespace: no program has to start."""
+
+        def entered() -> Value:
+            with open(f"/run/netns/{self._names[where]}") as namespace:  # noqa: PTH123
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            return call()
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(entered).result()
 
     def entered(self, where: str, command: Sequence[str]) -> list[str]:
         return ["nsenter", f"--net=/run/netns/{self._names[where]}", "--", *command]
