@@ -17,7 +17,6 @@ from environments.context import stored_context
 from environments.domain.errors import ManagedOutside
 from environments.domain.lifecycle import State
 from environments.providers.backend.connections import TokenFile
-from environments.providers.local_cluster.agents.ports import free_ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
 from environments.wire.environments import CreateRequest
@@ -25,6 +24,7 @@ from jobs.places import Places
 from jobs.status import status_lines
 from tests.e2e.test_crash import SEED
 from tests.support import images_here
+from tests.support.claimed_ports import claim_ports
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
 from tests.support.service_process import free_port
@@ -50,7 +50,7 @@ class Machine:
 
     def __init__(self, state: Path, existing: Sequence[tuple[str, str, str]] = ()) -> None:
         self.where = Places(state)
-        ports = free_ports(random.SystemRandom()).model_dump(mode="json")
+        ports, self._claim = claim_ports()
         image = images_here.reference("provisioning")
         images = {"web": {"reference": images_here.reference("web"), "channel": "qa"}}
         self._wish = json.dumps(
@@ -59,7 +59,7 @@ class Machine:
                 "image": image,
                 "infra_image": images_here.reference("pause"),
                 "images": images,
-                "ports": ports,
+                "ports": ports.model_dump(mode="json"),
                 "port": free_port(),
                 "existing": list(existing),
             }

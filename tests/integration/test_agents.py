@@ -18,9 +18,10 @@ from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.patience import wait_for
-from environments.providers.local_cluster.agents.ports import Ports, free_ports
+from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from images.toolchain import require
+from tests.support.claimed_ports import claim_ports
 from tests.support.cluster import Cluster, start_cluster
 from tests.support.workloads import Backends, environment, prepare, run_job
 
@@ -150,7 +151,7 @@ def test_other_ports_are_refused_for_an_existing_cluster(own: Cluster) -> None:
 
 
 def test_a_taken_port_is_named_with_who_has_it(tmp_path: Path) -> None:
-    ports = free_ports(random.SystemRandom())
+    ports, _claim = claim_ports()
     agents = LocalAgents(tmp_path, require("consul", "bao", "nomad"), ports)
     with socket.create_server(("127.0.0.1", ports.consul_http)), pytest.raises(PortTaken) as caught:
         agents.consul.start()
@@ -166,7 +167,8 @@ def test_an_agent_that_cannot_run_says_why(tmp_path: Path) -> None:
     broken.write_text("#!/bin/sh\necho this machine is haunted\nexit 1\n")
     broken.chmod(0o755)
     binaries = {**require("bao", "nomad"), "consul": broken}
-    agents = LocalAgents(tmp_path / "state", binaries, free_ports(random.SystemRandom()))
+    ports, _claim = claim_ports()
+    agents = LocalAgents(tmp_path / "state", binaries, ports)
     try:
         with pytest.raises(BackendUnavailable, match="ends again and again") as caught:
             agents.consul.start()
@@ -189,7 +191,8 @@ def test_a_start_that_is_killed_again_and_again_converges(tmp_path: Path) -> Non
     print(f"seed {seed}")
     moments = random.Random(seed)
     state = tmp_path / "state"
-    agents = LocalAgents(state, require("consul", "bao", "nomad"), free_ports(moments))
+    ports, _claim = claim_ports()
+    agents = LocalAgents(state, require("consul", "bao", "nomad"), ports)
     try:
         for _ in range(3):
             with subprocess.Popen([sys.executable, "-c", STARTER, str(state)]) as starter:
@@ -203,7 +206,8 @@ def test_a_start_that_is_killed_again_and_again_converges(tmp_path: Path) -> Non
 
 
 def test_an_initialisation_whose_answer_got_lost_begins_again(tmp_path: Path) -> None:
-    agents = LocalAgents(tmp_path, require("consul", "bao", "nomad"), free_ports(random.SystemRandom()))
+    ports, _claim = claim_ports()
+    agents = LocalAgents(tmp_path, require("consul", "bao", "nomad"), ports)
     openbao = agents.openbao
     try:
         openbao.start()

@@ -6,7 +6,6 @@ By hand: `python -m tests.support.cluster FOLDER` runs one until it is interrupt
 import contextlib
 import hashlib
 import os
-import random
 import shutil
 import signal
 import sys
@@ -21,11 +20,11 @@ from environments.domain.errors import PortTaken
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import NAMES, LocalAgents
-from environments.providers.local_cluster.agents.ports import free_ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from images.errors import ImageNotBuilt
 from images.toolchain import require
 from tests.support import images_here
+from tests.support.claimed_ports import PortClaim, claim_ports
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Cluster:
     state: Path
     agents: LocalAgents
     _claim: TextIO | None = field(default=None, repr=False)
+    _ports: PortClaim | None = field(default=None, repr=False)
 
     @property
     def connections(self) -> Connections:
@@ -106,7 +106,7 @@ def start_cluster(folder: Path, *, bridge: bool = True) -> Cluster:
     claim = _claim(state)
     binaries = require("consul", "bao", "nomad")
     for attempt in range(5):
-        ports = None if LocalAgents.exist(state) else free_ports(random.SystemRandom())
+        ports, claimed = (None, None) if LocalAgents.exist(state) else claim_ports()
         agents = LocalAgents(state, binaries, ports, _infra_image() if bridge else "")
         try:
             agents.start()
@@ -116,7 +116,7 @@ def start_cluster(folder: Path, *, bridge: bool = True) -> Cluster:
                 raise
             continue
         Trust(agents.connections).apply()
-        return Cluster(state, agents, claim)
+        return Cluster(state, agents, claim, claimed)
     raise AssertionError("unreachable")
 
 

@@ -1,7 +1,6 @@
 """A whole Calvinverse deployed for tests: in a state folder of its own, on free ports, gone afterwards."""
 
 import json
-import random
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ from environments.client import Client, connect
 from environments.context import Context, stored_context
 from environments.domain.errors import ServiceUnavailable
 from environments.providers.backend.connections import Connections
-from environments.providers.local_cluster.agents.ports import free_ports
 from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.database import Choice
@@ -22,6 +20,7 @@ from jobs.places import Places
 from jobs.status import Line, status_lines
 from jobs.undeploy import undeploy
 from tests.support import images_here
+from tests.support.claimed_ports import claim_ports
 from tests.support.service_process import free_port
 
 LIMIT = 90.0
@@ -36,6 +35,7 @@ class Deployment:
         self.where = Places(state)
         self.said: list[str] = []
         state.mkdir(mode=0o700)
+        ports, self._claim = claim_ports()
         self._wish = {
             "image": images_here.reference("provisioning"),
             "binaries": require("consul", "bao", "nomad"),
@@ -43,7 +43,7 @@ class Deployment:
             "images": {
                 name: PublishImageRequest(reference=images_here.reference(name), channel="qa") for name in images
             },
-            "ports": free_ports(random.SystemRandom()).model_dump(mode="json"),
+            "ports": ports.model_dump(mode="json"),
             "port": free_port(),
             "existing": existing,
         }

@@ -5,7 +5,6 @@ reaches the engine through the proxy only, which lists what the test names, and 
 """
 
 import json
-import random
 import socketserver
 import subprocess
 import threading
@@ -20,8 +19,8 @@ import httpx2
 
 from environments.providers.local_cluster.agents import engine
 from environments.providers.local_cluster.agents.agent import agents_environment
-from environments.providers.local_cluster.agents.ports import free_ports
 from images.toolchain import require
+from tests.support.claimed_ports import claim_ports
 
 LIMIT = 120.0
 GRACE = "1m"
@@ -110,7 +109,7 @@ class _Passage(BaseHTTPRequestHandler):
 def foreign_nomad(folder: Path, plugin: Mapping[str, Any], shows: Callable[[Container], bool]) -> Iterator[EngineProxy]:
     """An agent with this configuration of its docker plugin, once its driver works; gone afterwards."""
     folder.mkdir()
-    ports = free_ports(random.SystemRandom())
+    ports, _claim = claim_ports()
     loopback = {
         "http": f"127.0.0.1:{ports.nomad_http}",
         "rpc": f"127.0.0.1:{ports.nomad_rpc}",
