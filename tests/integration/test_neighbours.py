@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from environments.providers.nomad.client import NomadClient
 from environments.wire.environments import CreateRequest
 from tests.support import images_here
 from tests.support.cluster import Cluster, start_cluster
-from tests.support.foreign_nomad import GRACE, LIMIT, PERIOD, Container, foreign_nomad
+from tests.support.foreign_nomad import GRACE, LIMIT, PERIOD, Container, EngineProxy, foreign_nomad
 from tests.support.service_process import ServiceProcess
 
 LABEL = "com.hashicorp.nomad.alloc_id"
@@ -85,6 +85,31 @@ FILES = {
     "lasting.nomad.hcl": JOB % {"name": "lasting", "type": "service", "command": "sleep 3600"},
     "ending.nomad.hcl": JOB % {"name": "ending", "type": "batch", "command": "echo done"},
 }
+
+
+@dataclass(frozen=True)
+class Foreigners:
+    """Nomads of somebody else: `quiet` has our configuration, `loud` removes containers that it doesn't know."""
+
+    quiet: EngineProxy
+    loud: EngineProxy
+
+
+@pytest.fixture
+def foreigners(cluster: Cluster, tmp_path: Path) -> Iterator[Foreigners]:
+    """They start first, and are shown nothing: Nomad waits a minute before it lists containers."""
+    configured = json.loads(cluster.agents.nomad.config.read_text())["plugin"]["docker"]["config"]
+    often = {**configured["gc"]["dangling_containers"], "period": PERIOD, "creation_grace": GRACE}
+
+    def plugin(**gc: Any) -> dict[str, Any]:
+        return {**configured, "gc": {**configured["gc"], "dangling_containers": {**often, **gc}}}
+
+    with (
+        foreign_nomad(tmp_path / "quiet", plugin(), lambda _: False) as quiet,
+        foreign_nomad(tmp_path / "loud", plugin(enabled=True), lambda _: False) as loud,
+    ):
+        assert [leaves_others_alone(configuration(proxy.nomad)) for proxy in (quiet, loud)] == [True, False]
+        yield Foreigners(quiet, loud)
 
 
 @pytest.fixture
@@ -184,7 +209,12 @@ def is_up(nomad: NomadClient, namespace: str) -> bool:
 
 
 def test_neighbours_on_one_engine(
-    cluster: Cluster, second: Cluster, service: ServiceProcess, mark: str, tmp_path: Path, login: Callable[[], None]
+    cluster: Cluster,
+    foreigners: Foreigners,
+    second: Cluster,
+    service: ServiceProcess,
+    mark: str,
+    login: Callable[[], None],
 ) -> None:
     """Ours removes nothing of others, with the very configuration that removes everything when it is switched on."""
     nomad, client = NomadClient(lambda: second.connections), service.client
@@ -206,30 +236,22 @@ def test_neighbours_on_one_engine(
 
     before = all_of_us()
     assert all(before.values())
-    configured = json.loads(cluster.agents.nomad.config.read_text())["plugin"]["docker"]["config"]
-    often = {**configured["gc"]["dangling_containers"], "period": PERIOD, "creation_grace": GRACE}
+    quiet, loud = foreigners.quiet, foreigners.loud
+    quiet.shows = loud.shows = ours
+    quiet.open.set()
+    at_first = (quiet.listings, loud.listings)
+    # The first listing comes after the grace; the agent that started later has listed several times by then.
+    until(lambda: loud.listings >= at_first[1] + 3, "listings of the engine by the foreign Nomad")
+    assert quiet.listings == at_first[0]
+    assert quiet.removed == []
+    assert all_of_us() == before
 
-    def plugin(**gc: Any) -> dict[str, Any]:
-        return {**configured, "gc": {**configured["gc"], "dangling_containers": {**often, **gc}}}
-
-    with ExitStack() as stack:
-        quiet = stack.enter_context(foreign_nomad(tmp_path / "quiet", plugin(), ours))
-        loud = stack.enter_context(foreign_nomad(tmp_path / "loud", plugin(enabled=True), ours))
-        quiet.open.set()
-        assert [leaves_others_alone(configuration(proxy.nomad)) for proxy in (quiet, loud)] == [True, False]
-        at_first = (quiet.listings, loud.listings)
-        # The first listing comes after the grace; the agent that started later has listed several times by then.
-        until(lambda: loud.listings >= at_first[1] + 3, "listings of the engine by the foreign Nomad")
-        assert quiet.listings == at_first[0]
-        assert quiet.removed == []
-        assert all_of_us() == before
-
-        # The control: the same agent, allowed to see them.
-        loud.open.set()
-        victims = set().union(*before.values())
-        until(lambda: victims <= set(loud.removed), "what a Nomad does that has it on")
-        loud.open.clear()
-        assert quiet.removed == []
+    # The control: the same agent, allowed to see them.
+    loud.open.set()
+    victims = set().union(*before.values())
+    until(lambda: victims <= set(loud.removed), "what a Nomad does that has it on")
+    loud.open.clear()
+    assert quiet.removed == []
 
     until(lambda: all_of_us()["first"] - victims and all_of_us()["second"] - victims, "new containers")
     until(lambda: is_up(nomad, "beside"), "the job of the second cluster")
