@@ -3,23 +3,23 @@
 import json
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from coverage import Coverage
 from doit.exceptions import TaskFailed
 
 from images.commands import run
 from images.places import CHECKOUT, state_folder
-from tests.suite import LIMIT, say
+from tests import measured, suite
 
 PAGE = CHECKOUT / "docs" / "reference" / "coverage.md"
 BEGIN, END = "<!-- made by `doit coverage`: begin -->", "<!-- made by `doit coverage`: end -->"
-
-KINDS = ("unit", "component", "contract", "snapshots", "integration", "images", "attack")
-"""The folders of tests that are measured. Those that kill processes at random would leave nothing to read."""
 
 LARGEST = 10
 """Untested places that the page lists."""
@@ -47,24 +47,47 @@ class Place:
 
 
 def main(kinds: str = "") -> object:
-    """Run the tests under coverage.py and write the page. `kinds`: folders of tests, separated by commas."""
+    """Measure what the tests run, and write the page. `kinds`: folders and files of tests, separated by commas.
+
+    Without `kinds`, all tests run as `doit test` runs them.
+    """
     folder = state_folder() / "coverage"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    chosen = tuple(kinds.split(",")) if kinds else KINDS
-    env = {**os.environ, "COVERAGE_FILE": str(folder / "data"), "PYTHONUNBUFFERED": "1"}
-    tests = [f"tests/{name}" for name in chosen]
-    coverage = [sys.executable, "-m", "coverage"]
-    ended = run([*coverage, "run", "-m", "pytest", "-q", *tests], limit=3 * LIMIT, cwd=CHECKOUT, on_line=say, env=env)
+    chosen = tuple(kinds.split(",")) if kinds else ()
+    with measuring(folder):
+        count = suite.pytest(chosen, ["-q"], report="coverage") if chosen else suite.run_lanes()
+    env = {**os.environ, "COVERAGE_FILE": str(folder / "data")}
     for words in (["combine", "--quiet"], ["json", "--quiet", "-o", str(folder / "report.json")]):
-        run([*coverage, *words], limit=600.0, cwd=CHECKOUT, env=env).check(f"coverage {words[0]} failed")
+        command = [sys.executable, "-m", "coverage", *words]
+        run(command, limit=1800.0, cwd=CHECKOUT, env=env).check(f"coverage {words[0]} failed")
     report = json.loads((folder / "report.json").read_text())
     text = PAGE.read_text()
     head, rest = text.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{page(report, chosen, datetime.now(UTC))}\n{END}{rest.split(END)[1]}")
-    say(f"Written: {PAGE.relative_to(CHECKOUT)}")
-    return True if ended.status == 0 else TaskFailed(f"Tests under coverage: {ended.reason()}")
+    PAGE.write_text(
+        f"{head}{BEGIN}\n{page(report, chosen or suite.KINDS, datetime.now(UTC))}\n{END}{rest.split(END)[1]}"
+    )
+    suite.say(f"Written: {PAGE.relative_to(CHECKOUT)}")
+    return TaskFailed(f"Tests under coverage: {count}") if count.failed else True
+
+
+@contextmanager
+def measuring(folder: Path) -> Iterator[None]:
+    """Meanwhile each new process of the virtual environment is measured, into files of its own in the folder.
+
+    The `.pth` file asks whether this process still runs, so one that a killed run leaves behind does nothing.
+    """
+    settings = folder / "settings"
+    made = Coverage(data_file=str(folder / "data"), config_file=str(CHECKOUT / "pyproject.toml"))
+    settings.write_text(made.config.serialize())
+    start = f"__import__({measured.__name__!r}, fromlist=['start']).start({str(settings)!r})"
+    hook = Path(sysconfig.get_path("purelib")) / "calvinverse_coverage.pth"
+    hook.write_text(f"import os; os.path.exists('/proc/{os.getpid()}') and {start}\n")
+    try:
+        yield
+    finally:
+        hook.unlink()
 
 
 def page(report: Mapping[str, Any], kinds: Sequence[str], moment: datetime) -> str:
