@@ -241,7 +241,9 @@ def task_coverage():
     """measure which statements and branches the tests run, over all processes, and write the page of the docs"""
     return {
         "actions": [lazy_action("tests.coverage_page:main")],
-        "params": [{"name": "kinds", "long": "kinds", "default": "", "help": "folders of tests, separated by commas"}],
+        "params": [
+            {"name": "kinds", "long": "kinds", "default": "", "help": "folders and files of tests, separated by commas"}
+        ],
         "task_dep": TESTED,
     }
 
