@@ -167,6 +167,20 @@ def task_deploy():
                 "default": "",
                 "help": "host name that the edge answers for; default: as it was, at first calvinverse.localhost",
             },
+            _flag("no_edge", "switch the edge off again"),
+            _flag("local_authority", "let OpenBao's authority sign the edge's certificate again, as at first"),
+        ]
+        + [
+            {"name": name, "long": name.replace("_", "-"), "default": "", "help": help}
+            for name, help in {
+                "edge_certificate": "file with a certificate of your own for the edge, and its chain (PEM)",
+                "edge_key": "file with the key of that certificate (PEM)",
+                "edge_ca": "CA of that certificate (PEM), if this machine doesn't trust it",
+                "acme_directory": "URL of an ACME directory, from which the edge gets its certificates",
+                "acme_email": "e-mail address for that authority",
+                "acme_ca": "CA of the directory's own certificate (PEM)",
+                "acme_account": "file with the id and the key of an account that exists there (EAB)",
+            }.items()
         ],
     }
 

@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from environments.wire.images import PublishImageRequest
 from environments.wire.system import Info
 from jobs.database import IMAGE, Choice, database_parameters
 from jobs.edge import IMAGE as EDGE
-from jobs.edge import EdgeChoice, edge_parameters, first_unprivileged_port
+from jobs.edge import EdgeChoice, Source, edge_parameters, first_unprivileged_port
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
 from jobs.meta_template import meta_bundle
@@ -82,6 +83,8 @@ class Deployed:
     context: Context
     meta: EnvironmentView
     info: Info
+    edge_before: str | None = None
+    """The edge's URL until then; None if there was none."""
 
 
 def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
@@ -96,7 +99,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             before = _find_meta(local)
             edge = _edge(wish, before)
             parameters = _parameters(wish, token) | _database(wish, before) | edge
-            local.push(meta_bundle(edge=bool(edge)))
+            local.push(meta_bundle(edge=bool(edge), source=Source(edge.get("edge_source", Source.AUTHORITY))))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
@@ -104,7 +107,8 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             _publish(context, wish.images, tell)
         # The context is written last and atomically: until then it names the previous service.
         write_context(where.state, context)
-    return Deployed(context, meta, info)
+    external = None if before is None else before.outputs.get("external")
+    return Deployed(context, meta, info, None if external is None else str(external.value))
 
 
 def _own_token(where: Places) -> str:
@@ -137,7 +141,7 @@ def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]
     published = wish.images.get(EDGE)
     image = None if published is None else published.reference
     parameters = None if before is None else before.parameters
-    return edge_parameters(wish.edge, image, parameters, first_unprivileged_port())
+    return edge_parameters(wish.edge, image, parameters, datetime.now(UTC), first_unprivileged_port())
 
 
 def _find_meta(local: Client) -> EnvironmentView | None:

@@ -1,14 +1,20 @@
-"""The edge of a deployment: where it listens and what it is called. Once it is on, it stays until undeploy."""
+"""The edge of a deployment: where it listens, what it is called, and where its certificate comes from.
+
+Once it is on, it stays until it is switched off.
+"""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from environments.domain.errors import InvalidInput
 from images.errors import ImageNotBuilt
+from jobs.own_certificate import read_own_certificate
 
 IMAGE = "edge"
 """The image of the edge."""
@@ -21,29 +27,76 @@ FIRST_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+_DIRECTORY = re.compile(r"https://[A-Za-z0-9._~:/?&=%+\[\]-]{1,500}")
+_EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
+_ACCOUNT = re.compile(r"[A-Za-z0-9._~+/=:-]{1,200} [A-Za-z0-9_=-]{16,1000}")
+_ACME = ("edge_acme_directory", "edge_acme_email", "edge_acme_ca")
+"""Parameters of `meta` for ACME that aren't secret."""
+
+
+class Source(StrEnum):
+    """Where the certificate comes from: OpenBao's authority, files of the user, or an authority with ACME."""
+
+    AUTHORITY = "authority"
+    FILES = "files"
+    ACME = "acme"
+
+
+@dataclass(frozen=True)
+class CertificateFiles:
+    """A certificate with its chain, and its key; `authority` are certificates that clients pin or trust (PEM)."""
+
+    certificate: Path
+    key: Path
+    authority: Path | None = None
+
+
+@dataclass(frozen=True)
+class AcmeChoice:
+    """An authority with ACME (RFC 8555), by the URL of its directory.
+
+    `ca` signed the certificate of the directory itself (PEM); empty: a well-known authority did. `account` is an
+    external account binding: the key's id, a space and the key in base64url.
+    """
+
+    directory: str
+    email: str = ""
+    ca: str = ""
+    account: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class EdgeChoice:
     """What the user chooses; empty: as before.
 
-    `listen` is `HOST:PORT`, an IP address and a port; `address` is the host name that clients use.
+    `listen` is `HOST:PORT`, an IP address and a port; `address` is the host name that clients use; `certificate` says
+    where the certificate comes from; `off` switches the edge off.
     """
 
     listen: str = ""
     address: str = ""
+    certificate: CertificateFiles | AcmeChoice | Source | None = None
+    off: bool = False
 
 
 def edge_parameters(
-    choice: EdgeChoice, image: str | None, before: Mapping[str, Any] | None, first_port: int = 1024
+    choice: EdgeChoice,
+    image: str | None,
+    before: Mapping[str, Any] | None,
+    now: datetime,
+    first_port: int = 1024,
 ) -> dict[str, Any]:
-    """The parameters of `meta` for the edge; empty: there is none.
+    """The parameters of `meta` for the edge, with a new certificate of the user and its key; empty: there is none.
 
     `image` is what it runs from, None if there is none; `before` are the parameters so far; `first_port` is the first
     that it may listen on. Raises `InvalidInput`, `ImageNotBuilt`.
     """
     kept = before or {}
-    if not (choice.listen or choice.address or kept.get("edge")):
+    if choice.off:
+        if choice.listen or choice.address or choice.certificate:
+            raise InvalidInput("The edge can't be switched off and set up at once.", hint="Leave --no-edge out.")
+        return {}
+    if not (choice.listen or choice.address or choice.certificate or kept.get("edge")):
         return {}
     if image is None:
         raise ImageNotBuilt(f"There is no validated image {IMAGE!r}.", hint=f"Run `doit build:{IMAGE}`.")
@@ -60,7 +113,43 @@ def edge_parameters(
             f"{address!r} can't be the edge's address.",
             hint="Give a host name in lower case with a dot, without a port, such as calvinverse.example.org.",
         )
-    return {"edge": True, "edge_image": image, "edge_host": host, "edge_port": port, "edge_address": address}
+    where = {"edge": True, "edge_image": image, "edge_host": host, "edge_port": port, "edge_address": address}
+    return where | _certificate(choice.certificate, address, kept, now)
+
+
+def _certificate(
+    choice: CertificateFiles | AcmeChoice | Source | None, address: str, kept: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    if isinstance(choice, CertificateFiles):
+        own = read_own_certificate(choice.certificate, choice.key, address, now, choice.authority)
+        return {"edge_source": Source.FILES.value, "edge_certificate": own.chain, "edge_key": own.key}
+    if isinstance(choice, AcmeChoice):
+        return {"edge_source": Source.ACME.value, "edge_acme_account": choice.account, **_acme(choice)}
+    if choice is not None:
+        return {"edge_source": choice.value}
+    source = Source(kept.get("edge_source", Source.AUTHORITY))
+    if source is Source.FILES and address != kept["edge_address"]:
+        raise InvalidInput(
+            f"The edge has a certificate of yours for {kept['edge_address']}, and none for {address}.",
+            hint="Give one with --edge-certificate and --edge-key, or choose --local-authority.",
+        )
+    same = {name: kept[name] for name in _ACME if name in kept} if source is Source.ACME else {}
+    return {"edge_source": source.value, **same}
+
+
+def _acme(choice: AcmeChoice) -> dict[str, str]:
+    if not _DIRECTORY.fullmatch(choice.directory):
+        raise InvalidInput(
+            f"{choice.directory!r} can't be an ACME directory.", hint="Give its URL, which begins with https://."
+        )
+    if choice.email and not _EMAIL.fullmatch(choice.email):
+        raise InvalidInput(f"{choice.email!r} is no e-mail address.", hint="Give one such as ada@example.org.")
+    if choice.account and not _ACCOUNT.fullmatch(choice.account):
+        raise InvalidInput(
+            "The file of the ACME account holds something else.",
+            hint="Write the key's id, a space and the key (HMAC) in base64url into it, as the authority told them.",
+        )
+    return dict(zip(_ACME, (choice.directory, choice.email, choice.ca), strict=True))
 
 
 def parse_listen(text: str) -> tuple[str, int]:

@@ -4,20 +4,25 @@ from pathlib import Path
 
 from environments.client.bundles import read_bundle
 from environments.domain.template import TEMPLATE_FILE, Bundle, make_bundle
+from jobs.edge import Source
 
 FOLDER = Path(__file__).parent / "meta"
 EDGE = "edge.toml"
 """What the edge adds to the template."""
 
+SOURCES = {source: f"edge-{source.value}.toml" for source in Source}
+"""The step `edge-certificate`, for each source of the edge's certificate."""
+
 EDGE_JOB = "edge.nomad.hcl"
 
 
-def meta_bundle(*, edge: bool = False) -> Bundle:
+def meta_bundle(*, edge: bool = False, source: Source = Source.AUTHORITY) -> Bundle:
     """The files of `meta`. Without the edge nothing in them speaks of it. Raises `InvalidTemplate`."""
     files = dict(read_bundle(FOLDER).files)
+    sources = {known: files.pop(name) for known, name in SOURCES.items()}
     added = files.pop(EDGE)
     if edge:
-        files[TEMPLATE_FILE] = files[TEMPLATE_FILE] + b"\n" + added
+        files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], sources[source], added])
     else:
         del files[EDGE_JOB]
     return make_bundle(files)

@@ -12,7 +12,8 @@ from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
-from jobs.edge import EdgeChoice
+from jobs.edge import Source
+from jobs.edge_options import EdgeOptions, edge_choice, told_of
 from jobs.places import places
 from jobs.ports import block
 from jobs.status import status_lines, table
@@ -29,6 +30,15 @@ def deploy(
     first_port: int | None = None,
     listen: str = "",
     address: str = "",
+    no_edge: bool = False,
+    local_authority: bool = False,
+    edge_certificate: str = "",
+    edge_key: str = "",
+    edge_ca: str = "",
+    acme_directory: str = "",
+    acme_email: str = "",
+    acme_ca: str = "",
+    acme_account: str = "",
     **existing: str,
 ) -> None:
     """Create or repair the meta environment, publish the images, and say what to do next.
@@ -36,8 +46,9 @@ def deploy(
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
     additional to the one in the service, stay as they were when they are left out, and so do the ports. At first these
     are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` switch the edge
-    on: where it listens, and the host name that it answers for; it stays on. `existing` has `consul`,
-    `consul_token_file`, `consul_ca_file` and so on for parts that are running already.
+    on: where it listens, and the host name that it answers for; it stays on until `no_edge`. Its certificate comes from
+    OpenBao (`local_authority`), from files (`edge_…`) or by ACME (`acme_…`); what is not given stays as it was.
+    `existing` has `consul`, `consul_token_file`, `consul_ca_file` and so on for parts that are running already.
     """
     report = console()
     where = places()
@@ -65,7 +76,21 @@ def deploy(
             workers=workers,
             port=None if ports is None or database != POSTGRESQL else ports.database,
         ),
-        edge=EdgeChoice(listen, address),
+        edge=edge_choice(
+            EdgeOptions(
+                listen=listen,
+                address=address,
+                no_edge=no_edge,
+                local_authority=local_authority,
+                edge_certificate=edge_certificate,
+                edge_key=edge_key,
+                edge_ca=edge_ca,
+                acme_directory=acme_directory,
+                acme_email=acme_email,
+                acme_ca=acme_ca,
+                acme_account=acme_account,
+            )
+        ),
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")
@@ -75,8 +100,14 @@ def deploy(
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
     for part, address in sorted(done.info.parts.items()):
         report(f"  {part}: {address}")
-    if external := done.meta.outputs.get("external"):
-        report(f"Other machines reach it at {external.value}, with a certificate of OpenBao's authority (mount pki).")
+    external = done.meta.outputs.get("external")
+    if external is not None:
+        ours = done.meta.parameters.get("edge_source") == Source.AUTHORITY
+        by = ", with a certificate of OpenBao's authority (mount pki)" if ours else ""
+        report(f"Other machines reach it at {external.value}{by}.")
+    url = None if external is None else str(external.value)
+    for line in told_of(wish.edge, url, done.edge_before, where.state):
+        report(line)
     command = _command()
     report(f"Make a first environment with `{command} env create demo --template web`.")
     report(f"Open the TUI with `{command} tui`.")

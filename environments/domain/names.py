@@ -19,7 +19,10 @@ DATA_VOLUME = "calvinverse-data"
 DATABASE_VOLUME = "calvinverse-postgres"
 """Likewise for the files of the service's PostgreSQL."""
 
-SERVICE_VOLUMES = frozenset({DATA_VOLUME, DATABASE_VOLUME})
+EDGE_VOLUME = "calvinverse-edge"
+"""Likewise for the certificates, with their keys and the account, that the edge gets by ACME."""
+
+SERVICE_VOLUMES = frozenset({DATA_VOLUME, DATABASE_VOLUME, EDGE_VOLUME})
 """Host volumes that no environment but META gets."""
 
 ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"

@@ -1,5 +1,6 @@
 # The edge: Caddy at the one address that other machines reach, in front of the service. Its certificate comes from
-# OpenBao with the job's own identity; Nomad renews it, and then tells the edge to read it again.
+# OpenBao with the job's own identity, from the authority there or as a secret that deploy has put there: Nomad renders
+# it again when it changes, and then tells the edge to read it again. Or the edge gets it by ACME itself.
 
 variable "environment" {
   type        = string
@@ -38,6 +39,74 @@ variable "certificate_ttl" {
   default = "24h"
 }
 
+variable "source" {
+  type        = string
+  default     = "authority"
+  description = "Where the certificate comes from: authority, files or acme"
+}
+
+variable "acme_directory" {
+  type    = string
+  default = ""
+}
+
+variable "acme_email" {
+  type    = string
+  default = ""
+}
+
+variable "acme_ca" {
+  type        = string
+  default     = ""
+  description = "Certificates (PEM) of the CA of the directory; empty: the well-known ones"
+}
+
+locals {
+  acme = var.source == "acme"
+
+  # Files of secrets. What Nomad fills in on the node is written with two dollar signs here.
+  files = {
+    authority = {
+      # Certificate, chain and key in one file.
+      "edge.pem" = <<-EOT
+        {{- with pkiCert (printf "pki/issue/%s" (env "NOMAD_NAMESPACE")) (printf "common_name=%s" (env "EDGE_ADDRESS")) (printf "ttl=%s" (env "CERTIFICATE_TTL")) }}
+        {{ .Cert }}
+        {{ .CA }}
+        {{ .Key }}
+        {{- end }}
+      EOT
+    }
+    files = {
+      "edge.pem" = <<-EOT
+        {{- with secret (printf "secret/data/environments/%s/edge-certificate" (env "NOMAD_NAMESPACE")) }}
+        {{ .Data.data.certificate }}
+        {{ .Data.data.key }}
+        {{- end }}
+      EOT
+    }
+    acme = {
+      "acme-account" = <<-EOT
+        {{- with secret (printf "secret/data/environments/%s/edge-certificate" (env "NOMAD_NAMESPACE")) }}{{ .Data.data.account }}{{ end -}}
+      EOT
+    }
+  }
+
+  # Those of ACME come through the environment, so that nothing in them is a template.
+  settings = {
+    files = {
+      EDGE_CERTIFICATE_FILE = "$${NOMAD_SECRETS_DIR}/edge.pem"
+    }
+    acme = {
+      EDGE_ACME_DIRECTORY    = var.acme_directory
+      EDGE_ACME_EMAIL        = var.acme_email
+      EDGE_ACME_CA_FILE      = var.acme_ca == "" ? "" : "$${NOMAD_SECRETS_DIR}/acme-ca.pem"
+      EDGE_ACME_ACCOUNT_FILE = "$${NOMAD_SECRETS_DIR}/acme-account"
+      EDGE_ACME_STORAGE      = "/var/lib/edge"
+      ACME_CA                = var.acme_ca
+    }
+  }
+}
+
 job "edge" {
   type = "service"
 
@@ -72,6 +141,17 @@ job "edge" {
       }
     }
 
+    # What ACME gave must outlive the allocation: authorities limit how often they sign.
+    dynamic "volume" {
+      for_each = local.acme ? ["storage"] : []
+      labels   = [volume.value]
+
+      content {
+        type   = "host"
+        source = "calvinverse-edge"
+      }
+    }
+
     shutdown_delay = "0s"
 
     consul {}
@@ -94,6 +174,8 @@ job "edge" {
         interval        = "2s"
         timeout         = "2s"
         tls_server_name = var.address
+        # Consul knows OpenBao's authority alone.
+        tls_skip_verify = var.source != "authority"
 
         header {
           Host = [var.address]
@@ -105,8 +187,8 @@ job "edge" {
       driver = "docker"
       user   = "10001"
 
-      # It waits 8 s for requests in progress.
-      kill_timeout = "15s"
+      # It accepts connections for 5 s more, and waits 8 s for requests in progress.
+      kill_timeout = "20s"
 
       config {
         image           = var.image
@@ -123,15 +205,23 @@ job "edge" {
         }
       }
 
-      env {
-        EDGE_LISTEN           = "${var.host}:${var.port}"
-        EDGE_ADDRESS          = var.address
-        CERTIFICATE_TTL       = var.certificate_ttl
-        EDGE_UPSTREAM         = "127.0.0.1:${var.service_port}"
-        EDGE_CERTIFICATE_FILE = "${NOMAD_SECRETS_DIR}/edge.pem"
-        EDGE_SECRET_FILE      = "${NOMAD_SECRETS_DIR}/edge-secret"
+      env = merge({
+        EDGE_LISTEN      = "${var.host}:${var.port}"
+        EDGE_ADDRESS     = var.address
+        CERTIFICATE_TTL  = var.certificate_ttl
+        EDGE_UPSTREAM    = "127.0.0.1:${var.service_port}"
+        EDGE_SECRET_FILE = "${NOMAD_SECRETS_DIR}/edge-secret"
         # In memory, like all of the folder, and in no other job's sight: the socket of Caddy's admin API is there.
         EDGE_FOLDER = "${NOMAD_SECRETS_DIR}/edge"
+      }, local.settings[local.acme ? "acme" : "files"])
+
+      dynamic "volume_mount" {
+        for_each = local.acme ? ["storage"] : []
+
+        content {
+          volume      = volume_mount.value
+          destination = "/var/lib/edge"
+        }
       }
 
       vault {
@@ -149,18 +239,25 @@ job "edge" {
         EOT
       }
 
-      # Certificate, chain and key in one file.
-      template {
-        destination   = "${NOMAD_SECRETS_DIR}/edge.pem"
-        change_mode   = "signal"
-        change_signal = "SIGHUP"
-        data          = <<-EOT
-          {{- with pkiCert (printf "pki/issue/%s" (env "NOMAD_NAMESPACE")) (printf "common_name=%s" (env "EDGE_ADDRESS")) (printf "ttl=%s" (env "CERTIFICATE_TTL")) }}
-          {{ .Cert }}
-          {{ .CA }}
-          {{ .Key }}
-          {{- end }}
-        EOT
+      dynamic "template" {
+        for_each = local.files[var.source]
+
+        content {
+          destination   = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode   = "signal"
+          change_signal = "SIGHUP"
+          data          = template.value
+        }
+      }
+
+      dynamic "template" {
+        for_each = var.acme_ca == "" ? {} : { "acme-ca.pem" = "{{ env \"ACME_CA\" }}" }
+
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode = "noop"
+          data        = template.value
+        }
       }
 
       resources {

@@ -1,4 +1,4 @@
-"""Calvinverse deployed with its edge: clients of other machines reach it there, and it stays on."""
+"""Calvinverse deployed with its edge: clients of other machines reach it there, and it stays on until it is off."""
 
 import json
 import socket
@@ -88,7 +88,23 @@ def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> 
         assert client.readiness().problems == {}
 
 
+def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, port: int) -> None:
+    deployment.deploy(edge=EdgeChoice(off=True))
+    assert not [name for name in containers(deployment.where.state) if name.startswith("edge-")]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
+    with deployment.client() as client:
+        assert client.readiness().problems == {}
+        assert "external" not in client.environment("meta").outputs
+    # Nothing of it is left for a later deployment, which leaves it off.
+    vault = deployment.connections.caller("vault")
+    assert "edge-secret" not in vault.call("GET", "/v1/secret/metadata/environments/meta?list=true")["data"]["keys"]
+
+
 def test_undeploy_takes_it_away(deployment: Deployment, port: int) -> None:
+    deployment.deploy(edge=EdgeChoice(f"0.0.0.0:{port}"))
+    with socket.create_connection(("127.0.0.1", port), timeout=10):
+        pass
     deployment.remove()
     assert containers(deployment.where.state) == {}
     with pytest.raises(ConnectionRefusedError):

@@ -41,12 +41,14 @@ class Running:
     service: Upstream
     port: int
 
-    def connect(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
-        """A connection that trusts the authority of the cluster's OpenBao."""
-        vault = self.cluster.connections.caller("vault")
-        authority = vault.call("GET", "/v1/pki/issuer/default/json")["data"]["certificate"]
+    def connect(self, source: str = "127.0.0.1", context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        """A connection that trusts the authority of the cluster's OpenBao, unless a `context` says whom."""
+        if context is None:
+            vault = self.cluster.connections.caller("vault")
+            authority = vault.call("GET", "/v1/pki/issuer/default/json")["data"]["certificate"]
+            context = ssl.create_default_context(cadata=authority)
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(source, 0))
-        return ssl.create_default_context(cadata=authority).wrap_socket(plain, server_hostname=NAME)
+        return context.wrap_socket(plain, server_hostname=NAME)
 
     def send(self, data: bytes, source: str = "127.0.0.1") -> bytes:
         """All that is answered."""

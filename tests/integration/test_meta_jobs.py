@@ -42,6 +42,50 @@ def read(cluster: Cluster) -> Any:
     return read
 
 
+@pytest.mark.parametrize(
+    ("source", "written", "settings", "volumes"),
+    [
+        ("authority", "edge.pem", "EDGE_CERTIFICATE_FILE", []),
+        ("files", "edge.pem", "EDGE_CERTIFICATE_FILE", []),
+        ("acme", "acme-account", "EDGE_ACME_DIRECTORY", ["calvinverse-edge"]),
+    ],
+)
+def test_the_edge_gets_its_certificate_where_it_was_chosen(
+    read: Any, source: str, written: str, settings: str, volumes: list[str]
+) -> None:
+    job = read(
+        "edge.nomad.hcl",
+        environment="meta",
+        image=SERVICE["image"],
+        source=source,
+        acme_directory="https://ca.example/directory",
+    )
+    (group,) = job["TaskGroups"]
+    (task,) = group["Tasks"]
+    assert files(group) == {"edge-secret", written}
+    assert settings in task["Env"]
+    assert ("EDGE_CERTIFICATE_FILE" in task["Env"]) != (source == "acme")
+    assert [volume["Source"] for volume in (group["Volumes"] or {}).values()] == volumes
+    assert len(task["VolumeMounts"] or []) == len(volumes)
+    (check,) = group["Services"][0]["Checks"]
+    assert check["TLSSkipVerify"] == (source != "authority")
+
+
+def test_an_authority_of_ones_own_reaches_the_edge_by_its_environment(read: Any) -> None:
+    job = read(
+        "edge.nomad.hcl",
+        environment="meta",
+        image=SERVICE["image"],
+        source="acme",
+        acme_directory="https://ca",
+        acme_ca="{{ not run }}",
+    )
+    (group,) = job["TaskGroups"]
+    assert "acme-ca.pem" in files(group)
+    assert "not run" not in json.dumps(group["Tasks"][0]["Templates"])
+    assert group["Tasks"][0]["Env"]["ACME_CA"] == "{{ not run }}"
+
+
 def groups(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {group["Name"]: group for group in job["TaskGroups"]}
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 DAY = timedelta(days=1)
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+"""Kinds of keys that are certified here."""
 
 _SIGNS = x509.KeyUsage(
     digital_signature=False,
@@ -44,9 +47,16 @@ class MadeAuthority:
         """Trusts this authority alone."""
         return ssl.create_default_context(cadata=self.pem)
 
-    def sign(self, file: Path, *names: str, begins: timedelta = -DAY, ends: timedelta = DAY) -> Path:
+    def sign(
+        self,
+        file: Path,
+        *names: str,
+        begins: timedelta = -DAY,
+        ends: timedelta = DAY,
+        key: PrivateKey | None = None,
+    ) -> Path:
         """Writes a certificate for host names and addresses, and its key, into one PEM file, in one step."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder("server", self.certificate.subject, key, begins, ends)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
@@ -78,7 +88,7 @@ def make_authority(
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, begins: timedelta, ends: timedelta
+    name: str, issuer: x509.Name, key: PrivateKey, begins: timedelta, ends: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -103,6 +113,6 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _private(key: PrivateKey) -> bytes:
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())

@@ -20,6 +20,14 @@ def tls_app(settings: Settings) -> dict[str, Any]:
     return {"certificates": {"load_files": [pair]}} | quiet
 
 
+def pki_app(settings: Settings) -> dict[str, Any]:
+    """Apps beside that one. With ACME, Caddy makes an authority of its own as well, which signs nothing here: without
+    this, it would add that to those that the machine trusts."""
+    if settings.acme is None:
+        return {}
+    return {"pki": {"certificate_authorities": {"local": {"install_trust": False}}}}
+
+
 def _by_acme(settings: Settings, acme: Acme) -> dict[str, Any]:
     issuer: dict[str, Any] = {
         "module": "acme",

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from .certificates import tls_app
+from .certificates import pki_app, tls_app
 from .settings import Settings
 
 Json = dict[str, Any]
@@ -93,7 +93,7 @@ def configuration(settings: Settings, limits: Limits = Limits(), generation: Gen
         },
         "logging": _logging(),
         "storage": {"module": "file_system", "root": str(storage)},
-        "apps": {"http": _http(settings, limits, generation), "tls": tls_app(settings)},
+        "apps": {"http": _http(settings, limits, generation), "tls": tls_app(settings)} | pki_app(settings),
     }
 
 

@@ -201,3 +201,7 @@ class TestConfiguration:
         }
         assert (issuer["ca"], issuer["email"]) == ("https://ca.example/directory", "ada@example.org")
         assert found["apps"]["http"]["servers"]["edge"]["automatic_https"] == {"disable": True}
+
+    def test_acme_adds_no_authority_to_those_that_the_machine_trusts(self) -> None:
+        found = json.loads(json.dumps(configuration(read_settings(ACME))))
+        assert found["apps"]["pki"] == {"certificate_authorities": {"local": {"install_trust": False}}}

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from environments.domain.errors import InvalidJob
+from environments.domain.names import SERVICE_VOLUMES
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 
@@ -20,6 +21,12 @@ def test_a_job_gets_no_host_volume_unless_it_is_the_services_own() -> None:
     with pytest.raises(InvalidJob, match="asks for the host volume 'calvinverse-data'"):
         adopt(asking, "web", Owner("env-1", "alpha"))
     assert adopt(asking, "web", Owner("env-0", "meta"), trusted=True)["Namespace"] == "meta"
+
+
+@pytest.mark.parametrize("volume", sorted(SERVICE_VOLUMES))
+def test_volumes_of_the_service_stay_with_it(volume: str) -> None:
+    with pytest.raises(InvalidJob, match=f"asks for the host volume '{volume}'"):
+        adopt(job(volume), "web", Owner("env-1", "alpha"), volumes=frozenset({volume}))
 
 
 def test_a_job_gets_the_host_volumes_that_its_template_declares_and_no_others() -> None:

@@ -32,6 +32,7 @@ def test_the_engines_socket_is_offered_with_its_group(nomad: NomadAgent, listeni
     builds = str(nomad.site.volumes / "builds")
     assert {name: volume["path"] for name, volume in client["host_volume"].items()} == {
         "calvinverse-data": str(nomad.site.volumes / "calvinverse-data"),
+        "calvinverse-edge": str(nomad.site.volumes / "calvinverse-edge"),
         "calvinverse-postgres": str(nomad.site.volumes / "calvinverse-postgres"),
         "builds": builds,
         "docker-socket": str(listening),

@@ -21,7 +21,12 @@ def test_without_a_socket_there_is_no_such_volume(
     monkeypatch.setenv("DOCKER_HOST", host)
     assert engine.socket() is None
     client = nomad._configuration()["client"]
-    assert sorted(client["host_volume"]) == ["builds", "calvinverse-data", "calvinverse-postgres"]
+    assert sorted(client["host_volume"]) == [
+        "builds",
+        "calvinverse-data",
+        "calvinverse-edge",
+        "calvinverse-postgres",
+    ]
     assert list(client["meta"]) == ["calvinverse_builds"]
 
 
