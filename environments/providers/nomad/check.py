@@ -7,7 +7,7 @@ from typing import Any
 from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template_parts import Template
-from environments.providers.nomad.outgoing import outgoing_faults
+from environments.providers.nomad.group_networks import group_network_faults, outgoing_faults
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
 from environments.providers.nomad.rules import (
     GROUP_NETWORKS,
@@ -62,6 +62,7 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
         yield from _rights(source)
         if template.network != "host":
             yield from _networks(source)
+            yield from group_network_faults(source)
         yield from _paths(source, template)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
-from environments.providers.nomad.outgoing import outgoing_problems
+from environments.providers.nomad.group_networks import outgoing_problems
 from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
 from environments.steps.hcl.tree import parse

@@ -19,6 +19,7 @@ from environments.domain.errors import (
     StepFailed,
     StepTimeout,
 )
+from environments.domain.faults import Fault
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad.fields import DOLLAR
 from environments.providers.nomad.ports import Edit, JobPlan, Rollout, Task, TaskEvent
@@ -346,7 +347,10 @@ def test_faults_are_seen_before_anything_runs(world: StepHarness, options: dict[
     files = {"bad.hcl": 'job "${var.x}" {}\njob "y" {\n}'}
     check = world.registry.executors["nomad.job"].check
     assert any(fault in str(found) for found in check(options, bundle(files)))
-    assert check(OPTIONS, bundle()) == []
+    (warning,) = check(OPTIONS, bundle())
+    assert isinstance(warning, Fault)
+    assert warning.warning
+    assert "has no network of its own" in warning.message
 
 
 @pytest.mark.parametrize("text", ["", 'job "A b" {', 'job "a" {\n}\njob "b" {', 'job "${var.x}" {'])

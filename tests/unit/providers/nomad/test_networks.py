@@ -6,7 +6,7 @@ import pytest
 
 from environments.domain.errors import InvalidJob, StepFailed
 from environments.providers.nomad.answers import lacks_bridge
-from environments.providers.nomad.outgoing import outgoing_faults
+from environments.providers.nomad.group_networks import group_network_faults, outgoing_faults
 from environments.providers.nomad.ports import Evaluation
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
@@ -148,6 +148,37 @@ def test_the_check_of_a_template_says_it_with_the_line_and_what_to_write(line: s
     found = list(outgoing_faults(Source("app.hcl", parse(FILE % line))))
     assert [(fault.line, bool(fault.suggestion)) for fault in found] == ([(7, True)] if message else [])
     assert all(fault.message.startswith(message) for fault in found)
+
+
+GROUP = """job "app" {
+  group "app" {
+    %s
+    task "app" {
+      driver = "docker"
+      config {
+        %s
+      }
+    }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("network", "config", "warned"),
+    [
+        ("", "", True),
+        ("", 'network_mode = "host"', True),
+        ("", 'network_mode = "none"', False),
+        ('network {\n mode = "bridge"\n }', "", False),
+        ('dynamic "network" {\n for_each = [1]\n content {}\n }', "", False),
+    ],
+)
+def test_the_check_of_a_template_warns_of_groups_that_share_a_network_with_others(
+    network: str, config: str, warned: bool
+) -> None:
+    found = list(group_network_faults(Source("app.hcl", parse(GROUP % (network, config)))))
+    assert [(fault.line, fault.warning, "bridge" in fault.suggestion) for fault in found] == [(2, True, True)] * warned
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where a group's tasks may connect to outside of their environment, as a job file says it to our plugin of CNI."""
+"""What a job file says of its groups' own networks: that there is one, and where its tasks may connect to."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from environments.domain.faults import Fault
 from environments.providers.local_cluster.isolation.model import OUTGOING, OWN_ARGUMENTS, check_arguments
 from environments.steps.hcl.faults import Source
 from environments.steps.hcl.tokens import Kind, Token
+from environments.steps.hcl.tree import Block
 
 
 def outgoing_problems(group: Mapping[str, Any]) -> Iterator[str]:
@@ -33,6 +34,23 @@ def outgoing_faults(source: Source) -> Iterator[Fault]:
                 check_arguments({name: value or ""})
             except InvalidInput as error:
                 yield source.fault(at, error.message.rstrip("."), error.hint.rstrip("."))
+
+
+def group_network_faults(source: Source) -> Iterator[Fault]:
+    """Groups that Docker puts into its default network: there jobs of all environments reach each other."""
+    for group, _ in source.tree.walk():
+        if group.kind != "group" or any(_is_network(block) for block in group.body.blocks):
+            continue
+        tasks = list(group.body.of("task"))
+        modes = [config.body.attribute("network_mode") for task in tasks for config in task.body.of("config")]
+        if tasks and not (modes and all(mode is not None and mode.text == "none" for mode in modes)):
+            name = " ".join(group.labels)
+            message = f"the group {name!r} has no network of its own: jobs of other environments reach it"
+            yield source.fault(group.at, message, 'write network { mode = "bridge" } in the group', warning=True)
+
+
+def _is_network(block: Block) -> bool:
+    return block.kind == "network" or (block.kind == "dynamic" and block.labels == ("network",))
 
 
 def _entries(tokens: list[Token]) -> Iterator[tuple[int, str, str | None]]:
