@@ -25,6 +25,7 @@ LANES: dict[str, tuple[str, ...]] = {
     "programs": (
         "integration/test_agents.py",
         "integration/test_docs_site.py",
+        "integration/test_first_look.py",
         "integration/test_images_build.py",
         "integration/test_images_catalogue.py",
         "integration/test_images_recipes.py",
