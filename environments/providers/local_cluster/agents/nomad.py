@@ -172,6 +172,8 @@ class NomadAgent(Agent):
                 "cgroup_parent": self.cgroup,
                 "min_dynamic_port": ports.first_dynamic,
                 "max_dynamic_port": ports.last_dynamic,
+                # CNI leads a static port of the node's loopback to its job, also where somebody else listens.
+                "reserved": {"reserved_ports": ",".join(map(str, sorted(ports.of_parts())))},
                 "options": {"fingerprint.denylist": _CLOUDS, "driver.allowlist": "docker"},
                 "template": {
                     "consul_retry": {"attempts": 0},

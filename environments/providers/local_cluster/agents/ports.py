@@ -39,6 +39,12 @@ class Ports(BaseModel):
     first_dynamic: int = 20000
     last_dynamic: int = 32000
 
+    def of_parts(self) -> frozenset[int]:
+        """All that the agents listen on."""
+        consul = {self.consul_http, self.consul_dns, self.consul_serf, self.consul_server}
+        openbao = {self.openbao_http, self.openbao_cluster}
+        return frozenset({*consul, *openbao, self.nomad_http, self.nomad_rpc, self.nomad_serf})
+
 
 _BLOCKS = range(10_100, 19_900, 100)
 """Where test clusters take their ports: below the kernel's ephemeral ports and Nomad's default range."""

@@ -30,6 +30,11 @@ def test_without_a_socket_there_is_no_such_volume(
     assert list(client["meta"]) == ["calvinverse_builds"]
 
 
+def test_no_job_gets_a_port_of_a_part(nomad: NomadAgent) -> None:
+    reserved = nomad._configuration()["client"]["reserved"]["reserved_ports"]
+    assert reserved == "53,4646,4647,4648,8200,8201,8300,8301,8500"
+
+
 def test_jobs_get_docker_alone_without_privileges_and_without_host_paths(nomad: NomadAgent) -> None:
     configuration = nomad._configuration()
     assert configuration["client"]["options"]["driver.allowlist"] == "docker"
