@@ -12,7 +12,10 @@ BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 @dataclass(frozen=True)
 class Packet:
-    """A packet between two interfaces; without `out` it is for the node itself. `state` is conntrack's."""
+    """A packet between two interfaces; without `out` it is for the node itself.
+
+    `state` and `direction` are conntrack's.
+    """
 
     source: str
     destination: str
@@ -21,6 +24,7 @@ class Packet:
     protocol: str = "tcp"
     port: int = 80
     state: str = "NEW"
+    direction: str = "ORIGINAL"
 
 
 class Iptables:
@@ -136,4 +140,6 @@ def _fits(option: str, value: str, packet: Packet) -> bool:
             return int(first) <= packet.port <= int(last or first)
         case "--ctstate":
             return packet.state in value.split(",")
+        case "--ctdir":
+            return packet.direction == value
     raise AssertionError(f"unknown option {option}")

@@ -32,6 +32,8 @@ Chains = Mapping[str, Sequence[str]]
 MANGLE, NAT = TABLE, "nat"
 _PREFIX = "CALV-"
 _ANSWERS = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
+_REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN"
+"""What a job sends to who has connected to it. What it connects to itself is asked about for each packet."""
 
 METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32")
 """Where clouds tell a machine its secrets: the link-local network, and what some clouds use instead."""
@@ -66,7 +68,8 @@ def rules(network: Network, allocations: Iterable[Allocation]) -> Ruleset:
     main, bridge = main_chain(network), network.bridge
     known = sorted(allocations, key=lambda each: (each.environment, each.address))
     chains = {
-        main: [_ANSWERS, f"-o {bridge} -j {main}-JOBS", f"! -o {bridge} -j {main}-OUT"],
+        # Between jobs, answers are no exception: an address may have had another environment when a flow began.
+        main: [f"-o {bridge} -j {main}-JOBS", _REPLIES, f"! -o {bridge} -j {main}-OUT"],
         f"{main}-IN": [_ANSWERS, *(f"{_to(port)} -j RETURN" for port in _host_ports(network)), "-j DROP"],
         f"{main}-TO": [
             _ANSWERS,

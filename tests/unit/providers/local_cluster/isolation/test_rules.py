@@ -58,13 +58,27 @@ def test_jobs_reach_those_of_their_own_environment_and_no_others(environments: l
 
 
 def test_answers_to_accepted_connections_come_through_everywhere() -> None:
-    iptables = _applied(ONE, OTHER)
+    nowhere = _allocation(5, "blue", "none")
+    iptables = _applied(ONE, nowhere)
     for packet in (
-        Packet(str(ONE.address), str(OTHER.address), BRIDGE, BRIDGE, state="ESTABLISHED"),
-        Packet(str(ONE.address), "127.0.0.1", BRIDGE, state="ESTABLISHED"),
-        Packet("192.0.2.1", str(ONE.address), "eth0", BRIDGE, state="ESTABLISHED"),
+        Packet(str(nowhere.address), "192.0.2.1", BRIDGE, "eth0", state="ESTABLISHED", direction="REPLY"),
+        Packet(str(ONE.address), "127.0.0.1", BRIDGE, state="ESTABLISHED", direction="REPLY"),
+        Packet("192.0.2.1", str(ONE.address), "eth0", BRIDGE, state="ESTABLISHED", direction="REPLY"),
     ):
         assert iptables.passes(packet)
+
+
+def test_a_flow_that_another_job_began_at_the_same_address_goes_nowhere_that_the_new_one_may_not() -> None:
+    """The kernel remembers a flow longer than an allocation may live, and CNI gives its address to the next one."""
+    nowhere = _allocation(5, "blue", "none")
+    iptables = _applied(ONE, OTHER, nowhere)
+    for direction in ("ORIGINAL", "REPLY"):
+        for source, target in ((ONE, OTHER), (OTHER, ONE)):
+            between = Packet(
+                str(source.address), str(target.address), BRIDGE, BRIDGE, "udp", 53, "ESTABLISHED", direction
+            )
+            assert not iptables.passes(between)
+    assert not iptables.passes(Packet(str(nowhere.address), "192.0.2.1", BRIDGE, "eth0", state="ESTABLISHED"))
 
 
 def test_what_is_not_known_reaches_nothing() -> None:
