@@ -5,6 +5,7 @@ which container has an address. Only root can write there. Tasks that run go on 
 recorded before the first rules are written.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
@@ -15,17 +16,32 @@ from environments.providers.local_cluster.isolation import plugin
 from environments.providers.local_cluster.isolation.model import Allocation, Network
 
 
+def replaced(known: Iterable[Allocation], leases: Path) -> Iterator[Allocation]:
+    """Those of the known allocations whose address has another container: their records give it their rights.
+
+    That happens if Nomad connects allocations without the plugin while records of earlier ones are kept.
+    """
+    for each in known:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if _holder(leases / str(each.address)) != each.id:
+                yield each
+
+
+def _holder(lease: Path) -> str:
+    return lease.read_text().partition("\n")[0].strip()
+
+
 def connected(network: Network, known: Iterable[Allocation], leases: Path, results: Path) -> Iterator[Allocation]:
-    """The allocations on the bridge whose addresses belong to none of the known ones.
+    """The allocations on the bridge that aren't known.
 
     `leases` is the folder of `host-local`, `results` that of CNI's library. One that can't be read counts for nothing.
     """
-    recorded = {str(each.address) for each in known}
+    recorded = {str(each.address): each.id for each in known}
     for lease in sorted(leases.glob("*.*.*.*")):
-        if lease.name in recorded:
-            continue
         try:
-            container = lease.read_text().splitlines()[0].strip()
+            container = _holder(lease)
+            if recorded.get(lease.name) == container:
+                continue
             (result,) = results.glob(f"nomad-{container}-*")
             data = json.loads(result.read_text())
             given = plugin.arguments(";".join(f"{key}={value}" for key, value in data["cniArgs"]))

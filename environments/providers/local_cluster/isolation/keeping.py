@@ -11,7 +11,7 @@ from environments.domain.errors import CalvinverseError, MachineError
 from environments.node_firewall import NotIsolated
 from environments.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.providers.local_cluster.isolation import plugin
-from environments.providers.local_cluster.isolation.adopting import connected
+from environments.providers.local_cluster.isolation.adopting import connected, replaced
 from environments.providers.local_cluster.isolation.firewall import Firewall
 from environments.providers.local_cluster.isolation.model import Network
 from environments.providers.local_cluster.isolation.records import Records, Settings
@@ -62,8 +62,11 @@ def renew(folder: Path, *, adopting: bool = False) -> bool:
     rules = Firewall()
     with locked(records.lock):
         network = records.settings().network
-        for found in connected(network, records.allocations(), cni.LEASES, cni.RESULTS) if adopting else ():
-            records.add(found)
+        if adopting:
+            for ended in list(replaced(records.allocations(), cni.LEASES)):
+                records.discard(ended.id)
+            for found in connected(network, records.allocations(), cni.LEASES, cni.RESULTS):
+                records.add(found)
         changed = rules.apply(network, records.allocations())
         if Path("/sys/class/net", network.bridge).exists():
             rules.filter_bridge(network)

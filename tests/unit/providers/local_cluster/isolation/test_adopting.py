@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from environments.providers.local_cluster.isolation.adopting import connected
+from environments.providers.local_cluster.isolation.adopting import connected, replaced
 from environments.providers.local_cluster.isolation.model import Allocation, Network
 
 NETWORK = Network("nomad")
@@ -53,6 +53,19 @@ def test_an_address_belongs_to_the_allocation_with_its_lease(tmp_path: Path) -> 
     connect(tmp_path, FIRST, "172.28.0.2")
     connect(tmp_path, SECOND, "172.28.0.2")
     assert [each.id for each in found(tmp_path)] == [SECOND]
+
+
+def test_an_old_record_of_an_address_gives_nothing_to_the_container_that_has_it(tmp_path: Path) -> None:
+    """Nomad may have connected it without the plugin, while the machine couldn't isolate jobs."""
+    connect(tmp_path, SECOND, "172.28.0.2", NOMAD_NAMESPACE="green")
+    old, new = (
+        Allocation(container, environment, IPv4Address("172.28.0.2"))
+        for container, environment in ((FIRST, "blue"), (SECOND, "green"))
+    )
+    unleased = Allocation(FIRST, "blue", IPv4Address("172.28.0.7"))
+    assert found(tmp_path, old) == [new]
+    assert list(replaced([old, unleased], tmp_path / "leases")) == [old]
+    assert list(replaced([new], tmp_path / "leases")) == []
 
 
 @pytest.mark.parametrize(
