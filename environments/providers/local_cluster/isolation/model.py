@@ -16,6 +16,9 @@ OUTGOING = "CALVINVERSE_OUTGOING"
 OWN_ARGUMENTS = "CALVINVERSE_"
 """What the names of our arguments of CNI begin with."""
 
+ADDRESS_ARGUMENTS = frozenset({"IP", "MAC", "GATEWAY"})
+"""Arguments with which a job would choose the address that CNI's own plugins give it: one that was another job's."""
+
 _BRIDGE = re.compile(r"[a-z][a-z0-9]{0,14}")
 """A name of an interface, at most 15 bytes. Names of our chains hold it between hyphens, so it holds none itself."""
 
@@ -85,7 +88,12 @@ class Allocation:
 
 
 def check_arguments(given: Mapping[str, str]) -> Outgoing:
-    """Where arguments of CNI let a job connect to. Raises `InvalidInput` for unknown ones and wrong values of ours."""
+    """Where arguments of CNI let a job connect to.
+
+    Raises `InvalidInput` for unknown ones and wrong values of ours, and for those that choose an address.
+    """
+    if chosen := sorted(ADDRESS_ARGUMENTS.intersection(given)):
+        raise InvalidInput(f"The argument {chosen[0]!r} of CNI chooses an address.", hint="Leave it out.")
     unknown = sorted(key for key in given if key.startswith(OWN_ARGUMENTS) and key != OUTGOING)
     if unknown:
         raise InvalidInput(f"There is no argument {unknown[0][:80]!r} of CNI.", hint=f"Write {OUTGOING}.")

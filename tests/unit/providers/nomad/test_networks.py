@@ -206,3 +206,9 @@ def test_a_job_that_no_node_can_give_a_network_fails_at_once(monkeypatch: pytest
     with pytest.raises(StepFailed, match="Group 'web' of job 'web' asks for a network of its own") as caught:
         world.apply("nomad.job", {"file": "web.nomad.hcl", "variables": {"text": "hello", "count": 1}})
     assert "calvinverse doctor" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["IP", "MAC", "GATEWAY"])
+def test_no_job_chooses_the_address_that_it_gets(name: str) -> None:
+    with pytest.raises(InvalidJob, match=f"The argument '{name}' of CNI chooses an address"):
+        adopt(listing(**{name: "172.26.64.2"}), "web", ALPHA, trusted=True)
