@@ -25,6 +25,8 @@ LANES: dict[str, tuple[str, ...]] = {
     "programs": (
         "integration/test_agents.py",
         "integration/test_docs_site.py",
+        "integration/test_edge_acme.py",
+        "integration/test_first_look.py",
         "integration/test_first_look.py",
         "integration/test_images_build.py",
         "integration/test_images_catalogue.py",
