@@ -27,7 +27,6 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_docs_site.py",
         "integration/test_edge_acme.py",
         "integration/test_first_look.py",
-        "integration/test_first_look.py",
         "integration/test_images_build.py",
         "integration/test_images_catalogue.py",
         "integration/test_images_recipes.py",
